@@ -1,0 +1,1 @@
+"""The emulated Cortex-M7 and its pipeline and memory models."""

@@ -1,0 +1,1 @@
+"""Boards, panel, BOM, wiring, flashing, serial protocol, calibration and monitor."""

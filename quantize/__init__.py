@@ -1,0 +1,1 @@
+"""Structured pruning, calibration, quantization-aware fine-tuning and QDQ export."""

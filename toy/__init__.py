@@ -1,0 +1,1 @@
+"""Procedural data sets whose generating parameters are known."""

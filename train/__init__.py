@@ -1,0 +1,1 @@
+"""Data preparation, models, losses, training, latents and ONNX export."""

@@ -1,0 +1,1 @@
+"""Preparing data: audio, patterns, pairs, the store and the report."""

@@ -1,0 +1,78 @@
+"""The command line: wires the rooms' commands together and holds no logic of its own.
+
+Each room has a ``commands.py`` whose ``register(app)`` adds its commands. Those modules import only
+typer at their top; torch, onnx, librosa and the like are imported inside the command that needs them,
+so that ``vaectrol --help`` answers at once.
+
+A room refuses bad input by raising its ``Refusal``: one plain sentence (what is wrong, where, what to
+do), an ``exit_status`` of 2, and never a traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import typer
+
+ROOMS = ("toy", "train", "quantize", "firmware", "bench", "hardware")
+
+
+def build_app() -> typer.Typer:
+    """Collect the commands of every room into one typer application."""
+    app = typer.Typer(
+        name="vaectrol",
+        help="Neural latents on CV: from a folder of sounds to a Eurorack module.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for room in ROOMS:
+        importlib.import_module(f"{room}.commands").register(app)
+    return app
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        Arguments without the program name; ``sys.argv[1:]`` when omitted.
+
+    Returns
+    -------
+    int
+        0 on success, 2 on bad input, 130 when interrupted.
+    """
+    try:
+        outcome = build_app()(argv, standalone_mode=False)
+    except KeyboardInterrupt:
+        print("vaectrol: interrupted; run the same command again to continue.", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if type(error).__module__.startswith(("click", "typer")):
+            return _report_usage(error)
+        status = getattr(error, "exit_status", None)
+        if status is None:
+            raise
+        print(f"vaectrol: {error}", file=sys.stderr)
+        return int(status)
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _report_usage(error: Exception) -> int:
+    """Print what click found wrong with the arguments and return its exit status."""
+    show = getattr(error, "show", None)
+    if show is not None:
+        show()
+    return int(getattr(error, "exit_code", 1))
+
+
+def entry() -> None:
+    """Console-script entry point."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entry()
