@@ -1,0 +1,111 @@
+/* Everything between a port and an instrument: what a port provides, what an image offers.
+ *
+ * A port knows pins, converters, clocks and threads; it knows no sound. It fills one PortBlock per audio
+ * callback and calls instrument_render. Whatever runs outside the callback (USB, OSC, buttons, flash) talks to
+ * the instrument through instrument_post, instrument_report and instrument_idle, which take no lock.
+ *
+ * Inputs, gates, audio channels and CV outputs are numbered in the order of the board description
+ * (hardware/boards/NAME.toml); the tables of an image are generated for one board.
+ */
+#ifndef VAECTROL_ENGINE_PORT_H
+#define VAECTROL_ENGINE_PORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PORT_MAX_BLOCK 256u
+#define PORT_MAX_INPUTS 24u  /* knobs and CV jacks, one converter reading each */
+#define PORT_MAX_GATES 32u   /* one bit each */
+#define PORT_MAX_AUDIO 2u
+#define PORT_MAX_CV_OUTS 16u
+#define PORT_MAX_PARAMETERS 64u
+#define PORT_MAX_POINTS 11u  /* of one input's calibration */
+
+/* One audio callback. All pointers are the port's; nothing is kept after instrument_render returns. */
+typedef struct PortBlock {
+    size_t ticks;                     /* samples in this block, 1 … PORT_MAX_BLOCK; any sequence of sizes */
+    const float *inputs;              /* [inputs] converter code / full-scale code, 0 … 1, newest reading */
+    const uint32_t *gates_in;         /* [ticks] bit g: gate g is high in that sample (gate_ring_take fills it) */
+    const float *const *audio_in;     /* [channels][ticks] ±1 = the board's full scale; NULL: silence */
+    float *const *audio_out;          /* [channels][ticks] */
+    float *const *cv_out;             /* [CV outs][ticks] volts; a slow DAC takes the last one */
+    uint32_t *gates_out;              /* [ticks] bit g: gate output g */
+} PortBlock;
+
+/* What the image is made of; constant. The numbers are what the tables use, not what the board has. */
+typedef struct PortParameter {
+    const char *name;                 /* "latent/1", "attribute/density", "mix" … : its OSC address */
+    int8_t knob, cv;                  /* input numbers, -1: none */
+} PortParameter;
+
+typedef struct PortInfo {
+    const char *title, *kind, *board, *version, *model_hash;
+    float sample_rate_hz;
+    uint16_t block;                   /* the block it was scheduled for; others work */
+    uint16_t latency_ticks;           /* of the model, in samples, blocks not counted */
+    uint8_t inputs, gates_in, gates_out, audio_in, audio_out, cv_outs, parameters, presets;
+    const PortParameter *parameter;   /* [parameters] */
+} PortInfo;
+
+/* Flash as the storage sees it. Addresses are relative to the area the port gives (PORT_STORAGE_BYTES, sector
+ * aligned). erase sets a sector to 0xFF; program may only follow erase. Each returns false when it failed. */
+#define PORT_SECTOR_BYTES 4096u
+#define PORT_STORAGE_BYTES (4u * PORT_SECTOR_BYTES) /* calibration ×2, presets ×2 */
+typedef struct PortStorage {
+    void *context;
+    bool (*read)(void *context, uint32_t address, void *data, size_t bytes);
+    bool (*erase)(void *context, uint32_t address); /* one sector */
+    bool (*program)(void *context, uint32_t address, const void *data, size_t bytes);
+} PortStorage;
+
+/* From outside the callback. One thread posts; the callback takes them at its next block. */
+enum {
+    PORT_SET = 1,        /* parameter index takes value (0 … 1 of its travel) until its knob is moved */
+    PORT_TRIGGER,        /* index: voice; value: accent 0 … 1 */
+    PORT_CLOCK,          /* one clock pulse */
+    PORT_RESET_STEP,     /* sequence back to its first step */
+    PORT_GATE,           /* index: gate function of the instrument (freeze, fill, bypass, choke …); value > 0.5: held */
+    PORT_PRESET_RECALL,  /* index */
+    PORT_PRESET_SAVE     /* index; reaches the flash in instrument_idle */
+};
+typedef struct PortCommand {
+    uint8_t kind, index;
+    float value;
+} PortCommand;
+
+/* What a monitor shows. Each field is written whole by the callback; a reader may see two neighbouring blocks. */
+typedef struct PortReport {
+    uint32_t blocks;                          /* rendered since init */
+    float volts[PORT_MAX_INPUTS];             /* calibrated */
+    float position[PORT_MAX_PARAMETERS];      /* conditioned, 0 … 1 */
+    float value[PORT_MAX_PARAMETERS];         /* after the table: latent, attribute, gain … */
+    uint32_t gates_in, gates_out;             /* levels at the end of the block */
+    uint32_t triggers[PORT_MAX_GATES];        /* rising edges seen per gate input since init */
+    uint8_t preset;                           /* last one recalled, 255: none */
+    bool preset_unsaved;                      /* waits for instrument_idle */
+} PortReport;
+
+/* The image: one instrument, generated tables, static memory. */
+const PortInfo *instrument_info(void);
+void instrument_init(float sample_rate_hz);      /* once, before the first callback */
+void instrument_reset(void);                     /* silence, first step, models at zero; controls stay */
+void instrument_render(const PortBlock *block);  /* the audio callback */
+
+/* Outside the callback, all from one thread. */
+bool instrument_post(PortCommand command);       /* false: sixteen are waiting already, try again */
+void instrument_report(PortReport *report);
+/* Points of one input, codes as in PortBlock.inputs. NULL when taken (and stored at the next idle), else why not. */
+const char *instrument_calibrate(uint8_t input, uint8_t points, const float *codes, const float *volts);
+uint8_t instrument_calibration(uint8_t input, float *codes, float *volts); /* copies the points out, their count */
+/* Loads at the first call, afterwards writes what changed; call it from the main loop. NULL or one sentence. */
+const char *instrument_idle(const PortStorage *storage);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
