@@ -61,7 +61,7 @@ class Audio(_Part):
 
 
 class Region(_Part):
-    """One memory region. `line_fill_cycles` is what a cache line costs from here, in core cycles (predicted)."""
+    """One memory region. `line_fill_cycles` is what a cache line costs from here in core cycles: predicted."""
 
     name: str
     title: str
@@ -112,12 +112,24 @@ class Adc(Jack):
     noise_volts_rms: float = Field(0.0, ge=0)
     scan_ms: float = Field(1.0, ge=0)
     """Time between two fresh readings."""
+    travel_volts: tuple[float, float] | None = None
+    """What a pot can reach, where that is less than the converter's range."""
 
     @model_validator(mode="after")
     def _has_a_span(self) -> Adc:
         if self.high_volts <= self.low_volts:
             raise ValueError(f"high_volts {self.high_volts} is not above low_volts {self.low_volts}")
         return self
+
+    @property
+    def travel_low_volts(self) -> float:
+        """Volts at the bottom of the travel."""
+        return self.travel_volts[0] if self.travel_volts else self.low_volts
+
+    @property
+    def travel_high_volts(self) -> float:
+        """Volts at the top of the travel."""
+        return self.travel_volts[1] if self.travel_volts else self.high_volts
 
     @property
     def full_code(self) -> int:
