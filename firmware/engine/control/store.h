@@ -1,0 +1,31 @@
+/* Settings that survive a power cut at any byte: two slots, written in turn, each with magic, version, sequence
+ * number and CRC. A slot counts only when all of it is right; the newest of the good ones is the truth.
+ */
+#ifndef VAECTROL_CONTROL_STORE_H
+#define VAECTROL_CONTROL_STORE_H
+
+#include "../port.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define STORE_MAGIC 0x54434556u /* "VECT" */
+#define STORE_HEADER_BYTES 20u
+#define STORE_PAYLOAD_BYTES (PORT_SECTOR_BYTES - STORE_HEADER_BYTES)
+
+uint32_t store_crc32(uint32_t crc, const void *data, size_t bytes); /* IEEE 802.3; start with 0 */
+
+/* address: first of two sectors. kind and version must match what was saved. false: nothing good is there, and
+ * `payload` may hold anything. */
+bool store_load(const PortStorage *storage, uint32_t address, uint16_t kind, uint16_t version, void *payload,
+                size_t bytes);
+
+/* false: the flash refused, or what reads back is not what was written; the older slot is still good. */
+bool store_save(const PortStorage *storage, uint32_t address, uint16_t kind, uint16_t version,
+                const void *payload, size_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
