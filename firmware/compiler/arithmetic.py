@@ -1,0 +1,291 @@
+"""The integer arithmetic of every target, written once in numpy: the judge of the C kernels.
+
+Everything the compiler, the reference interpreter, the quantizer and the kernels must agree on to the bit
+stands here: how a real factor becomes an integer multiplier, how a wide accumulator becomes an activation,
+and where each rounding happens. The C side of each function is named in its docstring.
+
+Conventions
+-----------
+Values are ``int64`` arrays while they are computed with, so that numpy itself never wraps; the proofs in
+``bounds.py`` guarantee that the C code, which uses ``int32``, never wraps either. ``>>`` is an arithmetic
+shift: it rounds toward minus infinity, so adding half first rounds half up (toward plus infinity).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from hardware.refusal import Refusal
+
+INT32_MAX = 2**31 - 1
+LIMITS = {"int8": (-128, 127), "int16": (-32768, 32767)}
+TABLE_STEPS = 512
+TABLE_SHIFT = 7
+"""An int16 table has 513 knots, one every 2^7 input steps."""
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """Integers that stand for a vector of real factors in a requantization.
+
+    Attributes
+    ----------
+    multiplier : ndarray of int32, shape (channels,)
+        M, each in [0, 2^31).
+    shift : int
+        k, the left shift of the accumulator before the high multiply; one for the whole layer.
+    """
+
+    multiplier: np.ndarray
+    shift: int
+
+
+def requantize_multiplier(factor: np.ndarray, bound: np.ndarray | int, where: str = "a layer") -> Multiplier:
+    """Choose k and M of ``y = (acc·2^k·M + 2^31) >> 32`` for real factors m: M = round(m·2^(32-k)) < 2^31.
+
+    The smallest k whose multipliers fit is taken, because M loses one bit with each step of k; it is 0
+    whenever every factor is below one half, which also spares the shift. ``bound`` is what the overflow
+    proof found for the accumulator; acc·2^k must stay below 2^31.
+
+    Parameters
+    ----------
+    factor : ndarray, shape (channels,)
+        m = s_x·s_w/s_y, positive (0 on channels that are padding).
+    bound : ndarray or int
+        Largest possible ``|acc|`` of each channel.
+    where : str
+        Name of the layer, for the refusal.
+
+    Returns
+    -------
+    Multiplier
+
+    Raises
+    ------
+    Refusal
+        When a factor is not finite, or no k satisfies both conditions.
+    """
+    factor = np.atleast_1d(np.asarray(factor, np.float64))
+    if not np.all(np.isfinite(factor)) or np.any(factor < 0):
+        raise Refusal(f"{where}: a scale is not a positive finite number; quantize the model again.")
+    shift = 0
+    while np.any(np.floor(factor * 2.0 ** (32 - shift) + 0.5) > INT32_MAX):
+        shift += 1
+    if shift > 30 or np.any(np.asarray(bound, np.float64) * 2.0**shift > INT32_MAX):
+        raise Refusal(
+            f"{where}: its output scale is so small against its input scales (ratio up to {factor.max():.3g}) "
+            "that the requantization cannot be done in 32 bits; calibrate the output range again."
+        )
+    return Multiplier(np.floor(factor * 2.0 ** (32 - shift) + 0.5).astype(np.int32), shift)
+
+
+def requantize(
+    acc: np.ndarray, multiplier: np.ndarray, shift: int, low: int, high: int, axis: int = 0
+) -> np.ndarray:
+    """Round accumulators to activations, once, half up: ``clamp((acc·2^k·M + 2^31) >> 32)``.
+
+    In C one 64-bit multiply; on the M7 (LSL,) SMMULR, SSAT.
+
+    Parameters
+    ----------
+    acc : ndarray of int
+        Accumulators with the bias in.
+    multiplier : ndarray of int, shape (channels,) or (1,)
+        M of each channel along ``axis``.
+    shift : int
+        k.
+    low, high : int
+        Clamp of the result.
+    axis : int
+        Channel axis of ``acc``.
+
+    Returns
+    -------
+    ndarray of int64, the shape of ``acc``
+    """
+    acc = np.asarray(acc, np.int64)
+    scale = np.asarray(multiplier, np.int64)
+    if scale.size > 1:
+        scale = scale.reshape([-1 if i == axis else 1 for i in range(acc.ndim)])
+    # |acc·2^k| < 2^31 and M < 2^31: the product stays below 2^62. A split (wide) accumulation may exceed
+    # that, and is clamped first to where the result saturates anyway.
+    wide = np.clip(acc << shift, -(2**31), INT32_MAX)
+    return np.clip((wide * scale + 2**31) >> 32, low, high)
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Integers of ``y = (a·Ma + b·Mb + 2^(q-1)) >> q`` (or of one operand alone)."""
+
+    multipliers: tuple[int, ...]
+    shift: int
+
+
+def blend_multipliers(
+    factors: tuple[float, ...], bounds: tuple[int, ...], where: str = "an addition"
+) -> Blend:
+    """Choose the largest q ≤ 30 for which every ``round(m·2^q)`` is an int16 and no sum can overflow int32.
+
+    Parameters
+    ----------
+    factors : tuple of float
+        s_a/s_y, s_b/s_y (negative for the subtracted operand).
+    bounds : tuple of int
+        Largest ``|a|``, ``|b|``.
+    where : str
+        Name of the layer, for the refusal.
+
+    Returns
+    -------
+    Blend
+
+    Raises
+    ------
+    Refusal
+        When a factor is not finite or exceeds int16 already at q = 0.
+    """
+    if not all(math.isfinite(f) for f in factors):
+        raise Refusal(f"{where}: a scale is not a finite number; quantize the model again.")
+    for q in range(30, -1, -1):
+        rounded = tuple(math.floor(f * 2.0**q + 0.5) for f in factors)
+        half = (1 << q) >> 1
+        total = sum(abs(m) * b for m, b in zip(rounded, bounds, strict=True)) + half
+        if all(abs(m) <= 32767 for m in rounded) and total <= INT32_MAX:
+            return Blend(rounded, q)
+    raise Refusal(
+        f"{where}: its output scale is {max(abs(f) for f in factors):.3g} times smaller than an input scale, "
+        "more than 16-bit multipliers can express; calibrate the output range again."
+    )
+
+
+def blend(operands: tuple[np.ndarray, ...], blend: Blend, low: int, high: int) -> np.ndarray:
+    """Add scaled operands with one rounding, half up: ``clamp((Σ x·M + 2^(q-1)) >> q)``.
+
+    C: ``vk_add_s16``, ``vk_add_s8`` and, with one operand, ``vk_rescale_s16``, ``vk_rescale_s8``.
+    """
+    half = (1 << blend.shift) >> 1
+    total = sum(np.asarray(x, np.int64) * m for x, m in zip(operands, blend.multipliers, strict=True))
+    return np.clip((total + half) >> blend.shift, low, high)
+
+
+@dataclass(frozen=True)
+class Leaky:
+    """Integers of a leaky ReLU: the factor of positive inputs, those of negative ones, the shift."""
+
+    positive: int
+    negative: np.ndarray
+    shift: int
+
+
+def leaky_multipliers(slope: np.ndarray, ratio: float, bound: int, where: str = "a leaky ReLU") -> Leaky:
+    """Turn slopes into Q15 integers (fewer fractional bits only where s_x/s_y ≥ 2 would overflow).
+
+    With equal scales the positive factor is exactly 2^15, so positive inputs pass unchanged.
+
+    Parameters
+    ----------
+    slope : ndarray, shape (1,) or (channels,)
+        Slope of negative inputs.
+    ratio : float
+        s_x/s_y.
+    bound : int
+        Largest ``|x|``.
+    where : str
+        Name of the layer, for the refusal.
+    """
+    factors = np.concatenate([[ratio], np.atleast_1d(np.asarray(slope, np.float64)) * ratio])
+    if not np.all(np.isfinite(factors)):
+        raise Refusal(f"{where}: a slope or scale is not a finite number; check the model's weights.")
+    for q in range(15, -1, -1):
+        rounded = np.floor(factors * 2.0**q + 0.5)
+        if np.max(np.abs(rounded)) * bound + ((1 << q) >> 1) <= INT32_MAX:
+            whole = rounded.astype(np.int64)
+            return Leaky(int(whole[0]), whole[1:].astype(np.int32), q)
+    raise Refusal(f"{where}: its slope {np.max(np.abs(slope)):.3g} is too steep for 32 bits; rescale it.")
+
+
+def leaky(x: np.ndarray, params: Leaky, low: int, high: int, axis: int = 0) -> np.ndarray:
+    """Leaky ReLU, one rounding, half up. C: ``vk_leaky_s16``, ``vk_leaky_s8``."""
+    x = np.asarray(x, np.int64)
+    negative = np.asarray(params.negative, np.int64)
+    if negative.size > 1:
+        negative = negative.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
+    half = (1 << params.shift) >> 1
+    return np.clip((x * np.where(x >= 0, params.positive, negative) + half) >> params.shift, low, high)
+
+
+def table_int16(
+    function: Callable[[np.ndarray], np.ndarray], scale_in: float, scale_out: float, low: int, high: int
+) -> np.ndarray:
+    """Knots of an int16 function table.
+
+    Parameters
+    ----------
+    function : callable
+        Vectorised real function, evaluated in float64 at the 513 knots.
+    scale_in, scale_out : float
+        s_x and s_y.
+    low, high : int
+        Clamp of the knots (and so of every interpolated value).
+
+    Returns
+    -------
+    ndarray of int16, shape (513,)
+        ``T[i] = clamp(round_half_up(f((128·i - 32768)·s_x)/s_y))``.
+    """
+    x = (np.arange(TABLE_STEPS + 1, dtype=np.float64) * 2**TABLE_SHIFT - 32768) * scale_in
+    with np.errstate(over="ignore", invalid="ignore"):
+        y = np.nan_to_num(np.asarray(function(x), np.float64) / scale_out, nan=0.0, posinf=1e9, neginf=-1e9)
+    return np.clip(np.floor(y + 0.5), low, high).astype(np.int16)
+
+
+def lookup_int16(x: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Interpolate linearly between knots, half up: ``(T[i]·(128-f) + T[i+1]·f + 64) >> 7``.
+
+    C: ``vk_table_s16``.
+    """
+    x = np.asarray(x, np.int64)
+    index = (x + 32768) >> TABLE_SHIFT
+    fraction = x & (2**TABLE_SHIFT - 1)
+    knots = np.asarray(table, np.int64)
+    total = knots[index] * (2**TABLE_SHIFT - fraction) + knots[index + 1] * fraction
+    return (total + 2 ** (TABLE_SHIFT - 1)) >> TABLE_SHIFT
+
+
+def table_int8(
+    function: Callable[[np.ndarray], np.ndarray], scale_in: float, scale_out: float, low: int, high: int
+) -> np.ndarray:
+    """All 256 values of an int8 function: ``T[x + 128] = clamp(round_half_up(f(x·s_x)/s_y))``."""
+    x = np.arange(-128, 128, dtype=np.float64) * scale_in
+    with np.errstate(over="ignore", invalid="ignore"):
+        y = np.nan_to_num(np.asarray(function(x), np.float64) / scale_out, nan=0.0, posinf=1e9, neginf=-1e9)
+    return np.clip(np.floor(y + 0.5), low, high).astype(np.int8)
+
+
+def lookup_int8(x: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Read an int8 table. C: ``vk_table_s8``."""
+    return np.asarray(table, np.int64)[np.asarray(x, np.int64) + 128]
+
+
+def quantize(x: np.ndarray, scale: float, low: int, high: int) -> np.ndarray:
+    """Float to integer, round half to even, in float32 like the C code. C: ``vk_quantize_s16``, ``_s8``.
+
+    ``clamp(x·(1/s))`` is rounded by adding and subtracting 1.5·2^23, which is exact for ``|v| < 2^22``; NaN
+    becomes ``low``.
+    """
+    inverse = np.float32(1.0) / np.float32(scale)
+    with np.errstate(invalid="ignore", over="ignore"):
+        v = np.asarray(x, np.float32) * inverse
+        v = np.where(v > np.float32(low), v, np.float32(low))
+        v = np.where(v < np.float32(high), v, np.float32(high))
+    magic = np.float32(12582912.0)
+    return ((v + magic) - magic).astype(np.int64)
+
+
+def dequantize(q: np.ndarray, scale: float) -> np.ndarray:
+    """Integer to float32: one exact conversion and one float32 multiply. C: ``vk_dequantize_s16``, ``_s8``."""
+    return np.asarray(q).astype(np.float32) * np.float32(scale)
