@@ -61,7 +61,7 @@ class Audio(_Part):
 
 
 class Region(_Part):
-    """One memory region. `line_fill_cycles` is what a cache line costs from here in core cycles: predicted."""
+    """A memory region. `line_fill_cycles` is what a cache line costs from here, in cycles (predicted)."""
 
     name: str
     title: str
