@@ -6,6 +6,7 @@
 #define FAST 0.9f        /* coefficient for a far target: a step leaves 0.1 % after three runs */
 #define FAR 200.0f       /* 1 / travel at which a target counts as far: 0.5 % */
 #define REST_SLOW 0.03f  /* coefficient of the mean: about 33 runs */
+#define SLACK_FADE 0.8f  /* of what is left of the held output, each run */
 
 void smoother_reset(Smoother *smoother, float position)
 {
@@ -23,6 +24,9 @@ float smoother_process(Smoother *smoother, float position, float smoothing, floa
     if (smoother->held && away <= band) {
         return smoother->output;
     }
+    if (smoother->held) {
+        smoother->slack = bound(smoother->output - smoother->low_pass, -band, band);
+    }
     if (away > band) {
         smoother->rest = smoother->low_pass;
     } else {
@@ -34,7 +38,8 @@ float smoother_process(Smoother *smoother, float position, float smoothing, floa
         smoother->quiet = SMOOTHER_HOLD_RUNS;
         smoother->output = smoother->rest;
     } else {
-        smoother->output = smoother->low_pass;
+        smoother->slack *= SLACK_FADE;
+        smoother->output = smoother->low_pass + smoother->slack;
     }
     return smoother->output;
 }

@@ -21,6 +21,7 @@ typedef struct Smoother {
     float low_pass; /* follows the input */
     float rest;     /* mean of low_pass while it is quiet: where the output is held */
     float output;
+    float slack;    /* left over when a held output is let go; fades, so that letting go is no step */
     uint16_t quiet; /* runs within half the band */
     bool held;
 } Smoother;

@@ -1,0 +1,357 @@
+/* The panel: readings become volts, volts become positions, positions become latents; gates become edges. */
+#include "panel.h"
+
+#include "bound.h"
+#include "law.h"
+#include "store.h"
+#include "table.h"
+
+#define KNOB_MARGIN 0.005f   /* of travel lost at each end, so that a pot of 1 % reaches both ends */
+#define DETENT 0.04f         /* of ±1: an attenuverter knob near its middle is off */
+#define TICKS_PER_RUN 48u    /* the smoother runs once per millisecond */
+#define CALIBRATION_KIND 1u
+#define PRESET_KIND 2u
+#define STORED_VERSION 1u
+#define PRESET_ADDRESS (2u * PORT_SECTOR_BYTES)
+
+typedef struct StoredCalibration {
+    uint32_t board_hash;
+    Calibration calibration[PORT_MAX_INPUTS];
+} StoredCalibration;
+
+typedef struct StoredPresets {
+    uint32_t instrument_hash;
+    PresetBank bank;
+} StoredPresets;
+
+_Static_assert(sizeof(StoredCalibration) <= STORE_PAYLOAD_BYTES, "the calibration fits a sector");
+_Static_assert(sizeof(StoredPresets) <= STORE_PAYLOAD_BYTES, "the presets fit a sector");
+
+static float knob_position(const InputSpec *input, float volts)
+{
+    const float travel = (volts - input->travel_low) / (input->travel_high - input->travel_low);
+    return bound_unit((travel - KNOB_MARGIN) / (1.0f - 2.0f * KNOB_MARGIN));
+}
+
+static float attenuverter(const Panel *panel, const ParameterSpec *spec)
+{
+    if (spec->depth < 0) {
+        return spec->attenuverter;
+    }
+    const InputSpec *input = &panel->spec->input[spec->depth];
+    const float turn = 2.0f * knob_position(input, panel->volts[spec->depth]) - 1.0f;
+    if (magnitude(turn) < DETENT) {
+        return 0.0f;
+    }
+    return (turn < 0.0f ? turn + DETENT : turn - DETENT) / (1.0f - DETENT);
+}
+
+static float knob_of(const Panel *panel, uint8_t index)
+{
+    const int8_t knob = panel->spec->parameter[index].knob;
+    return knob < 0 ? panel->parameter[index].base
+                    : knob_position(&panel->spec->input[knob], panel->volts[knob]);
+}
+
+static void store_base(Panel *panel, uint8_t index, float position)
+{
+    Parameter *parameter = &panel->parameter[index];
+    parameter->base = bound_unit(position);
+    if (panel->spec->parameter[index].knob >= 0) {
+        takeover_store(&parameter->takeover, parameter->base, knob_of(panel, index));
+    }
+}
+
+void panel_init(Panel *panel, const PanelSpec *spec)
+{
+    *panel = (Panel){.spec = spec, .preset = 255, .remote_accent = -1.0f};
+    for (uint8_t i = 0; i < spec->inputs; ++i) {
+        calibration_nominal(&panel->calibration[i], spec->input[i].volts_at_zero, spec->input[i].volts_at_one);
+    }
+    for (uint8_t i = 0; i < spec->parameters; ++i) {
+        panel->parameter[i].base = spec->parameter[i].rest;
+    }
+}
+
+static void preset_save(Panel *panel, uint8_t index)
+{
+    for (uint8_t i = 0; i < panel->spec->parameters; ++i) {
+        panel->presets.position[index][i] = (uint16_t)(panel->parameter[i].base * 65535.0f + 0.5f);
+    }
+    panel->presets.used |= 1u << index;
+    panel->presets_unsaved = true;
+    panel->preset = index;
+}
+
+static void preset_recall(Panel *panel, uint8_t index)
+{
+    for (uint8_t i = 0; i < panel->spec->parameters; ++i) {
+        store_base(panel, i, (float)panel->presets.position[index][i] * (1.0f / 65535.0f));
+    }
+    panel->preset = index;
+}
+
+static void obey(Panel *panel, PortCommand command)
+{
+    switch (command.kind) {
+    case PORT_SET:
+        if (command.index < panel->spec->parameters) {
+            store_base(panel, command.index, command.value);
+        }
+        break;
+    case PORT_TRIGGER:
+        panel->remote_voices |= 1u << (command.index & 31u);
+        panel->remote_accent = bound_unit(command.value);
+        break;
+    case PORT_CLOCK:
+        panel->remote_clock = true;
+        break;
+    case PORT_RESET_STEP:
+        panel->remote_reset = true;
+        break;
+    case PORT_GATE:
+        if (command.index < panel->spec->gates) {
+            const uint32_t bit = 1u << command.index;
+            panel->remote_held = command.value > 0.5f ? panel->remote_held | bit : panel->remote_held & ~bit;
+        }
+        break;
+    case PORT_PRESET_RECALL:
+        if (command.index < PANEL_PRESETS && (panel->presets.used >> command.index & 1u)) {
+            preset_recall(panel, command.index);
+        }
+        break;
+    case PORT_PRESET_SAVE:
+        if (command.index < PANEL_PRESETS) {
+            preset_save(panel, command.index);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+static void take_commands(Panel *panel)
+{
+    panel->remote_voices = 0;
+    panel->remote_accent = -1.0f;
+    panel->remote_clock = false;
+    panel->remote_reset = false;
+    const uint32_t posted = __atomic_load_n(&panel->posted, __ATOMIC_ACQUIRE);
+    uint32_t taken = panel->taken;
+    for (; taken != posted; ++taken) {
+        obey(panel, panel->queue[taken % PANEL_QUEUE]);
+    }
+    __atomic_store_n(&panel->taken, taken, __ATOMIC_RELEASE);
+    if (__atomic_load_n(&panel->staged_full, __ATOMIC_ACQUIRE)) {
+        panel->calibration[panel->staged_input] = panel->staged;
+        __atomic_store_n(&panel->staged_full, false, __ATOMIC_RELEASE);
+    }
+}
+
+static void condition(Panel *panel, uint8_t index, unsigned runs)
+{
+    const ParameterSpec *spec = &panel->spec->parameter[index];
+    Parameter *parameter = &panel->parameter[index];
+    if (spec->knob >= 0) {
+        parameter->base = takeover_process(&parameter->takeover, knob_of(panel, index));
+    }
+    float position = parameter->base;
+    if (spec->cv >= 0) {
+        position += attenuverter(panel, spec) * panel->volts[spec->cv] * spec->travel_per_volt;
+    }
+    position = law_apply(spec->law, bound_unit(position));
+    if (!panel->started) {
+        smoother_reset(&parameter->smoother, position);
+    }
+    for (unsigned run = 0; run < runs; ++run) {
+        smoother_process(&parameter->smoother, position, spec->smoothing, spec->band);
+    }
+    parameter->position = bound_unit(parameter->smoother.output);
+    const float value = table_at(spec->table, spec->points, parameter->position);
+    if (panel->started) {
+        ramp_next(&parameter->value, value);
+    } else {
+        ramp_reset(&parameter->value, value);
+    }
+}
+
+static void read_gates(Panel *panel, const PortBlock *block)
+{
+    const PanelSpec *spec = panel->spec;
+    for (size_t i = 0; i < block->ticks; ++i) {
+        panel->level[i] = panel->remote_held;
+    }
+    for (uint8_t f = 0; f < spec->gates; ++f) {
+        const GateSpec *gate = &spec->gate[f];
+        const uint32_t bit = 1u << f;
+        if (gate->gate >= 0) {
+            const uint32_t flip = gate->inverted ? 1u : 0u;
+            for (size_t i = 0; i < block->ticks; ++i) {
+                const uint32_t high = (block->gates_in[i] >> gate->gate & 1u) ^ flip;
+                panel->level[i] |= high << f;
+            }
+        }
+        if (gate->cv >= 0 && schmitt_process(&panel->cv_schmitt[f], panel->volts[gate->cv])) {
+            for (size_t i = 0; i < block->ticks; ++i) {
+                panel->level[i] |= bit;
+            }
+        }
+        if (gate->audio >= 0 && block->audio_in != NULL) {
+            const float *audio = block->audio_in[gate->audio];
+            for (size_t i = 0; i < block->ticks; ++i) {
+                if (schmitt_process(&panel->audio_schmitt[f], audio[i] * spec->audio_volts)) {
+                    panel->level[i] |= bit;
+                }
+            }
+        }
+    }
+    uint32_t last = panel->last_level;
+    for (size_t i = 0; i < block->ticks; ++i) {
+        panel->rise[i] = panel->level[i] & ~last;
+        last = panel->level[i];
+        if (panel->rise[i] != 0) {
+            for (uint8_t f = 0; f < spec->gates; ++f) {
+                panel->edges[f] += panel->rise[i] >> f & 1u;
+            }
+        }
+    }
+    panel->last_level = last;
+}
+
+void panel_begin(Panel *panel, const PortBlock *block)
+{
+    panel->ticks = block->ticks;
+    for (uint8_t i = 0; i < panel->spec->inputs; ++i) {
+        panel->volts[i] = calibration_volts(&panel->calibration[i], block->inputs[i]);
+    }
+    take_commands(panel);
+    const unsigned runs = block->ticks < TICKS_PER_RUN ? 1u : (unsigned)(block->ticks / TICKS_PER_RUN);
+    for (uint8_t i = 0; i < panel->spec->parameters; ++i) {
+        condition(panel, i, runs);
+    }
+    panel->started = true;
+    read_gates(panel, block);
+}
+
+void panel_end(Panel *panel, const PortBlock *block)
+{
+    panel->gates_out = block->gates_out[block->ticks - 1u];
+    ++panel->blocks;
+}
+
+bool panel_post(Panel *panel, PortCommand command)
+{
+    const uint32_t taken = __atomic_load_n(&panel->taken, __ATOMIC_ACQUIRE);
+    const uint32_t posted = panel->posted;
+    if (posted - taken >= PANEL_QUEUE) {
+        return false;
+    }
+    panel->queue[posted % PANEL_QUEUE] = command;
+    __atomic_store_n(&panel->posted, posted + 1u, __ATOMIC_RELEASE);
+    return true;
+}
+
+void panel_report(const Panel *panel, PortReport *report)
+{
+    *report = (PortReport){
+        .blocks = panel->blocks,
+        .gates_in = panel->last_level,
+        .gates_out = panel->gates_out,
+        .preset = panel->preset,
+        .preset_unsaved = panel->presets_unsaved,
+    };
+    for (uint8_t i = 0; i < panel->spec->inputs; ++i) {
+        report->volts[i] = panel->volts[i];
+    }
+    for (uint8_t i = 0; i < panel->spec->parameters; ++i) {
+        report->position[i] = panel->parameter[i].position;
+        report->value[i] = panel->parameter[i].value.to;
+    }
+    for (uint8_t f = 0; f < panel->spec->gates; ++f) {
+        report->triggers[f] = panel->edges[f];
+    }
+}
+
+const char *panel_calibrate(Panel *panel, uint8_t input, uint8_t points, const float *codes, const float *volts)
+{
+    if (input >= panel->spec->inputs) {
+        return "there is no such input";
+    }
+    if (__atomic_load_n(&panel->staged_full, __ATOMIC_ACQUIRE)) {
+        return "the last calibration is not taken yet; is the audio running?";
+    }
+    const InputSpec *spec = &panel->spec->input[input];
+    const char *refusal =
+        calibration_set(&panel->staged, spec->volts_at_zero, spec->volts_at_one, points, codes, volts);
+    if (refusal != NULL) {
+        return refusal;
+    }
+    panel->staged_input = input;
+    panel->calibration_unsaved = true;
+    __atomic_store_n(&panel->staged_full, true, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+uint8_t panel_calibration(const Panel *panel, uint8_t input, float *codes, float *volts)
+{
+    if (input >= panel->spec->inputs) {
+        return 0;
+    }
+    const Calibration *calibration = &panel->calibration[input];
+    for (uint8_t i = 0; i < calibration->points; ++i) {
+        codes[i] = calibration->code[i];
+        volts[i] = calibration->volts[i];
+    }
+    return calibration->points;
+}
+
+/* What is stored is checked as if it had just been measured: a CRC can't tell good sense from bad. */
+static void load(Panel *panel, const PortStorage *storage)
+{
+    static StoredCalibration calibration;
+    static StoredPresets presets;
+    if (store_load(storage, 0, CALIBRATION_KIND, STORED_VERSION, &calibration, sizeof calibration) &&
+        calibration.board_hash == panel->spec->board_hash) {
+        for (uint8_t i = 0; i < panel->spec->inputs; ++i) {
+            const Calibration *stored = &calibration.calibration[i];
+            const InputSpec *spec = &panel->spec->input[i];
+            (void)calibration_set(&panel->calibration[i], spec->volts_at_zero, spec->volts_at_one, stored->points,
+                                  stored->code, stored->volts);
+        }
+    }
+    if (store_load(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, &presets, sizeof presets) &&
+        presets.instrument_hash == panel->spec->instrument_hash) {
+        panel->presets = presets.bank;
+    }
+}
+
+const char *panel_idle(Panel *panel, const PortStorage *storage)
+{
+    static StoredCalibration calibration;
+    static StoredPresets presets;
+    if (!panel->loaded) {
+        panel->loaded = true;
+        load(panel, storage);
+    }
+    if (panel->calibration_unsaved && !__atomic_load_n(&panel->staged_full, __ATOMIC_ACQUIRE)) {
+        panel->calibration_unsaved = false;
+        calibration.board_hash = panel->spec->board_hash;
+        for (uint8_t i = 0; i < PORT_MAX_INPUTS; ++i) {
+            calibration.calibration[i] = panel->calibration[i];
+        }
+        if (!store_save(storage, 0, CALIBRATION_KIND, STORED_VERSION, &calibration, sizeof calibration)) {
+            panel->calibration_unsaved = true;
+            return "the calibration could not be written; the one stored before is still there";
+        }
+    }
+    if (panel->presets_unsaved) {
+        panel->presets_unsaved = false;
+        presets.instrument_hash = panel->spec->instrument_hash;
+        presets.bank = panel->presets;
+        if (!store_save(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, &presets, sizeof presets)) {
+            panel->presets_unsaved = true;
+            return "the preset could not be written; the ones stored before are still there";
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,134 @@
+/* The panel: readings become volts, volts become positions, positions become latents; gates become edges.
+ *
+ * One panel per image. Its tables (what is patched to what) are generated from the instrument file and the board.
+ * position = law(knob + attenuverter · CV), clamped, smoothed; value = table(position). A parameter is read by the
+ * instrument as a ramp over the block.
+ */
+#ifndef VAECTROL_CONTROL_PANEL_H
+#define VAECTROL_CONTROL_PANEL_H
+
+#include "../port.h"
+#include "calibration.h"
+#include "ramp.h"
+#include "schmitt.h"
+#include "smoother.h"
+#include "takeover.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PANEL_PRESETS 8u
+#define PANEL_QUEUE 16u /* a power of two */
+
+/* One converter input of the board. */
+typedef struct InputSpec {
+    float volts_at_zero, volts_at_one; /* nominal, at code 0 and full code */
+    float travel_low, travel_high;     /* volts at the ends of a pot's travel */
+} InputSpec;
+
+typedef struct ParameterSpec {
+    int8_t knob, cv, depth;  /* inputs; depth: the knob that is this parameter's attenuverter; -1: none */
+    uint8_t law;
+    float attenuverter;      /* -1 … 1, where no knob sets it */
+    float travel_per_volt;   /* 1 / the CV's range */
+    float rest;              /* position where there is no knob */
+    float smoothing, band;
+    const float *table;      /* [points] */
+    uint16_t points;
+} ParameterSpec;
+
+/* Where a gate function (trigger, clock, freeze …) listens; any of them raises it. */
+typedef struct GateSpec {
+    int8_t gate, cv, audio; /* gate bit, input or audio channel; -1: none */
+    bool inverted;          /* of the gate bit: a function that is on while nothing is patched */
+} GateSpec;
+
+typedef struct PanelSpec {
+    uint32_t board_hash, instrument_hash; /* what stored calibration and presets belong to */
+    uint8_t inputs, parameters, gates;
+    float audio_volts; /* at ±1 */
+    const InputSpec *input;
+    const ParameterSpec *parameter;
+    const GateSpec *gate;
+} PanelSpec;
+
+typedef struct Parameter {
+    Takeover takeover;
+    Smoother smoother;
+    float base; /* what a preset stores: the knob's place, or the remote's */
+    float position;
+    Ramp value;
+} Parameter;
+
+typedef struct PresetBank {
+    uint32_t used; /* bit n: preset n holds something */
+    uint16_t position[PANEL_PRESETS][PORT_MAX_PARAMETERS];
+} PresetBank;
+
+typedef struct Panel {
+    const PanelSpec *spec;
+    Calibration calibration[PORT_MAX_INPUTS];
+    float volts[PORT_MAX_INPUTS];
+    Parameter parameter[PORT_MAX_PARAMETERS];
+    bool started; /* the first block has set every parameter without a ramp */
+    size_t ticks; /* of this block */
+
+    /* Gate functions, bit f: level and rising edge in each sample of this block. */
+    uint32_t level[PORT_MAX_BLOCK];
+    uint32_t rise[PORT_MAX_BLOCK];
+    uint32_t last_level;
+    uint32_t remote_held, remote_pulse;
+    Schmitt cv_schmitt[PORT_MAX_GATES], audio_schmitt[PORT_MAX_GATES];
+    uint32_t edges[PORT_MAX_GATES];
+    float remote_accent; /* of the last PORT_TRIGGER; negative: none in this block */
+    uint32_t remote_voices;
+    bool remote_clock, remote_reset;
+
+    PresetBank presets;
+    uint8_t preset;
+    uint32_t gates_out, blocks;
+
+    /* Hand-over from the main loop. */
+    PortCommand queue[PANEL_QUEUE];
+    uint32_t posted, taken;
+    Calibration staged;
+    uint8_t staged_input;
+    bool staged_full, loaded;
+    bool calibration_unsaved, presets_unsaved;
+} Panel;
+
+void panel_init(Panel *panel, const PanelSpec *spec);
+
+/* Everything that comes in, at the start of a block. */
+void panel_begin(Panel *panel, const PortBlock *block);
+/* For the monitor, at its end. */
+void panel_end(Panel *panel, const PortBlock *block);
+
+/* Value of a parameter after `done` of the block's samples; at its end. */
+static inline float panel_at(const Panel *panel, uint8_t parameter, size_t done)
+{
+    return ramp_at(&panel->parameter[parameter].value, done, panel->ticks);
+}
+
+static inline float panel_value(const Panel *panel, uint8_t parameter)
+{
+    return panel->parameter[parameter].value.to;
+}
+
+static inline float panel_position(const Panel *panel, uint8_t parameter)
+{
+    return panel->parameter[parameter].position;
+}
+
+/* What port.h promises, on this panel. */
+bool panel_post(Panel *panel, PortCommand command);
+void panel_report(const Panel *panel, PortReport *report);
+const char *panel_calibrate(Panel *panel, uint8_t input, uint8_t points, const float *codes, const float *volts);
+uint8_t panel_calibration(const Panel *panel, uint8_t input, float *codes, float *volts);
+const char *panel_idle(Panel *panel, const PortStorage *storage);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
