@@ -2,8 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+Out = Annotated[Path, typer.Argument(help="Folder to make.")]
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")]
+
+toy = typer.Typer(help="Make a procedural data set whose true parameters are known.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands to the command line."""
+    app.add_typer(toy, name="toy")
+
+
+@toy.command(epilog="Example: vaectrol toy drums /tmp/drums --items 64 --seed 1")
+def drums(
+    out: Out,
+    items: Annotated[int, typer.Option(help="How many hits.")] = 2000,
+    seed: Seed = 0,
+) -> None:
+    """Synthesised drum one-shots in eight classes, 24-bit WAV at 48 kHz."""
+    from toy.make import make_drums
+
+    _say(out, make_drums(out, items, seed, _watch("drums")))
+
+
+@toy.command(epilog="Example: vaectrol toy rhythms /tmp/rhythms --items 256")
+def rhythms(
+    out: Out,
+    items: Annotated[int, typer.Option(help="How many two-bar patterns.")] = 5000,
+    seed: Seed = 0,
+) -> None:
+    """Two-bar drum patterns in eleven styles, as MIDI and as one array."""
+    from toy.make import make_rhythms
+
+    _say(out, make_rhythms(out, items, seed, _watch("rhythms")))
+
+
+@toy.command(epilog="Example: vaectrol toy drive /tmp/drive --items 24 --chain toy/chains/tube.toml")
+def drive(
+    out: Out,
+    items: Annotated[int, typer.Option(help="How many dry/wet pairs (three share a dry phrase).")] = 240,
+    seed: Seed = 0,
+    seconds: Annotated[float, typer.Option(help="Length of each phrase.")] = 3.0,
+    chain: Annotated[
+        list[Path] | None,
+        typer.Option(help="A chain in TOML; repeat for several. All of toy/chains when omitted."),
+    ] = None,
+) -> None:
+    """Dry phrases and their distorted versions, 32-bit float WAV at 48 kHz."""
+    from toy.make import make_drive
+
+    _say(out, make_drive(out, items, seed, seconds, chain or [], _watch("pairs")))
+
+
+@toy.command(epilog="Example: vaectrol toy digits /tmp/digits")
+def digits(out: Out) -> None:
+    """The 8x8 handwritten digits of scikit-learn: the sanity set for the VAE itself."""
+    from toy.make import make_digits
+
+    _say(out, make_digits(out))
+
+
+def _watch(label: str):
+    def watch(things: Iterable, count: int) -> Iterable:
+        from rich.console import Console
+        from rich.progress import track
+
+        return track(things, description=label, total=count, console=Console(stderr=True))
+
+    return watch
+
+
+def _say(out: Path, made: bool) -> None:
+    typer.echo(f"{out} made" if made else f"{out} already holds this very set; nothing to do")
