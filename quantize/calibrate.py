@@ -1,0 +1,130 @@
+"""Calibration: what range each quantized tensor takes on real feeds, and the scales that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from quantize.network import Network
+from quantize.plan import TABLES, Plan
+from quantize.ranges import Histogram, estimate
+from train.refusal import Refusal
+
+Feed = dict[str, np.ndarray]
+# below this share of the fed range a scale would overflow float32 arithmetic or mean a dead tensor
+SMALLEST_RANGE = 1e-12
+
+
+@dataclass
+class Observations:
+    """What calibration saw.
+
+    Attributes
+    ----------
+    histograms : dict of str to Histogram
+        One for each quantized tensor.
+    means : dict of str to ndarray [C]
+        Mean of each channel (axis 1), for bias correction.
+    peaks : dict of str to ndarray [C]
+        Largest magnitude of each channel, for equalisation and dead channels.
+    frames : int
+        Frames (last axis) seen, summed over the batch.
+    """
+
+    histograms: dict[str, Histogram] = field(default_factory=dict)
+    means: dict[str, np.ndarray] = field(default_factory=dict)
+    peaks: dict[str, np.ndarray] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    frames: int = 0
+
+    def add(self, name: str, values: np.ndarray) -> None:
+        """Count the values of one tensor [N, C, ...]."""
+        if not np.isfinite(values).all():
+            raise Refusal(
+                f"tensor {name!r} becomes NaN or infinite on the calibration data; check the model and the data."
+            )
+        self.histograms.setdefault(name, Histogram()).add(values)
+        if values.ndim >= 2:
+            axes = tuple(a for a in range(values.ndim) if a != 1)
+            size = values.size // max(values.shape[1], 1)
+            mean, peak = values.mean(axes, dtype=np.float64), np.abs(values).max(axes)
+            if name in self.means:
+                seen = self.counts[name]
+                self.means[name] = (self.means[name] * seen + mean * size) / (seen + size)
+                self.peaks[name] = np.maximum(self.peaks[name], peak)
+                self.counts[name] += size
+            else:
+                self.means[name], self.peaks[name], self.counts[name] = mean, peak, size
+
+
+def observe(network: Network, tensors: Iterable[str], feeds: Iterable[Feed]) -> Observations:
+    """Run the float network over the feeds and record the named tensors."""
+    tensors = list(tensors)
+    seen = Observations()
+    with torch.no_grad():
+        for feed in feeds:
+            values = network({k: torch.from_numpy(np.asarray(v)) for k, v in feed.items()}, keep=tensors)
+            for name in tensors:
+                if name in values:
+                    seen.add(name, values[name].numpy())
+            seen.frames += max(int(v.shape[-1]) * int(v.shape[0]) for v in feed.values())
+    if not seen.frames:
+        raise Refusal("there is nothing to calibrate with; give data that the model was trained for.")
+    return seen
+
+
+def activation_tensors(plan: Plan) -> list[str]:
+    """Quantized tensors that are computed (constants left out)."""
+    return [t for t in plan.scale_class if t not in plan.graph.constants]
+
+
+def scales_from(plan: Plan, seen: Observations, method: str = "minmax") -> dict[str, float]:
+    """Scale of every class: the widest of its members, so that no member clips more than it chose to.
+
+    Parameters
+    ----------
+    plan : Plan
+        Which tensors share a scale, and how wide they are.
+    seen : Observations
+        From :func:`observe`.
+    method : str
+        A range estimator of ``quantize.ranges``.
+
+    Returns
+    -------
+    dict of str to float
+        Class representative → scale, exactly a float32.
+    """
+    producers = plan.graph.producers()
+    scales: dict[str, float] = {}
+    for root, members in plan.members().items():
+        bits = plan.bits.get(root, 16)
+        top = (1 << (bits - 1)) - 1
+        ranges = []
+        for name in members:
+            if name in plan.graph.constants:
+                ranges.append(float(np.abs(plan.graph.constants[name]).max(initial=0.0)))
+            elif name in producers and producers[name].op in TABLES:
+                ranges.append(1.0)
+            elif name in seen.histograms:
+                ranges.append(estimate(seen.histograms[name], method, bits))
+        width = max(ranges, default=0.0)
+        if not np.isfinite(width):
+            raise Refusal(f"tensor {members[0]!r} has an infinite range; check the calibration data.")
+        # a tensor that is always 0 keeps a harmless scale
+        scales[root] = (
+            float(np.float32(max(width, SMALLEST_RANGE) / top)) if width else float(np.float32(1.0 / top))
+        )
+    return scales
+
+
+def dead_channels(plan: Plan, seen: Observations) -> dict[str, list[int]]:
+    """Channels that stayed at exactly zero on all feeds, by tensor."""
+    return {
+        name: np.flatnonzero(peak == 0.0).tolist()
+        for name, peak in seen.peaks.items()
+        if name in plan.scale_class and (peak == 0.0).any()
+    }
