@@ -1,0 +1,63 @@
+"""The causal building blocks that the streamable decoders share.
+
+All are plain ``torch.nn`` layers with explicit left padding: a pruner or a quantizer sees Conv1d,
+ConvTranspose1d and LeakyReLU, nothing else. Channel counts should be multiples of 4, the device kernels'
+block.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SLOPE = 0.125  # of the leaky ReLU: a power of two costs a shift
+
+
+class CausalConv(nn.Module):
+    """A convolution that sees the present and the past only, ``[N, in, T]`` to ``[N, out, T]``.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Channels.
+    kernel, dilation, groups : int
+        As in ``nn.Conv1d``.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1, groups: int = 1):
+        super().__init__()
+        self.past = (kernel - 1) * dilation
+        self.conv = nn.Conv1d(inputs, outputs, kernel, dilation=dilation, groups=groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, (self.past, 0)) if self.past else x)
+
+
+class CausalUpsample(nn.Module):
+    """A transposed convolution cropped to what is causal, ``[N, in, T]`` to ``[N, out, T·stride]``."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, bias: bool = True):
+        super().__init__()
+        self.tail = kernel - stride
+        self.conv = nn.ConvTranspose1d(inputs, outputs, kernel, stride=stride, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        return y[..., : -self.tail] if self.tail else y
+
+
+class Residual(nn.Module):
+    """``x + conv(leaky(x))``: one dilated causal convolution beside its input."""
+
+    def __init__(self, channels: int, kernel: int, dilation: int):
+        super().__init__()
+        self.activation = nn.LeakyReLU(SLOPE)
+        self.conv = CausalConv(channels, channels, kernel, dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(self.activation(x))
+
+
+def receptive_past(kernel: int, dilations: tuple[int, ...] | list[int]) -> int:
+    """Frames of past that a chain of dilated convolutions reaches."""
+    return sum((kernel - 1) * d for d in dilations)
