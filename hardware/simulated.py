@@ -1,0 +1,228 @@
+"""A board on the desk that is not there: the module's own program behind a pty, with converters that lie.
+
+The program is a shared library of the instrument, the serial protocol and `firmware/ports/simulated/board.c`,
+compiled for this computer. What it reads is invented here: volts at each jack, bent, scaled and shifted as parts
+are, with noise, drift and a slow scan. It can also be unplugged, and it can babble.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pty
+import termios
+import threading
+import time
+import tty
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from hardware.board import Board
+from hardware.refusal import Refusal
+
+STORAGE_BYTES = 4 * 4096
+"""PORT_STORAGE_BYTES of firmware/engine/port.h."""
+
+
+@dataclass
+class ConverterErrors:
+    """How far a converter is from its nominal law.
+
+    The code of `volts` is that of ``(volts + bend_volts·(volts/5)²)·(1 + gain) + offset_volts + drift·t + noise``:
+    gain and offset are the resistors and the reference, the bend is what inputs do over octaves.
+    """
+
+    gain: float = 0.0
+    offset_volts: float = 0.0
+    bend_volts: float = 0.0
+    noise_volts_rms: float = 0.0
+    drift_volts_per_minute: float = 0.0
+
+    def seen_volts(self, volts: float, seconds: float = 0.0, noise: float = 0.0) -> float:
+        """What the converter takes `volts` at the jack for."""
+        bent = volts + self.bend_volts * (volts / 5.0) ** 2
+        drift = self.drift_volts_per_minute * seconds / 60.0
+        return bent * (1.0 + self.gain) + self.offset_volts + drift + noise * self.noise_volts_rms
+
+
+@dataclass
+class Jacks:
+    """What is patched: volts by input name, levels by gate name. Inputs not named are at 0 V."""
+
+    volts: dict[str, float] = field(default_factory=dict)
+    gates: dict[str, bool] = field(default_factory=dict)
+
+
+class SimulatedBoard:
+    """Run a module's program in a thread of its own, in real time, and offer it as a serial port.
+
+    Parameters
+    ----------
+    board : Board
+        Which board it plays.
+    library : Path
+        Shared library with the instrument and `board.c`; a process holds one running board per library.
+    errors : dict of str to ConverterErrors, optional
+        By input name; an input not named has the board's own noise only.
+    seed : int
+        Of the noise.
+    flash : bytearray, optional
+        The storage area, kept by the caller across restarts.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        library: Path,
+        errors: dict[str, ConverterErrors] | None = None,
+        seed: int = 0,
+        flash: bytearray | None = None,
+    ) -> None:
+        self.board = board
+        self.errors = errors or {}
+        self.jacks = Jacks()
+        self.flash = flash if flash is not None else bytearray(b"\xff" * STORAGE_BYTES)
+        self.reboot_asked: int | None = None
+        self._random = np.random.default_rng(seed)
+        self._library = _load(library)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._babble = b""
+        self._codes = np.full(len(board.adcs), 0.5, np.float32)
+        self._seconds = 0.0
+        self._blocks = 0
+        self._scan_frames = 0.0
+        self._master = -1
+        self._slave = -1
+        self.device = ""
+
+    def __enter__(self) -> SimulatedBoard:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.unplug()
+
+    def start(self) -> None:
+        """Power on and plug in: a new pty, the program from its start, the flash as it was."""
+        self._master, self._slave = pty.openpty()
+        tty.setraw(self._master)
+        tty.setraw(self._slave, termios.TCSANOW)
+        os.set_blocking(self._master, False)
+        self.device = os.ttyname(self._slave)
+        view = (ctypes.c_uint8 * STORAGE_BYTES).from_buffer(self.flash)
+        self._library.board_start(ctypes.c_float(self.board.audio.true_rate_hz), view)
+        self.reboot_asked = None
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name="simulated board", daemon=True)
+        self._thread.start()
+
+    def unplug(self) -> None:
+        """Pull the cable: the port is gone for whoever holds it. The flash stays."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        for handle in (self._master, self._slave):
+            if handle >= 0:
+                os.close(handle)
+        self._master = self._slave = -1
+
+    def babble(self, data: bytes) -> None:
+        """Send bytes that are nobody's answer."""
+        with self._lock:
+            self._babble += data
+
+    def _run(self) -> None:
+        frames_per_s = self.board.audio.true_rate_hz
+        start, frames = time.monotonic(), 0
+        while not self._stop.is_set():
+            due = int((time.monotonic() - start) * frames_per_s)
+            if due - frames > frames_per_s:  # the computer slept; a module would not catch up either
+                start, frames, due = time.monotonic(), 0, 0
+            while due - frames >= self.board.audio.block:
+                self.step()
+                frames += self.board.audio.block
+            self._exchange()
+            time.sleep(0.002)
+
+    def step(self) -> None:
+        """Run one audio block."""
+        block = self.board.audio.block
+        self._scan_frames -= block
+        if self._scan_frames <= 0:
+            self._scan()
+            slowest_ms = max((adc.scan_ms for adc in self.board.adcs), default=0.0)
+            self._scan_frames = slowest_ms * 1e-3 * self.board.audio.true_rate_hz
+        bits = sum(
+            1 << index
+            for index, gate in enumerate((*self.board.gates_in, *self.board.buttons))
+            if self.jacks.gates.get(gate.name, False)
+        )
+        gates = np.full(block, bits, np.uint32)
+        started = time.perf_counter()
+        self._library.board_block(
+            self._codes.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
+            gates.ctypes.data_as(ctypes.POINTER(ctypes.c_uint32)),
+            ctypes.c_size_t(block),
+        )
+        self._account(time.perf_counter() - started)
+        self._seconds += block / self.board.audio.true_rate_hz
+        self._blocks += 1
+
+    def _account(self, seconds: float) -> None:
+        """This computer's own load, as the module's cycle counter would tell the module's."""
+        share = seconds * self.board.audio.true_rate_hz / self.board.audio.block
+        self._mean = 0.99 * getattr(self, "_mean", share) + 0.01 * share
+        self._worst = max(0.999 * getattr(self, "_worst", share), share)
+        self._library.board_set_load(
+            ctypes.c_float(self._mean), ctypes.c_float(self._worst), ctypes.c_uint32(0)
+        )
+
+    def _scan(self) -> None:
+        """Read every input once."""
+        noise = self._random.standard_normal(len(self.board.adcs))
+        for index, adc in enumerate(self.board.adcs):
+            errors = self.errors.get(adc.name) or ConverterErrors(noise_volts_rms=adc.noise_volts_rms)
+            volts = errors.seen_volts(self.jacks.volts.get(adc.name, 0.0), self._seconds, float(noise[index]))
+            self._codes[index] = adc.code(volts) / adc.full_code
+
+    def _exchange(self) -> None:
+        """Move bytes between the pty and the program."""
+        try:
+            arrived = os.read(self._master, 4096)
+        except (BlockingIOError, OSError):
+            arrived = b""
+        if arrived:
+            self._library.board_receive(arrived, ctypes.c_size_t(len(arrived)))
+        self._library.board_idle(ctypes.c_uint32(int(self._seconds * 1000) & 0xFFFFFFFF))
+        out = ctypes.create_string_buffer(65_536)
+        count = self._library.board_take(out, ctypes.c_size_t(len(out)))
+        with self._lock:
+            data, self._babble = self._babble + out.raw[:count], b""
+        while data and not self._stop.is_set():
+            try:
+                data = data[os.write(self._master, data) :]
+            except BlockingIOError:
+                time.sleep(0.001)
+            except OSError:
+                break
+        asked = self._library.board_reboot_asked()
+        if asked >= 0:
+            self.reboot_asked = asked
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise Refusal(f"cannot load the simulated board's program {path}: {error}.") from error
+    library.board_take.restype = ctypes.c_size_t
+    library.board_power_gone.restype = ctypes.c_bool
+    library.board_audio.restype = ctypes.POINTER(ctypes.c_float)
+    library.board_cv_out.restype = ctypes.POINTER(ctypes.c_float)
+    library.board_gates_out.restype = ctypes.POINTER(ctypes.c_uint32)
+    return library
