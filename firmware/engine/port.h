@@ -102,7 +102,8 @@ void instrument_report(PortReport *report);
 /* Points of one input, codes as in PortBlock.inputs. NULL when taken (and stored at the next idle), else why not. */
 const char *instrument_calibrate(uint8_t input, uint8_t points, const float *codes, const float *volts);
 uint8_t instrument_calibration(uint8_t input, float *codes, float *volts); /* copies the points out, their count */
-/* Loads at the first call, afterwards writes what changed; call it from the main loop. NULL or one sentence. */
+/* Loads at the first call (make it before audio starts), afterwards writes what changed; call it from the main loop.
+ * NULL or one sentence. */
 const char *instrument_idle(const PortStorage *storage);
 
 #ifdef __cplusplus

@@ -24,6 +24,12 @@ typedef struct StoredPresets {
     PresetBank bank;
 } StoredPresets;
 
+/* Only the main loop touches it. */
+static union {
+    StoredCalibration calibration;
+    StoredPresets presets;
+} scratch;
+
 _Static_assert(sizeof(StoredCalibration) <= STORE_PAYLOAD_BYTES, "the calibration fits a sector");
 _Static_assert(sizeof(StoredPresets) <= STORE_PAYLOAD_BYTES, "the presets fit a sector");
 
@@ -142,10 +148,6 @@ static void take_commands(Panel *panel)
         obey(panel, panel->queue[taken % PANEL_QUEUE]);
     }
     __atomic_store_n(&panel->taken, taken, __ATOMIC_RELEASE);
-    if (__atomic_load_n(&panel->staged_full, __ATOMIC_ACQUIRE)) {
-        panel->calibration[panel->staged_input] = panel->staged;
-        __atomic_store_n(&panel->staged_full, false, __ATOMIC_RELEASE);
-    }
 }
 
 static void condition(Panel *panel, uint8_t index, unsigned runs)
@@ -163,8 +165,10 @@ static void condition(Panel *panel, uint8_t index, unsigned runs)
     if (!panel->started) {
         smoother_reset(&parameter->smoother, position);
     }
+    /* The ends are reached whole: what lies beyond them is cut off, and noise with it. */
+    const float band = position > 0.0f && position < 1.0f ? spec->band : 0.0f;
     for (unsigned run = 0; run < runs; ++run) {
-        smoother_process(&parameter->smoother, position, spec->smoothing, spec->band);
+        smoother_process(&parameter->smoother, position, spec->smoothing, band);
     }
     parameter->position = bound_unit(parameter->smoother.output);
     const float value = table_at(spec->table, spec->points, parameter->position);
@@ -221,6 +225,10 @@ static void read_gates(Panel *panel, const PortBlock *block)
 void panel_begin(Panel *panel, const PortBlock *block)
 {
     panel->ticks = block->ticks;
+    if (__atomic_load_n(&panel->staged_full, __ATOMIC_ACQUIRE)) {
+        panel->calibration[panel->staged_input] = panel->staged;
+        __atomic_store_n(&panel->staged_full, false, __ATOMIC_RELEASE);
+    }
     for (uint8_t i = 0; i < panel->spec->inputs; ++i) {
         panel->volts[i] = calibration_volts(&panel->calibration[i], block->inputs[i]);
     }
@@ -308,47 +316,57 @@ uint8_t panel_calibration(const Panel *panel, uint8_t input, float *codes, float
 /* What is stored is checked as if it had just been measured: a CRC can't tell good sense from bad. */
 static void load(Panel *panel, const PortStorage *storage)
 {
-    static StoredCalibration calibration;
-    static StoredPresets presets;
-    if (store_load(storage, 0, CALIBRATION_KIND, STORED_VERSION, &calibration, sizeof calibration) &&
-        calibration.board_hash == panel->spec->board_hash) {
+    StoredCalibration *calibration = &scratch.calibration;
+    if (store_load(storage, 0, CALIBRATION_KIND, STORED_VERSION, calibration, sizeof *calibration) &&
+        calibration->board_hash == panel->spec->board_hash) {
         for (uint8_t i = 0; i < panel->spec->inputs; ++i) {
-            const Calibration *stored = &calibration.calibration[i];
+            const Calibration *stored = &calibration->calibration[i];
             const InputSpec *spec = &panel->spec->input[i];
             (void)calibration_set(&panel->calibration[i], spec->volts_at_zero, spec->volts_at_one, stored->points,
                                   stored->code, stored->volts);
         }
     }
-    if (store_load(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, &presets, sizeof presets) &&
-        presets.instrument_hash == panel->spec->instrument_hash) {
-        panel->presets = presets.bank;
+    StoredPresets *presets = &scratch.presets;
+    if (store_load(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, presets, sizeof *presets) &&
+        presets->instrument_hash == panel->spec->instrument_hash) {
+        panel->presets = presets->bank;
     }
+}
+
+static bool save_calibration(Panel *panel, const PortStorage *storage)
+{
+    StoredCalibration *stored = &scratch.calibration;
+    stored->board_hash = panel->spec->board_hash;
+    for (uint8_t i = 0; i < PORT_MAX_INPUTS; ++i) {
+        stored->calibration[i] = panel->calibration[i];
+    }
+    return store_save(storage, 0, CALIBRATION_KIND, STORED_VERSION, stored, sizeof *stored);
+}
+
+static bool save_presets(Panel *panel, const PortStorage *storage)
+{
+    scratch.presets = (StoredPresets){.instrument_hash = panel->spec->instrument_hash, .bank = panel->presets};
+    return store_save(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, &scratch.presets,
+                      sizeof scratch.presets);
 }
 
 const char *panel_idle(Panel *panel, const PortStorage *storage)
 {
-    static StoredCalibration calibration;
-    static StoredPresets presets;
     if (!panel->loaded) {
         panel->loaded = true;
         load(panel, storage);
     }
+    /* The flags fall before the copy is made: what the callback changes meanwhile is written next time. */
     if (panel->calibration_unsaved && !__atomic_load_n(&panel->staged_full, __ATOMIC_ACQUIRE)) {
         panel->calibration_unsaved = false;
-        calibration.board_hash = panel->spec->board_hash;
-        for (uint8_t i = 0; i < PORT_MAX_INPUTS; ++i) {
-            calibration.calibration[i] = panel->calibration[i];
-        }
-        if (!store_save(storage, 0, CALIBRATION_KIND, STORED_VERSION, &calibration, sizeof calibration)) {
+        if (!save_calibration(panel, storage)) {
             panel->calibration_unsaved = true;
             return "the calibration could not be written; the one stored before is still there";
         }
     }
     if (panel->presets_unsaved) {
         panel->presets_unsaved = false;
-        presets.instrument_hash = panel->spec->instrument_hash;
-        presets.bank = panel->presets;
-        if (!store_save(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, &presets, sizeof presets)) {
+        if (!save_presets(panel, storage)) {
             panel->presets_unsaved = true;
             return "the preset could not be written; the ones stored before are still there";
         }

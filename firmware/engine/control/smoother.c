@@ -3,10 +3,10 @@
 
 #include "bound.h"
 
-#define FAST 0.9f        /* coefficient for a far target: a step leaves 0.1 % after three runs */
+#define FAST 0.92f       /* coefficient for a far target: a step leaves 0.05 % after three runs */
 #define FAR 200.0f       /* 1 / travel at which a target counts as far: 0.5 % */
 #define REST_SLOW 0.03f  /* coefficient of the mean: about 33 runs */
-#define SLACK_FADE 0.8f  /* of what is left of the held output, each run */
+#define SLACK_FADE 0.6f  /* of what is left of the held output, each run */
 
 void smoother_reset(Smoother *smoother, float position)
 {
@@ -18,7 +18,9 @@ float smoother_process(Smoother *smoother, float position, float smoothing, floa
     const float slow = 1.0f - bound(smoothing, 0.0f, 0.99f);
     const float error = position - smoother->low_pass;
     const float fast = FAST > slow ? FAST : slow;
-    smoother->low_pass += error * (slow + (fast - slow) * bound_unit(magnitude(error) * FAR));
+    /* Squared, so that noise, which is near, does not open the filter. */
+    const float far = bound_unit(magnitude(error) * FAR);
+    smoother->low_pass += error * (slow + (fast - slow) * far * far);
 
     const float away = magnitude(smoother->low_pass - smoother->rest);
     if (smoother->held && away <= band) {
