@@ -222,7 +222,8 @@ def pqmf_analysis(node: Node, inputs: list[Any]) -> Tensor:
     """Audio [N, 1, T·M] → subbands [N, M, T]; frame t ends at sample (t+1)·M − 1."""
     audio, bank = inputs[0], inputs[1]
     m, length = bank.shape[0], bank.shape[-1]
-    return F.conv1d(F.pad(audio, (length - m, 0)), bank, stride=m)
+    # the bank holds impulse responses; conv1d correlates
+    return F.conv1d(F.pad(audio, (length - m, 0)), bank.flip(-1), stride=m)
 
 
 def _reduce(function: Callable[..., Tensor]) -> Operator:

@@ -150,7 +150,9 @@ def _runs_in_integers(node: Node, graph: Graph, able: set[str], audio: set[str])
     if node.op in LINEAR:
         weight = graph.constants.get(node.inputs[1])
         bias_is_constant = len(node.inputs) < 3 or not node.inputs[2] or node.inputs[2] in graph.constants
-        return weight is not None and weight.ndim in (2, 3) and bias_is_constant
+        # one channel to one channel is a hold or a gain at the edge: nothing to win
+        tiny = weight is not None and weight.ndim == 3 and weight.shape[:2] == (1, 1)
+        return weight is not None and weight.ndim in (2, 3) and bias_is_constant and not tiny
     operands = quantized_inputs(node, graph)
     if any(name not in able and name not in graph.constants for name in operands):
         return False
