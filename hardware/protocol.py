@@ -105,8 +105,8 @@ def choose_port(given: str | None) -> str:
     ports = candidate_ports()
     if not ports:
         raise Refusal(
-            "no board found: no USB serial port 0483:5740 is there; connect the module by a USB data cable and "
-            "wait two seconds after power-on, or name the port with --port."
+            "no board found: no USB serial port 0483:5740 is there; connect the module by a USB data "
+            "cable and wait two seconds after power-on, or name the port with --port."
         )
     if len(ports) > 1:
         raise Refusal(
@@ -121,8 +121,8 @@ def _cannot_open(device: str, error: Exception) -> Refusal:
     if number == errno.EACCES or "Permission denied" in str(error):
         group = _group_of(device)
         return Refusal(
-            f"permission denied on {device}: it belongs to the group {group}; run `sudo usermod -aG {group} $USER`, "
-            "log out and in again."
+            f"permission denied on {device}: it belongs to the group {group}; "
+            f"run `sudo usermod -aG {group} $USER`, log out and in again."
         )
     if number == errno.EBUSY or "lock" in str(error).lower() or "busy" in str(error).lower():
         return Refusal(
@@ -252,7 +252,7 @@ class Link:
         )
 
     def _lines(self, deadline: float, at_least_one: bool = True) -> Iterator[dict[str, Any]]:
-        """Decoded objects until `deadline`; noise is counted and dropped."""
+        """Yield decoded objects until `deadline`; noise is counted and dropped."""
         while True:
             end = self._buffer.find(b"\n")
             if end >= 0:

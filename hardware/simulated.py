@@ -1,8 +1,9 @@
 """A board on the desk that is not there: the module's own program behind a pty, with converters that lie.
 
-The program is a shared library of the instrument, the serial protocol and `firmware/ports/simulated/board.c`,
-compiled for this computer. What it reads is invented here: volts at each jack, bent, scaled and shifted as parts
-are, with noise, drift and a slow scan. It can also be unplugged, and it can babble.
+The program is a shared library of the instrument, the serial protocol and
+`firmware/ports/simulated/board.c`, compiled for this computer. What it reads is invented here: volts at each
+jack, bent, scaled and shifted as parts are, with noise, drift and a slow scan. It can also be unplugged, and
+it can babble.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ STORAGE_BYTES = 4 * 4096
 class ConverterErrors:
     """How far a converter is from its nominal law.
 
-    The code of `volts` is that of ``(volts + bend_volts·(volts/5)²)·(1 + gain) + offset_volts + drift·t + noise``:
-    gain and offset are the resistors and the reference, the bend is what inputs do over octaves.
+    The code of `volts` is that of ``(volts + bend·(volts/5)²)·(1 + gain) + offset + drift·t + noise``: gain
+    and offset are the resistors and the reference, the bend is what inputs do over octaves.
     """
 
     gain: float = 0.0
@@ -41,7 +42,7 @@ class ConverterErrors:
     drift_volts_per_minute: float = 0.0
 
     def seen_volts(self, volts: float, seconds: float = 0.0, noise: float = 0.0) -> float:
-        """What the converter takes `volts` at the jack for."""
+        """Volts that the converter takes `volts` at the jack for."""
         bent = volts + self.bend_volts * (volts / 5.0) ** 2
         drift = self.drift_volts_per_minute * seconds / 60.0
         return bent * (1.0 + self.gain) + self.offset_volts + drift + noise * self.noise_volts_rms
@@ -94,6 +95,7 @@ class SimulatedBoard:
         self._codes = np.full(len(board.adcs), 0.5, np.float32)
         self._seconds = 0.0
         self._blocks = 0
+        self._mean = self._worst = 0.0
         self._scan_frames = 0.0
         self._master = -1
         self._slave = -1
@@ -174,10 +176,10 @@ class SimulatedBoard:
         self._blocks += 1
 
     def _account(self, seconds: float) -> None:
-        """This computer's own load, as the module's cycle counter would tell the module's."""
+        """Tell the program this computer's own load, as a cycle counter would tell the module's."""
         share = seconds * self.board.audio.true_rate_hz / self.board.audio.block
-        self._mean = 0.99 * getattr(self, "_mean", share) + 0.01 * share
-        self._worst = max(0.999 * getattr(self, "_worst", share), share)
+        self._mean = 0.99 * self._mean + 0.01 * share
+        self._worst = max(0.999 * self._worst, share)
         self._library.board_set_load(
             ctypes.c_float(self._mean), ctypes.c_float(self._worst), ctypes.c_uint32(0)
         )

@@ -1,4 +1,4 @@
-"""The protocol on both sides: what is asked is answered, and no line can hang it or put it in a wrong state."""
+"""The protocol on both sides: what is asked is answered, and no line hangs it or puts it in a wrong state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_module_says_what_it_is(module):
     with Link(module.device) as link:
         hello = link.hello()
         assert (hello.board, hello.instrument, hello.protocol) == ("patch_sm", "voltmeter", 1)
-        assert [p.name for p in link.parameters()][0] == "latent/1"
+        assert link.parameters()[0].name == "latent/1"
 
 
 def test_volts_at_the_jack_reach_the_report(module):
@@ -96,7 +96,7 @@ def test_unplugging_is_one_sentence(module):
     with Link(module.device) as link:
         link.hello()
         module.unplug()
-        with pytest.raises(Refusal, match="went away|did not answer"):
+        with pytest.raises(Refusal, match=r"went away|did not answer"):
             link.hello()
 
 
@@ -122,7 +122,7 @@ def test_no_board_two_boards_and_no_such_port_are_told_apart(monkeypatch):
     monkeypatch.setattr(
         protocol, "candidate_ports", lambda: [protocol.Port("/dev/a", ""), protocol.Port("/dev/b", "")]
     )
-    with pytest.raises(Refusal, match="2 boards found .*/dev/a, /dev/b"):
+    with pytest.raises(Refusal, match=r"2 boards found .*/dev/a, /dev/b"):
         choose_port(None)
     with pytest.raises(Refusal, match="there is no port"):
         Link("/dev/ttyNOWHERE")
