@@ -280,7 +280,13 @@ def link_program(
     sources: Sequence[Path], target: str, out: Path, *, opt: str = "-O2", extra: Sequence[str] = ()
 ) -> Path:
     """Build a program with a ``main`` (host, host-asan, aarch64: static, for qemu-user or a Pi)."""
-    objects = [compile_source(source, target, opt=opt, extra=extra) for source in sources]
+    return link_objects(
+        [compile_source(source, target, opt=opt, extra=extra) for source in sources], target, out
+    )
+
+
+def link_objects(objects: list[Path], target: str, out: Path) -> Path:
+    """Link compiled objects to a program with a ``main``."""
     if target in ("host", "host-asan"):
         tail = []
     elif target.startswith("aarch64"):

@@ -1,0 +1,195 @@
+/* Convolution, int8 weights × int16 activations, for x86, aarch64 and WebAssembly.
+ *
+ * Eight output channels in the lanes of a vector, the window's taps broadcast: no sum crosses lanes, no window is
+ * rearranged. Frames come four at a time, so that a weight is loaded and widened once for all of them.
+ */
+#include "arith.h"
+#include "memory.h"
+#include "slice.h"
+
+#if defined(__aarch64__)
+#include <arm_neon.h>
+typedef struct sums {
+    int32x4_t low, high;
+} sums;
+static inline sums sums_load(const int32_t *p) {
+    return (sums){vld1q_s32(p), vld1q_s32(p + 4)};
+}
+static inline void sums_store(int32_t *p, sums s) {
+    vst1q_s32(p, s.low);
+    vst1q_s32(p + 4, s.high);
+}
+typedef struct widened {
+    int16x8_t first, second;
+} widened;
+static inline widened weights_load(const int8_t *w) {
+    return (widened){vmovl_s8(vld1_s8(w)), vmovl_s8(vld1_s8(w + 8))};
+}
+static inline sums two_taps(sums s, widened w, const int16_t *x) {
+    s.low = vmlal_n_s16(s.low, vget_low_s16(w.first), x[0]);
+    s.high = vmlal_high_n_s16(s.high, w.first, x[0]);
+    s.low = vmlal_n_s16(s.low, vget_low_s16(w.second), x[1]);
+    s.high = vmlal_high_n_s16(s.high, w.second, x[1]);
+    return s;
+}
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+typedef struct sums {
+    v128_t low, high;
+} sums;
+static inline sums sums_load(const int32_t *p) {
+    return (sums){wasm_v128_load(p), wasm_v128_load(p + 4)};
+}
+static inline void sums_store(int32_t *p, sums s) {
+    wasm_v128_store(p, s.low);
+    wasm_v128_store(p + 4, s.high);
+}
+typedef struct widened {
+    v128_t first, second;
+} widened;
+static inline widened weights_load(const int8_t *w) {
+    return (widened){wasm_i16x8_load8x8(w), wasm_i16x8_load8x8(w + 8)};
+}
+static inline sums two_taps(sums s, widened w, const int16_t *x) {
+    const v128_t pair = wasm_v128_load32_splat(x);
+    s.low = wasm_i32x4_add(s.low, wasm_i32x4_dot_i16x8(w.first, pair));
+    s.high = wasm_i32x4_add(s.high, wasm_i32x4_dot_i16x8(w.second, pair));
+    return s;
+}
+#elif defined(__AVX2__)
+#include <immintrin.h>
+typedef __m256i sums;
+static inline sums sums_load(const int32_t *p) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+static inline void sums_store(int32_t *p, sums s) {
+    _mm256_storeu_si256((__m256i *)(void *)p, s);
+}
+typedef __m256i widened;
+static inline widened weights_load(const int8_t *w) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)w));
+}
+static inline sums two_taps(sums s, widened w, const int16_t *x) {
+    int32_t pair;
+    memcpy(&pair, x, sizeof pair);
+    return _mm256_add_epi32(s, _mm256_madd_epi16(w, _mm256_set1_epi32(pair)));
+}
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+typedef struct sums {
+    __m128i low, high;
+} sums;
+static inline sums sums_load(const int32_t *p) {
+    return (sums){_mm_loadu_si128((const __m128i *)(const void *)p),
+                  _mm_loadu_si128((const __m128i *)(const void *)(p + 4))};
+}
+static inline void sums_store(int32_t *p, sums s) {
+    _mm_storeu_si128((__m128i *)(void *)p, s.low);
+    _mm_storeu_si128((__m128i *)(void *)(p + 4), s.high);
+}
+typedef struct widened {
+    __m128i first, second;
+} widened;
+static inline widened weights_load(const int8_t *w) {
+    const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)w);
+    return (widened){_mm_srai_epi16(_mm_unpacklo_epi8(bytes, bytes), 8),
+                     _mm_srai_epi16(_mm_unpackhi_epi8(bytes, bytes), 8)};
+}
+static inline sums two_taps(sums s, widened w, const int16_t *x) {
+    int32_t pair;
+    memcpy(&pair, x, sizeof pair);
+    const __m128i both = _mm_set1_epi32(pair);
+    s.low = _mm_add_epi32(s.low, _mm_madd_epi16(w.first, both));
+    s.high = _mm_add_epi32(s.high, _mm_madd_epi16(w.second, both));
+    return s;
+}
+#else
+typedef struct sums {
+    int32_t lane[8];
+} sums;
+static inline sums sums_load(const int32_t *p) {
+    sums s;
+    for (size_t j = 0; j < 8u; j++) {
+        s.lane[j] = p[j];
+    }
+    return s;
+}
+static inline void sums_store(int32_t *p, sums s) {
+    for (size_t j = 0; j < 8u; j++) {
+        p[j] = s.lane[j];
+    }
+}
+typedef const int8_t *widened;
+static inline widened weights_load(const int8_t *w) {
+    return w;
+}
+static inline sums two_taps(sums s, widened w, const int16_t *x) {
+    for (size_t j = 0; j < 8u; j++) {
+        s.lane[j] += w[2u * j] * x[0] + w[2u * j + 1u] * x[1];
+    }
+    return s;
+}
+#endif
+
+typedef struct block {
+    const int8_t *weights;
+    const vk_requant *requant;
+    size_t n; /* channels of it that exist */
+} block;
+
+static inline void finish(const block *b, sums s, int16_t *y) {
+    int32_t acc[8];
+    sums_store(acc, s);
+    for (size_t j = 0; j < b->n; j++) {
+        y[j] = vk_sat16(vk_requantize(acc[j], &b->requant[j]));
+    }
+}
+
+/* one block of channels × `width` frames; width is a constant after inlining */
+static inline __attribute__((always_inline)) void frames_of_block(const vk_conv *layer, const block *b, const int16_t *x,
+                                                                  int16_t *y, size_t out_step, const size_t width) {
+    int32_t bias[8];
+    for (size_t j = 0; j < 8u; j++) {
+        bias[j] = b->requant[j].bias;
+    }
+    sums s[4];
+    for (size_t f = 0; f < width; f++) {
+        s[f] = sums_load(bias);
+    }
+    const int8_t *w = b->weights;
+    const size_t frame_step = layer->frame_step, run = layer->run;
+    for (size_t r = 0; r < layer->runs; r++) {
+        const int16_t *xr = x + r * layer->run_step;
+        for (size_t i = 0; i < run; i += 2u, w += 16) {
+            const widened two = weights_load(w);
+            for (size_t f = 0; f < width; f++) {
+                s[f] = two_taps(s[f], two, xr + f * frame_step + i);
+            }
+        }
+    }
+    for (size_t f = 0; f < width; f++) {
+        finish(b, s[f], y + f * out_step);
+    }
+}
+
+void vk_conv_w8a16(const vk_conv *layer, const int16_t *window, int16_t *out, size_t out_step, size_t frames,
+                   size_t first, size_t count) {
+    const vk_slice s = vk_slice_of(layer->groups, layer->channels, first, count);
+    const size_t padded = vk_round_up(layer->channels, VK_BLOCK), taps = vk_stored_taps(layer, VK_RUN_TAPS);
+    for (size_t g = s.group; g < s.group_end; g++) {
+        for (size_t c = s.channel; c < s.channel_end; c += VK_BLOCK) {
+            const size_t left = s.channel_end - c;
+            const block b = {(const int8_t *)layer->weights + (g * padded + c) * taps, &layer->requant[g * padded + c],
+                             left < VK_BLOCK ? left : VK_BLOCK};
+            const int16_t *x = window + g * layer->group_in;
+            int16_t *y = out + g * layer->channels + c;
+            size_t t = 0;
+            for (; t + 4u <= frames; t += 4u, x += 4u * layer->frame_step, y += 4u * out_step) {
+                frames_of_block(layer, &b, x, y, out_step, 4u);
+            }
+            for (; t < frames; t++, x += layer->frame_step, y += out_step) {
+                frames_of_block(layer, &b, x, y, out_step, 1u);
+            }
+        }
+    }
+}

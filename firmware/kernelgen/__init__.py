@@ -1,0 +1,1 @@
+"""What Python makes for the kernels: packed weights, tables, scheduled assembly."""

@@ -1,0 +1,339 @@
+"""Weights as the kernels read them: blocks of output channels, taps interleaved for each processor.
+
+The layouts are those of ``engine/kernels/layout.h``. A transposed convolution is packed as a convolution
+whose output channels are (phase, channel), a dense layer as a convolution with one tap (polyphase identity;
+Crochiere and Rabiner, "Multirate Digital Signal Processing", 1983).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hardware.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Channels of a block and the unit, in taps, that runs are padded to."""
+
+    block: int
+    run_taps: int
+
+
+LAYOUTS = {
+    "quad": Layout(4, 4),
+    "pair8": Layout(8, 2),
+    "lane8": Layout(8, 2),
+    "byte8": Layout(8, 4),
+}
+
+
+@dataclass(frozen=True)
+class PackedConv:
+    """A ``vk_conv`` (or ``vk_conv_float``): its tables and every integer field.
+
+    Attributes
+    ----------
+    weights : int8 (or float32) array, flat, in the layout's order.
+    requant : int32 [groups × padded channels, 3] of bias, multiplier, shift; None for float.
+    bias : float32 [groups × padded channels]; None for integers.
+    frame_step, run_step : in elements (of the input).
+    runs, run : the window is `runs` runs of `run` elements.
+    history : frames before the newest input frame that the window reaches back: dilation·(taps − 1).
+    """
+
+    weights: np.ndarray
+    requant: np.ndarray | None
+    bias: np.ndarray | None
+    frame_step: int
+    run_step: int
+    runs: int
+    run: int
+    groups: int
+    group_in: int
+    channels: int
+    history: int
+
+    def initializer(self, weights: str, table: str) -> str:
+        """Write the C initializer, given the names of the two tables."""
+        numbers = (
+            self.frame_step,
+            self.run_step,
+            self.runs,
+            self.run,
+            self.groups,
+            self.group_in,
+            self.channels,
+            0,
+        )
+        return f"{{{weights}, {table}, {', '.join(str(n) for n in numbers)}}}"
+
+
+def round_up(n: int, unit: int) -> int:
+    """Return the least multiple of `unit` that is not below `n`."""
+    return -(-n // unit) * unit
+
+
+def pitch_of(channels: int, element: str) -> int:
+    """Elements between two frames of a tensor: "s16" even, "s8" a multiple of 4, "f32" the channels."""
+    return round_up(channels, {"s16": 2, "s8": 4, "f32": 1}[element])
+
+
+def _runs(weights: np.ndarray, in_pitch: int, dilation: int, groups: int) -> tuple[np.ndarray, int]:
+    """Lay [out, in, taps] out as [out, runs, run], in the window's order; second: the tap step in frames.
+
+    With dilation 1 and one group the taps are one run, pad lanes between them as zero weights.
+    """
+    out, channels, taps = weights.shape
+    if dilation == 1 and groups == 1:
+        spread = np.zeros((out, taps, in_pitch), weights.dtype)
+        spread[:, :, :channels] = weights.transpose(0, 2, 1)
+        if taps == 1:
+            return spread[:, :, :channels], dilation
+        # the last tap needs no pad lanes behind it
+        return spread.reshape(out, 1, taps * in_pitch)[:, :, : (taps - 1) * in_pitch + channels], dilation
+    return np.ascontiguousarray(weights.transpose(0, 2, 1)), dilation
+
+
+def _interleaved(runs: np.ndarray, layout: str, groups: int) -> np.ndarray:
+    """Order [groups·channels, runs, run] weights by `layout`; flat."""
+    shape = LAYOUTS[layout]
+    out, count, run = runs.shape
+    channels = out // groups
+    padded, taps = round_up(channels, shape.block), round_up(run, shape.run_taps)
+    full = np.zeros((groups, padded, count, taps), runs.dtype)
+    full[:, :channels, :, :run] = runs.reshape(groups, channels, count, run)
+    blocks = full.reshape(groups, padded // shape.block, shape.block, count, taps)
+    if layout == "quad":  # [g, b, pair, c, r, s, k] → step, pair, tap, channel
+        v = blocks.reshape(groups, -1, 2, 2, count, taps // 2, 2).transpose(0, 1, 4, 5, 2, 6, 3)
+    elif layout == "pair8":
+        v = blocks.reshape(groups, -1, 8, count, taps // 2, 2).transpose(0, 1, 3, 4, 2, 5)
+    elif layout == "lane8":
+        v = blocks.transpose(0, 1, 3, 4, 2)
+    else:
+        v = blocks.reshape(groups, -1, 8, count, taps // 4, 4).transpose(0, 1, 3, 4, 2, 5)
+    return np.ascontiguousarray(v).reshape(-1)
+
+
+def _per_channel(values: np.ndarray, groups: int, block: int, dtype: type) -> np.ndarray:
+    """Pad [groups·channels] to [groups·padded]."""
+    values = np.asarray(values)
+    channels = values.size // groups
+    full: np.ndarray = np.zeros((groups, round_up(channels, block)), dtype)
+    full[:, :channels] = values.reshape(groups, channels)
+    return full.reshape(-1)
+
+
+def _steps(
+    runs: np.ndarray, in_pitch: int, dilation: int, stride: int, groups: int, channels: int
+) -> dict[str, int]:
+    steps = {
+        "frame_step": stride * in_pitch,
+        "run_step": dilation * in_pitch,
+        "runs": runs.shape[1],
+        "run": runs.shape[2],
+        "groups": groups,
+        "group_in": channels if groups > 1 else 0,
+        "channels": runs.shape[0] // groups,
+    }
+    for name in ("runs", "run", "groups", "group_in", "channels"):
+        if steps[name] > 65535:
+            raise Refusal(f"A layer with {steps[name]} for {name} is beyond the kernels (65,535); split it.")
+    return steps
+
+
+def pack_conv(
+    weights: np.ndarray,
+    bias: np.ndarray,
+    multiplier: np.ndarray,
+    shift: np.ndarray,
+    *,
+    layout: str,
+    in_pitch: int,
+    dilation: int = 1,
+    stride: int = 1,
+    groups: int = 1,
+) -> PackedConv:
+    """Pack an integer convolution.
+
+    Parameters
+    ----------
+    weights : int8 [out, in / groups, taps], ONNX order; tap 0 meets the oldest frame.
+    bias, multiplier, shift : [out] integers of the requantization.
+    layout : ``toolchain.TARGETS[target].layout``; "byte8" for int8 activations.
+    in_pitch : elements between frames of the input.
+    """
+    weights = np.asarray(weights, np.int8)
+    runs, _ = _runs(weights, in_pitch, dilation, groups)
+    block = LAYOUTS[layout].block
+    columns = [_per_channel(v, groups, block, np.int32) for v in (bias, multiplier, shift)]
+    return PackedConv(
+        weights=_interleaved(runs, layout, groups),
+        requant=np.stack(columns, axis=1),
+        bias=None,
+        history=dilation * (weights.shape[2] - 1),
+        **_steps(runs, in_pitch, dilation, stride, groups, weights.shape[1]),
+    )
+
+
+def pack_dense(
+    weights: np.ndarray,
+    bias: np.ndarray,
+    multiplier: np.ndarray,
+    shift: np.ndarray,
+    *,
+    layout: str,
+    in_pitch: int,
+) -> PackedConv:
+    """Pack a dense layer, weights int8 [out, in]: a convolution with one tap."""
+    return pack_conv(
+        np.asarray(weights)[:, :, None], bias, multiplier, shift, layout=layout, in_pitch=in_pitch
+    )
+
+
+def phases_as_channels(weights: np.ndarray, stride: int, out_pitch: int) -> np.ndarray:
+    """Turn ConvTranspose weights into those of a convolution over (phase, channel).
+
+    Parameters
+    ----------
+    weights : [in, out, taps], ONNX order, one group.
+    stride : output frames per input frame.
+    out_pitch : elements between output frames, ≥ out.
+
+    Returns
+    -------
+    numpy.ndarray
+        [stride·out_pitch, in, ceil(taps / stride)]: row p·out_pitch + c gives y[t·stride + p, c] =
+        Σ_j w[:, c, p + j·stride]·x[t − j]; pad lanes are zero rows.
+    """
+    channels, out, taps = weights.shape
+    reach = -(-taps // stride)
+    full = np.zeros((channels, out, reach * stride), weights.dtype)
+    full[:, :, :taps] = weights
+    phases = np.zeros((stride, out_pitch, channels, reach), weights.dtype)
+    # [in, out, j, p] → [p, out, in, oldest first]
+    phases[:, :out] = full.reshape(channels, out, reach, stride).transpose(3, 1, 0, 2)[..., ::-1]
+    return phases.reshape(stride * out_pitch, channels, reach)
+
+
+def per_phase(values: np.ndarray, stride: int, out_pitch: int) -> np.ndarray:
+    """Repeat per-channel values [out] for (phase, channel) rows, zero in pad lanes."""
+    row = np.zeros(out_pitch, np.asarray(values).dtype)
+    row[: len(values)] = values
+    return np.tile(row, stride)
+
+
+def pack_transposed(
+    weights: np.ndarray,
+    bias: np.ndarray,
+    multiplier: np.ndarray,
+    shift: np.ndarray,
+    *,
+    layout: str,
+    in_pitch: int,
+    stride: int,
+    out_pitch: int,
+) -> PackedConv:
+    """Pack an integer ConvTranspose (one group), weights int8 [in, out, taps].
+
+    Call the kernel with out_step = stride·out_pitch: input frame t writes output frames t·stride …, which
+    lie side by side. The window reaches back ceil(taps / stride) − 1 input frames (`history`).
+    """
+    rows = phases_as_channels(np.asarray(weights, np.int8), stride, out_pitch)
+    tables = (per_phase(np.asarray(v), stride, out_pitch) for v in (bias, multiplier, shift))
+    return pack_conv(rows, *tables, layout=layout, in_pitch=in_pitch)
+
+
+def pack_conv_f32(
+    weights: np.ndarray,
+    bias: np.ndarray,
+    *,
+    in_pitch: int,
+    dilation: int = 1,
+    stride: int = 1,
+    groups: int = 1,
+) -> PackedConv:
+    """Pack a float convolution, weights [out, in / groups, taps]: blocks of 8 channels, [tap][8]."""
+    weights = np.asarray(weights, np.float32)
+    runs, _ = _runs(weights, in_pitch, dilation, groups)
+    out, count, run = runs.shape
+    channels = out // groups
+    full = np.zeros((groups, round_up(channels, 8), count, run), np.float32)
+    full[:, :channels] = runs.reshape(groups, channels, count, run)
+    flat = full.reshape(groups, -1, 8, count, run).transpose(0, 1, 3, 4, 2)
+    return PackedConv(
+        weights=np.ascontiguousarray(flat).reshape(-1),
+        requant=None,
+        bias=_per_channel(np.asarray(bias, np.float32), groups, 8, np.float32),
+        history=dilation * (weights.shape[2] - 1),
+        **_steps(runs, in_pitch, dilation, stride, groups, weights.shape[1]),
+    )
+
+
+def pack_transposed_f32(
+    weights: np.ndarray, bias: np.ndarray, *, in_pitch: int, stride: int, out_pitch: int
+) -> PackedConv:
+    """Pack a float ConvTranspose (one group), weights [in, out, taps]; see `pack_transposed`."""
+    rows = phases_as_channels(np.asarray(weights, np.float32), stride, out_pitch)
+    return pack_conv_f32(rows, per_phase(np.asarray(bias, np.float32), stride, out_pitch), in_pitch=in_pitch)
+
+
+@dataclass(frozen=True)
+class PackedDepthwise:
+    """A ``vk_depthwise`` (or ``vk_depthwise_float``): weights [taps, pitch], tables [pitch]."""
+
+    weights: np.ndarray
+    requant: np.ndarray | None
+    bias: np.ndarray | None
+    frame_step: int
+    tap_step: int
+    taps: int
+    pitch: int
+    history: int
+
+    def initializer(self, weights: str, table: str) -> str:
+        """Write the C initializer, given the names of the two tables."""
+        return f"{{{weights}, {table}, {self.frame_step}, {self.tap_step}, {self.taps}, {self.pitch}}}"
+
+
+def pack_depthwise(
+    weights: np.ndarray,
+    bias: np.ndarray,
+    multiplier: np.ndarray,
+    shift: np.ndarray,
+    *,
+    in_pitch: int,
+    dilation: int = 1,
+    stride: int = 1,
+) -> PackedDepthwise:
+    """Pack a depthwise integer convolution, weights int8 [channels, 1, taps] or [channels, taps]."""
+    weights = np.asarray(weights, np.int8).reshape(len(weights), -1)
+    table = np.zeros((in_pitch, 3), np.int32)
+    table[: len(weights)] = np.stack([np.asarray(v) for v in (bias, multiplier, shift)], axis=1)
+    return PackedDepthwise(requant=table, bias=None, **_depthwise(weights, in_pitch, dilation, stride))
+
+
+def pack_depthwise_f32(
+    weights: np.ndarray, bias: np.ndarray, *, in_pitch: int, dilation: int = 1, stride: int = 1
+) -> PackedDepthwise:
+    """Pack a depthwise float convolution, weights [channels, 1, taps] or [channels, taps]."""
+    weights = np.asarray(weights, np.float32).reshape(len(weights), -1)
+    row = np.zeros(in_pitch, np.float32)
+    row[: len(weights)] = bias
+    return PackedDepthwise(requant=None, bias=row, **_depthwise(weights, in_pitch, dilation, stride))
+
+
+def _depthwise(weights: np.ndarray, in_pitch: int, dilation: int, stride: int) -> dict:
+    channels, taps = weights.shape
+    full = np.zeros((taps, in_pitch), weights.dtype)
+    full[:, :channels] = weights.T
+    return {
+        "weights": full.reshape(-1),
+        "frame_step": stride * in_pitch,
+        "tap_step": dilation * in_pitch,
+        "taps": taps,
+        "pitch": in_pitch,
+        "history": dilation * (taps - 1),
+    }

@@ -1,0 +1,49 @@
+// The same as kernel_driver.c, for WebAssembly: node kernel_driver.mjs MODULE < calls > buffers
+import { readFileSync, writeSync } from "node:fs";
+
+const [module, ...names] = process.argv.slice(2);
+const { instance } = await WebAssembly.instantiate(readFileSync(module));
+const wasm = instance.exports;
+const input = readFileSync(0);
+let at = 0;
+const word = () => { const w = input.readUInt32LE(at); at += 4; return w; };
+const out = [];
+for (let calls = word(); calls; calls--) {
+    const name = names[word()];
+    let top = (wasm.__heap_base.value + 63) & ~63;
+    const buffers = [];
+    for (let n = word(); n; n--) {
+        const bytes = word();
+        const need = top + bytes + 65536;
+        if (need > wasm.memory.buffer.byteLength) {
+            wasm.memory.grow(Math.ceil((need - wasm.memory.buffer.byteLength) / 65536));
+        }
+        new Uint8Array(wasm.memory.buffer).set(input.subarray(at, at + bytes), top);
+        at += bytes;
+        buffers.push([top, bytes]);
+        top = (top + bytes + 31) & ~15;
+    }
+    const view = new DataView(wasm.memory.buffer);
+    for (let n = word(); n; n--) {
+        const b = word(), offset = word(), target = word();
+        view.setUint32(buffers[b][0] + offset, buffers[target][0], true);
+    }
+    const floats = word(), args = [input.readFloatLE(at), input.readFloatLE(at + 4)].slice(0, floats);
+    at += 8;
+    for (let n = word(); n; n--) {
+        const pointer = word(), value = word(), offset = word();
+        args.push(pointer ? buffers[value][0] + offset : value | 0);
+    }
+    wasm[name](...args);
+    for (const [start, bytes] of buffers) {
+        out.push(Buffer.from(wasm.memory.buffer.slice(start, start + bytes)));
+    }
+}
+const all = Buffer.concat(out);
+for (let done = 0; done < all.length;) {
+    try {
+        done += writeSync(1, all, done);
+    } catch (error) {
+        if (error.code !== "EAGAIN") throw error;
+    }
+}
