@@ -1,0 +1,98 @@
+/* A latent drive: audio through a learnt circuit, its type, amount and tone as knobs. */
+#include "drive.h"
+
+#define BYPASS_STEP (1.0f / 480.0f) /* 10 ms: a switch without a click */
+#define POWER_SLOW 0.0004f          /* per sample: about 50 ms */
+#define POWER_FLOOR 1e-6f           /* −60 dBFS: below it there is nothing to match */
+#define MATCH_MOST 4.0f             /* ±12 dB */
+
+void drive_init(Drive *drive, const DriveSpec *spec)
+{
+    drive->spec = spec;
+    drive->tone.started = false;
+    drive_reset(drive);
+}
+
+void drive_reset(Drive *drive)
+{
+    drive->spec->model->reset(drive->spec->state);
+    for (size_t i = 0; i < DRIVE_DELAY; ++i) {
+        drive->delay[i] = 0.0f;
+    }
+    drive->written = 0;
+    drive->age_ticks = 0;
+    drive->dry_power = POWER_FLOOR;
+    drive->wet_power = POWER_FLOOR;
+    ramp_reset(&drive->matched, 1.0f);
+    drive->bypass = 0.0f;
+}
+
+static void fill_latents(Drive *drive, size_t ticks)
+{
+    const DriveModel *model = drive->spec->model;
+    const size_t due = model->frames_due(drive->spec->state, ticks);
+    size_t at = (model->hop - drive->age_ticks % model->hop) % model->hop;
+    for (size_t f = 0; f < due; ++f, at += model->hop) {
+        const size_t done = at < ticks ? at : ticks;
+        for (uint8_t i = 0; i < drive->spec->tone.latents; ++i) {
+            drive->frames.latent[i * DRIVE_FRAMES + f] = ramp_at(&drive->tone.latent[i], done, ticks);
+        }
+    }
+    drive->age_ticks = (drive->age_ticks + (uint32_t)ticks) % model->hop;
+}
+
+/* Where the wet level stands against the dry one; followed slowly, applied as a ramp. */
+static void match_levels(Drive *drive, const Panel *panel)
+{
+    const float dry = drive->dry_power > POWER_FLOOR ? drive->dry_power : POWER_FLOOR;
+    const float wet = drive->wet_power > POWER_FLOOR ? drive->wet_power : POWER_FLOOR;
+    const float full = bound(__builtin_sqrtf(dry / wet), 1.0f / MATCH_MOST, MATCH_MOST);
+    const float share = panel_value(panel, (uint8_t)drive->spec->match);
+    ramp_next(&drive->matched, 1.0f + share * (full - 1.0f));
+}
+
+void drive_render(Drive *drive, const Panel *panel, const PortBlock *block)
+{
+    const DriveSpec *spec = drive->spec;
+    const size_t ticks = block->ticks;
+    DriveFrames *frames = &drive->frames;
+    tone_update(&drive->tone, &spec->tone, panel);
+    for (size_t i = 0; i < ticks; ++i) {
+        const float in = block->audio_in != NULL ? block->audio_in[0][i] : 0.0f;
+        frames->in[i] = audible(in * panel_at(panel, (uint8_t)spec->gain, i));
+    }
+    fill_latents(drive, ticks);
+    spec->model->process(spec->state, ticks, frames);
+    match_levels(drive, panel);
+
+    const uint32_t behind = spec->model->latency_ticks;
+    for (size_t i = 0; i < ticks; ++i) {
+        drive->delay[drive->written % DRIVE_DELAY] = frames->in[i];
+        const float dry = drive->delay[(drive->written - behind) % DRIVE_DELAY];
+        ++drive->written;
+        const float raw = bound(frames->out[i], -4.0f, 4.0f);
+        drive->dry_power += POWER_SLOW * (dry * dry - drive->dry_power);
+        drive->wet_power += POWER_SLOW * (raw * raw - drive->wet_power);
+        const float wet = raw * ramp_at(&drive->matched, i, ticks);
+        const float mix = panel_at(panel, (uint8_t)spec->mix, i);
+        const bool past = panel->level[i] >> DRIVE_BYPASS & 1u;
+        drive->bypass = bound_unit(drive->bypass + (past ? BYPASS_STEP : -BYPASS_STEP));
+        const float through = (dry + mix * (wet - dry)) * panel_at(panel, (uint8_t)spec->level, i);
+        frames->out[i] = through + drive->bypass * (dry - through);
+    }
+    for (uint8_t c = 0; c < spec->outputs.audios; ++c) {
+        for (size_t i = 0; i < ticks; ++i) {
+            block->audio_out[c][i] = spec->outputs.audio[c] >= 0 ? audible(frames->out[i]) : 0.0f;
+        }
+    }
+    for (uint8_t c = 0; c < spec->outputs.cvs; ++c) {
+        const bool envelope = spec->outputs.cv[c] == DRIVE_OUT_ENVELOPE;
+        const float volts = envelope ? bound(5.0f * __builtin_sqrtf(drive->dry_power), 0.0f, 5.0f) : 0.0f;
+        for (size_t i = 0; i < ticks; ++i) {
+            block->cv_out[c][i] = volts;
+        }
+    }
+    for (size_t i = 0; i < ticks; ++i) {
+        output_gates(&spec->outputs, 0, &block->gates_out[i]);
+    }
+}

@@ -1,0 +1,103 @@
+/* A latent drum: one trigger, one sound, every knob a direction in what the model has learnt. */
+#include "drum.h"
+
+#define NEAREST_HITS 96u  /* 2 ms: hits nearer than that are one */
+#define SOFTEST 0.4f      /* level of a hit without accent */
+
+void drum_init(Drum *drum, const DrumSpec *spec)
+{
+    drum->spec = spec;
+    drum->tone.started = false;
+    for (uint8_t v = 0; v < spec->voices; ++v) {
+        voice_init(&drum->voice[v], spec->model, spec->state[v]);
+    }
+    drum_reset(drum);
+}
+
+void drum_reset(Drum *drum)
+{
+    for (uint8_t v = 0; v < drum->spec->voices; ++v) {
+        voice_reset(&drum->voice[v]);
+    }
+    drum->turn = 0;
+    drum->since_hit = NEAREST_HITS;
+    drum->pulse = 0;
+}
+
+static void render_span(Drum *drum, const Panel *panel, size_t start, size_t end)
+{
+    const DrumSpec *spec = drum->spec;
+    const float decay = panel_value(panel, (uint8_t)spec->decay);
+    for (uint8_t v = 0; v < spec->voices; ++v) {
+        voice_render(&drum->voice[v], &spec->tone, &drum->tone, decay, &drum->frames, start, end - start,
+                     panel->ticks, drum->mix + start);
+    }
+}
+
+static void hit(Drum *drum, const Panel *panel, uint32_t level)
+{
+    const DrumSpec *spec = drum->spec;
+    float accent = panel_value(panel, (uint8_t)spec->accent);
+    if (level >> DRUM_ACCENT & 1u) {
+        accent = 1.0f;
+    }
+    if (panel->remote_accent >= 0.0f && panel->remote_voices != 0) {
+        accent = panel->remote_accent;
+    }
+    if (spec->cut) {
+        for (uint8_t v = 0; v < spec->voices; ++v) {
+            voice_choke(&drum->voice[v]);
+        }
+    }
+    voice_trigger(&drum->voice[drum->turn], SOFTEST + (1.0f - SOFTEST) * accent);
+    drum->turn = (uint8_t)((drum->turn + 1u) % spec->voices);
+    drum->since_hit = 0;
+    drum->pulse = PULSE_TICKS;
+}
+
+void drum_render(Drum *drum, const Panel *panel, const PortBlock *block)
+{
+    const DrumSpec *spec = drum->spec;
+    const size_t ticks = block->ticks;
+    tone_update(&drum->tone, &spec->tone, panel);
+    size_t rendered = 0;
+    for (size_t i = 0; i < ticks; ++i) {
+        drum->mix[i] = 0.0f;
+    }
+    for (size_t i = 0; i < ticks; ++i) {
+        const uint32_t rise = panel->rise[i];
+        const bool struck = (rise >> DRUM_TRIGGER & 1u) || (i == 0 && panel->remote_voices != 0);
+        const bool choked = rise >> DRUM_CHOKE & 1u;
+        if ((struck && drum->since_hit >= NEAREST_HITS) || choked) {
+            render_span(drum, panel, rendered, i);
+            rendered = i;
+            for (uint8_t v = 0; choked && v < spec->voices; ++v) {
+                voice_choke(&drum->voice[v]);
+            }
+            if (struck && drum->since_hit >= NEAREST_HITS) {
+                hit(drum, panel, panel->level[i]);
+            }
+        }
+        drum->since_hit += drum->since_hit < NEAREST_HITS;
+        output_gates(&spec->outputs, pulse_next(&drum->pulse) << DRUM_OUT_TRIGGER, &block->gates_out[i]);
+    }
+    render_span(drum, panel, rendered, ticks);
+
+    float envelope = 0.0f;
+    for (uint8_t v = 0; v < spec->voices; ++v) {
+        const Voice *voice = &drum->voice[v];
+        const float now = voice->active ? voice->gain * voice->envelope * voice->fade : 0.0f;
+        envelope = now > envelope ? now : envelope;
+    }
+    for (uint8_t c = 0; c < spec->outputs.cvs; ++c) {
+        for (size_t i = 0; i < ticks; ++i) {
+            block->cv_out[c][i] = spec->outputs.cv[c] == DRUM_OUT_ENVELOPE ? 5.0f * envelope : 0.0f;
+        }
+    }
+    for (uint8_t c = 0; c < spec->outputs.audios; ++c) {
+        for (size_t i = 0; i < ticks; ++i) {
+            const float level = panel_at(panel, (uint8_t)spec->level, i);
+            block->audio_out[c][i] = spec->outputs.audio[c] >= 0 ? audible(drum->mix[i] * level) : 0.0f;
+        }
+    }
+}

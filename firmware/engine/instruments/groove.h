@@ -1,0 +1,48 @@
+/* A groove: the latent rhythm plays latent drums. Two models, one instrument. */
+#ifndef VAECTROL_INSTRUMENTS_GROOVE_H
+#define VAECTROL_INSTRUMENTS_GROOVE_H
+
+#include "rhythm.h"
+#include "voice.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GROOVE_VOICES 6u
+
+typedef struct GrooveVoice {
+    uint16_t plays;        /* bit v: voice v of the rhythm strikes it */
+    uint16_t chokes;       /* bit w: a hit of this voice ends voice w of the groove */
+    ToneSpec tone;
+    void *state;           /* of the drum model */
+    int8_t level, decay;   /* parameters */
+    float left, right;
+} GrooveVoice;
+
+typedef struct GrooveSpec {
+    RhythmSpec rhythm;
+    const VoiceModel *drum;
+    uint8_t voices;
+    const GrooveVoice *voice; /* [voices] */
+    int8_t level;
+} GrooveSpec;
+
+typedef struct Groove {
+    const GrooveSpec *spec;
+    Rhythm rhythm;
+    Voice voice[GROOVE_VOICES];
+    Tone tone[GROOVE_VOICES];
+    VoiceFrames frames;
+    float mono[PORT_MAX_BLOCK];
+    float mix[PORT_MAX_AUDIO][PORT_MAX_BLOCK];
+} Groove;
+
+void groove_init(Groove *groove, const GrooveSpec *spec);
+void groove_reset(Groove *groove);
+void groove_render(Groove *groove, const Panel *panel, const PortBlock *block);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,275 @@
+/* A latent rhythm: a point in a space of drum patterns, played on a clock. */
+#include "rhythm.h"
+
+#define SWING_MOST (STEP_UNITS / 3)        /* odd sixteenths late by a third: triplets */
+#define SHIFT_MOST (STEP_UNITS * 49 / 100) /* a step never passes its neighbour */
+#define ASK_AGAIN 2e-3f                    /* a latent that moved less needs no new pattern */
+#define FILL_MOST 0.5f
+#define REMOTE_TICKS 120000u               /* 2.5 s without a pulse: the module's own clock goes on */
+#define UNASKED 1e9f                       /* no latent is there: ask again when the freeze is over */
+#define FOREVER INT64_MAX
+
+static int64_t place_of(const Rhythm *rhythm, uint8_t voice, int64_t step)
+{
+    const float micro = rhythm->pattern.microtiming[voice][step & (RHYTHM_STEPS - 1u)] * rhythm->timing;
+    int64_t shift = (int64_t)((float)(STEP_UNITS >> 24) * bound(micro, -0.5f, 0.5f)) << 24;
+    if (step & 1) {
+        shift += (int64_t)((float)(SWING_MOST >> 24) * rhythm->swing) << 24;
+    }
+    if (shift > SHIFT_MOST) {
+        shift = SHIFT_MOST;
+    } else if (shift < -SHIFT_MOST) {
+        shift = -SHIFT_MOST;
+    }
+    const int64_t place = step * STEP_UNITS + shift;
+    return place < 0 ? 0 : place; /* nothing comes before the first step */
+}
+
+static void find_soonest(Rhythm *rhythm)
+{
+    rhythm->soonest = FOREVER;
+    for (uint8_t v = 0; v < RHYTHM_VOICES; ++v) {
+        if (rhythm->next_place[v] < rhythm->soonest) {
+            rhythm->soonest = rhythm->next_place[v];
+        }
+    }
+}
+
+static void rewind_steps(Rhythm *rhythm)
+{
+    for (uint8_t v = 0; v < RHYTHM_VOICES; ++v) {
+        rhythm->next_step[v] = 0;
+        rhythm->next_place[v] = place_of(rhythm, v, 0);
+    }
+    rhythm->last_grid = -1;
+    find_soonest(rhythm);
+}
+
+/* After a new pattern or another swing. A step that is now just past is played at once, rather late than never;
+ * one that is long past is over. */
+static void move_steps(Rhythm *rhythm)
+{
+    for (uint8_t v = 0; v < RHYTHM_VOICES; ++v) {
+        rhythm->next_place[v] = place_of(rhythm, v, rhythm->next_step[v]);
+        if (rhythm->next_place[v] < rhythm->clock.place - STEP_UNITS / 4) {
+            ++rhythm->next_step[v];
+            rhythm->next_place[v] = place_of(rhythm, v, rhythm->next_step[v]);
+        }
+    }
+    find_soonest(rhythm);
+}
+
+static void wrap_steps(Rhythm *rhythm)
+{
+    const int64_t steps = step_clock_wrap(&rhythm->clock);
+    if (steps == 0) {
+        return;
+    }
+    for (uint8_t v = 0; v < RHYTHM_VOICES; ++v) {
+        rhythm->next_step[v] -= steps;
+        rhythm->next_place[v] -= steps * STEP_UNITS;
+    }
+    rhythm->last_grid -= steps;
+    find_soonest(rhythm);
+}
+
+void rhythm_init(Rhythm *rhythm, const RhythmSpec *spec)
+{
+    *rhythm = (Rhythm){.spec = spec, .timing = 1.0f};
+    spec->model->reset(spec->state);
+    rhythm_reset(rhythm);
+}
+
+void rhythm_reset(Rhythm *rhythm)
+{
+    step_clock_init(&rhythm->clock, rhythm->spec->sample_rate_hz);
+    rewind_steps(rhythm);
+    for (size_t i = 0; i < RHYTHM_VOICES + 3u; ++i) {
+        rhythm->pulse[i] = 0;
+    }
+    rhythm->remote_ticks = 0;
+}
+
+/* Asks for a new pattern when a control moved, and works on one that was asked for. */
+static void decode(Rhythm *rhythm, const Panel *panel)
+{
+    const RhythmSpec *spec = rhythm->spec;
+    const bool frozen = (panel->level[0] >> RHYTHM_FREEZE & 1u) && rhythm->playable;
+    if (rhythm->deciding) {
+        if (!spec->model->step(spec->state, &rhythm->decoding)) {
+            return;
+        }
+        rhythm->deciding = false;
+        if (frozen) {
+            rhythm->asked[0] = UNASKED;
+        } else {
+            rhythm->pattern = rhythm->decoding;
+            rhythm->playable = true;
+            move_steps(rhythm);
+        }
+        return;
+    }
+    float wanted[TONE_LATENTS + TONE_KNOBS];
+    bool moved = !rhythm->playable;
+    for (uint8_t i = 0; i < spec->tone.latents; ++i) {
+        wanted[i] = rhythm->tone.latent[i].to;
+        moved |= magnitude(wanted[i] - rhythm->asked[i]) > ASK_AGAIN;
+    }
+    for (uint8_t i = 0; i < spec->tone.knobs; ++i) {
+        wanted[TONE_LATENTS + i] = rhythm->tone.knob[i].to;
+        moved |= magnitude(wanted[TONE_LATENTS + i] - rhythm->asked[TONE_LATENTS + i]) > ASK_AGAIN;
+    }
+    if (moved && !frozen) {
+        for (uint8_t i = 0; i < spec->tone.latents; ++i) {
+            rhythm->asked[i] = wanted[i];
+        }
+        for (uint8_t i = 0; i < spec->tone.knobs; ++i) {
+            rhythm->asked[TONE_LATENTS + i] = wanted[TONE_LATENTS + i];
+        }
+        spec->model->begin(spec->state, rhythm->asked, rhythm->asked + TONE_LATENTS);
+        rhythm->deciding = true;
+    }
+}
+
+static void play_step(Rhythm *rhythm, const Panel *panel, uint8_t voice, uint16_t at, bool fill)
+{
+    const RhythmSpec *spec = rhythm->spec;
+    const size_t step = (size_t)(rhythm->next_step[voice] & (RHYTHM_STEPS - 1u));
+    float density = panel_value(panel, (uint8_t)spec->density[voice]);
+    if (fill) {
+        density += FILL_MOST * panel_value(panel, (uint8_t)spec->fill) * density;
+    }
+    /* Density 0 is silence, 1 is every step. */
+    if (!rhythm->playable || density <= 0.0f || rhythm->pattern.onset[voice][step] < 1.0f - density) {
+        return;
+    }
+    const float velocity = bound_unit(rhythm->pattern.velocity[voice][step]);
+    const bool accent = velocity >= 1.0f - panel_value(panel, (uint8_t)spec->accent);
+    rhythm->pulse[voice] = PULSE_TICKS;
+    if (accent) {
+        rhythm->pulse[RHYTHM_OUT_ACCENT] = PULSE_TICKS;
+    }
+    rhythm->velocity[voice] = velocity;
+    rhythm->velocity[RHYTHM_OUT_VELOCITY] = velocity;
+    if (rhythm->hits < RHYTHM_HITS) {
+        rhythm->hit[rhythm->hits++] = (Hit){.at = at, .voice = voice, .accent = accent, .velocity = velocity};
+    }
+}
+
+static void play_due(Rhythm *rhythm, const Panel *panel, uint16_t at, bool fill)
+{
+    /* A pulse moves the place by eight steps at most; twice that is the bound. */
+    for (uint8_t turn = 0; turn < 16u && rhythm->soonest <= rhythm->clock.place; ++turn) {
+        for (uint8_t v = 0; v < RHYTHM_VOICES; ++v) {
+            if (rhythm->next_place[v] <= rhythm->clock.place) {
+                play_step(rhythm, panel, v, at, fill);
+                ++rhythm->next_step[v];
+                rhythm->next_place[v] = place_of(rhythm, v, rhythm->next_step[v]);
+            }
+        }
+        find_soonest(rhythm);
+    }
+    const int64_t grid = rhythm->clock.place < 0 ? -1 : rhythm->clock.place / STEP_UNITS;
+    if (grid != rhythm->last_grid) {
+        rhythm->last_grid = grid;
+        rhythm->pulse[RHYTHM_OUT_STEP] = PULSE_TICKS;
+        if ((grid & (RHYTHM_STEPS - 1)) == 0) {
+            rhythm->pulse[RHYTHM_OUT_START] = PULSE_TICKS;
+        }
+    }
+}
+
+static bool own_clock(const Rhythm *rhythm)
+{
+    return !rhythm->spec->clocked && rhythm->remote_ticks == 0;
+}
+
+void rhythm_advance(Rhythm *rhythm, const Panel *panel, size_t ticks)
+{
+    const RhythmSpec *spec = rhythm->spec;
+    tone_update(&rhythm->tone, &spec->tone, panel);
+    decode(rhythm, panel);
+    const float ratio = panel_position(panel, (uint8_t)spec->ratio) * (float)(STEP_CLOCK_RATIOS - 1u);
+    step_clock_ratio(&rhythm->clock, (uint8_t)(ratio + 0.5f));
+    const float swing = panel_value(panel, (uint8_t)spec->swing);
+    const float timing = panel_value(panel, (uint8_t)spec->timing);
+    if (swing != rhythm->swing || timing != rhythm->timing) {
+        rhythm->swing = swing;
+        rhythm->timing = timing;
+        move_steps(rhythm);
+    }
+    /* Four sixteenths to a beat; the float carries 24 bits of tempo, far below hearing. */
+    const float steps_per_tick = panel_value(panel, (uint8_t)spec->tempo) / (15.0f * spec->sample_rate_hz);
+    const int64_t own_units = (int64_t)(steps_per_tick * (float)STEP_UNITS);
+
+    wrap_steps(rhythm);
+    rhythm->hits = 0;
+    if (panel->remote_clock) {
+        rhythm->remote_ticks = REMOTE_TICKS;
+    }
+    for (size_t i = 0; i < ticks; ++i) {
+        const uint32_t rise = panel->rise[i];
+        const bool clock = (rise >> RHYTHM_CLOCK & 1u) || (i == 0 && panel->remote_clock);
+        const bool reset = (rise >> RHYTHM_RESET & 1u) || (i == 0 && panel->remote_reset);
+        if (own_clock(rhythm)) {
+            step_clock_tick_internal(&rhythm->clock, own_units);
+        } else {
+            step_clock_tick(&rhythm->clock);
+            rhythm->remote_ticks -= rhythm->remote_ticks > 0;
+        }
+        const bool waited = rhythm->clock.armed;
+        if (clock) {
+            step_clock_pulse(&rhythm->clock);
+        }
+        if (reset) {
+            step_clock_reset(&rhythm->clock, own_clock(rhythm));
+        }
+        if (!rhythm->clock.armed && (waited || reset)) {
+            rewind_steps(rhythm);
+        }
+        if (!rhythm->clock.armed) {
+            play_due(rhythm, panel, (uint16_t)i, panel->level[i] >> RHYTHM_FILL & 1u);
+        }
+        uint32_t sources = 0;
+        for (size_t source = 0; source < RHYTHM_VOICES + 3u; ++source) {
+            sources |= pulse_next(&rhythm->pulse[source]) << source;
+        }
+        rhythm->gate_sources[i] = sources;
+        rhythm->last_velocity[i] = rhythm->velocity[RHYTHM_OUT_VELOCITY];
+    }
+}
+
+void rhythm_outputs(const Rhythm *rhythm, const OutputSpec *outputs, const PortBlock *block)
+{
+    for (size_t i = 0; i < block->ticks; ++i) {
+        output_gates(outputs, rhythm->gate_sources[i], &block->gates_out[i]);
+    }
+    const int64_t loop = STEP_UNITS * (int64_t)RHYTHM_STEPS;
+    const int64_t within = rhythm->clock.place < 0 ? 0 : rhythm->clock.place % loop;
+    const float phase = (float)within / (float)loop;
+    for (uint8_t c = 0; c < outputs->cvs; ++c) {
+        const int8_t source = outputs->cv[c];
+        for (size_t i = 0; i < block->ticks; ++i) {
+            float unit = 0.0f;
+            if (source == RHYTHM_OUT_VELOCITY) {
+                unit = rhythm->last_velocity[i];
+            } else if (source == RHYTHM_OUT_PHASE) {
+                unit = phase;
+            } else if (source >= 0) {
+                unit = rhythm->velocity[source];
+            }
+            block->cv_out[c][i] = 5.0f * unit;
+        }
+    }
+}
+
+void rhythm_render(Rhythm *rhythm, const Panel *panel, const PortBlock *block)
+{
+    rhythm_advance(rhythm, panel, block->ticks);
+    rhythm_outputs(rhythm, &rhythm->spec->outputs, block);
+    for (uint8_t c = 0; c < rhythm->spec->outputs.audios; ++c) {
+        for (size_t i = 0; i < block->ticks; ++i) {
+            block->audio_out[c][i] = 0.0f;
+        }
+    }
+}

@@ -1,0 +1,106 @@
+/* From clock pulses to a place in the pattern. */
+#include "step_clock.h"
+
+#define COINCIDENT_TICKS 240u       /* 5 ms: a reset that comes just after its clock */
+#define PERIOD_MIN_TICKS 24u        /* 2 kHz: what is faster is noise on the line */
+#define PERIOD_MAX_TICKS 240000u    /* 5 s: what is slower is a clock that stood still */
+#define SINCE_MAX_TICKS 2880000u
+
+/* Steps per pulse, in 24ths. */
+static const uint8_t ratio_24ths[STEP_CLOCK_RATIOS] = {2, 3, 4, 6, 8, 12, 24, 48, 72, 96, 144, 192};
+
+void step_clock_init(StepClock *clock, float sample_rate_hz)
+{
+    *clock = (StepClock){
+        .place = -1,
+        .period_ticks = (uint32_t)(sample_rate_hz * 0.125f), /* 120 BPM in sixteenths, until a second pulse */
+        .ratio = STEP_CLOCK_ONE,
+        .armed = true,
+    };
+    clock->pulse_units = STEP_UNITS;
+}
+
+void step_clock_ratio(StepClock *clock, uint8_t ratio)
+{
+    if (ratio == clock->ratio || ratio >= STEP_CLOCK_RATIOS) {
+        return;
+    }
+    clock->ratio = ratio;
+    clock->pulse_units = (STEP_UNITS / 24) * ratio_24ths[ratio];
+    clock->tick_units = clock->heard ? clock->pulse_units / clock->period_ticks : 0;
+    /* The next pulse falls on the new grid, ahead of where we are. */
+    if (clock->place > 0) {
+        clock->pulse_place = clock->place / clock->pulse_units * clock->pulse_units;
+    }
+}
+
+static void start_over(StepClock *clock)
+{
+    clock->pulse_place = 0;
+    clock->place = 0;
+    clock->armed = false;
+}
+
+void step_clock_pulse(StepClock *clock)
+{
+    if (clock->heard && clock->since_ticks < PERIOD_MIN_TICKS) {
+        return;
+    }
+    /* A gap of seconds is a clock that stopped: it goes on at the tempo it had. */
+    if (clock->heard && clock->since_ticks <= PERIOD_MAX_TICKS) {
+        clock->period_ticks = clock->since_ticks;
+    }
+    clock->heard = true;
+    clock->since_ticks = 0;
+    clock->tick_units = clock->pulse_units / clock->period_ticks;
+    if (clock->armed) {
+        start_over(clock);
+        return;
+    }
+    clock->pulse_place += clock->pulse_units;
+    clock->place = clock->pulse_place;
+}
+
+void step_clock_reset(StepClock *clock, bool internal)
+{
+    if (internal || (clock->heard && clock->since_ticks < COINCIDENT_TICKS)) {
+        start_over(clock);
+    } else {
+        clock->armed = true;
+    }
+}
+
+void step_clock_tick(StepClock *clock)
+{
+    clock->since_ticks += clock->since_ticks < SINCE_MAX_TICKS;
+    if (!clock->heard || clock->armed) {
+        return;
+    }
+    const int64_t limit = clock->pulse_place + clock->pulse_units - 1;
+    clock->place += clock->tick_units;
+    if (clock->place > limit) {
+        clock->place = limit;
+    }
+}
+
+void step_clock_tick_internal(StepClock *clock, int64_t tick_units)
+{
+    clock->since_ticks += clock->since_ticks < SINCE_MAX_TICKS;
+    if (clock->armed) {
+        start_over(clock);
+        return;
+    }
+    clock->place += tick_units;
+    clock->pulse_place = clock->place / clock->pulse_units * clock->pulse_units;
+}
+
+int64_t step_clock_wrap(StepClock *clock)
+{
+    const int64_t loop = STEP_UNITS * STEP_CLOCK_LOOP;
+    if (clock->pulse_place < 2 * loop) {
+        return 0;
+    }
+    clock->pulse_place -= loop;
+    clock->place -= loop;
+    return STEP_CLOCK_LOOP;
+}

@@ -1,0 +1,50 @@
+/* From clock pulses to a place in the pattern: multiplied or divided, followed within one pulse, never ahead of it.
+ *
+ * Place is counted in integers (STEP_UNITS to a sixteenth), so that a set played for a week is still in step.
+ * Between pulses the place moves on at the last pulse's tempo and waits just before where the next pulse will put
+ * it; a pulse that comes early takes it there at once. No clock, no movement.
+ */
+#ifndef VAECTROL_INSTRUMENTS_STEP_CLOCK_H
+#define VAECTROL_INSTRUMENTS_STEP_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define STEP_UNITS ((int64_t)24 << 32) /* divisible by every ratio below */
+#define STEP_CLOCK_RATIOS 12u          /* steps per pulse: 1/12 1/8 1/6 1/4 1/3 1/2 1 2 3 4 6 8 */
+#define STEP_CLOCK_ONE 6u
+#define STEP_CLOCK_LOOP 768 /* steps: whole patterns and whole pulses at every ratio */
+
+typedef struct StepClock {
+    int64_t place;        /* in units since the first step; < 0: before it, waiting */
+    int64_t pulse_place;  /* where the last pulse was */
+    int64_t pulse_units;  /* from pulse to pulse */
+    int64_t tick_units;   /* from sample to sample */
+    uint32_t since_ticks; /* since the last pulse; stops counting at a minute */
+    uint32_t period_ticks;
+    uint8_t ratio;
+    bool heard;           /* a pulse came since init: period_ticks is real after the second */
+    bool armed;           /* reset: the next pulse is the first step */
+} StepClock;
+
+void step_clock_init(StepClock *clock, float sample_rate_hz);
+void step_clock_ratio(StepClock *clock, uint8_t ratio);
+/* A pulse at this sample. */
+void step_clock_pulse(StepClock *clock);
+/* Back to the first step: at the next pulse, or now if one came within the last 5 ms. */
+void step_clock_reset(StepClock *clock, bool internal);
+/* One sample goes by. */
+void step_clock_tick(StepClock *clock);
+/* One sample of the module's own clock. */
+void step_clock_tick_internal(StepClock *clock, int64_t tick_units);
+/* Counts start over before they grow out of their integers: by how many steps, mostly 0. Once per block. */
+int64_t step_clock_wrap(StepClock *clock);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,85 @@
+/* One neural drum hit: a decoder that is told how long ago it was struck. */
+#include "voice.h"
+
+#include "../control/bound.h"
+
+#define DECLICK 0.96f                 /* per sample: −40 dB after 2.4 ms */
+#define CHOKE_STEP (1.0f / 240.0f)    /* 5 ms */
+#define SILENT 1e-5f                  /* −100 dB */
+
+void voice_init(Voice *voice, const VoiceModel *model, void *state)
+{
+    *voice = (Voice){.model = model, .state = state};
+    model->reset(state, 0);
+}
+
+void voice_reset(Voice *voice)
+{
+    voice_init(voice, voice->model, voice->state);
+}
+
+void voice_trigger(Voice *voice, float gain)
+{
+    voice->declick = voice->last;
+    ++voice->hits;
+    voice->model->reset(voice->state, voice->hits);
+    time_basis_trigger(&voice->basis, voice->model->time);
+    voice->active = true;
+    voice->age_ticks = 0;
+    voice->gain = gain;
+    voice->envelope = 1.0f;
+    voice->fade = 1.0f;
+    voice->fade_step = 0.0f;
+}
+
+void voice_choke(Voice *voice)
+{
+    voice->fade_step = CHOKE_STEP;
+}
+
+static void fill_frames(Voice *voice, const ToneSpec *spec, const Tone *tone, VoiceFrames *frames, size_t due,
+                        size_t start, size_t block)
+{
+    const size_t hop = voice->model->hop;
+    /* The first frame is due where the age reaches a multiple of the hop. */
+    size_t at = start + (hop - voice->age_ticks % hop) % hop;
+    for (size_t f = 0; f < due; ++f, at += hop) {
+        const size_t done = at < block ? at : block;
+        for (uint8_t i = 0; i < spec->latents; ++i) {
+            frames->latent[i * VOICE_FRAMES + f] = ramp_at(&tone->latent[i], done, block);
+        }
+        for (uint8_t i = 0; i < spec->knobs; ++i) {
+            frames->knob[i * VOICE_FRAMES + f] = ramp_at(&tone->knob[i], done, block);
+        }
+        time_basis_next(&voice->basis, voice->model->time, &frames->time[f], VOICE_FRAMES);
+    }
+}
+
+void voice_render(Voice *voice, const ToneSpec *spec, const Tone *tone, float decay, VoiceFrames *frames,
+                  size_t start, size_t ticks, size_t block, float *out)
+{
+    if (!voice->active || ticks == 0) {
+        return;
+    }
+    const VoiceModel *model = voice->model;
+    fill_frames(voice, spec, tone, frames, model->frames_due(voice->state, ticks), start, block);
+    model->process(voice->state, ticks, frames);
+    const float keep = 1.0f - bound_unit(decay);
+    float y = voice->last;
+    for (size_t i = 0; i < ticks; ++i) {
+        y = bound(frames->audio[i], -4.0f, 4.0f) * (voice->gain * voice->envelope * voice->fade) + voice->declick;
+        out[i] += y;
+        voice->envelope *= keep;
+        voice->declick *= DECLICK;
+        voice->fade = bound_unit(voice->fade - voice->fade_step);
+    }
+    voice->last = y;
+    voice->age_ticks += (uint32_t)ticks;
+    const float end = model->time->frames_per_window + (float)model->tail_frames;
+    const bool over = (float)voice->age_ticks >= end * (float)model->hop;
+    const bool gone = voice->fade * voice->envelope < SILENT && magnitude(voice->declick) < SILENT;
+    if (over || gone) {
+        voice->active = false;
+        voice->last = 0.0f;
+    }
+}
