@@ -2,8 +2,250 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+PORT = typer.Option("--port", "-p", help="Serial port of the module; unix:PATH for the Pi program's socket.")
+JSON = typer.Option("--json", help="Print JSON for a machine instead of text.")
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands to the command line."""
+    app.command("monitor")(monitor)
+    app.command("calibrate")(calibrate)
+    app.command("flash")(flash)
+    board_app = typer.Typer(
+        help="What the boards are: list them, their wiring, their ports.", no_args_is_help=True
+    )
+    board_app.command("list")(board_list)
+    board_app.command("show")(board_show)
+    board_app.command("ports")(board_ports)
+    app.add_typer(board_app, name="board")
+
+
+def monitor(
+    port: Annotated[str | None, PORT] = None,
+    hz: Annotated[float, typer.Option(min=0.5, max=50, help="Reports a second.")] = 10.0,
+    once: Annotated[bool, typer.Option("--once", help="Print one report and stop.")] = False,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Watch a module: CPU mean and worst, each input as volts and position, latents, gates.
+
+    Example: vaectrol monitor --port /dev/ttyACM0
+    """
+    from hardware import monitor as view
+    from hardware.protocol import Link, choose_port
+
+    with Link(choose_port(port)) as link:
+        if not (once or as_json):
+            view.watch(link, hz)
+            return
+        module, report = view.connect(link), link.report()
+        if as_json:
+            typer.echo(_json({"hello": module.hello.model_dump(), "report": report.model_dump()}))
+        else:
+            from rich.console import Console
+
+            Console().print(view.render(module, report, link.garbage_lines))
+
+
+def calibrate(
+    inputs: Annotated[list[str], typer.Argument(help="CV inputs, as on the board: cv_1 or CV_1.")],
+    port: Annotated[str | None, PORT] = None,
+    at: Annotated[
+        str,
+        typer.Option(help="Voltages to patch, in volts, by commas; 'octaves': one per volt of the range."),
+    ] = "1,3",
+    meter: Annotated[
+        bool, typer.Option("--meter", help="Ask for the voltage that your meter shows at each point.")
+    ] = False,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Calibrate CV inputs: patch known voltages one at a time, see the cents before and after.
+
+    Example: vaectrol calibrate cv_1 cv_2 --at=-1,0,1,2,3,4
+    """
+    from rich.console import Console
+
+    from hardware import calibrate as calibration
+    from hardware.board import Adc, load_board
+    from hardware.protocol import Link, choose_port
+
+    console = Console(stderr=as_json)
+    with Link(choose_port(port)) as link:
+        hello = link.hello()
+        board = load_board(hello.board)
+        for name in inputs:
+            calibration.input_index(board, hello.inputs, name)  # all names before the first cable
+        console.print("Unplug every cable from the module's CV inputs, and let it warm up for ten minutes.")
+
+        def patch(adc: Adc, volts: float) -> float:
+            question = f"Patch {volts:+.3f} V into {adc.silk} ({adc.name}), alone, then press Enter"
+            if meter:
+                return float(
+                    typer.prompt(f"{question}, or type what the meter shows", default=volts, err=as_json)
+                )
+            typer.prompt(question, default="", show_default=False, prompt_suffix=" ", err=as_json)
+            return volts
+
+        for name in inputs:
+            index = calibration.input_index(board, hello.inputs, name)
+            voltages = _voltages(at, calibration.octave_points(board.adcs[index]))
+            outcome = calibration.calibrate(
+                link, board, name, voltages, patch, lambda why: console.print(f"Not taken: {why}")
+            )
+            if as_json:
+                typer.echo(_json(_plain(outcome)))
+            else:
+                _print_outcome(console, outcome)
+
+
+def _voltages(text: str, octaves: tuple[float, ...]) -> tuple[float, ...]:
+    from hardware.refusal import Refusal
+
+    if text == "octaves":
+        return octaves
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise Refusal(
+            f"--at {text!r} is not a list of volts; write for example --at=1,3 or --at=octaves."
+        ) from None
+
+
+def _plain(outcome) -> dict:
+    from dataclasses import asdict
+
+    return asdict(outcome)
+
+
+def _print_outcome(console, outcome) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"{outcome.input}: error in cents of 1 V/octave", title_justify="left")
+    for column in ("volts", "code", "before", "after"):
+        table.add_column(column, justify="right")
+    for point, before, after in zip(outcome.points, outcome.before_cents, outcome.after_cents, strict=True):
+        table.add_row(f"{point.volts:+.3f}", f"{point.code:.5f}", f"{before:+.1f}", f"{after:+.2f}")
+    console.print(table)
+    if outcome.between_cents is not None:
+        console.print(
+            f"Between the points: at most {outcome.between_cents:.1f} cents (each point left out in turn)."
+        )
+    console.print(
+        "Stored in the module."
+        if outcome.stored
+        else f"In use, but NOT stored ({outcome.why_not}); it is lost when the power goes."
+    )
+
+
+def flash(
+    image: Annotated[Path, typer.Argument(help="The .bin that `vaectrol build` made.")],
+    board: Annotated[str | None, typer.Option(help="Refuse an image for any other board.")] = None,
+    port: Annotated[str | None, PORT] = None,
+    path: Annotated[
+        str | None, typer.Option(help="USB path of the bootloader (dfu-util -l), with several.")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Wait for the module and read its version back.")] = True,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Write an image into a Daisy, and check that it runs.
+
+    A module that runs restarts into its bootloader by itself; else tap RESET and run this within two seconds.
+
+    Example: vaectrol flash build/drum-patch_sm.bin --board patch_sm
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from hardware import flash as flashing
+    from hardware.image import read_image
+
+    console = Console(stderr=as_json)
+    checked = read_image(image, board)
+    with Progress(console=console, transient=True) as progress:
+        tasks = {stage: progress.add_task(stage, total=100) for stage in ("Erase", "Download")}
+        done = flashing.flash(
+            checked,
+            port=port,
+            path=path,
+            wait=wait,
+            progress=lambda stage, percent: progress.update(tasks[stage], completed=percent),
+        )
+    hello = done.hello
+    if as_json:
+        typer.echo(
+            _json({"bytes": done.bytes, "usb_path": done.device.path, "hello": hello and hello.model_dump()})
+        )
+        return
+    console.print(
+        f"Wrote {done.bytes:,} of {checked.boot.bytes:,} bytes at 0x{checked.boot.address:08X} "
+        f"through {done.device.bootloader.value if done.device.bootloader else 'a bootloader'}."
+    )
+    if hello is not None:
+        console.print(
+            f"The module answers: {hello.instrument} {hello.version}, model {hello.model}, {hello.board}."
+        )
+
+
+def board_list(as_json: Annotated[bool, JSON] = False) -> None:
+    """List the boards.
+
+    Example: vaectrol board list
+    """
+    from hardware.board import available_boards, load_board
+
+    boards = [load_board(name) for name in available_boards()]
+    if as_json:
+        typer.echo(
+            _json([{"name": board.name, "title": board.title, "port": board.port} for board in boards])
+        )
+        return
+    for board in boards:
+        core = f"{board.processor.core} at {board.processor.clock_hz / 1e6:.0f} MHz"
+        jacks = f"{len(board.adcs)} inputs, {len(board.gates_in)} gates in, {len(board.gates_out)} out"
+        typer.echo(f"{board.name:<11} {board.title:<15} {core}, {jacks}")
+
+
+def board_show(
+    name: Annotated[
+        str, typer.Argument(help="patch_sm, patch_init, seed, rpi4, rpi5, host, or a .toml file.")
+    ],
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Show one board: memory, and every jack with its silk-screen name and pin.
+
+    Example: vaectrol board show patch_sm
+    """
+    from hardware.board import load_board
+    from hardware.wiring import memory_table, wiring_table
+
+    board = load_board(name)
+    if as_json:
+        typer.echo(_json(board.model_dump()))
+        return
+    typer.echo(f"# {board.title} ({board.name})\n\n{memory_table(board)}\n{wiring_table(board)}")
+
+
+def board_ports(as_json: Annotated[bool, JSON] = False) -> None:
+    """List the serial ports of connected modules.
+
+    Example: vaectrol board ports
+    """
+    from hardware.protocol import candidate_ports
+
+    ports = candidate_ports()
+    if as_json:
+        typer.echo(_json([port.device for port in ports]))
+    for port in ports if not as_json else []:
+        typer.echo(f"{port.device}  {port.description}")
+    if not ports and not as_json:
+        typer.echo("No module found (USB serial 0483:5740).")
+
+
+def _json(value: object) -> str:
+    import json
+
+    return json.dumps(value, indent=2)

@@ -254,8 +254,8 @@ def _same(image: Image, hello: Hello) -> None:
     if (hello.board, hello.version, hello.model) != wanted:
         raise Refusal(
             f"the module answers with {hello.instrument} {hello.version} for {hello.board} "
-            f"(model {hello.model}), not with what was written ({image.identity.instrument} {image.identity.version}, model "
-            f"{image.identity.model}); write it again."
+            f"(model {hello.model}), not with what was written ({image.identity.instrument} "
+            f"{image.identity.version}, model {image.identity.model}); write it again."
         )
 
 
