@@ -1,0 +1,141 @@
+"""What file and folder names tell: the class of a drum sound, and which files are takes of one instrument."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from train.data.source import SourceFile
+from train.data.store import CLASSES
+from train.refusal import Refusal
+
+FACTORY_TABLE = Path(__file__).with_name("names.toml")
+CLASS_COLUMNS = ("class", "category", "label", "type")
+GROUP_COLUMNS = ("group", "instrument", "kit")
+SET_COLUMNS = ("kit", "set", "pack")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+@dataclass(frozen=True)
+class NameTable:
+    """The table of words, see ``names.toml``."""
+
+    classes: dict[tuple[str, ...], str]
+    unknown: str
+    takes: frozenset[str]
+    take_pairs: frozenset[tuple[str, str]]
+    text: str
+
+
+def read_table(path: Path | None = None) -> NameTable:
+    """Read the factory's table or the user's own.
+
+    Raises
+    ------
+    Refusal
+        When it cannot be read or names a class that does not exist.
+    """
+    path = path or FACTORY_TABLE
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
+    except OSError as error:
+        raise Refusal(f"cannot read the name table {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Refusal(
+            f"the name table {path} is not TOML: {error}; start from train/data/names.toml"
+        ) from error
+    classes: dict[tuple[str, ...], str] = {}
+    for label, phrases in table.get("classes", {}).items():
+        if label not in CLASSES:
+            raise Refusal(f"the name table {path} has a class '{label}'; there are {', '.join(CLASSES)}")
+        for phrase in phrases:
+            words = tuple(phrase.lower().split())
+            if classes.get(words, label) != label:
+                raise Refusal(f"the name table {path} gives '{phrase}' to {classes[words]} and to {label}")
+            classes[words] = label
+    unknown = table.get("unknown", "perc")
+    if unknown not in (*CLASSES, "leave out"):
+        raise Refusal(f"'unknown' in the name table {path} is '{unknown}'; write a class or \"leave out\"")
+    instruments = table.get("instruments", {})
+    pairs = frozenset(tuple(pair.split()) for pair in instruments.get("take_pairs", []))
+    return NameTable(classes, unknown, frozenset(instruments.get("takes", [])), pairs, text)  # type: ignore[arg-type]
+
+
+def words(name: str) -> list[str]:
+    """Cut a name into lower-case words: ``OpenHat_03`` gives open, hat, 03."""
+    return [word.lower() for word in _WORD.findall(name)]
+
+
+def class_of_name(name: str, table: NameTable) -> str | None:
+    """Class that a name speaks of; the longest phrase wins, then the first in the name."""
+    parts = words(name)
+    joined = [*parts]
+    best: tuple[int, int, str] | None = None
+    longest = max((len(key) for key in table.classes), default=0)
+    for start in range(len(joined)):
+        for length in range(1, longest + 1):
+            label = table.classes.get(tuple(joined[start : start + length]))
+            if label and start + length <= len(joined) and (best is None or (-length, start) < best[:2]):
+                best = (-length, start, label)
+    if best is None:  # words run together: "clap808", "mykick"
+        flat = re.sub(r"[^a-z]", "", name.lower())
+        for phrase, label in table.classes.items():
+            joined_phrase = "".join(phrase)
+            if len(joined_phrase) >= 4 and joined_phrase in flat:
+                rank = (-len(joined_phrase), flat.index(joined_phrase), label)
+                best = rank if best is None or rank < best else best
+    return best[2] if best else None
+
+
+def guess_class(file: SourceFile, table: NameTable) -> tuple[str | None, str]:
+    """Class of a file and what decided it: ``manifest``, ``folder NAME``, ``file name`` or ``nothing``.
+
+    None stands for "leave out".
+    """
+    for column in CLASS_COLUMNS:
+        value = str(file.row.get(column) or "").strip().lower()
+        if value:
+            label = value if value in CLASSES else class_of_name(value, table)
+            if label:
+                return label, "manifest"
+    for folder in reversed(file.folders):
+        label = folder.lower() if folder.lower() in CLASSES else class_of_name(folder, table)
+        if label:
+            return label, f"folder {folder}"
+    label = class_of_name(file.stem, table)
+    if label:
+        return label, "file name"
+    return (None if table.unknown == "leave out" else table.unknown), "nothing"
+
+
+def instrument_of(file: SourceFile, label: str, table: NameTable) -> str:
+    """Name of the instrument a file is a take of: kit, class and what its name keeps without take marks."""
+    for column in GROUP_COLUMNS[:2]:
+        if file.row.get(column):
+            return str(file.row[column])
+    kit = next((str(file.row[column]) for column in SET_COLUMNS if file.row.get(column)), "")
+    if not kit:
+        kit = "/".join(folder for folder in file.folders if class_of_name(folder, table) is None)
+    stem = file.stem
+    if kit and stem.lower().startswith(f"{kit.lower()}__"):
+        stem = stem[len(kit) + 2 :]
+    kept: list[str] = []
+    parts = [word for word in words(stem) if not word.isdigit()]
+    index = 0
+    while index < len(parts):
+        if tuple(parts[index : index + 2]) in table.take_pairs:
+            index += 2
+            continue
+        if parts[index] not in table.takes and parts[index] not in kept:
+            kept.append(parts[index])
+        index += 1
+    return "/".join(part for part in (kit, label, "-".join(kept)) if part)
+
+
+def row_text(row: dict[str, Any], *columns: str) -> str | None:
+    """First of the columns that holds something."""
+    return next((str(row[column]) for column in columns if row.get(column)), None)
