@@ -176,7 +176,7 @@ static const ParameterSpec parameters[3] = {
     {.knob = -1, .cv = -1, .depth = -1, .rest = 0.25f, .table = unit, .points = 2},
 };
 static const GateSpec gate_specs[3] = {
-    {.gate = 0, .cv = -1, .audio = -1}, {.gate = -1, .cv = 3, .audio = -1}, {.gate = -1, .cv = -1, .audio = 0}};
+    {.gates = 1, .cv = -1, .audio = -1}, {.cv = 3, .audio = -1}, {.cv = -1, .audio = 0}};
 static const PanelSpec spec = {.board_hash = 11, .instrument_hash = 22, .inputs = 4, .parameters = 3, .gates = 3,
                                .audio_volts = 5.0f, .input = inputs, .parameter = parameters, .gate = gate_specs};
 static Panel panel;

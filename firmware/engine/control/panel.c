@@ -188,11 +188,9 @@ static void read_gates(Panel *panel, const PortBlock *block)
     for (uint8_t f = 0; f < spec->gates; ++f) {
         const GateSpec *gate = &spec->gate[f];
         const uint32_t bit = 1u << f;
-        if (gate->gate >= 0) {
-            const uint32_t flip = gate->inverted ? 1u : 0u;
+        if (gate->gates != 0) {
             for (size_t i = 0; i < block->ticks; ++i) {
-                const uint32_t high = (block->gates_in[i] >> gate->gate & 1u) ^ flip;
-                panel->level[i] |= high << f;
+                panel->level[i] |= ((block->gates_in[i] ^ gate->inverted) & gate->gates) != 0 ? bit : 0u;
             }
         }
         if (gate->cv >= 0 && schmitt_process(&panel->cv_schmitt[f], panel->volts[gate->cv])) {

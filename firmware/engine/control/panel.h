@@ -40,8 +40,9 @@ typedef struct ParameterSpec {
 
 /* Where a gate function (trigger, clock, freeze …) listens; any of them raises it. */
 typedef struct GateSpec {
-    int8_t gate, cv, audio; /* gate bit, input or audio channel; -1: none */
-    bool inverted;          /* of the gate bit: a function that is on while nothing is patched */
+    uint32_t gates;    /* gate bits */
+    uint32_t inverted; /* those of them that raise it while they are low */
+    int8_t cv, audio;  /* input and audio channel; -1: none */
 } GateSpec;
 
 typedef struct PanelSpec {

@@ -1,0 +1,99 @@
+/* The host port: a whole script of volts in, audio, gates and CV out, block by block as a board would do it.
+ *
+ * It is also what a simulated board and the fuzzer call. Converters are ideal: volts become codes by the nominal
+ * law of the input, read once per block; gates pass a Schmitt trigger in every sample.
+ */
+#include "port.h"
+
+#include "control/schmitt.h"
+
+#include <string.h>
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
+/* Denormals are zero here as they are on the module. */
+static void flush_denormals(void)
+{
+#if defined(__SSE__)
+    _mm_setcsr(_mm_getcsr() | 0x8040u);
+#elif defined(__aarch64__)
+    uint64_t control;
+    __asm volatile("mrs %0, fpcr" : "=r"(control));
+    __asm volatile("msr fpcr, %0" ::"r"(control | (1u << 24)));
+#endif
+}
+
+typedef struct HostScript {
+    size_t ticks;           /* of all of it */
+    size_t block;
+    const float *input;     /* [inputs][ticks] converter readings, 0 … 1 */
+    const float *gate;      /* [gates][ticks] volts */
+    const float *audio_in;  /* [channels][ticks] or NULL */
+    float *audio_out;       /* [channels][ticks] */
+    float *cv_out;          /* [CV outs][ticks] volts */
+    uint32_t *gate_out;     /* [ticks] */
+    float *position;        /* [blocks][parameters] or NULL: what the controls did */
+} HostScript;
+
+static Schmitt schmitts[PORT_MAX_GATES];
+static size_t at; /* of the script that is playing */
+
+void host_begin(void)
+{
+    memset(schmitts, 0, sizeof schmitts);
+    at = 0;
+    instrument_init(instrument_info()->sample_rate_hz);
+}
+
+/* Renders until `until` samples of the script are done. */
+void host_render(const HostScript *script, size_t until)
+{
+    static uint32_t gates[PORT_MAX_BLOCK];
+    const PortInfo *info = instrument_info();
+    flush_denormals();
+    while (at < until && at < script->ticks) {
+        size_t ticks = script->block < PORT_MAX_BLOCK ? script->block : PORT_MAX_BLOCK;
+        ticks = script->ticks - at < ticks ? script->ticks - at : ticks;
+        float readings[PORT_MAX_INPUTS] = {0.0f};
+        for (size_t i = 0; i < info->inputs; ++i) {
+            readings[i] = script->input[i * script->ticks + at];
+        }
+        memset(gates, 0, sizeof gates);
+        for (size_t g = 0; g < info->gates_in; ++g) {
+            const float *volts = script->gate + g * script->ticks + at;
+            for (size_t i = 0; i < ticks; ++i) {
+                gates[i] |= (uint32_t)schmitt_process(&schmitts[g], volts[i]) << g;
+            }
+        }
+        const float *audio_in[PORT_MAX_AUDIO];
+        float *audio_out[PORT_MAX_AUDIO];
+        float *cv_out[PORT_MAX_CV_OUTS];
+        for (size_t c = 0; c < info->audio_in && c < PORT_MAX_AUDIO && script->audio_in != NULL; ++c) {
+            audio_in[c] = script->audio_in + c * script->ticks + at;
+        }
+        for (size_t c = 0; c < info->audio_out && c < PORT_MAX_AUDIO; ++c) {
+            audio_out[c] = script->audio_out + c * script->ticks + at;
+        }
+        for (size_t c = 0; c < info->cv_outs && c < PORT_MAX_CV_OUTS; ++c) {
+            cv_out[c] = script->cv_out + c * script->ticks + at;
+        }
+        const PortBlock block = {
+            .ticks = ticks,
+            .inputs = readings,
+            .gates_in = gates,
+            .audio_in = script->audio_in != NULL ? audio_in : NULL,
+            .audio_out = audio_out,
+            .cv_out = cv_out,
+            .gates_out = script->gate_out + at,
+        };
+        instrument_render(&block);
+        if (script->position != NULL) {
+            PortReport report;
+            instrument_report(&report);
+            memcpy(script->position + at / script->block * info->parameters, report.position,
+                   info->parameters * sizeof(float));
+        }
+        at += ticks;
+    }
+}
