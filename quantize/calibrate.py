@@ -28,6 +28,8 @@ class Observations:
         One for each quantized tensor.
     means : dict of str to ndarray [C]
         Mean of each channel (axis 1), for bias correction.
+    energies : dict of str to ndarray [C]
+        Mean square of each channel.
     peaks : dict of str to ndarray [C]
         Largest magnitude of each channel, for equalisation and dead channels.
     frames : int
@@ -36,6 +38,7 @@ class Observations:
 
     histograms: dict[str, Histogram] = field(default_factory=dict)
     means: dict[str, np.ndarray] = field(default_factory=dict)
+    energies: dict[str, np.ndarray] = field(default_factory=dict)
     peaks: dict[str, np.ndarray] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     frames: int = 0
@@ -51,13 +54,13 @@ class Observations:
             axes = tuple(a for a in range(values.ndim) if a != 1)
             size = values.size // max(values.shape[1], 1)
             mean, peak = values.mean(axes, dtype=np.float64), np.abs(values).max(axes)
-            if name in self.means:
-                seen = self.counts[name]
-                self.means[name] = (self.means[name] * seen + mean * size) / (seen + size)
-                self.peaks[name] = np.maximum(self.peaks[name], peak)
-                self.counts[name] += size
-            else:
-                self.means[name], self.peaks[name], self.counts[name] = mean, peak, size
+            energy = np.square(values, dtype=np.float64).mean(axes)
+            seen = self.counts.get(name, 0)
+            share = size / (seen + size)
+            self.means[name] = self.means.get(name, 0.0) * (1 - share) + mean * share
+            self.energies[name] = self.energies.get(name, 0.0) * (1 - share) + energy * share
+            self.peaks[name] = np.maximum(self.peaks.get(name, 0.0), peak)
+            self.counts[name] = seen + size
 
 
 def observe(network: Network, tensors: Iterable[str], feeds: Iterable[Feed]) -> Observations:

@@ -41,19 +41,16 @@ class Channels:
         What was traced.
     labels : dict of str to ndarray of int
         Label of every element of an activation, at trace size.
-    constants : dict of str to ndarray of int
-        Label of every element of a constant that has channels; weights have one array per axis instead.
     axes : dict of str to list
-        Linear weights: for each axis the label of every index, or None.
+        Constants: for each axis the label of every index, or None where it has no channels.
     shapes : dict of str to tuple
         Shapes of the activations at trace size.
-    families : dict of int to int
-        Root label → its family, the labels that were born in the same layers and so share a count.
+    births : list of (Node, ndarray)
+        Linear layers and the labels that begin at their outputs.
     """
 
     graph: Graph
     labels: dict[str, np.ndarray] = field(default_factory=dict)
-    constants: dict[str, np.ndarray] = field(default_factory=dict)
     axes: dict[str, list[np.ndarray | None]] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     births: list[tuple[Node, np.ndarray]] = field(default_factory=list)
@@ -66,7 +63,7 @@ class Channels:
         return np.arange(first, first + count)
 
     def find(self, label: int) -> int:
-        """Representative of a label."""
+        """Find the representative of a label."""
         while self.parent[label] != label:
             self.parent[label] = self.parent[self.parent[label]]
             label = self.parent[label]
@@ -85,13 +82,13 @@ class Channels:
         self.unite(np.full(labels.shape, PINNED), labels)
 
     def roots(self, labels: np.ndarray) -> np.ndarray:
-        """Representative of every element."""
+        """Find the representative of every element."""
         values, inverse = np.unique(labels, return_inverse=True)
         table = np.array([NOTHING if v == NOTHING else self.find(v) for v in values.tolist()])
         return table[inverse].reshape(labels.shape)
 
     def along(self, labels: np.ndarray, axis: int) -> np.ndarray:
-        """One label for each index of an axis; what differs along the others is united."""
+        """Reduce to one label per index of an axis; what differs along the others is united."""
         moved = np.moveaxis(labels, axis, 0).reshape(labels.shape[axis], -1)
         first = np.full(moved.shape[0], PINNED)
         for index, row in enumerate(moved):
@@ -101,6 +98,10 @@ class Channels:
                 if real.size > 1:
                     self.unite(np.full(real.size - 1, real[0]), real[1:])
         return first
+
+    def births_of(self, node: Node) -> np.ndarray:
+        """Labels of a linear layer's outputs."""
+        return next(born for layer, born in self.births if layer is node)
 
     def families(self) -> dict[int, int]:
         """Root label → family (smallest root of it); pinned labels left out."""

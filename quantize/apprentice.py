@@ -1,0 +1,177 @@
+"""Fine-tune and judge inside the training task that made a run: its data, its losses, its scores.
+
+The task's decoder is replaced by a network of this room, so drums, rhythms and whatever kind comes next are tuned on what
+they were trained on, moving controls included, and judged on their own validation figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from quantize.calibrate import Feed
+from quantize.graph import Graph
+from quantize.network import Network
+from quantize.tune import Judge, Objective, distance
+from train.refusal import Refusal
+
+DISTIL_SHARE = 0.3  # weight of the float decoder's answer beside the task's own loss
+
+
+class Stand(nn.Module):
+    """Stands where a task's decoder was, and answers with a network.
+
+    Parameters
+    ----------
+    original : nn.Module
+        The decoder it replaces; asked for attributes that a task may read.
+    graph : Graph
+        Gives the order of inputs and outputs.
+    """
+
+    def __init__(self, original: nn.Module, graph: Graph):
+        super().__init__()
+        self.original = [original]  # a list, so that its parameters stay its own
+        self.names, self.outputs = graph.input_names, graph.output_names
+        self.network: list[Network] = []
+        self.teacher: list[Network] = []
+        self.feeds: list[Feed] = []
+        self.listen = False
+        self.distillation: torch.Tensor | None = None
+        self.kind = graph.metadata.get("kind", "")
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(self.__dict__["original"][0], name)
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        """Run the current network on positional inputs."""
+        feed = dict(zip(self.names, inputs, strict=True))
+        if self.listen:
+            self.feeds.append({n: v.detach().numpy().astype(np.float32) for n, v in feed.items()})
+        outputs = self.network[0](feed)
+        results = tuple(outputs[name].to(torch.float32) for name in self.outputs)
+        if self.teacher and torch.is_grad_enabled():
+            with torch.no_grad():
+                taught = self.teacher[0]({n: v.detach() for n, v in feed.items()})
+            parts = [distance(r, taught[n], self.kind) for n, r in zip(self.outputs, results, strict=True)]
+            self.distillation = torch.stack(parts).sum()
+        return results[0] if len(results) == 1 else results
+
+
+@dataclass
+class Workshop:
+    """A run opened for tuning.
+
+    Attributes
+    ----------
+    graph : Graph
+        The float decoder.
+    task : Task
+        Its training task, prepared with data, its decoder replaced by a `Stand`.
+    """
+
+    graph: Graph
+    task: Any
+    stand: Stand
+    validation: list[dict[str, Any]]
+
+    def capture(self, count: int) -> list[Feed]:
+        """What the decoder is fed with in `count` training steps."""
+        self.stand.network[:] = [Network(self.graph)]
+        self.stand.feeds, self.stand.listen = [], True
+        with torch.no_grad():
+            for step in range(count):
+                torch.manual_seed(step)
+                self.task.loss(self.task.draw(step))
+        self.stand.listen = False
+        return self.stand.feeds
+
+    def objective(self) -> Objective:
+        """Loss of the task on its training data plus the distance to the float decoder."""
+        self.stand.teacher[:] = [Network(self.graph)]
+
+        def objective(student: Network, step: int) -> torch.Tensor:
+            self.stand.network[:] = [student]
+            torch.manual_seed(step)
+            loss, _ = self.task.loss(self.task.draw(step))
+            assert self.stand.distillation is not None
+            return loss + DISTIL_SHARE * self.stand.distillation
+
+        return objective
+
+    def judge(self) -> Judge:
+        """The task's validation score."""
+        return lambda student: self.figures(student)["score"]
+
+    def figures(self, network: Network) -> dict[str, float]:
+        """All validation figures of the task with this decoder, weighted by batch size."""
+        self.stand.network[:] = [network]
+        totals: dict[str, float] = {}
+        items = 0
+        with torch.no_grad():
+            for index, batch in enumerate(self.validation):
+                torch.manual_seed(index)
+                size = len(batch["names"])
+                items += size
+                for name, value in self.task.score(batch).items():
+                    totals[name] = totals.get(name, 0.0) + float(value) * size
+        return {name: value / items for name, value in totals.items()}
+
+
+def open_workshop(run_folder: Path, graph: Graph, data: Path | None = None, batch: int | None = None) -> Workshop:
+    """Load a run and its data.
+
+    Parameters
+    ----------
+    run_folder : Path
+        RUN.
+    graph : Graph
+        The run's float decoder.
+    data : Path, optional
+        Data set; the run's own when absent.
+    batch : int, optional
+        Items in a training batch instead of the recipe's.
+
+    Raises
+    ------
+    Refusal
+        When the run or its data set can't be read, or the data are of another kind.
+    """
+    from train.data.store import DataSet
+    from train.fit import load_run
+
+    run = load_run(run_folder)
+    task = run.task
+    place = data or Path(run.card.get("data", {}).get("path", ""))
+    if data is None and not run.card.get("data", {}).get("path"):
+        raise Refusal(f"{run_folder} does not say which data it was trained on; give them with --data DIR.")
+    opened = DataSet.open(place)
+    if opened.kind != task.data_kind:
+        raise Refusal(
+            f"{run_folder} was trained on {task.data_kind} but {place} holds {opened.kind}; give data of its kind."
+        )
+    if batch is not None:
+        fit = task.recipe.fit.model_copy(update={"batch": batch})
+        task.recipe = task.recipe.model_copy(update={"fit": fit})
+    task.prepare(opened)
+    task.progress = 1.0
+    task.opponent = None
+    task.model.requires_grad_(False)
+    stand = Stand(task.model.decoder, graph)
+    task.model.decoder = stand
+    return Workshop(graph, task, stand, _shorten(task.validation_batches()))
+
+
+def _shorten(batches: Sequence[dict[str, Any]], most: int = 3) -> list[dict[str, Any]]:
+    """Every so many batches, so that judging stays quick."""
+    step = max(1, len(batches) // most)
+    return list(batches[::step])[:most]

@@ -1,0 +1,90 @@
+"""How near two renderings are, in the measures that the reports and the budgets use."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+RESOLUTIONS = (2048, 512, 128)
+SILENCE = 1e-7
+
+
+def snr_db(reference: np.ndarray, other: np.ndarray) -> float:
+    """Signal-to-noise ratio of `other` as a copy of `reference`, in dB (inf when equal)."""
+    signal = float(np.sum(np.asarray(reference, np.float64) ** 2))
+    noise = float(np.sum((np.asarray(reference, np.float64) - np.asarray(other, np.float64)) ** 2))
+    if noise == 0.0:
+        return float("inf")
+    return 10.0 * float(np.log10(max(signal, 1e-30) / noise))
+
+
+@cache
+def _spectral(sizes: tuple[int, ...]) -> Any:
+    from auraloss.freq import MultiResolutionSTFTLoss
+
+    return MultiResolutionSTFTLoss(
+        fft_sizes=list(sizes), hop_sizes=[s // 4 for s in sizes], win_lengths=list(sizes), eps=SILENCE
+    )
+
+
+def mr_stft(reference: np.ndarray, other: np.ndarray) -> float:
+    """Multi-resolution STFT distance (auraloss: spectral convergence + log magnitude); audio [N, 1, S]."""
+    import torch
+
+    a = torch.from_numpy(np.asarray(reference, np.float32))
+    b = torch.from_numpy(np.asarray(other, np.float32))
+    sizes = tuple(s for s in RESOLUTIONS if s <= a.shape[-1]) or (a.shape[-1] // 2,)
+    with torch.no_grad():
+        return float(_spectral(sizes)(b, a))
+
+
+def log_spectral_db(reference: np.ndarray, other: np.ndarray, size: int = 1024) -> float:
+    """Log-spectral distance in dB: RMS over bins of the difference of levels, mean over frames; [N, 1, S]."""
+    import torch
+
+    levels = []
+    window = torch.hann_window(size)
+    for audio in (reference, other):
+        x = torch.from_numpy(np.asarray(audio, np.float32)).reshape(-1, audio.shape[-1])
+        x = torch.nn.functional.pad(x, (0, max(0, size - x.shape[-1])))
+        power = torch.stft(x, size, size // 4, window=window, return_complex=True).abs() ** 2
+        levels.append(10.0 * torch.log10(power + 1e-8))
+    return float(((levels[0] - levels[1]) ** 2).mean(1).sqrt().mean())
+
+
+def onset_agreement(reference: np.ndarray, other: np.ndarray, voices: int = 9) -> float:
+    """Share of steps whose onset decision (probability above one half) is the same; patterns [N, 27, 32]."""
+    return float(((reference[:, :voices] > 0.5) == (other[:, :voices] > 0.5)).mean())
+
+
+def onset_f1(wanted: np.ndarray, made: np.ndarray, voices: int = 9) -> float:
+    """F1 of the onsets of `made` against true patterns [N, 27, 32]."""
+    truth, guess = wanted[:, :voices] > 0.5, made[:, :voices] > 0.5
+    hits = float((truth & guess).sum())
+    return 2.0 * hits / max(1.0, float(truth.sum() + guess.sum()))
+
+
+def is_audio(output: np.ndarray) -> bool:
+    """Whether an output is long enough and mono, so that spectra say something."""
+    return output.ndim == 3 and output.shape[1] == 1 and output.shape[2] >= 256
+
+
+def compare(reference: np.ndarray, other: np.ndarray, kind: str = "") -> dict[str, float]:
+    """All measures that make sense for an output.
+
+    Parameters
+    ----------
+    reference, other : ndarray [N, C, T]
+        What is compared with what.
+    kind : str
+        The model's kind; "rhythm" adds onset agreement.
+    """
+    found = {"snr_db": snr_db(reference, other)}
+    if is_audio(reference):
+        found["mr_stft"] = mr_stft(reference, other)
+        found["log_spectral_db"] = log_spectral_db(reference, other)
+    if kind == "rhythm":
+        found["onset_agreement"] = onset_agreement(reference, other)
+    return found
