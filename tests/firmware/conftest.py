@@ -1,4 +1,4 @@
-"""What several tests of the firmware share: the engine's controls as a library."""
+"""What several tests of the firmware share: parts of the engine as libraries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import pytest
 
 ENGINE = Path(__file__).resolve().parents[2] / "firmware" / "engine"
-SHIM = Path(__file__).parent / "control_shim.c"
 
 
 def prototypes(source: Path) -> str:
@@ -19,15 +18,27 @@ def prototypes(source: Path) -> str:
     return ";\n".join(found) + ";"
 
 
-@pytest.fixture(scope="session")
-def control(tmp_path_factory):
-    """The controls of the engine: ``.lib`` (functions ``shim_…``) and ``.ffi``."""
+def shim_library(shim: str, folder: Path, *parts: str) -> SimpleNamespace:
+    """Build a shim with the engine's sources in `parts`: ``.lib`` (functions ``shim_…``) and ``.ffi``."""
     from cffi import FFI
 
     from firmware import toolchain
 
+    source = Path(__file__).parent / shim
     ffi = FFI()
-    ffi.cdef(prototypes(SHIM))
-    sources = [SHIM, *sorted((ENGINE / "control").glob("*.c"))]
-    out = toolchain.link_shared(sources, "host", tmp_path_factory.mktemp("control") / "control.so")
+    ffi.cdef(prototypes(source))
+    sources = [source, *(path for part in parts for path in sorted((ENGINE / part).glob("*.c")))]
+    out = toolchain.link_shared(sources, "host", folder / f"{source.stem}.so")
     return SimpleNamespace(ffi=ffi, lib=ffi.dlopen(str(out)))
+
+
+@pytest.fixture(scope="session")
+def control(tmp_path_factory):
+    """The controls of the engine."""
+    return shim_library("control_shim.c", tmp_path_factory.mktemp("control"), "control")
+
+
+@pytest.fixture(scope="session")
+def instruments(tmp_path_factory):
+    """The engine's rhythm and drum with models whose answers are known."""
+    return shim_library("instrument_shim.c", tmp_path_factory.mktemp("shim"), "control", "instruments")

@@ -13,11 +13,16 @@ void step_clock_init(StepClock *clock, float sample_rate_hz)
 {
     *clock = (StepClock){
         .place = -1,
-        .period_ticks = (uint32_t)(sample_rate_hz * 0.125f), /* 120 BPM in sixteenths, until a second pulse */
+        .step_ticks = (uint32_t)(sample_rate_hz * 0.125f),
         .ratio = STEP_CLOCK_ONE,
         .armed = true,
     };
     clock->pulse_units = STEP_UNITS;
+}
+
+static void follow(StepClock *clock)
+{
+    clock->tick_units = clock->measured ? clock->pulse_units / clock->period_ticks : STEP_UNITS / clock->step_ticks;
 }
 
 void step_clock_ratio(StepClock *clock, uint8_t ratio)
@@ -27,7 +32,7 @@ void step_clock_ratio(StepClock *clock, uint8_t ratio)
     }
     clock->ratio = ratio;
     clock->pulse_units = (STEP_UNITS / 24) * ratio_24ths[ratio];
-    clock->tick_units = clock->heard ? clock->pulse_units / clock->period_ticks : 0;
+    follow(clock);
     /* The next pulse falls on the new grid, ahead of where we are. */
     if (clock->place > 0) {
         clock->pulse_place = clock->place / clock->pulse_units * clock->pulse_units;
@@ -49,10 +54,11 @@ void step_clock_pulse(StepClock *clock)
     /* A gap of seconds is a clock that stopped: it goes on at the tempo it had. */
     if (clock->heard && clock->since_ticks <= PERIOD_MAX_TICKS) {
         clock->period_ticks = clock->since_ticks;
+        clock->measured = true;
     }
     clock->heard = true;
     clock->since_ticks = 0;
-    clock->tick_units = clock->pulse_units / clock->period_ticks;
+    follow(clock);
     if (clock->armed) {
         start_over(clock);
         return;

@@ -25,9 +25,10 @@ typedef struct StepClock {
     int64_t pulse_units;  /* from pulse to pulse */
     int64_t tick_units;   /* from sample to sample */
     uint32_t since_ticks; /* since the last pulse; stops counting at a minute */
-    uint32_t period_ticks;
+    uint32_t period_ticks; /* from pulse to pulse, once two have come */
+    uint32_t step_ticks;   /* of a sixteenth until then: 120 BPM */
     uint8_t ratio;
-    bool heard;           /* a pulse came since init: period_ticks is real after the second */
+    bool heard, measured;  /* one pulse, two pulses came since init */
     bool armed;           /* reset: the next pulse is the first step */
 } StepClock;
 
