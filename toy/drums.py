@@ -200,7 +200,7 @@ def _metal_squares(
 ) -> tuple[np.ndarray, dict[str, float]]:
     n = _length(t60_s)
     ratios = METAL_RATIOS * (1 + 0.01 * rng.standard_normal(6))
-    tone = sum(s.square(n, base_hz * ratio, rng.random()) for ratio in ratios)
+    tone = s.squares(n, base_hz * ratios, rng.random(6))
     corner_hz = geometric(f.brightness, 3500, 9500)
     share = 0.1 + 0.8 * f.noise
     hiss = s.noise_band(rng, n, 0.8 * corner_hz, 20_000)
@@ -316,7 +316,7 @@ def cymbal_squares(f: Factors, rng: np.random.Generator) -> tuple[np.ndarray, di
     t60_s, base_hz = geometric(f.decay, 0.8, 2.2), geometric(f.pitch, 160, 380)
     high, used = _metal_squares(f, rng, t60_s, base_hz)
     n = len(high)
-    low = sum(s.square(n, base_hz * r, rng.random()) for r in METAL_RATIOS)
+    low = s.squares(n, base_hz * METAL_RATIOS, rng.random(6))
     low = s.low_pass(s.high_pass(low, 2200), 5500) * s.decay(n, 0.5 * t60_s, 0.0005)
     out, click = _with_click(high + 0.3 * (1 - f.brightness) * low, f, rng, 2500, 10_000)
     return out, used | click | {"low_band": 0.3 * (1 - f.brightness)}

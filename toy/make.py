@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def make_drive(
     if not 0.1 <= seconds <= 60:
         raise Refusal(f"--seconds is {seconds}; phrases last between 0.1 and 60 seconds")
     chains = [read_chain(path) for path in chain_files] or factory_chains()
-    made_of = {"seed": seed, "items": items, "seconds": seconds}
+    made_of: dict[str, Any] = {"seed": seed, "items": items, "seconds": seconds}
     made_of["chains"] = [{"name": chain.name, "effects": list(chain.effects)} for chain in chains]
     folder = ToyFolder(out, "drive", made_of)
     if folder.already_there():

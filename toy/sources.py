@@ -80,6 +80,11 @@ def square(n: int, frequency_hz: float, phase: float = 0.0) -> np.ndarray:
     return out + _blep(position, step) - _blep((position + 0.5) % 1.0, step)
 
 
+def squares(n: int, frequencies_hz: np.ndarray, phases: np.ndarray) -> np.ndarray:
+    """Sum of :func:`square` waves."""
+    return np.sum([square(n, f, p) for f, p in zip(frequencies_hz, phases, strict=True)], axis=0)
+
+
 def _blep(position: np.ndarray, step: float) -> np.ndarray:
     """Polynomial residual of a band-limited step at position 0, on a phase in 0..1."""
     after = position / step

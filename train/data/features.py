@@ -1,8 +1,12 @@
-"""How a sound is described for comparison: a small log-mel picture on a logarithmic clock, and six plain numbers."""
+"""How a sound is described for comparison.
+
+A small log-mel picture on a logarithmic clock, and six plain numbers.
+"""
 
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -44,7 +48,7 @@ def picture(power: np.ndarray) -> np.ndarray:
     """Level-free log-mel picture of a sound in dB above -60 dB of its loudest cell: float32 [288]."""
     mel = power @ mel_bands().T
     cells = np.zeros((len(TIME_EDGES) - 1, BANDS))
-    for cell, (start, stop) in enumerate(zip(TIME_EDGES[:-1], TIME_EDGES[1:], strict=True)):
+    for cell, (start, stop) in enumerate(pairwise(TIME_EDGES)):
         if start < len(mel):
             cells[cell] = mel[start : min(stop, len(mel))].sum(axis=0) / (stop - start)
     level_db = 10 * np.log10(np.maximum(cells, 1e-20))
@@ -72,10 +76,15 @@ def describe(audio: np.ndarray, power: np.ndarray) -> dict[str, float]:
 
 
 def spectral_distance(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """RMS difference in dB between pictures [n, 288] and [m, 288]: float64 [n, m]."""
+    """RMS difference in dB between pictures [n, 288] and [m, 288]: float64 [n, m].
+
+    Over the cells where at least one of the two sounds: two short kicks do not become alike by their silence.
+    """
     a, b = np.asarray(pictures, float), np.asarray(others, float)
     squared = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
-    return np.sqrt(np.maximum(squared, 0.0) / a.shape[1])
+    heard_a, heard_b = (a > 0).astype(float), (b > 0).astype(float)
+    either = heard_a.sum(1)[:, None] + heard_b.sum(1)[None] - heard_a @ heard_b.T
+    return np.sqrt(np.maximum(squared, 0.0) / np.maximum(either, 1.0))
 
 
 def close_pairs(pictures: np.ndarray, within_db: float, block: int = 1024) -> list[tuple[int, int, float]]:

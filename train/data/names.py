@@ -6,7 +6,6 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from train.data.source import SourceFile
 from train.data.store import CLASSES
@@ -71,24 +70,42 @@ def words(name: str) -> list[str]:
 
 
 def class_of_name(name: str, table: NameTable) -> str | None:
-    """Class that a name speaks of; the longest phrase wins, then the first in the name."""
-    parts = words(name)
-    joined = [*parts]
-    best: tuple[int, int, str] | None = None
+    """Class that a name speaks of.
+
+    Microphone names ("snare mic") are passed over. Whole phrases beat abbreviations of one or two letters,
+    longer phrases beat shorter ones, then the first in the name wins.
+    """
+    parts = _without_pairs(words(name), table)
     longest = max((len(key) for key in table.classes), default=0)
-    for start in range(len(joined)):
-        for length in range(1, longest + 1):
-            label = table.classes.get(tuple(joined[start : start + length]))
-            if label and start + length <= len(joined) and (best is None or (-length, start) < best[:2]):
-                best = (-length, start, label)
-    if best is None:  # words run together: "clap808", "mykick"
-        flat = re.sub(r"[^a-z]", "", name.lower())
-        for phrase, label in table.classes.items():
-            joined_phrase = "".join(phrase)
-            if len(joined_phrase) >= 4 and joined_phrase in flat:
-                rank = (-len(joined_phrase), flat.index(joined_phrase), label)
+    best: tuple[bool, int, int, str] | None = None
+    for start in range(len(parts)):
+        for length in range(1, min(longest, len(parts) - start) + 1):
+            phrase = tuple(parts[start : start + length])
+            label = table.classes.get(phrase)
+            if label:
+                rank = (len("".join(phrase)) <= 2, -length, start, label)
                 best = rank if best is None or rank < best else best
-    return best[2] if best else None
+    if best is None or best[0]:  # words run together: "mykick", "openhat808"
+        flat = "".join(word for word in parts if word.isalpha())
+        for phrase, label in table.classes.items():
+            joined = "".join(phrase)
+            if len(joined) >= 4 and joined in flat:
+                rank = (False, -len(joined), flat.index(joined), label)
+                best = rank if best is None or rank < best else best
+    return best[3] if best else None
+
+
+def _without_pairs(parts: list[str], table: NameTable) -> list[str]:
+    """Drop the pairs of words that name a microphone."""
+    kept: list[str] = []
+    index = 0
+    while index < len(parts):
+        if tuple(parts[index : index + 2]) in table.take_pairs:
+            index += 2
+        else:
+            kept.append(parts[index])
+            index += 1
+    return kept
 
 
 def guess_class(file: SourceFile, table: NameTable) -> tuple[str | None, str]:
@@ -124,18 +141,7 @@ def instrument_of(file: SourceFile, label: str, table: NameTable) -> str:
     if kit and stem.lower().startswith(f"{kit.lower()}__"):
         stem = stem[len(kit) + 2 :]
     kept: list[str] = []
-    parts = [word for word in words(stem) if not word.isdigit()]
-    index = 0
-    while index < len(parts):
-        if tuple(parts[index : index + 2]) in table.take_pairs:
-            index += 2
-            continue
-        if parts[index] not in table.takes and parts[index] not in kept:
-            kept.append(parts[index])
-        index += 1
+    for word in _without_pairs([word for word in words(stem) if not word.isdigit()], table):
+        if word not in table.takes and word not in kept:
+            kept.append(word)
     return "/".join(part for part in (kit, label, "-".join(kept)) if part)
-
-
-def row_text(row: dict[str, Any], *columns: str) -> str | None:
-    """First of the columns that holds something."""
-    return next((str(row[column]) for column in columns if row.get(column)), None)

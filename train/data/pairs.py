@@ -1,180 +1,26 @@
-"""Dry and wet recordings: who belongs to whom, how late the wet one is, and where state must be reset."""
+"""Dry and wet recordings: how late the wet one is, which way up, and where state must be reset."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from train.data.audio import LeftOut, clipped_samples, read_recording, resample, to_mono
-from train.data.source import SourceFile
+from train.data.pairing import PairFiles
 from train.data.store import SAMPLE_RATE_HZ
 
-DRY_WORDS = frozenset("dry di clean input in source raw direct unprocessed original".split())
-WET_WORDS = frozenset("wet fx out output target processed effected reamp reamped amped effect".split())
 # A wet file may be this much longer or shorter than its dry one (a recorder stopped by hand)
 LENGTH_TOLERANCE_SECONDS = 1.0
 MAX_DELAY_SECONDS = 0.25
 MAX_PAIR_SECONDS = 1800.0
-# Loudness curves of strangers may agree by chance; partners do by more than this
-MIN_LIKENESS = 0.5
+# Delays below this are the device's own filters
 SHORTEST_DELAY_SECONDS = 0.00025
 SURE_CORRELATION = 0.35
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+(?:\.\d+)?")
-
-
-@dataclass(frozen=True)
-class PairFiles:
-    """A dry file and a wet file that belong together."""
-
-    dry: SourceFile
-    wet: SourceFile
-    effect: str
-    parameters: dict[str, Any]
-    why: str
-
-
-def _name_words(text: str) -> list[str]:
-    return [word.lower() for word in _WORDS.findall(text)]
-
-
-def role_of(file: SourceFile) -> tuple[str | None, str]:
-    """Whether a file is ``dry`` or ``wet`` by name (nearest to the file first), and the word that says so."""
-    for part in (file.stem, *reversed(file.folders)):
-        found = _name_words(part)
-        for word in found:
-            if word in DRY_WORDS:
-                return "dry", word
-            if word in WET_WORDS:
-                return "wet", word
-    return None, ""
-
-
-def parameters_in(text: str) -> tuple[dict[str, float], list[str]]:
-    """Split ``gain050_tone3`` into {gain: 50, tone: 3} and the words that carry no number."""
-    parameters: dict[str, float] = {}
-    rest: list[str] = []
-    parts = _name_words(text)
-    index = 0
-    while index < len(parts):
-        word = parts[index]
-        following = parts[index + 1] if index + 1 < len(parts) else ""
-        if word.isalpha() and following[:1].isdigit() and word not in DRY_WORDS | WET_WORDS:
-            parameters[word] = float(following)
-            index += 2
-            continue
-        rest.append(word)
-        index += 1
-    return parameters, rest
-
-
-def find_pairs(files: tuple[SourceFile, ...]) -> tuple[list[PairFiles], dict[str, str]]:
-    """Pair files by name.
-
-    A manifest row with ``dry`` and ``wet`` decides. Else a wet file looks for a dry one, in this order: the same
-    name without the words for dry and wet, in its own folder; the same name in any folder of dry files; the only
-    dry file of its own folder. A file that is neither by name is wet when a dry file elsewhere has its name; its
-    folder is then the effect.
-
-    Returns
-    -------
-    pairs : list of PairFiles
-    alone : dict
-        Files without a partner, and why.
-    """
-    by_path = {file.relative: file for file in files}
-    pairs: list[PairFiles] = []
-    alone: dict[str, str] = {}
-    used: set[str] = set()
-    for file in files:
-        if file.row.get("dry") and file.row.get("wet"):
-            dry = by_path.get(str(file.row["dry"]))
-            if dry is None:
-                alone[file.relative] = f"the manifest pairs it with {file.row['dry']}, which is not there"
-                continue
-            stated = {key: value for key, value in (file.row.get("parameters") or {}).items()}
-            pairs.append(PairFiles(dry, file, str(file.row.get("effect") or "unnamed"), stated, "manifest"))
-            used |= {dry.relative, file.relative}
-    left = [file for file in files if file.relative not in used]
-    dry_files = [file for file in left if role_of(file)[0] == "dry"]
-    dry_keys: dict[tuple[str, ...], list[SourceFile]] = {}
-    for file in dry_files:
-        dry_keys.setdefault(_key(file.stem), []).append(file)
-    for file in left:
-        role, _ = role_of(file)
-        if role == "dry":
-            continue
-        found = _partner(file, role, dry_files, dry_keys)
-        if found is None:
-            alone[file.relative] = (
-                "is wet, but no dry file of that name was found"
-                if role == "wet"
-                else "is neither dry nor wet by name, and no dry file has its name"
-            )
-            continue
-        dry, why = found
-        parameters, effect = _effect(file, dry)
-        pairs.append(PairFiles(dry, file, effect, dict(parameters), why))
-        used |= {dry.relative, file.relative}
-    for file in dry_files:
-        if file.relative not in used:
-            alone[file.relative] = "is dry, but no wet file of that name was found"
-    return pairs, alone
-
-
-def _key(stem: str) -> tuple[str, ...]:
-    return tuple(word for word in _name_words(stem) if word not in DRY_WORDS | WET_WORDS)
-
-
-def _partner(
-    file: SourceFile,
-    role: str | None,
-    dry_files: list[SourceFile],
-    dry_keys: dict[tuple[str, ...], list[SourceFile]],
-) -> tuple[SourceFile, str] | None:
-    key = _key(file.stem)
-    _, bare = parameters_in(file.stem)
-    bare_key = tuple(word for word in bare if word not in DRY_WORDS | WET_WORDS)
-    same_name = [
-        dry for wanted in (key, bare_key) for dry in dry_keys.get(wanted, []) if wanted and dry is not file
-    ]
-    beside = [dry for dry in same_name if dry.folders == file.folders]
-    if beside:
-        return beside[0], "same name in the same folder"
-    if same_name:
-        return max(same_name, key=lambda dry: _common(dry.folders, file.folders)), "same name"
-    if role == "wet":
-        # a name that goes on where the dry one stops: riff.wav and riff_wet_fuzz.wav
-        begins = [dry for dry in dry_files if _key(dry.stem) and key[: len(_key(dry.stem))] == _key(dry.stem)]
-        if begins:
-            return max(
-                begins, key=lambda dry: (len(_key(dry.stem)), _common(dry.folders, file.folders))
-            ), "name begins alike"
-        only = [dry for dry in dry_files if dry.folders == file.folders and not _key(dry.stem)]
-        if len(only) == 1:
-            return only[0], "the only dry file of its folder"
-    return None
-
-
-def _common(a: tuple[str, ...], b: tuple[str, ...]) -> int:
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-
-
-def _effect(wet: SourceFile, dry: SourceFile) -> tuple[dict[str, float], str]:
-    """Name of the effect and its parameters, from what the wet name has and the dry one has not."""
-    dry_words = set(_key(dry.stem))
-    parameters, rest = parameters_in(wet.stem)
-    parameters = {key: value for key, value in parameters.items() if key not in dry_words}
-    extra = [word for word in rest if word not in dry_words | DRY_WORDS | WET_WORDS and word.isalpha()]
-    if extra:
-        return parameters, "-".join(extra)
-    own = [folder for folder in wet.folders if folder not in dry.folders and folder.lower() not in WET_WORDS]
-    if own:
-        return parameters, own[-1]
-    parent = wet.folders[-1] if wet.folders else wet.path.parent.name
-    return parameters, parent if parent.lower() not in WET_WORDS else "unnamed"
+# Loudness curves of strangers may agree by chance; partners do by more than this
+MIN_LIKENESS = 0.5
+SILENCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -235,10 +81,8 @@ def align(dry: np.ndarray, wet: np.ndarray, rate_hz: int) -> Alignment:
     if not sure or first <= reach <= last or abs(delay) < SHORTEST_DELAY_SECONDS * rate_hz:
         delay = 0
     correlation = _correlation(a, b, delay)
-    if sure:
-        polarity = 1 if response[peak] >= 0 else -1
-    else:
-        polarity = -1 if correlation < -SURE_CORRELATION else 1
+    negative = response[peak] < 0 if sure else correlation < -SURE_CORRELATION
+    polarity = -1 if negative else 1
     return Alignment(delay, peak - reach, polarity, sure, correlation)
 
 
@@ -250,8 +94,8 @@ def _correlation(a: np.ndarray, b: np.ndarray, delay: int) -> float:
     return float((x * y).sum() / energy) if energy > 0 else 0.0
 
 
-def _envelope_delay(dry: np.ndarray, wet: np.ndarray, rate_hz: int) -> tuple[int, float]:
-    """Delay of the loudness curves in samples (to about a millisecond), and their correlation there.
+def _envelope_delay(dry: np.ndarray, wet: np.ndarray, rate_hz: int) -> tuple[int, float, float]:
+    """Delay of the loudness curves in samples (to about a millisecond), their likeness there and at no delay.
 
     What rectifies or folds leaves nothing of the wave, yet it comes and goes with it.
     """
@@ -263,20 +107,27 @@ def _envelope_delay(dry: np.ndarray, wet: np.ndarray, rate_hz: int) -> tuple[int
     reach = min(len(a) // 4, round(1000 * MAX_DELAY_SECONDS))
     scores = [_correlation(a, b, lag) for lag in range(-reach, reach + 1)]
     best = int(np.argmax(scores))
-    return (best - reach) * frame, float(scores[best])
+    return (best - reach) * frame, float(scores[best]), float(scores[reach])
 
 
 @dataclass(frozen=True)
-class AlignedPair:
-    """A pair that has been read: mono signals at one rate, and what relates them."""
+class Signals:
+    """Both sides of a pair as read: mono, float64, at one rate."""
 
     dry: np.ndarray
     wet: np.ndarray
     rate_hz: int
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class AlignedPair:
+    """A pair, and what relates its two sides: delay and segment in samples of the source."""
+
+    signals: Signals
     delay: int
     polarity: int
     segment: int | None
-    facts: dict[str, Any]
 
     def cut(self, into_thirds: bool) -> list[tuple[np.ndarray, np.ndarray, bool]]:
         """Cut into the segments of the data set, see :func:`cut`.
@@ -284,29 +135,31 @@ class AlignedPair:
         With ``into_thirds`` a pair without borders is cut at 80 and 90 % of its length. The third value tells
         that a piece goes on from the one before it, so that its device was not at rest.
         """
+        length = min(len(self.signals.dry), len(self.signals.wet))
         if self.segment is not None or not into_thirds:
-            whole = segment_bounds(min(len(self.dry), len(self.wet)), self.segment)
+            whole = segment_bounds(length, self.segment)
             return [(*piece, False) for piece in self._pieces(whole)]
-        length = min(len(self.dry), len(self.wet))
         a, b = int(0.8 * length), int(0.9 * length)
         thirds = self._pieces([(0, a), (a, b), (b, length)])
         return [(*piece, number > 0) for number, piece in enumerate(thirds)]
 
     def _pieces(self, bounds: list[tuple[int, int]]) -> list[tuple[np.ndarray, np.ndarray]]:
-        return cut(self.dry, self.wet, self.rate_hz, self.delay, self.polarity, bounds)
+        return cut(self.signals, self.delay, self.polarity, bounds)
 
 
-def read_pair(pair: PairFiles, segment_samples: int | None) -> AlignedPair:
-    """Read both files of a pair and find delay, polarity and borders.
+def read_pair(pair: PairFiles) -> Signals:
+    """Read both files of a pair.
 
     Raises
     ------
     LeftOut
-        When a file cannot be read, the lengths differ by more than a second, or the two have nothing in common.
+        When a file cannot be read or is silent, or the lengths differ by more than a second.
     """
-    dry_file, wet_file = (
-        read_recording(one.path, max_seconds=MAX_PAIR_SECONDS) for one in (pair.dry, pair.wet)
-    )
+    try:
+        dry_file = read_recording(pair.dry.path, max_seconds=MAX_PAIR_SECONDS)
+    except LeftOut as reason:
+        raise LeftOut(f"has no usable dry file: {pair.dry.relative} {reason}") from reason
+    wet_file = read_recording(pair.wet.path, max_seconds=MAX_PAIR_SECONDS)
     dry, wet = to_mono(dry_file.audio)[0], to_mono(wet_file.audio)[0]
     rate_hz = dry_file.rate_hz
     seconds = [len(dry) / dry_file.rate_hz, len(wet) / wet_file.rate_hz]
@@ -316,51 +169,78 @@ def read_pair(pair: PairFiles, segment_samples: int | None) -> AlignedPair:
             "export both over the same stretch"
         )
     for name, signal in ((pair.dry.relative, dry), (pair.wet.relative, wet)):
-        if float(np.abs(signal).max()) < 1e-3:
+        if float(np.abs(signal).max()) < SILENCE:
             raise LeftOut(f"cannot be used: {name} is silent")
-    if dry_file.rate_hz != wet_file.rate_hz:
-        if segment_samples is not None:
-            raise LeftOut(
-                f"has {wet_file.rate_hz} Hz and its dry file {dry_file.rate_hz}; segments need one rate"
-            )
-        dry, wet, rate_hz = (
-            resample(dry, dry_file.rate_hz),
-            resample(wet, wet_file.rate_hz),
-            SAMPLE_RATE_HZ,
-        )
-    found = align(dry, wet, rate_hz)
-    delay, polarity, by = found.delay, found.polarity, "waveform"
-    if not found.sure:
-        late, alike = _envelope_delay(dry, wet, rate_hz)
-        if alike < MIN_LIKENESS and abs(found.correlation) < SURE_CORRELATION:
-            raise LeftOut(
-                f"has nothing in common with {pair.dry.relative} (loudness curves agree by {alike:.2f}, waves by "
-                f"{found.correlation:+.2f}); is it its partner?"
-            )
-        by = "envelope"
-        if abs(late) > 0.005 * rate_hz and alike > MIN_LIKENESS:
-            delay = late
-    segment = segment_samples or find_borders(dry, wet)
     facts = {
         **{f"wet_{key}": value for key, value in wet_file.facts.items()},
-        "dry_rate_hz": dry_file.rate_hz,
-        "dry_file": pair.dry.relative,
-        "paired_by": pair.why,
-        "effect": pair.effect,
-        "delay_samples": delay,
-        "delay_ms": 1000 * delay / rate_hz,
-        "response_peak_samples": found.seen,
-        "polarity": polarity,
-        "correlation": found.correlation,
-        "aligned_by": by,
-        "segment_samples": segment,
+        **{f"dry_{key}": value for key, value in dry_file.facts.items()},
         "length_difference": len(wet) - len(dry),
         "wet_dc": float(wet.mean()),
         "wet_clipped": clipped_samples(wet),
         "dry_clipped": clipped_samples(dry),
-        "seconds": seconds[0],
+        "seconds": min(seconds),
     }
-    return AlignedPair(dry, wet, rate_hz, delay, polarity, segment, facts)
+    if dry_file.rate_hz != wet_file.rate_hz:
+        dry, wet = resample(dry, dry_file.rate_hz), resample(wet, wet_file.rate_hz)
+        rate_hz = SAMPLE_RATE_HZ
+        facts["rates_differ"] = True
+    return Signals(dry, wet, rate_hz, facts)
+
+
+def relate(signals: Signals, pair: PairFiles, segment_samples: int | None) -> dict[str, Any]:
+    """Find delay, polarity and borders of a pair; everything the report wants to know of it.
+
+    Raises
+    ------
+    LeftOut
+        When the two have nothing in common, or borders are given in samples of two different rates.
+    """
+    dry, wet, rate_hz = signals.dry, signals.wet, signals.rate_hz
+    if segment_samples is not None and signals.facts.get("rates_differ"):
+        raise LeftOut("and its dry file have different sample rates; segments need one")
+    found = align(dry, wet, rate_hz)
+    delay, by = found.delay, "waveform"
+    if not found.sure:
+        late, alike, at_rest = _envelope_delay(dry, wet, rate_hz)
+        if alike < MIN_LIKENESS and abs(found.correlation) < SURE_CORRELATION:
+            raise LeftOut(
+                f"has nothing in common with {pair.dry.relative} (loudness curves agree by {alike:.2f}, waves "
+                f"by {found.correlation:+.2f}); is it its partner?"
+            )
+        by = "envelope"
+        if abs(late) > 0.005 * rate_hz and alike > at_rest + 0.1:
+            delay = late
+    return {
+        **signals.facts,
+        "dry_file": pair.dry.relative,
+        "paired_by": pair.why,
+        "effect": pair.effect,
+        "rate_hz": rate_hz,
+        "delay_found": delay,
+        "response_peak_samples": found.seen,
+        "aligned_by": by,
+        "polarity": found.polarity,
+        "correlation": found.correlation,
+        "segment_samples": segment_samples or find_borders(dry, wet),
+    }
+
+
+def common_delays(facts: list[dict[str, Any]]) -> dict[str, int]:
+    """Delay to take out of each wet file: pairs of one effect that nearly agree get their earliest.
+
+    The response of one device is the same for every phrase; the phrases only show it more or less clearly. The
+    earliest estimate is the one that keeps the device causal.
+    """
+    by_effect: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for fact in facts:
+        by_effect.setdefault((fact["effect"], fact["rate_hz"]), []).append(fact)
+    delays: dict[str, int] = {}
+    for (_, rate_hz), group in by_effect.items():
+        sure = [fact["delay_found"] for fact in group if fact["aligned_by"] == "waveform"]
+        agreed = bool(sure) and max(sure) - min(sure) <= SHORTEST_DELAY_SECONDS * rate_hz
+        for fact in group:
+            delays[fact["file"]] = min(sure) if agreed else fact["delay_found"]
+    return delays
 
 
 def find_borders(dry: np.ndarray, wet: np.ndarray) -> int | None:
@@ -424,18 +304,13 @@ def segment_bounds(length: int, segment: int | None) -> list[tuple[int, int]]:
 
 
 def cut(
-    dry: np.ndarray,
-    wet: np.ndarray,
-    rate_hz: int,
-    delay: int,
-    polarity: int,
-    bounds: list[tuple[int, int]],
+    signals: Signals, delay: int, polarity: int, bounds: list[tuple[int, int]]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Cut a pair into segments that know nothing of each other, at 48 kHz.
 
-    The delay is taken out inside each segment (which loses that many samples), the polarity is turned back, and
-    each segment is resampled by itself: beyond its ends it is continued by point reflection, so that neither
-    the neighbour nor a step to zero rings into it.
+    The delay is taken out inside each segment (which loses that many samples), the polarity is turned back,
+    and each segment is resampled by itself: beyond its ends it is continued by point reflection, so that
+    neither the neighbour nor a step to zero rings into it.
 
     Returns
     -------
@@ -447,6 +322,7 @@ def cut(
     LeftOut
         When the delay is longer than a segment.
     """
+    dry, wet, rate_hz = signals.dry, signals.wet, signals.rate_hz
     pieces = []
     for start, stop in bounds:
         a, b = dry[start:stop], polarity * wet[start:stop]

@@ -179,6 +179,8 @@ def windows(performance: Performance, table: dict[int, int], hop_bars: int) -> t
         When a bar does not fit on the grid; the metre is named.
     """
     step_ticks = performance.ticks_per_beat / 4
+    played = np.array(performance.notes, np.int64)
+    notes = played[:, 0], np.array([table[int(note)] for note in played[:, 1]]), played[:, 2]
     found: list[Window] = []
     spare: list[Window] = []
     bar_number = 0
@@ -194,7 +196,7 @@ def windows(performance: Performance, table: dict[int, int], hop_bars: int) -> t
         bars = max(1, int(np.ceil((stop - start) / bar_ticks - 1e-6)))
         for first in range(0, max(1, bars - bars_each + 1), hop_bars):
             window_start = start + first * bar_ticks
-            grid = _grid(performance.notes, table, window_start, step_ticks, steps)
+            grid = _grid(notes, window_start, step_ticks, steps)
             window = Window(grid, bar_number + first, name, steps)
             (found if grid[:9].sum() >= MIN_ONSETS else spare).append(window)
         bar_number += bars
@@ -226,21 +228,19 @@ def _sections(performance: Performance) -> list[tuple[float, float, int, int]]:
 
 
 def _grid(
-    notes: tuple[tuple[int, int, int], ...],
-    table: dict[int, int],
-    start: float,
-    step_ticks: float,
-    steps: int,
+    notes: tuple[np.ndarray, np.ndarray, np.ndarray], start: float, step_ticks: float, steps: int
 ) -> np.ndarray:
     """Put the notes around one window on the grid; of two on one step and voice the louder stays (a flam)."""
     grid = np.zeros((27, STEPS), np.float32)
-    for tick, note, velocity in notes:
-        exact = (tick - start) / step_ticks
-        step = int(np.floor(exact + 0.5))
-        if 0 <= step < steps:
-            voice = table[note]
-            if velocity / 127 > grid[9 + voice, step]:
-                grid[voice, step] = 1.0
-                grid[9 + voice, step] = velocity / 127
-                grid[18 + voice, step] = exact - step
+    ticks, voices, velocities = notes
+    low, high = np.searchsorted(ticks, [start - step_ticks, start + (steps + 1) * step_ticks])
+    exact = (ticks[low:high] - start) / step_ticks
+    step = np.floor(exact + 0.5).astype(np.int64)
+    inside = np.nonzero((step >= 0) & (step < steps))[0]
+    # softest first, so that the loudest is written last; of equals the earlier stays
+    order = inside[np.lexsort((-exact[inside], velocities[low:high][inside]))]
+    voice, step = voices[low:high][order], step[order]
+    grid[voice, step] = 1.0
+    grid[9 + voice, step] = velocities[low:high][order] / 127
+    grid[18 + voice, step] = exact[order] - step
     return grid

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from train.data import audio as sound
 from train.data import features, names, pairs, patterns, splits
 from train.data.audio import LeftOut
+from train.data.pairing import PairFiles, find_pairs
 from train.data.source import AUDIO, MIDI, Source, SourceFile, read_source
 from train.data.store import CLASSES, FORMAT, SAMPLE_RATE_HZ, VOICES, Joined, write_arrays
 from train.data.workshop import Result, Workshop
@@ -118,7 +120,6 @@ def prepare(kind: str, source: Path, out: Path, options: Options, watch: Watch =
     """
     source, out = Path(source), Path(out)
     road = {"drums": _Drums, "rhythms": _Rhythms, "drive": _Drive}[kind](source, out, options)
-    units = road.units()
     listed = [[file.relative, file.sha256, file.row] for file in road.source.files]
     identity = {"step": STEP_VERSION, "kind": kind, "options": road.options(), "files": listed}
     with Workshop(out, source, identity) as shop:
@@ -126,7 +127,7 @@ def prepare(kind: str, source: Path, out: Path, options: Options, watch: Watch =
         if finished is not None and shop.is_complete():
             shop.clear()
             return Outcome(finished, already=True)
-        batch = _work(shop, units, watch)
+        batch = _work(shop, road.units(shop, watch), watch)
         batch.left_out += road.left_out()
         if not batch.items:
             reasons = "; ".join(f"{one['file']} {one['reason']}" for one in batch.left_out[:3])
@@ -152,9 +153,9 @@ def prepare(kind: str, source: Path, out: Path, options: Options, watch: Watch =
     return Outcome(manifest, already=False, recalled=batch.recalled)
 
 
-def _work(shop: Workshop, units: list[_Unit], watch: Watch) -> _Batch:
+def _work(shop: Workshop, units: list[_Unit], watch: Watch, label: str = "reading") -> _Batch:
     batch = _Batch(shop, units)
-    for number, unit in enumerate(watch(units, "reading")):
+    for number, unit in enumerate(watch(units, label)):
         result = shop.recall(unit.key)
         if result is None:
             try:
@@ -174,12 +175,16 @@ def _work(shop: Workshop, units: list[_Unit], watch: Watch) -> _Batch:
     return batch
 
 
+def _refuse(reason: str) -> Result:
+    raise LeftOut(reason)
+
+
 def _offsets(lengths: list[int]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
 class _Road:
-    """What the three kinds have in common."""
+    """What the three kinds have in common; each kind fills in the rest."""
 
     endings: frozenset[str] = AUDIO
     what = "audio"
@@ -196,8 +201,24 @@ class _Road:
             {"file": name, "reason": absent} for name in self.source.missing
         ]
 
+    def options(self) -> dict[str, Any]:
+        """What the command line changed, as far as it shapes the outcome."""
+        raise NotImplementedError
+
+    def units(self, shop: Workshop, watch: Watch) -> list[_Unit]:
+        """List the work, one unit a file."""
+        raise NotImplementedError
+
+    def finish(self, batch: _Batch) -> dict[str, Any]:
+        """Group and split the items; returns remarks for the report."""
+        raise NotImplementedError
+
+    def arrays(self, batch: _Batch, lengths: list[int]) -> dict[str, np.ndarray | Joined]:
+        """Name the arrays of the data set."""
+        raise NotImplementedError
+
     def key(self, file: SourceFile, **more: Any) -> dict[str, Any]:
-        """What decides one file's result."""
+        """Tell what decides one file's result."""
         return {"step": STEP_VERSION, "file": file.relative, "sha256": file.sha256, "row": file.row, **more}
 
 
@@ -211,9 +232,9 @@ class _Drums(_Road):
     def options(self) -> dict[str, Any]:
         return {"names": self.table.text, "near_duplicate_db": self.wanted.near_duplicate_db}
 
-    def units(self) -> list[_Unit]:
+    def units(self, shop: Workshop, watch: Watch) -> list[_Unit]:
         key = {"names": self.table.text}
-        return [_Unit(f.relative, self.key(f, **key), lambda f=f: self._read(f)) for f in self.source.files]
+        return [_Unit(f.relative, self.key(f, **key), partial(self._read, f)) for f in self.source.files]
 
     def _read(self, file: SourceFile) -> Result:
         label, why = names.guess_class(file, self.table)
@@ -283,11 +304,9 @@ class _Rhythms(_Road):
             notes[VOICES[voice]].append(note)
         return {"drum_map": notes, "hop_bars": self.wanted.hop_bars}
 
-    def units(self) -> list[_Unit]:
-        return [
-            _Unit(f.relative, self.key(f, **self.options()), lambda f=f: self._read(f))
-            for f in self.source.files
-        ]
+    def units(self, shop: Workshop, watch: Watch) -> list[_Unit]:
+        key = self.options()
+        return [_Unit(f.relative, self.key(f, **key), partial(self._read, f)) for f in self.source.files]
 
     def _read(self, file: SourceFile) -> Result:
         performance = patterns.read_performance(file.path, self.table)
@@ -344,7 +363,7 @@ class _Drive(_Road):
         super().__init__(source, out, options)
         if options.segment_samples is not None and options.segment_samples < 64:
             raise Refusal(f"--segment is {options.segment_samples}; segments have at least 64 samples")
-        self.pairs, self.alone = pairs.find_pairs(self.source.files)
+        self.pairs, self.alone = find_pairs(self.source.files)
         if not self.pairs:
             raise Refusal(
                 f"{source} holds no pairs: no wet file has a dry one of its name; see train/data/README.md for how "
@@ -358,19 +377,39 @@ class _Drive(_Road):
     def left_out(self) -> list[dict[str, str]]:
         return super().left_out() + [{"file": name, "reason": why} for name, why in self.alone.items()]
 
-    def units(self) -> list[_Unit]:
-        return [
-            _Unit(
-                pair.wet.relative,
-                self.key(pair.wet, dry=[pair.dry.relative, pair.dry.sha256], pair=pair.why, **self.options()),
-                lambda pair=pair: self._read(pair),
-            )
-            for pair in self.pairs
+    def units(self, shop: Workshop, watch: Watch) -> list[_Unit]:
+        """Align every pair first: the pairs of one device share its delay."""
+        looks = [
+            _Unit(p.wet.relative, self._key(p, stage="align"), partial(self._align, p)) for p in self.pairs
         ]
+        found = _work(shop, looks, watch, "aligning")
+        facts = {fact["file"]: fact for fact in found.facts}
+        reasons = {one["file"]: one["reason"] for one in found.left_out}
+        delays = pairs.common_delays(list(facts.values()))
+        units = []
+        for pair in self.pairs:
+            name = pair.wet.relative
+            if name in reasons:
+                units.append(_Unit(name, self._key(pair, stage="align"), partial(_refuse, reasons[name])))
+                continue
+            delay = delays[name]
+            key = self._key(pair, stage="cut", delay=delay)
+            units.append(_Unit(name, key, partial(self._read, pair, {**facts[name], "delay_samples": delay})))
+        return units
 
-    def _read(self, pair: pairs.PairFiles) -> Result:
-        aligned = pairs.read_pair(pair, self.wanted.segment_samples)
-        result = Result(facts=aligned.facts)
+    def _key(self, pair: PairFiles, **more: Any) -> dict[str, Any]:
+        return self.key(
+            pair.wet, dry=[pair.dry.relative, pair.dry.sha256], pair=pair.why, **self.options(), **more
+        )
+
+    def _align(self, pair: PairFiles) -> Result:
+        return Result(facts=pairs.relate(pairs.read_pair(pair), pair, self.wanted.segment_samples))
+
+    def _read(self, pair: PairFiles, facts: dict[str, Any]) -> Result:
+        aligned = pairs.AlignedPair(
+            pairs.read_pair(pair), facts["delay_samples"], facts["polarity"], facts["segment_samples"]
+        )
+        result = Result(facts={key: value for key, value in facts.items() if key != "file"})
         pieces = aligned.cut(into_thirds=self.by_time)
         stem = pair.wet.relative.rsplit(".", 1)[0]
         for number, (dry, wet, continues) in enumerate(pieces):

@@ -11,10 +11,11 @@ from typing import Any
 from train.data.store import file_sha256
 from train.refusal import Refusal
 
-AUDIO = frozenset("wav wave bwf aif aiff aifc flac ogg oga opus mp3 w64 rf64 caf au snd".split())
+WAV_LIKE = {"wav", "wave", "bwf", "w64", "rf64", "aif", "aiff", "aifc", "caf", "au", "snd"}
+AUDIO = frozenset(WAV_LIKE | {"flac", "ogg", "oga", "opus", "mp3"})
 # Audio that libsndfile does not read: named in the report instead of passed over.
-FOREIGN_AUDIO = frozenset("m4a aac mp4 wma ape wv ac3 dts mka webm amr".split())
-MIDI = frozenset("mid midi".split())
+FOREIGN_AUDIO = frozenset({"m4a", "aac", "mp4", "wma", "ape", "wv", "ac3", "dts", "mka", "webm", "amr"})
+MIDI = frozenset({"mid", "midi"})
 MANIFESTS = ("manifest.json", "manifest.csv", "info.csv")
 PATH_COLUMNS = ("path", "file", "filename", "midi_filename", "name")
 

@@ -76,22 +76,23 @@ def assign(groups: Sequence[str], classes: Sequence[str], given: Sequence[str | 
         )
         total = sum(count[group].total() for group in members)
         for split, share, needed in (("test", TEST_SHARE, 2), ("validation", VALIDATION_SHARE, 3)):
-            free = [group for group in members if group not in chosen]
             if len(members) < needed:
                 continue
-            taken = 0
+            free = [group for group in members if group not in chosen]
             small = [group for group in free if count[group].total() <= LARGEST_HELD_OUT * total]
             # at least one group, the smallest when all are large; never the last one left to train on
             candidates = small or sorted(free, key=lambda group: count[group].total())[:1]
+            taken = 0
+            left = len(free)
             for group in candidates:
-                free_after = len(members) - len(chosen) - 1
                 size = count[group].total()
-                if taken and (taken + size > 1.25 * share * total or taken >= share * total):
+                if taken and taken + size > 1.25 * share * total:
                     continue
-                if free_after < (1 if split == "validation" else needed - 1):
+                if left == 1 or taken >= share * total:
                     break
                 chosen[group] = split
                 taken += size
+                left -= 1
     return [chosen.get(group, "train") for group in groups]
 
 

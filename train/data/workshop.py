@@ -90,7 +90,7 @@ class Workshop:
         self._check_place()
         try:
             self.work.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.work / "lock", "w")  # noqa: SIM115  # held for the whole run
+            self._lock = open(self.work / "lock", "w")  # held for the whole run
         except OSError as error:
             raise Refusal(
                 f"cannot write {self.out}: {error.strerror}; name a folder you may write"
