@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from train.models.blocks import SLOPE
+from train.models.voices import VOICES
 
 STEPS = 32
-VOICES = ("kick", "snare", "hat_closed", "hat_open", "tom_low", "tom_mid", "tom_high", "crash", "ride")
+
 PLACES = 8
 
 

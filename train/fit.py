@@ -1,0 +1,458 @@
+"""The training loop: from a recipe and a data set to a run that is always usable.
+
+RUN/recipe.toml          the resolved recipe
+RUN/checkpoints/         last.ckpt (to resume from), best.ckpt (by validation)
+RUN/model.pt             the finished model, latents rotated
+RUN/latent.json          latent table, map, rotation
+RUN/NAME.onnx            decoder; RUN/NAME.encoder.onnx encoder
+RUN/metrics.json         validation figures, wall-clock and processor seconds
+RUN/card.json            data, licence, credits, recipe, figures
+RUN/latent/              map, traversals as pictures and sound
+RUN/log/                 TensorBoard
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from train.export import export_module
+from train.kinds import task_class
+from train.latent import RotatedEncoder, prepare_latents, save_table, write_pictures
+from train.recipe import Recipe, load_recipe, parse_recipe
+from train.refusal import Refusal
+from train.tasks.base import Task
+
+
+@dataclass
+class Run:
+    """A finished run, loaded.
+
+    Attributes
+    ----------
+    directory : Path
+        Where it lies.
+    recipe : Recipe
+        What was trained.
+    task : Task
+        Losses, ports and metadata around the model.
+    model : nn.Module
+        ``encoder`` and ``decoder`` in eval mode, latents rotated; the same module as ``task.model``.
+    latents, map : list of dict, dict
+        The latent table and the plane of DESIGN §6.
+    card : dict
+        Data set reference (``data.path``, ``data.hash``), licence, credits, figures.
+    """
+
+    directory: Path
+    recipe: Recipe
+    task: Task
+    model: torch.nn.Module
+    latents: list[dict[str, Any]]
+    map: dict[str, Any]
+    card: dict[str, Any]
+
+    def metadata(self) -> dict[str, Any]:
+        """Everything a decoder's model file says beyond its ports, for whoever writes one."""
+        recipe = self.recipe
+        return {
+            "kind": recipe.kind,
+            "name": recipe.name,
+            "version": version(),
+            "sample_rate_hz": 48_000,
+            "part": "decoder",
+            "latents": self.latents,
+            "map": self.map,
+            "data": self.card.get("data", {}),
+            "licence": self.card.get("licence", ""),
+            "credits": self.card.get("credits", []),
+            "recipe": recipe.model_dump(mode="json"),
+            "metrics": self.card.get("metrics", {}),
+            "seed": recipe.seed,
+            **self.task.decoder_metadata(),
+        }
+
+
+def version() -> str:
+    """Version of the project."""
+    return importlib.metadata.version("vaectrol")
+
+
+def load_run(directory: str | Path) -> Run:
+    """Load a finished run.
+
+    Raises
+    ------
+    Refusal
+        When there is none, or it was never finished.
+    """
+    folder = Path(directory)
+    recipe = _recipe_of(folder)
+    card = _read_json(folder / "card.json")
+    task = task_class(recipe.kind)(recipe, card.get("facts"))
+    task.model.encoder = RotatedEncoder(task.model.encoder, task.latents)  # type: ignore[arg-type]
+    task.model.load_state_dict(_torch_load(folder / "model.pt"))
+    task.eval()
+    table = _read_json(folder / "latent.json")
+    return Run(folder, recipe, task, task.model, table["latents"], table["map"], card)
+
+
+def load_task(directory: str | Path, which: str = "best") -> Task:
+    """Load a run's checkpoint as it was trained, latents unrotated."""
+    folder = Path(directory)
+    recipe = _recipe_of(folder)
+    checkpoint = _torch_load(folder / "checkpoints" / f"{which}.ckpt")
+    task = task_class(recipe.kind)(recipe, checkpoint["facts"])
+    task.load_state_dict(checkpoint["state_dict"])
+    return task
+
+
+def _recipe_of(folder: Path) -> Recipe:
+    if not (folder / "recipe.toml").exists():
+        raise Refusal(f"{folder} is not a run (no recipe.toml); train one with `vaectrol train RECIPE --data DIR`")
+    return load_recipe(folder / "recipe.toml")
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise Refusal(f"the run is not finished: {path} cannot be read ({error}); train it again") from None
+
+
+def _torch_load(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise Refusal(f"there is no {path}; train the run again, or with --resume if it was interrupted") from None
+    except Exception as error:
+        raise Refusal(f"{path} cannot be read ({type(error).__name__}); the file is damaged, train again") from None
+
+
+class KeepCheckpoints(Callback):
+    """Keep the last and the best by validation, each renamed into place."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.best = float("inf")
+        self.stale = 0
+        self.history: list[dict[str, float]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed training goes on from."""
+        return {"best": self.best, "stale": self.stale, "history": self.history}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it up again."""
+        self.best, self.stale, self.history = state["best"], state["stale"], state["history"]
+
+    def on_train_epoch_end(self, trainer: Any, task: Any) -> None:
+        """After the validation of an interval."""
+        figures = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        score = trainer.callback_metrics.get("score")
+        if score is None:
+            return
+        self.history.append({"interval": trainer.current_epoch, "score": float(score), **figures})
+        self.stale += 1
+        better = float(score) < self.best
+        if better:
+            self.best, self.stale = float(score), 0
+        whole = trainer.fit_loop.epoch_loop.batch_progress.current.completed >= trainer.num_training_batches
+        if whole:  # one cut short could not be resumed exactly
+            self._save(trainer, "last.ckpt")
+        if better:
+            self._save(trainer, "best.ckpt")
+        patience = task.recipe.fit.patience
+        if patience and self.stale >= patience:
+            trainer.should_stop = True
+
+    def _save(self, trainer: Any, name: str) -> None:
+        temporary = self.folder / (name + ".part")
+        try:
+            trainer.save_checkpoint(temporary)
+            temporary.replace(self.folder / name)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise Refusal(
+                f"cannot write {self.folder / name} ({error.strerror or error}); the checkpoint before it is whole; "
+                "make room and run again with --resume"
+            ) from None
+
+
+class Clock(Callback):
+    """Stops at a wall-clock budget or at Ctrl-C, and reports progress."""
+
+    def __init__(self, limit_s: float | None, watch: Callable[[int, int, dict[str, float]], None] | None):
+        self.limit_s, self.watch = limit_s, watch
+        self.begun = time.monotonic()
+        self.interval_begun = self.begun
+        self.intervals_s: list[float] = []
+        self.asked = False
+
+    def on_train_start(self, trainer: Any, task: Any) -> None:
+        """Start the clock and listen for Ctrl-C, where signals can be had."""
+        self.begun = self.interval_begun = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Any, task: Any, outputs: Any, batch: Any, index: int) -> None:
+        """Look at the clock."""
+        elapsed = time.monotonic() - self.begun
+        if self.limit_s:
+            task.time_progress = min(1.0, elapsed / self.limit_s)
+        if self.watch:
+            figures = {k: float(v) for k, v in trainer.callback_metrics.items() if k in ("train/loss", "score")}
+            self.watch(int(batch["step"]) + 1, task.recipe.fit.steps, figures)
+        if self.asked or (self.limit_s and elapsed >= self.limit_s):
+            trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: Any, task: Any) -> None:
+        """Stop between intervals when the next would not end in time: that can be resumed."""
+        now = time.monotonic()
+        self.intervals_s.append(now - self.interval_begun)
+        self.interval_begun = now
+        if self.limit_s and now - self.begun + max(self.intervals_s) > self.limit_s * 1.02:
+            trainer.should_stop = True
+
+    def interrupt(self, signum: int, frame: Any) -> None:
+        """First Ctrl-C: finish this batch and leave a usable run. Second: at once."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+def fit(
+    recipe: Recipe,
+    data: Any,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    time_limit_s: float | None = None,
+    watch: Callable[[int, int, dict[str, float]], None] | None = None,
+    pictures: bool = True,
+    callbacks: list[Callback] | None = None,
+) -> Path:
+    """Train a recipe.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        As from ``load_recipe``.
+    data : DataSet or None
+        An open data set; None for kinds that bring their own.
+    out : path
+        Folder of the run.
+    resume : bool
+        Go on from ``checkpoints/last.ckpt``.
+    time_limit_s : float, optional
+        Wall-clock budget, seconds; schedules are fitted to it.
+    watch : callable, optional
+        Called with (step, steps, figures) after every step.
+    pictures : bool
+        Whether to write the latent pictures and traversals.
+    callbacks : list of Callback, optional
+        More of Lightning's.
+
+    Returns
+    -------
+    Path
+        The run's folder.
+
+    Raises
+    ------
+    Refusal
+        On data of another kind, an existing run, a checkpoint of another recipe, a loss that is not finite,
+        a full disk. Whatever was good before is kept.
+    """
+    folder = Path(out)
+    kind = task_class(recipe.kind)
+    if kind.data_kind != "digits" and (data is None or data.kind != kind.data_kind):
+        found = "no data set" if data is None else f"{data.directory} holds {data.kind}"
+        raise Refusal(f"a {recipe.kind} recipe needs data of kind {kind.data_kind}; {found}")
+    last = folder / "checkpoints" / "last.ckpt"
+    if resume:
+        _same_recipe(folder, recipe, data)
+    elif last.exists():
+        raise Refusal(f"{folder} already holds a run; go on with --resume or choose another folder with -o")
+    begun, processor = time.monotonic(), time.process_time()
+    task = kind(recipe)
+    task.prepare(data)
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    _write_text(folder / "recipe.toml", recipe.as_toml())
+    _write_text(folder / "data.json", json.dumps(_data_reference(data)))
+    keep, clock = KeepCheckpoints(folder / "checkpoints"), Clock(time_limit_s, watch)
+    failure = _run_trainer(task, folder, resume, [keep, clock, *(callbacks or [])])
+    if not (folder / "checkpoints" / "best.ckpt").exists():
+        raise failure or Refusal(f"{folder} was stopped before its first validation; nothing to keep yet")
+    spent = {
+        "wall_s": round(time.monotonic() - begun, 1),
+        "processor_s": round(time.process_time() - processor, 1),
+        "threads": torch.get_num_threads(),
+        "machine": f"{os.cpu_count()} cores",
+    }
+    finish(folder, task, keep.history, spent, data, pictures=pictures)
+    if failure:
+        raise failure
+    return folder
+
+
+def _run_trainer(task: Task, folder: Path, resume: bool, callbacks: list[Callback]) -> Refusal | None:
+    """Run Lightning; a refusal is handed back, so that the run can be finished from its best checkpoint."""
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    settings = task.recipe.fit
+    clock = next(c for c in callbacks if isinstance(c, Clock))
+    previous = None
+    try:
+        previous = signal.signal(signal.SIGINT, clock.interrupt)
+    except ValueError:  # not the main thread: whoever owns it handles Ctrl-C
+        pass
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trainer = lightning.Trainer(
+                max_epochs=-(-settings.steps // settings.interval),
+                accelerator=settings.accelerator,
+                devices=settings.devices,
+                precision=settings.precision,  # type: ignore[arg-type]
+                logger=TensorBoardLogger(str(folder), name="log", version=""),
+                callbacks=callbacks,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                log_every_n_steps=10,
+                num_sanity_val_steps=0,
+                use_distributed_sampler=False,
+                reload_dataloaders_every_n_epochs=1,
+            )
+            trainer.fit(task, ckpt_path=str(folder / "checkpoints" / "last.ckpt") if resume else None)
+    except Refusal as refusal:
+        return refusal
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGINT, previous)
+    return None
+
+
+def finish(
+    folder: Path,
+    task: Task,
+    history: list[dict[str, float]],
+    spent: dict[str, Any],
+    data: Any,
+    *,
+    pictures: bool = True,
+) -> None:
+    """Turn the best checkpoint into model files, tables, card and pictures.
+
+    Raises
+    ------
+    Refusal
+        When the disk is full; everything written before is whole.
+    """
+    checkpoint = _torch_load(folder / "checkpoints" / "best.ckpt")
+    task.cpu()
+    task.load_state_dict(checkpoint["state_dict"])
+    task.eval()
+    best = min(history, key=lambda row: row["score"])
+    metrics = {"best": best, "history": history, "spent": spent}
+    try:
+        prepared = prepare_latents(task)
+        reference = _data_reference(data)
+        card = {
+            "name": task.recipe.name,
+            "title": task.recipe.title,
+            "kind": task.recipe.kind,
+            "data": reference,
+            "licence": task.recipe.licence or reference.get("licence", ""),
+            "credits": reference.get("credits", []),
+            "facts": task.facts,
+            "parameters": sum(p.numel() for p in task.model.decoder.parameters()),  # type: ignore[union-attr]
+            "metrics": best,
+            "spent": spent,
+        }
+        temporary = folder / "model.pt.part"
+        torch.save(task.model.state_dict(), temporary)
+        temporary.replace(folder / "model.pt")
+        save_table(prepared, folder / "latent.json")
+        _write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
+        _write_text(folder / "card.json", json.dumps(card, indent=1))
+        export_run(load_run(folder))
+        if pictures:
+            write_pictures(task, prepared, folder / "latent")
+    except OSError as error:
+        raise Refusal(
+            f"cannot finish {folder} ({error.strerror or error}); its checkpoints are whole: make room and run "
+            "again with --resume"
+        ) from None
+
+
+def export_run(run: Run) -> list[Path]:
+    """Write a run's decoder and encoder as ONNX; returns their paths."""
+    name = run.recipe.name
+    decoder, encoder = run.directory / f"{name}.onnx", run.directory / f"{name}.encoder.onnx"
+    metadata = run.metadata()
+    inputs, outputs = run.task.decoder_ports()
+    export_module(run.model.decoder, _ranged(inputs, run.latents), outputs, metadata, decoder)  # type: ignore[arg-type]
+    inputs, outputs = run.task.encoder_ports()
+    short = {k: metadata[k] for k in ("kind", "name", "version", "sample_rate_hz", "licence", "credits", "data")}
+    export_module(run.model.encoder, inputs, outputs, {**short, "part": "encoder"}, encoder)  # type: ignore[arg-type]
+    return [decoder, encoder]
+
+
+def _ranged(ports: list[Any], latents: list[dict[str, Any]]) -> list[Any]:
+    """Give latent ports the range that their quantile tables need."""
+    import dataclasses
+
+    edge = max(4.0, *(abs(v) for row in latents for v in (row["quantiles"][0], row["quantiles"][-1])))
+    edge = round(float(edge), 3)
+    return [dataclasses.replace(p, low=-edge, high=edge) if p.role == "latent" else p for p in ports]
+
+
+def _data_reference(data: Any) -> dict[str, Any]:
+    if data is None:
+        return {}
+    source = data.head.get("source") or {}
+    reference = {"path": str(data.directory), "hash": data.hash, "kind": data.kind, "items": len(data)}
+    for key in ("licence", "credits", "title"):
+        if isinstance(source, dict) and source.get(key):
+            reference[key] = source[key]
+    return reference
+
+
+def _same_recipe(folder: Path, recipe: Recipe, data: Any) -> None:
+    """Refuse to resume what is not this recipe on this data; only the length and the machine may change."""
+    checkpoint = _torch_load(folder / "checkpoints" / "last.ckpt")
+    then = parse_recipe(checkpoint["recipe"], f"{folder}/checkpoints/last.ckpt").model_dump(mode="json")
+    now = recipe.model_dump(mode="json")
+    free = ("steps", "patience", "workers", "accelerator", "devices")
+    for fit_section in (then["fit"], now["fit"]):
+        for key in free:
+            fit_section.pop(key)
+    for key in sorted(now):
+        if key not in ("budget", "title", "licence") and then.get(key) != now[key]:
+            raise Refusal(
+                f"{folder} was trained by another recipe ({key} = {json.dumps(then.get(key))}, now "
+                f"{json.dumps(now[key])}); resume with {folder}/recipe.toml or choose another folder with -o"
+            )
+    reference = folder / "data.json"
+    if data is not None and reference.exists():
+        before = json.loads(reference.read_text()).get("hash")
+        if before and before != data.hash:
+            raise Refusal(f"{folder} was trained on other data ({before[:12]}, now {data.hash[:12]}); use that data")
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,324 @@
+"""Latents for hands: rotated, ordered, signed, with quantile tables, a map and traversals.
+
+The posterior means of the training data are turned onto their principal axes and scaled to unit spread; the
+turn is folded into the decoder's first layer, so that it costs nothing on the module. Dimension 1 then
+explains most, signs follow what can be heard, and a quantile table makes even travel of a knob cover the
+training density evenly.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from train.tasks.base import Task
+
+QUANTILES = 33
+EDGE = 0.005  # of the density is left beyond either end of the travel
+UNUSED = 0.02  # variance of the means below which a latent says nothing
+MAP_SIZE = 16
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """``z = matrix @ y``: from what hands move (y) to what the encoder wrote (z).
+
+    Attributes
+    ----------
+    matrix : ndarray, shape (Z, Z)
+        Principal axes times spreads, as columns.
+    variance_share : ndarray, shape (Z,)
+        Part of the variance of the posterior means that each dimension carries.
+    """
+
+    matrix: np.ndarray
+    variance_share: np.ndarray
+
+
+class RotatedEncoder(nn.Module):
+    """An encoder whose posterior is told in rotated coordinates."""
+
+    def __init__(self, encoder: nn.Module, latents: int):
+        super().__init__()
+        self.encoder = encoder
+        self.register_buffer("inverse", torch.eye(latents))
+        self.inverse: Tensor
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of y; the covariance that rotation brings is left out."""
+        mean, log_variance = self.encoder(x)
+        variance = torch.exp(log_variance) @ (self.inverse**2).T
+        return mean @ self.inverse.T, torch.log(variance + 1e-12)
+
+
+def principal_rotation(means: np.ndarray, variances: np.ndarray) -> Rotation:
+    """Find the principal axes of posterior means.
+
+    Parameters
+    ----------
+    means, variances : ndarray, shape (N, Z)
+        Of every training item's posterior.
+    """
+    covariance = np.cov(means.T).reshape(means.shape[1], -1)
+    values, axes = np.linalg.eigh(covariance)
+    order = np.argsort(values)[::-1]
+    values, axes = np.maximum(values[order], 0.0), axes[:, order]
+    # A dimension nobody uses keeps the prior's unit spread, so that its table is the prior's and not noise.
+    spread = np.where(values > UNUSED, np.sqrt(values), 1.0)
+    return Rotation(axes * spread, values / max(values.sum(), 1e-12))
+
+
+def fold(task: Task, rotation: Rotation) -> None:
+    """Fold the rotation into the decoder's first layer and put it behind the encoder, in place."""
+    layer = task.latent_layer()
+    assert layer is not None
+    module, part = layer
+    matrix = torch.tensor(rotation.matrix, dtype=torch.float64)
+    with torch.no_grad():
+        weight = module.weight  # type: ignore[union-attr]
+        assert isinstance(weight, Tensor)
+        old = weight.double().clone()
+        if isinstance(module, nn.ConvTranspose1d):  # [in, out, kernel]
+            weight[part] = torch.einsum("iok,ij->jok", old[part], matrix.to(old)).to(weight)
+        else:  # [out, in, kernel]
+            weight[:, part] = torch.einsum("oik,ij->ojk", old[:, part], matrix.to(old)).to(weight)
+    wrapped = RotatedEncoder(task.model.encoder, matrix.shape[0])  # type: ignore[arg-type]
+    wrapped.inverse.copy_(torch.linalg.inv(matrix).float())
+    task.model.encoder = wrapped
+
+
+def signs(means: np.ndarray, descriptors: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
+    """Choose the sign of each dimension: the descriptor it follows most closely must rise with it.
+
+    Parameters
+    ----------
+    means : ndarray, shape (N, Z)
+        Rotated posterior means.
+    descriptors : dict of str to ndarray, shape (N,)
+        What was measured of the same items.
+
+    Returns
+    -------
+    signs : ndarray of ±1, shape (Z,)
+    words : list of str
+        "brightness +0.71" for each dimension (Spearman's coefficient).
+    """
+    from scipy.stats import spearmanr
+
+    flips, words = np.ones(means.shape[1]), []
+    for i in range(means.shape[1]):
+        found = {}
+        for name, values in descriptors.items():
+            if np.ptp(values) > 0 and np.ptp(means[:, i]) > 0:
+                found[name] = float(spearmanr(means[:, i], values).statistic)
+        if not found:
+            words.append("")
+            continue
+        name = max(found, key=lambda n: abs(found[n]))
+        flips[i] = 1.0 if found[name] >= 0 else -1.0
+        words.append(f"{name} {abs(found[name]):+.2f}")
+    return flips, words
+
+
+def quantile_table(values: np.ndarray) -> list[float]:
+    """Values at even probabilities between the edges, strictly rising."""
+    table = np.quantile(values, np.linspace(EDGE, 1 - EDGE, QUANTILES))
+    for i in range(1, QUANTILES):
+        table[i] = max(table[i], table[i - 1] + 1e-6)
+    return [round(float(v), 6) for v in table]
+
+
+def posterior(task: Task, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
+    """Posterior means and variances of a split, each ``[N, Z]``."""
+    means, variances = [], []
+    task.model.eval()
+    with torch.no_grad():
+        for x in task.encoder_inputs(split):
+            mean, log_variance = task.model.encoder(x)  # type: ignore[operator]
+            means.append(mean.double().numpy())
+            variances.append(log_variance.double().exp().numpy())
+    return np.concatenate(means), np.concatenate(variances)
+
+
+def prepare_latents(task: Task) -> dict[str, Any]:
+    """Rotate a trained task's latents, in place, and describe them.
+
+    Returns
+    -------
+    dict
+        ``latents`` (the table of DESIGN §6), ``map`` and ``rotation``.
+    """
+    means, variances = posterior(task)
+    rotation = principal_rotation(means, variances)
+    descriptors = task.descriptors("train")
+    rotated = means @ np.linalg.inv(rotation.matrix).T
+    flips, words = signs(rotated, descriptors)
+    rotation = Rotation(rotation.matrix * flips, rotation.variance_share)
+    rotated = rotated * flips
+    fold(task, rotation)
+    spread_left = variances @ (np.linalg.inv(rotation.matrix) ** 2).T
+    table = []
+    for i in range(rotated.shape[1]):
+        used = float(np.cov(means.T).reshape(len(flips), -1).trace() * rotation.variance_share[i]) > UNUSED
+        values = rotated[:, i] if used else np.random.default_rng(i).standard_normal(4096)
+        table.append(
+            {
+                "name": f"z{i + 1}",
+                "mean": round(float(rotated[:, i].mean()), 6) if used else 0.0,
+                "std": round(float(np.sqrt(rotated[:, i].var() + spread_left[:, i].mean())), 6),
+                "variance_share": round(float(rotation.variance_share[i]), 6),
+                "sign": words[i] if used else "unused",
+                "quantiles": quantile_table(values),
+            }
+        )
+    plane, places = plane_map(rotated, task.recipe.seed)
+    return {
+        "latents": table,
+        "map": {"size": MAP_SIZE, "grid": np.round(plane, 4).tolist()},
+        "rotation": rotation.matrix.tolist(),
+        "places": places,
+        "means": rotated,
+    }
+
+
+def plane_map(means: np.ndarray, seed: int, steps: int = 600) -> tuple[np.ndarray, np.ndarray]:
+    """Lay the latents out on a plane: a small autoencoder through two numbers, its axes evened out.
+
+    Parameters
+    ----------
+    means : ndarray, shape (N, Z)
+        Rotated posterior means.
+
+    Returns
+    -------
+    grid : ndarray, shape (MAP_SIZE, MAP_SIZE, Z)
+        Latents at even places of the plane; [row = y, column = x].
+    places : ndarray, shape (N, 2)
+        Where each item lies, 0..1.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        size = means.shape[1]
+        inward = nn.Sequential(nn.Linear(size, 32), nn.Tanh(), nn.Linear(32, 2))
+        outward = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, size))
+        x = torch.tensor(means, dtype=torch.float32)
+        optimizer = torch.optim.Adam([*inward.parameters(), *outward.parameters()], lr=1e-2)
+        for _ in range(steps):
+            batch = x[torch.randint(len(x), (256,))]
+            code = inward(batch)
+            loss = ((outward(code) - batch) ** 2).mean() + 1e-3 * (code**2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        with torch.no_grad():
+            codes = inward(x).numpy()
+            ranks = np.stack([np.argsort(np.argsort(codes[:, i])) for i in range(2)], 1) / max(1, len(x) - 1)
+            travel = np.linspace(EDGE, 1 - EDGE, MAP_SIZE)
+            axes = [np.quantile(codes[:, i], travel) for i in range(2)]
+            cells = np.stack(np.meshgrid(axes[0], axes[1]), -1).reshape(-1, 2)
+            grid = outward(torch.tensor(cells, dtype=torch.float32)).numpy()
+    return grid.reshape(MAP_SIZE, MAP_SIZE, size), ranks
+
+
+def write_pictures(task: Task, prepared: dict[str, Any], folder: Path) -> None:
+    """Write the map and every dimension's traversal as picture and sound."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    import soundfile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    figure = map_figure(prepared["places"], task.kinds_of_items("train"))
+    figure.savefig(folder / "map.png", dpi=110)
+    plt.close(figure)
+    centre = torch.tensor([[row["mean"] for row in prepared["latents"]]])
+    for index, row in enumerate(prepared["latents"]):
+        if row["sign"] == "unused":
+            continue
+        positions = np.linspace(0, 1, 5)
+        z = centre.repeat(5, 1)
+        z[:, index] = torch.tensor(
+            np.interp(positions, np.linspace(0, 1, QUANTILES), row["quantiles"]), dtype=z.dtype
+        )
+        title = f"{row['name']}: {row['variance_share']:.0%} of the variance, {row['sign']}"
+        figure, audio, rate = task.traversal(z, title)
+        figure.savefig(folder / f"{row['name']}.png", dpi=80)
+        plt.close(figure)
+        if audio is not None:
+            soundfile.write(folder / f"{row['name']}.wav", audio, rate)
+
+
+def map_figure(places: np.ndarray, kinds: Sequence[str]) -> Any:
+    """Where every training item lies on the plane, coloured by its kind."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 6))
+    kinds_array = np.array(kinds)
+    for number, kind in enumerate(sorted(set(kinds))):
+        at = places[kinds_array == kind]
+        axes.scatter(at[:, 0], at[:, 1], s=6, color=plt.cm.tab20(number % 20), label=kind)  # type: ignore[attr-defined]
+    axes.set(xlabel="x", ylabel="y", xlim=(0, 1), ylim=(0, 1), title="the plane of training items")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7, markerscale=2)
+    figure.tight_layout()
+    return figure
+
+
+def spectrogram_figure(sounds: Sequence[tuple[str, np.ndarray]], rate_hz: int, columns: int = 2) -> Any:
+    """Log spectrograms side by side; 80 dB below full scale is black."""
+    import matplotlib.pyplot as plt
+
+    rows = -(-len(sounds) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.6 * columns, 1.7 * rows), squeeze=False)
+    for place in axes.flat:
+        place.axis("off")
+    for place, (title, audio) in zip(axes.flat, sounds, strict=False):
+        audio = np.pad(audio, (0, max(0, 2048 - len(audio))))
+        place.specgram(
+            audio + 1e-9, NFFT=1024, Fs=rate_hz, noverlap=768, vmin=-140, vmax=-40, cmap="magma", mode="psd"
+        )
+        place.set_title(title, fontsize=7)
+    figure.tight_layout()
+    return figure
+
+
+def pattern_figure(patterns: Sequence[tuple[str, np.ndarray]], columns: int = 2) -> Any:
+    """Patterns as piano rolls: shade is velocity, shift is microtiming."""
+    import matplotlib.pyplot as plt
+
+    from train.models.voices import VOICES
+
+    voices = len(VOICES)
+    rows = -(-len(patterns) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(4.5 * columns, 1.8 * rows), squeeze=False)
+    for place in axes.flat:
+        place.axis("off")
+    for place, (title, pattern) in zip(axes.flat, patterns, strict=False):
+        voice, step = np.nonzero(pattern[:voices] >= 0.5)
+        velocity = pattern[voices : 2 * voices][voice, step]
+        micro = pattern[2 * voices :][voice, step]
+        place.scatter(step + micro, voice, c=velocity, vmin=0, vmax=1, cmap="Blues", marker="s", s=14, ec="0.6", lw=0.3)
+        for beat in range(0, 33, 4):
+            place.axvline(beat - 0.5, color="0.8", lw=0.5 + (beat % 16 == 0))
+        place.axis("on")
+        place.set(xlim=(-0.8, 31.8), ylim=(-0.7, voices - 0.3), xticks=[])
+        place.set_yticks(range(voices), VOICES, fontsize=5)
+        place.set_title(title, fontsize=7)
+    figure.tight_layout()
+    return figure
+
+
+def save_table(prepared: dict[str, Any], path: Path) -> None:
+    """Write what the run keeps of its latents."""
+    kept = {key: prepared[key] for key in ("latents", "map", "rotation")}
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(kept))
+    temporary.replace(path)

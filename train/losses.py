@@ -1,0 +1,111 @@
+"""Losses that several tasks share: the ELBO's pull, spectra, bands and onsets."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from train.models.pqmf import PQMFAnalysis
+
+
+def kl_per_latent(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(q ‖ N(0, 1)) of each latent, averaged over the batch: ``[N, Z]`` to ``[Z]``, in nats."""
+    return 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance).mean(0)
+
+
+def kl_loss(mean: Tensor, log_variance: Tensor, free_bits: float) -> Tensor:
+    """Sum of the latents' KL, of which the first ``free_bits`` nats of each are free (Kingma et al. 2016)."""
+    return (kl_per_latent(mean, log_variance) - free_bits).clamp(min=0.0).sum()
+
+
+def ramp(progress: float, length: float) -> float:
+    """Rise from 0 to 1 over the first ``length`` of the training."""
+    return 1.0 if length <= 0 else min(1.0, progress / length)
+
+
+class SpectralLoss(nn.Module):
+    """Multi-resolution STFT distance (Yamamoto et al. 2020) from auraloss, of log and linear magnitudes.
+
+    The spectral-convergence term divides by the target's energy and blows up on the silent tails that
+    one-shots have, so it is used in evaluation only.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        FFT sizes; the hop is a quarter.
+    floor : float
+        Power below which a bin counts as silent; keeps tails below −80 dBFS from mattering.
+    """
+
+    def __init__(self, sizes: tuple[int, ...] = (2048, 512, 128), floor: float = 1e-4, linear: float = 0.5):
+        super().__init__()
+        from auraloss.freq import MultiResolutionSTFTLoss
+
+        self.distance = MultiResolutionSTFTLoss(
+            fft_sizes=list(sizes),
+            hop_sizes=[n // 4 for n in sizes],
+            win_lengths=list(sizes),
+            w_sc=0.0,
+            w_log_mag=1.0,
+            w_lin_mag=linear,
+            eps=floor,
+        )
+
+    def forward(self, made: Tensor, wanted: Tensor) -> Tensor:
+        """Compare ``[N, 1, S]`` with ``[N, 1, S]``."""
+        return self.distance(made, wanted)
+
+
+class BandEnvelopeLoss(nn.Module):
+    """L1 distance of the log energies of PQMF subbands over short frames: where in time each band sounds.
+
+    Parameters
+    ----------
+    bands, taps : int
+        The analysis bank.
+    frame : int
+        Subband samples averaged over.
+    floor : float
+        Energy that counts as silence.
+    """
+
+    def __init__(self, bands: int = 16, taps: int = 96, frame: int = 6, floor: float = 1e-7):
+        super().__init__()
+        self.analysis = PQMFAnalysis(bands, taps)
+        self.frame, self.floor = frame, floor
+
+    def envelope(self, audio: Tensor) -> Tensor:
+        """Log energies ``[N, bands, frames]`` of ``audio [N, 1, S]``."""
+        energy = F.avg_pool1d(self.analysis(audio) ** 2, self.frame)
+        return torch.log(energy + self.floor)
+
+    def forward(self, made: Tensor, wanted: Tensor) -> Tensor:
+        """Compare ``[N, 1, S]`` with ``[N, 1, S]``; S a multiple of the bands."""
+        return (self.envelope(made) - self.envelope(wanted)).abs().mean()
+
+
+def transient_loss(made: Tensor, wanted: Tensor, window: Tensor) -> Tensor:
+    """L1 distance of waveforms where ``window [N, 1, S]`` is set: the attack, whose phase is heard."""
+    return ((made - wanted).abs() * window).sum() / window.sum().clamp(min=1.0)
+
+
+def hinge_critic_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
+    """Hinge loss of the critic (Lim and Ye 2017), averaged over its scales."""
+    terms = [F.relu(1.0 - r).mean() + F.relu(1.0 + f).mean() for r, f in zip(real, fake, strict=True)]
+    return torch.stack(terms).mean()
+
+
+def hinge_generator_loss(fake: list[Tensor]) -> Tensor:
+    """The generator's side of the hinge loss."""
+    return torch.stack([-f.mean() for f in fake]).mean()
+
+
+def feature_loss(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
+    """Distance of the critic's features (Kumar et al. 2019), each over the real one's mean magnitude."""
+    terms = [
+        (r.detach() - f).abs().mean() / r.detach().abs().mean().clamp(min=1e-5)
+        for scale_r, scale_f in zip(real, fake, strict=True)
+        for r, f in zip(scale_r, scale_f, strict=True)
+    ]
+    return torch.stack(terms).mean()

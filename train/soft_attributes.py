@@ -1,0 +1,69 @@
+"""The attributes of ``attributes.py`` in torch, exact in value and with a gradient.
+
+Onsets are cut at one half going forward and let the gradient of the probability through going back (the
+straight-through estimator, Bengio et al. 2013), so that the figure a knob is trained on is the figure it is
+judged by.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from train.attributes import HIGH, LOW, STEPS, STEPS_PER_BEAT, STREAMS, WEIGHTS
+from train.models.voices import VOICES
+
+V = len(VOICES)
+
+
+def soft_attributes(pattern: Tensor) -> Tensor:
+    """Measure ``pattern [N, 27, 32]``, onsets as probabilities, to ``[N, 6]`` in the order of the knobs."""
+    probability = pattern[:, :V]
+    onset = (probability >= 0.5).float() + probability - probability.detach()
+    velocity, micro = pattern[:, V : 2 * V], pattern[:, 2 * V :]
+    count = onset.sum((1, 2))
+    low, high = onset[:, list(LOW)].sum((1, 2)), onset[:, list(HIGH)].sum((1, 2))
+    on_beat = torch.zeros(STEPS, device=pattern.device)
+    on_beat[::STEPS_PER_BEAT] = 1.0
+
+    def average(values: Tensor, weight: Tensor) -> Tensor:
+        return (values * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1.0)
+
+    mean_velocity = average(velocity, onset)
+    variance = average((velocity - mean_velocity[:, None, None]) ** 2, onset)
+    return torch.stack(
+        [
+            count / STEPS,
+            _syncopation(onset),
+            (high - low) / (high + low).clamp(min=1.0),
+            average(micro, onset * (1 - on_beat)) - average(micro, onset * on_beat),
+            torch.sqrt(variance + 1e-10) - 1e-5,
+            _complexity(onset),
+        ],
+        1,
+    )
+
+
+def _syncopation(onset: Tensor) -> Tensor:
+    """Longuet-Higgins and Lee, with the reach of each note's silence as a product of rests."""
+    weights = torch.tensor(WEIGHTS, dtype=onset.dtype, device=onset.device)
+    total = torch.zeros(len(onset), device=onset.device)
+    for stream in STREAMS:
+        hit = 1 - torch.prod(1 - onset[:, list(stream)], 1)
+        reach = torch.ones_like(hit)
+        heaviest = torch.zeros_like(hit)
+        for ahead in range(1, STEPS):
+            reach = reach * (1 - hit.roll(-ahead, 1))
+            gain = (weights.roll(-ahead) - weights).clamp(min=0.0)
+            heaviest = torch.maximum(heaviest, reach * gain)
+        total = total + (hit * heaviest).sum(1)
+    return total
+
+
+def _complexity(onset: Tensor) -> Tensor:
+    """Mean entropy, in bits, over the voices and places of the beat that are in use."""
+    beats = onset.reshape(len(onset), V, STEPS // STEPS_PER_BEAT, STEPS_PER_BEAT)
+    used = (beats.detach().amax((2, 3)) >= 0.5).float()[:, :, None]
+    p = beats.mean(2).clamp(1e-4, 1 - 1e-4)
+    entropy = -(p * torch.log2(p) + (1 - p) * torch.log2(1 - p))
+    return (entropy * used).sum((1, 2)) / (used.sum((1, 2)) * STEPS_PER_BEAT).clamp(min=1.0)

@@ -1,0 +1,1 @@
+"""What is trained: one task per kind of recipe."""

@@ -1,0 +1,271 @@
+"""What every task shares: steps that depend on nothing but their number, schedules, opponents, refusals.
+
+A batch is drawn from the step's number and the recipe's seed alone, and the random state of a step is set
+from the same, so that a resumed training is the uninterrupted one, bit for bit (on a CPU).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from train.export import Port
+from train.losses import ramp
+from train.recipe import Recipe
+from train.refusal import Refusal
+
+Batch = dict[str, Any]
+
+
+class LossNotFinite(Refusal):
+    """The loss is NaN or infinite."""
+
+
+class Task(lightning.LightningModule):
+    """A model, its data, its losses and its way out to ONNX.
+
+    A subclass sets ``Recipe`` and ``data_kind`` and implements the abstract methods. ``model`` must have
+    ``encoder`` (returns mean and log-variance, each [N, Z]) and ``decoder``.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Of the class's own ``Recipe`` type.
+    facts : dict, optional
+        What was measured on the training data (attribute scales …), as saved with a run; ``prepare`` fills it.
+    """
+
+    Recipe: ClassVar[type[Recipe]]
+    data_kind: ClassVar[str]
+
+    def __init__(self, recipe: Recipe, facts: dict[str, Any] | None = None):
+        super().__init__()
+        self.automatic_optimization = False
+        self.recipe = recipe
+        self.facts = facts or {}
+        self.progress = 0.0
+        self.time_progress = 0.0  # set by a wall-clock budget
+        torch.manual_seed(recipe.seed)
+        self.model: nn.Module = self.build()
+        self.opponent: nn.Module | None = self.build_opponent()
+
+    # What a kind says of itself -------------------------------------------------------------------
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """Make the untrained model."""
+
+    def build_opponent(self) -> nn.Module | None:
+        """Make the adversary or critic, if the recipe has one."""
+        return None
+
+    @abstractmethod
+    def prepare(self, data: Any) -> None:
+        """Take what is needed of an open data set into memory and measure ``facts`` on its training split."""
+
+    @abstractmethod
+    def draw(self, step: int) -> Batch:
+        """Make the batch of a step; random only through ``step`` and the seed."""
+
+    @abstractmethod
+    def validation_batches(self) -> list[Batch]:
+        """Batches of the validation split, the same every time."""
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss to descend and the terms to log."""
+
+    def opponent_loss(self, batch: Batch) -> Tensor | None:
+        """What the opponent descends before each step; None while it rests."""
+        return None
+
+    @abstractmethod
+    def score(self, batch: Batch) -> dict[str, Tensor]:
+        """Validation figures; ``score`` among them is the one that must fall."""
+
+    def show(self, logger: Any, step: int) -> None:
+        """Log pictures and sounds to TensorBoard at a validation."""
+
+    @abstractmethod
+    def decoder_ports(self) -> tuple[list[Port], list[Port]]:
+        """Inputs and outputs of the decoder's model file."""
+
+    @abstractmethod
+    def encoder_ports(self) -> tuple[list[Port], list[Port]]:
+        """Inputs and outputs of the encoder's model file."""
+
+    @abstractmethod
+    def decoder_metadata(self) -> dict[str, Any]:
+        """What the decoder's model file says beyond ports and latents."""
+
+    @abstractmethod
+    def latent_layer(self) -> tuple[nn.Module, slice] | None:
+        """The first decoder layer that reads z, and which of its input channels are z."""
+
+    @abstractmethod
+    def encoder_inputs(self, split: str) -> Iterable[Tensor]:
+        """What the encoder reads of every item of a split, in batches, in order."""
+
+    @abstractmethod
+    def descriptors(self, split: str) -> dict[str, np.ndarray]:
+        """Measured quantities of every item of a split, for the latents' signs."""
+
+    @abstractmethod
+    def kinds_of_items(self, split: str) -> list[str]:
+        """A word for every item of a split, to colour the map by."""
+
+    @abstractmethod
+    def traversal(self, z: Tensor, title: str) -> tuple[Any, np.ndarray | None, int]:
+        """Picture, sound and sample rate of what ``z [P, Z]`` decodes to, row by row."""
+
+    # What all share -------------------------------------------------------------------------------
+
+    @property
+    def latents(self) -> int:
+        """Size of z."""
+        return int(self.recipe.model.latents)  # type: ignore[attr-defined]
+
+    def beta(self) -> float:
+        """KL weight at this point of the training."""
+        kl = self.recipe.kl
+        return kl.beta * ramp(self.progress, kl.warmup)
+
+    def configure_optimizers(self) -> Any:
+        """Adam for the model, and for the opponent if there is one."""
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        optimizers = [torch.optim.Adam(trained, lr=self.recipe.fit.learning_rate)]
+        if self.opponent is not None:
+            optimizers.append(
+                torch.optim.Adam(self.opponent.parameters(), lr=self.opponent_rate(), betas=(0.5, 0.9))
+            )
+        return optimizers
+
+    def opponent_rate(self) -> float:
+        """Learning rate of the opponent."""
+        return 1e-3
+
+    def opponent_rounds(self) -> int:
+        """Opponent steps per step."""
+        return 1
+
+    def training_step(self, batch: Batch, index: int) -> None:
+        """One step of the opponent, if any, and one of the model."""
+        step = int(batch["step"])
+        fit = self.recipe.fit
+        self.progress = max(step / fit.steps, self.time_progress)
+        torch.manual_seed(_mix(self.recipe.seed, step, self.global_rank))
+        optimizers = self.optimizers()
+        ours, theirs = optimizers if isinstance(optimizers, list) else (optimizers, None)
+        if theirs is not None:
+            for _ in range(self.opponent_rounds()):
+                opposed = self.opponent_loss(batch)
+                if opposed is None:
+                    break
+                theirs.zero_grad()
+                self.manual_backward(opposed)
+                self._clip(theirs)
+                theirs.step()
+                self.log("train/opponent", opposed)
+        rate = fit.learning_rate * min(1.0, (step + 1) / max(1, fit.warmup_steps))
+        rate *= fit.final_rate + (1 - fit.final_rate) * 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress)))
+        for group in ours.param_groups:
+            group["lr"] = rate
+        loss, terms = self.loss(batch)
+        if not bool(torch.isfinite(loss)):
+            odd = [name for name, value in terms.items() if not bool(torch.isfinite(value).all())]
+            raise LossNotFinite(
+                f"the loss became {float(loss.detach())} at step {step} ({', '.join(odd) or 'sum'}) on the batch "
+                f"{', '.join(batch['names'][:4])}…; the last good checkpoint is kept; lower fit.learning_rate "
+                "or look at those items"
+            )
+        ours.zero_grad()
+        self.manual_backward(loss)
+        self._clip(ours)
+        ours.step()
+        self.log("train/loss", loss.detach(), prog_bar=True)
+        self.log_dict({f"train/{k}": v.detach() for k, v in terms.items()})
+
+    def _clip(self, optimizer: Any) -> None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        nn.utils.clip_grad_norm_(parameters, self.recipe.fit.clip)
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Score one validation batch."""
+        torch.manual_seed(_mix(self.recipe.seed, index, 7))
+        size = len(batch["names"])
+        figures = self.score(batch)
+        self.log_dict({f"val/{k}": v for k, v in figures.items()}, batch_size=size, sync_dist=True)
+        self.log("score", figures["score"], prog_bar=True, batch_size=size, sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Show, when there is a logger to show to."""
+        if self.trainer.sanity_checking or self.logger is None or self.global_rank:
+            return
+        self.show(self.logger.experiment, self.trainer.current_epoch)
+
+    def train_dataloader(self) -> Iterable[Batch]:
+        """Batches by step number."""
+        fit = self.recipe.fit
+        sampler = StepSampler(fit.steps, fit.interval)
+        return DataLoader(
+            _Drawn(self), batch_size=None, sampler=sampler, num_workers=fit.workers, persistent_workers=False
+        )
+
+    def val_dataloader(self) -> Iterable[Batch]:
+        """The fixed validation batches."""
+        return DataLoader(_Fixed(self.validation_batches()), batch_size=None)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say whose checkpoint it is."""
+        checkpoint["recipe"] = self.recipe.model_dump(mode="json")
+        checkpoint["facts"] = self.facts
+
+
+class StepSampler(Sampler[int]):
+    """Step numbers of one interval; Lightning tells it which by ``set_epoch``."""
+
+    def __init__(self, steps: int, interval: int):
+        self.steps, self.interval, self.epoch = steps, interval, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to an interval."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        first = self.epoch * self.interval
+        return iter(range(first, min(first + self.interval, self.steps)))
+
+    def __len__(self) -> int:
+        return min(self.interval, max(0, self.steps - self.epoch * self.interval))
+
+
+class _Drawn(Dataset[Batch]):
+    def __init__(self, task: Task):
+        self.task = task
+
+    def __getitem__(self, step: int) -> Batch:
+        return {**self.task.draw(step), "step": step}
+
+
+class _Fixed(Dataset[Batch]):
+    def __init__(self, batches: list[Batch]):
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.batches[index]
+
+
+def _mix(seed: int, step: int, lane: int) -> int:
+    """One number from three, without neighbours that share a sequence."""
+    return (seed * 1_000_003 + step) * 8191 + lane

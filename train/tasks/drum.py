@@ -1,0 +1,524 @@
+"""Training of the drum VAE: windows of hits, controls that move, losses on spectrum, bands and attack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from train.attributes import AttributeScale
+from train.export import Port
+from train.losses import BandEnvelopeLoss, SpectralLoss, kl_loss, kl_per_latent, ramp, transient_loss
+from train.models.drum import CLASSES, HOP, RATE_HZ, DrumShape, DrumVAE
+from train.models.fader import LatentAdversary
+from train.recipe import FaderSection, Recipe, Section
+from train.refusal import Refusal
+from train.sound_attributes import SOUND_ATTRIBUTES, measure_sound
+from train.tasks.base import Batch, Task
+
+MAX_SAMPLES = 2 * RATE_HZ
+
+
+class DrumModelSection(Section):
+    """Sizes; see ``DrumShape``."""
+
+    latents: int = Field(8, ge=1, le=64)
+    attributes: tuple[Literal["brightness", "decay"], ...] = ("brightness", "decay")
+    low: int = Field(64, ge=4, multiple_of=4)
+    high: int = Field(48, ge=4, multiple_of=4)
+    low_dilations: tuple[int, ...] = (1, 2, 4, 8)
+    high_dilations: tuple[int, ...] = (1, 3, 9)
+    tones: int = Field(48, ge=4, multiple_of=4)
+    noise_taps: int = Field(4, ge=1, le=16)
+    pqmf_taps: int = Field(96, ge=64, multiple_of=32)
+    encoder: int = Field(64, ge=4, multiple_of=4)
+
+
+class DrumLossSection(Section):
+    """Weights of the reconstruction."""
+
+    spectral: float = Field(1.0, ge=0)
+    sizes: tuple[int, ...] = (2048, 512, 128)
+    linear: float = Field(0.5, ge=0, description="weight of linear beside log magnitudes")
+    bands: float = Field(0.3, ge=0)
+    transient: float = Field(2.0, ge=0)
+    transient_ms: float = Field(8.0, gt=0)
+    moving: float = Field(0.5, ge=0, le=1, description="part of the hits whose z moves within its posterior")
+    switching: float = Field(0.15, ge=0, le=1, description="part of the hits that turn into another under way")
+
+
+class DrumAugmentSection(Section):
+    """Changes to a sound that leave it what it is; 0 switches one off."""
+
+    gain_db: float = Field(0.0, ge=0, description="level by up to ± this")
+    polarity: bool = False
+    shift_ms: float = Field(0.5, ge=0, description="the encoder hears the sound up to this much late")
+    tail: float = Field(0.0, ge=0, le=1, description="part of the hits that get a shorter tail")
+    mute: float = Field(0.01, ge=0, le=1, description="part of the hits replaced by silence")
+
+
+class CriticSection(Section):
+    """Second stage: the encoder rests, a critic listens."""
+
+    start: float = Field(1.0, ge=0, le=1, description="part of the training after which it begins; 1 never")
+    weight: float = Field(0.1, ge=0)
+    features: float = Field(1.0, ge=0)
+    channels: int = Field(16, gt=0)
+    learning_rate: float = Field(3e-4, gt=0)
+
+
+class DistilSection(Section):
+    """Learn from a larger decoder, on latents of the prior too."""
+
+    teacher: str = Field("", description="folder of a finished drum run; empty leaves it out")
+    weight: float = Field(1.0, ge=0)
+
+
+class DrumRecipe(Recipe):
+    """A recipe of kind ``drum``."""
+
+    kind: Literal["drum"]
+    window_s: float = Field(0.35, ge=0.1, le=2.0, description="length of the training windows")
+    model: DrumModelSection = DrumModelSection()
+    loss: DrumLossSection = DrumLossSection()
+    augment: DrumAugmentSection = DrumAugmentSection()
+    fader: FaderSection = FaderSection()
+    critic: CriticSection = CriticSection()
+    distil: DistilSection = DistilSection()
+
+
+class DrumTask(Task):
+    """See :class:`train.tasks.base.Task`."""
+
+    Recipe: ClassVar[type[Recipe]] = DrumRecipe
+    data_kind: ClassVar[str] = "drums"
+    recipe: DrumRecipe
+    model: DrumVAE
+
+    def __init__(self, recipe: DrumRecipe, facts: dict[str, Any] | None = None):
+        super().__init__(recipe, facts)
+        loss = recipe.loss
+        self.spectral = SpectralLoss(loss.sizes, linear=loss.linear)
+        self.envelopes = BandEnvelopeLoss()
+        self.basis = self.model.shape.basis
+        # Half a prototype, in whole samples: the attack gets the synthesis filters' rising half.
+        self.delay = recipe.model.pqmf_taps // 2
+        self.sounds: dict[str, list[np.ndarray]] = {}
+        self.labels: dict[str, np.ndarray] = {}
+        self.names: dict[str, list[str]] = {}
+        self.teacher: nn.Module | None = None
+
+    def build(self) -> DrumVAE:
+        """Make the untrained model."""
+        return DrumVAE(DrumShape(**self.recipe.model.model_dump()), self.recipe.seed)
+
+    def build_opponent(self) -> nn.Module | None:
+        """The latent adversary or the critic; not both in one recipe."""
+        recipe = self.recipe
+        if recipe.fader.weight > 0 and recipe.critic.start < 1:
+            raise Refusal(f"{recipe.name}: fader.weight and critic.start < 1 exclude each other; choose one")
+        if recipe.fader.weight > 0 and recipe.model.attributes:
+            fader = recipe.fader
+            return LatentAdversary(self.latents, len(recipe.model.attributes), fader.bins, fader.hidden)
+        if recipe.critic.start < 1:
+            from train.models.critic import SpectralCritic
+
+            return SpectralCritic(recipe.critic.channels)
+        return None
+
+    def opponent_rate(self) -> float:
+        """Learning rate of whichever opponent there is."""
+        recipe = self.recipe
+        return recipe.fader.learning_rate if recipe.fader.weight > 0 else recipe.critic.learning_rate
+
+    def opponent_rounds(self) -> int:
+        """Adversary steps per step."""
+        return self.recipe.fader.rounds if self.recipe.fader.weight > 0 else 1
+
+    # Data -----------------------------------------------------------------------------------------
+
+    def prepare(self, data: Any) -> None:
+        """Read the hits, peak-normalised, and measure their attributes."""
+        classes = data.class_index()
+        names = self.recipe.model.attributes
+        measured: dict[str, np.ndarray] = {}
+        for split in ("train", "validation"):
+            picked = data.split(split)
+            if split == "validation":
+                picked = _evenly(picked, self.recipe.fit.validation_items)
+            self.sounds[split] = [data.audio(int(i))[:MAX_SAMPLES] for i in picked]
+            self.names[split] = [data.manifest[int(i)]["name"] for i in picked]
+            values = np.array([[measure_sound(x)[n] for n in names] for x in self.sounds[split]])
+            measured[split] = values.reshape(len(picked), len(names))
+            one_hot = np.eye(len(CLASSES), dtype=np.float32)[classes[picked]]
+            self.labels[split] = one_hot
+        if not self.sounds["train"]:
+            raise Refusal(f"{data.directory} has no sounds in its training split; add sounds and prepare again")
+        if not self.sounds["validation"]:
+            raise Refusal(f"{data.directory} has no validation split; give it sounds of more than two kits")
+        for split, sounds in self.sounds.items():
+            for name, sound in zip(self.names[split], sounds, strict=True):
+                if not np.isfinite(sound).all():
+                    raise Refusal(f"{name} in {data.directory} holds NaN or infinity; leave it out and prepare again")
+        if "scales" not in self.facts:
+            self.facts["scales"] = {
+                n: AttributeScale.fit(measured["train"][:, i]).values for i, n in enumerate(names)
+            }
+            self.facts["class_counts"] = self.labels["train"].sum(0).astype(int).tolist()
+        for split in self.sounds:
+            knobs = [
+                AttributeScale(self.facts["scales"][n]).knob(measured[split][:, i])
+                for i, n in enumerate(names)
+            ]
+            self.labels[split] = np.concatenate(
+                [self.labels[split], *(k[:, None].astype(np.float32) for k in knobs)], 1
+            )
+        # Classes are uneven; a rarer class is drawn more often, by the root of its rarity.
+        counts = self.labels["train"][:, : len(CLASSES)].sum(0)
+        weight = self.labels["train"][:, : len(CLASSES)] @ (1 / np.sqrt(np.maximum(counts, 1)))
+        self.chances = weight / weight.sum()
+
+    def draw(self, step: int) -> Batch:
+        """Pick hits and lay out their windows in time."""
+        recipe = self.recipe
+        rng = np.random.default_rng([recipe.seed, step, self.global_rank if self._trainer else 0])
+        count = recipe.fit.batch
+        picked = rng.choice(len(self.chances), count, p=self.chances)
+        heard = np.zeros((count, 1, MAX_SAMPLES), np.float32)
+        augment = recipe.augment
+        for row, index in enumerate(picked):
+            sound = self.sounds["train"][index].copy()
+            if augment.tail and rng.random() < augment.tail:
+                stop = max(480, int(len(sound) * rng.uniform(0.4, 1.0)))
+                fade = min(stop // 2, 960)
+                sound = sound[:stop]
+                sound[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
+            if augment.gain_db:
+                sound *= np.float32(10 ** (rng.uniform(-augment.gain_db, augment.gain_db) / 20))
+            if augment.polarity and rng.random() < 0.5:
+                sound = -sound
+            if augment.mute and rng.random() < augment.mute:
+                sound[:] = 0.0
+            heard[row, 0, : len(sound)] = sound
+        frames = round(recipe.window_s * RATE_HZ / HOP)
+        lengths = np.array([len(self.sounds["train"][i]) for i in picked])
+        past = self.model.shape.past_frames
+        # A third of the batches starts from cleared state at the trigger, as the engine does.
+        fresh = rng.random() < 0.33
+        lead = 0 if fresh else past
+        late = np.zeros(count, int) if fresh else rng.integers(0, HOP, count)  # samples into the frame
+        start = np.zeros(count, int)
+        if not fresh:
+            inner = rng.random(count) < 0.45
+            start = np.where(inner, rng.uniform(0, np.maximum(1, lengths / HOP - frames / 2)), 0).astype(np.int64)
+        ticks = (start[:, None] - lead + np.arange(lead + frames)[None]) * HOP + late[:, None]
+        if not fresh:
+            # What rings before a trigger: nothing, or the tail of an earlier hit.
+            earlier = rng.random(count) < 0.5
+            tail = rng.uniform(0.05, 1.5, count) * RATE_HZ
+            before = np.where(earlier[:, None], tail[:, None] + np.arange(lead + frames)[None] * HOP, -1)
+            ticks = np.where(ticks < 0, before, ticks)
+        target = (start[:, None] * HOP + late[:, None]) + np.arange(frames * HOP)[None] - self.delay
+        wanted = np.take_along_axis(heard[:, 0], np.clip(target, 0, MAX_SAMPLES - 1), 1)
+        wanted *= (target >= 0) & (target < MAX_SAMPLES)
+        shift = int(rng.integers(0, round(augment.shift_ms * RATE_HZ / 1000) + 1))
+        if shift:
+            heard = np.concatenate([np.zeros((count, 1, shift), np.float32), heard[..., :-shift]], -1)
+        return {
+            "heard": torch.from_numpy(heard),
+            "knobs": torch.from_numpy(self.labels["train"][picked]),
+            "seconds": torch.from_numpy(ticks / RATE_HZ),
+            "wanted": torch.from_numpy(wanted[:, None]),
+            "target": torch.from_numpy(target),
+            "lead": lead,
+            "names": [self.names["train"][i] for i in picked],
+        }
+
+    def validation_batches(self) -> list[Batch]:
+        """Whole first seconds of validation hits."""
+        batches = []
+        sounds = self.sounds["validation"]
+        for first in range(0, len(sounds), 16):
+            group = sounds[first : first + 16]
+            heard = np.zeros((len(group), 1, MAX_SAMPLES), np.float32)
+            for row, sound in enumerate(group):
+                heard[row, 0, : len(sound)] = sound
+            batches.append(
+                {
+                    "heard": torch.from_numpy(heard),
+                    "knobs": torch.from_numpy(self.labels["validation"][first : first + 16]),
+                    "names": self.names["validation"][first : first + 16],
+                }
+            )
+        return batches
+
+    # Losses ---------------------------------------------------------------------------------------
+
+    def moving_latents(self, mean: Tensor, deviation: Tensor, frames: int) -> Tensor:
+        """Samples of the posterior over time, ``[N, Z, frames]``: still ones, and ones that move as CV does.
+
+        Moving ones keep the posterior's marginal at every frame: a slow rotation between two draws (ramp,
+        LFO), a jump between them, or smoothed noise brought back to unit variance.
+        """
+        batch, size = mean.shape
+        still = torch.randn(batch, size, 1)
+        other = torch.randn(batch, size, 1)
+        t = torch.linspace(0, 1, frames)[None, None]
+        kind = torch.randint(0, 3, (batch, 1, 1))
+        turns = torch.rand(batch, 1, 1) * 3.0
+        angle = 2 * torch.pi * turns * t
+        rotated = torch.cos(angle) * still + torch.sin(angle) * other
+        jumped = torch.where(t < torch.rand(batch, 1, 1), still, other)
+        rough = torch.randn(batch, size, frames + 32)
+        smooth = torch.nn.functional.avg_pool1d(rough, 33, stride=1) * 33**0.5
+        moved = torch.where(kind == 0, rotated, torch.where(kind == 1, jumped, smooth))
+        moves = torch.rand(batch, 1, 1) < self.recipe.loss.moving
+        noise = torch.where(moves, moved, still.expand(-1, -1, frames)).to(mean.device)
+        return mean[:, :, None] + deviation[:, :, None] * noise
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Reconstruction of the windows, KL, and what the opponent asks."""
+        recipe = self.recipe
+        mean, log_variance = self.model.encoder(batch["heard"])
+        seconds = batch["seconds"]
+        frames, lead = seconds.shape[1], int(batch["lead"])
+        z = self.moving_latents(mean, torch.exp(0.5 * log_variance), frames)
+        knobs = batch["knobs"][:, :, None].expand(-1, -1, frames)
+        wanted = batch["wanted"]
+        if recipe.loss.switching and torch.rand(()) < 0.5:
+            z, knobs, wanted = self._switch(batch, z, knobs, wanted, lead)
+        made = self.model.decoder(z, knobs, self.basis(seconds))[..., lead * HOP :]
+        attack = (batch["target"] >= -self.delay) & (
+            batch["target"] < recipe.loss.transient_ms * RATE_HZ / 1000
+        )
+        terms = {
+            "spectral": self.spectral(made, wanted),
+            "bands": self.envelopes(made, wanted),
+            "transient": transient_loss(made, wanted, attack[:, None].float()),
+            "kl": kl_loss(mean, log_variance, recipe.kl.free_bits),
+        }
+        loss = recipe.loss.spectral * terms["spectral"] + recipe.loss.bands * terms["bands"]
+        loss = loss + recipe.loss.transient * terms["transient"] + self.beta() * terms["kl"]
+        if recipe.fader.weight > 0 and self.opponent is not None:
+            hidden = self.opponent.loss(mean, batch["knobs"][:, len(CLASSES) :])  # type: ignore[operator]
+            terms["hidden"] = hidden
+            loss = loss - recipe.fader.weight * ramp(self.progress, recipe.fader.warmup) * hidden
+        elif self.critic_listens():
+            extra = self.opponent.listen(made, wanted)  # type: ignore[union-attr,operator]
+            terms["deceive"], terms["features"] = extra
+            loss = loss + recipe.critic.weight * extra[0] + recipe.critic.features * extra[1]
+        if recipe.distil.teacher:
+            terms["distil"] = self._distil(batch)
+            loss = loss + recipe.distil.weight * terms["distil"]
+        return loss, terms
+
+    def _switch(
+        self, batch: Batch, z: Tensor, knobs: Tensor, wanted: Tensor, lead: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Let some hits become their neighbour in the batch at some frame: the target turns with them."""
+        count, _, frames = z.shape
+        turns = torch.rand(count) < self.recipe.loss.switching * 2
+        at = torch.randint(lead, frames, (count,))
+        other_heard = batch["heard"].roll(1, 0)
+        index = batch["target"].clamp(0, MAX_SAMPLES - 1)
+        other = torch.gather(other_heard[:, 0], 1, index) * (batch["target"] >= 0)
+        frame = torch.arange(frames)[None]
+        after = ((frame >= at[:, None]) & turns[:, None])[:, None].to(z.device)
+        sample = torch.arange(wanted.shape[-1])[None] - (at[:, None] - lead) * HOP - self.delay
+        # Over 2 ms, as the overlapping frames do it.
+        mixed = (((sample + 48) / 96).clamp(0, 1) * turns[:, None])[:, None].to(z.device)
+        return (
+            torch.where(after, z.roll(1, 0), z),
+            torch.where(after, knobs.roll(1, 0), knobs),
+            wanted * (1 - mixed) + other[:, None] * mixed,
+        )
+
+    def critic_listens(self) -> bool:
+        """Whether the second stage has begun."""
+        critic = self.recipe.critic
+        return self.opponent is not None and critic.start < 1 and self.progress >= critic.start
+
+    def opponent_loss(self, batch: Batch) -> Tensor | None:
+        """What the adversary or the critic descends."""
+        if self.opponent is None:
+            return None
+        if self.recipe.fader.weight > 0:
+            with torch.no_grad():
+                mean, _ = self.model.encoder(batch["heard"])
+            return self.opponent.loss(mean, batch["knobs"][:, len(CLASSES) :])  # type: ignore[operator]
+        if not self.critic_listens():
+            return None
+        self.model.encoder.requires_grad_(False)
+        with torch.no_grad():
+            mean, _ = self.model.encoder(batch["heard"])
+            frames = batch["seconds"].shape[1]
+            z = mean[:, :, None].expand(-1, -1, frames)
+            knobs = batch["knobs"][:, :, None].expand(-1, -1, frames)
+            made = self.model.decoder(z, knobs, self.basis(batch["seconds"]))
+        made = made[..., int(batch["lead"]) * HOP :]
+        return self.opponent.judge(made, batch["wanted"])  # type: ignore[operator]
+
+    def _distil(self, batch: Batch) -> Tensor:
+        """Distance to the teacher on latents of the prior."""
+        from train.fit import load_task
+
+        if self.teacher is None:
+            teacher = load_task(self.recipe.distil.teacher)
+            if teacher.latents != self.latents or not isinstance(teacher, DrumTask):
+                raise Refusal(
+                    f"{self.recipe.distil.teacher} is no teacher for {self.recipe.name}: it must be a drum run "
+                    f"with {self.latents} latents"
+                )
+            object.__setattr__(self, "teacher", teacher.model.eval().requires_grad_(False))
+            self.model.encoder.load_state_dict(teacher.model.encoder.state_dict())
+            self.model.encoder.requires_grad_(False)
+        assert self.teacher is not None
+        count, frames = batch["seconds"].shape
+        z = torch.randn(count, self.latents, 1, device=batch["seconds"].device).expand(-1, -1, frames)
+        inputs = (z, batch["knobs"][:, :, None].expand(-1, -1, frames), self.basis(batch["seconds"]))
+        with torch.no_grad():
+            wanted = self.teacher.decoder(*inputs)  # type: ignore[operator]
+        return self.spectral(self.model.decoder(*inputs), wanted)
+
+    # Judging and showing --------------------------------------------------------------------------
+
+    def render(self, z: Tensor, knobs: Tensor, seconds: float = 1.0) -> Tensor:
+        """Strike once from cleared state and hold: ``z [N, Z]``, ``knobs [N, K]`` to ``[N, 1, S]``.
+
+        The first ``delay`` samples are taken off, so that the sound lies where the recording's does.
+        """
+        frames = round(seconds * RATE_HZ / HOP) + 2
+        t = (torch.arange(frames) / (RATE_HZ / HOP))[None].expand(len(z), -1).to(z.device)
+        held = z[:, :, None].expand(-1, -1, frames), knobs[:, :, None].expand(-1, -1, frames)
+        audio = self.model.decoder(*held, self.basis(t))
+        return audio[..., self.delay : self.delay + round(seconds * RATE_HZ)]
+
+    def score(self, batch: Batch) -> dict[str, Tensor]:
+        """Spectral distance of the first second, at the posterior's mean."""
+        mean, log_variance = self.model.encoder(batch["heard"])
+        made = self.render(mean, batch["knobs"])
+        wanted = batch["heard"][..., : made.shape[-1]]
+        spectral = self.spectral(made, wanted)
+        bands = self.envelopes(made, wanted)
+        kl = kl_per_latent(mean, log_variance)
+        return {
+            "score": spectral + 0.3 * bands,
+            "spectral": spectral,
+            "bands": bands,
+            "kl": kl.sum(),
+            "active_latents": (kl > 0.05).sum().float(),
+        }
+
+    def show(self, logger: Any, step: int) -> None:
+        """Sounds and spectrograms of two validation hits beside their reconstructions, and the latent cloud."""
+        import matplotlib.pyplot as plt
+
+        from train.latent import spectrogram_figure
+
+        batch = self.validation_batches()[0]
+        batch = {k: v[:4].to(self.device) if isinstance(v, Tensor) else v for k, v in batch.items()}
+        with torch.no_grad():
+            mean, _ = self.model.encoder(batch["heard"])
+            made = self.render(mean, batch["knobs"])
+        for row in range(min(2, len(mean))):
+            pair = torch.cat([batch["heard"][row, 0, : made.shape[-1]], made[row, 0]]).clamp(-1, 1)
+            logger.add_audio(f"hit{row}", pair[None].cpu(), step, sample_rate=RATE_HZ)
+        figure = spectrogram_figure(
+            [("heard", batch["heard"][0, 0].cpu().numpy()), ("made", made[0, 0].cpu().numpy())], RATE_HZ
+        )
+        logger.add_figure("spectrograms", figure, step)
+        plt.close(figure)
+
+    # The way out ----------------------------------------------------------------------------------
+
+    def decoder_ports(self) -> tuple[list[Port], list[Port]]:
+        """z, knobs and time in; audio out."""
+        shape = self.model.shape
+        rate = f"1/{HOP}"
+        inputs = [
+            Port("z", "latent", rate, tuple(f"z{i + 1}" for i in range(shape.latents)), -4.0, 4.0),
+            Port("knobs", "class", rate, tuple(shape.knobs), -1.0, 1.0),
+            Port("time", "time", rate, tuple(self.basis.names()), -1.0, 1.0),
+        ]
+        return inputs, [Port("audio", "audio", "1", ("audio",), -1.0, 1.0)]
+
+    def encoder_ports(self) -> tuple[list[Port], list[Port]]:
+        """Two seconds of audio in; posterior out."""
+        names = tuple(f"z{i + 1}" for i in range(self.latents))
+        outputs = [
+            Port("mean", "latent", "event", names, -4.0, 4.0),
+            Port("log_variance", "latent", "event", names, -10.0, 4.0),
+        ]
+        return [Port("audio", "audio", "event", ("audio",), -1.0, 1.0, length=MAX_SAMPLES)], outputs
+
+    def decoder_metadata(self) -> dict[str, Any]:
+        """Time basis, classes, attributes and the model's own latency."""
+        return {
+            "time_basis": self.basis.metadata(),
+            "classes": list(CLASSES),
+            "attributes": [
+                {
+                    "name": name,
+                    "range": [-1.0, 1.0],
+                    "quantiles": np.linspace(-1, 1, 33).tolist(),
+                    "values": AttributeScale(self.facts["scales"][name]).table(),
+                    "default": 0.0,
+                    "definition": SOUND_ATTRIBUTES[name].definition,
+                }
+                for name in self.recipe.model.attributes
+                if name in self.facts.get("scales", {})
+            ],
+            "latency_samples": self.delay,
+        }
+
+    def latent_layer(self) -> tuple[nn.Module, slice]:
+        """The inlet reads z first."""
+        return self.model.decoder.inlet, slice(0, self.latents)
+
+
+    def encoder_inputs(self, split: str) -> Iterator[Tensor]:
+        """Hits padded to two seconds."""
+        sounds = self.sounds[split]
+        for first in range(0, len(sounds), 16):
+            group = sounds[first : first + 16]
+            heard = torch.zeros(len(group), 1, MAX_SAMPLES)
+            for row, sound in enumerate(group):
+                heard[row, 0, : len(sound)] = torch.from_numpy(sound)
+            yield heard
+
+    def descriptors(self, split: str) -> dict[str, np.ndarray]:
+        """Loudness, brightness and decay."""
+        rows = [measure_sound(sound) for sound in self.sounds[split]]
+        return {name: np.array([row[name] for row in rows]) for name in SOUND_ATTRIBUTES}
+
+    def kinds_of_items(self, split: str) -> list[str]:
+        """Their classes."""
+        return [CLASSES[i] for i in self.labels[split][:, : len(CLASSES)].argmax(1)]
+
+    def traversal(self, z: Tensor, title: str) -> tuple[Any, np.ndarray, int]:
+        """Every class that was trained, struck at every z; 0.6 s each."""
+        present = [i for i, n in enumerate(self.facts["class_counts"]) if n]
+        sounds, audio = [], []
+        for number in present:
+            knobs = torch.zeros(len(z), len(self.model.shape.knobs))
+            knobs[:, number] = 1.0
+            with torch.no_grad():
+                made = self.render(z, knobs, 0.6)[:, 0].numpy()
+            sounds += [(f"{CLASSES[number]} {i}", row) for i, row in enumerate(made)]
+            audio.append(made.reshape(-1))
+        from train.latent import spectrogram_figure
+
+        figure = spectrogram_figure(sounds, RATE_HZ, columns=len(z))
+        figure.suptitle(title, fontsize=9, y=1.01)
+        return figure, np.clip(np.concatenate(audio), -1, 1), RATE_HZ
+
+
+def _evenly(indices: np.ndarray, count: int) -> np.ndarray:
+    """At most ``count`` of the indices, evenly spaced."""
+    if len(indices) <= count:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]

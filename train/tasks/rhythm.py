@@ -1,0 +1,346 @@
+"""Training of the rhythm VAE: patterns, and attributes faded out of the latents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from train.attributes import PATTERN_ATTRIBUTES, AttributeScale, measure_pattern
+from train.export import Port
+from train.losses import kl_loss, kl_per_latent, ramp
+from train.models.fader import LatentAdversary
+from train.models.rhythm import STEPS, RhythmShape, RhythmVAE
+from train.models.voices import VOICES
+from train.recipe import FaderSection, Recipe, Section
+from train.refusal import Refusal
+from train.tasks.base import Batch, Task
+
+V = len(VOICES)
+
+
+class RhythmModelSection(Section):
+    """Sizes; see ``RhythmShape``."""
+
+    latents: int = Field(16, ge=1, le=128)
+    channels: int = Field(48, ge=4, multiple_of=4)
+    encoder: int = Field(96, ge=4, multiple_of=4)
+
+
+class RhythmLossSection(Section):
+    """Weights of the reconstruction."""
+
+    onset: float = Field(1.0, ge=0)
+    positive: float = Field(1.5, gt=0, description="weight of an onset against a rest")
+    velocity: float = Field(8.0, ge=0)
+    micro: float = Field(20.0, ge=0)
+    control: float = Field(0.5, ge=0, description="weight of the moved attributes")
+
+
+class RhythmAugmentSection(Section):
+    """Changes to a pattern that leave it what it is; 0 or false switches one off."""
+
+    rotate_bars: bool = Field(True, description="let the second bar come first in half of the patterns")
+    velocity: float = Field(0.05, ge=0, description="spread of a common factor on the velocities")
+    mute: float = Field(0.005, ge=0, le=1, description="part of the patterns replaced by silence")
+
+
+class RhythmRecipe(Recipe):
+    """A recipe of kind ``rhythm``."""
+
+    kind: Literal["rhythm"]
+    model: RhythmModelSection = RhythmModelSection()
+    loss: RhythmLossSection = RhythmLossSection()
+    augment: RhythmAugmentSection = RhythmAugmentSection()
+    fader: FaderSection = FaderSection(weight=1.0)
+
+
+class RhythmTask(Task):
+    """See :class:`train.tasks.base.Task`."""
+
+    Recipe: ClassVar[type[Recipe]] = RhythmRecipe
+    data_kind: ClassVar[str] = "rhythms"
+    recipe: RhythmRecipe
+    model: RhythmVAE
+
+    def __init__(self, recipe: RhythmRecipe, facts: dict[str, Any] | None = None):
+        super().__init__(recipe, facts)
+        self.patterns: dict[str, np.ndarray] = {}
+        self.knobs: dict[str, np.ndarray] = {}
+        self.names: dict[str, list[str]] = {}
+        self.styles: dict[str, list[str]] = {}
+
+    def build(self) -> RhythmVAE:
+        """Make the untrained model."""
+        return RhythmVAE(RhythmShape(attributes=len(PATTERN_ATTRIBUTES), **self.recipe.model.model_dump()))
+
+    def build_opponent(self) -> nn.Module | None:
+        """The latent adversary."""
+        fader = self.recipe.fader
+        if fader.weight <= 0:
+            return None
+        return LatentAdversary(self.latents, len(PATTERN_ATTRIBUTES), fader.bins, fader.hidden)
+
+    def opponent_rate(self) -> float:
+        """Learning rate of the adversary."""
+        return self.recipe.fader.learning_rate
+
+    def opponent_rounds(self) -> int:
+        """Adversary steps per step."""
+        return self.recipe.fader.rounds
+
+    def prepare(self, data: Any) -> None:
+        """Read the patterns and measure their attributes."""
+        measured = {}
+        for split in ("train", "validation"):
+            picked = data.split(split)
+            if split == "validation" and len(picked) > self.recipe.fit.validation_items:
+                count = self.recipe.fit.validation_items
+                picked = picked[np.linspace(0, len(picked) - 1, count).round().astype(int)]
+            if not len(picked):
+                raise Refusal(f"{data.directory} has nothing in its {split} split; prepare it from more patterns")
+            self.patterns[split] = np.stack([data.pattern(int(i)) for i in picked])
+            self.names[split] = [data.manifest[int(i)]["name"] for i in picked]
+            self.styles[split] = [str(data.manifest[int(i)].get("style") or "?") for i in picked]
+            bad = np.flatnonzero(~np.isfinite(self.patterns[split]).all((1, 2)))
+            if len(bad):
+                raise Refusal(f"{self.names[split][bad[0]]} in {data.directory} holds NaN; prepare the data again")
+            measured[split] = np.stack([measure_pattern(p) for p in self.patterns[split]])
+        if "scales" not in self.facts:
+            self.facts["scales"] = {
+                name: AttributeScale.fit(measured["train"][:, i]).values
+                for i, name in enumerate(PATTERN_ATTRIBUTES)
+            }
+        for split, values in measured.items():
+            self.knobs[split] = self.to_knobs(values)
+
+    def to_knobs(self, measured: np.ndarray) -> np.ndarray:
+        """Knob positions ``[N, 6]`` of measured attributes ``[N, 6]``."""
+        scales = self.facts["scales"]
+        columns = [AttributeScale(scales[n]).knob(measured[:, i]) for i, n in enumerate(PATTERN_ATTRIBUTES)]
+        return np.stack(columns, 1).astype(np.float32)
+
+    def draw(self, step: int) -> Batch:
+        """Pick patterns; turn the bars round and move the velocities."""
+        recipe, augment = self.recipe, self.recipe.augment
+        rng = np.random.default_rng([recipe.seed, step, self.global_rank if self._trainer else 0])
+        picked = rng.integers(0, len(self.patterns["train"]), recipe.fit.batch)
+        patterns = self.patterns["train"][picked].copy()
+        if augment.rotate_bars:
+            turned = rng.random(len(picked)) < 0.5
+            patterns[turned] = np.roll(patterns[turned], STEPS // 2, axis=2)
+        if augment.velocity:
+            factor = 1 + rng.normal(0, augment.velocity, (len(picked), 1, 1)).astype(np.float32)
+            patterns[:, V : 2 * V] = np.clip(patterns[:, V : 2 * V] * factor, 0, 1)
+        knobs = self.knobs["train"][picked].copy()
+        if augment.mute:
+            silent = rng.random(len(picked)) < augment.mute
+            patterns[silent] = 0.0
+            if silent.any():
+                knobs[silent] = self.to_knobs(np.stack([measure_pattern(p) for p in patterns[silent]]))
+        return {
+            "pattern": torch.from_numpy(patterns),
+            "knobs": torch.from_numpy(knobs),
+            "names": [self.names["train"][i] for i in picked],
+        }
+
+    def validation_batches(self) -> list[Batch]:
+        """All validation patterns in batches of 256."""
+        patterns, knobs = self.patterns["validation"], self.knobs["validation"]
+        return [
+            {
+                "pattern": torch.from_numpy(patterns[i : i + 256]),
+                "knobs": torch.from_numpy(knobs[i : i + 256]),
+                "names": self.names["validation"][i : i + 256],
+            }
+            for i in range(0, len(patterns), 256)
+        ]
+
+    def reconstruction(self, logits: Tensor, pattern: Tensor) -> dict[str, Tensor]:
+        """Onset, velocity and microtiming terms, each summed over the pattern and averaged over the batch."""
+        loss = self.recipe.loss
+        onset, velocity, micro = logits.split(V, 1)
+        there = pattern[:, :V]
+        weight = 1.0 + (loss.positive - 1.0) * there
+        heard = F.binary_cross_entropy_with_logits(onset, there, weight, reduction="none")
+        speed = (torch.sigmoid(velocity) - pattern[:, V : 2 * V]) ** 2 * there
+        late = (torch.tanh(micro) * 0.5 - pattern[:, 2 * V :]) ** 2 * there
+        return {
+            "onset": heard.sum((1, 2)).mean(),
+            "velocity": speed.sum((1, 2)).mean(),
+            "micro": late.sum((1, 2)).mean(),
+        }
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Reconstruction, KL, what the adversary must not see, and attributes that follow moved knobs."""
+        recipe, loss = self.recipe, self.recipe.loss
+        mean, log_variance = self.model.encoder(batch["pattern"])
+        z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        logits = self.model.decoder.logits(z[:, :, None], batch["knobs"][:, :, None])
+        terms = self.reconstruction(logits, batch["pattern"])
+        terms["kl"] = kl_loss(mean, log_variance, recipe.kl.free_bits)
+        total = loss.onset * terms["onset"] + loss.velocity * terms["velocity"] + loss.micro * terms["micro"]
+        total = total + self.beta() * terms["kl"]
+        if self.opponent is not None:
+            terms["hidden"] = self.opponent.loss(z, batch["knobs"])  # type: ignore[operator]
+            total = total - recipe.fader.weight * ramp(self.progress, recipe.fader.warmup) * terms["hidden"]
+        if loss.control > 0:
+            terms["control"] = self.control_loss(z.detach(), batch["knobs"])
+            total = total + loss.control * ramp(self.progress, 0.3) * terms["control"]
+        return total, terms
+
+    def control_loss(self, z: Tensor, knobs: Tensor) -> Tensor:
+        """Move the knobs as a hand or an LFO would and ask the decoded pattern to follow.
+
+        The knobs of another pattern stand in for the moved ones, a random part of the way; the soft
+        (differentiable) attributes of what is decoded must land where the moved knobs say.
+        """
+        from train.soft_attributes import soft_attributes
+
+        blend = torch.rand(len(knobs), knobs.shape[1], device=knobs.device)
+        chosen = (torch.rand_like(blend) < 0.5).float()
+        moved = knobs + blend * chosen * (2 * torch.rand_like(knobs) - 1 - knobs)
+        wanted = self.from_knobs(moved)
+        pattern = self.model.decoder(z[:, :, None], moved[:, :, None])
+        made = soft_attributes(pattern)
+        scale = self.attribute_spread.to(made.device)
+        return F.smooth_l1_loss(made / scale, wanted / scale)
+
+    def from_knobs(self, knobs: Tensor) -> Tensor:
+        """Attribute values ``[N, 6]`` that knob positions stand for."""
+        columns = []
+        for index, name in enumerate(PATTERN_ATTRIBUTES):
+            table = torch.tensor(self.facts["scales"][name], device=knobs.device, dtype=torch.float32)
+            place = (knobs[:, index].clamp(-1, 1) + 1) * 0.5 * (len(table) - 1)
+            low = place.floor().long().clamp(max=len(table) - 2)
+            part = place - low
+            columns.append(table[low] * (1 - part) + table[low + 1] * part)
+        return torch.stack(columns, 1)
+
+    @property
+    def attribute_spread(self) -> Tensor:
+        """Distance from the 10 % to the 90 % quantile of every attribute."""
+        spreads = []
+        for name in PATTERN_ATTRIBUTES:
+            values = np.asarray(self.facts["scales"][name])
+            spreads.append(max(1e-3, float(np.quantile(values, 0.9) - np.quantile(values, 0.1))))
+        return torch.tensor(spreads, dtype=torch.float32)
+
+    def opponent_loss(self, batch: Batch) -> Tensor | None:
+        """What the adversary descends."""
+        if self.opponent is None:
+            return None
+        with torch.no_grad():
+            mean, log_variance = self.model.encoder(batch["pattern"])
+            z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        return self.opponent.loss(z, batch["knobs"])  # type: ignore[operator]
+
+    def score(self, batch: Batch) -> dict[str, Tensor]:
+        """Reconstruction at the posterior's mean, and onset F1."""
+        recipe = self.recipe
+        mean, log_variance = self.model.encoder(batch["pattern"])
+        logits = self.model.decoder.logits(mean[:, :, None], batch["knobs"][:, :, None])
+        terms = self.reconstruction(logits, batch["pattern"])
+        kl = kl_per_latent(mean, log_variance)
+        made, there = logits[:, :V] > 0, batch["pattern"][:, :V] > 0.5
+        hits = (made & there).sum().float()
+        f1 = 2 * hits / (made.sum() + there.sum()).clamp(min=1)
+        loss = recipe.loss
+        total = loss.onset * terms["onset"] + loss.velocity * terms["velocity"] + loss.micro * terms["micro"]
+        control = self.control_loss(mean, batch["knobs"]) if loss.control > 0 else torch.zeros(())
+        return {
+            "score": total + loss.control * 20 * control,
+            "f1": f1,
+            "kl": kl.sum(),
+            "control": control,
+            "active_latents": (kl > 0.05).sum().float(),
+            **terms,
+        }
+
+    def show(self, logger: Any, step: int) -> None:
+        """A validation pattern above its reconstruction."""
+        import matplotlib.pyplot as plt
+
+        from train.latent import pattern_figure
+
+        batch = self.validation_batches()[0]
+        with torch.no_grad():
+            pattern = batch["pattern"][:1].to(self.device)
+            mean, _ = self.model.encoder(pattern)
+            made = self.model.decoder(mean[:, :, None], batch["knobs"][:1, :, None].to(self.device))
+        figure = pattern_figure([("played", pattern[0].cpu().numpy()), ("made", made[0].cpu().numpy())])
+        logger.add_figure("patterns", figure, step)
+        plt.close(figure)
+
+    def decoder_ports(self) -> tuple[list[Port], list[Port]]:
+        """z and attributes in, a pattern out; one evaluation per event."""
+        inputs = [
+            Port("z", "latent", "event", tuple(f"z{i + 1}" for i in range(self.latents)), -4.0, 4.0),
+            Port("attributes", "attribute", "event", tuple(PATTERN_ATTRIBUTES), -1.0, 1.0),
+        ]
+        channels = tuple(f"{what}:{voice}" for what in ("onset", "velocity", "microtiming") for voice in VOICES)
+        return inputs, [Port("pattern", "pattern", "event", channels, -0.5, 1.0, length=STEPS)]
+
+    def encoder_ports(self) -> tuple[list[Port], list[Port]]:
+        """A pattern in, posterior out."""
+        names = tuple(f"z{i + 1}" for i in range(self.latents))
+        channels = self.decoder_ports()[1][0].channels
+        outputs = [
+            Port("mean", "latent", "event", names, -4.0, 4.0),
+            Port("log_variance", "latent", "event", names, -10.0, 4.0),
+        ]
+        return [Port("pattern", "pattern", "event", channels, -0.5, 1.0, length=STEPS)], outputs
+
+    def decoder_metadata(self) -> dict[str, Any]:
+        """Voices and attributes."""
+        return {
+            "voices": list(VOICES),
+            "attributes": [
+                {
+                    "name": name,
+                    "range": [-1.0, 1.0],
+                    "quantiles": np.linspace(-1, 1, 33).tolist(),
+                    "values": AttributeScale(self.facts["scales"][name]).table(),
+                    "default": 0.0,
+                    "definition": attribute.definition,
+                }
+                for name, attribute in PATTERN_ATTRIBUTES.items()
+                if name in self.facts.get("scales", {})
+            ],
+        }
+
+    def latent_layer(self) -> tuple[nn.Module, slice]:
+        """The first transposed convolution reads z first."""
+        return self.model.decoder.body[0], slice(0, self.latents)
+
+    def encoder_inputs(self, split: str) -> Iterator[Tensor]:
+        """Patterns in batches."""
+        patterns = self.patterns[split]
+        for first in range(0, len(patterns), 256):
+            yield torch.from_numpy(patterns[first : first + 256])
+
+    def descriptors(self, split: str) -> dict[str, np.ndarray]:
+        """The attributes."""
+        values = np.stack([measure_pattern(p) for p in self.patterns[split]])
+        return {name: values[:, i] for i, name in enumerate(PATTERN_ATTRIBUTES)}
+
+    def kinds_of_items(self, split: str) -> list[str]:
+        """Their styles."""
+        return self.styles[split]
+
+    def traversal(self, z: Tensor, title: str) -> tuple[Any, np.ndarray, int]:
+        """Patterns at every z with all attributes in the middle, and how they sound at 110 BPM."""
+        from train.latent import pattern_figure
+        from train.sonify import RATE_HZ, sonify
+
+        attributes = torch.zeros(len(z), len(PATTERN_ATTRIBUTES), 1)
+        with torch.no_grad():
+            made = self.model.decoder(z[:, :, None], attributes).numpy()
+        figure = pattern_figure([(f"position {i}", pattern) for i, pattern in enumerate(made)], columns=1)
+        figure.suptitle(title, fontsize=9, y=1.01)
+        return figure, np.concatenate([sonify(pattern) for pattern in made]), RATE_HZ
