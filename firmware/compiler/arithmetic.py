@@ -77,8 +77,8 @@ def requantize_multiplier(factor: np.ndarray, bound: np.ndarray | int, where: st
         shift += 1
     if shift > 30 or np.any(np.asarray(bound, np.float64) * 2.0**shift > INT32_MAX):
         raise Refusal(
-            f"{where}: its output scale is so small against its input scales (ratio up to {factor.max():.3g}) "
-            "that the requantization cannot be done in 32 bits; calibrate the output range again."
+            f"{where}: its output scale is too small against its input scales (ratio up to {factor.max():.3g}): "
+            " the requantization cannot be done in 32 bits; calibrate the output range again."
         )
     return Multiplier(np.floor(factor * 2.0 ** (32 - shift) + 0.5).astype(np.int32), shift)
 
@@ -128,7 +128,7 @@ class Blend:
 def blend_multipliers(
     factors: tuple[float, ...], bounds: tuple[int, ...], where: str = "an addition"
 ) -> Blend:
-    """Choose the largest q ≤ 30 for which every ``round(m·2^q)`` is an int16 and no sum can overflow int32.
+    """Choose the largest q in 1..30 for which every ``round(m·2^q)`` is an int16 and no sum can overflow int32.
 
     Parameters
     ----------
@@ -146,11 +146,11 @@ def blend_multipliers(
     Raises
     ------
     Refusal
-        When a factor is not finite or exceeds int16 already at q = 0.
+        When a factor is not finite or exceeds int16 already at q = 1.
     """
     if not all(math.isfinite(f) for f in factors):
         raise Refusal(f"{where}: a scale is not a finite number; quantize the model again.")
-    for q in range(30, -1, -1):
+    for q in range(30, 0, -1):
         rounded = tuple(math.floor(f * 2.0**q + 0.5) for f in factors)
         half = (1 << q) >> 1
         total = sum(abs(m) * b for m, b in zip(rounded, bounds, strict=True)) + half
@@ -165,7 +165,7 @@ def blend_multipliers(
 def blend(operands: tuple[np.ndarray, ...], blend: Blend, low: int, high: int) -> np.ndarray:
     """Add scaled operands with one rounding, half up: ``clamp((Σ x·M + 2^(q-1)) >> q)``.
 
-    C: ``vk_add_s16``, ``vk_add_s8`` and, with one operand, ``vk_rescale_s16``, ``vk_rescale_s8``.
+    C: ``vk_add_s16``, ``vk_add_s8``.
     """
     half = (1 << blend.shift) >> 1
     total = sum(np.asarray(x, np.int64) * m for x, m in zip(operands, blend.multipliers, strict=True))
@@ -209,7 +209,10 @@ def leaky_multipliers(slope: np.ndarray, ratio: float, bound: int, where: str = 
 
 
 def leaky(x: np.ndarray, params: Leaky, low: int, high: int, axis: int = 0) -> np.ndarray:
-    """Leaky ReLU, one rounding, half up. C: ``vk_leaky_s16``, ``vk_leaky_s8``."""
+    """Leaky ReLU, one rounding, half up.
+
+    C: ``vk_leaky_s16``, ``vk_leaky_s8`` for equal scales and a slope in [0, 1); else the compiler makes a table.
+    """
     x = np.asarray(x, np.int64)
     negative = np.asarray(params.negative, np.int64)
     if negative.size > 1:
@@ -272,20 +275,15 @@ def lookup_int8(x: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 
 def quantize(x: np.ndarray, scale: float, low: int, high: int) -> np.ndarray:
-    """Float to integer, round half to even, in float32 like the C code. C: ``vk_quantize_s16``, ``_s8``.
+    """Float to integer, round half to even, in float32 like the C code. C: ``vk_quantize_f32_s16``, ``_s8``.
 
-    ``clamp(x·(1/s))`` is rounded by adding and subtracting 1.5·2^23, which is exact for ``|v| < 2^22``; NaN
-    becomes ``low``.
+    ONNX's QuantizeLinear: a float32 division, as onnxruntime does it. NaN becomes 0.
     """
-    inverse = np.float32(1.0) / np.float32(scale)
     with np.errstate(invalid="ignore", over="ignore"):
-        v = np.asarray(x, np.float32) * inverse
-        v = np.where(v > np.float32(low), v, np.float32(low))
-        v = np.where(v < np.float32(high), v, np.float32(high))
-    magic = np.float32(12582912.0)
-    return ((v + magic) - magic).astype(np.int64)
+        v = np.rint(np.asarray(x, np.float32) / np.float32(scale))
+    return np.clip(np.nan_to_num(v, nan=0.0), low, high).astype(np.int64)
 
 
 def dequantize(q: np.ndarray, scale: float) -> np.ndarray:
-    """Integer to float32: one exact conversion and one float32 multiply. C: ``vk_dequantize_s16``, ``_s8``."""
+    """Integer to float32: an exact conversion, one float32 multiply. C: ``vk_dequantize_s16_f32``, ``_s8_``."""
     return np.asarray(q).astype(np.float32) * np.float32(scale)

@@ -1,0 +1,357 @@
+"""Rewrites before anything is scheduled: fold what is constant, turn Q/DQ islands into integer arithmetic.
+
+Each function is one pass, graph → graph; ``pipeline.py`` gives their order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from firmware.compiler import arithmetic
+from firmware.compiler.graph import Constant, Graph, Node, Quant, Tensor
+from firmware.compiler.ops import FAMILIES
+from firmware.compiler.ops.conv import lower_transposed
+from firmware.compiler.ops.quantization import rescale
+
+MOVES = ("Shuffle", "Delay")
+CLAMPED = ("Conv", "ConvTranspose", "Add", "Sub", "Mul", "Affine")
+
+
+def fold_affine(graph: Graph) -> Graph:
+    """Fold a gain and offset per channel (a BatchNorm, a scale) into the convolution it follows."""
+    nodes = {n.name: n for n in graph.nodes}
+    tensors = dict(graph.tensors)
+    for node in graph.nodes:
+        if node.op != "Affine":
+            continue
+        current = Graph(graph.name, tuple(nodes.values()), tensors, graph.inputs, graph.outputs)
+        source = current.producer().get(node.inputs[0])
+        if source is None or node.inputs[0] in graph.outputs or len(current.consumers()[node.inputs[0]]) != 1:
+            continue
+        if source.op not in ("Conv", "ConvTranspose", "Affine"):
+            continue
+        joined = _scaled(source, node)
+        if joined is not None:
+            del nodes[source.name]
+            nodes[node.name] = joined
+    return graph.with_nodes(nodes.values())
+
+
+def _scaled(source: Node, affine: Node) -> Node | None:
+    """Scale a convolution's (or another affine's) outputs."""
+    outputs = next(iter(affine.constants.values())).values.size
+    gain = affine.constants["gain"].real if "gain" in affine.constants else np.ones(outputs)
+    offset = affine.constants["offset"].real if "offset" in affine.constants else np.zeros(outputs)
+    if any(c.scale is not None for c in affine.constants.values()) or np.any(gain == 0):
+        return None
+    if source.op == "Affine":
+        if any(c.scale is not None for c in source.constants.values()):
+            return None
+        before = source.constants.get("gain", Constant(np.ones(outputs))).real
+        shift = source.constants.get("offset", Constant(np.zeros(outputs))).real
+        constants = {"gain": Constant(before * gain), "offset": Constant(shift * gain + offset)}
+        return Node(affine.name, "Affine", source.inputs, affine.outputs, {}, constants)
+    weight = source.constants["weight"]
+    if weight.scale is None:
+        scaled = Constant(weight.values * gain[:, None, None])
+    else:
+        scale = np.broadcast_to(np.asarray(weight.scale, np.float64), (outputs,)) * np.abs(gain)
+        scaled = Constant(weight.values * np.sign(gain).astype(np.int64)[:, None, None], scale, 0)
+    bias = source.constants["bias"].real if "bias" in source.constants else np.zeros(outputs)
+    constants = {"weight": scaled, "bias": Constant(bias * gain + offset)}
+    return Node(affine.name, source.op, source.inputs, affine.outputs, source.attrs, constants)
+
+
+def fold_delays(graph: Graph) -> Graph:
+    """Fold zero padding into the convolutions that read it, crops into the transposed one before."""
+    changed = True
+    while changed:
+        changed = False
+        producer, consumers = graph.producer(), graph.consumers()
+        for node in graph.nodes:
+            if node.op != "Delay":
+                continue
+            source = producer.get(node.inputs[0])
+            frames, trim = node.attrs["frames"], node.attrs["trim"]
+            readers = consumers[node.outputs[0]]
+            nodes = list(graph.nodes)
+            foldable = (
+                readers
+                and node.outputs[0] not in graph.outputs
+                and all(
+                    r.op == "Conv"
+                    and r.attrs["phases"] == 1
+                    and (frames >= 0 or r.attrs["before"] == 0)
+                    and trim <= 0
+                    for r in readers
+                )
+            )
+            if foldable:
+                for reader in readers:
+                    before = reader.attrs["before"] + frames
+                    padded = reader.attrs["padded"] + frames - trim
+                    moved = reader.with_attrs(before=before, padded=padded)
+                    nodes[nodes.index(reader)] = replace(moved, inputs=node.inputs)
+                nodes.remove(node)
+            elif (
+                source is not None
+                and source.op == "ConvTranspose"
+                and frames <= 0
+                and len(consumers[source.outputs[0]]) == 1
+                and source.outputs[0] not in graph.outputs
+                and source.attrs["trim"] + trim >= -max(0, source.attrs["stride"])
+            ):
+                joined = source.with_attrs(crop=source.attrs["crop"] - frames, trim=source.attrs["trim"] + trim)
+                nodes[nodes.index(source)] = replace(joined, outputs=node.outputs)
+                nodes.remove(node)
+            else:
+                continue
+            graph = graph.with_nodes(nodes)
+            changed = True
+            break
+    return graph
+
+
+def sink_dequantize(graph: Graph) -> Graph:
+    """Move Dequantize behind moves, so that integers are moved, not floats."""
+    tensors = dict(graph.tensors)
+    nodes: list[Node] = []
+    integers: dict[str, str] = {}
+    for node in graph.nodes:
+        quants = {tensors[integers[n]].quant for n in node.inputs if n in integers}
+        sinks = node.op in MOVES or node.op == "Concat"
+        if sinks and all(n in integers for n in node.inputs) and len(quants) == 1 and node.inputs:
+            (y,) = node.outputs
+            name = f"{y}_q"
+            tensors[name] = replace(tensors[y], name=name, quant=next(iter(quants)))
+            nodes.append(replace(node, inputs=tuple(integers[n] for n in node.inputs), outputs=(name,)))
+            nodes.append(Node(y, "Dequantize", (name,), (y,)))
+            nodes[-2] = replace(nodes[-2], name=name)
+            integers[y] = name
+            continue
+        nodes.append(node)
+        if node.op == "Dequantize":
+            integers[node.outputs[0]] = node.inputs[0]
+    return remove_dead(graph.with_nodes(nodes, tensors))
+
+
+def integerize(graph: Graph) -> Graph:
+    """Turn every DQ → operator → Q into the operator on integers; what has no Q around it stays float.
+
+    A clamp between operator and Q becomes the bounds of the output. Where input and output types differ,
+    int8 is widened first, or narrowed last, which is exact.
+    """
+    tensors = dict(graph.tensors)
+    consumers = graph.consumers()
+    source = {n.outputs[0]: n.inputs[0] for n in graph.nodes if n.op == "Dequantize"}
+    nodes: dict[str, Node] = {n.name: n for n in graph.nodes}
+    alias: dict[str, str] = {}
+    for node in graph.nodes:
+        if node.op == "Quantize":
+            _requantize(node, source, tensors, nodes, alias)
+            continue
+        if not node.inputs or not all(n in source for n in node.inputs) or node.op == "Dequantize":
+            continue
+        if any(n in graph.outputs for n in node.outputs):
+            continue
+        target = _target(node, graph, consumers)
+        if target is None:
+            continue
+        quantize, absorbed, clip = target
+        output = tensors[quantize.outputs[0]].quant
+        assert output is not None
+        output = _clamped(output, clip)
+        made = _integer_nodes(node, [alias.get(source[n], source[n]) for n in node.inputs], quantize.outputs[0],
+                              output, tensors)
+        if made is None:
+            continue
+        for name in (node.name, quantize.name, *absorbed):
+            nodes.pop(name, None)
+        for new in made:
+            nodes[new.name] = new
+    renamed = [
+        replace(n, inputs=tuple(alias.get(i, i) for i in n.inputs)) if any(i in alias for i in n.inputs) else n
+        for n in nodes.values()
+    ]
+    return remove_dead(graph.with_nodes(renamed, tensors))
+
+
+def _requantize(
+    node: Node, source: dict[str, str], tensors: dict[str, Tensor], nodes: dict[str, Node], alias: dict[str, str]
+) -> None:
+    """DQ → Q: nothing when both have one scale, else a change of scale."""
+    if node.inputs[0] not in source or node.name not in nodes:
+        return
+    origin = source[node.inputs[0]]
+    origin = alias.get(origin, origin)
+    x, y = tensors[origin], tensors[node.outputs[0]]
+    if x.quant == y.quant:
+        alias[y.name] = origin
+        del nodes[node.name]
+    else:
+        nodes[node.name] = replace(rescale(node.name, x, y), outputs=node.outputs)
+
+
+def _target(node: Node, graph: Graph, consumers: dict[str, list[Node]]) -> tuple[Node, list[str], Node | None] | None:
+    """Find the one Quantize that reads a node's output, through a clamp if there is one."""
+    readers = consumers[node.outputs[0]]
+    if len(readers) == 1 and readers[0].op == "Clip" and node.op in CLAMPED:
+        clip = readers[0]
+        behind = consumers[clip.outputs[0]]
+        if len(behind) == 1 and behind[0].op == "Quantize" and clip.outputs[0] not in graph.outputs:
+            return behind[0], [clip.name], clip
+        return None
+    if len(readers) == 1 and readers[0].op == "Quantize":
+        return readers[0], [], None
+    return None
+
+
+def _clamped(quant: Quant, clip: Node | None) -> Quant:
+    """Narrow the bounds of a quantization by a clamp: rounding is monotonic, so the two commute."""
+    if clip is None:
+        return quant
+    low, high = (
+        int(arithmetic.quantize(np.array([clip.attrs[key]], np.float32), quant.scale, quant.low, quant.high)[0])
+        for key in ("low", "high")
+    )
+    return replace(quant, low=min(low, 0), high=max(high, 0))
+
+
+def _integer_nodes(
+    node: Node, inputs: list[str], output: str, quant: Quant, tensors: dict[str, Tensor]
+) -> list[Node] | None:
+    """Make the integer form of a node, with widenings and narrowings where types differ."""
+    family = FAMILIES[node.op]
+    kinds = {tensors[n].dtype for n in inputs} | {quant.dtype}
+    made: list[Node] = []
+    names = list(inputs)
+    if node.op == "Concat":
+        names, quants = _rescaled_operands(node, inputs, quant, tensors, made)
+        tensors[output] = replace(tensors[output], quant=quant)
+        made.append(Node(output, "Concat", tuple(names), (output,)))
+        return made
+    if len(kinds) > 1:
+        for i, name in enumerate(names):
+            old = tensors[name]
+            if old.dtype == "int8":
+                assert old.quant is not None
+                wide = f"{name}_wide"
+                tensors[wide] = replace(old, name=wide, quant=replace(old.quant, dtype="int16"))
+                made.append(rescale(wide, old, tensors[wide]))
+                names[i] = wide
+    wide_quant = replace(quant, dtype="int16") if len(kinds) > 1 else quant
+    quants = [tensors[n].quant for n in names]
+    channels = [tensors[n].channels for n in names]
+    shaped = replace(node, inputs=tuple(names))
+    integer = family.integer(shaped, quants, wide_quant, channels)  # type: ignore[arg-type]
+    if integer is None:
+        for new in made:
+            del tensors[new.outputs[0]]
+        return None
+    if wide_quant == quant:
+        tensors[output] = replace(tensors[output], quant=quant)
+        made.append(replace(integer, name=output, inputs=tuple(names), outputs=(output,)))
+        return made
+    wide = f"{output}_wide"
+    tensors[wide] = replace(tensors[output], name=wide, quant=wide_quant)
+    tensors[output] = replace(tensors[output], quant=quant)
+    made.append(replace(integer, name=wide, inputs=tuple(names), outputs=(wide,)))
+    if quant.dtype == "int16":
+        made[-1] = replace(made[-1], name=output, outputs=(output,))
+        del tensors[wide]
+    else:
+        made.append(rescale(output, tensors[wide], tensors[output]))
+    return made
+
+
+def _rescaled_operands(
+    node: Node, inputs: list[str], quant: Quant, tensors: dict[str, Tensor], made: list[Node]
+) -> tuple[list[str], list[Quant]]:
+    """Bring the operands of a concatenation to the output's scale."""
+    names = []
+    for index, name in enumerate(inputs):
+        old = tensors[name]
+        if old.quant == quant or (old.quant and old.dtype == quant.dtype and old.quant.scale == quant.scale
+                                  and old.quant.low >= quant.low and old.quant.high <= quant.high):
+            names.append(name)
+            continue
+        scaled = f"{node.name}_part{index}"
+        tensors[scaled] = replace(old, name=scaled, quant=quant)
+        made.append(rescale(scaled, old, tensors[scaled]))
+        names.append(scaled)
+    return names, [quant] * len(names)
+
+
+def lower(graph: Graph) -> Graph:
+    """Rewrite transposed convolutions as convolutions with (phase, channel) outputs."""
+    nodes = []
+    for node in graph.nodes:
+        if node.op != "ConvTranspose":
+            nodes.append(node)
+            continue
+        lowered = lower_transposed(node)
+        stride = node.attrs["stride"]
+        constants = dict(lowered.constants)
+        for kind, constant in node.constants.items():
+            if kind != "weight":
+                values = constant.values if constant.values.size > 1 else constant.values
+                scale = constant.scale
+                if scale is not None and scale.size > 1:
+                    scale = np.tile(scale, stride)
+                constants[kind] = Constant(np.tile(values, stride) if values.size > 1 or kind != "multiplier" else values,
+                                           scale, constant.axis)
+        weight = lowered.constants["weight"]
+        if weight.scale is not None and weight.scale.size > 1:
+            constants["weight"] = Constant(weight.values, np.tile(weight.scale, stride), 0)
+        attrs = dict(lowered.attrs)
+        if "bound" in attrs:
+            attrs["bound"] = np.tile(np.asarray(attrs["bound"]), stride)
+        nodes.append(replace(lowered, constants=constants, attrs=attrs))
+    return graph.with_nodes(nodes)
+
+
+def fold_shuffles(graph: Graph) -> Graph:
+    """Reorder a convolution's outputs in place of a Shuffle behind it: sub-pixel upsampling becomes free."""
+    for node in graph.nodes:
+        if node.op != "Shuffle" or node.attrs["stride"] != 1:
+            continue
+        producer, consumers = graph.producer(), graph.consumers()
+        source = producer.get(node.inputs[0])
+        table = node.attrs["table"]
+        if (
+            source is None
+            or source.op != "Conv"
+            or source.attrs["phases"] != 1
+            or source.attrs["groups"] != 1
+            or len(consumers[node.inputs[0]]) != 1
+            or node.inputs[0] in graph.outputs
+            or len(np.unique(table)) != table.size
+        ):
+            continue
+        order = table.reshape(-1)
+        constants = {}
+        for kind, constant in source.constants.items():
+            rows = constant.values.shape[0]
+            scale = constant.scale
+            if scale is not None and scale.size == source.constants["weight"].values.shape[0] and scale.size > 1:
+                scale = scale[order]
+            constants[kind] = Constant(constant.values[order] if rows > 1 else constant.values, scale, constant.axis)
+        attrs = {**source.attrs, "phases": node.attrs["produce"]}
+        if "bound" in attrs:
+            attrs["bound"] = np.asarray(attrs["bound"])[order]
+        joined = Node(node.name, "Conv", source.inputs, node.outputs, attrs, constants)
+        graph = graph.with_nodes([joined if n is node else n for n in graph.nodes if n is not source])
+    return graph
+
+
+def remove_dead(graph: Graph) -> Graph:
+    """Drop nodes nothing reads."""
+    used = set(graph.outputs)
+    alive = []
+    for node in reversed(graph.nodes):
+        if used & set(node.outputs):
+            alive.append(node)
+            used.update(node.inputs)
+    return graph.with_nodes(reversed(alive))

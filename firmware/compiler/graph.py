@@ -1,0 +1,230 @@
+"""The small typed graph every pass works on: tensors in channels × frames, nodes, constants.
+
+All activations are ``[channels, frames]`` (the batch of one is gone); a constant is real-valued, or integer with
+a scale. A pass is a function graph → graph; nothing here knows an operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+WIDTH = {"int8": 1, "int16": 2, "float32": 4}
+"""Bytes of one activation."""
+ALIGN = {"int8": 4, "int16": 2, "float32": 1}
+"""A frame holds its channels and zeros up to a multiple of this (one 32-bit word of integers)."""
+
+
+@dataclass(frozen=True)
+class Quant:
+    """How integers stand for reals: ``real = scale·q`` with q in [low, high]. The zero point is always 0.
+
+    A foreign zero point is folded into ``low`` and ``high`` when the file is read: uint8 with zero point 3 is
+    int16 in [-3, 252].
+    """
+
+    scale: float
+    dtype: str
+    low: int
+    high: int
+
+    @property
+    def bound(self) -> int:
+        """Largest magnitude."""
+        return max(abs(self.low), abs(self.high))
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One activation.
+
+    Attributes
+    ----------
+    name : str
+    channels : int
+    length : int or None
+        Frames of an event graph's tensor; None when it streams.
+    rate : Fraction or None
+        Frames per base tick once ``rates`` has run.
+    quant : Quant or None
+        None for float32.
+    """
+
+    name: str
+    channels: int
+    length: int | None = None
+    rate: Fraction | None = None
+    quant: Quant | None = None
+
+    @property
+    def dtype(self) -> str:
+        """Storage type."""
+        return self.quant.dtype if self.quant else "float32"
+
+    @property
+    def frame(self) -> int:
+        """Elements of one frame in memory, pads included."""
+        align = ALIGN[self.dtype]
+        return -(-self.channels // align) * align
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame in memory."""
+        return self.frame * WIDTH[self.dtype]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A weight: real values, or integers with a scale along ``axis`` (zero points already folded)."""
+
+    values: np.ndarray
+    scale: np.ndarray | None = None
+    axis: int = 0
+
+    @property
+    def real(self) -> np.ndarray:
+        """Values as float64."""
+        if self.scale is None:
+            return self.values.astype(np.float64)
+        scale = np.asarray(self.scale, np.float64)
+        if scale.size > 1:
+            scale = scale.reshape([-1 if i == self.axis else 1 for i in range(self.values.ndim)])
+        return self.values.astype(np.float64) * scale
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation: ``op`` names the file family in ``ops/`` that knows it."""
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    constants: Mapping[str, Constant] = field(default_factory=dict)
+
+    def with_attrs(self, **attrs: Any) -> Node:
+        """Return a copy with some attributes changed."""
+        return replace(self, attrs={**self.attrs, **attrs})
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A whole model.
+
+    Attributes
+    ----------
+    name : str
+        A C identifier.
+    nodes : tuple of Node
+        In topological order.
+    tensors : mapping of name to Tensor
+    inputs, outputs : tuple of str
+        Tensor names, in the model's order.
+    event : bool
+        True for a graph of fixed lengths, evaluated once per event instead of streamed.
+    metadata : mapping
+        The file's ``vaectrol.*`` entries, decoded, without the prefix.
+    labels : mapping of tensor name to str
+        The names the file gives its inputs and outputs.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    tensors: Mapping[str, Tensor]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    event: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def producer(self) -> dict[str, Node]:
+        """Map each tensor to the node that writes it."""
+        return {name: node for node in self.nodes for name in node.outputs}
+
+    def consumers(self) -> dict[str, list[Node]]:
+        """Map each tensor to the nodes that read it, once per read."""
+        readers: dict[str, list[Node]] = {name: [] for name in self.tensors}
+        for node in self.nodes:
+            for name in node.inputs:
+                readers[name].append(node)
+        return readers
+
+    def with_nodes(self, nodes: Iterable[Node], tensors: Mapping[str, Tensor] | None = None) -> Graph:
+        """Return a copy with other nodes, sorted topologically, keeping only the tensors still in use."""
+        ordered = topological(tuple(nodes), self.inputs)
+        every = dict(self.tensors) | dict(tensors or {})
+        used = {*self.inputs, *self.outputs}
+        for node in ordered:
+            used.update(node.inputs, node.outputs)
+        return replace(self, nodes=ordered, tensors={n: t for n, t in every.items() if n in used})
+
+
+def topological(nodes: tuple[Node, ...], inputs: Iterable[str]) -> tuple[Node, ...]:
+    """Order nodes so that each follows what it reads; nodes already in order stay in order.
+
+    Raises
+    ------
+    ValueError
+        When the nodes form a cycle or read a tensor nobody writes (the verifier names it first).
+    """
+    ready = set(inputs)
+    written = {name for node in nodes for name in node.outputs}
+    waiting = {index: {n for n in node.inputs if n not in ready} for index, node in enumerate(nodes)}
+    readers: dict[str, list[int]] = {}
+    for index, names in waiting.items():
+        for name in names:
+            if name not in written:
+                raise ValueError(f"{nodes[index].name} reads {name}, which nothing writes")
+            readers.setdefault(name, []).append(index)
+    import heapq
+
+    queue = [index for index, names in waiting.items() if not names]
+    heapq.heapify(queue)
+    ordered = []
+    while queue:
+        index = heapq.heappop(queue)
+        ordered.append(nodes[index])
+        for name in nodes[index].outputs:
+            for reader in readers.get(name, ()):
+                if name in waiting[reader]:
+                    waiting[reader].discard(name)
+                    if not waiting[reader]:
+                        heapq.heappush(queue, reader)
+    if len(ordered) != len(nodes):
+        raise ValueError("the nodes form a cycle")
+    return tuple(ordered)
+
+
+def dump(graph: Graph) -> str:
+    """Print a graph, one node a line, for ``--dump`` and for debugging a pass."""
+
+    def tensor(name: str) -> str:
+        t = graph.tensors[name]
+        where = f"{t.length}" if graph.event else (f"rate {t.rate}" if t.rate else "?")
+        kind = f"{t.dtype}·{t.quant.scale:.4g}" if t.quant else "float32"
+        if t.quant and (t.quant.low, t.quant.high) not in ((-128, 127), (-32768, 32767)):
+            kind += f"[{t.quant.low},{t.quant.high}]"
+        return f"{name}[{t.channels}, {where}] {kind}"
+
+    lines = [f"graph {graph.name}" + (" (event)" if graph.event else "")]
+    lines += [f"  input  {tensor(n)}" for n in graph.inputs]
+    for node in graph.nodes:
+        attrs = ", ".join(f"{k}={_short(v)}" for k, v in node.attrs.items())
+        weights = ", ".join(f"{k}{list(c.values.shape)}" for k, c in node.constants.items())
+        outs = ", ".join(tensor(n) for n in node.outputs)
+        inner = "; ".join(x for x in (", ".join(node.inputs), weights, attrs) if x)
+        lines.append(f"  {outs} = {node.op}({inner})")
+    lines += [f"  output {n}" for n in graph.outputs]
+    return "\n".join(lines)
+
+
+def _short(value: Any) -> str:
+    """Shorten an attribute for one line of text."""
+    if isinstance(value, np.ndarray) and value.size > 4:
+        return f"<{value.dtype} {list(value.shape)}>"
+    return str(value)

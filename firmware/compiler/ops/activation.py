@@ -1,0 +1,249 @@
+"""Activation functions: clamps and leaky slopes by arithmetic, every other by a table when in integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from firmware.compiler import arithmetic
+from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant
+from firmware.compiler.ops.base import Family, Work, attribute, family, reader
+from firmware.compiler.values import ActValue
+from hardware.refusal import Refusal
+
+FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "Tanh": np.tanh,
+    "Sigmoid": lambda x: 0.5 * (1.0 + np.tanh(0.5 * x)),
+    "Exp": np.exp,
+    "Softplus": lambda x: np.logaddexp(0.0, x),
+    "Sin": np.sin,
+}
+
+
+def _unary(
+    loader: Any, node: Any, op: str, attrs: dict[str, Any], constants: dict[str, Constant] | None = None
+) -> None:
+    """Add an activation function; it commutes with the pending moves."""
+    act = loader.act(node.input[0])
+    base = loader.tensors[act.base]
+    result = loader.add_node(
+        op,
+        [act.base],
+        channels=base.channels,
+        length=loader.shapes[act.base][2],
+        hint=node.output[0],
+        attrs=attrs,
+        constants=constants,
+    )
+    loader.values[node.output[0]] = ActValue(result, act.shape, act.base_shape, act.chain)
+
+
+@reader("Tanh", "Sigmoid", "Exp", "Softplus", "Sin")
+def read_function(loader: Any, node: Any) -> None:
+    """Smooth functions."""
+    _unary(loader, node, node.op_type, {})
+
+
+@reader("Relu")
+def read_relu(loader: Any, node: Any) -> None:
+    """A clamp from below."""
+    _unary(loader, node, "Clip", {"low": 0.0, "high": np.inf})
+
+
+@reader("Clip")
+def read_clip(loader: Any, node: Any) -> None:
+    """A clamp; the limits are attributes (old opsets) or constant inputs."""
+    limits = []
+    for index, (name, default) in enumerate((("min", -np.inf), ("max", np.inf)), start=1):
+        given = loader.optional(node, index)
+        value = (
+            float(loader.const(given).real.reshape(-1)[0]) if given else float(attribute(node, name, default))
+        )
+        limits.append(value)
+    if not limits[0] <= limits[1]:
+        raise Refusal(
+            f"its limits are {limits[0]:.3g} and {limits[1]:.3g}; the first must not exceed the second."
+        )
+    _unary(loader, node, "Clip", {"low": limits[0], "high": limits[1]})
+
+
+@reader("LeakyRelu")
+def read_leaky(loader: Any, node: Any) -> None:
+    """One slope for negative inputs."""
+    slope = float(attribute(node, "alpha", 0.01))
+    if not np.isfinite(slope):
+        raise Refusal("its slope is not a finite number.")
+    _unary(loader, node, "Leaky", {}, {"slope": Constant(np.array([slope]))})
+
+
+@reader("PRelu")
+def read_prelu(loader: Any, node: Any) -> None:
+    """One slope, or one per channel."""
+    slope = loader.const(node.input[1]).real.reshape(-1)
+    channels = loader.shapes[loader.canonical(node.input[0])][1]
+    if slope.size not in (1, channels) or not np.all(np.isfinite(slope)):
+        raise Refusal(f"its slopes are not one finite number per channel of {channels}.")
+    source = loader.canonical(node.input[0])
+    result = loader.add_node(
+        "Leaky",
+        [source],
+        channels=channels,
+        length=loader.shapes[source][2],
+        hint=node.output[0],
+        constants={"slope": Constant(slope)},
+    )
+    loader.result(node, result)
+
+
+@reader("HardSigmoid")
+def read_hard_sigmoid(loader: Any, node: Any) -> None:
+    """A slope, an offset and a clamp to 0..1."""
+    act = loader.act(node.input[0])
+    base = loader.tensors[act.base]
+    alpha, beta = float(attribute(node, "alpha", 0.2)), float(attribute(node, "beta", 0.5))
+    length = loader.shapes[act.base][2]
+    line = loader.add_node(
+        "Affine",
+        [act.base],
+        channels=base.channels,
+        length=length,
+        hint=f"{node.output[0]}_line",
+        constants={
+            "gain": Constant(np.full(base.channels, alpha)),
+            "offset": Constant(np.full(base.channels, beta)),
+        },
+    )
+    result = loader.add_node(
+        "Clip",
+        [line],
+        channels=base.channels,
+        length=length,
+        hint=node.output[0],
+        attrs={"low": 0.0, "high": 1.0},
+    )
+    loader.values[node.output[0]] = ActValue(result, act.shape, act.base_shape, act.chain)
+
+
+@reader("Identity", "Dropout", "Cast")
+def read_identity(loader: Any, node: Any) -> None:
+    """Nothing happens to an activation."""
+    if node.op_type == "Cast":
+        import onnx
+
+        kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16)
+        if attribute(node, "to") not in kinds:
+            raise Refusal("it casts an activation to another type; use QuantizeLinear for integers.")
+    loader.values[node.output[0]] = loader.value(node.input[0])
+
+
+@family
+class Activations(Family):
+    """In place in time, nothing remembered."""
+
+    ops = ("Clip", "Leaky", *FUNCTIONS)
+
+    def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
+        """Clamp, slope, table or function."""
+        (x,) = inputs
+        quant = graph.tensors[node.outputs[0]].quant
+        if quant is not None:
+            return self._integer_reference(node, x, quant)
+        if node.op == "Clip":
+            return np.clip(x, node.attrs["low"], node.attrs["high"])
+        if node.op == "Leaky":
+            return np.where(x >= 0, x, x * node.constants["slope"].real.reshape(-1, 1))
+        with np.errstate(over="ignore"):
+            return FUNCTIONS[node.op](x)
+
+    def _integer_reference(self, node: Node, x: np.ndarray, quant: Quant) -> np.ndarray:
+        if "table" in node.constants:
+            lookup = arithmetic.lookup_int16 if quant.dtype == "int16" else arithmetic.lookup_int8
+            return lookup(x, node.constants["table"].values)
+        if node.op == "Clip":
+            return np.clip(x, node.attrs["lowest"], node.attrs["highest"])
+        return arithmetic.leaky(x, node.attrs["leaky"], quant.low, quant.high)
+
+    def integer(self, node: Node, inputs: list[Quant], output: Quant, channels: list[int]) -> Node | None:
+        """Clamp and slope where the scales agree, else a table."""
+        (x,) = inputs
+        if x.dtype != output.dtype:
+            return None
+        same = x.scale == output.scale
+        attrs: dict[str, Any] = dict(node.attrs)
+        if node.op == "Clip" and same:
+            with np.errstate(over="ignore"):
+                low, high = (
+                    float(np.clip(np.rint(v / output.scale), -1e9, 1e9))
+                    for v in (attrs["low"], attrs["high"])
+                )
+            attrs |= {"lowest": int(max(low, output.low)), "highest": int(min(high, output.high))}
+            return Node(node.name, "Clip", node.inputs, node.outputs, attrs)
+        slopes = node.constants["slope"].real if node.op == "Leaky" else np.zeros(1)
+        if node.op == "Leaky" and same and np.all((slopes >= 0) & (np.floor(slopes * 32768 + 0.5) <= 32767)):
+            attrs["leaky"] = arithmetic.leaky_multipliers(slopes, 1.0, x.bound, f"node {node.name!r}")
+            return Node(node.name, "Leaky", node.inputs, node.outputs, attrs, node.constants)
+        if slopes.size > 1 and np.any(slopes != slopes[0]):
+            return None
+
+        def function(v: np.ndarray) -> np.ndarray:
+            if node.op == "Clip":
+                return np.clip(v, node.attrs["low"], node.attrs["high"])
+            if node.op == "Leaky":
+                return np.where(v >= 0, v, v * slopes[0])
+            return FUNCTIONS[node.op](v)
+
+        make = arithmetic.table_int16 if output.dtype == "int16" else arithmetic.table_int8
+        table = make(function, x.scale, output.scale, output.low, output.high)
+        return Node(node.name, node.op, node.inputs, node.outputs, attrs, {"table": Constant(table)})
+
+    def work(self, node: Node, graph: Graph) -> Work:
+        """One element after the other."""
+        y = graph.tensors[node.outputs[0]]
+        suffix = {"int16": "s16", "int8": "s8", "float32": "f32"}[y.dtype]
+        name = "table" if "table" in node.constants else node.op.lower()
+        table = node.constants["table"].values.nbytes if "table" in node.constants else 0
+        return Work(
+            f"{name}_{suffix}", outputs=y.channels, reads=y.channels * WIDTH[y.dtype], weight_bytes=table
+        )
+
+    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+        """Call ``vk_clip_…``, ``vk_leaky_…``, ``vk_table_…`` or the float function."""
+        x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+        suffix = out.suffix(y)
+        rest = (out.src(0), x.frame, out.dst(), y.frame, out.frames, y.channels)
+        if "table" in node.constants:
+            table = out.flat("table", y.dtype, node.constants["table"].values)
+            out.call(f"vk_table_{suffix}", table, *rest)
+        elif node.op == "Clip" and y.quant is not None:
+            out.call(f"vk_clip_{suffix}", node.attrs["lowest"], node.attrs["highest"], *rest)
+        elif node.op == "Clip":
+            out.call("vk_clip_f32", out.real(node.attrs["low"]), out.real(node.attrs["high"]), *rest)
+        elif node.op == "Leaky":
+            self._emit_leaky(node, graph, out)
+        else:
+            out.call(f"vk_{node.op.lower()}_f32", *rest)
+
+    def _emit_leaky(self, node: Node, graph: Graph, out: Any) -> None:
+        x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+        suffix = out.suffix(y)
+        if y.quant is not None:
+            slopes = [str(int(v)) for v in node.attrs["leaky"].negative]
+        else:
+            slopes = [out.real(v) for v in node.constants["slope"].real]
+        rest = (y.frame, out.frames)
+        if len(set(slopes)) == 1:
+            out.call(f"vk_leaky_{suffix}", slopes[0], out.src(0), x.frame, out.dst(), *rest, y.channels)
+        else:
+            for channel, slope in enumerate(slopes):
+                out.call(
+                    f"vk_leaky_{suffix}",
+                    slope,
+                    f"{out.src(0)} + {channel}",
+                    x.frame,
+                    f"{out.dst()} + {channel}",
+                    *rest,
+                    1,
+                )
+        out.clip()

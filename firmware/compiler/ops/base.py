@@ -1,0 +1,269 @@
+"""What an operator family says about itself, and the two registers it enters itself into.
+
+``READERS`` maps an ONNX operator to the function that adds graph nodes for it; ``FAMILIES`` maps a graph
+operator to the object that knows its streaming rule, arithmetic, cost and kernel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from firmware.compiler.graph import Constant, Graph, Node, Quant
+from firmware.compiler.values import ActValue, Frames, ShapeValue
+from hardware.refusal import Refusal
+
+if TYPE_CHECKING:
+    import onnx
+
+    from firmware.compiler.emit import Writer
+    from firmware.compiler.load import Loader
+
+MAX_FOLDED_ELEMENTS = 1 << 24
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one firing reads: frames ``t·stride - before`` to ``t·stride + after``, both included."""
+
+    stride: int = 1
+    before: int = 0
+    after: int = 0
+
+    @property
+    def frames(self) -> int:
+        """Frames in the window."""
+        return self.before + self.after + 1
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one firing costs, in the units the cost model prices.
+
+    Attributes
+    ----------
+    kernel : str
+        Name of the kernel, as in ``kernels/vk.h`` without its prefix.
+    macs : int
+        Multiply-accumulates.
+    outputs : int
+        Elements written.
+    reads : int
+        Activation bytes read.
+    weight_bytes : int
+        Bytes of constants read.
+    rows : int
+        Outputs that can be computed apart from each other (1: not sliceable).
+    shape : tuple of int
+        What else the price depends on: (reduction length, rows, frames) of a convolution.
+    calls : int
+        Kernel calls.
+    """
+
+    kernel: str
+    macs: int = 0
+    outputs: int = 0
+    reads: int = 0
+    weight_bytes: int = 0
+    rows: int = 1
+    shape: tuple[int, ...] = ()
+    calls: int = 1
+
+
+class Family:
+    """One graph operator (or a few alike). Subclasses override what differs from an element-wise operator."""
+
+    ops: tuple[str, ...] = ()
+
+    def produce(self, node: Node) -> int:
+        """Output frames of one firing."""
+        return 1
+
+    def windows(self, node: Node) -> tuple[Window, ...]:
+        """One window per input."""
+        return tuple(Window() for _ in node.inputs)
+
+    def length(self, node: Node, lengths: Sequence[int]) -> int:
+        """Frames written offline for inputs of ``lengths`` frames."""
+        return min(lengths)
+
+    def state_bytes(self, node: Node, graph: Graph) -> int:
+        """Bytes the kernel itself remembers between firings."""
+        return 0
+
+    def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
+        """Compute offline, in numpy: float64 for floats, int64 for integers; ``[channels, frames]``."""
+        raise NotImplementedError(node.op)
+
+    def integer(self, node: Node, inputs: list[Quant], output: Quant, channels: list[int]) -> Node | None:
+        """Return the node in integers, or None when the operator has no integer form."""
+        return None
+
+    def work(self, node: Node, graph: Graph) -> Work:
+        """Say what one firing costs."""
+        return Work("copy", outputs=sum(graph.tensors[n].channels for n in node.outputs))
+
+    def emit(self, node: Node, graph: Graph, out: Writer) -> None:
+        """Write the kernel calls of one node."""
+        raise NotImplementedError(node.op)
+
+
+FAMILIES: dict[str, Family] = {}
+READERS: dict[str, Callable[[Loader, onnx.NodeProto], None]] = {}
+SHAPE_FOLDERS: dict[str, Callable[[Loader, onnx.NodeProto], None]] = {}
+
+
+def family(cls: type[Family]) -> type[Family]:
+    """Enter a family into the register."""
+    for op in cls.ops:
+        FAMILIES[op] = cls()
+    return cls
+
+
+def reader(*operators: str) -> Callable[[Callable[[Loader, Any], None]], Callable[[Loader, Any], None]]:
+    """Enter a reader into the register; nodes of constants or of shapes alone never reach it."""
+
+    def register(read: Callable[[Loader, Any], None]) -> Callable[[Loader, Any], None]:
+        def wrapped(loader: Loader, node: Any) -> None:
+            values = [loader.value(name) for name in node.input if name]
+            if not any(isinstance(v, ActValue) for v in values):
+                if any(isinstance(v, ShapeValue) for v in values) and node.op_type in SHAPE_FOLDERS:
+                    SHAPE_FOLDERS[node.op_type](loader, node)
+                    return
+                if values and node.op_type not in ("QuantizeLinear", "DequantizeLinear", "Transpose"):
+                    fold(loader, node)
+                    return
+            read(loader, node)
+
+        for operator in operators:
+            READERS[operator] = wrapped
+        return read
+
+    return register
+
+
+def shape_folder(*operators: str) -> Callable[[Any], Any]:
+    """Enter a function that folds nodes whose inputs are shapes."""
+
+    def register(function: Any) -> Any:
+        for operator in operators:
+            SHAPE_FOLDERS[operator] = function
+        return function
+
+    return register
+
+
+def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
+    """Read an attribute of an ONNX node."""
+    import onnx
+
+    for attr in node.attribute:
+        if attr.name == name:
+            value = onnx.helper.get_attribute_value(attr)
+            return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return default
+
+
+def fold(loader: Loader, node: onnx.NodeProto) -> None:
+    """Evaluate a node whose inputs are all constants, with the evaluator that comes with onnx."""
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    feeds = {}
+    for name in node.input:
+        if name:
+            constant = loader.const(name)
+            feeds[name] = constant.values if constant.scale is None else constant.real.astype(np.float32)
+    total = sum(f.size for f in feeds.values())
+    growing = (
+        "Expand",
+        "Tile",
+        "ConstantOfShape",
+        "Range",
+        "Resize",
+        "Pad",
+        "Upsample",
+        "OneHot",
+        "Conv",
+        "ConvTranspose",
+        "MatMul",
+        "Gemm",
+    )
+    if node.op_type in growing:
+        for feed in feeds.values():
+            if feed.size <= 8 and feed.dtype.kind in "iu" and feed.size:
+                claim = math.prod(max(1, abs(int(v))) for v in feed.reshape(-1))
+                if claim * max(1, total) > MAX_FOLDED_ELEMENTS:
+                    raise Refusal(f"{loader.where}: it would make a constant of {claim} elements.")
+    elif math.prod(max(1, f.size) for f in feeds.values()) > MAX_FOLDED_ELEMENTS**2:
+        raise Refusal(f"{loader.where}: it would make a constant too large to keep.")
+    shapes = [f.shape for f in feeds.values()]
+    if len(shapes) > 1 and node.op_type in ("Add", "Sub", "Mul", "Div", "Pow", "Where"):
+        result = np.broadcast_shapes(*shapes)
+        if math.prod(result) > MAX_FOLDED_ELEMENTS:
+            raise Refusal(f"{loader.where}: it would make a constant of shape {list(result)}.")
+    try:
+        opset = [onnx.helper.make_opsetid("", max(loader.opset, 7))]
+        with np.errstate(all="ignore"):
+            results = ReferenceEvaluator(_single(node, feeds, opset)).run(None, feeds)
+    except Exception as error:
+        text = str(error).strip().splitlines()
+        raise Refusal(
+            f"{loader.where}: its constant inputs cannot be evaluated ({(text or ['?'])[0][:120]})."
+        ) from None
+    for name, result in zip([o for o in node.output if o], results, strict=False):
+        loader.values[name] = loader.constant(np.asarray(result))
+
+
+def _single(node: Any, feeds: dict[str, np.ndarray], opset: list[Any]) -> Any:
+    """Wrap one node in a model."""
+    import onnx
+
+    inputs = [
+        onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(f.dtype), f.shape)
+        for n, f in feeds.items()
+    ]
+    outputs = [onnx.helper.make_empty_tensor_value_info(o) for o in node.output if o]
+    return onnx.helper.make_model(
+        onnx.helper.make_graph([node], "fold", inputs, outputs), opset_imports=opset
+    )
+
+
+def per_channel(loader: Loader, constant: Constant, channels: int, rank: int, ntc: bool) -> np.ndarray:
+    """Broadcast a constant operand to one value per channel.
+
+    Parameters
+    ----------
+    constant : Constant
+        Of shape (), (1,), (C, 1), (1, C, 1), or (C,) where channels are the last axis.
+    channels : int
+        Channels of the activation.
+    rank : int
+        Axes of the activation as the file sees it.
+    ntc : bool
+        Channels last.
+
+    Returns
+    -------
+    ndarray of float64, shape (channels,)
+    """
+    values = constant.real
+    if values.size == 1:
+        return np.full(channels, float(values.reshape(-1)[0]))
+    shape = (1,) * max(0, rank - values.ndim) + values.shape
+    axis = len(shape) - 1 if (ntc or rank == 2) else 1
+    if len(shape) == rank and values.size == shape[axis] == channels:
+        return values.reshape(channels)
+    raise Refusal(
+        f"{loader.where}: a constant of shape {list(constant.values.shape)} does not broadcast to one value per "
+        f"channel of {channels}; constants that vary along time cannot stream."
+    )
+
+
+def broadcastable(length: Any) -> bool:
+    """Tell whether a length is a single frame, repeated along time."""
+    return not isinstance(length, Frames) and length == 1

@@ -1,0 +1,264 @@
+"""The domain operators, known by name: PQMF analysis and synthesis, filtered noise.
+
+Their ONNX bodies compute the same with standard operators. A bank that is not a cosine-modulated prototype
+(to 1e-6) is computed directly, as the convolution it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from firmware.compiler.graph import Constant, Graph, Node
+from firmware.compiler.ops.base import Family, Window, Work, attribute, family, reader
+from firmware.compiler.ops.conv import convolve, convolve_transposed
+from hardware.refusal import Refusal
+
+MODULATION_TOLERANCE = 1e-6
+FAST_BANDS = (2, 4, 8, 16, 32, 64)
+
+
+def modulated(prototype: np.ndarray, bands: int, synthesis: bool) -> np.ndarray:
+    """Cosine-modulated bank: ``2·p[n]·cos((2k+1)·π/(2M)·(n − (L−1)/2) ± (−1)^k·π/4)``, minus for synthesis.
+
+    Rothweiler, "Polyphase quadrature filters", ICASSP 1983.
+
+    Returns
+    -------
+    ndarray, shape (bands, len(prototype))
+    """
+    k = np.arange(bands)[:, None]
+    n = np.arange(prototype.size)[None, :] - (prototype.size - 1) / 2
+    phase = (-1.0) ** k * np.pi / 4 * (-1.0 if synthesis else 1.0)
+    return 2.0 * prototype[None, :] * np.cos((2 * k + 1) * np.pi / (2 * bands) * n + phase)
+
+
+@reader("PQMFSynthesis", "PQMFAnalysis")
+def read_pqmf(loader: Any, node: Any) -> None:
+    """Recognise the fast form, else write the convolution."""
+    source = loader.canonical(node.input[0])
+    bank, prototype = loader.const(node.input[1]).real, loader.const(node.input[2]).real.reshape(-1)
+    channels, length = loader.shapes[source][1:]
+    synthesis = node.op_type == "PQMFSynthesis"
+    if bank.ndim != 3 or bank.shape[1] != 1 or bank.shape[2] < bank.shape[0] or not np.all(np.isfinite(bank)):
+        raise Refusal(f"its bank has the shape {list(bank.shape)}; give [bands, 1, taps] with taps ≥ bands.")
+    bands, _, taps = bank.shape
+    if channels != (bands if synthesis else 1):
+        raise Refusal(f"its input has {channels} channels, its bank {bands} bands.")
+    fast = (
+        bands in FAST_BANDS
+        and prototype.size == taps
+        and taps % (2 * bands) == 0
+        and float(np.abs(modulated(prototype, bands, synthesis) - bank[:, 0]).max()) <= MODULATION_TOLERANCE
+    )
+    if fast:
+        result = loader.add_node(
+            node.op_type,
+            [source],
+            channels=1 if synthesis else bands,
+            length=length * bands if synthesis else length // bands,
+            hint=node.output[0],
+            attrs={"bands": bands},
+            constants={"bank": Constant(bank[:, 0]), "prototype": Constant(prototype)},
+        )
+    elif synthesis:
+        result = loader.add_node(
+            "ConvTranspose",
+            [source],
+            channels=1,
+            length=length * bands,
+            hint=node.output[0],
+            attrs={"stride": bands, "dilation": 1, "groups": 1, "crop": 0, "trim": taps - bands},
+            constants={"weight": Constant(np.ascontiguousarray(bank.transpose(1, 0, 2)))},
+        )
+    else:
+        result = loader.add_node(
+            "Conv",
+            [source],
+            channels=bands,
+            length=length // bands,
+            hint=node.output[0],
+            attrs={
+                "stride": bands,
+                "dilation": 1,
+                "groups": 1,
+                "before": taps - bands,
+                "padded": taps - bands,
+                "phases": 1,
+            },
+            constants={"weight": Constant(np.ascontiguousarray(bank[:, :, ::-1]))},
+        )
+    loader.result(node, result)
+
+
+@family
+class PQMF(Family):
+    """Polyphase filter and fast cosine transform; the kernel keeps its own history."""
+
+    ops = ("PQMFSynthesis", "PQMFAnalysis")
+
+    def produce(self, node: Node) -> int:
+        """One frame of subbands gives ``bands`` samples."""
+        return node.attrs["bands"] if node.op == "PQMFSynthesis" else 1
+
+    def windows(self, node: Node) -> tuple[Window, ...]:
+        """The analysis waits for the newest of its ``bands`` samples: frame t ends at (t+1)·M − 1."""
+        if node.op == "PQMFSynthesis":
+            return (Window(),)
+        return (Window(node.attrs["bands"], 0, node.attrs["bands"] - 1),)
+
+    def length(self, node: Node, lengths: Any) -> int:
+        """Times or divided by the bands."""
+        bands = node.attrs["bands"]
+        return lengths[0] * bands if node.op == "PQMFSynthesis" else lengths[0] // bands
+
+    def _folds(self, node: Node) -> int:
+        return node.constants["prototype"].values.size // (2 * node.attrs["bands"])
+
+    def state_bytes(self, node: Node, graph: Graph) -> int:
+        """``VK_PQMF_STATE`` floats."""
+        return 4 * node.attrs["bands"] * 2 * self._folds(node)
+
+    def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
+        """The direct form."""
+        (x,) = inputs
+        bank, bands = node.constants["bank"].real, node.attrs["bands"]
+        taps = bank.shape[1]
+        if node.op == "PQMFSynthesis":
+            return convolve_transposed(x, bank[None], bands, 1, 1, 0, taps - bands)
+        return convolve(x, bank[:, None, ::-1], bands, 1, 1, taps - bands, 0)
+
+    def work(self, node: Node, graph: Graph) -> Work:
+        """Prototype taps and a fast transform of size M: L + M·log2(M) multiply-accumulates a frame."""
+        bands, taps = node.attrs["bands"], node.constants["prototype"].values.size
+        macs = taps + int(bands * np.log2(bands)) + 2 * bands
+        outputs = bands
+        name = "pqmf_synthesis" if node.op == "PQMFSynthesis" else "pqmf_analysis"
+        return Work(
+            name,
+            macs=macs,
+            outputs=outputs,
+            reads=4 * bands + 4 * taps,
+            weight_bytes=4 * taps,
+            shape=(bands, taps),
+        )
+
+    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+        """Call ``vk_pqmf_synthesis`` or ``vk_pqmf_analysis``."""
+        from firmware.kernelgen import pqmf
+
+        synthesis = node.op == "PQMFSynthesis"
+        bands, prototype = node.attrs["bands"], node.constants["prototype"].real
+        tables = pqmf.tables(prototype, bands)
+        window = out.flat("window", "float32", tables.window)
+        twiddle = out.flat("twiddle", "float32", tables.twiddle)
+        folds = tables.folds
+        bank = out.table("vk_pqmf", "bank", f"{{{window}, {twiddle}, {bands}, {folds}}}")
+        state = out.state("float", 2 * bands * folds)
+        subbands = graph.tensors[node.inputs[0] if synthesis else node.outputs[0]]
+        if synthesis:
+            out.call(
+                "vk_pqmf_synthesis", f"&{bank}", state, out.src(0), subbands.frame, out.dst(), out.frames
+            )
+        else:
+            out.call("vk_pqmf_analysis", f"&{bank}", state, out.src(0), out.dst(), subbands.frame, out.frames)
+
+
+def hash32(x: np.ndarray) -> np.ndarray:
+    """Hash 32-bit integers: Wellons' "lowbias32" (nullprogram.com/blog/2018/07/31)."""
+    x = x.astype(np.uint32)
+    with np.errstate(over="ignore"):
+        x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
+        x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return x ^ (x >> np.uint32(16))
+
+
+def counted_noise(bands: int, samples: int, seed: int) -> np.ndarray:
+    """Noise of a band and a sample number: ``int32(hash32(m·B + b + seed·0x9E3779B9)) / 2^31``.
+
+    Returns
+    -------
+    ndarray of float64, shape (bands, samples)
+    """
+    m = np.arange(samples, dtype=np.int64)[None, :] * bands + np.arange(bands, dtype=np.int64)[:, None]
+    words = (m + (seed % 2**32) * 0x9E3779B9) % 2**32
+    return hash32(words).astype(np.int32).astype(np.float64) / 2.0**31
+
+
+@reader("FilteredNoise")
+def read_noise(loader: Any, node: Any) -> None:
+    """Noise through filters that change per frame."""
+    source = loader.canonical(node.input[0])
+    channels, length = loader.shapes[source][1:]
+    values = {
+        key: int(attribute(node, key, default))
+        for key, default in (("bands", 1), ("taps", 1), ("hop", 1), ("seed", 0))
+    }
+    if min(values["bands"], values["taps"], values["hop"]) < 1 or max(values["taps"], values["hop"]) > 65535:
+        raise Refusal("its bands, taps and hop must be 1 to 65535.")
+    if channels != values["bands"] * values["taps"]:
+        raise Refusal(
+            f"its input has {channels} channels, but bands × taps is {values['bands'] * values['taps']}."
+        )
+    result = loader.add_node(
+        "FilteredNoise",
+        [source],
+        channels=values["bands"],
+        length=length * values["hop"],
+        hint=node.output[0],
+        attrs=values,
+    )
+    loader.result(node, result)
+
+
+@family
+class FilteredNoise(Family):
+    """Counts samples since reset, so that it repeats exactly."""
+
+    ops = ("FilteredNoise",)
+
+    def produce(self, node: Node) -> int:
+        """``hop`` frames per set of filters."""
+        return node.attrs["hop"]
+
+    def length(self, node: Node, lengths: Any) -> int:
+        """Times the hop."""
+        return lengths[0] * node.attrs["hop"]
+
+    def state_bytes(self, node: Node, graph: Graph) -> int:
+        """The sample count."""
+        return 4
+
+    def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
+        """The definition."""
+        (x,) = inputs
+        bands, taps, hop = (node.attrs[k] for k in ("bands", "taps", "hop"))
+        samples = x.shape[1] * hop
+        noise = counted_noise(bands, samples, node.attrs["seed"])
+        held = np.repeat(x.reshape(bands, taps, -1), hop, axis=2)
+        total = np.zeros((bands, samples))
+        for k in range(min(taps, samples)):
+            total[:, k:] += held[:, k, k:] * noise[:, : samples - k]
+        return total
+
+    def work(self, node: Node, graph: Graph) -> Work:
+        """A short FIR, and one hash a sample."""
+        bands, taps, hop = (node.attrs[k] for k in ("bands", "taps", "hop"))
+        return Work(
+            "filtered_noise",
+            macs=bands * taps * hop,
+            outputs=bands * hop,
+            reads=4 * bands * taps,
+            shape=(bands, taps, hop),
+        )
+
+    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+        """Call ``vk_filtered_noise``."""
+        x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+        a = node.attrs
+        table = out.table(
+            "vk_noise", "noise", f"{{{a['seed'] % 2**32}u, {a['bands']}, {a['taps']}, {a['hop']}}}"
+        )
+        state = out.state("vk_noise_state", 1)
+        out.call("vk_filtered_noise", f"&{table}", state, out.src(0), x.frame, out.dst(), y.frame, out.frames)

@@ -1,0 +1,399 @@
+"""Sums and products, element by element: of two activations, or of one and a constant per channel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from firmware.compiler import arithmetic
+from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant
+from firmware.compiler.ops.base import Family, Work, attribute, broadcastable, family, per_channel, reader
+from firmware.compiler.values import ActValue
+from hardware.refusal import Refusal
+
+
+@reader("Add", "Sub", "Mul", "Div", "Sum")
+def read_binary(loader: Any, node: Any) -> None:
+    """Add, subtract, multiply; divide by a constant."""
+    if len(node.input) != 2:
+        raise Refusal("it takes two operands.")
+    left, right = (loader.value(name) for name in node.input)
+    if isinstance(left, ActValue) and isinstance(right, ActValue):
+        if node.op_type == "Div":
+            raise Refusal("it divides by an activation; multiply by a gain instead.")
+        _two(loader, node)
+        return
+    swapped = not isinstance(left, ActValue)
+    name, constant = (node.input[1], node.input[0]) if swapped else (node.input[0], node.input[1])
+    act = loader.act(name)
+    operand = loader.const(constant)
+    if operand.values.size == 1 and loader.tensors[act.base].quant is None and operand.scale is None:
+        source, ntc, keep = act.base, False, True  # a number commutes with the pending moves
+    else:
+        (source, ntc), keep = loader.either(name), False
+    channels, length = loader.shapes[source][1:]
+    rank = len(act.shape)
+    if keep:
+        row = np.full(channels, float(operand.real.reshape(-1)[0]))
+    elif loader.event and operand.values.size > channels and length != 1:
+        loader.result(node, _event_constant(loader, node, source, operand, swapped), ntc=ntc)
+        return
+    else:
+        row = per_channel(loader, operand, channels, rank, ntc)
+    if not np.all(np.isfinite(row)):
+        raise Refusal("its constant is not a finite number.")
+    attrs: dict[str, Any] = {}
+    constants: dict[str, Constant] = {}
+    if node.op_type in ("Mul", "Div"):
+        if node.op_type == "Div":
+            if swapped:
+                raise Refusal("it divides by an activation; multiply by a gain instead.")
+            if np.any(row == 0):
+                raise Refusal("it divides by zero.")
+            row = 1.0 / row
+        constants["gain"] = _row(row, operand if node.op_type == "Mul" else None)
+    elif node.op_type == "Sub" and swapped:
+        constants = {"gain": Constant(np.full(channels, -1.0)), "offset": Constant(row)}
+    else:
+        constants["offset"] = _row(
+            -row if node.op_type == "Sub" else row, operand if node.op_type != "Sub" else None
+        )
+    result = loader.add_node(
+        "Affine",
+        [source],
+        channels=channels,
+        length=length,
+        hint=node.output[0],
+        attrs=attrs,
+        constants=constants,
+    )
+    if keep:
+        loader.values[node.output[0]] = ActValue(result, act.shape, act.base_shape, act.chain)
+    else:
+        loader.result(node, result, ntc=ntc, flat=rank == 2)
+
+
+def _row(row: np.ndarray, operand: Constant | None) -> Constant:
+    """Keep the integers of a quantized constant beside its real values."""
+    if operand is not None and operand.scale is not None and operand.scale.size == 1:
+        integers = np.rint(row / float(operand.scale[0]))
+        return Constant(integers.astype(np.int64), operand.scale)
+    return Constant(row)
+
+
+def _event_constant(loader: Any, node: Any, source: str, operand: Constant, swapped: bool) -> str:
+    """An event graph may add or multiply a constant that varies along its fixed time axis."""
+    channels, length = loader.shapes[source][1:]
+    if loader.tensors[source].quant is not None or node.op_type == "Div" or swapped and node.op_type == "Sub":
+        raise Refusal("a constant that varies along time can only be added or multiplied.")
+    values = operand.real
+    whole = np.broadcast_to(values.reshape((1,) * (3 - values.ndim) + values.shape), (1, channels, length))[0]
+    constant = loader.add_node(
+        "Stored",
+        [source],
+        channels=channels,
+        length=length,
+        hint=f"{node.output[0]}_constant",
+        constants={"values": Constant(np.ascontiguousarray(whole))},
+    )
+    return loader.add_node(
+        node.op_type, [source, constant], channels=channels, length=length, hint=node.output[0]
+    )
+
+
+def _two(loader: Any, node: Any) -> None:
+    """Two activations of one rate; one frame, or one channel, may be repeated over the other."""
+    ranks = [len(loader.act(name).shape) for name in node.input]
+    (a, ntc_a), (b, ntc_b) = (loader.either(name) for name in node.input)
+    if ntc_a != ntc_b and 1 not in (loader.shapes[a][2], loader.shapes[b][2]):
+        raise Refusal("its operands have time on different axes.")
+    names = [a, b]
+    channels = max(loader.shapes[n][1] for n in names)
+    for i, name in enumerate(names):
+        if loader.shapes[name][1] != channels:
+            if loader.shapes[name][1] != 1:
+                raise Refusal(f"it combines {loader.shapes[a][1]} and {loader.shapes[b][1]} channels.")
+            length = loader.shapes[name][2]
+            frames = length if loader.event else 1
+            table = np.repeat(np.arange(frames, dtype=np.int64)[:, None], channels, axis=1)
+            names[i] = loader.add_node(
+                "Shuffle",
+                [name],
+                channels=channels,
+                length=length,
+                hint=f"{node.output[0]}_spread",
+                attrs={"stride": frames, "produce": frames, "table": table},
+            )
+    la, lb = (loader.shapes[n][2] for n in names)
+    length = la
+    if broadcastable(la) and not broadcastable(lb):
+        length = lb
+    elif broadcastable(lb) and not broadcastable(la):
+        length = la
+    else:
+        loader.same_rate(la, lb)
+    result = loader.add_node(
+        {"Sum": "Add"}.get(node.op_type, node.op_type),
+        names,
+        channels=channels,
+        length=length,
+        hint=node.output[0],
+    )
+    loader.result(node, result, ntc=ntc_a and ntc_b, flat=max(ranks) == 2)
+
+
+@reader("Neg")
+def read_neg(loader: Any, node: Any) -> None:
+    """A gain of −1."""
+    source, ntc = loader.either(node.input[0])
+    channels, length = loader.shapes[source][1:]
+    rank = len(loader.act(node.input[0]).shape)
+    result = loader.add_node(
+        "Affine",
+        [source],
+        channels=channels,
+        length=length,
+        hint=node.output[0],
+        constants={"gain": Constant(np.full(channels, -1.0))},
+    )
+    loader.result(node, result, ntc=ntc, flat=rank == 2)
+
+
+@reader("Pow")
+def read_pow(loader: Any, node: Any) -> None:
+    """Squares and cubes are products."""
+    exponent = loader.const(node.input[1]).real
+    if exponent.size != 1 or float(exponent.reshape(-1)[0]) not in (2.0, 3.0):
+        raise Refusal("only squares and cubes of an activation are supported.")
+    source, ntc = loader.either(node.input[0])
+    channels, length = loader.shapes[source][1:]
+    rank = len(loader.act(node.input[0]).shape)
+    result = loader.add_node("Mul", [source, source], channels=channels, length=length, hint=node.output[0])
+    if float(exponent.reshape(-1)[0]) == 3.0:
+        result = loader.add_node(
+            "Mul", [result, source], channels=channels, length=length, hint=node.output[0]
+        )
+    loader.result(node, result, ntc=ntc, flat=rank == 2)
+
+
+@reader("BatchNormalization")
+def read_batch_norm(loader: Any, node: Any) -> None:
+    """A gain and an offset per channel; ``fuse`` folds them into the convolution before."""
+    if attribute(node, "training_mode", 0):
+        raise Refusal("it is in training mode; export the model with model.eval().")
+    source, ntc = loader.either(node.input[0])
+    channels, length = loader.shapes[source][1:]
+    gamma, beta, mean, variance = (loader.const(name).real.reshape(-1) for name in node.input[1:5])
+    if any(v.size != channels for v in (gamma, beta, mean, variance)) or np.any(variance < 0):
+        raise Refusal(f"its statistics are not one per channel of {channels}.")
+    gain = gamma / np.sqrt(variance + float(attribute(node, "epsilon", 1e-5)))
+    offset = beta - mean * gain
+    if not (np.all(np.isfinite(gain)) and np.all(np.isfinite(offset))):
+        raise Refusal("its statistics are not finite numbers.")
+    rank = len(loader.act(node.input[0]).shape)
+    result = loader.add_node(
+        "Affine",
+        [source],
+        channels=channels,
+        length=length,
+        hint=node.output[0],
+        constants={"gain": Constant(gain), "offset": Constant(offset)},
+    )
+    loader.result(node, result, ntc=ntc, flat=rank == 2)
+
+
+def integer_row(constant: Constant) -> tuple[np.ndarray, float]:
+    """Integers and scale of a constant row; one that is not quantized gets 15 bits."""
+    if constant.scale is not None:
+        values = constant.values.astype(np.int64)
+        if np.abs(values).max(initial=0) <= 32767:
+            return values, float(constant.scale[0])
+    real = constant.real
+    scale = max(float(np.abs(real).max(initial=0)), 1e-20) / 32767
+    return np.rint(real / scale).astype(np.int64), scale
+
+
+@family
+class Pointwise(Family):
+    """In place in time; nothing is remembered. In an event graph one frame may be held over all frames."""
+
+    ops = ("Add", "Sub", "Mul", "Affine")
+
+    def length(self, node: Node, lengths: Any) -> int:
+        """A single frame is repeated over the other operand's."""
+        long = [n for n in lengths if n != 1]
+        return min(long) if long else 1
+
+    def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
+        """``arithmetic.blend`` for sums, ``arithmetic.requantize`` for products."""
+        quant = graph.tensors[node.outputs[0]].quant
+        if node.op == "Affine":
+            return self._affine(node, inputs[0], quant)
+        a, b = inputs
+        frames = self.length(node, [a.shape[1], b.shape[1]])
+        a, b = (v if v.shape[1] == 1 else v[:, :frames] for v in (a, b))
+        if quant is None:
+            return {"Add": a + b, "Sub": a - b, "Mul": a * b}[node.op]
+        if node.op == "Mul":
+            return arithmetic.requantize(
+                a * b, np.array([node.attrs["multiplier"]]), node.attrs["shift"], quant.low, quant.high
+            )
+        return arithmetic.blend((a, b), node.attrs["blend"], quant.low, quant.high)
+
+    def _affine(self, node: Node, x: np.ndarray, quant: Quant | None) -> np.ndarray:
+        if quant is None:
+            gain, offset = node.constants.get("gain"), node.constants.get("offset")
+            y = x if gain is None else x * gain.real[:, None]
+            return y if offset is None else y + offset.real[:, None]
+        row = node.constants["row"].values.astype(np.int64)[:, None]
+        if "blend" in node.attrs:
+            return arithmetic.blend(
+                (x, np.broadcast_to(row, x.shape)), node.attrs["blend"], quant.low, quant.high
+            )
+        return arithmetic.requantize(
+            x * row, np.array([node.attrs["multiplier"]]), node.attrs["shift"], quant.low, quant.high
+        )
+
+    def integer(self, node: Node, inputs: list[Quant], output: Quant, channels: list[int]) -> Node | None:
+        """Choose the multipliers; a constant operand becomes a row of integers."""
+        if any(q.dtype != output.dtype for q in inputs):
+            return None
+        where = f"node {node.name!r}"
+        attrs = dict(node.attrs)
+        if node.op == "Affine":
+            if len(node.constants) != 1:
+                return None
+            ((kind, constant),) = node.constants.items()
+            row, scale = integer_row(constant)
+            if output.dtype == "int8" and np.abs(row).max(initial=0) > 127:
+                scale = max(float(np.abs(constant.real).max(initial=0)), 1e-20) / 127
+                row = np.rint(constant.real / scale).astype(np.int64)
+            bound = int(np.abs(row).max(initial=0))
+            if kind == "gain":
+                factor = inputs[0].scale * scale / output.scale
+                chosen = arithmetic.requantize_multiplier(np.array([factor]), inputs[0].bound * bound, where)
+                attrs |= {"multiplier": int(chosen.multiplier[0]), "shift": chosen.shift}
+            else:
+                factors = (inputs[0].scale / output.scale, scale / output.scale)
+                attrs["blend"] = arithmetic.blend_multipliers(factors, (inputs[0].bound, bound), where)
+            return Node(
+                node.name,
+                "Affine",
+                node.inputs,
+                node.outputs,
+                attrs,
+                {"row": Constant(row, np.array([scale]))},
+            )
+        a, b = inputs
+        if node.op == "Mul":
+            chosen = arithmetic.requantize_multiplier(
+                np.array([a.scale * b.scale / output.scale]), a.bound * b.bound, where
+            )
+            attrs |= {"multiplier": int(chosen.multiplier[0]), "shift": chosen.shift}
+        else:
+            sign = -1.0 if node.op == "Sub" else 1.0
+            attrs["blend"] = arithmetic.blend_multipliers(
+                (a.scale / output.scale, sign * b.scale / output.scale), (a.bound, b.bound), where
+            )
+        return Node(node.name, node.op, node.inputs, node.outputs, attrs)
+
+    def work(self, node: Node, graph: Graph) -> Work:
+        """One element after the other."""
+        y = graph.tensors[node.outputs[0]]
+        suffix = {"int16": "s16", "int8": "s8", "float32": "f32"}[y.dtype]
+        name = "mul" if node.op == "Mul" or "multiplier" in node.attrs else "add"
+        reads = sum(graph.tensors[n].channels * WIDTH[graph.tensors[n].dtype] for n in node.inputs)
+        constants = sum(c.values.size * WIDTH[y.dtype] for c in node.constants.values())
+        return Work(f"{name}_{suffix}", outputs=y.channels, reads=reads, weight_bytes=constants)
+
+    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+        """Call ``vk_add_…``, ``vk_sub_f32``, ``vk_mul_…``; a step of 0 repeats a row."""
+        y = graph.tensors[node.outputs[0]]
+        suffix = out.suffix(y)
+        if y.quant is None and node.op == "Affine":
+            self._emit_float_affine(node, graph, out)
+            return
+        x = graph.tensors[node.inputs[0]]
+        if node.op == "Affine":
+            row = out.array("row", y.dtype, node.constants["row"].values, y)
+            other, step = row, 0
+        else:
+            z = graph.tensors[node.inputs[1]]
+            other, step = out.src(1), 0 if _held(z, y) else z.frame
+        first_step = 0 if _held(x, y) else x.frame
+        if y.quant is None:
+            out.call(
+                f"vk_{node.op.lower()}_f32",
+                out.src(0),
+                first_step,
+                other,
+                step,
+                out.dst(),
+                y.frame,
+                out.frames,
+                y.channels,
+            )
+            return
+        if "blend" in node.attrs:
+            blend = node.attrs["blend"]
+            values = f"{{{blend.multipliers[0]}, {blend.multipliers[1]}, {blend.shift}}}"
+            table, kernel = out.table("vk_add", "add", values), "vk_add"
+        else:
+            values = f"{{{node.attrs['multiplier']}, {node.attrs['shift']}}}"
+            table, kernel = out.table("vk_scale", "mul", values), "vk_mul"
+        out.call(
+            f"{kernel}_{suffix}",
+            f"&{table}",
+            out.src(0),
+            first_step,
+            other,
+            step,
+            out.dst(),
+            y.frame,
+            out.frames,
+            y.channels,
+        )
+        out.clip()
+
+    def _emit_float_affine(self, node: Node, graph: Graph, out: Any) -> None:
+        x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+        gain, offset = node.constants.get("gain"), node.constants.get("offset")
+        rows = {k: out.array(k, "float32", c.real, y) for k, c in node.constants.items()}
+        if gain is not None and offset is not None:
+            out.call(
+                "vk_scale_f32",
+                rows["gain"],
+                rows["offset"],
+                out.src(0),
+                x.frame,
+                out.dst(),
+                y.frame,
+                out.frames,
+                y.channels,
+            )
+            return
+        kernel, row = ("vk_mul_f32", rows["gain"]) if gain is not None else ("vk_add_f32", rows["offset"])
+        out.call(kernel, out.src(0), x.frame, row, 0, out.dst(), y.frame, out.frames, y.channels)
+
+
+def _held(x: Any, y: Any) -> bool:
+    """Tell whether a single frame of ``x`` is repeated over the frames of ``y`` (event graphs only)."""
+    return x.length == 1 and (y.length or 1) != 1
+
+
+@family
+class Stored(Family):
+    """A constant activation of an event graph."""
+
+    ops = ("Stored",)
+
+    def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
+        """The values."""
+        return node.constants["values"].real
+
+    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+        """Copy them into their place."""
+        y = graph.tensors[node.outputs[0]]
+        table = out.flat("stored", "float32", node.constants["values"].real.T.reshape(-1))
+        out.call("vk_copy_rows", table, y.frame_bytes, out.dst(), y.frame_bytes, y.length, y.frame_bytes)

@@ -1,0 +1,621 @@
+"""Moves: reshapes, transposes, slices, concatenations, nearest upsampling. They change no number.
+
+Within a frame (or a fixed group of frames) a chain of moves becomes one ``Shuffle`` with an index table;
+along time, padding and cropping become ``Delay``, a shift with zeros before the start.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from firmware.compiler.graph import WIDTH, Graph, Node
+from firmware.compiler.ops.base import Family, Window, Work, attribute, family, reader
+from firmware.compiler.values import ActValue, Dim, Frames, product
+from hardware.refusal import Refusal
+
+MAX_MOVED = 1 << 24
+
+
+def _axes(loader: Any, node: Any, index: int, rank: int) -> list[int] | None:
+    """Axes, an attribute in old opsets and an input in new ones."""
+    given = loader.optional(node, index)
+    values = loader.ints(given) if given else attribute(node, "axes")
+    if values is None:
+        return None
+    axes = [int(v) + rank if int(v) < 0 else int(v) for v in values]
+    if any(not 0 <= a < rank for a in axes):
+        raise Refusal(f"its axes {list(values)} are outside of a tensor with {rank} axes.")
+    return axes
+
+
+@reader("Reshape", "Flatten")
+def read_reshape(loader: Any, node: Any) -> None:
+    """Keep the order of the elements."""
+    act = loader.act(node.input[0])
+    if node.op_type == "Flatten":
+        axis = attribute(node, "axis", 1)
+        dims: list[Dim] = [product(act.shape[:axis]), product(act.shape[axis:])]
+    else:
+        dims = loader.ints(node.input[1])
+        if not attribute(node, "allowzero", 0):
+            dims = [
+                act.shape[i] if isinstance(d, int) and d == 0 and i < len(act.shape) else d
+                for i, d in enumerate(dims)
+            ]
+    if sum(1 for d in dims if isinstance(d, Frames)) > 1:
+        raise Refusal("its shape has time on two axes.")
+    total = product(act.shape)
+    if -1 in dims:
+        known = product(tuple(d for d in dims if isinstance(d, Frames) or d != -1))
+        if known == 0:
+            raise Refusal("its shape holds a zero.")
+        dims = [total // known if isinstance(d, int) and d == -1 else d for d in dims]  # type: ignore[operator]
+    claim = product(tuple(dims))
+    if isinstance(claim, Frames) and isinstance(total, Frames):
+        matches = loader.root(claim).ratio == loader.root(total).ratio
+    else:
+        matches = claim == total
+    if not matches:
+        raise Refusal(
+            f"it reshapes {_text(act.shape)} to {_text(tuple(dims))}; a shape that fixes the length of the signal "
+            "cannot stream, export with a dynamic time axis."
+        )
+    _move(loader, node, act, "reshape", tuple(dims), tuple(dims))
+
+
+def _text(shape: tuple[Dim, ...]) -> str:
+    """Print a shape."""
+    return "[" + ", ".join(f"{d.ratio}·{d.symbol}" if isinstance(d, Frames) else str(d) for d in shape) + "]"
+
+
+def _move(
+    loader: Any, node: Any, act: ActValue, kind: str, argument: Any, shape: tuple[Dim, ...], index: int = 0
+) -> None:
+    """Append a move."""
+    size = math.prod(d if isinstance(d, int) else 1 for d in shape)
+    if len(shape) > 8 or size > MAX_MOVED or any(isinstance(d, int) and d < 1 for d in shape):
+        raise Refusal(f"its result has the shape {_text(shape)}.")
+    loader.values[node.output[index]] = act.moved(kind, argument, shape)
+
+
+@reader("Transpose")
+def read_transpose(loader: Any, node: Any) -> None:
+    """Exchange axes, of a constant too."""
+    value = loader.value(node.input[0])
+    rank = len(value.shape) if isinstance(value, ActValue) else loader.const(node.input[0]).values.ndim
+    order = attribute(node, "perm") or list(range(rank))[::-1]
+    if sorted(order) != list(range(rank)):
+        raise Refusal(f"its permutation {list(order)} does not fit a tensor with {rank} axes.")
+    if isinstance(value, ActValue):
+        shape = tuple(value.shape[i] for i in order)
+        if len(value.chain) == 1 and value.chain[0][0] == "transpose":
+            before = value.chain[0][1]
+            joined = tuple(before[i] for i in order)
+            chain = () if joined == tuple(range(rank)) else (("transpose", joined),)
+            loader.values[node.output[0]] = ActValue(value.base, shape, value.base_shape, chain)
+            return
+        _move(loader, node, value, "transpose", tuple(order), shape)
+        return
+    from firmware.compiler.graph import Constant
+
+    constant = loader.const(node.input[0])
+    axis = order.index(constant.axis) if constant.scale is not None and constant.scale.size > 1 else 0
+    loader.values[node.output[0]] = Constant(constant.values.transpose(order), constant.scale, axis)
+
+
+@reader("Squeeze")
+def read_squeeze(loader: Any, node: Any) -> None:
+    """Drop axes of size 1."""
+    act = loader.act(node.input[0])
+    axes = _axes(loader, node, 1, len(act.shape))
+    axes = [i for i, d in enumerate(act.shape) if d == 1] if axes is None else axes
+    if any(act.shape[a] != 1 for a in axes):
+        raise Refusal("it squeezes an axis whose size is not 1.")
+    shape = tuple(d for i, d in enumerate(act.shape) if i not in axes)
+    _move(loader, node, act, "reshape", shape, shape)
+
+
+@reader("Unsqueeze")
+def read_unsqueeze(loader: Any, node: Any) -> None:
+    """Add axes of size 1."""
+    act = loader.act(node.input[0])
+    given = loader.optional(node, 1)
+    count = len(loader.ints(given) if given else attribute(node, "axes") or [])
+    axes = _axes(loader, node, 1, len(act.shape) + count) or []
+    shape: list[Dim] = list(act.shape)
+    for axis in sorted(axes):
+        shape.insert(axis, 1)
+    _move(loader, node, act, "reshape", tuple(shape), tuple(shape))
+
+
+@reader("Expand")
+def read_expand(loader: Any, node: Any) -> None:
+    """Repeat axes of size 1."""
+    act = loader.act(node.input[0])
+    wanted = loader.ints(node.input[1])
+    shape: list[Dim] = list(act.shape)
+    rank = max(len(shape), len(wanted))
+    shape = [1] * (rank - len(shape)) + shape
+    wanted = [1] * (rank - len(wanted)) + wanted
+    if len(shape) != len(act.shape):
+        raise Refusal("it adds axes; reshape first.")
+    result = [w if d == 1 else d for d, w in zip(shape, wanted, strict=True)]
+    if any(isinstance(r, Frames) and d == 1 for r, d in zip(result, shape, strict=True)):
+        raise Refusal("it repeats one frame over the whole signal; give that input its own rate instead.")
+    _move(loader, node, act, "expand", tuple(result), tuple(result))
+
+
+@reader("Tile")
+def read_tile(loader: Any, node: Any) -> None:
+    """Repeat axes of size 1."""
+    act = loader.act(node.input[0])
+    times = loader.ints(node.input[1])
+    if len(times) != len(act.shape) or any(isinstance(t, Frames) or t < 1 for t in times):
+        raise Refusal("its repeats must be whole numbers, one per axis.")
+    shape = list(act.shape)
+    for axis, count in enumerate(times):
+        if count != 1:
+            if shape[axis] != 1:
+                raise Refusal("it repeats an axis whose size is not 1.")
+            shape[axis] = count
+    _move(loader, node, act, "expand", tuple(shape), tuple(shape))
+
+
+def _take(loader: Any, node: Any, act: ActValue, axis: int, indices: np.ndarray, index: int = 0) -> None:
+    """Select entries of one axis."""
+    shape = (*act.shape[:axis], len(indices), *act.shape[axis + 1 :])
+    _move(loader, node, act, "take", (axis, indices), shape, index)
+
+
+@reader("Split")
+def read_split(loader: Any, node: Any) -> None:
+    """Split channels."""
+    act = loader.act(node.input[0])
+    rank = len(act.shape)
+    axis = attribute(node, "axis", 0)
+    axis = axis + rank if axis < 0 else axis
+    size = act.shape[axis] if 0 <= axis < rank else None
+    if not isinstance(size, int):
+        raise Refusal("it splits along time; a stream cannot be split.")
+    given = loader.optional(node, 1)
+    sizes = loader.ints(given) if given else attribute(node, "split")
+    count = len(node.output)
+    if sizes is None:
+        part = -(-size // count)
+        sizes = [part] * (count - 1) + [size - part * (count - 1)]
+    if sum(sizes) != size or len(sizes) != count or min(sizes) < 1:
+        raise Refusal(f"its parts {list(sizes)} do not add up to {size} channels.")
+    start = 0
+    for index, part in enumerate(sizes):
+        if node.output[index]:
+            _take(loader, node, act, axis, np.arange(start, start + part), index)
+        start += part
+
+
+@reader("Gather")
+def read_gather(loader: Any, node: Any) -> None:
+    """Pick channels."""
+    act = loader.act(node.input[0])
+    rank = len(act.shape)
+    axis = attribute(node, "axis", 0)
+    axis = axis + rank if axis < 0 else axis
+    picked = loader.const(node.input[1]).values
+    size = act.shape[axis] if 0 <= axis < rank else None
+    if not isinstance(size, int) or picked.ndim > 1 or picked.size == 0 or picked.size > 65536:
+        raise Refusal("it must pick channels by a list of whole numbers.")
+    whole = picked.reshape(-1).astype(np.int64)
+    whole = np.where(whole < 0, whole + size, whole)
+    if whole.min() < 0 or whole.max() >= size:
+        raise Refusal(f"it picks channel {int(picked.max())} of {size}.")
+    if picked.ndim == 1:
+        _take(loader, node, act, axis, whole)
+        return
+    taken = act.moved("take", (axis, whole), (*act.shape[:axis], 1, *act.shape[axis + 1 :]))
+    shape = act.shape[:axis] + act.shape[axis + 1 :]
+    _move(loader, node, taken, "reshape", shape, shape)
+
+
+@reader("Slice")
+def read_slice(loader: Any, node: Any) -> None:
+    """Select channels; along time, drop frames at the start (a shift) or at the end (which a stream never has)."""
+    act = loader.act(node.input[0])
+    rank = len(act.shape)
+    if len(node.input) > 1:
+        starts, ends = loader.ints(node.input[1]), loader.ints(node.input[2])
+        steps = loader.ints(node.input[4]) if loader.optional(node, 4) else [1] * len(starts)
+        axes = _axes(loader, node, 3, rank)
+    else:
+        starts, ends = list(attribute(node, "starts")), list(attribute(node, "ends"))
+        steps, axes = [1] * len(starts), attribute(node, "axes")
+        axes = [a + rank if a < 0 else a for a in axes] if axes else None
+    axes = list(range(len(starts))) if axes is None else axes
+    if not len(starts) == len(ends) == len(steps) == len(axes):
+        raise Refusal("its starts, ends, axes and steps differ in number.")
+    value = act
+    for start, end, step, axis in zip(starts, ends, steps, axes, strict=True):
+        size = value.shape[axis]
+        if isinstance(size, Frames):
+            value = _slice_time(loader, node, value, axis, start, end, step)
+        else:
+            if any(isinstance(v, Frames) for v in (start, end, step)) or step == 0:
+                raise Refusal("it slices channels by a length along time.")
+            indices = np.arange(size)[int(start) : int(end) : int(step)]
+            if not indices.size:
+                raise Refusal("it leaves no channels.")
+            value = value.moved(
+                "take", (axis, indices), (*value.shape[:axis], len(indices), *value.shape[axis + 1 :])
+            )
+    loader.values[node.output[0]] = value
+
+
+def _slice_time(
+    loader: Any, node: Any, act: ActValue, axis: int, start: Dim, end: Dim, step: Dim
+) -> ActValue:
+    """Crop along time."""
+    if step != 1:
+        raise Refusal("it takes every n-th frame; use a strided Conv.")
+    size = act.shape[axis]
+    assert isinstance(size, Frames)
+    if isinstance(start, Frames):
+        start = start - size if start.ratio == size.ratio and start.symbol == size.symbol else start
+        if not isinstance(start, int):
+            raise Refusal(
+                "it starts at a frame that depends on the length of the signal; a stream has no length."
+            )
+        raise Refusal("it keeps only the end of the signal; a stream has no end.")
+    if start < 0:
+        raise Refusal("it keeps only the end of the signal; a stream has no end.")
+    trim = 0
+    if isinstance(end, Frames):
+        if loader.root(end).ratio != loader.root(size).ratio:
+            raise Refusal("it keeps a part of the signal that grows more slowly than the signal.")
+        trim = max(0, math.ceil(size.offset - end.offset)) if size.symbol == end.symbol else 0
+    elif end < 0:
+        trim = -end
+    elif end < 1 << 30:
+        raise Refusal(
+            f"it keeps {end - start} frames only; a stream goes on. Slice from the start, or to the end."
+        )
+    source, ntc = loader.oriented(act, node.input[0])
+    if start == 0 and loader.streaming:
+        # Dropping the end of a stream changes nothing that is ever heard; only the length is remembered.
+        if trim == 0:
+            return act
+    channels, length = loader.shapes[source][1:]
+    result = loader.add_node(
+        "Delay",
+        [source],
+        channels=channels,
+        length=length + (-start - trim),
+        hint=node.output[0],
+        attrs={"frames": -start, "trim": trim},
+    )
+    shape = loader.shapes[result]
+    value = ActValue(result, shape, shape)
+    return value.moved("transpose", (0, 2, 1), (1, shape[2], shape[1])) if ntc else value
+
+
+@reader("Pad")
+def read_pad(loader: Any, node: Any) -> None:
+    """Zeros before the start of the signal (after its end they only lengthen it)."""
+    act = loader.act(node.input[0])
+    mode = attribute(node, "mode", "constant")
+    if mode != "constant":
+        raise Refusal(f"its mode is {mode!r}; pad with zeros, a stream begins and ends in silence.")
+    given = loader.optional(node, 2)
+    value = float(loader.const(given).real.reshape(-1)[0]) if given else float(attribute(node, "value", 0.0))
+    if value != 0.0:
+        raise Refusal(f"it pads with {value:.3g}; pad with zeros.")
+    pads = loader.ints(node.input[1]) if loader.optional(node, 1) else list(attribute(node, "pads") or [])
+    rank = len(act.shape)
+    axes = _axes(loader, node, 3, rank)
+    axes = list(range(rank)) if axes is None else axes
+    if len(pads) != 2 * len(axes) or any(isinstance(p, Frames) for p in pads):
+        raise Refusal("its pads must be whole numbers, two per axis.")
+    before = {a: int(p) for a, p in zip(axes, pads[: len(axes)], strict=True)}
+    after = {a: int(p) for a, p in zip(axes, pads[len(axes) :], strict=True)}
+    moved = [a for a in axes if before[a] or after[a]]
+    if not moved:
+        loader.values[node.output[0]] = act
+        return
+    source, ntc = loader.either(node.input[0])
+    time_axis = 1 if ntc else 2
+    if moved != [time_axis]:
+        raise Refusal("it pads channels; pad along time only.")
+    if abs(before[time_axis]) > 1 << 20 or abs(after[time_axis]) > 1 << 20:
+        raise Refusal("it pads by more than a million frames.")
+    channels, length = loader.shapes[source][1:]
+    result = loader.add_node(
+        "Delay",
+        [source],
+        channels=channels,
+        length=length + (before[time_axis] + after[time_axis]),
+        hint=node.output[0],
+        attrs={"frames": before[time_axis], "trim": -after[time_axis]},
+    )
+    loader.result(node, result, ntc=ntc)
+
+
+@reader("Concat")
+def read_concat(loader: Any, node: Any) -> None:
+    """Join channels; along time, zeros before a signal are padding."""
+    values = [loader.value(name) for name in node.input]
+    acts = [v for v in values if isinstance(v, ActValue)]
+    rank = len(acts[0].shape)
+    axis = attribute(node, "axis", 1)
+    axis = axis + rank if axis < 0 else axis
+    if len(acts) != len(values):
+        _concat_zeros(loader, node, axis)
+        return
+    if any(len(a.shape) != rank for a in acts):
+        raise Refusal("its operands have different numbers of axes.")
+    sources, views = zip(*(loader.either(name) for name in node.input), strict=True)
+    if len(set(views)) != 1:
+        raise Refusal("its operands have time on different axes.")
+    ntc = views[0]
+    channel_axis = 2 if ntc else 1
+    if axis != channel_axis:
+        raise Refusal("it joins signals along time; a stream cannot wait for the first to end.")
+    length = loader.shapes[sources[0]][2]
+    for other in sources[1:]:
+        loader.same_rate(length, loader.shapes[other][2])
+    result = loader.add_node(
+        "Concat",
+        list(sources),
+        channels=sum(loader.shapes[s][1] for s in sources),
+        length=length,
+        hint=node.output[0],
+    )
+    loader.result(node, result, ntc=ntc, flat=rank == 2)
+
+
+def _concat_zeros(loader: Any, node: Any, axis: int) -> None:
+    """Zeros joined before or after a signal along time."""
+    signals = [i for i, name in enumerate(node.input) if not loader.is_const(name)]
+    if len(signals) != 1:
+        raise Refusal("it joins constants and several signals; join the signals first.")
+    (place,) = signals
+    source, ntc = loader.either(node.input[place])
+    if axis != (1 if ntc else 2):
+        raise Refusal("it joins constant channels to a signal; add them as a bias instead.")
+    counts = {True: 0, False: 0}
+    for i, name in enumerate(node.input):
+        if i != place:
+            constant = loader.const(name).real
+            if np.any(constant != 0) or constant.ndim <= axis:
+                raise Refusal("it joins numbers other than zero to a signal along time.")
+            counts[i < place] += constant.shape[axis]
+    channels, length = loader.shapes[source][1:]
+    result = loader.add_node(
+        "Delay",
+        [source],
+        channels=channels,
+        length=length + (counts[True] + counts[False]),
+        hint=node.output[0],
+        attrs={"frames": counts[True], "trim": -counts[False]},
+    )
+    loader.result(node, result, ntc=ntc)
+
+
+@family
+class Shuffle(Family):
+    """Out of every ``stride`` frames, ``produce`` frames whose elements are found by a table."""
+
+    ops = ("Shuffle",)
+
+    def produce(self, node: Node) -> int:
+        """Frames written."""
+        return node.attrs["produce"]
+
+    def windows(self, node: Node) -> tuple[Window, ...]:
+        """A group of frames."""
+        return (Window(node.attrs["stride"], 0, node.attrs["stride"] - 1),)
+
+    def length(self, node: Node, lengths: Any) -> int:
+        """Whole groups only."""
+        return lengths[0] // node.attrs["stride"] * node.attrs["produce"]
+
+    def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
+        """Index."""
+        (x,) = inputs
+        stride, produce, table = node.attrs["stride"], node.attrs["produce"], node.attrs["table"]
+        channels = graph.tensors[node.inputs[0]].channels
+        firings = x.shape[1] // stride
+        groups = x[:, : firings * stride].T.reshape(firings, stride * channels)
+        return groups[:, table.reshape(-1)].reshape(firings * produce, -1).T
+
+    def work(self, node: Node, graph: Graph) -> Work:
+        """One element after the other."""
+        y = graph.tensors[node.outputs[0]]
+        count = y.channels * node.attrs["produce"]
+        return Work(
+            "gather", outputs=count, reads=count * WIDTH[y.dtype], calls=len(self.blocks(node, graph))
+        )
+
+    def blocks(self, node: Node, graph: Graph) -> list[tuple[int, int, int, int, int, int, int]]:
+        """Cut the table into rectangles that advance evenly: (source, frame step, lane step, frame, lane, frames, lanes).
+
+        Positions are in memory elements, so frame pitches are in them already.
+        """
+        x = graph.tensors[node.inputs[0]]
+        table = node.attrs["table"]
+        source = table // x.channels * x.frame + table % x.channels
+        rows, lanes = source.shape
+        pieces = []
+        for row in range(rows):
+            lane = 0
+            while lane < lanes:
+                end, step = lane + 1, 0
+                if end < lanes:
+                    step = int(source[row, end] - source[row, lane])
+                    while end < lanes and source[row, end] - source[row, end - 1] == step:
+                        end += 1
+                    if end - lane == 2 and end < lanes and step < 0:
+                        end, step = lane + 1, 0
+                pieces.append([int(source[row, lane]), 0, step, row, lane, 1, end - lane])
+                lane = end
+        merged: list[list[int]] = []
+        open_at: dict[tuple[int, int, int], list[int]] = {}
+        for piece in pieces:
+            key = (piece[4], piece[6], piece[2])
+            last = open_at.get(key)
+            if last is not None and last[3] + last[5] == piece[3]:
+                step = piece[0] - (last[0] + (last[5] - 1) * last[1])
+                if step >= 0 and (last[5] == 1 or step == last[1]):
+                    last[1], last[5] = step, last[5] + 1
+                    continue
+            merged.append(piece)
+            open_at[key] = piece
+        return [tuple(m) for m in merged]  # type: ignore[misc]
+
+    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+        """Call ``vk_copy_rows``, ``vk_repeat_rows`` or ``vk_gather_…``."""
+        x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+        stride, produce = node.attrs["stride"], node.attrs["produce"]
+        width, suffix = WIDTH[y.dtype], out.suffix(y)
+        table = node.attrs["table"]
+        if (
+            stride == 1
+            and np.array_equal(table, np.tile(np.arange(y.channels), (produce, 1)))
+            and x.channels == y.channels
+        ):
+            out.call(
+                "vk_repeat_rows",
+                out.src(0),
+                x.frame_bytes,
+                out.dst(),
+                y.frame_bytes,
+                out.frames,
+                y.channels * width,
+                produce,
+            )
+            return
+        for source, frame_step, lane_step, row, lane, frames, lanes in self.blocks(node, graph):
+            src = f"{out.src(0)} + {source}" if source else out.src(0)
+            offset = row * y.frame + lane
+            dst = f"{out.dst()} + {offset}" if offset else out.dst()
+            if frames == 1 and lane_step == 1:
+                out.call(
+                    "vk_copy_rows",
+                    src,
+                    stride * x.frame_bytes,
+                    dst,
+                    produce * y.frame_bytes,
+                    out.frames,
+                    lanes * width,
+                )
+            elif frames == 1:
+                lane_step = self._size(lane_step)
+                out.call(
+                    f"vk_gather_{suffix}",
+                    src,
+                    stride * x.frame,
+                    lane_step,
+                    dst,
+                    produce * y.frame,
+                    1,
+                    out.frames,
+                    lanes,
+                )
+            elif out.single_firing:
+                out.call(
+                    f"vk_gather_{suffix}",
+                    src,
+                    frame_step,
+                    self._size(lane_step),
+                    dst,
+                    y.frame,
+                    1,
+                    frames,
+                    lanes,
+                )
+            else:
+                out.loop_gather(
+                    suffix,
+                    src,
+                    frame_step,
+                    self._size(lane_step),
+                    dst,
+                    y.frame,
+                    frames,
+                    lanes,
+                    stride * x.frame,
+                    produce * y.frame,
+                )
+
+    @staticmethod
+    def _size(step: int) -> str:
+        """A step as a size_t; going backward wraps around, which pointer arithmetic undoes."""
+        return str(step) if step >= 0 else f"(size_t){step}"
+
+
+@family
+class Concat(Family):
+    """Channels of several signals side by side."""
+
+    ops = ("Concat",)
+
+    def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
+        """Join."""
+        frames = min(x.shape[1] for x in inputs)
+        return np.concatenate([x[:, :frames] for x in inputs])
+
+    def work(self, node: Node, graph: Graph) -> Work:
+        """Copies."""
+        y = graph.tensors[node.outputs[0]]
+        return Work("copy", outputs=y.channels, reads=y.channels * WIDTH[y.dtype], calls=len(node.inputs))
+
+    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+        """Call ``vk_copy_rows`` once per operand."""
+        y = graph.tensors[node.outputs[0]]
+        width, start = WIDTH[y.dtype], 0
+        for index, name in enumerate(node.inputs):
+            x = graph.tensors[name]
+            dst = f"{out.dst()} + {start}" if start else out.dst()
+            out.call(
+                "vk_copy_rows",
+                out.src(index),
+                x.frame_bytes,
+                dst,
+                y.frame_bytes,
+                out.frames,
+                x.channels * width,
+            )
+            start += x.channels
+
+
+@family
+class Delay(Family):
+    """Shift along time by ``frames`` (negative: into the future), zeros before the start."""
+
+    ops = ("Delay",)
+
+    def windows(self, node: Node) -> tuple[Window, ...]:
+        """One frame, at a distance."""
+        return (Window(1, node.attrs["frames"], -node.attrs["frames"]),)
+
+    def length(self, node: Node, lengths: Any) -> int:
+        """Longer by the padding, shorter by the crop."""
+        return lengths[0] + node.attrs["frames"] - node.attrs["trim"]
+
+    def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
+        """Pad or crop."""
+        (x,) = inputs
+        frames, trim = node.attrs["frames"], node.attrs["trim"]
+        x = np.pad(x, ((0, 0), (max(frames, 0), max(-trim, 0))))[:, max(-frames, 0) :]
+        return x[:, : x.shape[1] - trim] if trim > 0 else x
+
+    def work(self, node: Node, graph: Graph) -> Work:
+        """A copy."""
+        y = graph.tensors[node.outputs[0]]
+        return Work("copy", outputs=y.channels, reads=y.channels * WIDTH[y.dtype])
+
+    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+        """Call ``vk_copy_rows``."""
+        x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+        out.call(
+            "vk_copy_rows", out.src(0), x.frame_bytes, out.dst(), y.frame_bytes, out.frames, y.frame_bytes
+        )

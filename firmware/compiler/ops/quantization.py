@@ -1,0 +1,210 @@
+"""Quantize, Dequantize, Rescale: the borders between float32 and integers, and between two scales."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from firmware.compiler import arithmetic
+from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant, Tensor
+from firmware.compiler.ops.base import Family, Work, attribute, family, reader
+from firmware.compiler.values import ActValue
+from hardware.refusal import Refusal
+
+RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}
+
+
+def quant_of(scale: float, zero: int, kind: str) -> Quant:
+    """Fold a zero point: integers shifted by it, in the smallest type that holds them.
+
+    Raises
+    ------
+    Refusal
+        When the scale is not a positive finite number, or no 16-bit type holds the range.
+    """
+    if not np.isfinite(scale) or not 1e-30 < scale < 1e30:
+        raise Refusal(
+            f"its scale is {scale:.3g}; a scale must be positive and finite, quantize the model again."
+        )
+    if kind not in RANGES:
+        raise Refusal(f"its quantized type is {kind}; int8, uint8, int16 and uint16 are understood.")
+    low, high = (limit - zero for limit in RANGES[kind])
+    if low > 0 or high < 0:
+        raise Refusal(f"its zero point {zero} is outside of {kind}.")
+    for dtype, (bottom, top) in arithmetic.LIMITS.items():
+        if bottom <= low and high <= top:
+            return Quant(float(scale), dtype, low, high)
+    raise Refusal(f"zero point {zero} in {kind} needs more than 16 bits; use a zero point near the middle.")
+
+
+def _parameters(loader: Any, node: Any) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Scale, zero point and type of a Q or DQ node."""
+    scale = loader.const(node.input[1]).real
+    if not np.all(np.isfinite(scale)) or np.any(scale <= 0):
+        raise Refusal(f"its scale is {float(np.min(scale)):.3g}; a scale must be positive and finite.")
+    zero = loader.optional(node, 2)
+    if zero is None:
+        kind = "uint8"
+        if node.op_type == "QuantizeLinear" and attribute(node, "output_dtype", 0):
+            import onnx
+
+            kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(attribute(node, "output_dtype"))).name
+        return scale, None, kind
+    points = loader.const(zero).values
+    if points.size not in (1, scale.size):
+        raise Refusal("its scale and zero point differ in number.")
+    return scale, points.astype(np.int64), points.dtype.name
+
+
+@reader("QuantizeLinear")
+def read_quantize(loader: Any, node: Any) -> None:
+    """Integers from floats; on a constant it is folded."""
+    scale, zero, kind = _parameters(loader, node)
+    value = loader.value(node.input[0])
+    if not isinstance(value, ActValue):
+        low, high = RANGES.get(kind, (-(2**31), 2**31 - 1))
+        axis = attribute(node, "axis", 1)
+        real = loader.const(node.input[0]).real
+        shaped = _along(scale, axis, real.ndim)
+        shift = 0 if zero is None else _along(zero, axis, real.ndim)
+        integers = np.clip(np.rint(real / shaped) + shift, low, high)
+        loader.values[node.output[0]] = Constant(integers.astype(kind))
+        return
+    if scale.size != 1:
+        raise Refusal("activations are quantized per channel; quantize them per tensor.")
+    quant = quant_of(float(scale.reshape(-1)[0]), 0 if zero is None else int(zero.reshape(-1)[0]), kind)
+    _on_base(loader, node, value, "Quantize", quant)
+
+
+@reader("DequantizeLinear")
+def read_dequantize(loader: Any, node: Any) -> None:
+    """Floats from integers; a constant keeps its integers and their scale."""
+    scale, zero, kind = _parameters(loader, node)
+    value = loader.value(node.input[0])
+    if isinstance(value, ActValue):
+        tensor = loader.tensors[value.base]
+        if tensor.quant is None:
+            raise Refusal("it dequantizes floats.")
+        if zero is None and kind == "uint8" and tensor.quant.low < 0:
+            kind = tensor.dtype
+        wanted = quant_of(float(scale.reshape(-1)[0]), 0 if zero is None else int(zero.reshape(-1)[0]), kind)
+        if scale.size != 1 or (wanted.low, wanted.high) != (tensor.quant.low, tensor.quant.high):
+            raise Refusal("its zero point or type is not that of the QuantizeLinear before it.")
+        if wanted.scale != tensor.quant.scale:
+            raise Refusal("its scale is not that of the QuantizeLinear before it.")
+        _on_base(loader, node, value, "Dequantize", None)
+        return
+    integers = loader.const(node.input[0]).values
+    if integers.dtype.kind not in "iu":
+        raise Refusal("it dequantizes floats.")
+    axis = attribute(node, "axis", 1)
+    axis = axis + integers.ndim if axis < 0 else axis
+    if attribute(node, "block_size", 0):
+        raise Refusal("blocked quantization is not supported; quantize weights per channel.")
+    if scale.size > 1 and (axis >= integers.ndim or integers.shape[axis] != scale.size):
+        raise Refusal("its scales do not match the weight's axis.")
+    shifted = integers.astype(np.int64)
+    if zero is not None:
+        shifted = shifted - _along(zero, axis, integers.ndim)
+    loader.values[node.output[0]] = Constant(shifted, np.asarray(scale, np.float64).reshape(-1), axis)
+
+
+def _along(values: np.ndarray, axis: int, rank: int) -> np.ndarray:
+    """Reshape per-channel values to broadcast along ``axis``."""
+    if values.size == 1:
+        return values.reshape(())
+    axis = axis + rank if axis < 0 else axis
+    return values.reshape([-1 if i == axis else 1 for i in range(rank)])
+
+
+def _on_base(loader: Any, node: Any, value: ActValue, op: str, quant: Quant | None) -> None:
+    """Apply an element-wise node before the pending moves: the two commute."""
+    base = loader.tensors[value.base]
+    key = (op, value.base, quant)
+    cache = loader.__dict__.setdefault("borders", {})
+    if key not in cache:
+        name = loader.add_node(
+            op, [value.base], channels=base.channels, length=loader.shapes[value.base][2], hint=node.output[0]
+        )
+        loader.tensors[name] = Tensor(name, base.channels, base.length, None, quant)
+        cache[key] = name
+    loader.values[node.output[0]] = ActValue(cache[key], value.shape, value.base_shape, value.chain)
+
+
+@family
+class Borders(Family):
+    """Element by element, in place in time."""
+
+    ops = ("Quantize", "Dequantize", "Rescale")
+
+    def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
+        """See ``arithmetic.quantize``, ``dequantize`` and ``requantize``."""
+        (x,) = inputs
+        before, after = graph.tensors[node.inputs[0]].quant, graph.tensors[node.outputs[0]].quant
+        if node.op == "Quantize":
+            assert after is not None
+            return arithmetic.quantize(x, after.scale, after.low, after.high)
+        assert before is not None
+        if node.op == "Dequantize":
+            return arithmetic.dequantize(x, before.scale).astype(np.float64)
+        assert after is not None
+        return arithmetic.requantize(
+            x, np.array([node.attrs["multiplier"]]), node.attrs["shift"], after.low, after.high
+        )
+
+    def work(self, node: Node, graph: Graph) -> Work:
+        """One element after the other."""
+        x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+        return Work(node.op.lower(), outputs=y.channels, reads=x.channels * WIDTH[x.dtype])
+
+    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+        """Call ``vk_quantize_…``, ``vk_dequantize_…`` or ``vk_rescale_…`` (and a clip for odd bounds)."""
+        x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+        sx, sy = out.suffix(x), out.suffix(y)
+        if node.op == "Quantize":
+            assert y.quant is not None
+            out.call(
+                f"vk_quantize_f32_{sy}",
+                out.real(y.quant.scale),
+                out.src(0),
+                x.frame,
+                1,
+                out.dst(),
+                y.frame,
+                out.frames,
+                y.channels,
+            )
+            out.clip()
+        elif node.op == "Dequantize":
+            assert x.quant is not None
+            out.call(
+                f"vk_dequantize_{sx}_f32",
+                out.real(x.quant.scale),
+                out.src(0),
+                x.frame,
+                out.dst(),
+                y.frame,
+                1,
+                out.frames,
+                y.channels,
+            )
+        else:
+            kernel = f"vk_rescale_{sx}" if sx == sy else f"vk_rescale_{sx}_{sy}"
+            scale = out.table("vk_scale", "rescale", f"{{{node.attrs['multiplier']}, {node.attrs['shift']}}}")
+            out.call(kernel, f"&{scale}", out.src(0), x.frame, out.dst(), y.frame, out.frames, y.channels)
+            out.clip()
+
+
+def rescale(name: str, source: Tensor, target: Tensor) -> Node:
+    """Make the node that takes integers from one scale to another."""
+    assert source.quant is not None and target.quant is not None
+    factor = source.quant.scale / target.quant.scale
+    integers = arithmetic.requantize_multiplier(np.array([factor]), source.quant.bound, name)
+    return Node(
+        name,
+        "Rescale",
+        (source.name,),
+        (target.name,),
+        {"multiplier": int(integers.multiplier[0]), "shift": integers.shift},
+    )

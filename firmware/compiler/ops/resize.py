@@ -1,0 +1,213 @@
+"""Upsampling along time: nearest becomes a repetition, linear a blend of neighbouring frames per phase."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from firmware.compiler import arithmetic
+from firmware.compiler.graph import WIDTH, Graph, Node, Quant
+from firmware.compiler.ops.base import Family, Window, Work, attribute, family, reader
+from firmware.compiler.values import ActValue, Frames
+from hardware.refusal import Refusal
+
+
+@reader("Resize", "Upsample")
+def read_resize(loader: Any, node: Any) -> None:
+    """Whole factors along time."""
+    act = loader.act(node.input[0])
+    axis = act.time_axis
+    axis = len(act.shape) - 1 if axis is None else axis
+    times = _factor(loader, node, act, axis)
+    if times == 1:
+        loader.values[node.output[0]] = act
+        return
+    mode = attribute(node, "mode", "nearest")
+    coordinates = attribute(
+        node, "coordinate_transformation_mode", "half_pixel" if node.op_type == "Resize" else "asymmetric"
+    )
+    if mode == "nearest":
+        rounding = attribute(
+            node, "nearest_mode", "round_prefer_floor" if node.op_type == "Resize" else "floor"
+        )
+        allowed = {("asymmetric", "floor")} | {
+            (c, r)
+            for c in ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric")
+            for r in ("round_prefer_floor", "round_prefer_ceil")
+        }
+        if (coordinates, rounding) not in allowed:
+            raise Refusal(
+                f"nearest upsampling with {coordinates} coordinates and {rounding} is not supported; "
+                "use asymmetric coordinates with floor."
+            )
+        size = act.shape[axis]
+        shape = (*act.shape[:axis], size * times, *act.shape[axis + 1 :])
+        loader.values[node.output[0]] = act.moved("repeat", (axis, times), shape)
+        return
+    if mode != "linear" or coordinates not in (
+        "half_pixel",
+        "pytorch_half_pixel",
+        "half_pixel_symmetric",
+        "asymmetric",
+    ):
+        raise Refusal(
+            f"{mode} upsampling with {coordinates} coordinates is not supported; use nearest, or linear with half_pixel."
+        )
+    source, ntc = loader.either(node.input[0])
+    channels, length = loader.shapes[source][1:]
+    position = (
+        np.arange(times) / times if coordinates == "asymmetric" else (np.arange(times) + 0.5) / times - 0.5
+    )
+    older = np.floor(position).astype(int)
+    result = loader.add_node(
+        "Lerp",
+        [source],
+        channels=channels,
+        length=length * times,
+        hint=node.output[0],
+        attrs={
+            "times": times,
+            "older": tuple(int(v) for v in older),
+            "share": tuple(float(v) for v in position - older),
+        },
+    )
+    loader.result(node, result, ntc=ntc)
+
+
+def _factor(loader: Any, node: Any, act: ActValue, axis: int) -> int:
+    """The upsampling factor along time, the others being 1."""
+    rank = len(act.shape)
+    axes = attribute(node, "axes") or list(range(rank))
+    axes = [a + rank if a < 0 else a for a in axes]
+    scales_at = 1 if node.op_type == "Upsample" or (len(node.input) == 2) else 2
+    scales = loader.optional(node, scales_at)
+    factors: dict[int, Fraction] = {}
+    if scales and loader.is_const(scales) and loader.const(scales).values.size:
+        values = loader.const(scales).real.reshape(-1)
+    elif (attr := attribute(node, "scales")) is not None:
+        values = np.array(attr)
+    else:
+        sizes = loader.optional(node, 3)
+        if sizes is None:
+            raise Refusal("it has neither scales nor sizes.")
+        for a, size in zip(axes, loader.ints(sizes), strict=True):
+            old = act.shape[a]
+            if isinstance(size, Frames) and isinstance(old, Frames):
+                factors[a] = loader.root(size).ratio / loader.root(old).ratio
+            elif isinstance(size, int) and isinstance(old, int):
+                factors[a] = Fraction(size, old)
+            else:
+                raise Refusal("it fixes the length of the signal; upsample by a factor instead.")
+        values = np.zeros(0)
+    if not factors:
+        if len(values) != len(axes) or not np.all(np.isfinite(values)):
+            raise Refusal("its scales are not one finite number per axis.")
+        factors = {
+            a: Fraction(float(v)).limit_denominator(1 << 20) for a, v in zip(axes, values, strict=True)
+        }
+    for a, factor in factors.items():
+        if a != axis and factor != 1:
+            raise Refusal("it resizes another axis than time.")
+    times = factors.get(axis, Fraction(1))
+    if times.denominator != 1 or not 1 <= times <= 4096:
+        raise Refusal(f"it resamples by {times}; upsample by a whole number, downsample with a strided Conv.")
+    return int(times)
+
+
+@family
+class Lerp(Family):
+    """Phase i blends frames t + older[i] and the one after; beyond the ends the outermost frame is held."""
+
+    ops = ("Lerp",)
+
+    def produce(self, node: Node) -> int:
+        """The factor."""
+        return node.attrs["times"]
+
+    def windows(self, node: Node) -> tuple[Window, ...]:
+        """The neighbours."""
+        oldest, newest = min(node.attrs["older"]), max(node.attrs["older"]) + 1
+        return (Window(1, -oldest, newest),)
+
+    def length(self, node: Node, lengths: Any) -> int:
+        """The factor times as long."""
+        return lengths[0] * node.attrs["times"]
+
+    def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
+        """Blend."""
+        (x,) = inputs
+        quant = graph.tensors[node.outputs[0]].quant
+        frames = np.arange(x.shape[1])
+        phases = []
+        for i, (older, share) in enumerate(zip(node.attrs["older"], node.attrs["share"], strict=True)):
+            a = x[:, np.clip(frames + older, 0, x.shape[1] - 1)]
+            b = x[:, np.clip(frames + older + 1, 0, x.shape[1] - 1)]
+            if quant is None:
+                phases.append(a * (1 - share) + b * share)
+            else:
+                phases.append(arithmetic.blend((a, b), node.attrs["blends"][i], quant.low, quant.high))
+        return np.stack(phases, axis=2).reshape(x.shape[0], -1)
+
+    def integer(self, node: Node, inputs: list[Quant], output: Quant, channels: list[int]) -> Node | None:
+        """Blend multipliers per phase."""
+        (x,) = inputs
+        if x.dtype != output.dtype:
+            return None
+        ratio = x.scale / output.scale
+        blends = tuple(
+            arithmetic.blend_multipliers(
+                ((1 - s) * ratio, s * ratio), (x.bound, x.bound), f"node {node.name!r}"
+            )
+            for s in node.attrs["share"]
+        )
+        return Node(node.name, "Lerp", node.inputs, node.outputs, {**node.attrs, "blends": blends})
+
+    def work(self, node: Node, graph: Graph) -> Work:
+        """Two multiplies an output."""
+        y = graph.tensors[node.outputs[0]]
+        suffix = {"int16": "s16", "int8": "s8", "float32": "f32"}[y.dtype]
+        count = y.channels * node.attrs["times"]
+        name = f"add_{suffix}" if y.quant else "depthwise_f32"
+        return Work(name, outputs=count, reads=2 * count * WIDTH[y.dtype], calls=node.attrs["times"])
+
+    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+        """Call ``vk_add_…`` (integers) or ``vk_depthwise_f32`` once per phase."""
+        x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+        suffix, times = out.suffix(y), node.attrs["times"]
+        oldest = min(node.attrs["older"])
+        out.hold_ends(x, -oldest)
+        for i, (older, share) in enumerate(zip(node.attrs["older"], node.attrs["share"], strict=True)):
+            at = (older - oldest) * x.frame
+            first = f"{out.src(0)} + {at}" if at else out.src(0)
+            dst = f"{out.dst()} + {i * y.frame}" if i else out.dst()
+            if y.quant is not None:
+                b = node.attrs["blends"][i]
+                table = out.table(
+                    "vk_add", f"phase{i}", f"{{{b.multipliers[0]}, {b.multipliers[1]}, {b.shift}}}"
+                )
+                out.call(
+                    f"vk_add_{suffix}",
+                    f"&{table}",
+                    first,
+                    x.frame,
+                    f"{out.src(0)} + {at + x.frame}",
+                    x.frame,
+                    dst,
+                    times * y.frame,
+                    out.frames,
+                    y.channels,
+                )
+            else:
+                weights = out.flat(f"share{i}", "float32", np.repeat([1 - share, share], x.frame))
+                bias = out.flat("zeros", "float32", np.zeros(x.frame))
+                table = out.table(
+                    "vk_depthwise_float",
+                    f"phase{i}",
+                    f"{{{weights}, {bias}, {x.frame}, {x.frame}, 2, {x.frame}}}",
+                )
+                out.call(
+                    "vk_depthwise_f32", f"&{table}", first, dst, times * y.frame, out.frames, 0, y.channels
+                )
+        out.clip()

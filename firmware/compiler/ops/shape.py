@@ -1,0 +1,161 @@
+"""Shapes: the integer arithmetic exporters write to compute them. It folds away while the file is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from firmware.compiler.graph import Constant
+from firmware.compiler.ops.base import MAX_FOLDED_ELEMENTS, attribute, reader, shape_folder
+from firmware.compiler.values import ActValue, Dim, Frames, ShapeValue
+from hardware.refusal import Refusal
+
+
+@reader("Constant")
+def read_constant(loader: Any, node: Any) -> None:
+    """Constant nodes hold a tensor, a number or a list."""
+    tensor = attribute(node, "value")
+    if tensor is not None:
+        array = loader.array(tensor)
+    else:
+        for key, dtype in (
+            ("value_float", np.float32),
+            ("value_floats", np.float32),
+            ("value_int", np.int64),
+            ("value_ints", np.int64),
+        ):
+            found = attribute(node, key)
+            if found is not None:
+                array = np.array(found, dtype)
+                break
+        else:
+            raise Refusal("a constant that is neither a number nor a list of numbers.")
+    loader.values[node.output[0]] = loader.constant(array)
+
+
+@reader("Shape")
+def read_shape(loader: Any, node: Any) -> None:
+    """Shape of an activation."""
+    shape = loader.act(node.input[0]).shape
+    start, end = attribute(node, "start", 0), attribute(node, "end", None)
+    loader.values[node.output[0]] = ShapeValue(tuple(shape[slice(start, end)]))
+
+
+@shape_folder("Gather")
+def fold_gather(loader: Any, node: Any) -> None:
+    """Pick entries of a shape."""
+    entries = loader.ints(node.input[0])
+    index = loader.const(node.input[1]).values
+    picked = tuple(entries[int(i)] for i in index.reshape(-1))
+    loader.values[node.output[0]] = ShapeValue(picked, scalar=index.ndim == 0)
+
+
+@shape_folder("Unsqueeze")
+def fold_unsqueeze(loader: Any, node: Any) -> None:
+    """A scalar becomes a list of one."""
+    loader.values[node.output[0]] = ShapeValue(tuple(loader.ints(node.input[0])))
+
+
+@shape_folder("Squeeze")
+def fold_squeeze(loader: Any, node: Any) -> None:
+    """A list of one becomes a scalar."""
+    loader.values[node.output[0]] = ShapeValue(tuple(loader.ints(node.input[0])), scalar=True)
+
+
+@shape_folder("Cast", "Identity", "Floor", "Ceil", "Reshape", "CastLike")
+def fold_same(loader: Any, node: Any) -> None:
+    """Casts and the like leave whole numbers as they are."""
+    value = loader.value(node.input[0])
+    loader.values[node.output[0]] = value
+
+
+@shape_folder("Concat")
+def fold_concat(loader: Any, node: Any) -> None:
+    """Join lists."""
+    entries: list[Dim] = []
+    for name in node.input:
+        entries += loader.ints(name)
+    loader.values[node.output[0]] = ShapeValue(tuple(entries))
+
+
+@shape_folder("Slice")
+def fold_slice(loader: Any, node: Any) -> None:
+    """Take part of a shape."""
+    entries = loader.ints(node.input[0])
+    start, end = (loader.const(node.input[i]).values.reshape(-1)[0] for i in (1, 2))
+    step = loader.const(node.input[4]).values.reshape(-1)[0] if len(node.input) > 4 else 1
+    loader.values[node.output[0]] = ShapeValue(tuple(entries[int(start) : int(end) : int(step)]))
+
+
+@shape_folder("Add", "Sub", "Mul", "Div")
+def fold_arithmetic(loader: Any, node: Any) -> None:
+    """Compute with lengths."""
+    left, right = loader.ints(node.input[0]), loader.ints(node.input[1])
+    count = max(len(left), len(right))
+    if len(left) not in (1, count) or len(right) not in (1, count):
+        raise Refusal("shapes of different ranks meet.")
+    left, right = left * (count // len(left)), right * (count // len(right))
+    operation = {
+        "Add": lambda a, b: a + b,
+        "Sub": lambda a, b: a - b,
+        "Mul": lambda a, b: b * a if isinstance(b, Frames) else a * b,
+        "Div": lambda a, b: a // b,
+    }[node.op_type]
+    loader.values[node.output[0]] = ShapeValue(
+        tuple(operation(a, b) for a, b in zip(left, right, strict=True))
+    )
+
+
+@reader("ConstantOfShape")
+@shape_folder("ConstantOfShape")
+def read_constant_of_shape(loader: Any, node: Any) -> None:
+    """A constant of a known shape (most often the zeros of a causal padding)."""
+    dims = loader.ints(node.input[0])
+    tensor = attribute(node, "value")
+    fill = loader.array(tensor).reshape(-1)[0] if tensor is not None else np.float32(0)
+    if any(isinstance(d, Frames) for d in dims):
+        raise Refusal("it makes a constant as long as the signal; a stream has no length.")
+    if any(d < 0 for d in dims) or np.prod([float(d) for d in dims]) > MAX_FOLDED_ELEMENTS:
+        raise Refusal(f"it makes a constant of shape {dims}, too large to keep.")
+    loader.values[node.output[0]] = Constant(np.full(dims, fill))
+
+
+@reader(
+    "Range",
+    "Where",
+    "Equal",
+    "Not",
+    "Less",
+    "Greater",
+    "And",
+    "Or",
+    "Floor",
+    "Ceil",
+    "Sqrt",
+    "Abs",
+    "Reciprocal",
+    "OneHot",
+    "Max",
+    "Min",
+    "Mod",
+    "Log",
+    "Round",
+    "GreaterOrEqual",
+    "LessOrEqual",
+    "ScatterND",
+    "ReduceProd",
+    "ReduceSum",
+    "ReduceMean",
+    "Erf",
+    "CastLike",
+    "Size",
+)
+def read_foldable(loader: Any, node: Any) -> None:
+    """Operators that are understood only where all their inputs are constants."""
+    for name in node.input:
+        if name and isinstance(loader.value(name), ActValue):
+            from firmware.compiler.load import _instead
+
+            raise Refusal(f"{node.op_type} of an activation is not supported{_instead(node.op_type)}.")
+    raise Refusal(f"{node.op_type} of a length along time is not supported; a stream has no length.")

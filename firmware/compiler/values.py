@@ -1,0 +1,179 @@
+"""What a name of the ONNX file stands for while it is read: a constant, a shape, or an activation.
+
+Lengths along time are ``Frames``: a multiple of an unknown number, so that arithmetic on shapes, which
+exporters write into the file, folds away. Reshapes, transposes and other moves are kept as a chain and
+resolved by following indices once something computes with them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from firmware.compiler.graph import Constant
+from hardware.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A length along time: ``ratio`` × (the unknown length called ``symbol``) + ``offset``."""
+
+    symbol: str
+    ratio: Fraction
+    offset: Fraction = Fraction(0)
+
+    def __add__(self, other: int | Frames) -> Frames | int:
+        """Add a number, or a length of the same unknown."""
+        if isinstance(other, Frames):
+            return _simplify(
+                Frames(self.symbol, self.ratio + other.ratio, self.offset + other.offset), self, other
+            )
+        return replace(self, offset=self.offset + other)
+
+    __radd__ = __add__
+
+    def __mul__(self, other: int | Fraction) -> Frames | int:
+        """Multiply by a number."""
+        if isinstance(other, Frames):
+            raise Refusal("a shape multiplies two lengths along time; keep time on one axis.")
+        if other == 0:
+            return 0
+        return Frames(self.symbol, self.ratio * other, self.offset * other)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Frames:
+        """Negate."""
+        return Frames(self.symbol, -self.ratio, -self.offset)
+
+    def __sub__(self, other: int | Frames) -> Frames | int:
+        """Subtract a number, or a length of the same unknown."""
+        return self + (-other)
+
+    def __rsub__(self, other: int) -> Frames | int:
+        """Subtract from a number."""
+        return (-self) + other
+
+    def __floordiv__(self, other: int) -> Frames | int:
+        """Divide; the remainder concerns only the last frame of a signal, which a stream never has."""
+        if isinstance(other, Frames):
+            if self.ratio % other.ratio == 0 and other.symbol == self.symbol:
+                return int(self.ratio / other.ratio)
+            raise Refusal("a shape divides two lengths along time that are no multiple of each other.")
+        return Frames(self.symbol, self.ratio / other, self.offset / other)
+
+
+def _simplify(total: Frames, a: Frames, b: Frames) -> Frames | int:
+    if a.symbol != b.symbol:
+        raise Refusal("a shape adds lengths of two inputs whose rates are not related.")
+    if total.ratio == 0:
+        return math.floor(total.offset)
+    return total
+
+
+Dim = int | Frames
+
+
+@dataclass(frozen=True)
+class ShapeValue:
+    """An integer tensor made from shapes: its entries, and whether it is a scalar."""
+
+    entries: tuple[Dim, ...]
+    scalar: bool = False
+
+
+@dataclass(frozen=True)
+class ActValue:
+    """An activation: a tensor of the graph and the moves done to it since.
+
+    Attributes
+    ----------
+    base : str
+        Tensor of the graph, ``[1, channels, frames]`` (or ``[1, channels]``).
+    shape : tuple of Dim
+        Shape after the moves.
+    base_shape : tuple of Dim
+        Shape before them.
+    chain : tuple of (str, Any)
+        Moves: ("reshape", dims), ("transpose", axes), ("take", (axis, indices)), ("repeat", (axis, times)),
+        ("expand", dims).
+    """
+
+    base: str
+    shape: tuple[Dim, ...]
+    base_shape: tuple[Dim, ...]
+    chain: tuple[tuple[str, Any], ...] = ()
+
+    def moved(self, kind: str, argument: Any, shape: tuple[Dim, ...]) -> ActValue:
+        """Append a move."""
+        return ActValue(self.base, shape, self.base_shape, (*self.chain, (kind, argument)))
+
+    @property
+    def time_axis(self) -> int | None:
+        """Which axis is time, or None."""
+        for axis, dim in enumerate(self.shape):
+            if isinstance(dim, Frames):
+                return axis
+        return None
+
+
+Value = Constant | ShapeValue | ActValue
+
+
+def concrete(dim: Dim, unknown: Fraction) -> int:
+    """Evaluate a length at one value of its unknown; offsets are left out, as chains only permute."""
+    if isinstance(dim, Frames):
+        number = dim.ratio * unknown
+        if number.denominator != 1:
+            raise Refusal("a reshape does not keep a whole number of frames.")
+        return int(number)
+    return dim
+
+
+def follow(value: ActValue) -> tuple[np.ndarray, int]:
+    """Run the moves on an array of indices.
+
+    Returns
+    -------
+    ndarray of int
+        For each element of the moved tensor (at a small concrete length) the flat index ``c·frames + t`` of
+        the element of the base it comes from.
+    int
+        Frames of the base at that length.
+    """
+    frames_dim = value.base_shape[2] if len(value.base_shape) == 3 else 1
+    candidates: list[Fraction] = [Fraction(1)]
+    if isinstance(frames_dim, Frames):
+        candidates = [Fraction(n) / frames_dim.ratio for n in (4, 8, 12, 24, 48, 96, 160, 240, 480, 960)]
+    for unknown in candidates:
+        try:
+            target = [concrete(d, unknown) for d in value.shape]
+            base = [concrete(d, unknown) for d in value.base_shape]
+        except Refusal:
+            continue
+        index = np.arange(math.prod(base)).reshape(base)
+        for kind, argument in value.chain:
+            if kind == "reshape":
+                index = index.reshape([concrete(d, unknown) for d in argument])
+            elif kind == "transpose":
+                index = index.transpose(argument)
+            elif kind == "take":
+                index = np.take(index, argument[1], axis=argument[0])
+            elif kind == "repeat":
+                index = np.repeat(index, argument[1], axis=argument[0])
+            elif kind == "expand":
+                index = np.broadcast_to(index, [concrete(d, unknown) for d in argument])
+        return index.reshape(target), concrete(frames_dim, unknown)
+    raise Refusal("a reshape does not keep a whole number of frames.")
+
+
+def product(dims: tuple[Dim, ...]) -> Dim:
+    """Multiply dimensions, at most one of which is a length along time."""
+    total: Dim = 1
+    for dim in dims:
+        total = total * dim if isinstance(total, Frames) else dim * total  # type: ignore[operator,assignment]
+    return total
