@@ -127,7 +127,9 @@ class Workshop:
         return {name: value / items for name, value in totals.items()}
 
 
-def open_workshop(run_folder: Path, graph: Graph, data: Path | None = None, batch: int | None = None) -> Workshop:
+def open_workshop(
+    run_folder: Path, graph: Graph, data: Path | None = None, batch: int | None = None
+) -> Workshop:
     """Load a run and its data.
 
     Parameters

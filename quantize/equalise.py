@@ -41,7 +41,9 @@ def equalise(graph: Graph, seen: Observations) -> Graph:
         labels = channels.labels.get(name)
         if labels is None or labels.ndim < 2 or labels.shape[1] != peak.size:
             continue
-        for root, value in zip(channels.roots(channels.along(labels, 1)).tolist(), peak.tolist(), strict=True):
+        for root, value in zip(
+            channels.roots(channels.along(labels, 1)).tolist(), peak.tolist(), strict=True
+        ):
             peaks[root] = max(peaks.get(root, 0.0), value)
     readers = _reader_peaks(channels)
     factors = _factors(channels, {r: p for r, p in peaks.items() if r not in fixed}, readers)

@@ -49,5 +49,7 @@ def teach(
     """Answer every feed with the float model."""
     teacher = Network(graph)
     feeds = list(feeds)
-    known: Iterator[dict[str, np.ndarray] | None] = iter(truths if truths is not None else [None] * len(feeds))
+    known: Iterator[dict[str, np.ndarray] | None] = iter(
+        truths if truths is not None else [None] * len(feeds)
+    )
     return [Example(feed, run(teacher, feed), truth) for feed, truth in zip(feeds, known, strict=True)]

@@ -99,7 +99,7 @@ class FeedMaker:
         if role == "audio":
             return self._audio(batch, channels, length)
         names = entry.get("channels") or [""] * channels
-        tables = self._tables(entry, names)
+        tables = self.tables(entry["name"])
         position = self.positions(batch, channels, length, frame_hz)
         signal = np.stack(
             [
@@ -115,8 +115,10 @@ class FeedMaker:
             signal[:, classes] = self._classes(batch, len(classes))[:, :, None]
         return signal.astype(np.float32)
 
-    def _tables(self, entry: dict[str, Any], names: Sequence[str]) -> list[np.ndarray]:
-        """Quantile table of every channel, the stated range where there is none."""
+    def tables(self, name: str) -> list[np.ndarray]:
+        """Quantile table of every channel of an input, its stated range where there is none."""
+        entry = self.entries[name]
+        names = entry.get("channels") or [""] * int(self.graph.fixed_shape(name)[1] or 1)
         known = {
             e["name"]: np.asarray(e["quantiles"], np.float64)
             for key in ("latents", "attributes")
@@ -124,7 +126,7 @@ class FeedMaker:
             if e.get("quantiles")
         }
         low, high = entry.get("range", [-1.0, 1.0])
-        return [known.get(name, np.array([low, high])) for name in names]
+        return [known.get(channel, np.array([low, high])) for channel in names]
 
     def positions(self, batch: int, channels: int, length: int, frame_hz: float) -> np.ndarray:
         """Travel 0..1 of `channels` controls along time, each moving in its own way; [batch, channels, length]."""

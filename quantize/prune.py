@@ -94,9 +94,7 @@ def _magnitude(channels: Channels) -> list[tuple[np.ndarray, np.ndarray]]:
 def _activation(
     channels: Channels, network: Network, pool: Sequence[Example]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    layers = [
-        node for node in channels.graph.nodes if node.op in LINEAR and node.inputs[1] in channels.axes
-    ]
+    layers = [node for node in channels.graph.nodes if node.op in LINEAR and node.inputs[1] in channels.axes]
     seen = observe(network, {n.inputs[0] for n in layers}, (e.feed for e in pool))
     parts = []
     for node in layers:
@@ -356,5 +354,3 @@ def rewound(graph: Graph, original: Graph, kept: Kept) -> Graph:
         if name in result.constants and name in original.constants:
             result.constants[name] = take(original.constants[name], axes)
     return result
-
-

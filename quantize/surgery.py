@@ -70,9 +70,7 @@ def compose(first: Kept, second: Kept) -> Kept:
         if a is None or b is None:
             out[name] = list(a if b is None else b)  # type: ignore[arg-type]
         else:
-            out[name] = [
-                y if x is None else x if y is None else x[y] for x, y in zip(a, b, strict=True)
-            ]
+            out[name] = [y if x is None else x if y is None else x[y] for x, y in zip(a, b, strict=True)]
     return out
 
 
@@ -187,7 +185,9 @@ def layer_costs(channels: Channels, ticks: int, weights: dict[int, float] | None
             continue
         axes = channels.axes[node.inputs[1]]
         macs = layer_macs(channels, node)
-        entering = channels.roots(channels.along(channels.labels[node.inputs[0]], _channel_axis(node, channels)))
+        entering = channels.roots(
+            channels.along(channels.labels[node.inputs[0]], _channel_axis(node, channels))
+        )
         leaving = channels.roots(channels.births_of(node))
         grouped = node.attributes.get("group", 1) > 1 or any(a is None for a in axes[:2])
         if grouped:  # cost follows the outputs alone

@@ -1,0 +1,178 @@
+"""What a model costs on a board, and how much must be pruned for it to fit there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import onnx
+
+from quantize.calibrate import activation_tensors, observe
+from quantize.graph import LINEAR, Graph
+from quantize.material import Material
+from quantize.mixed import mixed_scales
+from quantize.network import Network
+from quantize.plan import make_plan
+from quantize.qdq import Quantized, to_qdq
+from quantize.road import Settings, prune_once
+from train.refusal import Refusal
+
+KEEPS = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the model may use.
+
+    Attributes
+    ----------
+    board : str
+        Name of the board.
+    cpu : float
+        Worst share of the processor in a callback.
+    flash : int or None
+        Bytes of weights.
+    """
+
+    board: str
+    cpu: float
+    flash: int | None
+
+
+@dataclass
+class Row:
+    """One line of the trade-off table."""
+
+    keep: float
+    cpu_worst: float
+    weight_bytes: int
+    fits: bool
+    measures: dict[str, float]
+
+
+def parse_share(text: str) -> float:
+    """Read "40%" or "0.4" as 0.4."""
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(%?)\s*", text)
+    value = float(match[1]) / (100.0 if match[2] else 1.0) if match else 0.0
+    if not match or not 0.0 < value <= 1.0:
+        raise Refusal(f"--cpu {text} is no share of a processor; write 40% or 0.4.")
+    return value
+
+
+def parse_bytes(text: str) -> int:
+    """Read "400K", "2M" or a plain number of bytes; K is 1,024."""
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kKmM]?)[bB]?\s*", text)
+    if not match or float(match[1]) <= 0:
+        raise Refusal(f"--flash {text} is no size; write 400K, 2M or a number of bytes.")
+    return int(float(match[1]) * {"": 1, "k": 1024, "m": 1024**2}[match[2].lower()])
+
+
+def predict(model: onnx.ModelProto, board: str, block: int = 48) -> Any:
+    """Ask the compiler what a model costs on a board (predicted, not measured)."""
+    from firmware.compiler import budget
+
+    return budget(model, board=board, block=block)
+
+
+def quick_integers(graph: Graph, material: Material, settings: Settings) -> Quantized:
+    """Round a graph as it stands, ranges from one feed: enough to know its cost."""
+    plan = make_plan(graph, 8 if settings.activations == "8" else 16)
+    seen = observe(Network(graph), activation_tensors(plan), material.calibration[:1])
+    return Quantized(plan, mixed_scales(plan, seen), {})
+
+
+def layer_cycles(graph: Graph, material: Material, settings: Settings, board: str) -> dict[int, float]:
+    """Predicted cycles per base tick of every linear layer, for cost-aware pruning.
+
+    A layer's share comes from the compiler's table of layers, matched by the name of its output.
+    """
+    found = predict(to_qdq(quick_integers(graph, material, settings)), board)
+    by_name: dict[str, float] = {}
+    for layer in found.layers:
+        by_name[str(layer["name"])] = by_name.get(str(layer["name"]), 0.0) + float(layer["cycles_per_tick"])
+    cycles: dict[int, float] = {}
+    for position, node in enumerate(graph.nodes):
+        name = node.name or node.outputs[0]
+        if node.op in LINEAR and name in by_name:
+            cycles[position] = by_name[name]
+    return cycles
+
+
+def choose_keep(
+    material: Material, settings: Settings, limits: Limits, tell: Callable[[str, float], None]
+) -> tuple[float, list[Row]]:
+    """Find the least pruning with which the model fits.
+
+    Returns
+    -------
+    float, list of Row
+        Share of the cost to keep, and the table of what was tried (before any tuning).
+
+    Raises
+    ------
+    Refusal
+        When even the smallest network does not fit: by how much, and what would have to give.
+    """
+    rows: list[Row] = []
+    for index, keep in enumerate(KEEPS):
+        tell("looking for what fits", index / len(KEEPS))
+        try:
+            row = _try(material, replace(settings, keep=keep), limits)
+        except Refusal:
+            break  # below the smallest network
+        rows.append(row)
+        if row.fits:
+            return keep, rows
+    least = rows[-1]
+    over = []
+    if least.cpu_worst > limits.cpu:
+        over.append(f"{least.cpu_worst:.0%} of the processor where {limits.cpu:.0%} is allowed")
+    if limits.flash is not None and least.weight_bytes > limits.flash:
+        over.append(f"{least.weight_bytes:,} bytes of weights where {limits.flash:,} are allowed")
+    raise Refusal(
+        f"even with {1 - least.keep:.0%} of its cost pruned the model needs {' and '.join(over) or 'more memory'} on "
+        f"{limits.board} (predicted); allow more, choose a faster board, or train a smaller recipe."
+    )
+
+
+def _try(material: Material, settings: Settings, limits: Limits) -> Row:
+    graph = material.graph
+    if settings.keep < 1.0:
+        graph = prune_once(material, settings).graph
+    found = predict(to_qdq(quick_integers(graph, material, settings)), limits.board)
+    flash_ok = limits.flash is None or found.weight_bytes <= limits.flash
+    fits = bool(found.fits) and found.cpu_worst <= limits.cpu and flash_ok
+    measures = material.compare(None, Network(graph))
+    return Row(settings.keep, float(found.cpu_worst), int(found.weight_bytes), fits, measures)
+
+
+def table(rows: list[Row]) -> Any:
+    """The trade-off as a rich table."""
+    from rich.table import Table
+
+    keys = list(dict.fromkeys(k for r in rows for k in r.measures))
+    out = Table("cost kept", "worst CPU", "weight bytes", "fits", *(f"{k} untuned" for k in keys))
+    for r in rows:
+        cells = [f"{r.measures[k]:.3g}" for k in keys]
+        out.add_row(
+            f"{r.keep:.0%}", f"{r.cpu_worst:.1%}", f"{r.weight_bytes:,}", "yes" if r.fits else "no", *cells
+        )
+    return out
+
+
+def sizes(graph: Graph, model: onnx.ModelProto, board: str) -> dict[str, Any]:
+    """Bytes and predicted cycles of the float model and of its integers."""
+    before, after = predict(graph.to_model(), board), predict(model, board)
+    return {
+        "board": f"{board} (cycles predicted, not measured)",
+        "weight bytes, float": before.weight_bytes,
+        "weight bytes, integers": after.weight_bytes,
+        "cycles per second, float": round(before.cycles_per_second),
+        "cycles per second, integers": round(after.cycles_per_second),
+        "CPU mean, integers": round(after.cpu_mean, 4),
+        "CPU worst, integers": round(after.cpu_worst, 4),
+        "state bytes, integers": after.state_bytes,
+        "MAC per sample": after.macs_per_sample,
+    }

@@ -1,0 +1,184 @@
+"""What a model is calibrated on, tuned on and judged on: from a run, from a folder, or made from its metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from quantize.calibrate import Feed
+from quantize.examples import Example, run, teach
+from quantize.feeds import FeedMaker, is_event, read_folder, read_wav
+from quantize.graph import Graph
+from quantize.network import Network
+from quantize.quality import compare
+from quantize.tune import Judge, Objective, pool_judge, pool_objective
+from train.refusal import Refusal
+
+SECONDS = 0.25  # of each made-up feed of a streaming model
+BATCH = 4
+POOL = 12
+# shortest wave files that are worth a training example
+LEAST_SAMPLES = 2048
+
+
+@dataclass
+class Material:
+    """Everything the road from float to integers looks at.
+
+    Attributes
+    ----------
+    graph : Graph
+        The float model.
+    calibration : list of Feed
+        Feeds for ranges and criteria: typical ones, and controls held at their extremes.
+    test : list of Example
+        Held-out feeds with the float model's answers.
+    objective : callable
+        Makes the fine-tuning loss.
+    judge : Judge
+        What fine-tuning must improve.
+    figures : callable or None
+        Figures of the training task on its validation data, for a run.
+    source : str
+        Where it came from, for the report.
+    """
+
+    graph: Graph
+    calibration: list[Feed]
+    test: list[Example]
+    objective: Callable[[], Objective]
+    judge: Judge
+    source: str
+    figures: Callable[[Network], dict[str, float]] | None = None
+    pool: list[Example] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """The model's kind, "" when it does not say."""
+        return str(self.graph.metadata.get("kind", ""))
+
+    def compare(self, reference: Network | None, network: Network) -> dict[str, float]:
+        """Measures of `network` against `reference` (None: the float model) on the test feeds."""
+        found: dict[str, list[float]] = {}
+        for example in self.test:
+            made = run(network, example.feed)
+            answers = example.taught if reference is None else run(reference, example.feed)
+            for name, wanted in answers.items():
+                for key, value in compare(wanted, made[name], self.kind).items():
+                    found.setdefault(key, []).append(value)
+        return {key: float(np.mean(values)) for key, values in found.items()}
+
+    def measure(self, network: Network) -> dict[str, float]:
+        """Measures against the float model on the test feeds, and the task's own figures."""
+        measures = self.compare(None, network)
+        if self.figures:
+            measures.update({f"task/{k}": v for k, v in self.figures(network).items()})
+        return measures
+
+
+def from_pool(graph: Graph, feeds: list[Feed], source: str, extremes: list[Feed] | None = None) -> Material:
+    """Material out of feeds alone: the float model is the teacher."""
+    if not feeds:
+        raise Refusal(f"{source} gives nothing to calibrate with.")
+    held_out = max(1, len(feeds) // 4) if len(feeds) > 1 else 0
+    examples = teach(graph, feeds)
+    pool, test = (examples[:-held_out], examples[-held_out:]) if held_out else (examples, examples)
+    kind = str(graph.metadata.get("kind", ""))
+    return Material(
+        graph,
+        [e.feed for e in pool] + list(extremes or []),
+        test,
+        lambda: pool_objective(pool, kind),
+        pool_judge(test, kind),
+        source,
+        pool=pool,
+    )
+
+
+def from_metadata(
+    graph: Graph, seed: int = 0, audio: list[np.ndarray] | None = None, count: int = POOL, batch: int = BATCH
+) -> Material:
+    """Material made from the model's own metadata: its inputs as the module moves them."""
+    maker = FeedMaker(graph, audio or [], seed)
+    size = 16 * batch if is_event(graph) else batch
+    feeds = [maker.make(SECONDS, size) for _ in range(count)]
+    return from_pool(graph, feeds, "feeds made from the model's metadata", extremes(graph, maker))
+
+
+def extremes(graph: Graph, maker: FeedMaker) -> list[Feed]:
+    """Controls held at the two ends of their travel, all together and one after the other."""
+    feeds = []
+    names = [n for n, e in maker.entries.items() if e.get("role") in ("latent", "attribute", "condition")]
+    for name in names:
+        shape = graph.fixed_shape(name)
+        channels = int(shape[1] or 1)
+        base = maker.make(SECONDS, 2 * channels + 2)
+        table = maker.tables(name)
+        low = np.array([t[0] for t in table], np.float32)
+        high = np.array([t[-1] for t in table], np.float32)
+        signal = base[name]
+        signal[0], signal[1] = low[:, None], high[:, None]
+        for channel in range(channels):
+            signal[2 + channel, channel] = low[channel]
+            signal[2 + channels + channel, channel] = high[channel]
+        feeds.append(base)
+    return feeds
+
+
+def from_folder(graph: Graph, folder: Path, seed: int = 0) -> Material:
+    """Material from a folder of examples; recordings fill the audio inputs of models that describe their inputs."""
+    recordings = sorted(folder.rglob("*.wav")) if folder.is_dir() else []
+    if recordings and graph.metadata.get("inputs"):
+        audio = [x for x in (read_wav(p, graph) for p in recordings[:64]) if len(x) >= LEAST_SAMPLES]
+        return from_metadata(graph, seed, audio)
+    feeds = read_folder(folder, graph)
+    return from_pool(graph, feeds, str(folder))
+
+
+def from_run(folder: Path, data: Path | None = None, seed: int = 0, batch: int | None = None) -> Material:
+    """Material from a training run: its data, its losses, its validation figures.
+
+    Raises
+    ------
+    Refusal
+        When the run, its model file or its data can't be read.
+    """
+    from quantize.apprentice import open_workshop
+    from quantize.graph import load_graph
+
+    graph = load_graph(decoder_of(folder))
+    workshop = open_workshop(folder, graph, data, batch)
+    feeds = workshop.capture(POOL)
+    ends: list[Feed] = []
+    try:
+        ends = extremes(graph, FeedMaker(graph, [], seed))
+    except Refusal:  # a model that reads audio: its extremes are in its data
+        ends = []
+    held_out = 2
+    examples = teach(graph, feeds)
+    return Material(
+        graph,
+        [e.feed for e in examples[:-held_out]] + ends,
+        examples[-held_out:],
+        workshop.objective,
+        workshop.judge(),
+        f"{folder} with its data",
+        workshop.figures,
+        examples[:-held_out],
+    )
+
+
+def decoder_of(folder: Path) -> Path:
+    """The decoder's model file in a run."""
+    recipe = folder / "recipe.toml"
+    if not recipe.is_file():
+        raise Refusal(
+            f"{folder} is not a run (no recipe.toml); train one with `vaectrol train RECIPE --data DIR`."
+        )
+    found = [p for p in sorted(folder.glob("*.onnx")) if not p.name.endswith((".encoder.onnx", ".int8.onnx"))]
+    if not found:
+        raise Refusal(f"{folder} holds no decoder (.onnx); finish its training first.")
+    return found[0]

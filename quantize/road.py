@@ -1,0 +1,292 @@
+"""The road from a float model to an int8 one: prune, tune, calibrate, refine, tune again, write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import onnx
+
+from quantize.calibrate import Observations, activation_tensors, dead_channels, observe
+from quantize.channels import TRACE_FRAMES, trace_channels
+from quantize.equalise import equalise
+from quantize.feeds import input_rates, is_event
+from quantize.graph import LINEAR, Graph
+from quantize.material import Material
+from quantize.mixed import mixed_scales, search
+from quantize.network import Network
+from quantize.plan import Plan, make_plan
+from quantize.prune import Step, prune, prune_iteratively
+from quantize.qat import QuantizedNetwork
+from quantize.qdq import Quantized, to_qdq
+from quantize.rounding import refine
+from quantize.surgery import layer_macs
+from quantize.tune import fine_tune
+from train.refusal import Refusal
+
+Progress = Callable[[str, float], None]
+REFINING_FEEDS = 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to walk the road.
+
+    Attributes
+    ----------
+    keep : float
+        Share of the cost that pruning leaves; 1 prunes nothing.
+    criterion, per_cycle, scope, rounds, rewind
+        See ``quantize.prune``.
+    activations : {"16", "8", "mixed"}
+        Widths of the activations.
+    estimator_16, estimator_8 : str
+        Range estimators.
+    least_snr_db : float
+        Output SNR that mixed precision keeps.
+    equalise, adapt, correct : bool
+        Cross-layer equalisation, adaptive rounding, bias correction.
+    tune_s, qat_s : float
+        Wall-clock seconds of float fine-tuning (after pruning) and of quantization-aware fine-tuning.
+    tune_rate, qat_rate : float
+        Learning rates.
+    """
+
+    keep: float = 1.0
+    criterion: str = "taylor"
+    per_cycle: bool = True
+    scope: str = "global"
+    rounds: int = 1
+    rewind: bool = False
+    activations: Literal["16", "8", "mixed"] = "16"
+    estimator_16: str = "minmax"
+    estimator_8: str = "mse"
+    least_snr_db: float = 35.0
+    equalise: bool = False
+    adapt: bool = True
+    correct: bool = True
+    tune_s: float = 240.0
+    qat_s: float = 120.0
+    tune_rate: float = 1e-3
+    qat_rate: float = 3e-5
+
+
+@dataclass
+class Stage:
+    """A station on the road: what was measured there."""
+
+    name: str
+    parameters: int
+    macs_per_tick: float
+    measures: dict[str, float]
+    seconds: float
+
+
+@dataclass
+class Outcome:
+    """Everything the road produced.
+
+    Attributes
+    ----------
+    original, graph : Graph
+        Float model before and after pruning and tuning.
+    network : QuantizedNetwork
+        The integers.
+    model : ModelProto
+        QDQ file.
+    stages : list of Stage
+        Float, pruned, tuned, int8, int8 tuned.
+    seen : Observations
+        Calibration of `graph`.
+    """
+
+    original: Graph
+    graph: Graph
+    network: QuantizedNetwork
+    quantized: Quantized
+    model: onnx.ModelProto
+    stages: list[Stage]
+    seen: Observations
+    widths: dict[str, tuple[int, int]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def base_ticks(graph: Graph) -> int:
+    """Base ticks (samples where rates are known, frames otherwise) of a trace; 1 for events."""
+    if is_event(graph):
+        return 1
+    slow = min((r for r in input_rates(graph).values() if r), default=None)
+    return TRACE_FRAMES if slow is None else int(TRACE_FRAMES / slow)
+
+
+def macs_per_tick(graph: Graph) -> float:
+    """Multiply-accumulates of the linear layers for one base tick (or one event)."""
+    channels = trace_channels(graph)
+    layers = [n for n in graph.nodes if n.op in LINEAR and n.inputs[1] in graph.constants]
+    return sum(layer_macs(channels, n) for n in layers) / base_ticks(graph)
+
+
+def walk(material: Material, settings: Settings, progress: Progress | None = None) -> Outcome:
+    """Prune, tune, quantize, refine and tune again.
+
+    Parameters
+    ----------
+    material : Material
+        Model and data.
+    settings : Settings
+        What to do.
+    progress : callable, optional
+        Called with the name of the step and the share of it that is done.
+
+    Raises
+    ------
+    Refusal
+        When pruning can't reach its goal, a tensor is not finite, or the loss is not.
+    """
+    tell = progress or (lambda name, share: None)
+    stages: list[Stage] = []
+    begin = time.monotonic()
+
+    def station(name: str, network: Network) -> None:
+        nonlocal begin
+        spent = time.monotonic() - begin
+        graph = network.graph
+        measures = material.measure(network)
+        if isinstance(network, QuantizedNetwork):
+            twin = Network(network.to_graph())
+            measures |= {f"same/{k}": v for k, v in material.compare(twin, network).items()}
+        stages.append(Stage(name, graph.parameters(), macs_per_tick(graph), measures, spent))
+        begin = time.monotonic()
+
+    original = material.graph
+    station("float", Network(original))
+    graph, widths = original, {}
+    if settings.keep < 1.0:
+        step = _pruned(material, settings, tell)
+        graph, widths = step.graph, step.widths
+        student = Network(graph)
+        station("pruned", student)
+        if settings.tune_s > 0:
+            _tune(student, material, settings.tune_s, settings.tune_rate, lambda s: tell("fine-tuning", s))
+            graph = student.to_graph()
+            station("pruned, tuned", Network(graph))
+    outcome = _quantized(graph, material, settings, tell)
+    station(f"int8, {_width_name(settings)}", outcome.network)
+    if settings.qat_s > 0:
+        _tune(
+            outcome.network, material, settings.qat_s, settings.qat_rate, lambda s: tell("tuning integers", s)
+        )
+        station(f"int8, {_width_name(settings)}, tuned", outcome.network)
+    outcome.original, outcome.stages, outcome.widths = original, stages, widths
+    finish(outcome, settings)
+    return outcome
+
+
+def _width_name(settings: Settings) -> str:
+    return {"16": "W8A16", "8": "W8A8", "mixed": "mixed"}[settings.activations]
+
+
+def _tune(
+    student: Network, material: Material, seconds: float, rate: float, tell: Callable[[float], None]
+) -> None:
+    fine_tune(
+        student, material.objective(), material.judge, seconds=seconds, learning_rate=rate, progress=tell
+    )
+
+
+def _shared(settings: Settings, graph: Graph) -> dict[str, Any]:
+    return {
+        "criterion": settings.criterion,
+        "per_cycle": settings.per_cycle,
+        "scope": settings.scope,
+        "ticks": base_ticks(graph),
+    }
+
+
+def prune_once(material: Material, settings: Settings) -> Step:
+    """Prune in one shot, without tuning."""
+    pool = material.pool[:REFINING_FEEDS]
+    return prune(material.graph, pool, settings.keep, **_shared(settings, material.graph))
+
+
+def _pruned(material: Material, settings: Settings, tell: Progress) -> Step:
+    tell("pruning", 0.0)
+    if settings.rounds <= 1:
+        return prune_once(material, settings)
+    slice_s = settings.tune_s / (2 * settings.rounds)
+
+    def tune(current: Graph) -> Graph:
+        student = Network(current)
+        _tune(student, material, slice_s, settings.tune_rate, lambda s: tell("pruning in rounds", s))
+        return student.to_graph()
+
+    return prune_iteratively(
+        material.graph,
+        material.pool[:REFINING_FEEDS],
+        settings.keep,
+        tune,
+        rounds=settings.rounds,
+        rewind=settings.rewind,
+        **_shared(settings, material.graph),
+    )
+
+
+def _quantized(graph: Graph, material: Material, settings: Settings, tell: Progress) -> Outcome:
+    """Calibrate and round; the result still awaits its tuning."""
+    tell("calibrating", 0.0)
+    bits = 8 if settings.activations == "8" else 16
+    plan = make_plan(graph, bits)
+    if not plan.linear_positions():
+        raise Refusal("this model has no layer that can run in integers; compile its float file instead.")
+    seen = observe(Network(graph), activation_tensors(plan), material.calibration)
+    if settings.equalise:
+        graph = equalise(graph, seen)
+        plan = make_plan(graph, bits)
+        seen = observe(Network(graph), activation_tensors(plan), material.calibration)
+    notes = [
+        f"{len(dead)} of {len(seen.peaks[name])} channels of {name} stay at zero on the calibration data"
+        for name, dead in dead_channels(plan, seen).items()
+        if name not in graph.input_names
+    ]
+    estimators = (settings.estimator_16, settings.estimator_8)
+    if settings.activations == "mixed":
+        search(
+            plan, seen, material.test, settings.least_snr_db, reading_macs(plan), estimators,
+            lambda s: tell("searching widths", s),
+        )  # fmt: skip
+    network = QuantizedNetwork(plan, mixed_scales(plan, seen, estimators))
+    if settings.adapt or settings.correct:
+        tell("rounding", 0.0)
+        refine(
+            network,
+            Network(graph),
+            material.calibration[:REFINING_FEEDS],
+            adapt=settings.adapt,
+            correct=settings.correct,
+        )
+    quantized = network.to_quantized()
+    return Outcome(graph, graph, network, quantized, onnx.ModelProto(), [], seen, {}, notes)
+
+
+def reading_macs(plan: Plan) -> dict[str, float]:
+    """Scale class → share of all multiply-accumulates whose input it is."""
+    channels = trace_channels(plan.graph)
+    shares: dict[str, float] = {}
+    macs = {p: layer_macs(channels, plan.graph.nodes[p]) for p in plan.linear_positions()}
+    total = float(sum(macs.values())) or 1.0
+    for position, count in macs.items():
+        root = plan.scale_class[plan.graph.nodes[position].inputs[0]]
+        shares[root] = shares.get(root, 0.0) + count / total
+    return shares
+
+
+def finish(outcome: Outcome, settings: Settings) -> None:
+    """Write the QDQ model with what was done to it in its metadata."""
+    outcome.quantized = outcome.network.to_quantized()
+    note = {
+        "settings": asdict(settings),
+        "stages": [asdict(s) for s in outcome.stages],
+    }
+    outcome.model = to_qdq(outcome.quantized, {"quantization": note})
