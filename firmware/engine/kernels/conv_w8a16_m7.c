@@ -1,0 +1,56 @@
+/* Convolution, int8 weights × int16 activations, on a Cortex-M7: which register block does what.
+ *
+ * Two frames at a time take blocks of 2 channels × 2 frames (vk_m7_conv_2x2, 0.59 cycle per multiply-accumulate
+ * inside the loop), a frame that is left takes 4 channels × 1 frame (vk_m7_conv_4x1, 0.72). Each assembly function
+ * runs over all channels of the slice and requantizes what it sums: see firmware/kernelgen/m7_conv.py.
+ */
+#include "arith.h"
+#include "slice.h"
+
+/* units: of 4 taps in a run. gap: bytes from the end of a padded run to the next run. */
+void vk_m7_conv_4x1(const int8_t *weights, const vk_requant *requant, const int16_t *window, int16_t *out,
+                    uint32_t units, uint32_t runs, int32_t gap, uint32_t quads);
+/* frame_bytes, out_bytes: from the first frame to the second. quad_bytes: less the 8 between its two pairs.
+ * run: scratch. */
+void vk_m7_conv_2x2(const int8_t *weights, const vk_requant *requant, const int16_t *window, int16_t *out,
+                    uint32_t units, uint32_t runs, int32_t gap, uint32_t pairs, uint32_t frame_bytes,
+                    uint32_t out_bytes, uint32_t quad_bytes, uint32_t run);
+
+void vk_conv_w8a16(const vk_conv *layer, const int16_t *window, int16_t *out, size_t out_step, size_t frames,
+                   size_t first, size_t count) {
+    const uint32_t channels = layer->channels, groups = layer->groups;
+    if (groups > 1u && ((channels | layer->group_in) & 1u)) {
+        /* pairs of channels, and of taps, would reach into the neighbouring group */
+        vk_conv_w8a16_wide(layer, window, out, out_step, frames, first, count);
+        return;
+    }
+    const vk_slice s = vk_slice_of(groups, channels, first, count);
+    const uint32_t padded = (channels + 3u) & ~3u;
+    const uint32_t units = (layer->run + 3u) / 4u, runs = layer->runs;
+    const uint32_t taps = runs * units * 4u;
+    const int32_t gap = (int32_t)(2u * layer->run_step - 8u * units);
+    const uint32_t frame_bytes = 2u * layer->frame_step, out_bytes = 2u * out_step;
+    for (size_t g = s.group; g < s.group_end; g++) {
+        const int8_t *w = (const int8_t *)layer->weights + (g * padded + s.channel) * taps;
+        const vk_requant *q = layer->requant + g * padded + s.channel;
+        const int16_t *x = window + g * layer->group_in;
+        int16_t *y = out + g * channels + s.channel;
+        const uint32_t n = (uint32_t)(s.channel_end - s.channel);
+        const uint32_t quads = (n + 1u) / 4u; /* three channels are a quad with a pad lane; one or two are a pair */
+        const uint32_t pairs = (n + 1u) / 2u;
+        size_t t = 0;
+        for (; t + 2u <= frames; t += 2u, x += 2u * layer->frame_step, y += 2u * out_step) {
+            vk_m7_conv_2x2(w, q, x, y, units, runs, gap, pairs, frame_bytes, out_bytes, 4u * taps - 8u, 0u);
+        }
+        if (t < frames) {
+            if (quads) {
+                vk_m7_conv_4x1(w, q, x, y, units, runs, gap, quads);
+            }
+            if (pairs & 1u) {
+                /* the pair that is left, as two frames that are one and the same */
+                vk_m7_conv_2x2(w + 4u * quads * taps, q + 4u * quads, x, y + 4u * quads, units, runs, gap, 1u, 0u, 0u,
+                               0u, 0u);
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+"""Calls of C kernels on the emulated Cortex-M7 of ``bench/m7``, with all kernels in one image."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from firmware import toolchain
+
+
+@cache
+def machine():
+    """One emulated Patch SM holding every kernel."""
+    from bench.m7.elf import read_elf
+    from bench.m7.emulator import Machine
+    from bench.m7.link import link
+    from hardware.board import load_board
+    from tests.firmware.kernel_runner import sources
+
+    board = load_board("patch_sm")
+    objects = [toolchain.compile_source(source, "m7") for source in sources("m7")]
+    image = link(objects, board, toolchain.cache_dir() / "tests" / "kernels-m7.elf")
+    return Machine(read_elf(image), board)
+
+
+def call_m7(calls, laid_out) -> list[list[np.ndarray]]:
+    """Make each call; buffers lie in DTCM, what does not fit in AXI SRAM."""
+    m = machine()
+    top = dict(m._heap)
+    results = []
+    for call in calls:
+        arrays, blobs, relocations, arguments = laid_out(call, 4)
+        m._heap.update(top)
+        region = "dtcm" if sum(map(len, blobs)) < 60_000 else "axi"
+        places = [m.place(blob, region) for blob in blobs]
+        for me, offset, target in relocations:
+            m.write(places[me] + offset, places[target].to_bytes(4, "little"))
+        values = [places[v] + offset if pointer else v for pointer, v, offset in arguments]
+        m.call(call.name, *[np.float32(f) for f in call.floats], *values)
+        results.append(
+            [
+                m.read_array(place, array.data.dtype, array.data.size).reshape(array.data.shape)
+                for place, array in zip(places, arrays, strict=True)
+                if array is not None
+            ]
+        )
+    return results
