@@ -178,6 +178,7 @@ def read_pair(pair: PairFiles) -> Signals:
         "wet_dc": float(wet.mean()),
         "wet_clipped": clipped_samples(wet),
         "dry_clipped": clipped_samples(dry),
+        "wet_peak_at_full_scale": bool(np.abs(wet_file.audio).max() > 0.999),
         "seconds": min(seconds),
     }
     if dry_file.rate_hz != wet_file.rate_hz:

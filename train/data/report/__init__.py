@@ -1,0 +1,115 @@
+"""The data report: what is in the data set, what is wrong with it, what to add or drop.
+
+HTML for people, JSON for machines. After the checklist that teachers of deep audio use: formats, clipping, DC, silence, outliers,
+duplicates, loudness, modes with their density, balance and overlap. It names files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from train.data.report.page import Page
+from train.data.source import Source
+from train.data.store import data_hash
+
+
+def write_report(
+    manifest: dict[str, Any], facts: list[dict[str, Any]], arrays: Path, source: Source
+) -> dict[str, bytes]:
+    """Compose the report of a data set that is about to be put in place.
+
+    Parameters
+    ----------
+    manifest : dict
+        The data set's manifest, without hash and source.
+    facts : list of dict
+        What was found in each source file that is in.
+    arrays : Path
+        Folder of the arrays.
+    source : Source
+        The folder the files came from.
+
+    Returns
+    -------
+    dict
+        File name to content, to be put beside the manifest.
+    """
+    kind = manifest["kind"]
+    loaded = {
+        name: np.load(arrays / Path(entry["file"]).name, mmap_mode="r")
+        for name, entry in manifest["arrays"].items()
+    }
+    page = Page(f"Data report: {kind} from {source.root.name}")
+    items = manifest["items"]
+    summary: dict[str, Any] = {
+        "kind": kind,
+        "hash": data_hash(manifest),
+        "items": len(items),
+        "files": len(facts),
+        "other_files_passed_over": source.other_count,
+        "splits": dict(Counter(item["split"] for item in items)),
+        "notes": manifest["notes"],
+    }
+    page.figures_in_words(
+        {
+            "items": f"{len(items):,}",
+            "files": f"{len(facts):,}",
+            "groups": f"{manifest['notes']['groups']:,}",
+            **{name: f"{summary['splits'].get(name, 0):,}" for name in ("train", "validation", "test")},
+            "left out": f"{len(manifest['left_out']):,}",
+        }
+    )
+    findings = import_module(f"train.data.report.{kind}").describe(page, summary, manifest, facts, loaded)
+    findings = _of_every_kind(manifest, source) + findings
+    page.findings_first(findings)
+    if manifest["left_out"]:
+        page.heading("Left out", "These files are not in the data set.")
+        page.table(["file", "why"], [[one["file"], one["reason"]] for one in manifest["left_out"]])
+    page.closing(f"Hash {summary['hash']}. The data set's figures are also in report.json.")
+    summary["findings"] = findings
+    summary["left_out"] = manifest["left_out"]
+    summary["per_file"] = facts
+    return {
+        "report.html": page.html().encode(),
+        "report.json": (json.dumps(summary, indent=1, ensure_ascii=False) + "\n").encode(),
+    }
+
+
+def _of_every_kind(manifest: dict[str, Any], source: Source) -> list[dict[str, Any]]:
+    """Findings that do not depend on what the files hold."""
+    found = []
+    left_out = manifest["left_out"]
+    if left_out:
+        found.append(
+            {
+                "level": "look",
+                "text": f"{len(left_out)} files were left out. Mend them and run the same command again, or let them be.",
+                "files": [one["file"] for one in left_out],
+            }
+        )
+    splits = Counter(item["split"] for item in manifest["items"])
+    for name in ("validation", "test"):
+        if not splits[name]:
+            found.append(
+                {
+                    "level": "fix",
+                    "text": f"The {name} split is empty: there are too few instruments to hold one back. Add sounds "
+                    "of other instruments, or name instruments in a manifest.csv (path, instrument).",
+                    "files": [],
+                }
+            )
+    if source.other_count and not source.rows:
+        found.append(
+            {
+                "level": "fine",
+                "text": f"{source.other_count} files of other kinds (notes, pictures …) were passed over.",
+                "files": [],
+            }
+        )
+    return found

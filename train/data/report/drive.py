@@ -1,0 +1,227 @@
+"""What the report says about dry and wet pairs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from train.data.report.page import COLOURS, Page, new_figure, split_bars
+from train.data.store import SAMPLE_RATE_HZ
+
+MAX_PANELS = 9
+LATE_MS = 2.0
+
+
+def describe(
+    page: Page,
+    summary: dict[str, Any],
+    manifest: dict[str, Any],
+    facts: list[dict[str, Any]],
+    arrays: dict[str, np.ndarray],
+) -> list[dict[str, Any]]:
+    """Write the sections for pairs; returns the findings."""
+    items = manifest["items"]
+    members = defaultdict(list)
+    for index, item in enumerate(items):
+        members[_title(item)].append(index)
+    page.heading("Effects and splits", _how_split(manifest))
+    page.figure(
+        split_bars([item["effect"] for item in items], [item["split"] for item in items]),
+        "Segments per effect and split",
+    )
+    page.heading("Pairs", "One row per wet file. The delay was taken out, turned polarity was turned back.")
+    page.table(
+        [
+            "wet",
+            "dry",
+            "effect",
+            "parameters",
+            "delay",
+            "peak of response",
+            "polarity",
+            "waves agree",
+            "aligned by",
+            "segment",
+        ],
+        [
+            [
+                fact["file"],
+                fact["dry_file"],
+                fact["effect"],
+                _parameters(next(item for item in items if item["file"] == fact["file"])),
+                f"{fact['delay_samples']} ({1000 * fact['delay_samples'] / fact['rate_hz']:.2f} ms)",
+                f"{fact['response_peak_samples']}",
+                "turned" if fact["polarity"] < 0 else "upright",
+                f"{fact['correlation']:+.2f}",
+                fact["aligned_by"],
+                f"{fact['segment_samples']:,}" if fact["segment_samples"] else "whole",
+            ]
+            for fact in facts
+        ],
+    )
+    shown = list(members)[:MAX_PANELS]
+    page.heading(
+        "What goes in, what comes out", "Wet sample over dry sample: a line is a curve, a cloud has memory."
+    )
+    page.figure(_curves(shown, members, arrays), "Wet against dry amplitude of each effect")
+    page.heading("Spectra", "Mean spectrum of the dry (grey) and the wet (colour).")
+    page.figure(_spectra(shown, members, arrays), "Mean spectra of dry and wet")
+    seconds = sum(item["samples"] for item in items) / SAMPLE_RATE_HZ
+    summary["seconds"] = seconds
+    summary["effects"] = {name: len(indices) for name, indices in members.items()}
+    summary["pairs"] = [
+        {
+            key: fact[key]
+            for key in ("file", "dry_file", "delay_samples", "polarity", "correlation", "segment_samples")
+        }
+        for fact in facts
+    ]
+    return _findings(items, facts, seconds)
+
+
+def _how_split(manifest: dict[str, Any]) -> str:
+    if manifest["notes"]["split_by"] == "time":
+        return "There are few dry phrases, so each is split by time: the first 80 % train, then validation, then test."
+    return "Whole dry phrases are on one side, with all their wet versions."
+
+
+def _title(item: dict[str, Any]) -> str:
+    """Effect with its setting, where there is only one number to it; toy chains are one title each."""
+    if 0 < len(item["parameters"]) <= 2:
+        return f"{item['effect']} {_parameters(item)}"
+    return item["effect"]
+
+
+def _parameters(item: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{key} {value:.4g}" if isinstance(value, int | float) else f"{key} {value}"
+        for key, value in item["parameters"].items()
+    )
+
+
+def _findings(
+    items: list[dict[str, Any]], facts: list[dict[str, Any]], seconds: float
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+
+    def note(level: str, text: str, files: list[str]) -> None:
+        found.append({"level": level, "text": text, "files": files})
+
+    note("fine", f"{seconds / 60:.1f} minutes in {len(items):,} segments from {len(facts)} pairs.", [])
+    turned = [fact["file"] for fact in facts if fact["polarity"] < 0]
+    if turned:
+        note("fine", f"{len(turned)} wet files have their polarity turned; they were turned back.", turned)
+    cut = [fact["file"] for fact in facts if fact["segment_samples"]]
+    if cut:
+        sizes = sorted({fact["segment_samples"] for fact in facts if fact["segment_samples"]})
+        note(
+            "fine",
+            f"{len(cut)} pairs are concatenations of segments ({', '.join(f'{size:,}' for size in sizes)} samples). Each "
+            "was cut out and resampled by itself; reset the state at each start.",
+            cut,
+        )
+    late = [fact["file"] for fact in facts if fact["delay_samples"]]
+    if late:
+        note("fine", f"{len(late)} wet files were late; the delay was taken out.", late)
+    early = [fact["file"] for fact in facts if fact["delay_samples"] < 0]
+    if early:
+        note("look", f"{len(early)} wet files come before their dry ones. Was the right file paired?", early)
+    long = [fact["file"] for fact in facts if 1000 * abs(fact["delay_samples"]) / fact["rate_hz"] > LATE_MS]
+    if long:
+        note(
+            "look",
+            f"{len(long)} delays are longer than {LATE_MS:.0f} ms: more than a device's own latency.",
+            long,
+        )
+    unsure = [fact["file"] for fact in facts if fact["aligned_by"] == "envelope"]
+    if unsure:
+        note(
+            "look",
+            f"{len(unsure)} pairs could not be aligned by their waves (too narrow a sound, or too much distortion); their "
+            "loudness curves agree, and they were left where they are unless those said otherwise.",
+            unsure,
+        )
+    clipped = [fact["file"] for fact in facts if fact["wet_clipped"] > 100 and fact["wet_peak_at_full_scale"]]
+    if clipped:
+        note(
+            "look",
+            f"{len(clipped)} wet files touch full scale: the converter clipped, not only the pedal.",
+            clipped,
+        )
+    offset = [fact["file"] for fact in facts if abs(fact["wet_dc"]) > 0.005]
+    if offset:
+        note(
+            "look",
+            f"{len(offset)} wet files have a DC offset; it is kept, since it may belong to the effect.",
+            offset,
+        )
+    uneven = [fact["file"] for fact in facts if fact["length_difference"]]
+    if uneven:
+        note(
+            "fine",
+            f"{len(uneven)} wet files differ in length from their dry ones by up to a second; cropped.",
+            uneven,
+        )
+    effects = {item["effect"] for item in items}
+    thin = [
+        name
+        for name in effects
+        if sum(i["samples"] for i in items if i["effect"] == name) < 60 * SAMPLE_RATE_HZ
+    ]
+    if thin:
+        note("look", f"Less than a minute of {', '.join(sorted(thin))}: add phrases for a model of it.", [])
+    return found
+
+
+def _some(
+    indices: list[int], arrays: dict[str, np.ndarray], limit: int = 20
+) -> tuple[np.ndarray, np.ndarray]:
+    """Samples of up to ``limit`` segments, two seconds of each."""
+    offsets = arrays["offsets"]
+    step = max(1, len(indices) // limit)
+    cuts = [
+        (int(offsets[i]), min(int(offsets[i + 1]), int(offsets[i]) + 96_000)) for i in indices[::step][:limit]
+    ]
+    return tuple(np.concatenate([arrays[side][a:b] for a, b in cuts]) for side in ("dry", "wet"))  # type: ignore[return-value]
+
+
+def _panels(count: int, height: float) -> tuple[Any, list[Any]]:
+    columns = min(3, count)
+    rows = -(-count // columns)
+    figure, axes = new_figure(rows, columns, 3.4 * columns, height * rows)
+    for axis in axes.flat[count:]:
+        axis.remove()
+    return figure, list(axes.flat[:count])
+
+
+def _curves(shown: list[str], members: dict[str, list[int]], arrays: dict[str, np.ndarray]) -> Any:
+    figure, axes = _panels(len(shown), 2.7)
+    for number, (axis, name) in enumerate(zip(axes, shown, strict=True)):
+        dry, wet = _some(members[name], arrays)
+        step = max(1, len(dry) // 5000)
+        axis.plot(
+            dry[::step], wet[::step], ".", ms=1.2, alpha=0.35, color=COLOURS[number % 8], rasterized=True
+        )
+        axis.set_title(name, fontsize=8.5)
+        axis.axhline(0, color="#dddddd", lw=0.6, zorder=0)
+        axis.axvline(0, color="#dddddd", lw=0.6, zorder=0)
+    return figure
+
+
+def _spectra(shown: list[str], members: dict[str, list[int]], arrays: dict[str, np.ndarray]) -> Any:
+    from scipy.signal import welch
+
+    figure, axes = _panels(len(shown), 2.2)
+    for number, (axis, name) in enumerate(zip(axes, shown, strict=True)):
+        for signal, colour in zip(
+            _some(members[name], arrays), ("#9a9a9a", COLOURS[number % 8]), strict=True
+        ):
+            hz, power = welch(signal, SAMPLE_RATE_HZ, nperseg=min(2048, len(signal)))
+            axis.semilogx(hz[1:], 10 * np.log10(power[1:] + 1e-14), color=colour, lw=1.1)
+        axis.set_xlim(30, 24_000)
+        axis.set_title(name, fontsize=8.5)
+        axis.set_xticks([100, 1000, 10_000], ["100", "1k", "10k Hz"])
+        axis.set_ylabel("dB/Hz", fontsize=7)
+    return figure
