@@ -1,8 +1,8 @@
 """A chain of effects, read from TOML: a list of (effect, parameters), drawn and applied.
 
 ``use`` names one of our own curves (:data:`toy.effects.EFFECTS`) or ``pedalboard.NAME`` for any plugin class
-of pedalboard; every other key is one of its parameters: a number, or ``[low, high]`` to be drawn for each item
-(evenly in ratio when the name ends in ``_hz``). ``oversampling`` may stand with any effect.
+of pedalboard; every other key is one of its parameters: a number, or ``[low, high]`` to be drawn for each
+item (evenly in ratio when the name ends in ``_hz``). ``oversampling`` may stand with any effect.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _pedal(name: str, settings: dict[str, Any]):
 
 
 def draw(chain: Chain, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Choose a value for every range of the chain; the result is what :func:`apply` takes and the manifest logs."""
+    """Choose a value for every range of the chain: what :func:`apply` takes and the manifest logs."""
     drawn = []
     for effect in chain.effects:
         one: dict[str, Any] = {}

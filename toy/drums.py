@@ -484,7 +484,7 @@ def perc_cowbell(f: Factors, rng: np.random.Generator) -> tuple[np.ndarray, dict
 
 
 def perc_shaker(f: Factors, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, float]]:
-    """Grains in a gourd: collisions whose rate dies away, through one broad resonance (after Cook's PhISEM)."""
+    """Grains in a gourd: collisions whose rate dies away, through one resonance (after Cook's PhISEM)."""
     t60_s = geometric(f.decay, 0.06, 0.35)
     n = _length(t60_s)
     centre_hz = geometric(f.pitch, 3000, 9000)

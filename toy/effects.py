@@ -70,8 +70,8 @@ def diode(x: np.ndarray, rate_hz: float, *, drive_db: float, diodes: float, asym
 def tube(x: np.ndarray, rate_hz: float, *, drive_db: float, bias: float, sag: float) -> np.ndarray:
     """A triode stage: soft at the grid-current side, harder at cut-off, its bias pulled by what was loud.
 
-    The curve is a tanh whose two halves have different knees; ``sag`` lets the rectified signal, smoothed over
-    30 ms, shift the operating point, so loud notes bloom into even harmonics.
+    The curve is a tanh whose two halves have different knees; ``sag`` lets the rectified signal, smoothed
+    over 30 ms, shift the operating point, so loud notes bloom into even harmonics.
     """
     from scipy.signal import lfilter
 
@@ -84,7 +84,7 @@ def tube(x: np.ndarray, rate_hz: float, *, drive_db: float, bias: float, sag: fl
 
 
 def fuzz(x: np.ndarray, rate_hz: float, *, drive_db: float, bias: float, gate: float) -> np.ndarray:
-    """Two transistors near starvation: almost a square wave, lopsided by ``bias``, spluttering below ``gate``."""
+    """Two starved transistors: almost a square wave, lopsided by ``bias``, silent below ``gate``."""
     driven = gain(drive_db) * x
     opened = np.sign(driven) * np.maximum(np.abs(driven) - gate, 0.0)
     y = np.clip(1.5 * opened + bias, -1.0, 1.0)

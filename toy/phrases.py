@@ -38,7 +38,7 @@ def midi_hz(note: float) -> float:
 def plucked_string(
     rng: np.random.Generator, n: int, frequency_hz: float, t60_s: float, brightness: float, pick: float
 ) -> np.ndarray:
-    """Extended Karplus–Strong (Jaffe & Smith 1983): noise shaped by pick position, around a damped delay loop.
+    """Extended Karplus–Strong (Jaffe & Smith 1983): shaped noise around a damped delay loop.
 
     The loop's filter is two taps; its own half-sample-like delay is counted in the tuning.
     """

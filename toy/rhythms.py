@@ -71,7 +71,7 @@ def _chance(mark: str, factors: Factors) -> float:
 def _played(
     rule: dict, steps: int, factors: Factors, phrase: np.random.Generator, take: np.random.Generator
 ) -> np.ndarray:
-    """Velocity [9, steps] before the hand: 0 where silent. The takes of a phrase share most of their choices."""
+    """Velocity [9, steps] before the hand, 0 where silent. Takes of a phrase share most choices."""
     velocity = np.zeros((len(VOICES), steps))
     for v, voice in enumerate(VOICES):
         row = rule.get(voice, "." * steps)

@@ -1,4 +1,4 @@
-"""One sound file, from any format and rate to a mono one-shot at 48 kHz that starts where the sound starts."""
+"""One sound file, from any format and rate to a mono one-shot at 48 kHz that starts at its onset."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def read_recording(path: Path, max_seconds: float = MAX_SECONDS_READ) -> Recordi
 
 
 def _check_length_of_chunks(path: Path) -> None:
-    """Find a WAV or AIFF that ends before its own chunk sizes say so; libsndfile reads those without a word."""
+    """Find a WAV or AIFF that ends before its chunk sizes say so; libsndfile reads those silently."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         head = file.read(12)
@@ -124,8 +124,8 @@ def to_mono(audio: np.ndarray) -> tuple[np.ndarray, str]:
 def offset(audio: np.ndarray, rate_hz: int) -> float:
     """Estimate the DC offset of a mono sound.
 
-    The mean of 20 ms frames, each weighted by the inverse of its variance (the least-squares estimate when the
-    sound itself is the noise): quiet head and tail decide, and a kick's lopsided first swing does not.
+    The mean of 20 ms frames, each weighted by the inverse of its variance (the least-squares estimate when
+    the sound itself is the noise): quiet head and tail decide, and a kick's lopsided first swing does not.
     """
     frame = max(1, round(0.020 * rate_hz))
     count = len(audio) // frame
@@ -199,7 +199,7 @@ def _k_weighting() -> np.ndarray:
 
 
 def loudness_lufs(audio: np.ndarray) -> float:
-    """Momentary loudness at its loudest: K-weighted power over 400 ms (BS.1770-4), zero-padded when shorter."""
+    """Loudest momentary loudness: K-weighted power over 400 ms (BS.1770-4), zero-padded when shorter."""
     from scipy.signal import sosfilt
 
     window = round(0.4 * SAMPLE_RATE_HZ)

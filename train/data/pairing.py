@@ -65,10 +65,10 @@ def parameters_in(text: str) -> tuple[dict[str, float], list[str]]:
 def find_pairs(files: tuple[SourceFile, ...]) -> tuple[list[PairFiles], dict[str, str]]:
     """Pair files by name.
 
-    A manifest row with ``dry`` and ``wet`` decides. Else a wet file looks for a dry one, in this order: the same
-    name without the words for dry and wet, in its own folder; the same name in any folder of dry files; the only
-    dry file of its own folder. A file that is neither by name is wet when a dry file elsewhere has its name; its
-    folder is then the effect.
+    A manifest row with ``dry`` and ``wet`` decides. Else a wet file looks for a dry one, in this order: the
+    same name without the words for dry and wet, in its own folder; the same name in any folder of dry
+    files; the only dry file of its own folder. A file that is neither by name is wet when a dry file
+    elsewhere has its name; its folder is then the effect.
 
     Returns
     -------

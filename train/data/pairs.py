@@ -51,11 +51,12 @@ class Alignment:
 def align(dry: np.ndarray, wet: np.ndarray, rate_hz: int) -> Alignment:
     """Estimate delay and polarity from the linear part of what lies between two signals.
 
-    The response is found by regularised deconvolution (Wiener's, cross spectrum over dry power). Its peak is the
-    delay of the loudest path. A lopsided peak belongs to a filter, which begins before it peaks: then the delay
-    is where it first reaches half. A narrow-band phrase (a sine bass) gives a broad response that cannot be
-    told from no delay, and is left where it is. So are delays under a quarter of a millisecond: they are the group
-    delay of the device's own filters, and taking them out would ask a model to see the future.
+    The response is found by regularised deconvolution (Wiener's, cross spectrum over dry power). Its peak
+    is the delay of the loudest path. A lopsided peak belongs to a filter, which begins before it peaks:
+    then the delay is where it first reaches half. A narrow-band phrase (a sine bass) gives a broad response
+    that cannot be told from no delay, and is left where it is. So are delays under a quarter of a
+    millisecond: they are the group delay of the device's own filters, and taking them out would ask a model
+    to see the future.
     """
     from scipy.fft import irfft, next_fast_len, rfft
 
@@ -205,7 +206,8 @@ def relate(signals: Signals, pair: PairFiles, segment_samples: int | None) -> di
         late, alike, at_rest = _envelope_delay(dry, wet, rate_hz)
         if alike < MIN_LIKENESS and abs(found.correlation) < SURE_CORRELATION:
             raise LeftOut(
-                f"has nothing in common with {pair.dry.relative} (loudness curves agree by {alike:.2f}, waves "
+                f"has nothing in common with {pair.dry.relative} (loudness curves agree by {alike:.2f}, "
+                "waves "
                 f"by {found.correlation:+.2f}); is it its partner?"
             )
         by = "envelope"
@@ -229,8 +231,8 @@ def relate(signals: Signals, pair: PairFiles, segment_samples: int | None) -> di
 def common_delays(facts: list[dict[str, Any]]) -> dict[str, int]:
     """Delay to take out of each wet file: pairs of one effect that nearly agree get their earliest.
 
-    The response of one device is the same for every phrase; the phrases only show it more or less clearly. The
-    earliest estimate is the one that keeps the device causal.
+    The response of one device is the same for every phrase; the phrases only show it more or less clearly.
+    The earliest estimate is the one that keeps the device causal.
     """
     by_effect: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for fact in facts:
@@ -247,8 +249,8 @@ def common_delays(facts: list[dict[str, Any]]) -> dict[str, int]:
 def find_borders(dry: np.ndarray, wet: np.ndarray) -> int | None:
     """Detect that a recording is a concatenation of equal segments, from the clicks where they meet.
 
-    A border is a place where the signal jumps: its second difference stands out from its neighbourhood, in the
-    dry and in the wet file. Returned is the period of which nearly all multiples show such a jump, if
+    A border is a place where the signal jumps: its second difference stands out from its neighbourhood, in
+    the dry and in the wet file. Returned is the period of which nearly all multiples show such a jump, if
     there is one between 20 ms-like 512 samples and a quarter of the file.
 
     Returns

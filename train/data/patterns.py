@@ -1,8 +1,9 @@
 """MIDI of any tempo, resolution and metre to the nine-voice, 32-step grid.
 
 The grid lives in ticks, so tempo never matters; a step is a sixteenth of whatever the file calls a quarter.
-A window is as many whole bars as fit into 32 steps, two at most: two bars of 4/4 (32 steps), of 3/4 or 6/8 (24),
-one bar of 5/4 (20) … The steps that a window does not reach stay empty and ``steps`` says how many count.
+A window is as many whole bars as fit into 32 steps, two at most: two bars of 4/4 (32 steps), of 3/4 or 6/8
+(24), one bar of 5/4 (20) … The steps that a window does not reach stay empty and ``steps`` says how many
+count.
 """
 
 from __future__ import annotations

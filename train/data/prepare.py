@@ -1,7 +1,7 @@
 """From a builder's folder to a data set: one function per kind, the same road for all.
 
-Read the source, work through its files one by one (each result is kept, so an interrupted run goes on where it
-was), then group, split, write the arrays and the report, and put everything in place at once.
+Read the source, work through its files one by one (each result is kept, so an interrupted run goes on where
+it was), then group, split, write the arrays and the report, and put everything in place at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from train.refusal import Refusal
 
 # Raised whenever the same file would give another result: kept results of older code are not taken up.
 STEP_VERSION = 1
-# Two hits whose pictures differ by less (RMS over the cells) are takes of one sound; see README for how it was set
+# Two hits whose pictures differ by less (RMS over the cells) are takes of one sound; see README for how it
+# was set
 NEAR_DUPLICATE_DB = 3.0
 # With fewer dry phrases than this, every phrase is cut by time instead of going whole to one split
 PHRASES_TO_SPLIT_WHOLE = 10
@@ -366,7 +367,8 @@ class _Drive(_Road):
         self.pairs, self.alone = find_pairs(self.source.files)
         if not self.pairs:
             raise Refusal(
-                f"{source} holds no pairs: no wet file has a dry one of its name; see train/data/README.md for how "
+                f"{source} holds no pairs: no wet file has a dry one of its name; see train/data/README.md "
+                "for how "
                 "files are paired"
             )
         self.by_time = len({pair.dry.relative for pair in self.pairs}) < PHRASES_TO_SPLIT_WHOLE

@@ -108,7 +108,7 @@ def _given(groups: Sequence[str], given: Sequence[str | None]) -> list[str]:
 
 
 def by_time(parts: int) -> list[str]:
-    """Splits of ``parts`` consecutive pieces of one recording: first 80 % train, then validation, then test."""
+    """Splits of consecutive pieces of one recording: first 80 % train, then validation, then test."""
     return [
         "train" if (index + 0.5) / parts < 0.8 else "validation" if (index + 0.5) / parts < 0.9 else "test"
         for index in range(parts)

@@ -2,14 +2,15 @@
 
 Layout of a data set folder (also in this folder's README)::
 
-    manifest.json      format, kind, hash, sample_rate_hz, options, arrays {name: {file, dtype, shape, sha256}},
+    manifest.json      format, kind, hash, sample_rate_hz, options, arrays {name: {file, dtype, shape,
+    sha256}},
                        items [...], left_out [...], source
     arrays/NAME.npy    plain .npy files, C order, opened with mmap_mode="r"
     report.html, report.json
 
 ``manifest.json`` is renamed into place last, so a folder without one is never taken for a data set.
-The hash covers the format, the kind, the options, the items and the arrays' own hashes; not the report and not
-the place the sounds came from.
+The hash covers the format, the kind, the options, the items and the arrays' own hashes; not the report and
+not the place the sounds came from.
 """
 
 from __future__ import annotations

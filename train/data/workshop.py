@@ -25,7 +25,7 @@ from train.refusal import Refusal
 
 @dataclass
 class Result:
-    """What one source gave: items with their arrays, or the reason it was left out, and remarks either way."""
+    """What one source gave: items with their arrays, or why it was left out, and remarks."""
 
     items: list[dict[str, Any]] = field(default_factory=list)
     arrays: list[dict[str, np.ndarray]] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Result:
         }
         head = {"items": self.items, "left_out": self.left_out, "facts": self.facts}
         packed["head"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
-        np.savez(stream, **packed)  # type: ignore[arg-type]  # numpy's stub takes `allow_pickle` for any keyword
+        np.savez(stream, **packed)  # type: ignore[arg-type]  # the stub takes any keyword for allow_pickle
         return stream.getvalue()
 
     @classmethod
@@ -108,7 +108,8 @@ class Workshop:
         self._lock.close()
         if isinstance(error, OSError):
             raise Refusal(
-                f"cannot write {self.out}: {error.strerror or error}; make room and run the same command again, "
+                f"cannot write {self.out}: {error.strerror or error}; make room and run the same command "
+                "again, "
                 "it will continue"
             ) from error
 
@@ -133,7 +134,8 @@ class Workshop:
                 if not finished and not any((self.work / "done").glob("*")):
                     continue
                 raise Refusal(
-                    f"{self.out} was begun from {other['path']}; give {self.source} an output folder of its own"
+                    f"{self.out} was begun from {other['path']}; give {self.source} an output folder of "
+                    "its own"
                 )
         self.write(path, json.dumps({"fingerprint": self.fingerprint, "path": here}).encode())
 

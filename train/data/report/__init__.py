@@ -1,7 +1,7 @@
 """The data report: what is in the data set, what is wrong with it, what to add or drop.
 
-HTML for people, JSON for machines. After the checklist that teachers of deep audio use: formats, clipping, DC, silence, outliers,
-duplicates, loudness, modes with their density, balance and overlap. It names files.
+HTML for people, JSON for machines. After the checklist that teachers of deep audio use: formats, clipping,
+DC, silence, outliers, duplicates, loudness, modes with their density, balance and overlap. It names files.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def _of_every_kind(manifest: dict[str, Any], source: Source) -> list[dict[str, A
         found.append(
             {
                 "level": "look",
-                "text": f"{len(left_out)} files were left out. Mend them and run the same command again, or let them be.",
+                "text": f"{len(left_out)} files were left out. Mend them and run the same command again, "
+                "or let them be.",
                 "files": [one["file"] for one in left_out],
             }
         )
@@ -99,7 +100,8 @@ def _of_every_kind(manifest: dict[str, Any], source: Source) -> list[dict[str, A
             found.append(
                 {
                     "level": "fix",
-                    "text": f"The {name} split is empty: there are too few instruments to hold one back. Add sounds "
+                    "text": f"The {name} split is empty: there are too few instruments to hold one back. "
+                    "Add sounds "
                     "of other instruments, or name instruments in a manifest.csv (path, instrument).",
                     "files": [],
                 }

@@ -83,7 +83,7 @@ def describe(
 
 def _how_split(manifest: dict[str, Any]) -> str:
     if manifest["notes"]["split_by"] == "time":
-        return "There are few dry phrases, so each is split by time: the first 80 % train, then validation, then test."
+        return "There are few dry phrases, so each is split by time: 80 % train, then validation, then test."
     return "Whole dry phrases are on one side, with all their wet versions."
 
 
@@ -118,7 +118,8 @@ def _findings(
         sizes = sorted({fact["segment_samples"] for fact in facts if fact["segment_samples"]})
         note(
             "fine",
-            f"{len(cut)} pairs are concatenations of segments ({', '.join(f'{size:,}' for size in sizes)} samples). Each "
+            f"{len(cut)} pairs are concatenations of segments ({', '.join(f'{size:,}' for size in sizes)} "
+            "samples). Each "
             "was cut out and resampled by itself; reset the state at each start.",
             cut,
         )
@@ -139,7 +140,8 @@ def _findings(
     if unsure:
         note(
             "look",
-            f"{len(unsure)} pairs could not be aligned by their waves (too narrow a sound, or too much distortion); their "
+            f"{len(unsure)} pairs could not be aligned by their waves (too narrow a sound, or too much "
+            "distortion); their "
             "loudness curves agree, and they were left where they are unless those said otherwise.",
             unsure,
         )

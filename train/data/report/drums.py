@@ -91,7 +91,8 @@ def _technical(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         found.append(
             _finding(
                 "look",
-                f"{len(clipped)} files have flat tops, three samples or more at their own extreme: clipped when they "
+                f"{len(clipped)} files have flat tops, three samples or more at their own extreme: clipped "
+                "when they "
                 "were recorded. Keep them if the grit is wanted; a cleaner take is better otherwise.",
                 clipped,
             )
@@ -110,7 +111,8 @@ def _technical(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         found.append(
             _finding(
                 "look",
-                f"{len(phase)} stereo files cancel when mixed to mono (a channel is turned); the louder channel was "
+                f"{len(phase)} stereo files cancel when mixed to mono (a channel is turned); the louder "
+                "channel was "
                 "taken.",
                 phase,
             )
@@ -136,7 +138,8 @@ def _technical(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         found.append(
             _finding(
                 "look",
-                f"{len(quiet)} files peak below -40 dBFS; at 16 bit that leaves fewer than ten bits of sound. Their "
+                f"{len(quiet)} files peak below -40 dBFS; at 16 bit that leaves fewer than ten bits of "
+                "sound. Their "
                 "noise comes up when they are normalised.",
                 quiet,
             )
@@ -147,7 +150,8 @@ def _technical(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         found.append(
             _finding(
                 "look",
-                f"{len(low)} files were recorded below 44,100 Hz: nothing stands above {min(rates) // 2:,} Hz in them, "
+                f"{len(low)} files were recorded below 44,100 Hz: nothing stands above {min(rates) // 2:,} "
+                "Hz in them, "
                 "and a model will learn that they are dull.",
                 low,
             )
@@ -158,7 +162,7 @@ def _technical(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _balance(items: list[dict[str, Any]], manifest: dict[str, Any]) -> list[dict[str, Any]]:
     found = []
     count = Counter(item["class"] for item in items)
-    groups = defaultdict(Counter)
+    groups: dict[str, Counter[str]] = defaultdict(Counter)
     for item in items:
         groups[item["class"]][item["group"]] += 1
     missing = [name for name in CLASSES if not count[name]]
@@ -173,7 +177,8 @@ def _balance(items: list[dict[str, Any]], manifest: dict[str, Any]) -> list[dict
         found.append(
             _finding(
                 "look",
-                f"The classes are uneven: {most[1]} of {most[0]}, {least[1]} of {least[0]}. Add {least[0]} sounds; the "
+                f"The classes are uneven: {most[1]} of {most[0]}, {least[1]} of {least[0]}. Add {least[0]} "
+                "sounds; the "
                 "training draws classes evenly, so that the few are heard often and learnt by heart.",
             )
         )
@@ -183,7 +188,8 @@ def _balance(items: list[dict[str, Any]], manifest: dict[str, Any]) -> list[dict
             found.append(
                 _finding(
                     "look",
-                    f"{size} of the {count[name]} {name} sounds are takes of one instrument ({biggest}): its sound will "
+                    f"{size} of the {count[name]} {name} sounds are takes of one instrument ({biggest}): "
+                    "its sound will "
                     "dominate the class. Drop some takes or add other instruments.",
                 )
             )
@@ -191,8 +197,10 @@ def _balance(items: list[dict[str, Any]], manifest: dict[str, Any]) -> list[dict
             found.append(
                 _finding(
                     "fix",
-                    f"All {name} sounds come from {len(members)} instrument{'s' * (len(members) > 1)}: the class cannot "
-                    "stand in train, validation and test at once. Add instruments, or name them in a manifest.csv.",
+                    f"All {name} sounds come from {len(members)} instrument{'s' * (len(members) > 1)}: the "
+                    "class cannot "
+                    "stand in train, validation and test at once. Add instruments, or name them in a "
+                    "manifest.csv.",
                 )
             )
     unknown = [item["file"] for item in items if item["class_from"] == "nothing"]
@@ -200,7 +208,8 @@ def _balance(items: list[dict[str, Any]], manifest: dict[str, Any]) -> list[dict
         found.append(
             _finding(
                 "fix",
-                f"{len(unknown)} files say nothing of their class and went to '{items_class(items, unknown)}'. Put their "
+                f"{len(unknown)} files say nothing of their class and went to "
+                f"'{items_class(items, unknown)}'. Put their "
                 "words into a name table (--names) or sort them into folders.",
                 unknown,
             )
@@ -210,7 +219,8 @@ def _balance(items: list[dict[str, Any]], manifest: dict[str, Any]) -> list[dict
         found.append(
             _finding(
                 "fine",
-                f"{merged} instruments that names keep apart hold near-duplicates of each other and were joined, so that "
+                f"{merged} instruments that names keep apart hold near-duplicates of each other and were "
+                "joined, so that "
                 "no split hears the other's sounds.",
             )
         )
@@ -245,7 +255,8 @@ def _outliers(seen: Landscape, names: list[str]) -> list[dict[str, Any]]:
     return [
         _finding(
             "look",
-            f"{len(far)} sounds are like no others (local outlier factor above {OUTLIER_FACTOR:.0f}). Listen to them: "
+            f"{len(far)} sounds are like no others (local outlier factor above {OUTLIER_FACTOR:.0f}). "
+            "Listen to them: "
             "each is a mistake to drop or a colour to have more of.",
             far,
         )
@@ -256,11 +267,12 @@ def _modes(seen: Landscape) -> list[dict[str, Any]]:
     largest = seen.modes[0]
     apart = sum(mode.overlap < 0.03 for mode in seen.modes)
     text = (
-        f"The sounds form {len(seen.modes)} modes; the largest ({', '.join(label for label, _ in largest.labels)}) holds "
+        f"The sounds form {len(seen.modes)} modes; the largest "
+        f"({', '.join(label for label, _ in largest.labels)}) holds "
         f"{100 * largest.share:.0f} %."
     )
     if apart:
-        text += f" {apart} of them stand apart: a latent path into them will cross a gap. Sounds in between would fill it."
+        text += f" {apart} stand apart: a path into them crosses a gap; sounds in between would fill it."
     return [_finding("look" if largest.share > 0.5 else "fine", text)]
 
 

@@ -66,7 +66,7 @@ class Landscape:
 
 
 def landscape(features: np.ndarray, labels: list[str]) -> Landscape | None:
-    """Find modes and outliers of feature vectors [items, features]; None when there are fewer than 24 items."""
+    """Find modes and outliers of feature vectors [items, features]; None below 24 items."""
     count = len(features)
     if count < MIN_ITEMS:
         return None

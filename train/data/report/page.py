@@ -31,16 +31,21 @@ h1 { font-size: 1.7rem; margin: 0 0 1.2rem; letter-spacing: -.01em; }
 h2 { font-size: 1.2rem; margin: 2.6rem 0 .2rem; }
 p.note { margin: .1rem 0 .8rem; color: #5d6067; max-width: 46rem; }
 .figures { display: flex; flex-wrap: wrap; gap: .7rem; margin: 0 0 1.6rem; }
-.figures div { background: #fff; border: 1px solid #e4e1d8; border-radius: .5rem; padding: .6rem 1rem; min-width: 5.5rem; }
+.figures div { background: #fff; border: 1px solid #e4e1d8; border-radius: .5rem; padding: .6rem 1rem;
+  min-width: 5.5rem; }
 .figures b { display: block; font-size: 1.35rem; font-variant-numeric: tabular-nums; }
 .figures span { color: #5d6067; font-size: .82rem; }
-.finding { border-left: .28rem solid #c9c6bc; background: #fff; padding: .55rem 1rem; margin: .5rem 0; border-radius: 0 .4rem .4rem 0; }
-.finding.fix { border-color: #D55E00; } .finding.look { border-color: #E69F00; } .finding.fine { border-color: #009E73; }
-.finding i { font-style: normal; font-size: .78rem; color: #5d6067; text-transform: uppercase; letter-spacing: .05em; display: block; }
+.finding { border-left: .28rem solid #c9c6bc; background: #fff; padding: .55rem 1rem; margin: .5rem 0;
+  border-radius: 0 .4rem .4rem 0; }
+.finding.fix { border-color: #D55E00; } .finding.look { border-color: #E69F00;
+  } .finding.fine { border-color: #009E73; }
+.finding i { font-style: normal; font-size: .78rem; color: #5d6067; text-transform: uppercase;
+  letter-spacing: .05em; display: block; }
 details { margin: .3rem 0; font-size: .88rem; color: #44474e; } summary { cursor: pointer; }
 code { font-size: .85em; overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-size: .88rem; background: #fff; margin: .4rem 0; }
-th, td { text-align: left; padding: .28rem .8rem .28rem .6rem; border-bottom: 1px solid #eceae3; vertical-align: top; overflow-wrap: anywhere; }
+th, td { text-align: left; padding: .28rem .8rem .28rem .6rem; border-bottom: 1px solid #eceae3;
+  vertical-align: top; overflow-wrap: anywhere; }
 th { color: #5d6067; font-weight: 600; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
 .scroll { overflow: auto; max-height: 26rem; border: 1px solid #e4e1d8; border-radius: .4rem; }
 figure { margin: .6rem 0; } figure svg { max-width: 100%; height: auto; }
@@ -117,7 +122,8 @@ class Page:
     def html(self) -> str:
         """The whole page."""
         return (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(self.title)}</title>'
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            f"<title>{html.escape(self.title)}</title>"
             f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body><main>'
             f"<h1>{html.escape(self.title)}</h1>{''.join(self.top)}{''.join(self.parts)}"
             f"<footer><code>{self.foot}</code></footer></main></body></html>\n"
@@ -145,7 +151,7 @@ def new_figure(rows: int = 1, columns: int = 1, width: float = 10.0, height: flo
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    style = {
+    style: dict[Any, Any] = {
         "font.size": 9,
         "axes.spines.top": False,
         "axes.spines.right": False,

@@ -74,7 +74,8 @@ def _findings(
         found.append(
             {
                 "level": "fine",
-                "text": f"{len(shapes):,} of {len(items):,} windows are distinct in their onsets; the rest repeat (velocity "
+                "text": f"{len(shapes):,} of {len(items):,} windows are distinct in their onsets; the rest "
+                "repeat (velocity "
                 "and timing still differ).",
                 "files": [],
             }
@@ -83,7 +84,8 @@ def _findings(
         found.append(
             {
                 "level": "look",
-                "text": f"{len(held_out)} validation or test windows have onsets that another split has too: common "
+                "text": f"{len(held_out)} validation or test windows have onsets that another split has "
+                "too: common "
                 "beats. Scores on them measure memory; score on the others as well.",
                 "files": [items[i]["name"] for i in held_out[:200]],
             }
@@ -93,7 +95,8 @@ def _findings(
         found.append(
             {
                 "level": "fine",
-                "text": f"{fills:,} windows are fills; they are marked, and split('train', fill=False) leaves them out.",
+                "text": f"{fills:,} windows are fills; they are marked, and split('train', fill=False) "
+                "leaves them out.",
                 "files": [],
             }
         )
@@ -103,7 +106,8 @@ def _findings(
         found.append(
             {
                 "level": "fine",
-                "text": f"Not everything is in 4/4: {told}. Their windows use fewer than 32 steps ('steps' says how many).",
+                "text": f"Not everything is in 4/4: {told}. Their windows use fewer than 32 steps ('steps' "
+                "says how many).",
                 "files": sorted({item["file"] for item in items if item["meter"] != "4/4"}),
             }
         )
@@ -115,7 +119,8 @@ def _findings(
         found.append(
             {
                 "level": "look",
-                "text": f"Some MIDI notes have no place among the nine voices and were dropped: {told}. See --drum-map.",
+                "text": f"Some MIDI notes have no place among the nine voices and were dropped: {told}. "
+                "See --drum-map.",
                 "files": [fact["file"] for fact in facts if fact.get("unmapped_notes")],
             }
         )
@@ -124,7 +129,8 @@ def _findings(
         found.append(
             {
                 "level": "look",
-                "text": f"{len(moved)} files have no notes on channel 10; their only channel was taken for drums.",
+                "text": f"{len(moved)} files have no notes on channel 10; their only channel was taken for "
+                "drums.",
                 "files": moved,
             }
         )
