@@ -24,9 +24,17 @@ static void flush_denormals(void)
 #endif
 }
 
+typedef struct HostEvent {
+    size_t tick;
+    PortCommand command;
+} HostEvent;
+
 typedef struct HostScript {
     size_t ticks;           /* of all of it */
     size_t block;
+    size_t done;            /* samples rendered */
+    size_t events, posted;
+    const HostEvent *event; /* [events] in order; each is posted with the block it falls into */
     const float *input;     /* [inputs][ticks] converter readings, 0 … 1 */
     const float *gate;      /* [gates][ticks] volts */
     const float *audio_in;  /* [channels][ticks] or NULL */
@@ -37,63 +45,76 @@ typedef struct HostScript {
 } HostScript;
 
 static Schmitt schmitts[PORT_MAX_GATES];
-static size_t at; /* of the script that is playing */
 
 void host_begin(void)
 {
     memset(schmitts, 0, sizeof schmitts);
-    at = 0;
     instrument_init(instrument_info()->sample_rate_hz);
 }
 
-/* Renders until `until` samples of the script are done. */
-void host_render(const HostScript *script, size_t until)
+static void post_events(HostScript *script, size_t before)
+{
+    while (script->posted < script->events && script->event[script->posted].tick < before &&
+           instrument_post(script->event[script->posted].command)) {
+        ++script->posted;
+    }
+}
+
+static void render_block(HostScript *script, size_t ticks)
 {
     static uint32_t gates[PORT_MAX_BLOCK];
     const PortInfo *info = instrument_info();
+    const size_t at = script->done;
+    float readings[PORT_MAX_INPUTS] = {0.0f};
+    for (size_t i = 0; i < info->inputs; ++i) {
+        readings[i] = script->input[i * script->ticks + at];
+    }
+    memset(gates, 0, sizeof gates);
+    for (size_t g = 0; g < info->gates_in; ++g) {
+        const float *volts = script->gate + g * script->ticks + at;
+        for (size_t i = 0; i < ticks; ++i) {
+            gates[i] |= (uint32_t)schmitt_process(&schmitts[g], volts[i]) << g;
+        }
+    }
+    const float *audio_in[PORT_MAX_AUDIO] = {NULL};
+    float *audio_out[PORT_MAX_AUDIO] = {NULL};
+    float *cv_out[PORT_MAX_CV_OUTS] = {NULL};
+    for (size_t c = 0; c < info->audio_in && c < PORT_MAX_AUDIO && script->audio_in != NULL; ++c) {
+        audio_in[c] = script->audio_in + c * script->ticks + at;
+    }
+    for (size_t c = 0; c < info->audio_out && c < PORT_MAX_AUDIO; ++c) {
+        audio_out[c] = script->audio_out + c * script->ticks + at;
+    }
+    for (size_t c = 0; c < info->cv_outs && c < PORT_MAX_CV_OUTS; ++c) {
+        cv_out[c] = script->cv_out + c * script->ticks + at;
+    }
+    const PortBlock block = {
+        .ticks = ticks,
+        .inputs = readings,
+        .gates_in = gates,
+        .audio_in = script->audio_in != NULL ? audio_in : NULL,
+        .audio_out = audio_out,
+        .cv_out = cv_out,
+        .gates_out = script->gate_out + at,
+    };
+    instrument_render(&block);
+    if (script->position != NULL) {
+        PortReport report;
+        instrument_report(&report);
+        memcpy(script->position + at / script->block * info->parameters, report.position,
+               info->parameters * sizeof(float));
+    }
+}
+
+/* Renders until `until` samples of the script are done. */
+void host_render(HostScript *script, size_t until)
+{
     flush_denormals();
-    while (at < until && at < script->ticks) {
+    while (script->done < until && script->done < script->ticks) {
         size_t ticks = script->block < PORT_MAX_BLOCK ? script->block : PORT_MAX_BLOCK;
-        ticks = script->ticks - at < ticks ? script->ticks - at : ticks;
-        float readings[PORT_MAX_INPUTS] = {0.0f};
-        for (size_t i = 0; i < info->inputs; ++i) {
-            readings[i] = script->input[i * script->ticks + at];
-        }
-        memset(gates, 0, sizeof gates);
-        for (size_t g = 0; g < info->gates_in; ++g) {
-            const float *volts = script->gate + g * script->ticks + at;
-            for (size_t i = 0; i < ticks; ++i) {
-                gates[i] |= (uint32_t)schmitt_process(&schmitts[g], volts[i]) << g;
-            }
-        }
-        const float *audio_in[PORT_MAX_AUDIO];
-        float *audio_out[PORT_MAX_AUDIO];
-        float *cv_out[PORT_MAX_CV_OUTS];
-        for (size_t c = 0; c < info->audio_in && c < PORT_MAX_AUDIO && script->audio_in != NULL; ++c) {
-            audio_in[c] = script->audio_in + c * script->ticks + at;
-        }
-        for (size_t c = 0; c < info->audio_out && c < PORT_MAX_AUDIO; ++c) {
-            audio_out[c] = script->audio_out + c * script->ticks + at;
-        }
-        for (size_t c = 0; c < info->cv_outs && c < PORT_MAX_CV_OUTS; ++c) {
-            cv_out[c] = script->cv_out + c * script->ticks + at;
-        }
-        const PortBlock block = {
-            .ticks = ticks,
-            .inputs = readings,
-            .gates_in = gates,
-            .audio_in = script->audio_in != NULL ? audio_in : NULL,
-            .audio_out = audio_out,
-            .cv_out = cv_out,
-            .gates_out = script->gate_out + at,
-        };
-        instrument_render(&block);
-        if (script->position != NULL) {
-            PortReport report;
-            instrument_report(&report);
-            memcpy(script->position + at / script->block * info->parameters, report.position,
-                   info->parameters * sizeof(float));
-        }
-        at += ticks;
+        ticks = script->ticks - script->done < ticks ? script->ticks - script->done : ticks;
+        post_events(script, script->done + ticks);
+        render_block(script, ticks);
+        script->done += ticks;
     }
 }

@@ -11,6 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define JSON_MAX_DEPTH 8u
 
 typedef struct JsonText {
@@ -45,4 +49,7 @@ void json_put_int(JsonWriter *w, const char *name, int32_t value);
 void json_put_float(JsonWriter *w, const char *name, float value); /* six decimals; null when not finite */
 void json_put_raw(JsonWriter *w, const char *name, JsonText value); /* a value that json_valid has passed */
 
+#ifdef __cplusplus
+}
+#endif
 #endif
