@@ -9,8 +9,8 @@ syncopation       Longuet-Higgins and Lee, "The rhythmic interpretation of monop
                   1(4), 1984), per stream and summed as Witek et al. (PLoS ONE 9(4), 2014) do for drum breaks
 low_high          balance of the high against the low stream; streams as in Gómez-Marín, Jordà and Herrera,
                   "Drum rhythm spaces" (J. New Music Research 49(2), 2020)
-swing             lateness of the off-beats against the beats; Friberg and Sundström, "Swing ratios and ensemble
-                  timing in jazz performance" (Music Perception 19(3), 2002), in steps in place of a ratio
+swing             lateness of the off-beats against the beats; Friberg and Sundström, "Swing ratios and
+                  ensemble timing in jazz performance" (Music Perception 19(3), 2002); in steps, not a ratio
 dynamics          spread of the velocities; Gillick et al., "Learning to groove" (ICML 2019) on what makes one
 complexity        how unevenly the beats repeat each other, as an entropy; entropy measures of rhythm as in
                   Thul, *Measuring the Complexity of Musical Rhythm* (McGill, 2008)
@@ -75,7 +75,7 @@ def syncopation(pattern: np.ndarray) -> float:
 
 
 def low_high(pattern: np.ndarray) -> float:
-    """(high − low) / (high + low) of the onsets of cymbals against kick and low toms, −1 to 1; 0 if neither."""
+    """(high − low) / (high + low) of the onsets of cymbals against kick and low toms; 0 if neither."""
     onsets = _onsets(pattern)
     low, high = onsets[list(LOW)].sum(), onsets[list(HIGH)].sum()
     return float((high - low) / (high + low)) if high + low else 0.0
@@ -169,4 +169,6 @@ class AttributeScale:
     def table(self, points: int = 33) -> list[float]:
         """The quantity at ``points`` even positions of the knob."""
         values = np.asarray(self.values)
-        return [float(v) for v in np.interp(np.linspace(0, 1, points), np.linspace(0, 1, len(values)), values)]
+        return [
+            float(v) for v in np.interp(np.linspace(0, 1, points), np.linspace(0, 1, len(values)), values)
+        ]

@@ -2,11 +2,179 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
 
 from train.data.commands import data
+
+Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands to the command line."""
     app.add_typer(data, name="data")
+    app.command(epilog="Example: vaectrol train drum_quick --data /tmp/kits -o runs/kit --time 10m")(train)
+    app.command(epilog="Example: vaectrol budget drum --board patch_sm")(budget)
+    app.command(epilog="Example: vaectrol evaluate runs/kit --data /tmp/kits")(evaluate)
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name (drum, rhythm …) or a .toml file.")],
+    data_dir: Annotated[Path | None, typer.Option("--data", help="A prepared data set.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the run; runs/NAME if omitted.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting: fit.steps=500.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the run's last checkpoint.")] = False,
+    time: Annotated[str | None, typer.Option(help="Wall-clock budget: 90s, 10m, 2h.")] = None,
+    anyway: Annotated[bool, typer.Option(help="Train even what cannot fit the board.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a recipe; Ctrl-C leaves a usable run, --resume continues it."""
+    import json
+
+    from train.data.store import DataSet
+    from train.recipe import load_recipe
+
+    limit = seconds(time) if time else None
+    read = load_recipe(recipe, settings)
+    opened = DataSet.open(data_dir) if data_dir else None
+    from train.fit import fit
+
+    if not anyway and read.kind != "digits":
+        from train.budget import refuse_what_cannot_fit
+
+        found = refuse_what_cannot_fit(read)
+        typer.echo(
+            f"{read.name} on {read.budget.board}: {found.parameters:,} parameters, "
+            f"{found.macs_per_sample:,.0f} MAC per sample, {found.cpu_mean:.0%} CPU (predicted)",
+            err=True,
+        )
+    folder = out or Path("runs") / read.name
+    with _progress() as watch:
+        fit(read, opened, folder, resume=resume, time_limit_s=limit, watch=watch)
+    card = json.loads((folder / "card.json").read_text())
+    if as_json:
+        typer.echo(json.dumps({"run": str(folder), "metrics": card["metrics"], "spent": card["spent"]}))
+    else:
+        typer.echo(f"{folder}: score {card['metrics']['score']:.4g} after {card['spent']['wall_s']:.0f} s")
+        typer.echo(f"model: {folder / (read.name + '.onnx')}")
+
+
+def budget(
+    what: Annotated[str, typer.Argument(metavar="RECIPE|MODEL", help="A recipe, or an .onnx file.")],
+    board: Annotated[str | None, typer.Option(help="Board; the recipe's own if omitted.")] = None,
+    block: Annotated[int, typer.Option(help="Samples per audio block.")] = 48,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a recipe's setting.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a model costs on a board: parameters, MAC, CPU, memory; all predicted."""
+    import json
+
+    if what.endswith(".onnx"):
+        from firmware.compiler import budget as ask
+        from train.refusal import Refusal
+
+        if not Path(what).exists():
+            raise Refusal(f"there is no model file {what}; check the path")
+        found = ask(what, board=board or "patch_sm", block=block)
+    else:
+        from train.budget import recipe_budget
+        from train.recipe import load_recipe
+
+        found = recipe_budget(load_recipe(what, [*(settings or []), f"budget.block={block}"]), board)
+    if as_json:
+        typer.echo(json.dumps(_plain(found), indent=1))
+        return
+    typer.echo(f"parameters        {found.parameters:,}")
+    typer.echo(f"MAC per sample    {found.macs_per_sample:,.0f}")
+    typer.echo(f"CPU (predicted)   {found.cpu_mean:.1%} mean, {found.cpu_worst:.1%} worst block")
+    typer.echo(f"weights, state    {found.weight_bytes:,} and {found.state_bytes:,} bytes")
+    for name, region in found.regions.items():
+        used, left = (
+            (region["used"], region["left"]) if isinstance(region, dict) else (region.used, region.left)
+        )
+        typer.echo(f"  {name:<15} {used:,} bytes used, {left:,} left")
+    typer.echo(f"latency           {found.latency_samples} samples")
+    typer.echo("fits" if found.fits else "does not fit: " + "; ".join(found.reasons))
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(metavar="RUN|MODEL", help="A run folder or an .onnx file.")],
+    data_dir: Annotated[Path, typer.Option("--data", help="A prepared data set.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the report.")] = None,
+    split: Annotated[str, typer.Option(help="test or validation.")] = "test",
+    limit: Annotated[int, typer.Option(help="At most so many items; 0 takes all.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Judge a model on sounds and players it never met, beside trivial opponents."""
+    import json
+
+    from train.data.store import DataSet
+    from train.evaluate import evaluate as run
+    from train.evaluate import headline
+
+    folder = out or (model / "evaluation" if model.is_dir() else model.with_suffix(".evaluation"))
+    report = run(model, DataSet.open(data_dir), folder, split=split, limit=limit)
+    if as_json:
+        typer.echo(json.dumps({k: v for k, v in report.items() if k != "rows"}, indent=1))
+        return
+    for name, value in headline(report):
+        typer.echo(f"{name:<60} {value}")
+    typer.echo(f"report: {folder / 'report.html'}")
+
+
+def seconds(text: str) -> float:
+    """Read a wall-clock budget: a number with s, m or h behind it."""
+    from train.refusal import Refusal
+
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    try:
+        value = float(text[:-1]) * units[text[-1:]]
+    except (ValueError, KeyError):
+        raise Refusal(f"--time {text} is not a length of time; write it as 90s, 10m or 2h") from None
+    if value <= 0:
+        raise Refusal(f"--time {text} must be more than nothing; write it as 90s, 10m or 2h")
+    return value
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[int, int, dict[str, float]], None]]:
+    """Show a bar with the time left, the loss and the score on the error stream."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None)
+
+        def watch(step: int, steps: int, figures: dict[str, float]) -> None:
+            words = "  ".join(f"{name.removeprefix('train/')} {value:.4g}" for name, value in figures.items())
+            bar.update(task, completed=step, total=steps, description=words)
+
+        yield watch
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as dictionaries, for JSON."""
+    import dataclasses
+
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value

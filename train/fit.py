@@ -13,6 +13,7 @@ RUN/log/                 TensorBoard
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -64,6 +65,14 @@ class Run:
     map: dict[str, Any]
     card: dict[str, Any]
 
+    def prepare(self, *splits: str, data: Any = None) -> None:
+        """Bring splits of the run's data set (or of ``data``) into ``task``."""
+        if data is None and self.card["data"]:
+            from train.data.store import DataSet
+
+            data = DataSet.open(self.card["data"]["path"])
+        self.task.prepare(data, splits)
+
     def metadata(self) -> dict[str, Any]:
         """Everything a decoder's model file says beyond its ports, for whoever writes one."""
         recipe = self.recipe
@@ -88,6 +97,11 @@ class Run:
 def version() -> str:
     """Version of the project."""
     return importlib.metadata.version("vaectrol")
+
+
+def count_parameters(module: Any) -> int:
+    """Numbers that a module learns."""
+    return sum(p.numel() for p in module.parameters())
 
 
 def load_run(directory: str | Path) -> Run:
@@ -121,7 +135,9 @@ def load_task(directory: str | Path, which: str = "best") -> Task:
 
 def _recipe_of(folder: Path) -> Recipe:
     if not (folder / "recipe.toml").exists():
-        raise Refusal(f"{folder} is not a run (no recipe.toml); train one with `vaectrol train RECIPE --data DIR`")
+        raise Refusal(
+            f"{folder} is not a run (no recipe.toml); train one with `vaectrol train RECIPE --data DIR`"
+        )
     return load_recipe(folder / "recipe.toml")
 
 
@@ -136,9 +152,13 @@ def _torch_load(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise Refusal(f"there is no {path}; train the run again, or with --resume if it was interrupted") from None
+        raise Refusal(
+            f"there is no {path}; train the run again, or with --resume if it was interrupted"
+        ) from None
     except Exception as error:
-        raise Refusal(f"{path} cannot be read ({type(error).__name__}); the file is damaged, train again") from None
+        raise Refusal(
+            f"{path} cannot be read ({type(error).__name__}); the file is damaged, train again"
+        ) from None
 
 
 class KeepCheckpoints(Callback):
@@ -186,8 +206,8 @@ class KeepCheckpoints(Callback):
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise Refusal(
-                f"cannot write {self.folder / name} ({error.strerror or error}); the checkpoint before it is whole; "
-                "make room and run again with --resume"
+                f"cannot write {self.folder / name} ({error.strerror or error}); the checkpoint before it "
+                "is whole; make room and run again with --resume"
             ) from None
 
 
@@ -211,7 +231,9 @@ class Clock(Callback):
         if self.limit_s:
             task.time_progress = min(1.0, elapsed / self.limit_s)
         if self.watch:
-            figures = {k: float(v) for k, v in trainer.callback_metrics.items() if k in ("train/loss", "score")}
+            figures = {
+                k: float(v) for k, v in trainer.callback_metrics.items() if k in ("train/loss", "score")
+            }
             self.watch(int(batch["step"]) + 1, task.recipe.fit.steps, figures)
         if self.asked or (self.limit_s and elapsed >= self.limit_s):
             trainer.should_stop = True
@@ -313,10 +335,8 @@ def _run_trainer(task: Task, folder: Path, resume: bool, callbacks: list[Callbac
     settings = task.recipe.fit
     clock = next(c for c in callbacks if isinstance(c, Clock))
     previous = None
-    try:
+    with contextlib.suppress(ValueError):  # not the main thread: whoever owns it handles Ctrl-C
         previous = signal.signal(signal.SIGINT, clock.interrupt)
-    except ValueError:  # not the main thread: whoever owns it handles Ctrl-C
-        pass
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -377,7 +397,7 @@ def finish(
             "licence": task.recipe.licence or reference.get("licence", ""),
             "credits": reference.get("credits", []),
             "facts": task.facts,
-            "parameters": sum(p.numel() for p in task.model.decoder.parameters()),  # type: ignore[union-attr]
+            "parameters": count_parameters(task.model.decoder),
             "metrics": best,
             "spent": spent,
         }
@@ -392,8 +412,8 @@ def finish(
             write_pictures(task, prepared, folder / "latent")
     except OSError as error:
         raise Refusal(
-            f"cannot finish {folder} ({error.strerror or error}); its checkpoints are whole: make room and run "
-            "again with --resume"
+            f"cannot finish {folder} ({error.strerror or error}); its checkpoints are whole: make room and "
+            "run again with --resume"
         ) from None
 
 
@@ -405,7 +425,9 @@ def export_run(run: Run) -> list[Path]:
     inputs, outputs = run.task.decoder_ports()
     export_module(run.model.decoder, _ranged(inputs, run.latents), outputs, metadata, decoder)  # type: ignore[arg-type]
     inputs, outputs = run.task.encoder_ports()
-    short = {k: metadata[k] for k in ("kind", "name", "version", "sample_rate_hz", "licence", "credits", "data")}
+    short = {
+        k: metadata[k] for k in ("kind", "name", "version", "sample_rate_hz", "licence", "credits", "data")
+    }
     export_module(run.model.encoder, inputs, outputs, {**short, "part": "encoder"}, encoder)  # type: ignore[arg-type]
     return [decoder, encoder]
 
@@ -449,7 +471,9 @@ def _same_recipe(folder: Path, recipe: Recipe, data: Any) -> None:
     if data is not None and reference.exists():
         before = json.loads(reference.read_text()).get("hash")
         if before and before != data.hash:
-            raise Refusal(f"{folder} was trained on other data ({before[:12]}, now {data.hash[:12]}); use that data")
+            raise Refusal(
+                f"{folder} was trained on other data ({before[:12]}, now {data.hash[:12]}); use that data"
+            )
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -305,7 +305,9 @@ def pattern_figure(patterns: Sequence[tuple[str, np.ndarray]], columns: int = 2)
         voice, step = np.nonzero(pattern[:voices] >= 0.5)
         velocity = pattern[voices : 2 * voices][voice, step]
         micro = pattern[2 * voices :][voice, step]
-        place.scatter(step + micro, voice, c=velocity, vmin=0, vmax=1, cmap="Blues", marker="s", s=14, ec="0.6", lw=0.3)
+        place.scatter(
+            step + micro, voice, c=velocity, vmin=0, vmax=1, cmap="Blues", marker="s", s=14, ec="0.6", lw=0.3
+        )
         for beat in range(0, 33, 4):
             place.axvline(beat - 0.5, color="0.8", lw=0.5 + (beat % 16 == 0))
         place.axis("on")

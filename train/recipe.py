@@ -27,16 +27,18 @@ class Section(BaseModel):
 class FitSection(Section):
     """How long and how fast to train."""
 
-    steps: int = Field(3000, gt=0, description="batches to train on")
-    batch: int = Field(16, gt=0, description="items in a batch")
-    learning_rate: float = Field(2e-3, gt=0)
-    warmup_steps: int = Field(50, ge=0, description="steps over which the learning rate rises from 0")
-    final_rate: float = Field(0.03, ge=0, le=1, description="last learning rate over the first")
-    clip: float = Field(1.0, gt=0, description="largest gradient norm")
-    interval: int = Field(200, gt=0, description="steps between validations and checkpoints")
-    patience: int = Field(0, ge=0, description="validations without progress before stopping; 0 never stops")
-    validation_items: int = Field(128, gt=0, description="at most so many items are validated on")
-    workers: int = Field(0, ge=0)
+    steps: int = Field(default=3000, gt=0, description="batches to train on")
+    batch: int = Field(default=16, gt=0, description="items in a batch")
+    learning_rate: float = Field(default=2e-3, gt=0)
+    warmup_steps: int = Field(default=50, ge=0, description="steps over which the learning rate rises from 0")
+    final_rate: float = Field(default=0.03, ge=0, le=1, description="last learning rate over the first")
+    clip: float = Field(default=1.0, gt=0, description="largest gradient norm")
+    interval: int = Field(default=200, gt=0, description="steps between validations and checkpoints")
+    patience: int = Field(
+        default=0, ge=0, description="validations without progress before stopping; 0 never stops"
+    )
+    validation_items: int = Field(default=128, gt=0, description="at most so many items are validated on")
+    workers: int = Field(default=0, ge=0)
     accelerator: str = "auto"
     devices: int | Literal["auto"] = "auto"
     precision: str = "32-true"
@@ -45,28 +47,32 @@ class FitSection(Section):
 class KlSection(Section):
     """The pull towards the prior."""
 
-    beta: float = Field(1.0, ge=0)
-    warmup: float = Field(0.3, ge=0, le=1, description="part of the training over which beta rises from 0")
-    free_bits: float = Field(0.0, ge=0, description="nats per latent that cost nothing")
+    beta: float = Field(default=1.0, ge=0)
+    warmup: float = Field(
+        default=0.3, ge=0, le=1, description="part of the training over which beta rises from 0"
+    )
+    free_bits: float = Field(default=0.0, ge=0, description="nats per latent that cost nothing")
 
 
 class FaderSection(Section):
     """Adversary that keeps the attributes out of the latents (Lample et al. 2017; Devis et al. 2023)."""
 
-    weight: float = Field(0.0, ge=0, description="how hard the encoder works against it; 0 leaves it out")
-    warmup: float = Field(0.3, ge=0, le=1)
-    bins: int = Field(8, ge=2, description="quantile bins that the adversary tells apart")
-    hidden: int = Field(64, gt=0)
-    learning_rate: float = Field(1e-3, gt=0)
-    rounds: int = Field(1, gt=0, description="adversary steps per step")
+    weight: float = Field(
+        default=0.0, ge=0, description="how hard the encoder works against it; 0 leaves it out"
+    )
+    warmup: float = Field(default=0.3, ge=0, le=1)
+    bins: int = Field(default=8, ge=2, description="quantile bins that the adversary tells apart")
+    hidden: int = Field(default=64, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    rounds: int = Field(default=1, gt=0, description="adversary steps per step")
 
 
 class BudgetSection(Section):
     """The board the model must fit; asked before training."""
 
     board: str = "patch_sm"
-    block: int = Field(48, gt=0)
-    cpu: float = Field(1.0, gt=0, description="part of the processor it may use")
+    block: int = Field(default=48, gt=0)
+    cpu: float = Field(default=1.0, gt=0, description="part of the processor it may use")
 
 
 class Recipe(Section):
@@ -75,8 +81,8 @@ class Recipe(Section):
     kind: str
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="names the run's files")
     title: str = ""
-    licence: str = Field("", description="of the trained model; empty takes the data set's")
-    seed: int = Field(1, ge=0)
+    licence: str = Field(default="", description="of the trained model; empty takes the data set's")
+    seed: int = Field(default=1, ge=0)
     fit: FitSection = FitSection()
     kl: KlSection = KlSection()
     budget: BudgetSection = BudgetSection()
@@ -140,7 +146,7 @@ def parse_recipe(values: dict[str, Any], where: str) -> Recipe:
     if kind not in KINDS:
         raise Refusal(f"{where}: kind = {json.dumps(kind)} is not one of {', '.join(sorted(KINDS))}")
     try:
-        return task_class(kind).Recipe.model_validate(values)
+        return task_class(kind).recipe_type.model_validate(values)
     except ValidationError as error:
         raise Refusal(_explain(error, where)) from None
 
@@ -155,7 +161,9 @@ def _explain(error: ValidationError, where: str) -> str:
     elif first["type"] == "missing":
         message = "is missing; add it"
     else:
-        message = f"= {json.dumps(first.get('input'), default=str)}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        message = (
+            f"= {json.dumps(first.get('input'), default=str)}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        )
     more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"{where}: {setting} {message}{more}"
 

@@ -1,9 +1,9 @@
 """What a one-shot is like: the quantities behind a drum model's named knobs and the latents' signs.
 
 Brightness is the spectral centroid (Grey and Gordon, "Perceptual effects of spectral modifications on
-musical timbres", JASA 63(5), 1978), on a log scale; decay the time to fall by 30 dB on the backward-integrated
-energy (Schroeder, "New method of measuring reverberation time", JASA 37(3), 1965), on a log scale; loudness the
-largest 25 ms RMS level.
+musical timbres", JASA 63(5), 1978), on a log scale; decay the time to fall by 30 dB on the
+backward-integrated energy (Schroeder, "New method of measuring reverberation time", JASA 37(3), 1965), on a
+log scale; loudness the largest 25 ms RMS level.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ class CausalConv(nn.Module):
         self.conv = nn.Conv1d(inputs, outputs, kernel, dilation=dilation, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve."""
         return self.conv(F.pad(x, (self.past, 0)) if self.past else x)
 
 
@@ -42,6 +43,7 @@ class CausalUpsample(nn.Module):
         self.conv = nn.ConvTranspose1d(inputs, outputs, kernel, stride=stride, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Upsample."""
         y = self.conv(x)
         return y[..., : -self.tail] if self.tail else y
 
@@ -55,6 +57,7 @@ class Residual(nn.Module):
         self.conv = CausalConv(channels, channels, kernel, dilation)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Add."""
         return x + self.conv(self.activation(x))
 
 

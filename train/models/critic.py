@@ -21,15 +21,18 @@ class SpectralJudge(nn.Module):
         self.register_buffer("window", torch.hann_window(size), persistent=False)
         self.window: Tensor
         sizes = ((1, channels), (channels, channels), (channels, 2 * channels), (2 * channels, 2 * channels))
-        self.layers = nn.ModuleList(
-            nn.Conv2d(a, b, (9, 3), stride=(3, 1), padding=(4, 1)) for a, b in sizes
-        )
+        self.layers = nn.ModuleList(nn.Conv2d(a, b, (9, 3), stride=(3, 1), padding=(4, 1)) for a, b in sizes)
         self.head = nn.Conv2d(2 * channels, 1, 3, padding=1)
 
     def forward(self, audio: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Scores ``[N, 1, F, T]`` and features of ``audio [N, 1, S]``."""
         bins = torch.stft(
-            audio[:, 0], self.size, self.size // 4, window=self.window, return_complex=True, pad_mode="constant"
+            audio[:, 0],
+            self.size,
+            self.size // 4,
+            window=self.window,
+            return_complex=True,
+            pad_mode="constant",
         )
         x = torch.log(bins.real**2 + bins.imag**2 + 1e-4)[:, None] * 0.2
         features = []

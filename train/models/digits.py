@@ -22,7 +22,9 @@ class DigitsEncoder(nn.Module):
 
     def __init__(self, shape: DigitsShape):
         super().__init__()
-        self.body = nn.Sequential(nn.Linear(PIXELS, shape.hidden), nn.ReLU(), nn.Linear(shape.hidden, 2 * shape.latents))
+        self.body = nn.Sequential(
+            nn.Linear(PIXELS, shape.hidden), nn.ReLU(), nn.Linear(shape.hidden, 2 * shape.latents)
+        )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior of each image."""

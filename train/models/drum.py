@@ -2,9 +2,11 @@
 
 Decoder, per 1 ms frame of (z, knobs, time basis):
 
-    z, knobs, smooth time ─ conv 1×1 ─ residual stack at 1 kHz ─┬─ amplitudes × sines, cosines ─ up ×3 ─┐
-                                                                └─ up ×3 ─ residual stack at 3 kHz ─┬─ direct subbands ─┤
-                                                                                                    └─ gain · filtered noise ─┴─ PQMF ─ audio
+    z, knobs, smooth time → conv 1×1 → residual stack at 1 kHz → h
+    h → amplitudes × sines, cosines → up ×3 ─────────────────────→ tones
+    h → up ×3 → residual stack at 3 kHz → g
+    g → direct subbands;  g → gains × filtered noise;  (both) × gate → rough
+    tones + rough → PQMF synthesis → audio
 
 The low band's tones are a fixed grid of sines with learned, signed amplitudes, so that pitch needs no
 gradient through a frequency; sizzle is noise in 16 subbands through short filters; clicks are subbands
@@ -110,6 +112,7 @@ class ToneBank(nn.Module):
             self.up.conv.weight.copy_(torch.tensor(_rotation(basis.frequencies_hz, pqmf_taps)))
 
     def forward(self, amplitudes: Tensor, carriers: Tensor) -> Tensor:
+        """Subbands ``[N, 16, 3·T]`` of the tones."""
         return self.up(amplitudes * carriers)
 
 
@@ -127,7 +130,7 @@ def _rotation(frequencies_hz: tuple[float, ...], pqmf_taps: int) -> np.ndarray:
         response = (bank * np.exp(-1j * omega * (n - (pqmf_taps - 1) / 2))).sum(1)
         turn = np.exp(1j * omega * BANDS * np.arange(2 * FRAMES_UP)) * fade
         spun = response[:, None] * turn[None, :]
-        # Im(spun · (cos + i·sin)) for a sine carrier, Re for a cosine carrier: as one linear map of (sin, cos)
+        # Im(spun · (cos + i·sin)): what the sine and the cosine carrier each contribute
         weights[0, index] = spun.real
         weights[1, index] = spun.imag
     return weights.reshape(2 * len(frequencies_hz), BANDS, 2 * FRAMES_UP).astype(np.float32)
@@ -170,16 +173,19 @@ class DrumDecoder(nn.Module):
     def _begin_quietly(self) -> None:
         """Start near silence, with noise filters near a unit impulse: training adds what is missing."""
         with torch.no_grad():
-            self.gains.bias.fill_(-4.0)
-            self.gains.weight.mul_(0.3)
-            for layer in (self.amplitudes, self.direct.conv):
-                layer.weight.mul_(0.1)
-                layer.bias.zero_()
-            self.filters.weight.mul_(0.3)
-            self.filters.bias.zero_()
-            self.filters.bias[:: self.shape.noise_taps] = 1.0
+            impulse = (torch.arange(BANDS * self.shape.noise_taps) % self.shape.noise_taps == 0).float()
+            for layer, scale, offset in (
+                (self.gains, 0.3, torch.full((BANDS,), -4.0)),
+                (self.filters, 0.3, impulse),
+                (self.amplitudes, 0.1, torch.zeros(2 * self.tones)),
+                (self.direct.conv, 0.1, torch.zeros(BANDS)),
+            ):
+                assert layer.bias is not None
+                layer.weight.mul_(scale)
+                layer.bias.copy_(offset)
 
     def forward(self, z: Tensor, knobs: Tensor, time: Tensor) -> Tensor:
+        """Sound of every frame; see the class."""
         smooth, carriers = time[:, : self.smooth], time[:, self.smooth :]
         x = self.low(self.inlet(torch.cat([z, knobs, smooth], 1)))
         x = self.activation(x)
@@ -222,6 +228,7 @@ class MelPicture(nn.Module):
         self.basis: Tensor
 
     def forward(self, audio: Tensor) -> Tensor:
+        """The picture."""
         half = self.size // 2
         x = F.pad(audio, (half, self.samples))[..., : self.samples + half]
         x = F.pad(x, (0, half))
@@ -257,6 +264,7 @@ class DrumEncoder(nn.Module):
         self.head = nn.Linear(channels * frames, 2 * shape.latents)
 
     def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior of each sound."""
         mean, log_variance = self.head(self.body(self.picture(audio)).flatten(1)).chunk(2, -1)
         return mean, log_variance.clamp(-10.0, 4.0)
 

@@ -68,6 +68,7 @@ class FilteredNoise(nn.Module):
         self.bands, self.taps, self.hop, self.seed = bands, taps, hop, seed
 
     def forward(self, taps: Tensor) -> Tensor:
+        """Noise through ``taps``."""
         if torch.onnx.is_in_onnx_export():
             attributes = {"bands": self.bands, "taps": self.taps, "hop": self.hop, "seed": self.seed}
             return domain_node(

@@ -50,9 +50,7 @@ def design_prototype(bands: int, taps: int) -> np.ndarray:
     from scipy.signal import firwin, kaiser_beta
 
     if bands < 2 or taps < 4 * bands or taps % (2 * bands):
-        raise ValueError(
-            f"a bank of {bands} bands needs a prototype of a multiple of {2 * bands} taps, at least {4 * bands}"
-        )
+        raise ValueError(f"a bank of {bands} bands needs {4 * bands} taps or more, in steps of {2 * bands}")
     carrier = np.exp(-1j * np.pi / (2 * bands) * (np.arange(taps) - (taps - 1) / 2))
 
     def candidate(attenuation_db: float) -> np.ndarray:
@@ -123,6 +121,7 @@ class PQMFAnalysis(nn.Module):
         self.prototype: Tensor
 
     def forward(self, audio: Tensor) -> Tensor:
+        """Filter and decimate."""
         if torch.onnx.is_in_onnx_export():
             shape = (audio.shape[0], self.bands, audio.shape[2] // self.bands)
             return domain_node("PQMFAnalysis", (audio, self.bank, self.prototype), {}, shape)
@@ -149,6 +148,7 @@ class PQMFSynthesis(nn.Module):
         self.prototype: Tensor
 
     def forward(self, subbands: Tensor) -> Tensor:
+        """Interpolate and sum."""
         if torch.onnx.is_in_onnx_export():
             shape = (subbands.shape[0], 1, subbands.shape[2] * self.bands)
             return domain_node("PQMFSynthesis", (subbands, self.bank, self.prototype), {}, shape)

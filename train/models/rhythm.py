@@ -63,6 +63,7 @@ class RhythmDecoder(nn.Module):
         return self.body(torch.cat([z, attributes], 1))
 
     def forward(self, z: Tensor, attributes: Tensor) -> Tensor:
+        """The pattern."""
         onset, velocity, micro = self.logits(z, attributes).split(len(VOICES), 1)
         return torch.cat([torch.sigmoid(onset), torch.sigmoid(velocity), torch.tanh(micro) * 0.5], 1)
 
@@ -84,6 +85,7 @@ class RhythmEncoder(nn.Module):
         self.head = nn.Linear(c * STEPS // 4, 2 * shape.latents)
 
     def forward(self, pattern: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior of each pattern."""
         mean, log_variance = self.head(self.body(pattern).flatten(1)).chunk(2, -1)
         return mean, log_variance.clamp(-10.0, 4.0)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import lightning
@@ -32,18 +32,19 @@ class LossNotFinite(Refusal):
 class Task(lightning.LightningModule):
     """A model, its data, its losses and its way out to ONNX.
 
-    A subclass sets ``Recipe`` and ``data_kind`` and implements the abstract methods. ``model`` must have
+    A subclass sets ``recipe_type`` and ``data_kind`` and implements the abstract methods. ``model`` must have
     ``encoder`` (returns mean and log-variance, each [N, Z]) and ``decoder``.
 
     Parameters
     ----------
     recipe : Recipe
-        Of the class's own ``Recipe`` type.
+        Of the class's own ``recipe_type``.
     facts : dict, optional
-        What was measured on the training data (attribute scales …), as saved with a run; ``prepare`` fills it.
+        What was measured on the training data (attribute scales …), as saved with a run; ``prepare``
+        fills it.
     """
 
-    Recipe: ClassVar[type[Recipe]]
+    recipe_type: ClassVar[type[Recipe]]
     data_kind: ClassVar[str]
 
     def __init__(self, recipe: Recipe, facts: dict[str, Any] | None = None):
@@ -68,8 +69,8 @@ class Task(lightning.LightningModule):
         return None
 
     @abstractmethod
-    def prepare(self, data: Any) -> None:
-        """Take what is needed of an open data set into memory and measure ``facts`` on its training split."""
+    def prepare(self, data: Any, splits: Sequence[str] = ("train", "validation")) -> None:
+        """Take splits of an open data set into memory; measure ``facts`` on the training one."""
 
     @abstractmethod
     def draw(self, step: int) -> Batch:
@@ -126,6 +127,16 @@ class Task(lightning.LightningModule):
     def traversal(self, z: Tensor, title: str) -> tuple[Any, np.ndarray | None, int]:
         """Picture, sound and sample rate of what ``z [P, Z]`` decodes to, row by row."""
 
+    @abstractmethod
+    def decoder_examples(
+        self, split: str, count: int, seed: int
+    ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+        """What the decoder's model file is fed with and what it should answer, from real items.
+
+        Yields batches of equal length, by tensor name: latents are posterior means of the (rotated) encoder.
+        The split must have been prepared.
+        """
+
     # What all share -------------------------------------------------------------------------------
 
     @property
@@ -175,16 +186,18 @@ class Task(lightning.LightningModule):
                 theirs.step()
                 self.log("train/opponent", opposed)
         rate = fit.learning_rate * min(1.0, (step + 1) / max(1, fit.warmup_steps))
-        rate *= fit.final_rate + (1 - fit.final_rate) * 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress)))
+        rate *= fit.final_rate + (1 - fit.final_rate) * 0.5 * (
+            1 + math.cos(math.pi * min(1.0, self.progress))
+        )
         for group in ours.param_groups:
             group["lr"] = rate
         loss, terms = self.loss(batch)
         if not bool(torch.isfinite(loss)):
             odd = [name for name, value in terms.items() if not bool(torch.isfinite(value).all())]
             raise LossNotFinite(
-                f"the loss became {float(loss.detach())} at step {step} ({', '.join(odd) or 'sum'}) on the batch "
-                f"{', '.join(batch['names'][:4])}…; the last good checkpoint is kept; lower fit.learning_rate "
-                "or look at those items"
+                f"the loss became {float(loss.detach())} at step {step} ({', '.join(odd) or 'sum'}) on "
+                f"{', '.join(batch['names'][:4])} …; the last good checkpoint is kept; lower "
+                "fit.learning_rate or look at those items"
             )
         ours.zero_grad()
         self.manual_backward(loss)
@@ -209,7 +222,10 @@ class Task(lightning.LightningModule):
         """Show, when there is a logger to show to."""
         if self.trainer.sanity_checking or self.logger is None or self.global_rank:
             return
-        self.show(self.logger.experiment, self.trainer.current_epoch)
+        self.show(
+            self.logger.experiment,  # type: ignore[attr-defined]
+            self.trainer.current_epoch,
+        )
 
     def train_dataloader(self) -> Iterable[Batch]:
         """Batches by step number."""

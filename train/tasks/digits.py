@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -21,8 +21,8 @@ from train.tasks.base import Batch, Task
 class DigitsModelSection(Section):
     """Sizes; see ``DigitsShape``."""
 
-    latents: int = Field(4, ge=1, le=32)
-    hidden: int = Field(128, ge=4, multiple_of=4)
+    latents: int = Field(default=4, ge=1, le=32)
+    hidden: int = Field(default=128, ge=4, multiple_of=4)
 
 
 class DigitsRecipe(Recipe):
@@ -35,7 +35,7 @@ class DigitsRecipe(Recipe):
 class DigitsTask(Task):
     """See :class:`train.tasks.base.Task`. The data ship inside scikit-learn; no data set is opened."""
 
-    Recipe: ClassVar[type[Recipe]] = DigitsRecipe
+    recipe_type: ClassVar[type[Recipe]] = DigitsRecipe
     data_kind: ClassVar[str] = "digits"
     recipe: DigitsRecipe
     model: DigitsVAE
@@ -49,7 +49,7 @@ class DigitsTask(Task):
         """Make the untrained model."""
         return DigitsVAE(DigitsShape(**self.recipe.model.model_dump()))
 
-    def prepare(self, data: Any) -> None:
+    def prepare(self, data: Any, splits: Sequence[str] = ("train", "validation")) -> None:
         """Load the 1,797 digits; in the file's order, which is by writer, the last fifth is held out."""
         from sklearn.datasets import load_digits
 
@@ -103,7 +103,7 @@ class DigitsTask(Task):
         }
 
     def decoder_ports(self) -> tuple[list[Port], list[Port]]:
-        """z in, ink out."""
+        """Z in, ink out."""
         z = Port("z", "latent", "event", tuple(f"z{i + 1}" for i in range(self.latents)), -4.0, 4.0)
         pixels = tuple(f"pixel {i // 8},{i % 8}" for i in range(PIXELS))
         return [z], [Port("ink", "pattern", "event", pixels, 0.0, 1.0)]
@@ -137,6 +137,16 @@ class DigitsTask(Task):
     def kinds_of_items(self, split: str) -> list[str]:
         """The digits."""
         return [str(d) for d in self.digits[split]]
+
+    def decoder_examples(
+        self, split: str, count: int, seed: int
+    ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+        """All at once."""
+        picked = np.random.default_rng(seed).permutation(len(self.images[split]))[:count]
+        images = self.images[split][picked]
+        with torch.no_grad():
+            mean, _ = self.model.encoder(torch.from_numpy(images))
+        yield {"z": mean.numpy()[:, :, None]}, {"ink": images}
 
     def traversal(self, z: Tensor, title: str) -> tuple[Any, None, int]:
         """A row of digits."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -26,63 +26,69 @@ MAX_SAMPLES = 2 * RATE_HZ
 class DrumModelSection(Section):
     """Sizes; see ``DrumShape``."""
 
-    latents: int = Field(8, ge=1, le=64)
+    latents: int = Field(default=8, ge=1, le=64)
     attributes: tuple[Literal["brightness", "decay"], ...] = ("brightness", "decay")
-    low: int = Field(64, ge=4, multiple_of=4)
-    high: int = Field(48, ge=4, multiple_of=4)
+    low: int = Field(default=64, ge=4, multiple_of=4)
+    high: int = Field(default=48, ge=4, multiple_of=4)
     low_dilations: tuple[int, ...] = (1, 2, 4, 8)
     high_dilations: tuple[int, ...] = (1, 3, 9)
-    tones: int = Field(48, ge=4, multiple_of=4)
-    noise_taps: int = Field(4, ge=1, le=16)
-    pqmf_taps: int = Field(96, ge=64, multiple_of=32)
-    encoder: int = Field(64, ge=4, multiple_of=4)
+    tones: int = Field(default=48, ge=4, multiple_of=4)
+    noise_taps: int = Field(default=4, ge=1, le=16)
+    pqmf_taps: int = Field(default=96, ge=64, multiple_of=32)
+    encoder: int = Field(default=64, ge=4, multiple_of=4)
 
 
 class DrumLossSection(Section):
     """Weights of the reconstruction."""
 
-    spectral: float = Field(1.0, ge=0)
+    spectral: float = Field(default=1.0, ge=0)
     sizes: tuple[int, ...] = (2048, 512, 128)
-    linear: float = Field(0.5, ge=0, description="weight of linear beside log magnitudes")
-    bands: float = Field(0.3, ge=0)
-    transient: float = Field(2.0, ge=0)
-    transient_ms: float = Field(8.0, gt=0)
-    moving: float = Field(0.5, ge=0, le=1, description="part of the hits whose z moves within its posterior")
-    switching: float = Field(0.15, ge=0, le=1, description="part of the hits that turn into another under way")
+    linear: float = Field(default=0.5, ge=0, description="weight of linear beside log magnitudes")
+    bands: float = Field(default=0.3, ge=0)
+    transient: float = Field(default=2.0, ge=0)
+    transient_ms: float = Field(default=8.0, gt=0)
+    moving: float = Field(
+        default=0.5, ge=0, le=1, description="part of the hits whose z moves within its posterior"
+    )
+    switching: float = Field(
+        default=0.15, ge=0, le=1, description="part of the hits that turn into another under way"
+    )
 
 
 class DrumAugmentSection(Section):
     """Changes to a sound that leave it what it is; 0 switches one off."""
 
-    gain_db: float = Field(0.0, ge=0, description="level by up to ± this")
+    gain_db: float = Field(default=0.0, ge=0, description="level by up to ± this")
     polarity: bool = False
-    shift_ms: float = Field(0.5, ge=0, description="the encoder hears the sound up to this much late")
-    tail: float = Field(0.0, ge=0, le=1, description="part of the hits that get a shorter tail")
-    mute: float = Field(0.01, ge=0, le=1, description="part of the hits replaced by silence")
+    shift_ms: float = Field(default=0.5, ge=0, description="the encoder hears the sound up to this much late")
+    tail: float = Field(default=0.0, ge=0, le=1, description="part of the hits that get a shorter tail")
+    mute: float = Field(default=0.01, ge=0, le=1, description="part of the hits replaced by silence")
 
 
 class CriticSection(Section):
     """Second stage: the encoder rests, a critic listens."""
 
-    start: float = Field(1.0, ge=0, le=1, description="part of the training after which it begins; 1 never")
-    weight: float = Field(0.1, ge=0)
-    features: float = Field(1.0, ge=0)
-    channels: int = Field(16, gt=0)
-    learning_rate: float = Field(3e-4, gt=0)
+    start: float = Field(
+        default=1.0, ge=0, le=1, description="part of the training after which it begins; 1 never"
+    )
+    weight: float = Field(default=0.1, ge=0)
+    features: float = Field(default=1.0, ge=0)
+    channels: int = Field(default=16, gt=0)
+    learning_rate: float = Field(default=3e-4, gt=0)
 
 
 class DistilSection(Section):
     """Learn from a larger decoder, on latents of the prior too."""
 
-    teacher: str = Field("", description="folder of a finished drum run; empty leaves it out")
-    weight: float = Field(1.0, ge=0)
+    teacher: str = Field(default="", description="folder of a finished drum run; empty leaves it out")
+    weight: float = Field(default=1.0, ge=0)
 
 
 class DrumRecipe(Recipe):
     """A recipe of kind ``drum``."""
 
     kind: Literal["drum"]
-    window_s: float = Field(0.35, ge=0.1, le=2.0, description="length of the training windows")
+    window_s: float = Field(default=0.35, ge=0.1, le=2.0, description="length of the training windows")
     model: DrumModelSection = DrumModelSection()
     loss: DrumLossSection = DrumLossSection()
     augment: DrumAugmentSection = DrumAugmentSection()
@@ -94,7 +100,7 @@ class DrumRecipe(Recipe):
 class DrumTask(Task):
     """See :class:`train.tasks.base.Task`."""
 
-    Recipe: ClassVar[type[Recipe]] = DrumRecipe
+    recipe_type: ClassVar[type[Recipe]] = DrumRecipe
     data_kind: ClassVar[str] = "drums"
     recipe: DrumRecipe
     model: DrumVAE
@@ -110,6 +116,7 @@ class DrumTask(Task):
         self.sounds: dict[str, list[np.ndarray]] = {}
         self.labels: dict[str, np.ndarray] = {}
         self.names: dict[str, list[str]] = {}
+        self.measured: dict[str, dict[str, np.ndarray]] = {}
         self.teacher: nn.Module | None = None
 
     def build(self) -> DrumVAE:
@@ -141,46 +148,44 @@ class DrumTask(Task):
 
     # Data -----------------------------------------------------------------------------------------
 
-    def prepare(self, data: Any) -> None:
+    def prepare(self, data: Any, splits: Sequence[str] = ("train", "validation")) -> None:
         """Read the hits, peak-normalised, and measure their attributes."""
         classes = data.class_index()
         names = self.recipe.model.attributes
-        measured: dict[str, np.ndarray] = {}
-        for split in ("train", "validation"):
+        for split in splits:
             picked = data.split(split)
             if split == "validation":
                 picked = _evenly(picked, self.recipe.fit.validation_items)
-            self.sounds[split] = [data.audio(int(i))[:MAX_SAMPLES] for i in picked]
+            if not len(picked):
+                raise Refusal(f"{data.directory} has nothing in its {split} split; prepare it from more kits")
+            sounds = [data.audio(int(i))[:MAX_SAMPLES] for i in picked]
             self.names[split] = [data.manifest[int(i)]["name"] for i in picked]
-            values = np.array([[measure_sound(x)[n] for n in names] for x in self.sounds[split]])
-            measured[split] = values.reshape(len(picked), len(names))
-            one_hot = np.eye(len(CLASSES), dtype=np.float32)[classes[picked]]
-            self.labels[split] = one_hot
-        if not self.sounds["train"]:
-            raise Refusal(f"{data.directory} has no sounds in its training split; add sounds and prepare again")
-        if not self.sounds["validation"]:
-            raise Refusal(f"{data.directory} has no validation split; give it sounds of more than two kits")
-        for split, sounds in self.sounds.items():
             for name, sound in zip(self.names[split], sounds, strict=True):
                 if not np.isfinite(sound).all():
-                    raise Refusal(f"{name} in {data.directory} holds NaN or infinity; leave it out and prepare again")
-        if "scales" not in self.facts:
-            self.facts["scales"] = {
-                n: AttributeScale.fit(measured["train"][:, i]).values for i, n in enumerate(names)
-            }
-            self.facts["class_counts"] = self.labels["train"].sum(0).astype(int).tolist()
-        for split in self.sounds:
-            knobs = [
-                AttributeScale(self.facts["scales"][n]).knob(measured[split][:, i])
-                for i, n in enumerate(names)
-            ]
-            self.labels[split] = np.concatenate(
-                [self.labels[split], *(k[:, None].astype(np.float32) for k in knobs)], 1
-            )
+                    raise Refusal(
+                        f"{name} in {data.directory} holds NaN or infinity; leave it out, prepare again"
+                    )
+            self.sounds[split] = sounds
+            rows = [measure_sound(sound) for sound in sounds]
+            self.measured[split] = {n: np.array([row[n] for row in rows]) for n in SOUND_ATTRIBUTES}
+            one_hot = np.eye(len(CLASSES), dtype=np.float32)[classes[picked]]
+            if split == "train" and "scales" not in self.facts:
+                self.facts["scales"] = {n: AttributeScale.fit(self.measured[split][n]).values for n in names}
+                self.facts["class_counts"] = one_hot.sum(0).astype(int).tolist()
+            self.labels[split] = np.concatenate([one_hot, self.attribute_knobs(self.measured[split])], 1)
+        if "train" not in splits:
+            return
         # Classes are uneven; a rarer class is drawn more often, by the root of its rarity.
         counts = self.labels["train"][:, : len(CLASSES)].sum(0)
         weight = self.labels["train"][:, : len(CLASSES)] @ (1 / np.sqrt(np.maximum(counts, 1)))
         self.chances = weight / weight.sum()
+
+    def attribute_knobs(self, measured: dict[str, np.ndarray]) -> np.ndarray:
+        """Knob positions ``[N, attributes]`` of measured quantities."""
+        names = self.recipe.model.attributes
+        columns = [AttributeScale(self.facts["scales"][n]).knob(measured[n]) for n in names]
+        count = len(next(iter(measured.values())))
+        return np.array(columns, np.float32).T.reshape(count, len(names))
 
     def draw(self, step: int) -> Batch:
         """Pick hits and lay out their windows in time."""
@@ -214,7 +219,9 @@ class DrumTask(Task):
         start = np.zeros(count, int)
         if not fresh:
             inner = rng.random(count) < 0.45
-            start = np.where(inner, rng.uniform(0, np.maximum(1, lengths / HOP - frames / 2)), 0).astype(np.int64)
+            start = np.where(inner, rng.uniform(0, np.maximum(1, lengths / HOP - frames / 2)), 0).astype(
+                np.int64
+            )
         ticks = (start[:, None] - lead + np.arange(lead + frames)[None]) * HOP + late[:, None]
         if not fresh:
             # What rings before a trigger: nothing, or the tail of an earlier hit.
@@ -370,8 +377,8 @@ class DrumTask(Task):
             teacher = load_task(self.recipe.distil.teacher)
             if teacher.latents != self.latents or not isinstance(teacher, DrumTask):
                 raise Refusal(
-                    f"{self.recipe.distil.teacher} is no teacher for {self.recipe.name}: it must be a drum run "
-                    f"with {self.latents} latents"
+                    f"{self.recipe.distil.teacher} is no teacher for {self.recipe.name}: it must be a drum "
+                    f"run with {self.latents} latents"
                 )
             object.__setattr__(self, "teacher", teacher.model.eval().requires_grad_(False))
             self.model.encoder.load_state_dict(teacher.model.encoder.state_dict())
@@ -414,7 +421,7 @@ class DrumTask(Task):
         }
 
     def show(self, logger: Any, step: int) -> None:
-        """Sounds and spectrograms of two validation hits beside their reconstructions, and the latent cloud."""
+        """Sounds and spectrograms of two validation hits beside what is made of them."""
         import matplotlib.pyplot as plt
 
         from train.latent import spectrogram_figure
@@ -479,7 +486,6 @@ class DrumTask(Task):
         """The inlet reads z first."""
         return self.model.decoder.inlet, slice(0, self.latents)
 
-
     def encoder_inputs(self, split: str) -> Iterator[Tensor]:
         """Hits padded to two seconds."""
         sounds = self.sounds[split]
@@ -492,12 +498,35 @@ class DrumTask(Task):
 
     def descriptors(self, split: str) -> dict[str, np.ndarray]:
         """Loudness, brightness and decay."""
-        rows = [measure_sound(sound) for sound in self.sounds[split]]
-        return {name: np.array([row[name] for row in rows]) for name in SOUND_ATTRIBUTES}
+        return self.measured[split]
 
     def kinds_of_items(self, split: str) -> list[str]:
         """Their classes."""
         return [CLASSES[i] for i in self.labels[split][:, : len(CLASSES)].argmax(1)]
+
+    def decoder_examples(
+        self, split: str, count: int, seed: int
+    ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+        """Whole hits of 0.6 s from cleared state, 16 a batch; the target is late by the model's latency."""
+        rng = np.random.default_rng(seed)
+        picked = rng.permutation(len(self.sounds[split]))[:count]
+        frames = 600
+        seconds = (torch.arange(frames) * HOP / RATE_HZ)[None]
+        for first in range(0, len(picked), 16):
+            group = picked[first : first + 16]
+            heard = np.zeros((len(group), 1, MAX_SAMPLES), np.float32)
+            for row, index in enumerate(group):
+                heard[row, 0, : len(self.sounds[split][index])] = self.sounds[split][index]
+            with torch.no_grad():
+                mean, _ = self.model.encoder(torch.from_numpy(heard))
+            knobs = self.labels[split][group]
+            feeds = {
+                "z": np.repeat(mean.numpy()[:, :, None], frames, 2),
+                "knobs": np.repeat(knobs[:, :, None], frames, 2),
+                "time": self.basis(seconds).numpy().repeat(len(group), 0),
+            }
+            late = np.pad(heard, ((0, 0), (0, 0), (self.delay, 0)))[..., : frames * HOP]
+            yield feeds, {"audio": late}
 
     def traversal(self, z: Tensor, title: str) -> tuple[Any, np.ndarray, int]:
         """Every class that was trained, struck at every z; 0.6 s each."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -27,27 +27,29 @@ V = len(VOICES)
 class RhythmModelSection(Section):
     """Sizes; see ``RhythmShape``."""
 
-    latents: int = Field(16, ge=1, le=128)
-    channels: int = Field(48, ge=4, multiple_of=4)
-    encoder: int = Field(96, ge=4, multiple_of=4)
+    latents: int = Field(default=16, ge=1, le=128)
+    channels: int = Field(default=48, ge=4, multiple_of=4)
+    encoder: int = Field(default=96, ge=4, multiple_of=4)
 
 
 class RhythmLossSection(Section):
     """Weights of the reconstruction."""
 
-    onset: float = Field(1.0, ge=0)
-    positive: float = Field(1.5, gt=0, description="weight of an onset against a rest")
-    velocity: float = Field(8.0, ge=0)
-    micro: float = Field(20.0, ge=0)
-    control: float = Field(0.5, ge=0, description="weight of the moved attributes")
+    onset: float = Field(default=1.0, ge=0)
+    positive: float = Field(default=1.5, gt=0, description="weight of an onset against a rest")
+    velocity: float = Field(default=8.0, ge=0)
+    micro: float = Field(default=20.0, ge=0)
+    control: float = Field(default=0.5, ge=0, description="weight of the moved attributes")
 
 
 class RhythmAugmentSection(Section):
     """Changes to a pattern that leave it what it is; 0 or false switches one off."""
 
-    rotate_bars: bool = Field(True, description="let the second bar come first in half of the patterns")
-    velocity: float = Field(0.05, ge=0, description="spread of a common factor on the velocities")
-    mute: float = Field(0.005, ge=0, le=1, description="part of the patterns replaced by silence")
+    rotate_bars: bool = Field(
+        default=True, description="let the second bar come first in half of the patterns"
+    )
+    velocity: float = Field(default=0.05, ge=0, description="spread of a common factor on the velocities")
+    mute: float = Field(default=0.005, ge=0, le=1, description="part of the patterns replaced by silence")
 
 
 class RhythmRecipe(Recipe):
@@ -63,7 +65,7 @@ class RhythmRecipe(Recipe):
 class RhythmTask(Task):
     """See :class:`train.tasks.base.Task`."""
 
-    Recipe: ClassVar[type[Recipe]] = RhythmRecipe
+    recipe_type: ClassVar[type[Recipe]] = RhythmRecipe
     data_kind: ClassVar[str] = "rhythms"
     recipe: RhythmRecipe
     model: RhythmVAE
@@ -74,6 +76,7 @@ class RhythmTask(Task):
         self.knobs: dict[str, np.ndarray] = {}
         self.names: dict[str, list[str]] = {}
         self.styles: dict[str, list[str]] = {}
+        self.measured: dict[str, np.ndarray] = {}
 
     def build(self) -> RhythmVAE:
         """Make the untrained model."""
@@ -94,30 +97,32 @@ class RhythmTask(Task):
         """Adversary steps per step."""
         return self.recipe.fader.rounds
 
-    def prepare(self, data: Any) -> None:
+    def prepare(self, data: Any, splits: Sequence[str] = ("train", "validation")) -> None:
         """Read the patterns and measure their attributes."""
-        measured = {}
-        for split in ("train", "validation"):
+        for split in splits:
             picked = data.split(split)
             if split == "validation" and len(picked) > self.recipe.fit.validation_items:
                 count = self.recipe.fit.validation_items
                 picked = picked[np.linspace(0, len(picked) - 1, count).round().astype(int)]
             if not len(picked):
-                raise Refusal(f"{data.directory} has nothing in its {split} split; prepare it from more patterns")
+                raise Refusal(
+                    f"{data.directory} has nothing in its {split} split; prepare it from more patterns"
+                )
             self.patterns[split] = np.stack([data.pattern(int(i)) for i in picked])
             self.names[split] = [data.manifest[int(i)]["name"] for i in picked]
             self.styles[split] = [str(data.manifest[int(i)].get("style") or "?") for i in picked]
             bad = np.flatnonzero(~np.isfinite(self.patterns[split]).all((1, 2)))
             if len(bad):
-                raise Refusal(f"{self.names[split][bad[0]]} in {data.directory} holds NaN; prepare the data again")
-            measured[split] = np.stack([measure_pattern(p) for p in self.patterns[split]])
-        if "scales" not in self.facts:
-            self.facts["scales"] = {
-                name: AttributeScale.fit(measured["train"][:, i]).values
-                for i, name in enumerate(PATTERN_ATTRIBUTES)
-            }
-        for split, values in measured.items():
-            self.knobs[split] = self.to_knobs(values)
+                raise Refusal(
+                    f"{self.names[split][bad[0]]} in {data.directory} holds NaN; prepare the data again"
+                )
+            self.measured[split] = np.stack([measure_pattern(p) for p in self.patterns[split]])
+            if split == "train" and "scales" not in self.facts:
+                self.facts["scales"] = {
+                    name: AttributeScale.fit(self.measured[split][:, i]).values
+                    for i, name in enumerate(PATTERN_ATTRIBUTES)
+                }
+            self.knobs[split] = self.to_knobs(self.measured[split])
 
     def to_knobs(self, measured: np.ndarray) -> np.ndarray:
         """Knob positions ``[N, 6]`` of measured attributes ``[N, 6]``."""
@@ -278,12 +283,14 @@ class RhythmTask(Task):
         plt.close(figure)
 
     def decoder_ports(self) -> tuple[list[Port], list[Port]]:
-        """z and attributes in, a pattern out; one evaluation per event."""
+        """Z and attributes in, a pattern out; one evaluation per event."""
         inputs = [
             Port("z", "latent", "event", tuple(f"z{i + 1}" for i in range(self.latents)), -4.0, 4.0),
             Port("attributes", "attribute", "event", tuple(PATTERN_ATTRIBUTES), -1.0, 1.0),
         ]
-        channels = tuple(f"{what}:{voice}" for what in ("onset", "velocity", "microtiming") for voice in VOICES)
+        channels = tuple(
+            f"{what}:{voice}" for what in ("onset", "velocity", "microtiming") for voice in VOICES
+        )
         return inputs, [Port("pattern", "pattern", "event", channels, -0.5, 1.0, length=STEPS)]
 
     def encoder_ports(self) -> tuple[list[Port], list[Port]]:
@@ -326,12 +333,27 @@ class RhythmTask(Task):
 
     def descriptors(self, split: str) -> dict[str, np.ndarray]:
         """The attributes."""
-        values = np.stack([measure_pattern(p) for p in self.patterns[split]])
+        values = self.measured[split]
         return {name: values[:, i] for i, name in enumerate(PATTERN_ATTRIBUTES)}
 
     def kinds_of_items(self, split: str) -> list[str]:
         """Their styles."""
         return self.styles[split]
+
+    def decoder_examples(
+        self, split: str, count: int, seed: int
+    ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+        """Patterns of the split, 256 a batch."""
+        picked = np.random.default_rng(seed).permutation(len(self.patterns[split]))[:count]
+        for first in range(0, len(picked), 256):
+            group = picked[first : first + 256]
+            patterns = self.patterns[split][group]
+            with torch.no_grad():
+                mean, _ = self.model.encoder(torch.from_numpy(patterns))
+            yield (
+                {"z": mean.numpy()[:, :, None], "attributes": self.knobs[split][group][:, :, None]},
+                {"pattern": patterns},
+            )
 
     def traversal(self, z: Tensor, title: str) -> tuple[Any, np.ndarray, int]:
         """Patterns at every z with all attributes in the middle, and how they sound at 110 BPM."""

@@ -1,0 +1,1 @@
+"""How good a trained model is on what it was never trained on: one file per kind."""

@@ -1,0 +1,256 @@
+"""Judging a rhythm model on unseen drummers.
+
+The trivial opponents are the mean pattern of the training data, cut where its F1 is best, and the nearest
+training pattern by onsets, chosen with the answer in view.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from train.attributes import PATTERN_ATTRIBUTES, measure_pattern
+from train.models.voices import VOICES
+from train.player import Player
+from train.tasks.rhythm import RhythmTask
+
+V = len(VOICES)
+
+
+def decode(player: Player, z: np.ndarray, knobs: np.ndarray) -> np.ndarray:
+    """``z [N, Z]`` and ``knobs [N, 6]`` to patterns ``[N, 27, 32]``."""
+    feeds = {
+        "z": np.ascontiguousarray(z[:, :, None], np.float32),
+        "attributes": np.ascontiguousarray(knobs[:, :, None], np.float32),
+    }
+    return player.decode(feeds)
+
+
+def onset_f1(made: np.ndarray, wanted: np.ndarray) -> float:
+    """F1 of all onsets of all patterns together; ``[N, 9, 32]`` booleans."""
+    hits = (made & wanted).sum()
+    return float(2 * hits / max(1, made.sum() + wanted.sum()))
+
+
+def reconstruction(made: np.ndarray, wanted: np.ndarray) -> dict[str, Any]:
+    """Onset F1, overall and by voice; velocity and timing errors where both have an onset."""
+    a, b = made[:, :V] >= 0.5, wanted[:, :V] >= 0.5
+    both = a & b
+    velocity = np.abs(made[:, V : 2 * V] - wanted[:, V : 2 * V])[both]
+    micro = np.abs(made[:, 2 * V :] - wanted[:, 2 * V :])[both]
+    return {
+        "onset_f1": onset_f1(a, b),
+        "velocity_mae": float(velocity.mean()) if both.any() else float("nan"),
+        "timing_mae_steps": float(micro.mean()) if both.any() else float("nan"),
+        "f1_by_voice": {v: onset_f1(a[:, i], b[:, i]) for i, v in enumerate(VOICES) if b[:, i].any()},
+    }
+
+
+def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> dict[str, Any]:
+    """Measure everything on a split; write pictures and sounds to ``folder``."""
+    task = player.task
+    assert isinstance(task, RhythmTask)
+    task.prepare(data, ("train", split))
+    patterns, knobs = task.patterns[split], task.knobs[split]
+    if limit and limit < len(patterns):
+        picked = np.linspace(0, len(patterns) - 1, limit).round().astype(int)
+        patterns, knobs = patterns[picked], knobs[picked]
+    z = player.encode(patterns)
+    made = decode(player, z, knobs)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_pictures(player, patterns, made, folder)
+    return {
+        "items": len(patterns),
+        "split": split,
+        "figures": {
+            "model": reconstruction(made, patterns),
+            "mean": reconstruction(np.repeat(_mean_pattern(task)[None], len(patterns), 0), patterns),
+            "nearest": reconstruction(_nearest(task, patterns), patterns),
+        },
+        "control": control(player, z, knobs),
+        "motion": motion(player, z, knobs),
+        "leakage": leakage(player, task, z, knobs),
+        "prior": prior(player, task),
+    }
+
+
+def _mean_pattern(task: RhythmTask) -> np.ndarray:
+    """Mean of the training patterns with its onsets cut at the threshold of best training F1."""
+    train = task.patterns["train"]
+    there = train[:, :V] >= 0.5
+    mean = there.mean(0)
+    cuts = np.linspace(0.05, 0.7, 27)
+    best = max(cuts, key=lambda cut: onset_f1(np.broadcast_to(mean >= cut, there.shape), there))
+    counts = np.maximum(1, there.sum(0))
+    velocity = (train[:, V : 2 * V] * there).sum(0) / counts
+    micro = (train[:, 2 * V :] * there).sum(0) / counts
+    return np.concatenate([(mean >= best).astype(np.float32), velocity, micro]).astype(np.float32)
+
+
+def _nearest(task: RhythmTask, patterns: np.ndarray) -> np.ndarray:
+    """The training pattern with the best onset F1 for each."""
+    train = (task.patterns["train"][:, :V] >= 0.5).reshape(len(task.patterns["train"]), -1).astype(np.float32)
+    sums = train.sum(1)
+    chosen = []
+    for first in range(0, len(patterns), 256):
+        wanted = (patterns[first : first + 256, :V] >= 0.5).reshape(-1, V * 32).astype(np.float32)
+        score = 2 * wanted @ train.T / np.maximum(1, wanted.sum(1)[:, None] + sums[None])
+        chosen.append(score.argmax(1))
+    return task.patterns["train"][np.concatenate(chosen)]
+
+
+def control(player: Player, z: np.ndarray, knobs: np.ndarray, positions: int = 11) -> dict[str, Any]:
+    """Spearman of each knob over its travel against the measured attribute; median over test patterns."""
+    from scipy.stats import spearmanr
+
+    some = np.linspace(0, len(z) - 1, min(64, len(z))).round().astype(int)
+    travel = np.linspace(-1, 1, positions)
+    out = {}
+    for number, name in enumerate(PATTERN_ATTRIBUTES):
+        found, pooled_knob, pooled_value = [], [], []
+        for index in some:
+            moved = np.repeat(knobs[index : index + 1], positions, 0)
+            moved[:, number] = travel
+            patterns = decode(player, np.repeat(z[index : index + 1], positions, 0), moved)
+            values = np.array([measure_pattern(p)[number] for p in patterns])
+            found.append(spearmanr(travel, values).statistic if np.ptp(values) > 0 else 0.0)
+            pooled_knob += list(travel)
+            pooled_value += list(values)
+        out[name] = {
+            "spearman_median": float(np.median(found)),
+            "spearman_pooled": float(spearmanr(pooled_knob, pooled_value).statistic),
+        }
+    return out
+
+
+def motion(player: Player, z: np.ndarray, knobs: np.ndarray, events: int = 64) -> dict[str, Any]:
+    """Spearman while an LFO turns the knob and slower ones turn every latent and the other knobs."""
+    from scipy.stats import spearmanr
+
+    rng = np.random.default_rng(0)
+    t = np.arange(events) / events
+    out = {}
+    for number, name in enumerate(PATTERN_ATTRIBUTES):
+        found = []
+        for _ in range(8):
+            a, b = rng.integers(0, len(z), 2)
+            sway = 0.5 - 0.5 * np.cos(2 * np.pi * (t + rng.random()))[:, None]
+            path = z[a] * (1 - sway) + z[b] * sway
+            moved = knobs[a] * (1 - sway) + knobs[b] * sway
+            moved[:, number] = np.sin(2 * np.pi * (3 * t + rng.random()))
+            values = [measure_pattern(p)[number] for p in decode(player, path, moved)]
+            found.append(spearmanr(moved[:, number], values).statistic if np.ptp(values) > 0 else 0.0)
+        out[name] = float(np.median(found))
+    return out
+
+
+def leakage(
+    player: Player, task: RhythmTask, z: np.ndarray, knobs: np.ndarray, bins: int = 8
+) -> dict[str, Any]:
+    """How well a fresh classifier tells the attribute's quantile bin from z; beside it, always-the-commonest."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import MLPClassifier
+
+    train = task.patterns["train"]
+    some = np.linspace(0, len(train) - 1, min(4000, len(train))).round().astype(int)
+    known, known_knobs = player.encode(train[some]), task.knobs["train"][some]
+    out = {}
+    for number, name in enumerate(PATTERN_ATTRIBUTES):
+        want = np.clip(((known_knobs[:, number] + 1) / 2 * bins).astype(int), 0, bins - 1)
+        truth = np.clip(((knobs[:, number] + 1) / 2 * bins).astype(int), 0, bins - 1)
+        row = {"commonest": float(np.bincount(truth, minlength=bins).max() / len(truth)), "even": 1 / bins}
+        for title, classifier in (
+            ("linear", LogisticRegression(max_iter=300)),
+            ("mlp", MLPClassifier((64,), max_iter=60, random_state=0, early_stopping=True)),
+        ):
+            row[title] = float(classifier.fit(known, want).score(z, truth))
+        out[name] = row
+    return out
+
+
+def prior(player: Player, task: RhythmTask, count: int = 512) -> dict[str, Any]:
+    """Validity and diversity of patterns at random knob positions.
+
+    Valid: has a kick or a snare, and a density and an onset count within the training data's 1 % to 99 %.
+    Diversity: mean part of the onsets in which two patterns differ, beside the same of training patterns.
+    """
+    rng = np.random.default_rng(1)
+    knobs = rng.uniform(-1, 1, (count, len(PATTERN_ATTRIBUTES)))
+    made = decode(player, player.prior(count, 1), knobs)[:, :V] >= 0.5
+    train = task.patterns["train"][:, :V] >= 0.5
+    low, high = np.quantile(train.sum((1, 2)), [0.01, 0.99])
+    onsets = made.sum((1, 2))
+    valid = (onsets >= low) & (onsets <= high) & made[:, :2].any((1, 2))
+    unique = len({row.tobytes() for row in np.packbits(made.reshape(count, -1), axis=1)})
+    known = {row.tobytes() for row in np.packbits(train.reshape(len(train), -1), axis=1)}
+    new = sum(row.tobytes() not in known for row in np.packbits(made.reshape(count, -1), axis=1))
+
+    def spread(patterns: np.ndarray) -> float:
+        a, b = patterns[rng.integers(0, len(patterns), 2000)], patterns[rng.integers(0, len(patterns), 2000)]
+        union = (a | b).sum((1, 2))
+        return float(np.mean((a ^ b).sum((1, 2)) / np.maximum(1, union)))
+
+    return {
+        "valid": float(valid.mean()),
+        "unique": unique / count,
+        "not_in_training": new / count,
+        "difference": spread(made),
+        "difference_of_training": spread(train),
+    }
+
+
+def _write_pictures(player: Player, patterns: np.ndarray, made: np.ndarray, folder: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    import soundfile
+
+    from train.latent import pattern_figure
+    from train.sonify import RATE_HZ, sonify
+
+    some = np.linspace(0, len(patterns) - 1, 4).round().astype(int)
+    pairs = [pair for i in some for pair in (("played", patterns[i]), ("made", made[i]))]
+    figure = pattern_figure(pairs)
+    figure.savefig(folder / "reconstructions.png", dpi=90)
+    plt.close(figure)
+    audio = np.concatenate([sonify(p) for _, p in pairs])
+    soundfile.write(folder / "reconstructions.wav", audio, RATE_HZ)
+    figure = descriptor_figure(player)
+    figure.savefig(folder / "descriptors.png", dpi=90)
+    plt.close(figure)
+
+
+def descriptor_figure(player: Player, positions: int = 17) -> Any:
+    """How every attribute moves along every knob and along every latent, others in the middle."""
+    import matplotlib.pyplot as plt
+
+    names = list(PATTERN_ATTRIBUTES)
+    centre = np.array([[row["mean"] for row in player.latents]], np.float32)
+    places = np.linspace(0, 1, positions)
+    figure, axes = plt.subplots(2, len(names), figsize=(2.6 * len(names), 4.6), sharex="row")
+    for number, name in enumerate(names):
+        for other, other_name in enumerate(names):
+            knobs = np.zeros((positions, len(names)))
+            knobs[:, other] = 2 * places - 1
+            made = decode(player, np.repeat(centre, positions, 0), knobs)
+            values = [measure_pattern(p)[number] for p in made]
+            axes[0, number].plot(places, values, lw=2.2 if other == number else 0.6, label=other_name)
+        for row, latent in enumerate(player.latents):
+            if latent["sign"] == "unused":
+                continue
+            z = np.repeat(centre, positions, 0)
+            z[:, row] = np.interp(places, np.linspace(0, 1, len(latent["quantiles"])), latent["quantiles"])
+            made = decode(player, z, np.zeros((positions, len(names))))
+            axes[1, number].plot(
+                places, [measure_pattern(p)[number] for p in made], lw=0.8, label=latent["name"]
+            )
+        axes[0, number].set_title(name, fontsize=9)
+    axes[0, 0].set_ylabel("along each knob")
+    axes[1, 0].set_ylabel("along each latent")
+    axes[0, -1].legend(fontsize=5)
+    axes[1, -1].legend(fontsize=4, ncols=2)
+    figure.tight_layout()
+    return figure
