@@ -183,18 +183,7 @@ def load_graph(source: str | Path | onnx.ModelProto) -> Graph:
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise Refusal(f"{where} is not a valid ONNX model ({first}); export it again.") from None
     constants = {init.name: numpy_helper.to_array(init) for init in model.graph.initializer}
-    nodes = []
-    for proto in model.graph.node:
-        node = Node(
-            proto.op_type,
-            list(proto.input),
-            list(proto.output),
-            {a.name: helper.get_attribute_value(a) for a in proto.attribute},
-            proto.domain,
-            proto.name,
-        )
-        node.attributes = {k: v.decode() if isinstance(v, bytes) else v for k, v in node.attributes.items()}
-        nodes.append(node)
+    nodes = graph_nodes(model)
     if any(node.op in ("QuantizeLinear", "QLinearConv", "ConvInteger") for node in nodes):
         raise Refusal(f"{where} is quantized already; give the float model it was made from.")
     inputs = [value for value in model.graph.input if value.name not in constants]
@@ -202,6 +191,20 @@ def load_graph(source: str | Path | onnx.ModelProto) -> Graph:
     fold_constants(graph)
     fold_batchnorm(graph)
     return graph
+
+
+def graph_nodes(model: onnx.ModelProto) -> list[Node]:
+    """Read the nodes of a model, attributes decoded."""
+    nodes = []
+    for proto in model.graph.node:
+        attributes = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
+        attributes = {k: v.decode() if isinstance(v, bytes) else v for k, v in attributes.items()}
+        nodes.append(
+            Node(
+                proto.op_type, list(proto.input), list(proto.output), attributes, proto.domain, proto.name
+            )
+        )
+    return nodes
 
 
 def fold_constants(graph: Graph) -> None:

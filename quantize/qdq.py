@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 
-from quantize.graph import LINEAR, Graph, Node
-from quantize.plan import Plan, quantized_inputs
+from quantize.graph import LINEAR, Graph, Node, graph_nodes
+from quantize.plan import FUSED, INTEGER, PRODUCTS, Plan, quantized_inputs
 from quantize.weights import QuantizedLayer, bias_scale, quantize_layer
+from train.refusal import Refusal
 
 ACTIVATION_TYPES = {8: np.int8, 16: np.int16}
 # int16 QuantizeLinear arrived with this opset
@@ -191,3 +193,93 @@ def _raise_opset(model: onnx.ModelProto) -> None:
             entry.version = LEAST_OPSET
     if model.ir_version < 10:
         model.ir_version = 10
+
+
+def read_qdq(model: onnx.ModelProto) -> Quantized:
+    """Read a QDQ model with zero points of 0 back into a plan, scales and integers.
+
+    Raises
+    ------
+    Refusal
+        If a zero point is not 0, or nothing is quantized.
+    """
+    constants = {init.name: numpy_helper.to_array(init) for init in model.graph.initializer}
+    alias: dict[str, str] = {}
+    scales: dict[str, float] = {}
+    bits: dict[str, int] = {}
+    integers: dict[str, tuple[np.ndarray, np.ndarray, int]] = {}
+    outputs = {value.name for value in model.graph.output}
+    sources: dict[str, str] = {}
+    kept: list[Node] = []
+    for node in graph_nodes(model):
+        if node.op == "QuantizeLinear":
+            sources[node.outputs[0]] = node.inputs[0]
+        elif node.op == "DequantizeLinear":
+            zero = constants.get(node.inputs[2]) if len(node.inputs) > 2 else None
+            if zero is not None and np.any(zero != 0):
+                raise Refusal(
+                    f"node {node.name!r} has a zero point that is not 0; quantize the float model with Vaectrol."
+                )
+            scale, result = constants[node.inputs[1]], node.outputs[0]
+            if node.inputs[0] in constants:
+                values = constants[node.inputs[0]]
+                integers[result] = (values, scale, node.attributes.get("axis", 1) if scale.ndim else 0)
+                if scale.ndim == 0 and values.dtype in (np.int8, np.int16):
+                    scales[result], bits[result] = float(scale), 8 * values.dtype.itemsize
+            else:
+                source = sources[node.inputs[0]]
+                name = result if result in outputs else source
+                alias[result], alias[source] = name, name
+                scales[name] = float(scale)
+                bits[name] = 8 if zero is None else 8 * zero.dtype.itemsize
+        else:
+            kept.append(node)
+    if not scales:
+        raise Refusal("this model is not quantized; run vaectrol quantize on it first.")
+    return _assemble(model, kept, alias, scales, bits, integers, constants)
+
+
+def _assemble(
+    model: onnx.ModelProto,
+    kept: list[Node],
+    alias: dict[str, str],
+    scales: dict[str, float],
+    bits: dict[str, int],
+    integers: dict[str, tuple[np.ndarray, np.ndarray, int]],
+    constants: dict[str, np.ndarray],
+) -> Quantized:
+    """Put the nodes that remain without their Q and DQ into a plan."""
+    values = dict(constants)
+    for name, (whole, scale, axis) in integers.items():
+        shape = [1] * whole.ndim
+        if scale.ndim and whole.ndim:
+            shape[axis] = -1
+        values[name] = (whole.astype(np.float64) * scale.reshape(shape)).astype(np.float32)
+    dequantized = {name for name, target in alias.items() if target in scales} | set(integers)
+    reads_integers = [
+        all(n in dequantized for n in node.inputs[: 2 if node.op in PRODUCTS else 1] if n) for node in kept
+    ]
+    for node in kept:
+        node.inputs = [alias.get(n, n) for n in node.inputs]
+        node.outputs = [alias.get(n, n) for n in node.outputs]
+    graph = Graph(kept, values, list(model.graph.input), list(model.graph.output), model)
+    consumers = graph.consumers()
+    fused: dict[str, str] = {}
+    integer: set[int] = set()
+    for position, node in enumerate(kept):
+        readers = consumers.get(node.outputs[0], [])
+        if node.op in LINEAR and node.outputs[0] not in scales and len(readers) == 1 and readers[0].op in FUSED:
+            if reads_integers[position] and readers[0].outputs[0] in scales:
+                fused[node.outputs[0]] = readers[0].outputs[0]
+                integer.update((position, kept.index(readers[0])))
+        elif reads_integers[position] and node.op in INTEGER and all(n in scales for n in node.outputs):
+            integer.add(position)
+    layers = {}
+    for position in sorted(integer):
+        node = kept[position]
+        if node.op in LINEAR and node.inputs[1] in integers:
+            weight, scale, axis = integers[node.inputs[1]]
+            bias = integers[node.inputs[2]][0] if len(node.inputs) > 2 and node.inputs[2] in integers else None
+            whole = weight.shape[axis]
+            layers[position] = QuantizedLayer(weight, np.broadcast_to(scale, whole).copy(), axis, bias)
+    return Quantized(Plan(graph, integer, fused, {n: n for n in scales}, bits), scales, layers)
