@@ -99,29 +99,45 @@ def _fill(velocity: np.ndarray, factors: Factors, rng: np.random.Generator) -> N
     velocity[VOICES.index("crash"), 0] = 0.9
 
 
-def _hand(
-    velocity: np.ndarray, rule: dict, factors: Factors, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Give the played pattern its dynamics and its microtiming, on the MIDI grid (1/127 and 1/120 step)."""
+def swung(steps: np.ndarray, unit: int, swing: float) -> np.ndarray:
+    """Where each step falls, in steps, when the second of every two units comes late by ``swing`` units.
+
+    What lies between is stretched and pressed together with it, as a player does: in a shuffle the sixteenth
+    before the late eighth is late by half as much.
+    """
+    late = swing * unit
+    place = steps % (2 * unit)
+    first = place * (unit + late) / unit
+    second = unit + late + (place - unit) * (unit - late) / unit
+    return steps - place + np.where(place < unit, first, second)
+
+
+def _hand(velocity: np.ndarray, rule: dict, factors: Factors, rng: np.random.Generator) -> np.ndarray:
+    """Play a pattern: dynamics, swing and looseness; the grid of what was played, in MIDI's own precision.
+
+    Returns
+    -------
+    float32 ndarray [27, 32]
+        Velocities are multiples of 1/127, timings of 1/120 step.
+    """
     voices, steps = velocity.shape
     spread = 0.03 + 0.12 * factors.dynamics
-    played = velocity > 0
-    loud = (
-        0.72
-        + (velocity - 0.72) * (0.35 + 0.9 * factors.dynamics)
-        + spread * rng.standard_normal((voices, steps))
-    )
-    unit = rule["swing_unit"]
-    off_beat = np.arange(steps) % (2 * unit) >= unit
-    timing = np.where(off_beat, factors.swing * unit, 0.0) + factors.looseness * rng.standard_normal(
-        (voices, steps)
-    )
+    accent = (velocity - 0.72) * (0.35 + 0.9 * factors.dynamics)
+    loud = np.clip(np.round(127 * (0.72 + accent + spread * rng.standard_normal((voices, steps)))), 1, 127)
+    when = swung(np.arange(steps), rule["swing_unit"], factors.swing)
+    when = when + factors.looseness * rng.standard_normal((voices, steps))
     for voice, delay in rule.get("lay_back", {}).items():
-        timing[VOICES.index(voice)] += delay
-    midi_velocity = np.clip(np.round(127 * loud), 1, 127) * played
-    ticks = np.clip(np.round(timing * TICKS_PER_STEP), -59, 59) * played
-    ticks[:, 0] = np.maximum(ticks[:, 0], 0)  # nothing sounds before the pattern starts
-    return midi_velocity / 127, ticks / TICKS_PER_STEP
+        when[VOICES.index(voice)] += delay
+    # nothing sounds before the pattern starts or after it ends
+    ticks = np.clip(np.round(when * TICKS_PER_STEP), 0, (steps - 0.5) * TICKS_PER_STEP - 1)
+    grid = np.zeros((3 * voices, STEPS), np.float32)
+    for voice, step in zip(*np.nonzero(velocity), strict=True):
+        at = int(np.floor(ticks[voice, step] / TICKS_PER_STEP + 0.5))
+        if loud[voice, step] / 127 > grid[voices + voice, at]:  # a swung stroke may meet its neighbour
+            grid[voice, at] = 1.0
+            grid[voices + voice, at] = loud[voice, step] / 127
+            grid[2 * voices + voice, at] = ticks[voice, step] / TICKS_PER_STEP - at
+    return grid
 
 
 def pattern(seed: int, index: int) -> Pattern:
@@ -148,11 +164,7 @@ def pattern(seed: int, index: int) -> Pattern:
         _fill(velocity, factors, rng)
     opened = velocity[VOICES.index("hat_open")] > 0
     velocity[VOICES.index("hat_closed"), opened] = 0.0  # one pair of hats
-    loud, timing = _hand(velocity, rule, factors, rng)
-    grid = np.zeros((27, STEPS), np.float32)
-    grid[:9, :steps] = loud > 0
-    grid[9:18, :steps] = loud
-    grid[18:, :steps] = timing
+    grid = _hand(velocity, rule, factors, rng)
     return Pattern(
         name=f"{style}_{phrase:05d}_{take}",
         style=style,

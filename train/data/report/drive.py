@@ -11,6 +11,7 @@ from train.data.report.page import COLOURS, Page, new_figure, split_bars
 from train.data.store import SAMPLE_RATE_HZ
 
 MAX_PANELS = 9
+FEW_SETTINGS = 4
 LATE_MS = 2.0
 
 
@@ -23,9 +24,7 @@ def describe(
 ) -> list[dict[str, Any]]:
     """Write the sections for pairs; returns the findings."""
     items = manifest["items"]
-    members = defaultdict(list)
-    for index, item in enumerate(items):
-        members[_title(item)].append(index)
+    members = _panels_of(items)
     page.heading("Effects and splits", _how_split(manifest))
     page.figure(
         split_bars([item["effect"] for item in items], [item["split"] for item in items]),
@@ -87,11 +86,16 @@ def _how_split(manifest: dict[str, Any]) -> str:
     return "Whole dry phrases are on one side, with all their wet versions."
 
 
-def _title(item: dict[str, Any]) -> str:
-    """Effect with its setting, where there is only one number to it; toy chains are one title each."""
-    if 0 < len(item["parameters"]) <= 2:
-        return f"{item['effect']} {_parameters(item)}"
-    return item["effect"]
+def _panels_of(items: list[dict[str, Any]]) -> dict[str, list[int]]:
+    """Item indices by effect, and by setting where an effect has only a few."""
+    settings: dict[str, set[str]] = defaultdict(set)
+    for item in items:
+        settings[item["effect"]].add(_parameters(item))
+    members: dict[str, list[int]] = defaultdict(list)
+    for index, item in enumerate(items):
+        few = len(settings[item["effect"]]) <= FEW_SETTINGS
+        members[f"{item['effect']} {_parameters(item)}".strip() if few else item["effect"]].append(index)
+    return dict(members)
 
 
 def _parameters(item: dict[str, Any]) -> str:

@@ -137,7 +137,7 @@ def words_for(mode: Mode, example: str) -> list[object]:
         mode.size,
         f"{100 * mode.share:.0f} %",
         labels,
-        f"{dense} ({mode.density:.1f}×)",
+        f"{dense} ({min(mode.density, 99):.1f}×)",
         f"{apart} ({100 * mode.overlap:.0f} %)",
         example,
     ]

@@ -37,17 +37,19 @@ p.note { margin: .1rem 0 .8rem; color: #5d6067; max-width: 46rem; }
 .figures span { color: #5d6067; font-size: .82rem; }
 .finding { border-left: .28rem solid #c9c6bc; background: #fff; padding: .55rem 1rem; margin: .5rem 0;
   border-radius: 0 .4rem .4rem 0; }
-.finding.fix { border-color: #D55E00; } .finding.look { border-color: #E69F00;
-  } .finding.fine { border-color: #009E73; }
+.finding.fix { border-color: #D55E00; } .finding.look { border-color: #E69F00; }
+.finding.fine { border-color: #009E73; }
 .finding i { font-style: normal; font-size: .78rem; color: #5d6067; text-transform: uppercase;
   letter-spacing: .05em; display: block; }
 details { margin: .3rem 0; font-size: .88rem; color: #44474e; } summary { cursor: pointer; }
 code { font-size: .85em; overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-size: .88rem; background: #fff; margin: .4rem 0; }
 th, td { text-align: left; padding: .28rem .8rem .28rem .6rem; border-bottom: 1px solid #eceae3;
-  vertical-align: top; overflow-wrap: anywhere; }
+  vertical-align: top; white-space: nowrap; }
+td.long { white-space: normal; min-width: 20rem; }
 th { color: #5d6067; font-weight: 600; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
-.scroll { overflow: auto; max-height: 26rem; border: 1px solid #e4e1d8; border-radius: .4rem; }
+.scroll { overflow: auto; max-height: 26rem; width: fit-content; max-width: 100%; border: 1px solid #e4e1d8;
+  border-radius: .4rem; margin: .4rem 0; background: #fff; } .scroll table { margin: 0; }
 figure { margin: .6rem 0; } figure svg { max-width: 100%; height: auto; }
 footer { margin-top: 3rem; color: #5d6067; font-size: .85rem; }
 """
@@ -94,7 +96,7 @@ class Page:
         cells = "".join(f"<th>{html.escape(name)}</th>" for name in head)
         body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
         table = f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
-        self.parts.append(f'<div class="scroll">{table}</div>' if len(rows) > 14 else table)
+        self.parts.append(f'<div class="scroll">{table}</div>')
 
     def figure(self, drawing: Any, says: str) -> None:
         """Put a matplotlib figure into the page as SVG and close it.
@@ -137,7 +139,9 @@ def _cell(value: Any) -> str:
         return f'<td class="n">{value:,.3g}</td>'
     if isinstance(value, int):
         return f'<td class="n">{value:,}</td>'
-    return f"<td>{html.escape(str(value))}</td>"
+    text = str(value)
+    kind = ' class="long"' if len(text) > 70 else ""
+    return f"<td{kind}>{html.escape(text)}</td>"
 
 
 def new_figure(rows: int = 1, columns: int = 1, width: float = 10.0, height: float = 3.2, **more: Any) -> Any:
@@ -184,6 +188,8 @@ def split_bars(labels: list[str], splits: list[str], width: float = 10.0) -> Any
         left = [a + b for a, b in zip(left, counts, strict=True)]
     for name, total in zip(names, left, strict=True):
         axis.text(total, name, f" {total:,}", va="center", fontsize=8, color=INK)
-    axis.legend(frameon=False, fontsize=8, loc="lower right")
+    axis.legend(
+        frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2
+    )
     axis.set_xlabel("items")
     return figure

@@ -184,7 +184,7 @@ def _portraits(onsets: np.ndarray, styles: list[str], items: list[dict[str, Any]
         axis.remove()
     for number, (axis, name) in enumerate(zip(axes.flat, common, strict=False)):
         chosen = beats & (np.array(styles) == name)
-        axis.imshow(onsets[chosen].mean(axis=0), origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=1)
+        axis.imshow(onsets[chosen].mean(axis=0), origin="lower", aspect="auto", cmap="Blues", vmin=0, vmax=1)
         axis.set_title(f"{name} ({int(chosen.sum()):,})")
         axis.set_xticks([0, 8, 16, 24], ["1", "3", "1", "3"])
         axis.set_yticks(
