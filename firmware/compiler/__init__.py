@@ -1,1 +1,73 @@
-"""From an ONNX file to streaming C."""
+"""From an ONNX file to streaming C.
+
+``budget`` is the one question other rooms may ask; everything heavy is imported when it is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a model would cost on a board: predicted, from the compiler's schedule and memory plan.
+
+    Attributes
+    ----------
+    parameters : int
+        Weights and biases.
+    macs_per_sample, cycles_per_second : float
+    cpu_mean, cpu_worst : float
+        Fractions of one core; worst is that of the costliest callback.
+    weight_bytes, state_bytes : int
+    regions : dict of region name to {"used", "left"}
+        Bytes.
+    latency_samples : float
+        Delay the compiler adds; a causal model that needs no slicing has none.
+    layers : list of dict
+        Cost of each layer, in order.
+    fits : bool
+        Worst callback below the board's time, memory found for everything.
+    reasons : list of str
+        Why it does not fit, in sentences.
+    """
+
+    parameters: int
+    macs_per_sample: float
+    cycles_per_second: float
+    cpu_mean: float
+    cpu_worst: float
+    weight_bytes: int
+    state_bytes: int
+    regions: dict[str, dict[str, int]]
+    latency_samples: float
+    layers: list[dict[str, Any]] = field(default_factory=list)
+    fits: bool = True
+    reasons: list[str] = field(default_factory=list)
+
+
+def budget(model: Any, board: str = "patch_sm", block: int | None = None) -> Budget:
+    """Say what a model costs on a board, as if quantized to W8A16 when it is still float.
+
+    Parameters
+    ----------
+    model : path or ModelProto
+        ONNX, float or QDQ.
+    board : str or Board
+        Name or file of a board, or the board itself.
+    block : int, optional
+        Samples per callback; the board's by default.
+
+    Returns
+    -------
+    Budget
+
+    Raises
+    ------
+    Refusal
+        When the model cannot be compiled at all. One that is only too large is a Budget that does not fit.
+    """
+    from firmware.compiler.budget import measure
+
+    return measure(model, board, block)

@@ -355,3 +355,19 @@ def remove_dead(graph: Graph) -> Graph:
             alive.append(node)
             used.update(node.inputs)
     return graph.with_nodes(reversed(alive))
+
+
+def own_ends(graph: Graph) -> Graph:
+    """Give linear upsampling that holds the first frame an input nobody else reads, as it writes there."""
+    consumers = graph.consumers()
+    nodes: list[Node] = []
+    tensors = dict(graph.tensors)
+    for node in graph.nodes:
+        if node.op == "Lerp" and (len(consumers[node.inputs[0]]) > 1 or node.inputs[0] in graph.inputs):
+            (source,) = node.inputs
+            own = f"{node.name}_own"
+            tensors[own] = replace(tensors[source], name=own)
+            nodes.append(Node(own, "Delay", (source,), (own,), {"frames": 0, "trim": 0}))
+            node = replace(node, inputs=(own,))
+        nodes.append(node)
+    return graph.with_nodes(nodes, tensors)

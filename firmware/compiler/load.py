@@ -601,7 +601,7 @@ class Loader:
             )
 
     def _rates(self) -> None:
-        """Give every tensor its rate per base tick, the fastest tensor having rate 1 (or a divisor)."""
+        """Give every tensor its rate per base tick: the slowest clock on which every period is whole."""
         if self.event:
             return
         roots = {n: self.root(s[2]) for n, s in self.shapes.items() if isinstance(s[2], Frames)}
@@ -611,23 +611,19 @@ class Loader:
                 f"the inputs' rates are not related by the graph ({', '.join(sorted(families))}); declare them in "
                 "the metadata key vaectrol.inputs."
             )
-        self._absolute(roots)
-        # Ticks are the coarsest clock on which every tensor's period is whole.
-        ticks = math.lcm(*(r.ratio.numerator for r in roots.values()))
-        for r in roots.values():
-            ticks = math.lcm(ticks, r.ratio.numerator)
         fastest = max(r.ratio for r in roots.values())
         base = _common_multiple([r.ratio for r in roots.values()])
+        self._absolute(roots, base)
         if base / fastest > 64:
             raise Refusal(
                 f"the rates of this graph have no common clock below {base / fastest} × the fastest."
             )
-        self.metadata["ticks_per_fastest"] = int(base / fastest)
+        self.metadata.setdefault("ticks_per_sample", base / fastest)
         for name, root in roots.items():
             tensor = self.tensors[name]
             self.tensors[name] = Tensor(name, tensor.channels, None, root.ratio / base, tensor.quant)
 
-    def _absolute(self, roots: dict[str, Frames]) -> None:
+    def _absolute(self, roots: dict[str, Frames], base: Fraction) -> None:
         """Remember which rate is the sample rate when the metadata says so."""
         for entry in self.metadata.get("inputs", []):
             act = self.values.get(entry.get("name")) if isinstance(entry, dict) else None
@@ -636,7 +632,8 @@ class Loader:
                 and act.base in roots
                 and str(entry.get("rate")) not in ("event", "None")
             ):
-                self.metadata["sample_ratio"] = roots[act.base].ratio / Fraction(str(entry["rate"]))
+                sample = roots[act.base].ratio / Fraction(str(entry["rate"]))
+                self.metadata["ticks_per_sample"] = base / sample
                 return
 
 

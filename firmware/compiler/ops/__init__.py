@@ -7,6 +7,7 @@ from firmware.compiler.ops import (
     elementwise,
     gru,
     movement,
+    ports,
     quantization,
     resize,
     shape,
@@ -15,7 +16,7 @@ from firmware.compiler.ops.base import FAMILIES, READERS, Family, Window, Work
 
 __all__ = ["FAMILIES", "READERS", "Family", "Window", "Work", "known_operators"]
 
-_FILES = (activation, conv, domain, elementwise, gru, movement, quantization, resize, shape)
+_FILES = (activation, conv, domain, elementwise, gru, movement, ports, quantization, resize, shape)
 
 
 def known_operators() -> str:

@@ -20,7 +20,7 @@ from hardware.refusal import Refusal
 if TYPE_CHECKING:
     import onnx
 
-    from firmware.compiler.emit import Writer
+    from firmware.compiler.writer import Writer
     from firmware.compiler.load import Loader
 
 MAX_FOLDED_ELEMENTS = 1 << 24

@@ -1,0 +1,209 @@
+"""A compiled model as a Python object: the host library through cffi, numpy arrays in and out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from firmware import toolchain
+from firmware.compiler.report import Program
+from hardware.refusal import Refusal
+
+
+def build_library(program: Program, target: str = "host", opt: str = "-O2") -> Path:
+    """Build a program and the kernels it needs into a shared library, cached by content.
+
+    Parameters
+    ----------
+    program : Program
+        Compiled for "host" (or "wasm").
+    target : str
+        A target of ``firmware.toolchain``: host, host-asan, wasm.
+    opt : str
+        Optimisation level.
+
+    Returns
+    -------
+    Path
+    """
+    key = hashlib.sha256((program.header + program.source + target + opt).encode()).hexdigest()[:24]
+    folder = toolchain.cache_dir() / "models" / key
+    library = folder / f"{program.name}.{'wasm' if target == 'wasm' else 'so'}"
+    program.write(folder)
+    sources = [folder / f"{program.name}.c", *toolchain.kernel_sources(target)]
+    return toolchain.link_shared(sources, target, library, opt=opt, extra=(f"-I{folder}",))
+
+
+def load_host(program: Program, target: str = "host") -> StreamModel | EventModel:
+    """Build a program for this machine and load it.
+
+    Parameters
+    ----------
+    program : Program
+        From ``compile_onnx(..., target="host")``.
+    target : str
+        "host", or "host-asan" inside a process that has the sanitizer preloaded.
+    """
+    library = build_library(program, target)
+    return EventModel(program, library) if program.report["event"] else StreamModel(program, library)
+
+
+class _Library:
+    """What stream and event models share: the library, the state, the ports."""
+
+    def __init__(self, program: Program, library: Path, declarations: str):
+        import cffi
+
+        self.program = program
+        self.name = program.name
+        self.ports = program.report["ports"]
+        self.inputs = [p for p in self.ports if p["direction"] == "input"]
+        self.outputs = [p for p in self.ports if p["direction"] == "output"]
+        self.ffi = cffi.FFI()
+        self.ffi.cdef(self._structs() + declarations.replace("NAME", self.name))
+        self.library: Any = self.ffi.dlopen(str(library))
+        self.state_bytes = int(self._function("state_bytes")())
+        self.state = self.ffi.new("uint64_t[]", self.state_bytes // 8 + 2)
+        self.reset()
+
+    def _function(self, name: str) -> Any:
+        return getattr(self.library, f"{self.name}_{name}")
+
+    def _structs(self) -> str:
+        text = "size_t NAME_state_bytes(void);\nvoid NAME_reset(void *s);\n".replace("NAME", self.name)
+        for kind, ports, ctype in (("inputs", self.inputs, "const float"), ("outputs", self.outputs, "float")):
+            members = "".join(f"{ctype} *{p['name']}; size_t {p['name']}_stride;\n" for p in ports)
+            text += f"typedef struct {{\n{members or 'int nothing;'}\n}} {self.name}_{kind};\n"
+        return text
+
+    def reset(self) -> None:
+        """Go back to silence."""
+        self._function("reset")(self.state)
+
+    def _checked(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Arrays [channels, frames] under the C names."""
+        arrays = {}
+        for port in self.inputs:
+            given = inputs.get(port["label"], inputs.get(port["name"]))
+            if given is None:
+                raise Refusal(f"input {port['label']!r} is missing.")
+            array = np.asarray(given, np.float32)
+            array = array[0] if array.ndim == 3 else array
+            array = array[:, None] if array.ndim == 1 else array
+            if array.ndim != 2 or array.shape[0] != port["channels"]:
+                raise Refusal(f"input {port['label']!r} has the shape {list(array.shape)}; give [{port['channels']}, frames].")
+            arrays[port["name"]] = np.ascontiguousarray(array)
+        return arrays
+
+    def _hand_over(self, kind: str, arrays: Mapping[str, np.ndarray]) -> Any:
+        """Fill the struct of buffers."""
+        struct = self.ffi.new(f"{self.name}_{kind} *")
+        for name, array in arrays.items():
+            setattr(struct, name, self.ffi.cast("float *", array.ctypes.data))
+            setattr(struct, f"{name}_stride", array.shape[1])
+        return struct
+
+
+class StreamModel(_Library):
+    """A streamed model with its own state.
+
+    ``reset()`` goes back to silence, ``process(inputs)`` advances by any number of frames.
+    """
+
+    def __init__(self, program: Program, library: Path):
+        super().__init__(
+            program,
+            library,
+            """
+            size_t NAME_frames_due(const void *s, size_t ticks, size_t index);
+            size_t NAME_frames_out(const void *s, size_t ticks, size_t index);
+            void NAME_process(void *s, size_t ticks, const NAME_inputs *in, const NAME_outputs *out);
+            """,
+        )
+
+    def frames_due(self, ticks: int) -> dict[str, int]:
+        """Frames of each input that the next ``ticks`` base ticks consume."""
+        due = self._function("frames_due")
+        return {p["label"]: int(due(self.state, ticks, i)) for i, p in enumerate(self.inputs)}
+
+    def process(self, inputs: Mapping[str, np.ndarray], ticks: int | None = None) -> dict[str, np.ndarray]:
+        """Advance the stream.
+
+        Parameters
+        ----------
+        inputs : mapping of name to ndarray [channels, frames]
+            Exactly the frames that are due.
+        ticks : int, optional
+            Base ticks; by default what the fastest input's frames last.
+
+        Returns
+        -------
+        dict of output name to float32 ndarray [channels, frames]
+
+        Raises
+        ------
+        Refusal
+            When an input is missing or has another number of frames than are due.
+        """
+        arrays = self._checked(inputs)
+        if ticks is None:
+            fastest = min(self.inputs, key=lambda p: p["period_ticks"])
+            ticks = arrays[fastest["name"]].shape[1] * fastest["period_ticks"]
+        for index, port in enumerate(self.inputs):
+            due = self._function("frames_due")(self.state, ticks, index)
+            have = arrays[port["name"]].shape[1]
+            if have != due:
+                raise Refusal(f"input {port['label']!r} has {have} frames, but {due} are due in {ticks} ticks.")
+        results = {}
+        for index, port in enumerate(self.outputs):
+            count = int(self._function("frames_out")(self.state, ticks, index))
+            results[port["name"]] = np.zeros((port["channels"], count), np.float32)
+        self._function("process")(
+            self.state, ticks, self._hand_over("inputs", arrays), self._hand_over("outputs", results)
+        )
+        return {p["label"]: results[p["name"]] for p in self.outputs}
+
+
+class EventModel(_Library):
+    """An event model: ``evaluate(inputs)`` runs all its steps."""
+
+    def __init__(self, program: Program, library: Path):
+        super().__init__(
+            program,
+            library,
+            """
+            void NAME_event_begin(void *s, const NAME_inputs *in);
+            bool NAME_event_step(void *s, uint32_t cycles);
+            void NAME_event_result(const void *s, const NAME_outputs *out);
+            """,
+        )
+
+    def evaluate(self, inputs: Mapping[str, np.ndarray], cycles_per_step: int = 1 << 30) -> dict[str, np.ndarray]:
+        """Evaluate one event, a budget of predicted cycles at a time.
+
+        Parameters
+        ----------
+        inputs : mapping of name to ndarray [channels, frames]
+        cycles_per_step : int
+            Budget of one step.
+
+        Returns
+        -------
+        dict of output name to float32 ndarray [channels, frames]
+        """
+        arrays = self._checked(inputs)
+        for port in self.inputs:
+            if arrays[port["name"]].shape[1] != port["frames"]:
+                raise Refusal(f"input {port['label']!r} has {arrays[port['name']].shape[1]} frames, not {port['frames']}.")
+        self._function("event_begin")(self.state, self._hand_over("inputs", arrays))
+        while not self._function("event_step")(self.state, cycles_per_step):
+            pass
+        results = {p["name"]: np.zeros((p["channels"], p["frames"]), np.float32) for p in self.outputs}
+        self._function("event_result")(self.state, self._hand_over("outputs", results))
+        return {p["label"]: results[p["name"]] for p in self.outputs}
+
+

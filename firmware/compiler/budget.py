@@ -1,0 +1,55 @@
+"""Answer ``budget``: run the compiler up to its report and judge it against the board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from firmware.compiler import Budget
+from firmware.compiler.pipeline import compile_onnx
+from hardware.refusal import Refusal
+
+USABLE = 0.95
+"""Part of a callback a model may take: audio conversion, controls and the port need the rest."""
+
+
+def measure(model: Any, board: Any, block: int | None) -> Budget:
+    """See ``firmware.compiler.budget``."""
+    if isinstance(board, (str, Path)):
+        from hardware.board import load_board
+
+        board = load_board(board)
+    target = {"m7": "m7", "aarch64": "aarch64"}.get(board.processor.target, "host")
+    reasons = []
+    try:
+        program = compile_onnx(model, target, board, block, as_if_quantized=True)
+    except Refusal as refusal:
+        if "does not fit" not in str(refusal):
+            raise
+        reasons.append(str(refusal))
+        program = compile_onnx(model, target, None, block or board.audio.block, as_if_quantized=True)
+    report = program.report
+    clock_hz, rate = float(board.processor.clock_hz), report["sample_rate_hz"]
+    frames = block or board.audio.block
+    per_callback = clock_hz * frames / rate
+    mean, worst = (report["cycles_per_callback"][k] / per_callback for k in ("mean", "worst"))
+    if worst > USABLE:
+        layers = sorted(report["layers"], key=lambda entry: -entry["cycles_per_second"])[:3]
+        names = ", ".join(f"{e['name']} ({e['cycles_per_second'] / clock_hz:.0%})" for e in layers)
+        reasons.append(
+            f"the worst callback takes {worst:.0%} of the time {board.title} has; the costliest layers are {names}."
+        )
+    return Budget(
+        parameters=report["parameters"],
+        macs_per_sample=report["macs_per_sample"],
+        cycles_per_second=report["cycles_per_second"],
+        cpu_mean=mean,
+        cpu_worst=worst,
+        weight_bytes=report["weight_bytes"],
+        state_bytes=report["state_bytes"],
+        regions=report["regions"],
+        latency_samples=report["latency_samples"],
+        layers=report["layers"],
+        fits=not reasons,
+        reasons=reasons,
+    )

@@ -1,0 +1,84 @@
+"""Where the graph meets the caller: planar float channels outside, frames side by side inside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from firmware.compiler.graph import WIDTH, Graph, Node
+from firmware.compiler.ops.base import Family, Window, Work, family
+
+
+@family
+class Ports(Family):
+    """``Input`` fetches frames as the caller hands them over; ``Output`` delivers them on its own clock.
+
+    An output that cannot be ready in time is delivered ``delay`` frames later, zeros first; that is the
+    model's latency. A quantization next to the port is done on the way.
+    """
+
+    ops = ("Input", "Output")
+
+    def windows(self, node: Node) -> tuple[Window, ...]:
+        """An output looks back by its delay."""
+        if node.op == "Input":
+            return ()
+        return (Window(1, node.attrs.get("delay", 0), -node.attrs.get("delay", 0)),)
+
+    def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
+        """Ports are added after the last offline evaluation."""
+        raise NotImplementedError(node.op)
+
+    def work(self, node: Node, graph: Graph) -> Work:
+        """A conversion or a copy."""
+        tensor = graph.tensors[(node.outputs or node.inputs)[0]]
+        kernel = "copy" if tensor.quant is None else ("quantize" if node.op == "Input" else "dequantize")
+        return Work(kernel, outputs=tensor.channels, reads=4 * tensor.channels + WIDTH[tensor.dtype] * tensor.channels)
+
+    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+        """Call ``vk_quantize_f32_…``, ``vk_dequantize_…_f32`` or ``vk_gather_f32``."""
+        if node.op == "Input":
+            y = graph.tensors[node.outputs[0]]
+            pointer, stride = out.port(node)
+            if y.quant is None:
+                out.call("vk_gather_f32", pointer, 1, stride, out.dst(), y.frame, 1, out.frames, y.channels)
+            else:
+                out.call(f"vk_quantize_f32_{out.suffix(y)}", out.real(y.quant.scale), pointer, 1, stride, out.dst(),
+                         y.frame, out.frames, y.channels)
+                out.clip()
+            return
+        x = graph.tensors[node.inputs[0]]
+        pointer, stride = out.port(node)
+        if x.quant is None:
+            out.call("vk_gather_f32", out.src(0), x.frame, 1, pointer, 1, stride, out.frames, x.channels)
+        else:
+            out.call(f"vk_dequantize_{out.suffix(x)}_f32", out.real(x.quant.scale), out.src(0), x.frame, pointer, 1,
+                     stride, out.frames, x.channels)
+
+
+def add_ports(graph: Graph) -> Graph:
+    """Make the graph's borders nodes, taking over a Quantize or Dequantize that stands alone beside them."""
+    consumers, producer = graph.consumers(), graph.producer()
+    nodes = list(graph.nodes)
+    for index, name in enumerate(graph.inputs):
+        readers = consumers[name]
+        attrs = {"index": index, "label": graph.labels.get(name, name)}
+        if len(readers) == 1 and readers[0].op == "Quantize" and name not in graph.outputs:
+            nodes.remove(readers[0])
+            name = readers[0].outputs[0]
+        nodes.append(Node(f"input_{index}", "Input", (), (name,), attrs))
+    written: dict[str, str] = {}
+    for index, name in enumerate(graph.outputs):
+        source = producer.get(name)
+        attrs = {"index": index, "label": graph.labels.get(name, name), "delay": 0}
+        if source is not None and source.op == "Dequantize" and not consumers[name]:
+            nodes.remove(source)
+            written[name] = source.inputs[0]
+            name = source.inputs[0]
+        nodes.append(Node(f"output_{index}", "Output", (name,), (), attrs))
+    ported = Graph(
+        graph.name, tuple(nodes), graph.tensors, (), tuple(written.get(n, n) for n in graph.outputs), graph.event,
+        graph.metadata, graph.labels,
+    )
+    return ported.with_nodes(nodes)

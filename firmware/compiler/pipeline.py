@@ -1,0 +1,122 @@
+"""The compiler, pass by pass: the table of contents.
+
+``PASSES`` are the rewrites of the graph, in order, each a function graph → graph; between any two the
+verifier runs. What follows turns the graph into a schedule, a memory plan and C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from firmware.compiler import fuse
+from firmware.compiler.graph import Graph, dump
+from firmware.compiler.load import load
+from firmware.compiler.ops.ports import add_ports
+from firmware.compiler.report import Program, build_event, build_stream
+from firmware.compiler.verify import verify
+from hardware.refusal import Refusal
+
+PASSES: tuple[tuple[str, Callable[[Graph], Graph]], ...] = (
+    ("fold delays", fuse.fold_delays),  # zero padding and crops into the convolutions beside them
+    ("fold affine", fuse.fold_affine),  # BatchNorm and constant gains into the convolution before
+    ("sink dequantize", fuse.sink_dequantize),  # move integers, not floats
+    ("fold delays again", fuse.fold_delays),  # what lay behind a Dequantize
+    ("integerize", fuse.integerize),  # DQ → operator → Q becomes integer arithmetic, proven not to overflow
+    ("lower", fuse.lower),  # transposed convolutions become convolutions (polyphase)
+    ("fold shuffles", fuse.fold_shuffles),  # sub-pixel upsampling becomes an order of channels
+    ("own ends", fuse.own_ends),  # linear upsampling holds the first frame in a memory of its own
+)
+TARGETS = ("host", "m7", "aarch64", "wasm")
+
+
+def optimise(graph: Graph, on_pass: Callable[[str, Graph], None] | None = None) -> Graph:
+    """Run every pass, verifying after each.
+
+    Parameters
+    ----------
+    graph : Graph
+        From ``load``.
+    on_pass : callable, optional
+        Called with (name of pass, graph) after each, and with ("load", graph) first.
+    """
+    verify(graph, "load")
+    if on_pass:
+        on_pass("load", graph)
+    for name, rewrite in PASSES:
+        graph = verify(rewrite(graph), name)
+        if on_pass:
+            on_pass(name, graph)
+    return graph
+
+
+def compile_onnx(
+    source: Any,
+    target: str = "host",
+    board: Any = None,
+    block: int | None = None,
+    name: str | None = None,
+    *,
+    schedule: str = "flat",
+    streaming: bool | None = None,
+    as_if_quantized: bool = False,
+    dump_to: Callable[[str], None] | None = None,
+) -> Program:
+    """Compile an ONNX file.
+
+    Parameters
+    ----------
+    source : path or ModelProto
+    target : str
+        host, m7, aarch64 or wasm: decides how weights are packed.
+    board : str, path or Board, optional
+        Whose memory and processor the plan is for; without one there is a single memory without limit.
+    block : int, optional
+        Samples per callback, and most ticks worked on at once; the board's block, or 48.
+    name : str, optional
+        Prefix of the C names.
+    schedule : str
+        "flat" slices slow layers over the callbacks (adds latency), "eager" never does.
+    streaming : bool, optional
+        True: stream along axis 2 although the file fixes its length.
+    as_if_quantized : bool
+        Give a float model 8-bit weights and 16-bit activations of plausible scales, for a cost estimate.
+    dump_to : callable, optional
+        Called with text after every pass.
+
+    Returns
+    -------
+    Program
+
+    Raises
+    ------
+    Refusal
+    """
+    if target not in TARGETS:
+        raise Refusal(f"there is no target {target!r}; choose {', '.join(TARGETS)}.")
+    if schedule not in ("flat", "eager"):
+        raise Refusal(f"there is no schedule {schedule!r}; choose flat or eager.")
+    if isinstance(board, (str, Path)):
+        from hardware.board import load_board
+
+        board = load_board(board)
+    block = block or (board.audio.block if board is not None else 48)
+    if not 1 <= block <= 1 << 16:
+        raise Refusal(f"a block of {block} samples is not possible; choose 1 to 65536.")
+
+    def show(title: str, graph: Graph) -> None:
+        if dump_to:
+            dump_to(f"==== after {title}\n{dump(graph)}\n")
+
+    graph = load(source, name, streaming)
+    if as_if_quantized:
+        from firmware.compiler.pretend import pretend_quantized
+
+        graph = pretend_quantized(graph)
+    offline = optimise(graph, show)
+    ported = verify(add_ports(offline), "add ports")
+    show("add ports", ported)
+    build = build_event if ported.event else build_stream
+    return build(offline, ported, target, board, block, schedule, dump_to)

@@ -1,0 +1,332 @@
+"""From an optimised graph to a program: schedule, memory plan, C text, and the report that explains them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from firmware.compiler.cost import cost_model
+from firmware.compiler.emit import StreamEmitter
+from firmware.compiler.graph import Graph, Node
+from firmware.compiler.memory import Demand, Placement, place
+from firmware.compiler.ops import FAMILIES
+from firmware.compiler.schedule import Schedule, choose_sliced, price, schedule
+from firmware.compiler.stream import Stream, stream
+from firmware.compiler.text import describe
+
+SAMPLE_RATE_HZ = 48_000.0
+LAYOUTS = {"host": "pair8", "m7": "quad", "aarch64": "lane8", "wasm": "pair8"}
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled model.
+
+    Attributes
+    ----------
+    name : str
+    target : str
+    graph : Graph
+        After all passes, for ``reference.run``.
+    header, source : str
+        The C files.
+    report : dict
+        What ``report.json`` holds.
+    plan : Stream or None
+        Clocks and rings; None for event graphs.
+    """
+
+    name: str
+    target: str
+    graph: Graph
+    header: str
+    source: str
+    report: dict[str, Any] = field(default_factory=dict)
+    plan: Stream | None = None
+
+    def write(self, folder: Path | str) -> list[Path]:
+        """Write NAME.h, NAME.c and report.json, each whole or not at all."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        texts = {
+            f"{self.name}.h": self.header,
+            f"{self.name}.c": self.source,
+            "report.json": json.dumps(self.report, indent=1) + "\n",
+        }
+        written = []
+        for name, text in texts.items():
+            part = folder / f".{name}.{os.getpid()}.part"
+            part.write_text(text)
+            part.replace(folder / name)
+            written.append(folder / name)
+        return written
+
+
+def ticks_per_sample(graph: Graph) -> Fraction:
+    """Base ticks of one sample at the sample rate."""
+    return Fraction(graph.metadata["ticks_per_sample"])
+
+
+def layer_table(graph: Graph, rate_of: Callable[[Node], float], cycles: Callable[[Node], float]) -> list[dict[str, Any]]:
+    """One line per layer: what it is, how often, what it costs."""
+    layers = []
+    for index, node in enumerate(graph.nodes):
+        work = FAMILIES[node.op].work(node, graph)
+        rate = rate_of(node)
+        layers.append(
+            {
+                "index": index,
+                "name": node.name,
+                "op": node.op,
+                "what": describe(node, graph),
+                "kernel": work.kernel,
+                "firings_per_second": rate,
+                "macs_per_second": work.macs * rate,
+                "cycles_per_second": cycles(node) * rate,
+                "weight_bytes": work.weight_bytes,
+            }
+        )
+    return layers
+
+
+def proofs(graph: Graph) -> list[dict[str, Any]]:
+    """The overflow proof of every integer layer, per channel: Σ|w|·max|x| + |b| against 2^31."""
+    lines = []
+    for node in graph.nodes:
+        if node.op == "Conv" and node.attrs.get("integer"):
+            bound = np.asarray(node.attrs["bound"], dtype=object)
+            worst = int(max(bound))
+            lines.append(
+                {
+                    "layer": node.name,
+                    "largest_sum": worst,
+                    "limit": 2**31 - 1,
+                    "headroom_bits": round(float(31 - np.log2(max(1, worst))), 2),
+                    "shift": node.attrs["shift"],
+                    "accumulator_bits": 64 if node.attrs["wide"] else 32,
+                    "per_channel": [int(b) for b in bound],
+                }
+            )
+    return lines
+
+
+def parameters(graph: Graph) -> int:
+    """Weights and biases, phases counted once."""
+    total = 0
+    for node in graph.nodes:
+        for kind, constant in node.constants.items():
+            if kind == "weight":
+                total += int(np.count_nonzero(np.any(constant.values != 0, axis=1)) * constant.values.shape[1]) if (
+                    node.attrs.get("transposed")
+                ) else constant.values.size
+            elif kind == "bias" and node.op == "Conv":
+                total += constant.values.size // node.attrs["phases"] if node.attrs.get("transposed") else constant.values.size
+            elif kind in ("recurrent", "recurrent_bias", "bias"):
+                total += constant.values.size
+    return total
+
+
+def build_stream(
+    offline: Graph,
+    graph: Graph,
+    target: str,
+    board: Any,
+    block: int,
+    policy: str,
+    dump_to: Callable[[str], None] | None,
+) -> Program:
+    """Schedule, place and write a streaming model."""
+    per_sample = ticks_per_sample(graph)
+    ticks = max(1, int(block * per_sample))
+    model = cost_model(board.processor.core if board is not None else "cortex-m7")
+    plain = price(graph, model)
+    sliced = choose_sliced(graph, ticks, plain) if policy == "flat" else frozenset()
+    plan = stream(graph, ticks, sliced)
+    first = schedule(plan, plain)
+    emitter = StreamEmitter(plan, first, graph.name, LAYOUTS[target])
+    sample_rate = SAMPLE_RATE_HZ
+    tick_rate = sample_rate * float(per_sample)
+    demands = _demands(emitter, plan, tick_rate, ticks)
+    placement = place(demands, board)
+    fetched = _fetch_cycles(emitter, placement)
+    priced = price(plan.graph, model, lambda node: fetched.get(node.name, 0.0))
+    final = schedule(plan, priced)
+    if final.items != first.items:
+        emitter = StreamEmitter(plan, final, graph.name, LAYOUTS[target])
+    regions = placement.region_of if board is not None and target == "m7" else {}
+    report = _stream_report(offline, plan, emitter, final, placement, board, block, per_sample, priced, model.source, target)
+    if dump_to:
+        dump_to(clock_text(plan))
+    facts = _facts(report)
+    return Program(
+        graph.name, target, offline, emitter.header_text(facts), emitter.source_text(regions), report, plan
+    )
+
+
+def clock_text(plan: Stream) -> str:
+    """Print the clocks and rings."""
+    lines = ["==== clocks"]
+    for unit in plan.units:
+        clock = plan.clock(unit[0])
+        how = "sliced" if clock.sliced else "at once"
+        lines.append(f"  every {clock.period} ticks from {clock.offset}, {how}: {', '.join(n.name for n in unit)}")
+    lines.append("==== rings")
+    lines += [f"  {r.tensor}: keep {r.keep} of {r.capacity} frames" for r in plan.rings.values()]
+    return "\n".join(lines) + "\n"
+
+
+def _demands(emitter: StreamEmitter, plan: Stream, tick_rate: float, ticks: int) -> list[Demand]:
+    """The state, and every table with its traffic."""
+    graph = plan.graph
+    traffic = 0.0
+    calls = {}
+    for node in graph.nodes:
+        clock = plan.clock(node)
+        firings = tick_rate / clock.period
+        calls[node.name] = min(firings, tick_rate / ticks) if not clock.sliced else firings
+        work = FAMILIES[node.op].work(node, graph)
+        width = 4 if not node.outputs else graph.tensors[node.outputs[0]].frame_bytes / graph.tensors[node.outputs[0]].frame
+        traffic += firings * (work.reads + work.outputs * width)
+    state = sum(f.bytes for f in emitter.fields()) + 20 * len(emitter.layout.sliced)
+    demands = [Demand("state", state, traffic, "rings and passing tensors")]
+    for table in emitter.writer.tables.values():
+        demands.append(Demand(table.name, table.bytes, table.bytes * calls[table.node], table.node))
+    return demands
+
+
+def _fetch_cycles(emitter: StreamEmitter, placement: Placement) -> dict[str, float]:
+    """Cycles each layer waits for its tables per call."""
+    fetched: dict[str, float] = {}
+    for table in emitter.writer.tables.values():
+        cost = table.bytes * placement.fill_cycles_per_byte.get(table.name, 0.0)
+        fetched[table.node] = fetched.get(table.node, 0.0) + cost
+    return fetched
+
+
+def _stream_report(
+    offline: Graph,
+    plan: Stream,
+    emitter: StreamEmitter,
+    final: Schedule,
+    placement: Placement,
+    board: Any,
+    block: int,
+    per_sample: Fraction,
+    priced: Any,
+    source: str,
+    target: str,
+) -> dict[str, Any]:
+    """Everything the compiler knows, as plain data."""
+    graph = plan.graph
+    sample_rate = SAMPLE_RATE_HZ
+    tick_rate = sample_rate * float(per_sample)
+    ticks = plan.block
+
+    def rate_of(node: Node) -> float:
+        return tick_rate / plan.clock(node).period
+
+    def per_firing(node: Node) -> float:
+        clock = plan.clock(node)
+        if clock.sliced:
+            return priced(node, 1.0, 1.0)
+        firings = max(1.0, ticks / clock.period)
+        return priced(node, firings, 1.0) / firings
+
+    layers = layer_table(graph, rate_of, per_firing)
+    clock_hz = float(board.processor.clock_hz) if board is not None else 0.0
+    callback_cycles = clock_hz * block / sample_rate
+    latency = {label: float(Fraction(t) / per_sample) for label, t in plan.latency.items()}
+    state = sum(f.bytes for f in emitter.fields()) + 20 * len(emitter.layout.sliced)
+    weights = sum(t.bytes for t in emitter.writer.tables.values())
+    return {
+        "name": graph.name,
+        "kind": graph.metadata.get("kind"),
+        "target": target,
+        "event": False,
+        "board": board.name if board is not None else None,
+        "block": block,
+        "sample_rate_hz": sample_rate,
+        "ticks_per_sample": str(per_sample),
+        "parameters": parameters(offline),
+        "macs_per_sample": sum(entry["macs_per_second"] for entry in layers) / sample_rate,
+        "cycles_per_second": final.mean * sample_rate / block,
+        "cycles_per_callback": {"mean": final.mean, "worst": final.worst, "worst_over_mean": final.worst / max(final.mean, 1e-9)},
+        "cpu_mean": final.mean / callback_cycles if callback_cycles else None,
+        "cpu_worst": final.worst / callback_cycles if callback_cycles else None,
+        "cost_model": f"predicted: {source}",
+        "latency_samples": max(latency.values(), default=0.0),
+        "latency_of_output": latency,
+        "state_bytes": state,
+        "weight_bytes": weights,
+        "heap_bytes": 0,
+        "regions": {n: {"used": placement.used[n], "left": placement.left.get(n)} for n in placement.used},
+        "tensors": [
+            {
+                "name": d.name,
+                "layer": d.layer,
+                "region": placement.region_of[d.name],
+                "bytes": d.bytes,
+                "bytes_per_second": d.bytes_per_second,
+                "why": placement.reasons[d.name],
+            }
+            for d in _demands(emitter, plan, tick_rate, ticks)
+        ],
+        "clocks": [
+            {
+                "period": plan.clock(unit[0]).period,
+                "offset": plan.clock(unit[0]).offset,
+                "sliced": plan.clock(unit[0]).sliced,
+                "items": len(final.items[plan.clock_of[unit[0].name]]) if plan.clock(unit[0]).sliced else 1,
+                "layers": [n.name for n in unit],
+            }
+            for unit in plan.units
+        ],
+        "rings": [
+            {"tensor": r.tensor, "keep_frames": r.keep, "frames": r.capacity,
+             "bytes": r.capacity * graph.tensors[r.tensor].frame_bytes}
+            for r in plan.rings.values()
+        ],
+        "layers": layers,
+        "overflow_proofs": proofs(offline),
+        "inputs": [p.label for p in emitter.ports if p.node.op == "Input"],
+        "outputs": [p.label for p in emitter.ports if p.node.op == "Output"],
+        "ports": [
+            {
+                "name": p.label,
+                "label": p.node.attrs["label"],
+                "direction": p.node.op.lower(),
+                "channels": graph.tensors[(p.node.outputs or p.node.inputs)[0]].channels,
+                "period_ticks": p.period,
+                "latency_ticks": plan.latency.get(p.node.attrs["label"], 0) if p.node.op == "Output" else 0,
+            }
+            for p in emitter.ports
+        ],
+    }
+
+
+def _facts(report: dict[str, Any]) -> list[str]:
+    """The lines at the top of the header."""
+    lines = [
+        f"{report['parameters']:,} parameters, {report['macs_per_sample']:,.0f} multiply-accumulates per sample,",
+        f"{report['weight_bytes']:,} bytes of tables, {report['state_bytes']:,} bytes of state, no heap.",
+    ]
+    if not report["event"]:
+        lines.append(f"Latency {report['latency_samples']:g} samples; block {report['block']}.")
+    return lines
+
+
+def build_event(
+    offline: Graph, graph: Graph, target: str, board: Any, block: int, policy: str,
+    dump_to: Callable[[str], None] | None,
+) -> Program:
+    """Plan, place and write an event model."""
+    from firmware.compiler.event import build
+
+    return build(offline, graph, target, board, block, LAYOUTS[target], dump_to)

@@ -1,0 +1,296 @@
+"""The streaming pass: from whole signals to clocks, windows and rings.
+
+Time is counted in base ticks. A node *fires* on a clock, (period, offset): firing t happens at tick
+``t·period + offset``, reads a window of each input and writes a fixed number of frames. The offset of a node
+is the earliest at which everything it reads is there; branches that meet wait for each other in rings, and a
+look into the future becomes a later clock. Zeros before the start are the zeros a ring holds after reset, so
+the stream equals the offline result frame by frame, whatever the block sizes.
+
+A *sliced* clock spreads the work of each firing over its whole period (``schedule.py``); what it writes
+counts as ready one period later.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+import numpy as np
+
+from firmware.compiler.graph import Graph, Node, Tensor
+from firmware.compiler.ops import FAMILIES, Window
+from hardware.refusal import Refusal
+
+MAX_LATENCY_TICKS = 1 << 24
+MAX_RING_BYTES = 64 << 20
+EXACT_TICKS = 1 << 16
+SLIDE_SLACK_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When a group of nodes fires.
+
+    Attributes
+    ----------
+    period, offset : int
+        Base ticks.
+    sliced : bool
+        Work spread over the period.
+    """
+
+    period: int
+    offset: int
+    sliced: bool = False
+
+    def started(self, ticks: np.ndarray) -> np.ndarray:
+        """Firings that have begun before tick ``n``."""
+        return np.maximum(0, (ticks - 1 - self.offset) // self.period + 1)
+
+    def finished(self, ticks: np.ndarray) -> np.ndarray:
+        """Firings that are over before tick ``n``."""
+        if not self.sliced:
+            return self.started(ticks)
+        return np.maximum(0, (ticks - self.period - self.offset) // self.period + 1)
+
+
+@dataclass(frozen=True)
+class Ring:
+    """The memory of one tensor between chunks: a run of frames that slides to the front when it is full.
+
+    Attributes
+    ----------
+    tensor : str
+    keep : int
+        Frames that may still be read when a chunk begins.
+    capacity : int
+        Frames of memory.
+    """
+
+    tensor: str
+    keep: int
+    capacity: int
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A graph with its clocks.
+
+    Attributes
+    ----------
+    graph : Graph
+        With ports.
+    block : int
+        Longest chunk in ticks.
+    clocks : tuple of Clock
+    clock_of : mapping of node name to index into ``clocks``
+    rings : mapping of tensor to Ring
+    passing : mapping of tensor to frames
+        Tensors that live within one chunk, or within one firing of a sliced clock.
+    units : tuple of tuple of Node
+        In order of execution: single nodes, or all nodes of a sliced clock.
+    latency : mapping of output label to ticks
+    """
+
+    graph: Graph
+    block: int
+    clocks: tuple[Clock, ...]
+    clock_of: Mapping[str, int]
+    rings: Mapping[str, Ring]
+    passing: Mapping[str, int]
+    units: tuple[tuple[Node, ...], ...]
+    latency: Mapping[str, int] = field(default_factory=dict)
+
+    def clock(self, node: Node) -> Clock:
+        """The clock of a node."""
+        return self.clocks[self.clock_of[node.name]]
+
+
+def period_of(tensor: Tensor) -> Fraction:
+    """Ticks between two frames."""
+    assert tensor.rate is not None
+    return 1 / tensor.rate
+
+
+def firing_period(node: Node, graph: Graph) -> int:
+    """Ticks between two firings of a node."""
+    if node.outputs:
+        ticks = period_of(graph.tensors[node.outputs[0]]) * FAMILIES[node.op].produce(node)
+    else:
+        ticks = period_of(graph.tensors[node.inputs[0]])
+    if ticks.denominator != 1:
+        raise Refusal(f"node {node.name!r} would fire every {ticks} ticks; its rates have no common clock.")
+    return int(ticks)
+
+
+def readiness(produce: int, period: int, window: Window) -> int:
+    """Ticks that the newest frame of firing t's window is written after tick t·(reader's period).
+
+    The writer's firing j writes frames j·produce … at tick j·period; firing t reads up to frame
+    t·stride + after. The pattern repeats after ``produce`` firings.
+    """
+    reader = Fraction(window.stride * period, produce)
+    latest = max(
+        ((t * window.stride + window.after) // produce) * period - math.floor(t * reader) for t in range(produce)
+    )
+    return latest
+
+
+def stream(graph: Graph, block: int, sliced_periods: frozenset[int] = frozenset()) -> Stream:
+    """Give every node its clock and every tensor its memory.
+
+    Parameters
+    ----------
+    graph : Graph
+        A streaming graph with ports.
+    block : int
+        Longest chunk, in ticks.
+    sliced_periods : set of int
+        Firing periods whose work is spread over the period.
+
+    Raises
+    ------
+    Refusal
+        When the latency or a ring is beyond reason.
+    """
+    producer = graph.producer()
+    clock_of_node: dict[str, Clock] = {}
+    latency: dict[str, int] = {}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        period = firing_period(node, graph)
+        if node.op == "Input":
+            clock_of_node[node.name] = Clock(period, 0)
+        elif node.op == "Output":
+            writer = producer[node.inputs[0]]
+            ready = _offset(node, period, False, [(writer, Window())], clock_of_node)
+            delay = -(-ready // period)
+            node = node.with_attrs(delay=delay)
+            latency[node.attrs["label"]] = delay * period
+            clock_of_node[node.name] = Clock(period, 0)
+        else:
+            edges = [
+                (producer[name], window)
+                for name, window in zip(node.inputs, FAMILIES[node.op].windows(node), strict=True)
+            ]
+            sliced = period in sliced_periods
+            clock_of_node[node.name] = Clock(period, _offset(node, period, sliced, edges, clock_of_node), sliced)
+        if clock_of_node[node.name].offset > MAX_LATENCY_TICKS or max(latency.values(), default=0) > MAX_LATENCY_TICKS:
+            raise Refusal(f"node {node.name!r} looks more than {MAX_LATENCY_TICKS} samples into the future.")
+        nodes.append(node)
+    graph = replace(graph, nodes=tuple(nodes))
+    clocks = tuple(sorted(set(clock_of_node.values()), key=lambda c: (c.offset, -c.period, c.sliced)))
+    clock_of = {name: clocks.index(clock) for name, clock in clock_of_node.items()}
+    rings, passing = _memories(graph, block, clock_of_node)
+    return Stream(graph, block, clocks, clock_of, rings, passing, _units(graph, clock_of_node), latency)
+
+
+def _offset(
+    node: Node, period: int, sliced: bool, edges: list[tuple[Node, Window]], clocks: dict[str, Clock]
+) -> int:
+    """Earliest offset at which all inputs are there.
+
+    A sliced node joins the sliced nodes of its period whose results it may read within the same firing;
+    any other sliced result is ready one period after it was begun.
+    """
+    ready = []
+    for writer, window in edges:
+        clock = clocks[writer.name]
+        ticks = clock.offset + readiness(FAMILIES[writer.op].produce(writer), clock.period, window)
+        ready.append((ticks, clock))
+    joined = {i for i, (_, clock) in enumerate(ready) if sliced and clock.sliced and clock.period == period}
+    while True:
+        offset = max(
+            [0]
+            + [
+                ticks + (clock.period if clock.sliced and i not in joined else 0)
+                for i, (ticks, clock) in enumerate(ready)
+            ]
+        )
+        still = {i for i in joined if ready[i][1].offset == offset}
+        if still == joined:
+            return offset
+        joined = still
+
+
+def _memories(graph: Graph, block: int, clocks: dict[str, Clock]) -> tuple[dict[str, Ring], dict[str, int]]:
+    """Decide for each tensor between a ring and memory that lives only while it passes."""
+    rings: dict[str, Ring] = {}
+    passing: dict[str, int] = {}
+    consumers = graph.consumers()
+    for name, writer in graph.producer().items():
+        family = FAMILIES[writer.op]
+        produce, clock = family.produce(writer), clocks[writer.name]
+        edges = []
+        for reader in {r.name: r for r in consumers[name]}.values():
+            windows = FAMILIES[reader.op].windows(reader)
+            for index, read in enumerate(reader.inputs):
+                if read == name:
+                    edges.append((clocks[reader.name], windows[index]))
+        passes = all(
+            other == clock and window.stride == produce and window.before <= 0 and window.after < produce
+            for other, window in edges
+        )
+        if passes:
+            firings = 1 if clock.sliced else -(-block // clock.period)
+            passing[name] = produce * firings
+            continue
+        rings[name] = _ring(graph.tensors[name], produce, clock, edges, block)
+    return rings, passing
+
+
+def _ring(
+    tensor: Tensor, produce: int, clock: Clock, edges: list[tuple[Clock, Window]], block: int
+) -> Ring:
+    """Size a ring by counting, over one common period, what is written and what may still be read."""
+    keep = 0
+    for reader, window in edges:
+        common = math.lcm(clock.period, reader.period)
+        settled = max(clock.offset, reader.offset) + 2 * common + block
+        if settled + common <= EXACT_TICKS:
+            ticks = np.arange(0, settled + common, dtype=np.int64)
+            written = produce * clock.started(ticks)
+            needed = reader.finished(ticks) * window.stride - window.before
+            keep = max(keep, int((written - needed).max()))
+        else:
+            frames = Fraction(produce, clock.period)
+            lag = reader.offset - clock.offset + (2 if reader.sliced else 1) * reader.period
+            keep = max(keep, math.ceil(frames * lag) + produce + window.before)
+    incoming = produce * (-(-block // clock.period))
+    frame_bytes = tensor.frame_bytes
+    slack = min(keep, max(incoming, SLIDE_SLACK_BYTES // frame_bytes))
+    capacity = max(1, keep + incoming + slack)
+    if capacity * frame_bytes > MAX_RING_BYTES:
+        raise Refusal(
+            f"tensor {tensor.name!r} needs a memory of {capacity} frames, {capacity * frame_bytes >> 20} MB; "
+            "shorten the kernel, the dilation or the look-ahead of the layers around it."
+        )
+    return Ring(tensor.name, keep, capacity)
+
+
+def _units(graph: Graph, clocks: dict[str, Clock]) -> tuple[tuple[Node, ...], ...]:
+    """Order of execution within a chunk: nodes after what they read, sliced clocks as wholes."""
+    key_of = {
+        node.name: (clocks[node.name] if clocks[node.name].sliced else node.name) for node in graph.nodes
+    }
+    members: dict[object, list[Node]] = {}
+    for node in graph.nodes:
+        members.setdefault(key_of[node.name], []).append(node)
+    producer = graph.producer()
+    before: dict[object, set[object]] = {
+        key: {key_of[producer[n].name] for node in group for n in node.inputs} - {key}
+        for key, group in members.items()
+    }
+    order: list[object] = []
+    placed: set[object] = set()
+    waiting = list(members)
+    while waiting:
+        ready = [k for k in waiting if before[k] <= placed]
+        assert ready, "sliced clocks depend on each other"
+        first = ready[0]
+        order.append(first)
+        placed.add(first)
+        waiting.remove(first)
+    return tuple(tuple(members[k]) for k in order)

@@ -1,0 +1,271 @@
+"""What operator families write C with: constant tables, kernel calls, places in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from firmware.compiler.graph import WIDTH, Graph, Node, Tensor
+from firmware.compiler.ops import FAMILIES
+
+C_TYPE = {"int8": "int8_t", "int16": "int16_t", "float32": "float"}
+SUFFIX = {"int8": "s8", "int16": "s16", "float32": "f32"}
+FULL_RANGE = {"int8": (-128, 127), "int16": (-32768, 32767)}
+FLOAT_MAX = float(np.finfo(np.float32).max)
+
+
+@dataclass
+class Table:
+    """A constant array of the generated code."""
+
+    name: str
+    ctype: str
+    values: np.ndarray
+    node: str
+
+    @property
+    def bytes(self) -> int:
+        """Size in memory."""
+        return int(self.values.size) * {"int8_t": 1, "int16_t": 2}.get(self.ctype, 4)
+
+
+@dataclass
+class Struct:
+    """A constant struct of the generated code."""
+
+    name: str
+    ctype: str
+    initializer: str
+
+
+@dataclass
+class Field:
+    """A member of the state."""
+
+    name: str
+    ctype: str
+    count: int
+
+    @property
+    def bytes(self) -> int:
+        """Size in memory."""
+        return self.count * {"int8_t": 1, "uint8_t": 1, "int16_t": 2}.get(self.ctype, 4)
+
+
+@dataclass
+class Writer:
+    """Collects tables and lines while the nodes of a graph are written, one after the other.
+
+    Attributes
+    ----------
+    prefix : str
+        Name of the model.
+    graph : Graph
+    layout : str
+        Weight layout of the target's kernels.
+    """
+
+    prefix: str
+    graph: Graph
+    layout: str
+    tables: dict[str, Table] = field(default_factory=dict)
+    structs: dict[str, Struct] = field(default_factory=dict)
+    fields: dict[str, Field] = field(default_factory=dict)
+    rows: tuple[int, int] | None = None
+    single_firing: bool = False
+    frames: str = "1"
+    _content: dict[bytes, str] = field(default_factory=dict)
+    _node: Node | None = None
+    _lines: list[str] = field(default_factory=list)
+    _sources: list[str] = field(default_factory=list)
+    _target: str = ""
+    _indent: str = "    "
+    _ports: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _first: str = ""
+
+    # ---- for emit.py ---------------------------------------------------------------------------------
+
+    def write(
+        self,
+        node: Node,
+        sources: list[str],
+        target: str,
+        frames: str,
+        *,
+        rows: tuple[int, int] | None = None,
+        single: bool = False,
+        port: tuple[str, str] = ("", ""),
+        first: str = "",
+    ) -> list[str]:
+        """Let a node's family write its calls.
+
+        Parameters
+        ----------
+        sources, target : str
+            C expressions of the first frame read of each input, and of the first frame written.
+        frames : str
+            C expression of the number of firings.
+        rows : (first, count), optional
+            Only these outputs.
+        single : bool
+            The number of firings is one.
+        port : (pointer, stride)
+            The caller's memory, for ports.
+        first : str
+            C condition that is true at the very first firing.
+        """
+        self._node, self._sources, self._target = node, sources, target
+        self.frames, self.rows, self.single_firing = frames, rows, single
+        self._lines, self._indent, self._first = [], "    ", first
+        self._ports = {node.name: port}
+        FAMILIES[node.op].emit(node, self.graph, self)
+        return self._lines
+
+    # ---- for the families ------------------------------------------------------------------------------
+
+    @staticmethod
+    def suffix(tensor: Tensor) -> str:
+        """Kernel suffix of a tensor's type."""
+        return SUFFIX[tensor.dtype]
+
+    @staticmethod
+    def real(value: float) -> str:
+        """A float literal that reads back to the same float32."""
+        clipped = float(np.clip(np.float64(value), -FLOAT_MAX, FLOAT_MAX))
+        text = repr(float(str(np.float32(clipped))))
+        return f"{text}f" if any(c in text for c in ".e") else f"{text}.0f"
+
+    def src(self, index: int) -> str:
+        """First frame read of an input."""
+        return self._sources[index]
+
+    def dst(self) -> str:
+        """First frame written."""
+        return self._target
+
+    def port(self, node: Node) -> tuple[str, str]:
+        """Pointer and stride of the caller's channels."""
+        return self._ports[node.name]
+
+    def call(self, kernel: str, *arguments: Any) -> None:
+        """Write one kernel call."""
+        self._lines.append(f"{self._indent}{kernel}({', '.join(str(a) for a in arguments)});")
+
+    def clip(self) -> None:
+        """Clamp what was written, where its bounds are narrower than its type."""
+        assert self._node is not None
+        if not self._node.outputs:
+            return
+        y = self.graph.tensors[self._node.outputs[0]]
+        if y.quant is None or (y.quant.low, y.quant.high) == FULL_RANGE[y.dtype]:
+            return
+        bounds = (y.quant.low, y.quant.high)
+        if self.rows is not None:
+            dst = f"{self._target} + {self.rows[0]}" if self.rows[0] else self._target
+            self.call(f"vk_clip_{self.suffix(y)}", *bounds, dst, y.frame, dst, y.frame, 1, self.rows[1])
+            return
+        produce = FAMILIES[self._node.op].produce(self._node)
+        frames = self.frames if produce == 1 else f"({self.frames}) * {produce}u"
+        self.call(f"vk_clip_{self.suffix(y)}", *bounds, self._target, y.frame, self._target, y.frame, frames, y.channels)
+
+    def flat(self, hint: str, kind: str, values: np.ndarray) -> str:
+        """Make a constant array; equal ones are shared. Return its name."""
+        assert self._node is not None
+        ctype = C_TYPE.get(kind, kind)
+        dtype = {"int8_t": np.int8, "int16_t": np.int16, "float": np.float32}.get(ctype, np.int32)
+        array = np.ascontiguousarray(np.asarray(values).astype(dtype))
+        key = hashlib.sha256(ctype.encode() + array.tobytes()).digest()
+        if key not in self._content:
+            name = self._unique(f"{self._node.name}_{hint}")
+            self._content[key] = name
+            self.tables[name] = Table(name, ctype, array, self._node.name)
+        return self._content[key]
+
+    def array(self, hint: str, kind: str, values: np.ndarray, tensor: Tensor) -> str:
+        """Make a constant frame, padded to the tensor's pitch."""
+        frame = np.zeros(tensor.frame, np.float64)
+        flat = np.asarray(values, np.float64).reshape(-1)
+        frame[: tensor.channels] = flat if flat.size > 1 else np.full(tensor.channels, flat[0])
+        return self.flat(hint, kind, frame)
+
+    def table(self, ctype: str, hint: str, initializer: str) -> str:
+        """Make a constant struct; return its name."""
+        assert self._node is not None
+        key = hashlib.sha256(f"{ctype} {initializer}".encode()).digest()
+        if key not in self._content:
+            name = self._unique(f"{self._node.name}_{hint}")
+            self._content[key] = name
+            self.structs[name] = Struct(name, ctype, initializer)
+        return self._content[key]
+
+    def state(self, ctype: str, count: int) -> str:
+        """Make a member of the state; return an expression for it."""
+        assert self._node is not None
+        name = f"{self._node.name}_state"
+        self.fields[name] = Field(name, ctype, count)
+        return f"s->{name}" if ctype == "float" else f"&s->{name}[0]"
+
+    def work_array(self, ctype: str, count: int, hint: str) -> str:
+        """Make working memory that a node needs while it runs; return an expression for it."""
+        assert self._node is not None
+        name = f"{self._node.name}_{hint}"
+        self.fields[name] = Field(name, ctype, count)
+        return f"s->{name}"
+
+    @contextlib.contextmanager
+    def loop(self) -> Iterator[None]:
+        """Write a loop over firings; inside, ``at`` gives the place of firing i."""
+        self._lines.append(f"{self._indent}for (size_t i = 0; i < {self.frames}; i++) {{")
+        outer, self._indent = self._indent, self._indent + "    "
+        yield
+        self._indent = outer
+        self._lines.append(f"{self._indent}}}")
+
+    @staticmethod
+    def at(pointer: str, step: int) -> str:
+        """Place of firing i inside ``loop``."""
+        return f"{pointer} + i * {step}u"
+
+    def loop_gather(
+        self, suffix: str, src: str, frame_step: int, lane_step: str, dst: str, frame: int, frames: int, lanes: int,
+        src_step: int, dst_step: int,
+    ) -> None:
+        """Gather a rectangle at every firing."""
+        with self.loop():
+            self.call(f"vk_gather_{suffix}", self.at(src, src_step), frame_step, lane_step, self.at(dst, dst_step),
+                      frame, 1, frames, lanes)
+
+    def hold_ends(self, tensor: Tensor, history: int) -> None:
+        """Before the very first firing, fill ``history`` frames of a window with the first frame."""
+        if history == 0 and not self.graph.event:
+            return
+        size, width = tensor.frame_bytes, WIDTH[tensor.dtype]
+        base = self.src(0)
+        if self.graph.event:
+            assert tensor.length is not None
+            last = tensor.length + history
+            for i in range(history):
+                self.call("vk_copy_rows", f"{base} + {history * tensor.frame}", size, f"{base} + {i * tensor.frame}", size, 1, size)
+            self.call("vk_copy_rows", f"{base} + {(last - 1) * tensor.frame}", size, f"{base} + {last * tensor.frame}", size, 1, size)
+            return
+        self._lines.append(f"{self._indent}if ({self._first}) {{")
+        for i in range(history):
+            self._lines.append(
+                f"{self._indent}    vk_copy_rows({base} + {history * tensor.frame}, {size}, {base} + {i * tensor.frame}, "
+                f"{size}, 1, {tensor.channels * width});"
+            )
+        self._lines.append(f"{self._indent}}}")
+
+    def _unique(self, name: str) -> str:
+        """Make a table name unique."""
+        name = f"{self.prefix}_{name}"
+        number, candidate = 1, name
+        while candidate in self.tables or candidate in self.structs:
+            number += 1
+            candidate = f"{name}_{number}"
+        return candidate

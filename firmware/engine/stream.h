@@ -1,0 +1,77 @@
+/* The clockwork of a streamed model: how many frames are due, rings that slide, work spread over a period.
+ *
+ * Time is counted in base ticks; a clock fires every `period` of them. Generated code holds the state of its
+ * clocks and calls these few lines.
+ */
+#ifndef VAECTROL_STREAM_H
+#define VAECTROL_STREAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/vk.h"
+
+/* Firings of a clock within the next `ticks`, the first of them `wait` ticks away. */
+static inline uint32_t vs_count(uint32_t wait, uint32_t period, uint32_t ticks) {
+    return ticks > wait ? (ticks - wait - 1u) / period + 1u : 0u;
+}
+
+/* The same, and time goes on. */
+static inline uint32_t vs_due(uint32_t *wait, uint32_t period, uint32_t ticks) {
+    const uint32_t due = vs_count(*wait, period, ticks);
+    *wait = *wait + due * period - ticks;
+    return due;
+}
+
+/* Make room for `incoming` frames behind the `written` ones: when the ring is full, its last `keep` frames move to
+ * the front. `base` is the number of the frame at the front; frame numbers wrap around harmlessly. */
+static inline void vs_room(void *ring, uint32_t *base, uint32_t written, uint32_t incoming, uint32_t keep,
+                           uint32_t capacity, size_t frame_bytes) {
+    if (written + incoming - *base > capacity) {
+        const uint32_t first = written - keep;
+        vk_slide(ring, (size_t)(first - *base) * frame_bytes, (size_t)keep * frame_bytes);
+        *base = first;
+    }
+}
+
+/* Layers whose work is spread over their period: item i runs once `due[i]` ticks of the period have passed. */
+typedef struct vs_slices {
+    const uint32_t *due;
+    uint32_t items, period;
+} vs_slices;
+typedef struct vs_progress {
+    uint32_t wait;    /* ticks until the next firing begins */
+    uint32_t elapsed; /* ticks into the firing under way; the period when none is */
+    uint32_t next;    /* its next item */
+    uint32_t started, done;
+} vs_progress;
+
+static inline void vs_advance(vs_progress *at, const vs_slices *slices, uint32_t ticks,
+                              void (*item)(void *model, uint32_t index), void *model) {
+    while (ticks > 0u) {
+        if (at->elapsed == slices->period) {
+            if (at->wait >= ticks) {
+                at->wait -= ticks;
+                return;
+            }
+            ticks -= at->wait;
+            at->wait = slices->period;
+            at->elapsed = 0u;
+            at->next = 0u;
+            at->started++;
+        }
+        const uint32_t left = slices->period - at->elapsed;
+        const uint32_t step = ticks < left ? ticks : left;
+        at->elapsed += step;
+        at->wait -= step;
+        ticks -= step;
+        while (at->next < slices->items && slices->due[at->next] < at->elapsed) {
+            item(model, at->next++);
+        }
+        if (at->elapsed == slices->period) {
+            at->done++;
+        }
+    }
+}
+
+#endif
