@@ -12,6 +12,7 @@ KINDS = {
     "drum": "train.tasks.drum:DrumTask",
     "rhythm": "train.tasks.rhythm:RhythmTask",
     "digits": "train.tasks.digits:DigitsTask",
+    "drive": "train.tasks.drive:DriveTask",
 }
 
 
