@@ -198,13 +198,15 @@ def filtered_noise(node: Node, inputs: list[Any]) -> Tensor:
     bands, order = int(node.attributes["bands"]), int(node.attributes["taps"])
     hop, seed = int(node.attributes["hop"]), int(node.attributes.get("seed", 0))
     frames = taps.shape[-1]
-    n = torch.arange(frames * hop, dtype=torch.int64)
+    start = inputs[1] if len(inputs) > 1 and inputs[1] is not None else 0  # samples since reset
+    m = torch.arange(1 - order, frames * hop, dtype=torch.int64) + start
     band = torch.arange(bands, dtype=torch.int64)[:, None]
-    raw = hash32(n * bands + band + ((seed * 0x9E3779B9) & 0xFFFFFFFF))
+    raw = hash32(m * bands + band + ((seed * 0x9E3779B9) & 0xFFFFFFFF))
     raw = torch.where(raw >= 1 << 31, raw - (1 << 32), raw)
-    noise = F.pad((raw.to(torch.float64) / 2.0**31).to(taps.dtype), (order - 1, 0))
+    noise = torch.where(m < 0, torch.zeros(1, dtype=torch.float64), raw.to(torch.float64) / 2.0**31)
+    noise = noise.to(taps.dtype)
     held = taps.reshape(taps.shape[0], bands, order, frames)
-    y = 0.0
+    y = torch.zeros(1, dtype=taps.dtype)
     for k in range(order):
         shifted = noise[:, order - 1 - k : order - 1 - k + frames * hop].reshape(1, bands, frames, hop)
         y = y + held[:, :, k, :, None] * shifted
