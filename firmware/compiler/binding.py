@@ -35,7 +35,7 @@ def build_library(program: Program, target: str = "host", opt: str = "-O2") -> P
     library = folder / f"{program.name}.{'wasm' if target == 'wasm' else 'so'}"
     program.write(folder)
     sources = [folder / f"{program.name}.c", *toolchain.kernel_sources(target)]
-    return toolchain.link_shared(sources, target, library, opt=opt, extra=(f"-I{folder}",))
+    return toolchain.link_shared(sources, target, library, opt=opt)
 
 
 def load_host(program: Program, target: str = "host") -> StreamModel | EventModel:
@@ -75,7 +75,10 @@ class _Library:
 
     def _structs(self) -> str:
         text = "size_t NAME_state_bytes(void);\nvoid NAME_reset(void *s);\n".replace("NAME", self.name)
-        for kind, ports, ctype in (("inputs", self.inputs, "const float"), ("outputs", self.outputs, "float")):
+        for kind, ports, ctype in (
+            ("inputs", self.inputs, "const float"),
+            ("outputs", self.outputs, "float"),
+        ):
             members = "".join(f"{ctype} *{p['name']}; size_t {p['name']}_stride;\n" for p in ports)
             text += f"typedef struct {{\n{members or 'int nothing;'}\n}} {self.name}_{kind};\n"
         return text
@@ -95,7 +98,9 @@ class _Library:
             array = array[0] if array.ndim == 3 else array
             array = array[:, None] if array.ndim == 1 else array
             if array.ndim != 2 or array.shape[0] != port["channels"]:
-                raise Refusal(f"input {port['label']!r} has the shape {list(array.shape)}; give [{port['channels']}, frames].")
+                raise Refusal(
+                    f"input {port['label']!r} has the shape {list(array.shape)}; give [{port['channels']}, frames]."
+                )
             arrays[port["name"]] = np.ascontiguousarray(array)
         return arrays
 
@@ -157,7 +162,9 @@ class StreamModel(_Library):
             due = self._function("frames_due")(self.state, ticks, index)
             have = arrays[port["name"]].shape[1]
             if have != due:
-                raise Refusal(f"input {port['label']!r} has {have} frames, but {due} are due in {ticks} ticks.")
+                raise Refusal(
+                    f"input {port['label']!r} has {have} frames, but {due} are due in {ticks} ticks."
+                )
         results = {}
         for index, port in enumerate(self.outputs):
             count = int(self._function("frames_out")(self.state, ticks, index))
@@ -182,7 +189,9 @@ class EventModel(_Library):
             """,
         )
 
-    def evaluate(self, inputs: Mapping[str, np.ndarray], cycles_per_step: int = 1 << 30) -> dict[str, np.ndarray]:
+    def evaluate(
+        self, inputs: Mapping[str, np.ndarray], cycles_per_step: int = 1 << 30
+    ) -> dict[str, np.ndarray]:
         """Evaluate one event, a budget of predicted cycles at a time.
 
         Parameters
@@ -198,12 +207,12 @@ class EventModel(_Library):
         arrays = self._checked(inputs)
         for port in self.inputs:
             if arrays[port["name"]].shape[1] != port["frames"]:
-                raise Refusal(f"input {port['label']!r} has {arrays[port['name']].shape[1]} frames, not {port['frames']}.")
+                raise Refusal(
+                    f"input {port['label']!r} has {arrays[port['name']].shape[1]} frames, not {port['frames']}."
+                )
         self._function("event_begin")(self.state, self._hand_over("inputs", arrays))
         while not self._function("event_step")(self.state, cycles_per_step):
             pass
         results = {p["name"]: np.zeros((p["channels"], p["frames"]), np.float32) for p in self.outputs}
         self._function("event_result")(self.state, self._hand_over("outputs", results))
         return {p["label"]: results[p["name"]] for p in self.outputs}
-
-

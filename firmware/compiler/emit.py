@@ -10,7 +10,17 @@ from firmware.compiler.memory import liveness_arena
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.schedule import Item, Schedule
 from firmware.compiler.stream import Clock, Stream
-from firmware.compiler.text import Port, describe, fields_text, header, identifiers, port_struct, source_head, tables_text
+from firmware.compiler.text import (
+    Port,
+    channel_macros,
+    describe,
+    fields_text,
+    header,
+    identifiers,
+    port_struct,
+    source_head,
+    tables_text,
+)
 from firmware.compiler.writer import C_TYPE, Field, Writer
 
 READABLE_BYTES = 16
@@ -69,11 +79,14 @@ def lay_out(stream: Stream) -> Layout:
 
 def state_fields(stream: Stream, layout: Layout, writer: Writer) -> list[Field]:
     """Members of the state: clocks, rings, kernels' own memory, passing tensors last."""
-    fields = [Field("wait", "uint32_t", max(1, len(layout.eager))), Field("done", "uint32_t", max(1, len(layout.eager)))]
+    fields = [
+        Field("wait", "uint32_t", max(1, len(layout.eager))),
+        Field("done", "uint32_t", max(1, len(layout.eager))),
+    ]
     for name, member in layout.rings.items():
         tensor, ring = stream.graph.tensors[name], stream.rings[name]
         pad = READABLE_BYTES * tensor.frame // max(1, tensor.frame_bytes) if tensor.quant else 0
-        fields.append(Field(f"base_{member[2:]}", "uint32_t", 1))
+        fields.append(Field(f"base_{member[2:]}", "uint32_t", 0))
         fields.append(Field(member, C_TYPE[tensor.dtype], ring.capacity * tensor.frame + pad))
     fields += writer.fields.values()
     fields.append(Field("passing", "uint8_t", max(8, layout.arena)))
@@ -90,7 +103,9 @@ class StreamEmitter:
         self.producer = stream.graph.producer()
         self.layers = {node.name: i for i, node in enumerate(stream.graph.nodes)}
         self.ports = [
-            Port(n.attrs["label"], n, stream.clock(n).period) for n in stream.graph.nodes if n.op in ("Input", "Output")
+            Port(n.attrs["label"], n, stream.clock(n).period)
+            for n in stream.graph.nodes
+            if n.op in ("Input", "Output")
         ]
         names = identifiers([p.label for p in self.ports])
         self.ports = [Port(names[p.label], p.node, p.period) for p in self.ports]
@@ -125,7 +140,9 @@ class StreamEmitter:
         at = _frame_number(self._count(self.stream.clock(node)), FAMILIES[node.op].produce(node), 0)
         return f"s->{member} + (size_t)({at} - s->base_{member[2:]}) * {tensor.frame}u"
 
-    def _block(self, node: Node, frames: str, rows: tuple[int, int] | None, single: bool, indent: str) -> list[str]:
+    def _block(
+        self, node: Node, frames: str, rows: tuple[int, int] | None, single: bool, indent: str
+    ) -> list[str]:
         """One node's work: pointers, then calls."""
         graph = self.stream.graph
         lines = []
@@ -146,7 +163,9 @@ class StreamEmitter:
             where = "in" if node.op == "Input" else "out"
             port = (f"{where}->{label} + at->{label}", f"{where}->{label}_stride")
         first = f"{self._count(self.stream.clock(node))} == 0u && {frames} > 0u"
-        calls = self.writer.write(node, sources, "y", frames, rows=rows, single=single, port=port, first=first)
+        calls = self.writer.write(
+            node, sources, "y", frames, rows=rows, single=single, port=port, first=first
+        )
         return [f"{indent}{line}" for line in (*lines, *(c.removeprefix("    ") for c in calls))]
 
     # ---- functions -------------------------------------------------------------------------------------
@@ -204,7 +223,9 @@ class StreamEmitter:
             clock = self.stream.clock(unit[0])
             if clock.sliced:
                 index = self.layout.sliced[clock]
-                lines.append(f"    vs_advance(&s->slices[{index}], &slice_{index}_plan, ticks, slice_{index}, s);")
+                lines.append(
+                    f"    vs_advance(&s->slices[{index}], &slice_{index}_plan, ticks, slice_{index}, s);"
+                )
                 continue
             (node,) = unit
             count = f"n{self.layout.eager[clock]}"
@@ -249,12 +270,21 @@ class StreamEmitter:
     def header_text(self, facts: list[str]) -> str:
         """The model's interface."""
         stream, name = self.stream, self.name
-        state = fields_text(self.fields(), ["    vs_progress slices[%d];" % len(self.layout.sliced)] if self.layout.sliced else [])
+        state = fields_text(
+            self.fields(),
+            ["    vs_progress slices[%d];" % len(self.layout.sliced)] if self.layout.sliced else [],
+        )
         latencies = "".join(
             f"#define {name.upper()}_LATENCY_{p.label.upper()} {stream.latency[p.node.attrs['label']]}u /* base ticks */\n"
             for p in self.ports
             if p.node.op == "Output"
         )
+        latencies += (
+            f"#define {name.upper()}_LATENCY {max(stream.latency.values(), default=0)}u /* the longest */\n"
+        )
+        latencies += channel_macros(name, self.ports, stream.graph)
+        noises = [n for n in stream.graph.nodes if n.op == "FilteredNoise"]
+        latencies += f"#define {name.upper()}_HAS_NOISE {int(bool(noises))}\n"
         ins = [p for p in self.ports if p.node.op == "Input"]
         outs = [p for p in self.ports if p.node.op == "Output"]
         cursor = "\n".join(f"    uint32_t {p.label};" for p in self.ports)
@@ -275,6 +305,8 @@ typedef struct {name}_state {{
 
 size_t {name}_state_bytes(void); /* sizeof, for callers in other languages */
 void {name}_reset({name}_state *s);
+/* Begin the noise at sample n of its endless sequence, so that two hits differ; call it after a reset. */
+void {name}_noise_at({name}_state *s, uint32_t n);
 /* Frames of input `index` (of output `index`) that the next `ticks` base ticks consume (deliver). */
 size_t {name}_frames_due(const {name}_state *s, size_t ticks, size_t index);
 size_t {name}_frames_out(const {name}_state *s, size_t ticks, size_t index);
@@ -290,7 +322,9 @@ void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, cons
         for clock, index in self.layout.sliced.items():
             reset.append(f"    s->slices[{index}].wait = {clock.offset}u;")
             reset.append(f"    s->slices[{index}].elapsed = {clock.period}u;")
-        reset += [f"    s->base_{m[2:]} = 0u - {self.stream.rings[n].keep}u;" for n, m in self.layout.rings.items()]
+        reset += [
+            f"    s->base_{m[2:]} = 0u - {self.stream.rings[n].keep}u;" for n, m in self.layout.rings.items()
+        ]
 
         def counts(op: str) -> str:
             cases = []
@@ -302,6 +336,10 @@ void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, cons
             return "\n".join(cases)
 
         resets = "\n".join(reset)
+        noises = [n for n in self.stream.graph.nodes if n.op == "FilteredNoise"]
+        noise_lines = (
+            "\n".join(f"    s->{n.name}_state[0].n = n;" for n in noises) or "    (void)s;\n    (void)n;"
+        )
         return f"""{source_head(name)}
 {tables_text(self.writer, regions)}
 {self.body}
@@ -312,6 +350,10 @@ size_t {name}_state_bytes(void) {{
 void {name}_reset({name}_state *s) {{
     vk_zero(s, offsetof({name}_state, passing));
 {resets}
+}}
+
+void {name}_noise_at({name}_state *s, uint32_t n) {{
+{noise_lines}
 }}
 
 size_t {name}_frames_due(const {name}_state *s, size_t ticks, size_t index) {{

@@ -103,7 +103,9 @@ def fold_delays(graph: Graph) -> Graph:
                 and source.outputs[0] not in graph.outputs
                 and source.attrs["trim"] + trim >= -max(0, source.attrs["stride"])
             ):
-                joined = source.with_attrs(crop=source.attrs["crop"] - frames, trim=source.attrs["trim"] + trim)
+                joined = source.with_attrs(
+                    crop=source.attrs["crop"] - frames, trim=source.attrs["trim"] + trim
+                )
                 nodes[nodes.index(source)] = replace(joined, outputs=node.outputs)
                 nodes.remove(node)
             else:
@@ -163,8 +165,9 @@ def integerize(graph: Graph) -> Graph:
         output = tensors[quantize.outputs[0]].quant
         assert output is not None
         output = _clamped(output, clip)
-        made = _integer_nodes(node, [alias.get(source[n], source[n]) for n in node.inputs], quantize.outputs[0],
-                              output, tensors)
+        made = _integer_nodes(
+            node, [alias.get(source[n], source[n]) for n in node.inputs], quantize.outputs[0], output, tensors
+        )
         if made is None:
             continue
         for name in (node.name, quantize.name, *absorbed):
@@ -172,14 +175,20 @@ def integerize(graph: Graph) -> Graph:
         for new in made:
             nodes[new.name] = new
     renamed = [
-        replace(n, inputs=tuple(alias.get(i, i) for i in n.inputs)) if any(i in alias for i in n.inputs) else n
+        replace(n, inputs=tuple(alias.get(i, i) for i in n.inputs))
+        if any(i in alias for i in n.inputs)
+        else n
         for n in nodes.values()
     ]
     return remove_dead(graph.with_nodes(renamed, tensors))
 
 
 def _requantize(
-    node: Node, source: dict[str, str], tensors: dict[str, Tensor], nodes: dict[str, Node], alias: dict[str, str]
+    node: Node,
+    source: dict[str, str],
+    tensors: dict[str, Tensor],
+    nodes: dict[str, Node],
+    alias: dict[str, str],
 ) -> None:
     """DQ → Q: nothing when both have one scale, else a change of scale."""
     if node.inputs[0] not in source or node.name not in nodes:
@@ -194,7 +203,9 @@ def _requantize(
         nodes[node.name] = replace(rescale(node.name, x, y), outputs=node.outputs)
 
 
-def _target(node: Node, graph: Graph, consumers: dict[str, list[Node]]) -> tuple[Node, list[str], Node | None] | None:
+def _target(
+    node: Node, graph: Graph, consumers: dict[str, list[Node]]
+) -> tuple[Node, list[str], Node | None] | None:
     """Find the one Quantize that reads a node's output, through a clamp if there is one."""
     readers = consumers[node.outputs[0]]
     if len(readers) == 1 and readers[0].op == "Clip" and node.op in CLAMPED:
@@ -213,7 +224,11 @@ def _clamped(quant: Quant, clip: Node | None) -> Quant:
     if clip is None:
         return quant
     low, high = (
-        int(arithmetic.quantize(np.array([clip.attrs[key]], np.float32), quant.scale, quant.low, quant.high)[0])
+        int(
+            arithmetic.quantize(np.array([clip.attrs[key]], np.float32), quant.scale, quant.low, quant.high)[
+                0
+            ]
+        )
         for key in ("low", "high")
     )
     return replace(quant, low=min(low, 0), high=max(high, 0))
@@ -273,8 +288,13 @@ def _rescaled_operands(
     names = []
     for index, name in enumerate(inputs):
         old = tensors[name]
-        if old.quant == quant or (old.quant and old.dtype == quant.dtype and old.quant.scale == quant.scale
-                                  and old.quant.low >= quant.low and old.quant.high <= quant.high):
+        if old.quant == quant or (
+            old.quant
+            and old.dtype == quant.dtype
+            and old.quant.scale == quant.scale
+            and old.quant.low >= quant.low
+            and old.quant.high <= quant.high
+        ):
             names.append(name)
             continue
         scaled = f"{node.name}_part{index}"
@@ -300,8 +320,11 @@ def lower(graph: Graph) -> Graph:
                 scale = constant.scale
                 if scale is not None and scale.size > 1:
                     scale = np.tile(scale, stride)
-                constants[kind] = Constant(np.tile(values, stride) if values.size > 1 or kind != "multiplier" else values,
-                                           scale, constant.axis)
+                constants[kind] = Constant(
+                    np.tile(values, stride) if values.size > 1 or kind != "multiplier" else values,
+                    scale,
+                    constant.axis,
+                )
         weight = lowered.constants["weight"]
         if weight.scale is not None and weight.scale.size > 1:
             constants["weight"] = Constant(weight.values, np.tile(weight.scale, stride), 0)
@@ -335,9 +358,15 @@ def fold_shuffles(graph: Graph) -> Graph:
         for kind, constant in source.constants.items():
             rows = constant.values.shape[0]
             scale = constant.scale
-            if scale is not None and scale.size == source.constants["weight"].values.shape[0] and scale.size > 1:
+            if (
+                scale is not None
+                and scale.size == source.constants["weight"].values.shape[0]
+                and scale.size > 1
+            ):
                 scale = scale[order]
-            constants[kind] = Constant(constant.values[order] if rows > 1 else constant.values, scale, constant.axis)
+            constants[kind] = Constant(
+                constant.values[order] if rows > 1 else constant.values, scale, constant.axis
+            )
         attrs = {**source.attrs, "phases": node.attrs["produce"]}
         if "bound" in attrs:
             attrs["bound"] = np.asarray(attrs["bound"])[order]

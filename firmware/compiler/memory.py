@@ -61,7 +61,9 @@ class Placement:
     fill_cycles_per_byte: Mapping[str, float]
 
 
-def liveness_arena(intervals: Sequence[tuple[str, int, int, int]], align: int = 8) -> tuple[dict[str, int], int]:
+def liveness_arena(
+    intervals: Sequence[tuple[str, int, int, int]], align: int = 8
+) -> tuple[dict[str, int], int]:
     """Give each (name, first use, last use, bytes) an offset so that what lives together does not overlap.
 
     Largest first, each at the lowest offset free over its whole life (the greedy of Pisarchyk and Lee,
@@ -105,7 +107,9 @@ def place(demands: Sequence[Demand], board: Any | None) -> Placement:
     if board is None:
         total = sum(d.bytes for d in demands)
         names = {d.name: "ram" for d in demands}
-        return Placement(names, {"ram": total}, {}, {d.name: "one memory" for d in demands}, {d.name: 0.0 for d in demands})
+        return Placement(
+            names, {"ram": total}, {}, {d.name: "one memory" for d in demands}, {d.name: 0.0 for d in demands}
+        )
     regions = [r for r in board.memory if r.kind in KINDS_FOR_DATA and r.name not in NOT_FOR_DATA]
     left = {r.name: r.left_bytes for r in regions}
     state, tables = demands[0], sorted(demands[1:], key=lambda d: -d.bytes_per_second / max(1, d.bytes))
@@ -118,7 +122,9 @@ def place(demands: Sequence[Demand], board: Any | None) -> Placement:
                 region_of[demand.name] = region.name
                 left[region.name] -= demand.bytes
                 why = f"{demand.bytes_per_second / 1e6:.2f} MB/s"
-                reasons[demand.name] = why + (f"; {', '.join(passed)} full" if passed else "; fastest with room")
+                reasons[demand.name] = why + (
+                    f"; {', '.join(passed)} full" if passed else "; fastest with room"
+                )
                 break
             passed.append(region.name)
         else:
@@ -132,7 +138,9 @@ def place(demands: Sequence[Demand], board: Any | None) -> Placement:
     cache = getattr(board.processor, "dcache_bytes", 0) or 0
     resident = cached_bytes <= cache // 2
     per_byte = {
-        d.name: 0.0 if resident else _fill(board, region_of[d.name]) / (board.processor.cache_line_bytes or 32)
+        d.name: 0.0
+        if resident
+        else _fill(board, region_of[d.name]) / (board.processor.cache_line_bytes or 32)
         for d in demands
     }
     used = {r.name: r.left_bytes - left[r.name] for r in regions}

@@ -40,7 +40,18 @@ def convolution_calls(node: Node, graph: Graph, out: Any) -> None:
         channels = rows // phases
         for phase in range(phases):
             part = slice(phase * channels, (phase + 1) * channels)
-            _call(node, x, y, out, weight[part], bias[part], multiplier[part], phase * y.frame, phases, f"_{phase}")
+            _call(
+                node,
+                x,
+                y,
+                out,
+                weight[part],
+                bias[part],
+                multiplier[part],
+                phase * y.frame,
+                phases,
+                f"_{phase}",
+            )
     else:
         weight, bias, multiplier = (_with_pads(v, phases, y.frame) for v in (weight, bias, multiplier))
         _call(node, x, y, out, weight, bias, multiplier, 0, phases, "")
@@ -97,5 +108,8 @@ def _call(
 def float_dense(out: Any, hint: str, weight: np.ndarray, bias: np.ndarray) -> str:
     """Pack a float dense layer, ``weight`` [outputs, inputs]; return the name of its struct."""
     packed = packing.pack_conv_f32(weight[:, :, None], bias, in_pitch=weight.shape[1])
-    weights, table = out.flat(f"{hint}_weights", "float32", packed.weights), out.flat(f"{hint}_bias", "float32", packed.bias)
+    weights, table = (
+        out.flat(f"{hint}_weights", "float32", packed.weights),
+        out.flat(f"{hint}_bias", "float32", packed.bias),
+    )
     return out.table("vk_conv_float", hint, packed.initializer(weights, table))

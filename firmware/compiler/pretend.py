@@ -13,7 +13,20 @@ import numpy as np
 from firmware.compiler import fuse
 from firmware.compiler.graph import Constant, Graph, Node, Quant
 
-INTEGER_OPS = ("Conv", "ConvTranspose", "Add", "Sub", "Mul", "Affine", "Leaky", "Clip", "Tanh", "Sigmoid", "Lerp", "Sin")
+INTEGER_OPS = (
+    "Conv",
+    "ConvTranspose",
+    "Add",
+    "Sub",
+    "Mul",
+    "Affine",
+    "Leaky",
+    "Clip",
+    "Tanh",
+    "Sigmoid",
+    "Lerp",
+    "Sin",
+)
 STEP = 1 / 4096
 HEADROOM = 16.0
 

@@ -40,7 +40,9 @@ def trace(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
     for name in graph.inputs:
         label = graph.labels.get(name, name)
         if label not in feeds:
-            raise Refusal(f"input {label!r} is missing; the model takes {[graph.labels.get(n, n) for n in graph.inputs]}.")
+            raise Refusal(
+                f"input {label!r} is missing; the model takes {[graph.labels.get(n, n) for n in graph.inputs]}."
+            )
         array = np.asarray(feeds[label], np.float32)
         array = array[0] if array.ndim == 3 else array
         channels = graph.tensors[name].channels

@@ -74,7 +74,9 @@ def ticks_per_sample(graph: Graph) -> Fraction:
     return Fraction(graph.metadata["ticks_per_sample"])
 
 
-def layer_table(graph: Graph, rate_of: Callable[[Node], float], cycles: Callable[[Node], float]) -> list[dict[str, Any]]:
+def layer_table(
+    graph: Graph, rate_of: Callable[[Node], float], cycles: Callable[[Node], float]
+) -> list[dict[str, Any]]:
     """One line per layer: what it is, how often, what it costs."""
     layers = []
     for index, node in enumerate(graph.nodes):
@@ -123,11 +125,17 @@ def parameters(graph: Graph) -> int:
     for node in graph.nodes:
         for kind, constant in node.constants.items():
             if kind == "weight":
-                total += int(np.count_nonzero(np.any(constant.values != 0, axis=1)) * constant.values.shape[1]) if (
-                    node.attrs.get("transposed")
-                ) else constant.values.size
+                total += (
+                    int(np.count_nonzero(np.any(constant.values != 0, axis=1)) * constant.values.shape[1])
+                    if (node.attrs.get("transposed"))
+                    else constant.values.size
+                )
             elif kind == "bias" and node.op == "Conv":
-                total += constant.values.size // node.attrs["phases"] if node.attrs.get("transposed") else constant.values.size
+                total += (
+                    constant.values.size // node.attrs["phases"]
+                    if node.attrs.get("transposed")
+                    else constant.values.size
+                )
             elif kind in ("recurrent", "recurrent_bias", "bias"):
                 total += constant.values.size
     return total
@@ -161,7 +169,9 @@ def build_stream(
     if final.items != first.items:
         emitter = StreamEmitter(plan, final, graph.name, LAYOUTS[target])
     regions = placement.region_of if board is not None and target == "m7" else {}
-    report = _stream_report(offline, plan, emitter, final, placement, board, block, per_sample, priced, model.source, target)
+    report = _stream_report(
+        offline, plan, emitter, final, placement, board, block, per_sample, priced, model.source, target
+    )
     if dump_to:
         dump_to(clock_text(plan))
     facts = _facts(report)
@@ -176,7 +186,9 @@ def clock_text(plan: Stream) -> str:
     for unit in plan.units:
         clock = plan.clock(unit[0])
         how = "sliced" if clock.sliced else "at once"
-        lines.append(f"  every {clock.period} ticks from {clock.offset}, {how}: {', '.join(n.name for n in unit)}")
+        lines.append(
+            f"  every {clock.period} ticks from {clock.offset}, {how}: {', '.join(n.name for n in unit)}"
+        )
     lines.append("==== rings")
     lines += [f"  {r.tensor}: keep {r.keep} of {r.capacity} frames" for r in plan.rings.values()]
     return "\n".join(lines) + "\n"
@@ -192,7 +204,11 @@ def _demands(emitter: StreamEmitter, plan: Stream, tick_rate: float, ticks: int)
         firings = tick_rate / clock.period
         calls[node.name] = min(firings, tick_rate / ticks) if not clock.sliced else firings
         work = FAMILIES[node.op].work(node, graph)
-        width = 4 if not node.outputs else graph.tensors[node.outputs[0]].frame_bytes / graph.tensors[node.outputs[0]].frame
+        width = (
+            4
+            if not node.outputs
+            else graph.tensors[node.outputs[0]].frame_bytes / graph.tensors[node.outputs[0]].frame
+        )
         traffic += firings * (work.reads + work.outputs * width)
     state = sum(f.bytes for f in emitter.fields()) + 20 * len(emitter.layout.sliced)
     demands = [Demand("state", state, traffic, "rings and passing tensors")]
@@ -257,7 +273,11 @@ def _stream_report(
         "parameters": parameters(offline),
         "macs_per_sample": sum(entry["macs_per_second"] for entry in layers) / sample_rate,
         "cycles_per_second": final.mean * sample_rate / block,
-        "cycles_per_callback": {"mean": final.mean, "worst": final.worst, "worst_over_mean": final.worst / max(final.mean, 1e-9)},
+        "cycles_per_callback": {
+            "mean": final.mean,
+            "worst": final.worst,
+            "worst_over_mean": final.worst / max(final.mean, 1e-9),
+        },
         "cpu_mean": final.mean / callback_cycles if callback_cycles else None,
         "cpu_worst": final.worst / callback_cycles if callback_cycles else None,
         "cost_model": f"predicted: {source}",
@@ -289,8 +309,12 @@ def _stream_report(
             for unit in plan.units
         ],
         "rings": [
-            {"tensor": r.tensor, "keep_frames": r.keep, "frames": r.capacity,
-             "bytes": r.capacity * graph.tensors[r.tensor].frame_bytes}
+            {
+                "tensor": r.tensor,
+                "keep_frames": r.keep,
+                "frames": r.capacity,
+                "bytes": r.capacity * graph.tensors[r.tensor].frame_bytes,
+            }
             for r in plan.rings.values()
         ],
         "layers": layers,
@@ -323,7 +347,12 @@ def _facts(report: dict[str, Any]) -> list[str]:
 
 
 def build_event(
-    offline: Graph, graph: Graph, target: str, board: Any, block: int, policy: str,
+    offline: Graph,
+    graph: Graph,
+    target: str,
+    board: Any,
+    block: int,
+    policy: str,
     dump_to: Callable[[str], None] | None,
 ) -> Program:
     """Plan, place and write an event model."""

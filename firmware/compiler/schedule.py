@@ -146,7 +146,9 @@ def schedule(stream: Stream, cycles: Priced, callback: int | None = None) -> Sch
         if clock.sliced:
             whole = sum(cycles(n, 1, 1.0) for n in unit)
             target = max(mean / ITEMS_PER_CALLBACK / 4, whole / MAX_ITEMS, 1.0)
-            items[stream.clock_of[unit[0].name]] = spread(cut(unit, stream.graph, target, cycles), clock.period)
+            items[stream.clock_of[unit[0].name]] = spread(
+                cut(unit, stream.graph, target, cycles), clock.period
+            )
     return Schedule(items, _simulate(stream, items, cycles, callback))
 
 

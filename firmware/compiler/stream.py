@@ -133,7 +133,8 @@ def readiness(produce: int, period: int, window: Window) -> int:
     """
     reader = Fraction(window.stride * period, produce)
     latest = max(
-        ((t * window.stride + window.after) // produce) * period - math.floor(t * reader) for t in range(produce)
+        ((t * window.stride + window.after) // produce) * period - math.floor(t * reader)
+        for t in range(produce)
     )
     return latest
 
@@ -176,8 +177,13 @@ def stream(graph: Graph, block: int, sliced_periods: frozenset[int] = frozenset(
                 for name, window in zip(node.inputs, FAMILIES[node.op].windows(node), strict=True)
             ]
             sliced = period in sliced_periods
-            clock_of_node[node.name] = Clock(period, _offset(node, period, sliced, edges, clock_of_node), sliced)
-        if clock_of_node[node.name].offset > MAX_LATENCY_TICKS or max(latency.values(), default=0) > MAX_LATENCY_TICKS:
+            clock_of_node[node.name] = Clock(
+                period, _offset(node, period, sliced, edges, clock_of_node), sliced
+            )
+        if (
+            clock_of_node[node.name].offset > MAX_LATENCY_TICKS
+            or max(latency.values(), default=0) > MAX_LATENCY_TICKS
+        ):
             raise Refusal(f"node {node.name!r} looks more than {MAX_LATENCY_TICKS} samples into the future.")
         nodes.append(node)
     graph = replace(graph, nodes=tuple(nodes))
@@ -241,9 +247,7 @@ def _memories(graph: Graph, block: int, clocks: dict[str, Clock]) -> tuple[dict[
     return rings, passing
 
 
-def _ring(
-    tensor: Tensor, produce: int, clock: Clock, edges: list[tuple[Clock, Window]], block: int
-) -> Ring:
+def _ring(tensor: Tensor, produce: int, clock: Clock, edges: list[tuple[Clock, Window]], block: int) -> Ring:
     """Size a ring by counting, over one common period, what is written and what may still be read."""
     keep = 0
     for reader, window in edges:

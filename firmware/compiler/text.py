@@ -52,9 +52,9 @@ def describe(node: Node, graph: Graph) -> str:
         rows, inputs, taps = node.constants["weight"].values.shape
         a = node.attrs
         extra = f", {inputs * a['groups']} to {rows // a['phases']} channels, {taps} taps"
-        extra += "".join(
-            f", {key} {a[key]}" for key in ("stride", "dilation", "groups") if a[key] != 1
-        ) + (f", {a['phases']} frames out per frame in" if a["phases"] > 1 else "")
+        extra += "".join(f", {key} {a[key]}" for key in ("stride", "dilation", "groups") if a[key] != 1) + (
+            f", {a['phases']} frames out per frame in" if a["phases"] > 1 else ""
+        )
     elif node.op == "Output" and node.attrs["delay"]:
         extra = f", delayed by {node.attrs['delay']} frames"
     where = f"{tensor.length} frames" if tensor.length is not None else f"rate {tensor.rate}"
@@ -96,7 +96,7 @@ def fields_text(fields: Sequence[Field], extra: Sequence[str]) -> str:
     for f in fields:
         if f.name == "passing":
             lines += extra
-        count = f"[{f.count}]" if not (f.ctype == "uint32_t" and f.count == 1 and f.name.startswith("base_")) else ""
+        count = f"[{f.count}]" if f.count else ""
         align = "_Alignas(8) " if f.ctype in ("int8_t", "uint8_t", "int16_t", "float") else ""
         lines.append(f"    {align}{f.ctype} {f.name}{count};")
     return "\n".join(lines)
@@ -104,10 +104,14 @@ def fields_text(fields: Sequence[Field], extra: Sequence[str]) -> str:
 
 def port_struct(name: str, kind: str, ports: Sequence[Port], graph: Graph, ctype: str) -> str:
     """The struct that hands over the caller's buffers."""
-    lines = [f"/* Planar: channel c of a tensor begins at pointer + c*stride. */\ntypedef struct {name}_{kind} {{"]
+    lines = [
+        f"/* Planar: channel c of a tensor begins at pointer + c*stride. */\ntypedef struct {name}_{kind} {{"
+    ]
     for port in ports:
         tensor = graph.tensors[(port.node.outputs or port.node.inputs)[0]]
-        where = f"{tensor.length} frames" if tensor.length is not None else f"one frame every {port.period} ticks"
+        where = (
+            f"{tensor.length} frames" if tensor.length is not None else f"one frame every {port.period} ticks"
+        )
         lines.append(f"    {ctype} *{port.label}; /* {tensor.channels} channels, {where} */")
         lines.append(f"    size_t {port.label}_stride;")
     lines.append(f"}} {name}_{kind};")
@@ -162,3 +166,16 @@ def source_head(name: str) -> str:
 #define VAECTROL_PLACE(region, name)
 #endif
 """
+
+
+def channel_macros(name: str, ports: Sequence[Port], graph: Graph) -> str:
+    """Sizes of the ports as constants."""
+    lines = ""
+    for port in ports:
+        tensor = graph.tensors[(port.node.outputs or port.node.inputs)[0]]
+        lines += f"#define {name.upper()}_{port.label.upper()}_CHANNELS {tensor.channels}u\n"
+        if tensor.length is None:
+            lines += f"#define {name.upper()}_{port.label.upper()}_PERIOD {port.period}u /* base ticks a frame */\n"
+        else:
+            lines += f"#define {name.upper()}_{port.label.upper()}_FRAMES {tensor.length}u\n"
+    return lines

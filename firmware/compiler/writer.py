@@ -45,7 +45,7 @@ class Struct:
 
 @dataclass
 class Field:
-    """A member of the state."""
+    """A member of the state; a count of 0 makes it no array."""
 
     name: str
     ctype: str
@@ -54,7 +54,7 @@ class Field:
     @property
     def bytes(self) -> int:
         """Size in memory."""
-        return self.count * {"int8_t": 1, "uint8_t": 1, "int16_t": 2}.get(self.ctype, 4)
+        return max(1, self.count) * {"int8_t": 1, "uint8_t": 1, "int16_t": 2}.get(self.ctype, 4)
 
 
 @dataclass
@@ -171,7 +171,16 @@ class Writer:
             return
         produce = FAMILIES[self._node.op].produce(self._node)
         frames = self.frames if produce == 1 else f"({self.frames}) * {produce}u"
-        self.call(f"vk_clip_{self.suffix(y)}", *bounds, self._target, y.frame, self._target, y.frame, frames, y.channels)
+        self.call(
+            f"vk_clip_{self.suffix(y)}",
+            *bounds,
+            self._target,
+            y.frame,
+            self._target,
+            y.frame,
+            frames,
+            y.channels,
+        )
 
     def flat(self, hint: str, kind: str, values: np.ndarray) -> str:
         """Make a constant array; equal ones are shared. Return its name."""
@@ -232,13 +241,31 @@ class Writer:
         return f"{pointer} + i * {step}u"
 
     def loop_gather(
-        self, suffix: str, src: str, frame_step: int, lane_step: str, dst: str, frame: int, frames: int, lanes: int,
-        src_step: int, dst_step: int,
+        self,
+        suffix: str,
+        src: str,
+        frame_step: int,
+        lane_step: str,
+        dst: str,
+        frame: int,
+        frames: int,
+        lanes: int,
+        src_step: int,
+        dst_step: int,
     ) -> None:
         """Gather a rectangle at every firing."""
         with self.loop():
-            self.call(f"vk_gather_{suffix}", self.at(src, src_step), frame_step, lane_step, self.at(dst, dst_step),
-                      frame, 1, frames, lanes)
+            self.call(
+                f"vk_gather_{suffix}",
+                self.at(src, src_step),
+                frame_step,
+                lane_step,
+                self.at(dst, dst_step),
+                frame,
+                1,
+                frames,
+                lanes,
+            )
 
     def hold_ends(self, tensor: Tensor, history: int) -> None:
         """Before the very first firing, fill ``history`` frames of a window with the first frame."""
@@ -250,8 +277,24 @@ class Writer:
             assert tensor.length is not None
             last = tensor.length + history
             for i in range(history):
-                self.call("vk_copy_rows", f"{base} + {history * tensor.frame}", size, f"{base} + {i * tensor.frame}", size, 1, size)
-            self.call("vk_copy_rows", f"{base} + {(last - 1) * tensor.frame}", size, f"{base} + {last * tensor.frame}", size, 1, size)
+                self.call(
+                    "vk_copy_rows",
+                    f"{base} + {history * tensor.frame}",
+                    size,
+                    f"{base} + {i * tensor.frame}",
+                    size,
+                    1,
+                    size,
+                )
+            self.call(
+                "vk_copy_rows",
+                f"{base} + {(last - 1) * tensor.frame}",
+                size,
+                f"{base} + {last * tensor.frame}",
+                size,
+                1,
+                size,
+            )
             return
         self._lines.append(f"{self._indent}if ({self._first}) {{")
         for i in range(history):

@@ -34,7 +34,9 @@ class Ports(Family):
         """A conversion or a copy."""
         tensor = graph.tensors[(node.outputs or node.inputs)[0]]
         kernel = "copy" if tensor.quant is None else ("quantize" if node.op == "Input" else "dequantize")
-        return Work(kernel, outputs=tensor.channels, reads=4 * tensor.channels + WIDTH[tensor.dtype] * tensor.channels)
+        return Work(
+            kernel, outputs=tensor.channels, reads=4 * tensor.channels + WIDTH[tensor.dtype] * tensor.channels
+        )
 
     def emit(self, node: Node, graph: Graph, out: Any) -> None:
         """Call ``vk_quantize_f32_…``, ``vk_dequantize_…_f32`` or ``vk_gather_f32``."""
@@ -44,8 +46,17 @@ class Ports(Family):
             if y.quant is None:
                 out.call("vk_gather_f32", pointer, 1, stride, out.dst(), y.frame, 1, out.frames, y.channels)
             else:
-                out.call(f"vk_quantize_f32_{out.suffix(y)}", out.real(y.quant.scale), pointer, 1, stride, out.dst(),
-                         y.frame, out.frames, y.channels)
+                out.call(
+                    f"vk_quantize_f32_{out.suffix(y)}",
+                    out.real(y.quant.scale),
+                    pointer,
+                    1,
+                    stride,
+                    out.dst(),
+                    y.frame,
+                    out.frames,
+                    y.channels,
+                )
                 out.clip()
             return
         x = graph.tensors[node.inputs[0]]
@@ -53,8 +64,17 @@ class Ports(Family):
         if x.quant is None:
             out.call("vk_gather_f32", out.src(0), x.frame, 1, pointer, 1, stride, out.frames, x.channels)
         else:
-            out.call(f"vk_dequantize_{out.suffix(x)}_f32", out.real(x.quant.scale), out.src(0), x.frame, pointer, 1,
-                     stride, out.frames, x.channels)
+            out.call(
+                f"vk_dequantize_{out.suffix(x)}_f32",
+                out.real(x.quant.scale),
+                out.src(0),
+                x.frame,
+                pointer,
+                1,
+                stride,
+                out.frames,
+                x.channels,
+            )
 
 
 def add_ports(graph: Graph) -> Graph:
@@ -78,7 +98,13 @@ def add_ports(graph: Graph) -> Graph:
             name = source.inputs[0]
         nodes.append(Node(f"output_{index}", "Output", (name,), (), attrs))
     ported = Graph(
-        graph.name, tuple(nodes), graph.tensors, (), tuple(written.get(n, n) for n in graph.outputs), graph.event,
-        graph.metadata, graph.labels,
+        graph.name,
+        tuple(nodes),
+        graph.tensors,
+        (),
+        tuple(written.get(n, n) for n in graph.outputs),
+        graph.event,
+        graph.metadata,
+        graph.labels,
     )
     return ported.with_nodes(nodes)
