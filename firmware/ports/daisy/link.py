@@ -14,10 +14,14 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hardware.board import Board, Boot, load_board
+from hardware.board import Board, Boot
 from hardware.refusal import Refusal
 from hardware.tables import board_tables
+
+if TYPE_CHECKING:
+    from firmware.build import Built
 
 PORT = Path(__file__).resolve().parent
 SERIAL = PORT.parent / "serial"
@@ -235,6 +239,8 @@ def link_image(
     work.mkdir(parents=True, exist_ok=True)
     identity = {"board": board.name, "boot": boot_name, **identity}
     port = compile_port(board, boot, identity, work, bench)
+    if not any(item.stem == GATE_RING.stem for item in objects):
+        raise Refusal(f"{name}: the engine's {GATE_RING.name} is not among its objects; the port needs it.")
     (work / "regions.ld").write_text(regions_script(board, boot))
     hot = choose_hot(objects, board.region("itcm").bytes - GUARD_BYTES)
     archives = []
@@ -309,23 +315,38 @@ def _measure(elf: Path, board: Board, boot: Boot) -> tuple[tuple[RegionUse, ...]
     return tuple(uses), dtcm.address + dtcm.bytes - end
 
 
-def link(built, out: Path) -> Path:
-    """Link what `firmware.build` built; a bench image beside it. Returns the `.bin` to flash."""
+def link(built: Built, out: Path) -> Path:
+    """Link what `firmware.build` built. Returns the `.bin` to flash."""
     return link_built(built, out).path
 
 
-def link_built(built, out: Path, boots: Sequence[str] = ("sram", "qspi"), bench: bool = False) -> DaisyImage:
-    """Link in the first of `boots` that fits: AXI is faster than the flash, so sram comes first."""
-    board = built.board if isinstance(built.board, Board) else load_board(built.board)
+def link_built(
+    built: Built, out: Path, boots: Sequence[str] = ("sram", "qspi"), bench: bool = False
+) -> DaisyImage:
+    """Link in the first of `boots` that fits: AXI is faster than the flash, so sram comes first.
+
+    With `bench`, everything is compiled again with the compiler's marks turned into counts
+    (`bench_counter.h`).
+    """
     identity = {"instrument": built.name, "model": built.model_hash, "version": built.version}
-    refusal: Refusal | None = None
+    name = f"{built.name}-{built.board.name}{'-bench' if bench else ''}"
+    objects = _counting_objects(built, out / f"{name}.objects") if bench else built.objects
+    refusal = Refusal(f"{built.board.name} starts no Daisy image.")
     for boot_name in boots:
         try:
-            name = f"{built.name}-{board.name}{'-bench' if bench else ''}"
-            return link_image(built.objects, board, identity, out, name, boot_name, bench)
+            return link_image(objects, built.board, identity, out, name, boot_name, bench)
         except Refusal as why:
-            refusal = why
             if "overflowed" not in str(why):
                 raise
-    assert refusal is not None
+            refusal = why
     raise refusal
+
+
+def _counting_objects(built: Built, out: Path) -> list[Path]:
+    from firmware.toolchain import compile_object
+
+    extra = [f"-I{folder}" for folder in built.include_dirs]
+    extra += ["-DVAECTROL_MARK(layer)=vaectrol_mark(layer)", "-include", str(PORT / "mark.h")]
+    c_sources = [source for source in built.sources if source.suffix == ".c"]
+    others = [source for source in built.sources if source.suffix != ".c"]
+    return [*compile_object(c_sources, "m7", out, extra=extra), *compile_object(others, "m7", out)]

@@ -10,10 +10,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hardware.board import Board
 from hardware.refusal import Refusal
 from hardware.tables import board_tables
+
+if TYPE_CHECKING:
+    from firmware.build import Built
 
 PORT = Path(__file__).resolve().parent
 SERIAL = PORT.parent / "serial"
@@ -66,7 +70,7 @@ def link_program(
     return program
 
 
-def link(built, out: Path) -> Path:
+def link(built: Built, out: Path) -> Path:
     """Link what `firmware.build` built into the program to run on the Pi."""
     target = built.target if built.target in TRIPLES else "aarch64"
     if target == "host" and platform.system() != "Linux":
