@@ -68,6 +68,6 @@ def budget(model: Any, board: str = "patch_sm", block: int | None = None) -> Bud
     Refusal
         When the model cannot be compiled at all. One that is only too large is a Budget that does not fit.
     """
-    from firmware.compiler.budget import measure
+    from firmware.compiler.measure import measure
 
     return measure(model, board, block)
