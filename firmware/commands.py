@@ -10,6 +10,9 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands to the command line."""
+    from firmware.ports import commands as ports
+
+    ports.register(app)
     app.command(
         "compile",
         epilog="Example: vaectrol compile kick.int8.onnx --target m7 --board patch_sm -o build/kick",

@@ -16,7 +16,7 @@ SERIAL = PORT.parent / "serial"
 
 
 def link(built: Built, out: Path) -> Path:
-    """Link a host build (`firmware.build.generate(..., target="host")`) into the library that a board is played with."""
+    """Link a build for the host (`firmware.build.generate`) into the library that a simulated board loads."""
     sources = [*built.sources, *sorted(PORT.glob("*.c")), *sorted(SERIAL.glob("*.c"))]
     extra = [f"-I{folder}" for folder in built.include_dirs]
     return toolchain.link_shared(sources, "host", out / f"{built.name}-{built.board.name}.so", extra=extra)

@@ -1,0 +1,1 @@
+"""What carries an instrument: one folder per board or machine."""

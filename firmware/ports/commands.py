@@ -1,0 +1,107 @@
+"""The ports' commands: a board played on this computer, and the control plane of a Pi."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the ports' commands to the command line."""
+    app.command("simulate")(simulate)
+    app.command("control")(control)
+
+
+def simulate(
+    instrument: Annotated[str, typer.Argument(help="An instrument's name or its .toml file.")],
+    board: Annotated[str, typer.Option(help="Which board to play.")] = "patch_sm",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to build it.")] = Path("build/simulated"),
+    model: Annotated[
+        list[str] | None, typer.Option(help="ROLE=FILE.onnx, in place of the factory's.")
+    ] = None,
+    program: Annotated[
+        Path | None, typer.Option(help="A board's program built before; nothing is built.")
+    ] = None,
+    volts: Annotated[list[str] | None, typer.Option(help="JACK=VOLTS patched in, as cv_1=1.0.")] = None,
+    gain: Annotated[float, typer.Option(help="Gain error of every input, as 0.01.")] = 0.0,
+    offset: Annotated[float, typer.Option(help="Offset of every input, in volts.")] = 0.0,
+    bend: Annotated[float, typer.Option(help="Bend of every input at ±5 V, in volts.")] = 0.0,
+    seconds: Annotated[float, typer.Option(help="Stop after so long; 0: when interrupted.")] = 0.0,
+) -> None:
+    """Play a module that is not there: its own program behind a serial port, for monitor, calibrate and OSC.
+
+    Example: vaectrol simulate drum --board patch_sm --volts cv_1=1.0 --gain 0.01
+    """
+    import time
+
+    from firmware.ports.simulated.link import simulated_program
+    from hardware.board import load_board
+    from hardware.simulated import ConverterErrors, SimulatedBoard
+
+    described = load_board(board)
+    patched = dict(_assigned(text, described) for text in volts or [])
+    models = dict(_named_file(text) for text in model or [])
+    library = program or simulated_program(instrument, described.name, out, models or None)
+    errors = {
+        adc.name: ConverterErrors(gain, offset, bend, adc.noise_volts_rms)
+        for adc in described.adcs
+        if adc.kind == "cv"
+    }
+    with SimulatedBoard(described, library, errors) as played:
+        played.jacks.volts.update(patched)
+        typer.echo(f"{described.title} at {played.device}  (vaectrol monitor --port {played.device})")
+        end = time.monotonic() + seconds if seconds > 0 else float("inf")
+        while time.monotonic() < end and played.reboot_asked is None:
+            time.sleep(0.1)
+
+
+def _assigned(text: str, board) -> tuple[str, float]:
+    from hardware.refusal import Refusal
+
+    name, _, value = text.partition("=")
+    board.adc(name)
+    try:
+        return name, float(value)
+    except ValueError:
+        raise Refusal(f"--volts {text!r}: write a jack and its volts, as cv_1=1.0.") from None
+
+
+def _named_file(text: str) -> tuple[str, Path]:
+    from hardware.refusal import Refusal
+
+    role, separator, path = text.partition("=")
+    if not separator:
+        raise Refusal(f"--model {text!r}: write the role and the file, as drum=my.int8.onnx.")
+    return role, Path(path)
+
+
+def control(
+    port: Annotated[
+        str, typer.Option("--port", "-p", help="unix:PATH of the Pi program, or a module's serial port.")
+    ] = "unix:/run/vaectrol/vaectrol.sock",
+    osc: Annotated[int, typer.Option(help="UDP port to listen on.")] = 9000,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for the whole network.")
+    ] = "127.0.0.1",
+    telemetry: Annotated[
+        str | None, typer.Option(help="HOST:PORT that load, positions and gates go to.")
+    ] = None,
+    hz: Annotated[float, typer.Option(min=0.5, max=100, help="Telemetry frames a second.")] = 20.0,
+    seconds: Annotated[float, typer.Option(help="Stop after so long; 0: when interrupted.")] = 0.0,
+) -> None:
+    """Play a Pi or a module by OSC: parameters, triggers, clock and presets in, telemetry out.
+
+    Example: vaectrol control --osc 9000 --telemetry 192.168.1.20:9001
+    """
+    from firmware.ports.rpi.control_plane import serve
+    from hardware.refusal import Refusal
+
+    target = None
+    if telemetry is not None:
+        to, _, number = telemetry.rpartition(":")
+        if not to or not number.isdigit():
+            raise Refusal(f"--telemetry {telemetry!r}: write HOST:PORT, as 192.168.1.20:9001.")
+        target = (to, int(number))
+    serve(port, osc, host, target, hz, seconds)

@@ -1,0 +1,1 @@
+"""The serial protocol in C, shared by every port."""

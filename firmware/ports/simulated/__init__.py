@@ -1,0 +1,1 @@
+"""A board made of memory, for the desk."""
