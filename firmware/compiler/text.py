@@ -65,7 +65,7 @@ def numbers(values: np.ndarray, ctype: str) -> str:
     """Lay an array out as the lines of an initializer."""
     flat = values.reshape(-1)
     if ctype == "float":
-        words = [Writer.real(v) for v in flat.tolist()]
+        words = list(map("{:.8e}f".format, flat.tolist()))  # nine digits read back to the same float32
         per_line = 8
     elif ctype == "vk_requant":
         words = [f"{{{b}, {m}, {k}}}" for b, m, k in values.reshape(-1, 3).tolist()]

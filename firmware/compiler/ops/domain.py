@@ -117,8 +117,8 @@ class PQMF(Family):
         return node.constants["prototype"].values.size // (2 * node.attrs["bands"])
 
     def state_bytes(self, node: Node, graph: Graph) -> int:
-        """``VK_PQMF_STATE`` floats."""
-        return 4 * node.attrs["bands"] * 2 * self._folds(node)
+        """Floats the kernel asks for."""
+        return 4 * (node.attrs["bands"] * 2 * self._folds(node) + 1)
 
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
         """The direct form."""
@@ -150,12 +150,12 @@ class PQMF(Family):
 
         synthesis = node.op == "PQMFSynthesis"
         bands, prototype = node.attrs["bands"], node.constants["prototype"].real
-        tables = pqmf.tables(prototype, bands)
+        tables = pqmf.tables(prototype, bands, synthesis=synthesis)
         window = out.flat("window", "float32", tables.window)
         twiddle = out.flat("twiddle", "float32", tables.twiddle)
         folds = tables.folds
         bank = out.table("vk_pqmf", "bank", f"{{{window}, {twiddle}, {bands}, {folds}}}")
-        state = out.state("float", 2 * bands * folds)
+        state = out.state("float", tables.state_floats)
         subbands = graph.tensors[node.inputs[0] if synthesis else node.outputs[0]]
         if synthesis:
             out.call(

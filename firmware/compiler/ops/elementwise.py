@@ -269,7 +269,8 @@ class Pointwise(Family):
             if output.dtype == "int8" and np.abs(row).max(initial=0) > 127:
                 scale = max(float(np.abs(constant.real).max(initial=0)), 1e-20) / 127
                 row = np.rint(constant.real / scale).astype(np.int64)
-            bound = int(np.abs(row).max(initial=0))
+            # Multipliers are chosen as for an activation of this type, whatever the constant: quantize/ agrees.
+            bound = -arithmetic.LIMITS[output.dtype][0]
             if kind == "gain":
                 factor = inputs[0].scale * scale / output.scale
                 chosen = arithmetic.requantize_multiplier(np.array([factor]), inputs[0].bound * bound, where)
