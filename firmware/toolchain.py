@@ -261,15 +261,10 @@ def link_shared(
     """Build what a test or the binding loads: a shared library (host), a module that exports all (wasm)."""
     objects = [compile_source(source, target, opt=opt, extra=extra) for source in sources]
     if target == "wasm":
-        tail = [
-            "-nostdlib",
-            "-Wl,--no-entry",
-            "-Wl,--export-dynamic",
-            "-Wl,--export-memory",
-            "-Wl,-z,stack-size=65536",
-        ]
-        tail += ["-Wl,--export=__heap_base", "-fvisibility=default"]
-    elif target in ("host", "host-asan"):
+        # zig's own driver does not export; its linker does
+        tail = ["--no-entry", "--export-all", "-z", "stack-size=65536"]
+        return _link(objects, target, out, tail, [sys.executable, "-m", "ziglang", "wasm-ld"])
+    if target in ("host", "host-asan"):
         tail = ["-shared"]
     else:
         raise Refusal(f"Target {target} has no shared libraries here; link a program with link_program.")
@@ -296,17 +291,18 @@ def link_objects(objects: list[Path], target: str, out: Path) -> Path:
     return _link(objects, target, out, tail)
 
 
-def _link(objects: list[Path], target: str, out: Path, tail: list[str]) -> Path:
-    chosen = [flag for flag in target_named(target).flags if flag not in ("-ffreestanding",)]
+def _link(
+    objects: list[Path], target: str, out: Path, tail: list[str], linker: Sequence[str] | None = None
+) -> Path:
+    chosen = [] if linker else [f for f in target_named(target).flags if f != "-ffreestanding"]
+    command = list(linker or compiler_command(target))
     identity = [target, "link", compiler_version(target), *chosen, *tail]
     if target.startswith("host"):
         identity.append(_machine())
     built = cache_dir() / "linked" / content_key(identity, objects)
     if not built.exists():
         _write_through_temporary(
-            built,
-            lambda part: [*compiler_command(target), *chosen, *objects, *tail, "-o", part],
-            f"Linking {out.name}",
+            built, lambda part: [*command, *chosen, *objects, *tail, "-o", part], f"Linking {out.name}"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(built, out)

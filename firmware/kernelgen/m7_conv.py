@@ -1,12 +1,12 @@
 """The inner loops of W8A16 convolutions on a Cortex-M7, as scheduled assembly.
 
-Each line of a schedule is one cycle: one SMLAD (two multiply-accumulates) beside one other instruction, older
-first. What decides the order (sources in ``bench/m7/pipeline.py``): one multiply a cycle, which pairs with a load
-or, as the younger, with SXTB16; SXTB16 only as the older; a load's result is a factor, or an operand of SXTB16,
-two cycles later; two loads pair on different banks only. Loops are software-pipelined: what a half loads and
-unpacks, the next half multiplies.
+Each line of a schedule is one cycle: one SMLAD (two multiply-accumulates) beside one other instruction,
+older first. What decides the order (sources in ``bench/m7/pipeline.py``): one multiply a cycle, which pairs
+with a load or, as the younger, with SXTB16; SXTB16 only as the older; a load's result is a factor, or an
+operand of SXTB16, two cycles later; two loads pair on different banks only. Loops are software-pipelined:
+what a half loads and unpacks, the next half multiplies.
 
-``python -m firmware.kernelgen.m7_conv`` writes ``engine/kernels/conv_w8a16_m7.S`` again; a test holds it to this.
+``python -m firmware.kernelgen.m7_conv`` writes ``engine/kernels/conv_w8a16_m7.S`` again.
 """
 
 from __future__ import annotations
@@ -95,8 +95,9 @@ def leave(a: Assembly) -> None:
 def conv_4x1() -> str:
     """Four output channels of one frame: 23 cycles for four steps of 4 × 2 taps, 0.72 a multiply-accumulate.
 
-    A step needs four SXTB16, each beside an SMLAD, and three loads, which pair among themselves: W0 and W1 are
-    neighbours, and so are the activations of two steps. Weights stream on from run to run and block to block.
+    A step needs four SXTB16, each beside an SMLAD, and three loads, which pair among themselves: W0 and W1
+    are neighbours, and so are the activations of two steps. Weights stream on from run to run and block to
+    block.
     """
     a = Assembly(
         "vk_m7_conv_4x1",
@@ -191,7 +192,7 @@ def conv_4x1() -> str:
 
 
 def conv_2x2() -> str:
-    """Two output channels of two frames: 19 cycles for four steps of 2 × 2 × 2 taps, 0.59 a multiply-accumulate.
+    """Two output channels of two frames: 19 cycles for four steps of 2 × 2 × 2 taps, 0.59 a MAC.
 
     A step needs two SXTB16 and three loads for four SMLAD: nine cycles for two steps, one more for the loop.
     """

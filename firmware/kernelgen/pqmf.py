@@ -1,4 +1,4 @@
-"""Tables of the fast PQMF (``engine/dsp/pqmf.c``): the prototype with its signs, the twiddles of the DCT-IV."""
+"""Tables of the fast PQMF (``engine/dsp/pqmf.c``): the prototype with its signs, twiddles of the DCT-IV."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PqmfTables:
 
 
 def fits(taps: int, bands: int) -> bool:
-    """Whether the fast form serves a bank: `bands` a power of two from 2 to 64, `taps` a multiple of 2·bands."""
+    """Whether the fast form serves: `bands` a power of two from 2 to 64, `taps` a multiple of 2·bands."""
     return 2 <= bands <= 64 and bands & (bands - 1) == 0 and taps > 0 and taps % (2 * bands) == 0
 
 
@@ -36,7 +36,7 @@ def twiddles(size: int) -> np.ndarray:
     """Return the pairs (cos, sin) that ``dct4`` reads: float32."""
     n = np.arange(size // 2)
     turns = np.concatenate(
-        [-(4 * n + 1) * np.pi / (4 * size), -2 * np.pi * np.arange(size // 4) / (size // 2)]
+        [-(8 * n + 1) * np.pi / (8 * size), -2 * np.pi * np.arange(size // 4) / (size // 2)]
     )
     return np.stack([np.cos(turns), np.sin(turns)], axis=1).reshape(-1).astype(np.float32)
 
@@ -59,8 +59,8 @@ def tables(prototype: np.ndarray, bands: int, *, synthesis: bool) -> PqmfTables:
     taps = prototype.size
     if not fits(taps, bands):
         raise Refusal(
-            f"A PQMF of {bands} bands and {taps} taps has no fast form: bands must be a power of two from 2 to 64 "
-            f"and the taps a multiple of {2 * bands}."
+            f"A PQMF of {bands} bands and {taps} taps has no fast form: bands must be a power of two from 2 "
+            f"to 64 and the taps a multiple of {2 * bands}."
         )
     folds = taps // (2 * bands)
     k = np.arange(bands)

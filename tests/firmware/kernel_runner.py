@@ -1,6 +1,7 @@
-"""Calls of C kernels on any target: a program on the host or under qemu, a module in node, unicorn for the M7.
+"""Calls of C kernels on any target: a program on the host or in qemu, a module in node, unicorn for the M7.
 
-A call is a function's name, its float arguments and its others: integers, arrays, structs, pointers into arrays.
+A call is a function's name, its float arguments and its others: integers, arrays, structs, pointers into
+arrays.
 Every target gets the same calls and returns the arrays as the kernel left them.
 """
 
@@ -149,12 +150,11 @@ def _built(target: str) -> Path:
     table.mkdir(parents=True, exist_ok=True)
     header = table / "kernel_table.h"
     text = '#include "dsp/vk_dsp.h"\n#include "kernels/conv_plain.h"\n#include "kernels/vk.h"\n'
-    text += "typedef void (*any)(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t,\n"
-    text += "    uintptr_t, uintptr_t, uintptr_t, uintptr_t);\n"
+    text += f"typedef void (*any)({', '.join(['uintptr_t'] * 12)});\n"
     text += "static const any functions[] = {" + ", ".join(f"(any){n}" for n in names) + "};\n"
     if not header.exists() or header.read_text() != text:
         header.write_text(text)
-    # the driver calls every kernel through one type, which no compiler likes and every calling convention bears
+    # the driver calls every kernel through one type: no compiler likes it, every calling convention bears it
     extra = (f"-I{table}", "-Wno-cast-function-type")
     driver = toolchain.compile_source(HERE / "kernel_driver.c", target, extra=extra)
     objects = [toolchain.compile_source(source, target) for source in sources(target)]
@@ -162,7 +162,7 @@ def _built(target: str) -> Path:
 
 
 def make_calls(target: str, calls: list[Call]) -> list[list[np.ndarray]]:
-    """Make `calls` on `target`; for each, its arrays in order of first appearance, as the kernel left them."""
+    """Make `calls` on `target`; each gives its arrays, in order of appearance, as the kernel left them."""
     if not toolchain.can_run(target):
         pytest.skip(f"{toolchain.TARGETS[target].runner[0]} is not installed")
     if target == "m7":

@@ -11,7 +11,7 @@ from firmware import toolchain
 
 @cache
 def machine():
-    """One emulated Patch SM holding every kernel."""
+    """One emulated Patch SM holding every kernel, and where its free memory begins."""
     from bench.m7.elf import read_elf
     from bench.m7.emulator import Machine
     from bench.m7.link import link
@@ -21,13 +21,13 @@ def machine():
     board = load_board("patch_sm")
     objects = [toolchain.compile_source(source, "m7") for source in sources("m7")]
     image = link(objects, board, toolchain.cache_dir() / "tests" / "kernels-m7.elf")
-    return Machine(read_elf(image), board)
+    m = Machine(read_elf(image), board)
+    return m, dict(m._heap)
 
 
 def call_m7(calls, laid_out) -> list[list[np.ndarray]]:
     """Make each call; buffers lie in DTCM, what does not fit in AXI SRAM."""
-    m = machine()
-    top = dict(m._heap)
+    m, top = machine()
     results = []
     for call in calls:
         arrays, blobs, relocations, arguments = laid_out(call, 4)

@@ -302,7 +302,7 @@ def test_depthwise_convolution_equals_numpy(target, name):
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_float_convolutions_round_alike_everywhere(target):
-    """Sums in the window's order, float32 throughout: the same bits as numpy adding one product after another."""
+    """Sums in the window's order, float32 throughout: the bits of numpy adding one product after another."""
     rng = np.random.default_rng(9)
     calls, wanted = [], []
     for out, channels, taps, dilation, frames, groups in (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -30,7 +32,7 @@ def in_blocks(rng, frames):
     cuts = [0]
     while cuts[-1] < frames:
         cuts.append(min(frames, cuts[-1] + int(rng.integers(1, 6))))
-    return list(zip(cuts, cuts[1:], strict=False))
+    return list(itertools.pairwise(cuts))
 
 
 SHAPES = [(2, 4), (2, 20), (4, 24), (8, 64), (16, 32), (16, 256), (16, 480), (32, 320), (64, 512)]

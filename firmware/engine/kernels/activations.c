@@ -1,6 +1,7 @@
 /* Activations on integers: tables (tanh, sigmoid and the like), leaky ReLU, clip, snake. */
 #include "arith.h"
 #include "rows.h"
+#include "rows_m7.h"
 
 static inline int32_t interpolated(const int16_t *table, uint32_t index, int32_t fraction) {
     const int32_t left = table[index], right = table[index + 1u];
@@ -14,12 +15,12 @@ static inline int16_t looked_up(const int16_t *table, int32_t x) {
 
 void vk_table_s16(const int16_t *table, const int16_t *a, size_t a_step, int16_t *out, size_t out_step,
                   size_t frames, size_t lanes) {
-    VK_ROWS_1(int16_t, int16_t, a, a_step, out, out_step, frames, lanes, looked_up(table, x));
+    VK_ROWS_1_S16(looked_up(table, x), vk_m7_table(a_, out_, turns, table, table + 1, 64))
 }
 
 void vk_table_s8(const int8_t *table, const int8_t *a, size_t a_step, int8_t *out, size_t out_step, size_t frames,
                  size_t lanes) {
-    VK_ROWS_1(int8_t, int8_t, a, a_step, out, out_step, frames, lanes, table[x + 128]);
+    VK_ROWS_1(int8_t, int8_t, table[x + 128])
 }
 
 static inline int32_t leaked(int32_t x, int32_t slope) {
@@ -28,12 +29,12 @@ static inline int32_t leaked(int32_t x, int32_t slope) {
 
 void vk_leaky_s16(int32_t slope, const int16_t *a, size_t a_step, int16_t *out, size_t out_step, size_t frames,
                   size_t lanes) {
-    VK_ROWS_1(int16_t, int16_t, a, a_step, out, out_step, frames, lanes, (int16_t)leaked(x, slope));
+    VK_ROWS_1_S16(leaked(x, slope), vk_m7_leaky(a_, out_, turns, slope, 1 << 14))
 }
 
 void vk_leaky_s8(int32_t slope, const int8_t *a, size_t a_step, int8_t *out, size_t out_step, size_t frames,
                  size_t lanes) {
-    VK_ROWS_1(int8_t, int8_t, a, a_step, out, out_step, frames, lanes, (int8_t)leaked(x, slope));
+    VK_ROWS_1(int8_t, int8_t, leaked(x, slope))
 }
 
 static inline int32_t clipped(int32_t x, int32_t low, int32_t high) {
@@ -42,12 +43,12 @@ static inline int32_t clipped(int32_t x, int32_t low, int32_t high) {
 
 void vk_clip_s16(int32_t low, int32_t high, const int16_t *a, size_t a_step, int16_t *out, size_t out_step,
                  size_t frames, size_t lanes) {
-    VK_ROWS_1(int16_t, int16_t, a, a_step, out, out_step, frames, lanes, (int16_t)clipped(x, low, high));
+    VK_ROWS_1_S16(clipped(x, low, high), vk_m7_clip(a_, out_, turns, vk_twice(low), vk_twice(high)))
 }
 
 void vk_clip_s8(int32_t low, int32_t high, const int8_t *a, size_t a_step, int8_t *out, size_t out_step,
                 size_t frames, size_t lanes) {
-    VK_ROWS_1(int8_t, int8_t, a, a_step, out, out_step, frames, lanes, (int8_t)clipped(x, low, high));
+    VK_ROWS_1(int8_t, int8_t, clipped(x, low, high))
 }
 
 static inline int16_t snaked(const vk_snake *k, int32_t x) {
@@ -58,5 +59,5 @@ static inline int16_t snaked(const vk_snake *k, int32_t x) {
 
 void vk_snake_s16(const vk_snake *channel, const int16_t *a, size_t a_step, int16_t *out, size_t out_step,
                   size_t frames, size_t lanes) {
-    VK_ROWS_C(int16_t, int16_t, a, a_step, out, out_step, frames, lanes, snaked(&channel[c], x));
+    VK_ROWS_C(int16_t, snaked(&channel[c], x))
 }

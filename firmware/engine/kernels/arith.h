@@ -15,7 +15,13 @@ static inline int8_t vk_sat8(int32_t v) {
 /* (a·b + 2^31) >> 32: SMMULR on a Cortex-M7. C11 leaves >> of a negative to the compiler; all of ours shift
  * arithmetically, and the tests would show it. */
 static inline int32_t vk_smmulr(int32_t a, int32_t b) {
+#if defined(__ARM_ARCH_7EM__)
+    int32_t high; /* clang knows no pattern for it */
+    __asm("smmulr %0, %1, %2" : "=r"(high) : "r"(a), "r"(b));
+    return high;
+#else
     return (int32_t)(((int64_t)a * b + INT64_C(0x80000000)) >> 32);
+#endif
 }
 /* acc·2^shift is proven to fit (DESIGN §3); the shift goes through uint32 because C has no negative left shift */
 static inline int32_t vk_shifted(int32_t acc, int32_t shift) {

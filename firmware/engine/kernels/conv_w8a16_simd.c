@@ -70,8 +70,7 @@ static inline widened weights_load(const int8_t *w) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)w));
 }
 static inline sums two_taps(sums s, widened w, const int16_t *x) {
-    int32_t pair;
-    memcpy(&pair, x, sizeof pair);
+    const int32_t pair = (int32_t)vk_load_word(x);
     return _mm256_add_epi32(s, _mm256_madd_epi16(w, _mm256_set1_epi32(pair)));
 }
 #elif defined(__SSE2__)
@@ -96,8 +95,7 @@ static inline widened weights_load(const int8_t *w) {
                      _mm_srai_epi16(_mm_unpackhi_epi8(bytes, bytes), 8)};
 }
 static inline sums two_taps(sums s, widened w, const int16_t *x) {
-    int32_t pair;
-    memcpy(&pair, x, sizeof pair);
+    const int32_t pair = (int32_t)vk_load_word(x);
     const __m128i both = _mm_set1_epi32(pair);
     s.low = _mm_add_epi32(s.low, _mm_madd_epi16(w.first, both));
     s.high = _mm_add_epi32(s.high, _mm_madd_epi16(w.second, both));

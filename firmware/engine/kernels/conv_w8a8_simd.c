@@ -20,8 +20,7 @@ static inline void run_of_block(int32_t acc[8], const int8_t *w, const int8_t *x
 #if defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
     int32x4_t low = vld1q_s32(acc), high = vld1q_s32(acc + 4);
     for (size_t i = 0; i < steps; i++, w += 32, x += 4) {
-        int32_t four;
-        memcpy(&four, x, sizeof four);
+        const int32_t four = (int32_t)vk_load_word(x);
         const int8x16_t taps = vreinterpretq_s8_s32(vdupq_n_s32(four));
         low = vdotq_s32(low, vld1q_s8(w), taps);
         high = vdotq_s32(high, vld1q_s8(w + 16), taps);
@@ -31,8 +30,7 @@ static inline void run_of_block(int32_t acc[8], const int8_t *w, const int8_t *x
 #elif defined(__aarch64__)
     int32x4_t low = vld1q_s32(acc), high = vld1q_s32(acc + 4);
     for (size_t i = 0; i < steps; i++, w += 32, x += 4) {
-        int32_t four;
-        memcpy(&four, x, sizeof four);
+        const int32_t four = (int32_t)vk_load_word(x);
         const int8x8_t taps = vreinterpret_s8_s32(vdup_n_s32(four));
         /* |two products| ≤ 2·127·128 fits int16; pairwise adds give one lane per channel */
         for (size_t half = 0; half < 2u; half++) {
@@ -65,8 +63,7 @@ static inline void run_of_block(int32_t acc[8], const int8_t *w, const int8_t *x
 #elif defined(__AVX2__)
     __m256i low = _mm256_setzero_si256(), high = low; /* two lanes per channel */
     for (size_t i = 0; i < steps; i++, w += 32, x += 4) {
-        int32_t four;
-        memcpy(&four, x, sizeof four);
+        const int32_t four = (int32_t)vk_load_word(x);
         const __m256i taps = _mm256_cvtepi8_epi16(_mm_set1_epi32(four));
         const __m128i *v = (const __m128i *)(const void *)w;
         low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_cvtepi8_epi16(_mm_loadu_si128(v)), taps));

@@ -91,26 +91,26 @@ static inline float snaked(float x, float rate, float scale) {
 }
 
 void vk_exp_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes) {
-    VK_ROWS_1(float, float, a, a_step, out, out_step, frames, lanes, exponential(x));
+    VK_ROWS_1(float, float, exponential(x))
 }
 
 void vk_tanh_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes) {
-    VK_ROWS_1(float, float, a, a_step, out, out_step, frames, lanes, hyperbolic_tangent(x));
+    VK_ROWS_1(float, float, hyperbolic_tangent(x))
 }
 
 void vk_sigmoid_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes) {
-    VK_ROWS_1(float, float, a, a_step, out, out_step, frames, lanes, logistic(x));
+    VK_ROWS_1(float, float, logistic(x))
 }
 
 void vk_softplus_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes) {
-    VK_ROWS_1(float, float, a, a_step, out, out_step, frames, lanes, soft_plus(x));
+    VK_ROWS_1(float, float, soft_plus(x))
 }
 
 void vk_sin_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes) {
-    VK_ROWS_1(float, float, a, a_step, out, out_step, frames, lanes, sine(x));
+    VK_ROWS_1(float, float, sine(x))
 }
 
 void vk_snake_f32(const float *rate, const float *scale, const float *a, size_t a_step, float *out,
                   size_t out_step, size_t frames, size_t lanes) {
-    VK_ROWS_C(float, float, a, a_step, out, out_step, frames, lanes, snaked(x, rate[c], scale[c]));
+    VK_ROWS_C(float, snaked(x, rate[c], scale[c]))
 }

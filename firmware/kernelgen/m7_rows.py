@@ -1,0 +1,346 @@
+"""Element-by-element kernels of a Cortex-M7: int16 lanes in pairs, scheduled by a small list scheduler.
+
+Each kernel is written once, for one word, over named values. The scheduler interleaves several words, keeps
+the M7's rules (sources in ``bench/m7/pipeline.py``) and hands out registers; clang keeps the order of the
+source and waits for every result.
+
+``python -m firmware.kernelgen.m7_rows`` writes ``engine/kernels/rows_m7.S`` again.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+OUT = Path(__file__).resolve().parents[1] / "engine" / "kernels" / "rows_m7.S"
+
+# What an instruction is to the pipeline; anything else is a plain ALU operation.
+LOADS = ("ldr", "ldrsh")
+MULTIPLIES = ("smlad", "smulbb", "smultt", "smmulr", "smlabb", "smlatb", "mla")
+OLDER_ONLY = ("pkhbt", "pkhtb", "ssat", "ubfx", "sxth", "ssub16", "sel")
+# Cycles until another instruction may use the result; one more where it is shifted or extracted.
+LATENCY = {"load": 2, "multiply": 2, "older": 1, "alu": 1}
+
+
+@dataclass
+class Instruction:
+    """One instruction over values: `text` names them in braces, the result first where there is one."""
+
+    text: str
+    word: int
+    result: str | None = None
+    operands: tuple[str, ...] = ()
+    waits_for: list[tuple[Instruction, int]] = field(default_factory=list)
+    needed_by: list[Instruction] = field(default_factory=list)
+    height: int = 0
+    cycle: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The mnemonic."""
+        return self.text.split()[0]
+
+    @property
+    def kind(self) -> str:
+        """Its class: load, store, multiply, older or alu."""
+        for kind, names in (("load", LOADS), ("multiply", MULTIPLIES), ("older", OLDER_ONLY)):
+            if self.name in names:
+                return kind
+        return "store" if self.name == "str" else "alu"
+
+    @property
+    def shifts(self) -> bool:
+        """Whether it wants its operands early: inline shifts, extractions, saturation."""
+        return bool(re.search(r"(lsl|asr) #", self.text)) or self.name in (
+            "ubfx",
+            "ssat",
+            "sxth",
+            "lsl",
+            "asr",
+        )
+
+
+def latency(producer: Instruction, consumer: Instruction) -> int:
+    """Cycles between the issue of one and that of the other."""
+    if consumer.kind == "store":
+        return LATENCY[producer.kind]
+    return LATENCY[producer.kind] + (consumer.shifts and producer.kind != "alu")
+
+
+def unrolled(lines: tuple[str, ...], words: int, fixed: dict[str, str]) -> list[Instruction]:
+    """Repeat the lines for `words` words and note who waits for whom."""
+    made: list[Instruction] = []
+    for word in range(words):
+        last: dict[str, Instruction] = {}
+        for line in lines:
+            names = re.findall(r"\{(\w+)\}", line)
+            stores = line.startswith("str")
+            text = line.replace("@", str(4 * word))
+            own = [n if n in fixed else f"{n}.{word}" for n in names]
+            for n, mine in zip(names, own, strict=True):
+                text = text.replace("{" + n + "}", "{" + mine + "}")
+            now = Instruction(text, word, None if stores else own[0], tuple(own if stores else own[1:]))
+            for operand in now.operands:
+                if operand in last:
+                    now.waits_for.append((last[operand], latency(last[operand], now)))
+                    last[operand].needed_by.append(now)
+            if now.name == "sel":
+                flags = last["flags"]
+                now.waits_for.append((flags, 1))
+                flags.needed_by.append(now)
+            if now.result:
+                last[now.result] = now
+            if now.name == "ssub16":
+                last["flags"] = now
+            made.append(now)
+    for now in reversed(made):
+        costs = [consumer.height + latency(now, consumer) for consumer in now.needed_by]
+        now.height = max(costs, default=0) + 1
+    return made
+
+
+def pairs(older: Instruction, younger: Instruction) -> bool:
+    """Whether two instructions issue in one cycle."""
+    a, b = older.kind, younger.kind
+    if b == "older" or (a == b and a in ("multiply", "store")) or {a, b} == {"multiply", "store"}:
+        return False
+    if a == b == "load":  # neighbours of one operand lie on different banks
+        base = [re.search(r"\[(.*?),", i.text) for i in (older, younger)]
+        same = base[0] is not None and base[1] is not None and base[0][1] == base[1][1]
+        return older.name == younger.name == "ldr" and same and abs(older.word - younger.word) == 1
+    if older.shifts and "asr #" in younger.text:  # one inline shifter
+        return False
+    return older.result not in younger.operands and older.result != younger.result
+
+
+def scheduled(body: list[Instruction], free: list[str], fixed: dict[str, str], skew: int) -> list[str] | None:
+    """Issue the body greedily by height, a word `skew` cycles behind the one before; None: no registers."""
+    registers = dict(fixed)
+    uses: dict[str, int] = {}
+    for instruction in body:
+        for operand in instruction.operands:
+            uses[operand] = uses.get(operand, 0) + 1
+    pool, waiting, lines, cycle = list(free), list(body), [], 0
+    flags_of: int | None = None
+    while waiting:
+        issued: list[Instruction] = []
+        ready = [
+            i for i in waiting if all(p.cycle is not None and p.cycle + d <= cycle for p, d in i.waits_for)
+        ]
+        for now in sorted(ready, key=lambda i: (-i.height + skew * i.word, i.word)):
+            if len(issued) == 2 or (issued and not pairs(issued[0], now)):
+                continue
+            if now.name == "ssub16" and flags_of is not None:
+                continue
+            dying = [
+                o for o in dict.fromkeys(now.operands) if o not in fixed and uses[o] == now.operands.count(o)
+            ]
+            fresh = now.result is not None and now.result not in registers
+            if fresh and not pool and not dying:
+                continue
+            operands = {o: registers[o] for o in now.operands}
+            for operand in now.operands:
+                uses[operand] -= 1
+            for operand in dying:
+                if operand != now.result:
+                    pool.insert(0, registers.pop(operand))
+            if fresh and now.result is not None:
+                registers[now.result] = pool.pop(0)
+            result = {now.result: registers[now.result]} if now.result else {}
+            if now.name == "ssub16":
+                flags_of = now.word
+                if now.result not in uses:  # only its flags are wanted
+                    pool.append(registers.pop(str(now.result)))
+            if now.name == "sel":
+                flags_of = None
+            # the first name in the text is the result, the rest are operands
+            text, first = now.text, True
+            for name in re.findall(r"\{([\w.]+)\}", now.text):
+                chosen = result.get(name, operands.get(name, "?")) if first and result else operands[name]
+                text = text.replace("{" + name + "}", chosen, 1)
+                first = False
+            now.cycle = cycle
+            issued.append(now)
+            now.text = text
+            waiting.remove(now)
+        if issued:
+            lines.append("; ".join(i.text for i in issued))
+        elif cycle > 10 * len(body):
+            return None
+        cycle += 1
+    return lines
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A loop over words.
+
+    Attributes
+    ----------
+    pointers : operands that advance, the output last.
+    constants : what else it is called with.
+    word : its instructions for one word; ``@`` is the word's offset.
+    """
+
+    name: str
+    pointers: tuple[str, ...]
+    constants: tuple[str, ...]
+    word: tuple[str, ...]
+
+    WORDS = 4
+
+    def body(self, fixed: dict[str, str], free: list[str]) -> list[str]:
+        """Return the shortest schedule over all skews."""
+        found = (scheduled(unrolled(self.word, self.WORDS, fixed), free, fixed, skew) for skew in range(20))
+        return min((lines for lines in found if lines), key=len)
+
+    def text(self) -> str:
+        """Return the function: (pointers…, turns, constants…)."""
+        arguments = [*self.pointers, "n", *self.constants]
+        names = ["r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr"]
+        fixed = dict(zip(arguments, names, strict=False))
+        free = names[len(arguments) :]
+        lines = self.body(fixed, free)
+        # a last load or store carries each pointer on
+        lines.append("; ".join(f"add {fixed[p]}, {fixed[p]}, #{4 * self.WORDS}" for p in self.pointers[:-1]))
+        out = fixed[self.pointers[-1]]
+        lines.append(f"subs {fixed['n']}, {fixed['n']}, #1; add {out}, {out}, #{4 * self.WORDS}")
+        stacked = [f"    ldr {fixed[a]}, [sp, #{36 + 4 * i}]" for i, a in enumerate(arguments[4:])]
+        return "\n".join(
+            [
+                f'    .section .text.{self.name}, "ax", %progbits',
+                "    .balign 8",
+                f"    .global {self.name}",
+                f"    .type {self.name}, %function",
+                "    .thumb_func",
+                f"/* {', '.join(f'{k} {v}' for k, v in fixed.items())} */",
+                f"{self.name}:",
+                "    push {r4-r11, lr}",
+                *stacked,
+                "    .balign 8",
+                "1:",
+                *(f"    {line}" for line in lines),
+                "    bne 1b",
+                "    pop {r4-r11, pc}",
+                f"    .size {self.name}, . - {self.name}",
+                "",
+            ]
+        )
+
+
+SATURATED = (
+    "ssat {l}, #16, {l}",
+    "ssat {h}, #16, {h}",
+    "pkhbt {l}, {l}, {h}, lsl #16",
+    "str {l}, [{out}, #@]",
+)
+SCALED = ("lsl {l}, {l}, {shift}", "lsl {h}, {h}, {shift}", "smmulr {l}, {l}, {m}", "smmulr {h}, {h}, {m}")
+
+
+def looked_up(value: str, index: str, fraction: str) -> tuple[str, ...]:
+    """Interpolate between two entries of the table."""
+    return (
+        index,
+        fraction,
+        f"ldrsh {{{value}0}}, [{{table}}, {{{value}i}}, lsl #1]",
+        f"ldrsh {{{value}1}}, [{{next}}, {{{value}i}}, lsl #1]",
+        f"sub {{{value}1}}, {{{value}1}}, {{{value}0}}",
+        f"mla {{{value}1}}, {{{value}1}}, {{{value}f}}, {{half}}",
+        f"add {{{value}}}, {{{value}0}}, {{{value}1}}, asr #7",
+    )
+
+
+KERNELS = (
+    Kernel(
+        "vk_m7_add",
+        ("a", "b", "out"),
+        ("multipliers", "rounding", "shift"),
+        (
+            "ldr {x}, [{a}, #@]",
+            "ldr {y}, [{b}, #@]",
+            "pkhbt {l}, {x}, {y}, lsl #16",
+            "pkhtb {h}, {y}, {x}, asr #16",
+            "smlad {l}, {l}, {multipliers}, {rounding}",
+            "smlad {h}, {h}, {multipliers}, {rounding}",
+            "asr {l}, {l}, {shift}",
+            "asr {h}, {h}, {shift}",
+            *SATURATED,
+        ),
+    ),
+    Kernel(
+        "vk_m7_mul",
+        ("a", "b", "out"),
+        ("m", "shift"),
+        (
+            "ldr {x}, [{a}, #@]",
+            "ldr {y}, [{b}, #@]",
+            "smulbb {l}, {x}, {y}",
+            "smultt {h}, {x}, {y}",
+            *SCALED,
+            *SATURATED,
+        ),
+    ),
+    Kernel(
+        "vk_m7_rescale",
+        ("a", "out"),
+        ("m", "shift"),
+        ("ldr {x}, [{a}, #@]", "sxth {l}, {x}", "asr {h}, {x}, #16", *SCALED, *SATURATED),
+    ),
+    Kernel(
+        "vk_m7_leaky",
+        ("a", "out"),
+        ("slope", "rounding"),
+        (
+            "ldr {x}, [{a}, #@]",
+            "smlabb {l}, {x}, {slope}, {rounding}",
+            "smlatb {h}, {x}, {slope}, {rounding}",
+            "lsl {h}, {h}, #1",
+            "pkhtb {p}, {h}, {l}, asr #15",
+            "ssub16 {ge}, {x}, {p}",
+            "sel {p}, {x}, {p}",
+            "str {p}, [{out}, #@]",
+        ),
+    ),
+    Kernel(
+        "vk_m7_clip",
+        ("a", "out"),
+        ("low", "high"),
+        (
+            "ldr {x}, [{a}, #@]",
+            "ssub16 {ge}, {x}, {low}",
+            "sel {x}, {x}, {low}",
+            "ssub16 {ge}, {x}, {high}",
+            "sel {x}, {high}, {x}",
+            "str {x}, [{out}, #@]",
+        ),
+    ),
+    Kernel(
+        "vk_m7_table",
+        ("a", "out"),
+        ("table", "next", "half"),
+        (
+            "ldr {x}, [{a}, #@]",
+            "eor {x}, {x}, #0x80008000",
+            *looked_up("l", "ubfx {li}, {x}, #7, #9", "and {lf}, {x}, #127"),
+            *looked_up("h", "lsr {hi}, {x}, #23", "ubfx {hf}, {x}, #16, #7"),
+            "pkhbt {l}, {l}, {h}, lsl #16",
+            "str {l}, [{out}, #@]",
+        ),
+    ),
+)
+
+HEADER = """\
+/* Generated by firmware/kernelgen/m7_rows.py: edit that. One line is meant to be one cycle. */
+    .syntax unified
+    .thumb
+"""
+
+
+def source() -> str:
+    """Return the text of ``engine/kernels/rows_m7.S``."""
+    return HEADER + "\n".join(kernel.text() for kernel in KERNELS)
+
+
+if __name__ == "__main__":
+    OUT.write_text(source())
