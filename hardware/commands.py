@@ -22,6 +22,8 @@ def register(app: typer.Typer) -> None:
     board_app.command("list")(board_list)
     board_app.command("show")(board_show)
     board_app.command("ports")(board_ports)
+    board_app.command("panel")(board_panel)
+    board_app.command("bom")(board_bom)
     app.add_typer(board_app, name="board")
 
 
@@ -243,6 +245,45 @@ def board_ports(as_json: Annotated[bool, JSON] = False) -> None:
         typer.echo(f"{port.device}  {port.description}")
     if not ports and not as_json:
         typer.echo("No module found (USB serial 0483:5740).")
+
+
+def board_panel(
+    name: Annotated[str, typer.Argument(help="patch_sm, rpi, or a panel's .toml file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for NAME.svg and NAME.dxf.")] = Path("."),
+) -> None:
+    """Draw a front panel: SVG to look at, DXF to cut.
+
+    Example: vaectrol board panel patch_sm -o build
+    """
+    from hardware.panel import load_panel, svg, write_dxf
+
+    panel = load_panel(name)
+    out.mkdir(parents=True, exist_ok=True)
+    stem = Path(name).stem
+    part = out / f"{stem}.svg.part"
+    part.write_text(svg(panel), encoding="utf-8")
+    part.replace(out / f"{stem}.svg")
+    write_dxf(panel, out / f"{stem}.dxf")
+    size = f"{panel.hp} HP, {panel.width_mm:g} mm wide, {len(panel.parts)} parts"
+    typer.echo(f"{out / stem}.svg and .dxf: {size}.")
+
+
+def board_bom(
+    name: Annotated[str, typer.Argument(help="patch_sm or rpi: the carrier.")],
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Print a carrier's bill of materials, with the reason for every value.
+
+    Example: vaectrol board bom rpi
+    """
+    from hardware.bom import load_bom
+
+    lines = list(dict.fromkeys(load_bom(name).values()))
+    if as_json:
+        typer.echo(_json([line.model_dump() for line in lines]))
+        return
+    for line in lines:
+        typer.echo(f"{line.reference:<9} {line.quantity:>2} × {line.value:<24} {line.part:<34} {line.why}")
 
 
 def _json(value: object) -> str:

@@ -67,7 +67,8 @@ def _button(button: Button) -> str:
 
 
 def _led(led: Led) -> str:
-    return f'{{"{led.name}", {_pin(led)}, {led.line}, false}}'
+    pin = "{'-', 0u}" if led.dac else _pin(led)  # a light on a CV output is no pin to switch
+    return f'{{"{led.name}", {pin}, {led.line}, false}}'
 
 
 def _dac(dac: Dac) -> str:

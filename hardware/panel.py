@@ -1,0 +1,298 @@
+"""Front panels to Eurorack dimensions: one description, drawn as SVG (to look at, to print) and DXF (to cut).
+
+Dimensions are those of the Eurorack mechanical specification (Doepfer A-100): 128.5 mm high, 5.08 mm per HP
+less a little play, holes of 3.2 mm at 3.0 mm from top and bottom and 7.5 mm from the left.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hardware.board import Board, load_board
+from hardware.refusal import Refusal
+
+PANELS_DIR = Path(__file__).parent / "panels"
+HEIGHT_MM = 128.5
+HP_MM = 5.08
+PLAY_MM = 0.3
+"""A panel is this much narrower than its HP, so that neighbours do not bind."""
+MOUNT_DIAMETER_MM = 3.2
+MOUNT_FROM_EDGE_MM = 3.0
+MOUNT_FROM_LEFT_MM = 7.5
+SECOND_PAIR_FROM_HP = 10
+RAIL_MM = 10.0
+"""Behind this much at top and bottom lies the rail: no parts."""
+
+
+@dataclass(frozen=True)
+class PartSize:
+    """A part's hole in the panel and the circle around it that fingers or bodies need."""
+
+    hole_mm: float
+    keep_out_mm: float
+
+
+SIZES = {
+    "knob": PartSize(7.2, 14.0),  # 9 mm pot, M7 bushing; a 13 mm cap
+    "jack": PartSize(6.2, 11.5),  # PJ398SM, M6; its nut is 8 mm, a plug 10 mm
+    "button": PartSize(6.8, 9.0),  # 6 mm cap
+    "toggle": PartSize(5.2, 11.0),
+    "led": PartSize(3.2, 5.0),
+}
+
+
+class Row(BaseModel):
+    """Parts at one height, spread evenly."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    y_mm: float
+    kind: Literal["knob", "jack", "small"]
+    parts: tuple[str, ...] = Field(min_length=1)
+    outputs: tuple[str, ...] = ()
+
+
+class PanelFile(BaseModel):
+    """A panel's TOML."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    board: str
+    title: str
+    subtitle: str = ""
+    hp: int = Field(ge=4, le=84)
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part in its place."""
+
+    name: str
+    label: str
+    kind: str
+    x_mm: float
+    y_mm: float
+    is_output: bool
+
+    @property
+    def size(self) -> PartSize:
+        """Hole and keep-out."""
+        return SIZES[self.kind]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A panel with everything placed; x from the left edge, y from the top."""
+
+    title: str
+    subtitle: str
+    hp: int
+    width_mm: float
+    mounts: tuple[tuple[float, float], ...]
+    parts: tuple[Part, ...]
+
+
+def load_panel(name_or_path: str | Path) -> Panel:
+    """Read and check a panel by name (`patch_sm`, `rpi`) or from a TOML file.
+
+    Raises
+    ------
+    Refusal
+        A part that the board does not have or the panel lacks, parts that touch, or one behind a rail.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = PANELS_DIR / f"{name_or_path}.toml"
+        if not path.exists():
+            known = ", ".join(sorted(file.stem for file in PANELS_DIR.glob("*.toml")))
+            raise Refusal(f"there is no panel {str(name_or_path)!r}; choose {known}, or give a .toml file.")
+    try:
+        described = PanelFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise Refusal(f"cannot read the panel file {path}: {error.strerror}.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise Refusal(f"{path.name} is not valid TOML: {error}.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise Refusal(f"{path.name}: {field}: {first['msg']}.") from None
+    panel = place(described)
+    check(panel, load_board(described.board), path.name)
+    return panel
+
+
+def place(described: PanelFile) -> Panel:
+    """Put every part in its place."""
+    width = described.hp * HP_MM - PLAY_MM
+    columns = [MOUNT_FROM_LEFT_MM]
+    if described.hp >= SECOND_PAIR_FROM_HP:
+        columns.append(MOUNT_FROM_LEFT_MM + (described.hp - 3) * HP_MM)
+    heights = (MOUNT_FROM_EDGE_MM, HEIGHT_MM - MOUNT_FROM_EDGE_MM)
+    parts = []
+    for row in described.rows:
+        for index, name in enumerate(row.parts):
+            parts.append(
+                Part(
+                    name=name,
+                    label=_label(name),
+                    kind=name.split("_")[0] if row.kind == "small" else row.kind,
+                    x_mm=round(width * (index + 0.5) / len(row.parts), 3),
+                    y_mm=row.y_mm,
+                    is_output=name in row.outputs,
+                )
+            )
+    mounts = tuple((x, y) for x in columns for y in heights)
+    return Panel(described.title, described.subtitle, described.hp, round(width, 3), mounts, tuple(parts))
+
+
+def _label(name: str) -> str:
+    """What is printed beside a part: `gate_in_1` is GATE 1, `audio_out_2` OUT R."""
+    words = name.split("_")
+    if words[0] == "audio":
+        return f"{words[1].upper()} {'LR'[int(words[2]) - 1]}"
+    if words[0] in ("led", "button", "toggle"):
+        return ""
+    if words[0] == "knob":
+        return words[1]
+    if words[1:2] == ["out"]:
+        return f"{words[0].upper()} {words[2]}"
+    return f"{words[0].upper()} {words[-1]}"
+
+
+def board_parts(board: Board) -> set[str]:
+    """Every name of a board that belongs on a panel: what is wired to its header, and audio."""
+    groups = (board.adcs, board.dacs, board.gates_in, board.gates_out, board.buttons, board.leds)
+    names = {part.name for group in groups for part in group if part.pin}
+    names |= {f"audio_in_{n + 1}" for n in range(board.audio.inputs)}
+    return names | {f"audio_out_{n + 1}" for n in range(board.audio.outputs)}
+
+
+def check(panel: Panel, board: Board, where: str) -> None:
+    """Refuse a panel that cannot be built."""
+    names = [part.name for part in panel.parts]
+    for name in names:
+        if name not in board_parts(board):
+            raise Refusal(f"{where}: {board.name} has no {name}.")
+        if names.count(name) > 1:
+            raise Refusal(f"{where}: {name} stands there twice.")
+    missing = sorted(board_parts(board) - set(names))
+    if missing:
+        raise Refusal(f"{where}: {missing[0]} of {board.name} has no place on the panel.")
+    for index, part in enumerate(panel.parts):
+        reach = part.size.keep_out_mm / 2
+        if not (reach <= part.x_mm <= panel.width_mm - reach):
+            raise Refusal(f"{where}: {part.name} reaches over the edge.")
+        if not (RAIL_MM + part.size.hole_mm / 2 <= part.y_mm <= HEIGHT_MM - RAIL_MM - part.size.hole_mm / 2):
+            raise Refusal(f"{where}: {part.name} at {part.y_mm:g} mm lies behind a rail.")
+        for other in panel.parts[:index]:
+            apart = math.hypot(part.x_mm - other.x_mm, part.y_mm - other.y_mm)
+            need = (part.size.keep_out_mm + other.size.keep_out_mm) / 2
+            if apart < need:
+                raise Refusal(
+                    f"{where}: {part.name} and {other.name} are {apart:.1f} mm apart and need {need:.1f} mm."
+                )
+
+
+def svg(panel: Panel) -> str:
+    """Draw the panel at true size (1 user unit = 1 mm): what it looks like, with knobs and nuts."""
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{panel.width_mm}mm" height="{HEIGHT_MM}mm" '
+        f'viewBox="0 0 {panel.width_mm} {HEIGHT_MM}" font-family="Helvetica, Arial, sans-serif">',
+        f"<title>{panel.title}, {panel.hp} HP</title>",
+        f'<rect width="{panel.width_mm}" height="{HEIGHT_MM}" rx="0.6" fill="#e9e6df" stroke="#8d8a83" '
+        'stroke-width="0.15"/>',
+        *_output_fields(panel),
+        f'<text x="{panel.width_mm / 2}" y="14.6" font-size="5" font-weight="bold" letter-spacing="0.9" '
+        f'text-anchor="middle" fill="#1d2b36">{panel.title}</text>',
+        f'<text x="{panel.width_mm / 2}" y="19" font-size="2.5" text-anchor="middle" fill="#1d2b36">'
+        f"{panel.subtitle}</text>",
+    ]
+    for x, y in panel.mounts:
+        lines.append(_circle(x, y, MOUNT_DIAMETER_MM, "#fff", "#8d8a83", "mount"))
+    for part in panel.parts:
+        lines += _drawn(part)
+    return "\n".join([*lines, "</svg>", ""])
+
+
+def _circle(x: float, y: float, diameter: float, fill: str, stroke: str, kind: str) -> str:
+    return (
+        f'<circle class="{kind}" cx="{x:g}" cy="{y:g}" r="{diameter / 2:g}" fill="{fill}" stroke="{stroke}" '
+        'stroke-width="0.2"/>'
+    )
+
+
+def _output_fields(panel: Panel) -> Iterator[str]:
+    """Dark fields behind outputs, as Eurorack panels have them."""
+    for part in panel.parts:
+        if part.is_output:
+            yield (
+                f'<rect x="{part.x_mm - 6.4:g}" y="{part.y_mm - 9.4:g}" width="12.8" height="14.6" rx="1.4" '
+                'fill="#1d2b36"/>'
+            )
+
+
+def _drawn(part: Part) -> Iterator[str]:
+    colours = {
+        "led": "#d8482f",
+        "button": "#c9c4b8",
+        "toggle": "#c9c4b8",
+        "knob": "#2c2c2c",
+        "jack": "#9a9a9a",
+    }
+    outer = {"knob": 13.0, "jack": 8.0, "button": 6.0, "toggle": 8.0, "led": 3.0}[part.kind]
+    yield _circle(part.x_mm, part.y_mm, outer, colours[part.kind], "#333", "cap")
+    yield _circle(part.x_mm, part.y_mm, part.size.hole_mm, "none", "#e0a030", "hole")
+    if part.kind == "jack":
+        yield _circle(part.x_mm, part.y_mm, 3.6, "#111", "#111", "bore")
+    if part.kind == "knob":
+        yield (
+            f'<line x1="{part.x_mm:g}" y1="{part.y_mm - 2:g}" x2="{part.x_mm:g}" y2="{part.y_mm - 6:g}" '
+            'stroke="#f4f1ea" stroke-width="0.8"/>'
+        )
+    if part.label:
+        ink = "#f4f1ea" if part.is_output else "#1d2b36"
+        y = part.y_mm - (8.3 if part.kind == "knob" else 5.6)
+        yield (
+            f'<text x="{part.x_mm:g}" y="{y:g}" font-size="2.5" text-anchor="middle" fill="{ink}">'
+            f"{part.label}</text>"
+        )
+
+
+def write_dxf(panel: Panel, path: Path) -> None:
+    """Write what is cut: outline, holes on layer DRILL, labels on layer ENGRAVE; millimetres, y upwards."""
+    import ezdxf
+    from ezdxf import units
+    from ezdxf.enums import TextEntityAlignment
+
+    document = ezdxf.new("R2010", units=units.MM)
+    for name, colour in (("OUTLINE", 7), ("DRILL", 1), ("ENGRAVE", 5)):
+        document.layers.add(name, color=colour)
+    space = document.modelspace()
+    corners = [(0, 0), (panel.width_mm, 0), (panel.width_mm, HEIGHT_MM), (0, HEIGHT_MM)]
+    space.add_lwpolyline(corners, close=True, dxfattribs={"layer": "OUTLINE"})
+    holes = [(x, y, MOUNT_DIAMETER_MM) for x, y in panel.mounts]
+    holes += [(part.x_mm, part.y_mm, part.size.hole_mm) for part in panel.parts]
+    for x, y, diameter in holes:
+        space.add_circle((x, HEIGHT_MM - y), diameter / 2, dxfattribs={"layer": "DRILL"})
+    texts = [(panel.title, panel.width_mm / 2, 13.0, 4.0)]
+    texts += [
+        (part.label, part.x_mm, part.y_mm - _text_above(part), 2.0) for part in panel.parts if part.label
+    ]
+    for text, x, y, height in texts:
+        written = space.add_text(text, height=height, dxfattribs={"layer": "ENGRAVE"})
+        written.set_placement((x, HEIGHT_MM - y), align=TextEntityAlignment.MIDDLE_CENTER)
+    part_path = path.with_suffix(".part")
+    document.saveas(part_path)
+    part_path.replace(path)
+
+
+def _text_above(part: Part) -> float:
+    return 9.2 if part.kind == "knob" else 6.5

@@ -1,0 +1,120 @@
+"""Panels that fit a rack: Eurorack dimensions, room for fingers, nothing of the board forgotten."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hardware.board import load_board
+from hardware.panel import (
+    HEIGHT_MM,
+    PanelFile,
+    Row,
+    board_parts,
+    check,
+    load_panel,
+    place,
+    svg,
+    write_dxf,
+)
+from hardware.refusal import Refusal
+
+PANELS = ("patch_sm", "rpi")
+DOCS = Path(__file__).resolve().parents[2] / "hardware" / "panels"
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_mounting_holes_are_where_rails_have_them(name):
+    panel = load_panel(name)
+    assert panel.width_mm == pytest.approx(panel.hp * 5.08 - 0.3, abs=0.01)
+    xs = sorted({x for x, _ in panel.mounts})
+    assert xs[0] == 7.5
+    assert xs[1] == pytest.approx(7.5 + (panel.hp - 3) * 5.08)
+    assert sorted({y for _, y in panel.mounts}) == [3.0, 125.5]
+    # rails have a thread every HP: both columns must be whole HP apart
+    assert (xs[1] - xs[0]) / 5.08 == pytest.approx(panel.hp - 3)
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_every_part_of_the_board_is_on_the_panel(name):
+    board = load_board("rpi4" if name == "rpi" else name)
+    assert {part.name for part in load_panel(name).parts} == board_parts(board)
+
+
+def test_the_pi_panel_serves_both_pis():
+    assert board_parts(load_board("rpi4")) == board_parts(load_board("rpi5"))
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_dxf_and_svg_have_the_same_holes(name, tmp_path):
+    import ezdxf
+
+    panel = load_panel(name)
+    write_dxf(panel, tmp_path / "panel.dxf")
+    document = ezdxf.readfile(tmp_path / "panel.dxf")
+    assert document.units == ezdxf.units.MM
+    circles = document.modelspace().query('CIRCLE[layer=="DRILL"]')
+    cut = sorted(
+        (round(c.dxf.center.x, 2), round(HEIGHT_MM - c.dxf.center.y, 2), round(c.dxf.radius, 2))
+        for c in circles
+    )
+    number = r'([\d.]+)"'
+    pattern = rf'class="(?:hole|mount)" cx="{number} cy="{number} r="{number}'
+    drawn = sorted(tuple(round(float(v), 2) for v in m) for m in re.findall(pattern, svg(panel)))
+    assert cut == drawn
+    outline = document.modelspace().query('LWPOLYLINE[layer=="OUTLINE"]')[0]
+    assert max(point[0] for point in outline) == panel.width_mm
+    assert max(point[1] for point in outline) == HEIGHT_MM
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_the_drawings_in_the_tree_are_of_today(name, tmp_path):
+    assert (DOCS / f"{name}.svg").read_text() == svg(load_panel(name)), "run `vaectrol board panel`"
+    assert (DOCS / f"{name}.dxf").exists()
+
+
+CROWDED = (
+    Row(y_mm=30, kind="knob", parts=("knob_1", "knob_2", "knob_3", "knob_4")),
+    Row(y_mm=38, kind="jack", parts=("cv_1", "cv_2", "cv_3", "cv_4")),
+)
+
+
+def described(**changes) -> PanelFile:
+    rows = (
+        Row(y_mm=30, kind="knob", parts=("knob_1", "knob_2", "knob_3", "knob_4")),
+        Row(y_mm=60, kind="jack", parts=("cv_1", "cv_2", "cv_3", "cv_4")),
+    )
+    return PanelFile(**({"board": "rpi4", "title": "x", "hp": 14, "rows": rows} | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"rows": CROWDED}, r"cv_1 and knob_1 are 8\.0 mm apart and need 12\.[78] mm"),
+        ({"hp": 8}, "knob_1 reaches over the edge"),
+        ({"rows": (Row(y_mm=12, kind="jack", parts=("cv_1",)),)}, "has no place"),
+        ({"rows": (Row(y_mm=60, kind="jack", parts=("cv_9",)),)}, "rpi4 has no cv_9"),
+        ({}, "has no place on the panel"),
+    ],
+)
+def test_a_panel_that_cannot_be_built_is_refused(changes, sentence):
+    panel = place(described(**changes))
+    board = load_board("rpi4")
+    if "apart" in sentence or "edge" in sentence:  # this much is on the panel at all
+        board = board.model_copy(
+            update={"audio": board.audio.model_copy(update={"inputs": 0, "outputs": 0})}
+            | {field: () for field in ("dacs", "gates_in", "gates_out", "buttons", "leds")}
+        )
+    with pytest.raises(Refusal, match=sentence):
+        check(panel, board, "x.toml")
+
+
+def test_bad_files_are_refused_in_a_sentence(tmp_path):
+    bad = tmp_path / "p.toml"
+    bad.write_text('board = "rpi4"\ntitle = "x"\nhp = 3\nrows = []\n')
+    with pytest.raises(Refusal, match=r"p\.toml: hp"):
+        load_panel(bad)
+    with pytest.raises(Refusal, match="choose patch_sm, rpi"):
+        load_panel("nothing")
