@@ -126,7 +126,7 @@ def sink_dequantize(graph: Graph) -> Graph:
         sinks = node.op in MOVES or node.op == "Concat"
         if sinks and all(n in integers for n in node.inputs) and len(quants) == 1 and node.inputs:
             (y,) = node.outputs
-            name = f"{y}_q"
+            name = fresh(f"{y}_q", tensors)
             tensors[name] = replace(tensors[y], name=name, quant=next(iter(quants)))
             nodes.append(replace(node, inputs=tuple(integers[n] for n in node.inputs), outputs=(name,)))
             nodes.append(Node(y, "Dequantize", (name,), (y,)))
@@ -252,7 +252,7 @@ def _integer_nodes(
             old = tensors[name]
             if old.dtype == "int8":
                 assert old.quant is not None
-                wide = f"{name}_wide"
+                wide = fresh(f"{name}_wide", tensors)
                 tensors[wide] = replace(old, name=wide, quant=replace(old.quant, dtype="int16"))
                 made.append(rescale(wide, old, tensors[wide]))
                 names[i] = wide
@@ -269,7 +269,7 @@ def _integer_nodes(
         tensors[output] = replace(tensors[output], quant=quant)
         made.append(replace(integer, name=output, inputs=tuple(names), outputs=(output,)))
         return made
-    wide = f"{output}_wide"
+    wide = fresh(f"{output}_wide", tensors)
     tensors[wide] = replace(tensors[output], name=wide, quant=wide_quant)
     tensors[output] = replace(tensors[output], quant=quant)
     made.append(replace(integer, name=wide, inputs=tuple(names), outputs=(wide,)))
@@ -297,7 +297,7 @@ def _rescaled_operands(
         ):
             names.append(name)
             continue
-        scaled = f"{node.name}_part{index}"
+        scaled = fresh(f"{node.name}_part{index}", tensors)
         tensors[scaled] = replace(old, name=scaled, quant=quant)
         made.append(rescale(scaled, old, tensors[scaled]))
         names.append(scaled)
@@ -316,15 +316,10 @@ def lower(graph: Graph) -> Graph:
         constants = dict(lowered.constants)
         for kind, constant in node.constants.items():
             if kind != "weight":
-                values = constant.values if constant.values.size > 1 else constant.values
                 scale = constant.scale
                 if scale is not None and scale.size > 1:
                     scale = np.tile(scale, stride)
-                constants[kind] = Constant(
-                    np.tile(values, stride) if values.size > 1 or kind != "multiplier" else values,
-                    scale,
-                    constant.axis,
-                )
+                constants[kind] = Constant(np.tile(constant.values, stride), scale, constant.axis)
         weight = lowered.constants["weight"]
         if weight.scale is not None and weight.scale.size > 1:
             constants["weight"] = Constant(weight.values, np.tile(weight.scale, stride), 0)
@@ -375,6 +370,15 @@ def fold_shuffles(graph: Graph) -> Graph:
     return graph
 
 
+def fresh(name: str, tensors: dict[str, Tensor]) -> str:
+    """Make a name that no tensor has yet."""
+    number, candidate = 1, name
+    while candidate in tensors:
+        number += 1
+        candidate = f"{name}_{number}"
+    return candidate
+
+
 def remove_dead(graph: Graph) -> Graph:
     """Drop nodes nothing reads."""
     used = set(graph.outputs)
@@ -394,7 +398,7 @@ def own_ends(graph: Graph) -> Graph:
     for node in graph.nodes:
         if node.op == "Lerp" and (len(consumers[node.inputs[0]]) > 1 or node.inputs[0] in graph.inputs):
             (source,) = node.inputs
-            own = f"{node.name}_own"
+            own = fresh(f"{node.name}_own", tensors)
             tensors[own] = replace(tensors[source], name=own)
             nodes.append(Node(own, "Delay", (source,), (own,), {"frames": 0, "trim": 0}))
             node = replace(node, inputs=(own,))

@@ -48,7 +48,7 @@ def pretend_quantized(graph: Graph) -> Graph:
     def quantized(name: str) -> str:
         """Name of a tensor after a trip through integers."""
         if name not in standing:
-            q, d = f"{name}_as_q", f"{name}_as_f"
+            q, d = fuse.fresh(f"{name}_as_q", tensors), fuse.fresh(f"{name}_as_f", tensors)
             scale = scales.get(name, STEP)
             tensors[q] = replace(tensors[name], name=q, quant=Quant(scale, "int16", -32768, 32767))
             tensors[d] = replace(tensors[name], name=d)

@@ -266,7 +266,8 @@ def convolve(
     Integers up to 2^53 are exact here, so the same code judges integer layers.
     """
     outputs, inputs, taps = weight.shape
-    padded = np.pad(np.asarray(x, np.float64), ((0, 0), (before, max(after, 0))))
+    padded = np.pad(np.asarray(x, np.float64), ((0, 0), (max(before, 0), max(after, 0))))
+    padded = padded[:, max(-before, 0) :]
     if after < 0:
         padded = padded[:, : padded.shape[1] + after]
     count = (padded.shape[1] - (taps - 1) * dilation - 1) // stride + 1
