@@ -10,20 +10,19 @@
 vk_m7_conv_2x2:
     push {r0-r3}
     push {r4-r11, lr}
-pair_2x2:
+frames_2x2:
     ldr r4, [sp, #36]; ldr r7, [sp, #40]
+pair_2x2:
+    /* n is the requant record here */
     ldr r5, [sp, #44]; ldr lr, [sp, #68]
-    ldr r11, [sp, #56]
-    ldr r8, [r4], #8; ldr r0, [r7]
-    ldr r2, [r7, #12]; add r6, r5, lr
-    str r11, [sp, #80]; mov r1, r0
+    ldr r0, [r7]; ldr r2, [r7, #12]
+    ldr r8, [r4], #8; ldr r12, [sp, #56]
+    ldr r7, [sp, #52]; add r6, r5, lr
+    str r12, [sp, #80]; mov r1, r0
     sxtb16 r10, r8; mov r3, r2
 run_2x2:
-    ldr r7, [sp, #52]; ldr r11, [r5], #4
-    ldr r12, [r6], #4
-    add r7, r7, #1
-    lsrs r7, r7, #1
-    bcc second_2x2
+    ldr r11, [r5], #4; lsrs r7, r7, #1
+    ldr r12, [r6], #4; bcs second_2x2
     b first_2x2
     .balign 8
 loop_2x2:
@@ -51,36 +50,43 @@ second_2x2:
     smlad r2, r9, r11, r2
     sxtb16 r10, r8; smlad r3, r9, lr, r3
     ldr r11, [sp, #80]; ldr r12, [sp, #60]
-    ldr r7, [sp, #40]; ldr lr, [sp, #48]
+    ldr r7, [sp, #52]
     subs r11, r11, #1; add r5, r5, r12
-    add r6, r6, r12
-    ittt ne
-    subne r6, r6, #4
-    strne r11, [sp, #80]
-    bne run_2x2
+    str r11, [sp, #80]; add r6, r6, r12
+    sub r6, r6, #4; bne run_2x2
     /* y = sat((acc << shift) * multiplier, rounded, >> 32); the record is {bias, multiplier, shift} */
+    ldr r7, [sp, #40]; ldr lr, [sp, #48]
+    ldr r5, [sp, #72]
+    ldr r6, [sp, #76]
     ldr r11, [r7, #4]; ldr r12, [r7, #8]
     ldr r8, [r7, #16]; ldr r9, [r7, #20]
-    ldr r4, [sp, #36]; lsl r0, r0, r12
+    ldr r10, [sp, #64]; lsl r0, r0, r12
     lsl r1, r1, r12; smmulr r0, r0, r11
     lsl r2, r2, r9; smmulr r1, r1, r11
     lsl r3, r3, r9; smmulr r2, r2, r8
     ssat r0, #16, r0; smmulr r3, r3, r8
-    ssat r1, #16, r1; ldr r5, [sp, #72]
-    ssat r2, #16, r2; ldr r6, [sp, #76]
-    ssat r3, #16, r3; ldr r10, [sp, #64]
-    pkhbt r0, r0, r2, lsl #16; add r7, r7, #24
-    pkhbt r1, r1, r3, lsl #16; str r0, [lr]
-    str r1, [lr, r5]; add lr, lr, #4
-    /* the odd pair of a quad lies 4 bytes behind the even one; the next quad quad_bytes behind that */
-    tst r4, #4; str lr, [sp, #48]
-    add r4, r4, #4
-    it ne
-    addne r4, r4, r6
-    subs r10, r10, #1; str r7, [sp, #40]
-    str r4, [sp, #36]
+    ssat r1, #16, r1; tst r4, #4
+    ssat r2, #16, r2; add r7, r7, #24
+    ssat r3, #16, r3; sub r4, r4, #12
+    /* the odd pair of a quad lies 4 bytes behind the even one, the next quad at its end */
+    it eq
+    subeq r4, r4, r6
+    pkhbt r0, r0, r2, lsl #16; subs r10, r10, #1
+    pkhbt r1, r1, r3, lsl #16; str r7, [sp, #40]
+    str r1, [lr, r5]
+    str r0, [lr], #4
     str r10, [sp, #64]
-    bne pair_2x2
+    str lr, [sp, #48]; bne pair_2x2
+    /* the next two frames */
+    ldr r11, [sp, #84]; ldr r12, [sp, #88]
+    ldr lr, [sp, #92]; ldr r10, [sp, #68]
+    ldr r8, [sp, #44]; ldr r9, [sp, #96]
+    str r12, [sp, #40]; add lr, lr, r5, lsl #1
+    str r9, [sp, #64]; add r8, r8, r10, lsl #1
+    str lr, [sp, #48]; subs r11, r11, #1
+    str lr, [sp, #92]
+    str r8, [sp, #44]
+    str r11, [sp, #84]; bne frames_2x2
     pop {r4-r11, lr}
     add sp, sp, #16
     bx lr
@@ -106,11 +112,10 @@ quad_4x1:
     ldr r3, [r6, #36]
     str r11, [sp, #36]
 run_4x1:
-    ldr r6, [sp, #52]; ldr r11, [r5]
-    ldr r12, [r5, #4]
-    add r6, r6, #1
+    ldr r6, [sp, #52]
+    ldr r11, [r5]; ldr r12, [r5, #4]
     lsrs r6, r6, #1
-    bcs loop_4x1
+    bcc loop_4x1
     /* an odd number of units begins with the second half */
     mov lr, r12; sub r4, r4, #16
     sub r5, r5, #8; b middle_4x1

@@ -7,14 +7,16 @@
 #include "arith.h"
 #include "slice.h"
 
-/* units: of 4 taps in a run. gap: bytes from the end of a padded run to the next run. */
+/* turns: of the loops in a run of `units` times 4 taps, (units + 1) / 2, and below it, whether units is odd.
+ * gap: bytes from the end of a padded run to the next run. */
 void vk_m7_conv_4x1(const int8_t *weights, const vk_requant *requant, const int16_t *window, int16_t *out,
-                    uint32_t units, uint32_t runs, int32_t gap, uint32_t quads);
-/* frame_bytes, out_bytes: from the first frame to the second. quad_bytes: less the 8 between its two pairs.
- * run: scratch. */
+                    uint32_t turns, uint32_t runs, int32_t gap, uint32_t quads);
+/* frame_bytes, out_bytes: from the first frame of two to the second. quad_bytes: of four channels, less 8.
+ * run: scratch. first_requant, first_out, all_pairs: requant, out and pairs again, for the next two frames. */
 void vk_m7_conv_2x2(const int8_t *weights, const vk_requant *requant, const int16_t *window, int16_t *out,
-                    uint32_t units, uint32_t runs, int32_t gap, uint32_t pairs, uint32_t frame_bytes,
-                    uint32_t out_bytes, uint32_t quad_bytes, uint32_t run);
+                    uint32_t turns, uint32_t runs, int32_t gap, uint32_t pairs, uint32_t frame_bytes,
+                    uint32_t out_bytes, uint32_t quad_bytes, uint32_t run, uint32_t frame_pairs,
+                    const vk_requant *first_requant, int16_t *first_out, uint32_t all_pairs);
 
 void vk_conv_w8a16(const vk_conv *layer, const int16_t *window, int16_t *out, size_t out_step, size_t frames,
                    size_t first, size_t count) {
@@ -27,7 +29,8 @@ void vk_conv_w8a16(const vk_conv *layer, const int16_t *window, int16_t *out, si
     const vk_slice s = vk_slice_of(groups, channels, first, count);
     const uint32_t padded = (channels + 3u) & ~3u;
     const uint32_t units = (layer->run + 3u) / 4u, runs = layer->runs;
-    const uint32_t taps = runs * units * 4u;
+    const uint32_t taps = runs * units * 4u, turns = ((units + 1u) & ~1u) | (units & 1u);
+    const uint32_t frame_pairs = frames / 2u;
     const int32_t gap = (int32_t)(2u * layer->run_step - 8u * units);
     const uint32_t frame_bytes = 2u * layer->frame_step, out_bytes = 2u * out_step;
     for (size_t g = s.group; g < s.group_end; g++) {
@@ -38,18 +41,22 @@ void vk_conv_w8a16(const vk_conv *layer, const int16_t *window, int16_t *out, si
         const uint32_t n = (uint32_t)(s.channel_end - s.channel);
         const uint32_t quads = (n + 1u) / 4u; /* three channels are a quad with a pad lane; one or two are a pair */
         const uint32_t pairs = (n + 1u) / 2u;
-        size_t t = 0;
-        for (; t + 2u <= frames; t += 2u, x += 2u * layer->frame_step, y += 2u * out_step) {
-            vk_m7_conv_2x2(w, q, x, y, units, runs, gap, pairs, frame_bytes, out_bytes, 4u * taps - 8u, 0u);
+        if (frame_pairs) {
+            vk_m7_conv_2x2(w, q, x, y, turns, runs, gap, pairs, frame_bytes, out_bytes, 4u * taps - 8u, 0u, frame_pairs,
+                           q, y, pairs);
+            x += 2u * frame_pairs * layer->frame_step;
+            y += 2u * frame_pairs * out_step;
         }
-        if (t < frames) {
+        if (frames & 1u) {
             if (quads) {
-                vk_m7_conv_4x1(w, q, x, y, units, runs, gap, quads);
+                vk_m7_conv_4x1(w, q, x, y, turns, runs, gap, quads);
             }
             if (pairs & 1u) {
                 /* the pair that is left, as two frames that are one and the same */
-                vk_m7_conv_2x2(w + 4u * quads * taps, q + 4u * quads, x, y + 4u * quads, units, runs, gap, 1u, 0u, 0u,
-                               0u, 0u);
+                const vk_requant *last = q + 4u * quads;
+                int16_t *out_last = y + 4u * quads;
+                vk_m7_conv_2x2(w + 4u * quads * taps, last, x, out_last, turns, runs, gap, 1u, 0u, 0u, 0u, 0u, 1u, last,
+                               out_last, 1u);
             }
         }
     }
