@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+
+from toy.sources import SAMPLE_RATE_HZ
 
 OVERSAMPLING = 8
 
@@ -32,9 +35,18 @@ def oversampled(
 
     if factor == 1:
         return np.asarray(curve(x), float)
-    # Kaiser β = 10: about 100 dB down, so neither images nor folded harmonics are heard
-    up = resample_poly(x, factor, 1, window=("kaiser", 10.0))
-    return resample_poly(curve(up), 1, factor, window=("kaiser", 10.0))[: len(x)]
+    taps = _anti_alias_taps(factor)
+    return resample_poly(curve(resample_poly(x, factor, 1, window=taps)), 1, factor, window=taps)[: len(x)]
+
+
+@cache
+def _anti_alias_taps(factor: int) -> np.ndarray:
+    """Taps that pass 20 kHz and are 100 dB down at 24 kHz, at ``factor`` times the rate."""
+    from scipy.signal import firwin, kaiserord
+
+    nyquist_hz = 0.5 * SAMPLE_RATE_HZ * factor
+    count, beta = kaiserord(100.0, 4000.0 / nyquist_hz)
+    return firwin(count | 1, 22_000.0 / nyquist_hz, window=("kaiser", beta))
 
 
 def gain(decibels: float) -> float:
@@ -117,7 +129,7 @@ EFFECTS: dict[str, Effect] = {
     "tube": Effect(
         tube,
         {"drive_db": (0, 34), "bias": (-0.4, 0.6), "sag": (0, 0.6)},
-        "second harmonic first, then the rest; even share follows loudness through sag",
+        "gentle: the second harmonic leads; hard: odd ones catch up; sag lets loudness move the balance",
     ),
     "fuzz": Effect(
         fuzz,

@@ -16,7 +16,6 @@ MAX_SAMPLES = 2 * SAMPLE_RATE_HZ
 SILENCE_DB = -60.0
 ONSET_DB = -45.0
 TAIL_DB = -60.0
-# A one-pole envelope would move the onset with level; these are plain sample counts at 48 kHz.
 FADE_SAMPLES = 960
 CUT_FADE_SAMPLES = 2880
 
@@ -145,35 +144,38 @@ def resample(audio: np.ndarray, rate_hz: int, to_hz: int = SAMPLE_RATE_HZ) -> np
     return soxr.resample(np.asarray(audio, float), rate_hz, to_hz, quality="VHQ")
 
 
-def onset(audio: np.ndarray) -> int:
+def onset(audio: np.ndarray, rate_hz: int = SAMPLE_RATE_HZ) -> int:
     """Find the sample where the sound starts.
 
-    The first sample above -45 dB of the peak or four times the noise that stands before the sound, whichever
-    is more, walked back to the zero crossing before it (at most 1 ms).
+    The first sample above -45 dB of the peak, or above 2.5 times the noise that stands before the sound where
+    that is more, walked back to the zero crossing before it (at most 1 ms). To be asked at the rate of the
+    file: a resampler's filter rings before a hard edge.
     """
     level = np.abs(audio)
     peak = float(level.max())
     if peak == 0:
         return 0
     threshold = peak * 10 ** (ONSET_DB / 20)
+    # the floor of the recording: the quieter of the 5 ms frames before the attack
+    frame = max(1, round(0.005 * rate_hz))
+    head = level[: max(0, int(np.argmax(level > 0.25 * peak)) - frame)]
+    if len(head) >= 4 * frame:
+        peaks = head[: len(head) // frame * frame].reshape(-1, frame).max(axis=1)
+        threshold = max(threshold, min(2.5 * float(np.quantile(peaks, 0.2)), 0.25 * peak))
     first = int(np.argmax(level > threshold))
-    head = level[: max(0, first - 240)]
-    if len(head) >= 240:
-        # the floor of the recording, from what lies well before the hit
-        threshold = max(threshold, min(4 * float(np.quantile(head, 0.9)), 0.1 * peak))
-        first = int(np.argmax(level > threshold))
-    earliest = max(0, first - 48)
+    earliest = max(0, first - round(0.001 * rate_hz))
     before = np.nonzero(np.signbit(audio[earliest:first]) != np.signbit(audio[first]))[0]
-    return earliest + int(before[-1]) + 1 if len(before) else earliest if earliest == 0 else first
+    silent = np.nonzero(level[earliest:first] <= 1e-3 * threshold)[0]
+    back = max(before.max(initial=-1), silent.max(initial=-1))
+    return earliest + int(back) + 1 if back >= 0 else first
 
 
-def trim(audio: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-    """Cut a mono sound at 48 kHz to start at its onset and end where it has died, at most two seconds.
+def trim(audio: np.ndarray, start: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """Cut a mono sound at 48 kHz to begin at ``start`` and end where it has died, at most two seconds.
 
     The end is faded by a half cosine over 20 ms (60 ms when the sound was still going), never over more than
     a quarter of it: a 20 ms click stays a click.
     """
-    start = onset(audio)
     kept = audio[start:]
     level = np.abs(kept)
     loud = np.nonzero(level > level.max() * 10 ** (TAIL_DB / 20))[0]
@@ -184,7 +186,7 @@ def trim(audio: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
     fade = min(CUT_FADE_SAMPLES if cut else FADE_SAMPLES, len(kept) // 4)
     if fade:
         kept[-fade:] *= 0.5 + 0.5 * np.cos(np.pi * np.arange(1, fade + 1) / fade)
-    return kept, {"onset_samples": start, "cut_at_limit": bool(cut)}
+    return kept, {"cut_at_limit": bool(cut)}
 
 
 @cache
@@ -253,7 +255,10 @@ def one_shot(path: Path) -> tuple[np.ndarray, dict[str, Any], dict[str, Any]]:
     facts["dc"] = dc
     if decibels(float(np.abs(mono - dc).max())) < SILENCE_DB:
         raise LeftOut(f"is silent (peak {facts['peak_db']:.0f} dBFS)")
-    audio, cut = trim(resample(mono - dc, recording.rate_hz))
+    first = onset(mono - dc, recording.rate_hz)
+    facts["onset_seconds"] = first / recording.rate_hz
+    start = round(first * SAMPLE_RATE_HZ / recording.rate_hz)
+    audio, cut = trim(resample(mono - dc, recording.rate_hz), start)
     facts.update(cut)
     audio32 = audio.astype(np.float32)
     item = {

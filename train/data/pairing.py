@@ -89,7 +89,7 @@ def find_pairs(files: tuple[SourceFile, ...]) -> tuple[list[PairFiles], dict[str
             stated = {key: value for key, value in (file.row.get("parameters") or {}).items()}
             pairs.append(PairFiles(dry, file, str(file.row.get("effect") or "unnamed"), stated, "manifest"))
             used |= {dry.relative, file.relative}
-    left = [file for file in files if file.relative not in used]
+    left = [file for file in files if file.relative not in used and file.relative not in alone]
     dry_files = [file for file in left if role_of(file)[0] == "dry"]
     dry_keys: dict[tuple[str, ...], list[SourceFile]] = {}
     for file in dry_files:

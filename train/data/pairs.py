@@ -52,7 +52,7 @@ def align(dry: np.ndarray, wet: np.ndarray, rate_hz: int) -> Alignment:
     """Estimate delay and polarity from the linear part of what lies between two signals.
 
     The response is found by regularised deconvolution (Wiener's, cross spectrum over dry power). Its peak
-    is the delay of the loudest path. A lopsided peak belongs to a filter, which begins before it peaks:
+    is the delay of the loudest path. A wide or lopsided peak belongs to a filter, which begins before that:
     then the delay is where it first reaches half. A narrow-band phrase (a sine bass) gives a broad response
     that cannot be told from no delay, and is left where it is. So are delays under a quarter of a
     millisecond: they are the group delay of the device's own filters, and taking them out would ask a model
@@ -77,8 +77,8 @@ def align(dry: np.ndarray, wet: np.ndarray, rate_hz: int) -> Alignment:
     elsewhere = level.copy()
     elsewhere[max(0, first - 48) : last + 49] = 0.0
     sure = bool(level[peak] > 1.8 * elsewhere.max(initial=0.0) and last - first <= rate_hz / 1200)
-    lopsided = abs((last - peak) - (peak - first)) > 1
-    delay = (first if lopsided else peak) - reach
+    filtered = last - first > 4 or abs((last - peak) - (peak - first)) > 1
+    delay = (first if filtered else peak) - reach
     if not sure or first <= reach <= last or abs(delay) < SHORTEST_DELAY_SECONDS * rate_hz:
         delay = 0
     correlation = _correlation(a, b, delay)

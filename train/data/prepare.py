@@ -24,7 +24,7 @@ from train.data.workshop import Result, Workshop
 from train.refusal import Refusal
 
 # Raised whenever the same file would give another result: kept results of older code are not taken up.
-STEP_VERSION = 1
+STEP_VERSION = 2
 # Two hits whose pictures differ by less (RMS over the cells) are takes of one sound; see README for how it
 # was set
 NEAR_DUPLICATE_DB = 3.0

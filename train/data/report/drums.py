@@ -117,7 +117,7 @@ def _technical(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 phase,
             )
         )
-    late = [f["file"] for f in facts if f["onset_samples"] > 4800]
+    late = [f["file"] for f in facts if f["onset_seconds"] > 0.1]
     if late:
         found.append(
             _finding(

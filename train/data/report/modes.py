@@ -70,25 +70,25 @@ def landscape(features: np.ndarray, labels: list[str]) -> Landscape | None:
     count = len(features)
     if count < MIN_ITEMS:
         return None
-    from sklearn.cluster import KMeans
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
-    from sklearn.metrics import silhouette_score
+    from sklearn.mixture import GaussianMixture
     from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 
     rng = np.random.default_rng(0)
     reduced = PCA(min(16, count - 1, features.shape[1]), random_state=0).fit_transform(
         np.asarray(features, float)
     )
-    sample = np.sort(rng.choice(count, min(count, 1500), replace=False))
-    best, member = -2.0, np.zeros(count, int)
-    for modes in range(2, min(MAX_MODES, count // 6) + 1):
-        found = KMeans(modes, n_init=4, random_state=0).fit_predict(reduced)
-        if len(set(found[sample])) < 2:
-            continue
-        score = silhouette_score(reduced[sample], found[sample])
-        if score > best + 0.005:  # fewer modes unless more say clearly more
-            best, member = float(score), found
+    # Modes are the components of the mixture of Gaussians that the Bayesian information criterion prefers, in
+    # the first few principal axes: a silhouette would stop at two for anything with drums and cymbals in it.
+    axes = reduced[:, : min(8, count // 8)]
+    sample = axes[np.sort(rng.choice(count, min(count, LARGEST_MAPPED), replace=False))]
+    scale = 1e-3 * float(axes.var(axis=0).max()) + 1e-9
+    fits = [
+        GaussianMixture(modes, reg_covar=scale, n_init=2, random_state=0).fit(sample)
+        for modes in range(2, max(2, min(MAX_MODES, count // 12)) + 1)
+    ]
+    member = min(fits, key=lambda fit: fit.bic(sample)).predict(axes)
     neighbours = min(6, count - 1)
     distance, index = NearestNeighbors(n_neighbors=neighbours).fit(reduced).kneighbors(reduced)
     order = [number for number, _ in Counter(member.tolist()).most_common()]
