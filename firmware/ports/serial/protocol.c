@@ -301,8 +301,8 @@ static const Command commands[] = {
 
 static const char *take_apart(JsonText line, Request *r) {
     static const char wanted[] = "expected one JSON object with a cmd";
-    if (!json_valid(line) || line.text[0] != '{') return wanted;
-    JsonText rest = line, name, value;
+    if (!json_valid(line)) return wanted;
+    JsonText rest = line, name, value; /* of an array or a number no member comes: then it has no cmd */
     while (json_next_member(&rest, &name, &value)) {
         if (r->members == MAX_MEMBERS) return "too many members";
         for (size_t i = 0; i < r->members; i++)
