@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from quantize.calibrate import Feed
+from quantize.feeds import is_event
 from quantize.graph import Graph
 from quantize.network import Network
 from quantize.tune import Judge, Objective, distance
@@ -29,42 +30,55 @@ class Stand(nn.Module):
 
     Parameters
     ----------
-    original : nn.Module
-        The decoder it replaces; asked for attributes that a task may read.
     graph : Graph
         Gives the order of inputs and outputs.
     """
 
-    def __init__(self, original: nn.Module, graph: Graph):
+    def __init__(self, graph: Graph):
         super().__init__()
-        self.original = [original]  # a list, so that its parameters stay its own
         self.names, self.outputs = graph.input_names, graph.output_names
-        self.network: list[Network] = []
+        self.before_laws = tensor_before_laws(graph)
+        self.network: list[Network] = []  # in lists, so that their parameters stay their own
         self.teacher: list[Network] = []
         self.feeds: list[Feed] = []
         self.listen = False
         self.distillation: torch.Tensor | None = None
         self.kind = graph.metadata.get("kind", "")
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(self.__dict__["original"][0], name)
-
     def forward(self, *inputs: torch.Tensor) -> Any:
         """Run the current network on positional inputs."""
+        results = self._answer(self.outputs, inputs)
+        return results[0] if len(results) == 1 else results
+
+    def logits(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Everything before the output laws (sigmoid, tanh), for decoders whose loss is taken there."""
+        if self.before_laws is None:
+            raise Refusal("this decoder has no single tensor before its output laws; its task can't tune it.")
+        return self._answer([self.before_laws], inputs)[0]
+
+    def _answer(self, tensors: list[str], inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         feed = dict(zip(self.names, inputs, strict=True))
         if self.listen:
             self.feeds.append({n: v.detach().numpy().astype(np.float32) for n, v in feed.items()})
-        outputs = self.network[0](feed)
-        results = tuple(outputs[name].to(torch.float32) for name in self.outputs)
+        outputs = self.network[0](feed, keep=tensors)
+        results = tuple(outputs[name].to(torch.float32) for name in tensors)
         if self.teacher and torch.is_grad_enabled():
             with torch.no_grad():
-                taught = self.teacher[0]({n: v.detach() for n, v in feed.items()})
-            parts = [distance(r, taught[n], self.kind) for n, r in zip(self.outputs, results, strict=True)]
+                taught = self.teacher[0]({n: v.detach() for n, v in feed.items()}, keep=tensors)
+            parts = [distance(r, taught[n], self.kind) for n, r in zip(tensors, results, strict=True)]
             self.distillation = torch.stack(parts).sum()
-        return results[0] if len(results) == 1 else results
+        return results
+
+
+def tensor_before_laws(graph: Graph) -> str | None:
+    """Find the tensor whose split feeds only output laws (sigmoid, tanh)."""
+    consumers = graph.consumers()
+    for node in graph.nodes:
+        if node.op == "Split":
+            readers = [reader.op for name in node.outputs for reader in consumers.get(name, [])]
+            if readers and set(readers) <= {"Sigmoid", "Tanh"}:
+                return node.inputs[0]
+    return None
 
 
 @dataclass
@@ -83,6 +97,10 @@ class Workshop:
     task: Any
     stand: Stand
     validation: list[dict[str, Any]]
+
+    def examples(self, split: str, count: int) -> list[tuple[Feed, dict[str, np.ndarray]]]:
+        """Items of a split as what the decoder is fed with and what it should answer."""
+        return list(self.task.decoder_examples(split, count, 0))
 
     def capture(self, count: int) -> list[Feed]:
         """What the decoder is fed with in `count` training steps."""
@@ -153,22 +171,22 @@ def open_workshop(
 
     run = load_run(run_folder)
     task = run.task
-    place = data or Path(run.card.get("data", {}).get("path", ""))
     if data is None and not run.card.get("data", {}).get("path"):
         raise Refusal(f"{run_folder} does not say which data it was trained on; give them with --data DIR.")
-    opened = DataSet.open(place)
+    opened = DataSet.open(data or run.card["data"]["path"])
     if opened.kind != task.data_kind:
         raise Refusal(
-            f"{run_folder} was trained on {task.data_kind} but {place} holds {opened.kind}; give data of its kind."
+            f"{run_folder} was trained on {task.data_kind} but {opened.directory} holds {opened.kind}; "
+            "give data of its kind."
         )
-    if batch is not None:
+    if batch is not None and not is_event(graph):  # a smaller batch of events saves nothing
         fit = task.recipe.fit.model_copy(update={"batch": batch})
         task.recipe = task.recipe.model_copy(update={"fit": fit})
-    task.prepare(opened)
+    task.prepare(opened, ("train", "validation", "test"))
     task.progress = 1.0
     task.opponent = None
     task.model.requires_grad_(False)
-    stand = Stand(task.model.decoder, graph)
+    stand = Stand(graph)
     task.model.decoder = stand
     return Workshop(graph, task, stand, _shorten(task.validation_batches()))
 

@@ -1,4 +1,4 @@
-"""What a model costs on a board, and how much must be pruned for it to fit there."""
+"""How much must be pruned for a model to fit a board."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import onnx
-
 from quantize.calibrate import activation_tensors, observe
-from quantize.graph import LINEAR, Graph
+from quantize.cost import predict
+from quantize.graph import Graph
 from quantize.material import Material
 from quantize.mixed import mixed_scales
 from quantize.network import Network
@@ -69,35 +68,11 @@ def parse_bytes(text: str) -> int:
     return int(float(match[1]) * {"": 1, "k": 1024, "m": 1024**2}[match[2].lower()])
 
 
-def predict(model: onnx.ModelProto, board: str, block: int = 48) -> Any:
-    """Ask the compiler what a model costs on a board (predicted, not measured)."""
-    from firmware.compiler import budget
-
-    return budget(model, board=board, block=block)
-
-
 def quick_integers(graph: Graph, material: Material, settings: Settings) -> Quantized:
     """Round a graph as it stands, ranges from one feed: enough to know its cost."""
     plan = make_plan(graph, 8 if settings.activations == "8" else 16)
     seen = observe(Network(graph), activation_tensors(plan), material.calibration[:1])
     return Quantized(plan, mixed_scales(plan, seen), {})
-
-
-def layer_cycles(graph: Graph, material: Material, settings: Settings, board: str) -> dict[int, float]:
-    """Predicted cycles per base tick of every linear layer, for cost-aware pruning.
-
-    A layer's share comes from the compiler's table of layers, matched by the name of its output.
-    """
-    found = predict(to_qdq(quick_integers(graph, material, settings)), board)
-    by_name: dict[str, float] = {}
-    for layer in found.layers:
-        by_name[str(layer["name"])] = by_name.get(str(layer["name"]), 0.0) + float(layer["cycles_per_tick"])
-    cycles: dict[int, float] = {}
-    for position, node in enumerate(graph.nodes):
-        name = node.name or node.outputs[0]
-        if node.op in LINEAR and name in by_name:
-            cycles[position] = by_name[name]
-    return cycles
 
 
 def choose_keep(
@@ -160,19 +135,3 @@ def table(rows: list[Row]) -> Any:
             f"{r.keep:.0%}", f"{r.cpu_worst:.1%}", f"{r.weight_bytes:,}", "yes" if r.fits else "no", *cells
         )
     return out
-
-
-def sizes(graph: Graph, model: onnx.ModelProto, board: str) -> dict[str, Any]:
-    """Bytes and predicted cycles of the float model and of its integers."""
-    before, after = predict(graph.to_model(), board), predict(model, board)
-    return {
-        "board": f"{board} (cycles predicted, not measured)",
-        "weight bytes, float": before.weight_bytes,
-        "weight bytes, integers": after.weight_bytes,
-        "cycles per second, float": round(before.cycles_per_second),
-        "cycles per second, integers": round(after.cycles_per_second),
-        "CPU mean, integers": round(after.cpu_mean, 4),
-        "CPU worst, integers": round(after.cpu_worst, 4),
-        "state bytes, integers": after.state_bytes,
-        "MAC per sample": after.macs_per_sample,
-    }

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from quantize.road import Settings
 
 TUNING_SHARE = 0.7  # of --time, for the float fine-tuning after pruning; the rest tunes the integers
-QUICK_S = 35.0
+QUICK_S = 24.0
 QUICK_BATCH = 4
 
 Source = Annotated[
@@ -93,11 +93,36 @@ def quantize(
         estimator_8=ranges or "mse",
         least_snr_db=snr,
         equalise=equalise,
+        board=board or "patch_sm",
         tune_s=seconds * TUNING_SHARE,
         qat_s=seconds * (1 - TUNING_SHARE),
     )
     material = _material(source, calibration, data, seed, QUICK_BATCH if quick else None)
+    if curve is not None:
+        _curve(material, settings, curve, str(source), json)
+        return
     _walk(material, settings, source, out, place, board, cpu, flash, json)
+
+
+def _curve(material: Material, settings: Settings, out: Path, title: str, json: bool) -> None:
+    import json as text
+
+    from rich.console import Console
+
+    from quantize.curves import trace, write_curve
+
+    with _progress(Console(stderr=True)) as tell:
+        points = trace(material, settings, tell)
+    rows = write_curve(points, out, title)
+    if json:
+        typer.echo(text.dumps(rows))
+        return
+    for row in rows:
+        typer.echo(
+            f"{row['macs']:.0%} of the MACs, {row['weight_bytes']:,} bytes: {row['measure']} "
+            f"{row['pruned_loss_percent']:+.1f} % as float, {row['int8_loss_percent']:+.1f} % as int8"
+        )
+    typer.echo(f"{out} and {out.with_suffix('.png')}")
 
 
 def _material(
@@ -130,7 +155,7 @@ def _walk(
 
     from rich.console import Console
 
-    from quantize import budget
+    from quantize import budget, cost
     from quantize.files import write_model
     from quantize.report import layer_noise, summary, write_report
     from quantize.road import walk
@@ -146,7 +171,7 @@ def _walk(
             settings = dataclasses.replace(settings, keep=keep)
         outcome = walk(material, settings, tell)
     write_model(outcome.model, out)
-    sizes = budget.sizes(material.graph, outcome.model, board or "patch_sm")
+    sizes = cost.sizes(material.graph, outcome.model, settings.board)
     if rows:
         console.print(budget.table(rows))
     page = write_report(place, outcome, material.test[0], sizes, str(source))
@@ -154,7 +179,10 @@ def _walk(
         import json as text
 
         typer.echo(
-            text.dumps(summary(outcome, layer_noise(outcome.network, material.test[0]), sizes), default=float)
+            text.dumps(
+                summary(outcome, layer_noise(outcome.network, material.test[0], outcome.graph), sizes),
+                default=float,
+            )
         )
     else:
         console.print(_stages(outcome.stages))
@@ -192,13 +220,14 @@ def _lines(figures: dict[str, Any]) -> str:
 
 
 def _stages(stages: list[Any]) -> Any:
+    """Measures down, stages across."""
     from rich.table import Table
 
-    keys = list(dict.fromkeys(k for s in stages for k in s.measures))
-    table = Table("stage", "parameters", "MAC/tick", *keys)
-    for s in stages:
-        cells = [f"{s.measures[k]:.4g}" if k in s.measures else "" for k in keys]
-        table.add_row(s.name, f"{s.parameters:,}", f"{s.macs_per_tick:,.0f}", *cells)
+    table = Table("", *(s.name for s in stages))
+    table.add_row("parameters", *(f"{s.parameters:,}" for s in stages))
+    table.add_row("MAC per tick", *(f"{s.macs_per_tick:,.0f}" for s in stages))
+    for key in dict.fromkeys(k for s in stages for k in s.measures):
+        table.add_row(key, *(f"{s.measures[key]:.4g}" if key in s.measures else "" for s in stages))
     return table
 
 

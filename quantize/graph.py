@@ -200,9 +200,7 @@ def graph_nodes(model: onnx.ModelProto) -> list[Node]:
         attributes = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
         attributes = {k: v.decode() if isinstance(v, bytes) else v for k, v in attributes.items()}
         nodes.append(
-            Node(
-                proto.op_type, list(proto.input), list(proto.output), attributes, proto.domain, proto.name
-            )
+            Node(proto.op_type, list(proto.input), list(proto.output), attributes, proto.domain, proto.name)
         )
     return nodes
 

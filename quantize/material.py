@@ -13,13 +13,14 @@ from quantize.examples import Example, run, teach
 from quantize.feeds import FeedMaker, is_event, read_folder, read_wav
 from quantize.graph import Graph
 from quantize.network import Network
-from quantize.quality import compare
+from quantize.quality import compare, compare_truth
 from quantize.tune import Judge, Objective, pool_judge, pool_objective
 from train.refusal import Refusal
 
 SECONDS = 0.25  # of each made-up feed of a streaming model
 BATCH = 4
 POOL = 12
+TEST_ITEMS = 64
 # shortest wave files that are worth a training example
 LEAST_SAMPLES = 2048
 
@@ -71,9 +72,22 @@ class Material:
                     found.setdefault(key, []).append(value)
         return {key: float(np.mean(values)) for key, values in found.items()}
 
+    def against_truth(self, network: Network) -> dict[str, float]:
+        """Distance to what the data say, on the test feeds that have it; keys begin with "truth/"."""
+        found: dict[str, list[float]] = {}
+        for example in self.test:
+            if example.truth is None:
+                continue
+            made = run(network, example.feed)
+            for name, wanted in example.truth.items():
+                for key, value in compare_truth(wanted, made[name], self.kind).items():
+                    found.setdefault(f"truth/{key}", []).append(value)
+        return {key: float(np.mean(values)) for key, values in found.items()}
+
     def measure(self, network: Network) -> dict[str, float]:
         """Measures against the float model on the test feeds, and the task's own figures."""
         measures = self.compare(None, network)
+        measures.update(self.against_truth(network))
         if self.figures:
             measures.update({f"task/{k}": v for k, v in self.figures(network).items()})
         return measures
@@ -157,17 +171,17 @@ def from_run(folder: Path, data: Path | None = None, seed: int = 0, batch: int |
         ends = extremes(graph, FeedMaker(graph, [], seed))
     except Refusal:  # a model that reads audio: its extremes are in its data
         ends = []
-    held_out = 2
-    examples = teach(graph, feeds)
+    pairs = workshop.examples("test", TEST_ITEMS)
+    pool = teach(graph, feeds)
     return Material(
         graph,
-        [e.feed for e in examples[:-held_out]] + ends,
-        examples[-held_out:],
+        [e.feed for e in pool] + ends,
+        teach(graph, [feed for feed, _ in pairs], [truth for _, truth in pairs]),
         workshop.objective,
         workshop.judge(),
         f"{folder} with its data",
         workshop.figures,
-        examples[:-held_out],
+        pool,
     )
 
 

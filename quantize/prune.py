@@ -257,30 +257,29 @@ def prune(
     pool : sequence of Example
         Feeds for the criteria that look at data.
     target : float
-        Share of the cost (predicted cycles where known, else MACs) to keep.
+        Share of the multiply-accumulates to keep.
     criterion, per_cycle, scope
         See the module and :func:`choose`.
     ticks : int
         Base ticks of the trace.
     cycles : dict of int to float, optional
-        Predicted cycles per tick of every linear layer.
+        Predicted cycles of every linear layer, for `per_cycle`; multiply-accumulates stand in where it is silent.
     """
     channels = trace_channels(graph)
     families = channels.families()
     if not families:
         raise Refusal("no channel of this model can be pruned: every one is tied to an input or an output.")
-    costs = layer_costs(channels, ticks, cycles)
+    costs = layer_costs(channels, ticks)
     scores = element_scores(channels, criterion, pool, network)
     if per_cycle:
-        saved = savings(channels, costs)
+        saved = savings(channels, layer_costs(channels, ticks, cycles) if cycles else costs)
         scores = {root: score / max(saved[root], 1e-12) for root, score in scores.items()}
     removed = choose(channels, scores, costs, target, scope=scope)
     trimmed = remove(channels, removed)
-    kept_macs = layer_costs(channels, ticks)
     return Step(
         trimmed.graph,
         trimmed.kept,
-        kept_macs.total(removed) / kept_macs.total(set()),
+        costs.total(removed) / costs.total(set()),
         _widths(channels, families, removed),
     )
 

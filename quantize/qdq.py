@@ -268,7 +268,12 @@ def _assemble(
     integer: set[int] = set()
     for position, node in enumerate(kept):
         readers = consumers.get(node.outputs[0], [])
-        if node.op in LINEAR and node.outputs[0] not in scales and len(readers) == 1 and readers[0].op in FUSED:
+        if (
+            node.op in LINEAR
+            and node.outputs[0] not in scales
+            and len(readers) == 1
+            and readers[0].op in FUSED
+        ):
             if reads_integers[position] and readers[0].outputs[0] in scales:
                 fused[node.outputs[0]] = readers[0].outputs[0]
                 integer.update((position, kept.index(readers[0])))
@@ -279,7 +284,9 @@ def _assemble(
         node = kept[position]
         if node.op in LINEAR and node.inputs[1] in integers:
             weight, scale, axis = integers[node.inputs[1]]
-            bias = integers[node.inputs[2]][0] if len(node.inputs) > 2 and node.inputs[2] in integers else None
+            bias = (
+                integers[node.inputs[2]][0] if len(node.inputs) > 2 and node.inputs[2] in integers else None
+            )
             whole = weight.shape[axis]
             layers[position] = QuantizedLayer(weight, np.broadcast_to(scale, whole).copy(), axis, bias)
     return Quantized(Plan(graph, integer, fused, {n: n for n in scales}, bits), scales, layers)

@@ -88,3 +88,12 @@ def compare(reference: np.ndarray, other: np.ndarray, kind: str = "") -> dict[st
     if kind == "rhythm":
         found["onset_agreement"] = onset_agreement(reference, other)
     return found
+
+
+def compare_truth(wanted: np.ndarray, made: np.ndarray, kind: str = "") -> dict[str, float]:
+    """Measures of an output against what the data say it should be."""
+    if kind == "rhythm":
+        return {"onset_f1": onset_f1(wanted, made)}
+    if is_audio(wanted):
+        return {"mr_stft": mr_stft(wanted, made), "log_spectral_db": log_spectral_db(wanted, made)}
+    return {"snr_db": snr_db(wanted, made)}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from quantize.examples import Example, tensors
+from quantize.graph import Graph
 from quantize.network import Network
 from quantize.plan import Plan
 from quantize.qat import QuantizedNetwork
@@ -54,8 +55,11 @@ class LayerNoise:
     clipped: float
 
 
-def layer_noise(network: QuantizedNetwork, example: Example) -> list[LayerNoise]:
-    """Signal-to-quantization-noise ratio of every integer tensor, in execution order."""
+def layer_noise(network: QuantizedNetwork, example: Example, before: Graph) -> list[LayerNoise]:
+    """Signal-to-quantization-noise ratio of every integer tensor, in execution order.
+
+    `before` holds the float weights as they were when quantization began.
+    """
     import torch
 
     plan: Plan = network.plan
@@ -88,8 +92,7 @@ def layer_noise(network: QuantizedNetwork, example: Example) -> list[LayerNoise]
             layer = quantized.layer(position)
             shape = [1] * layer.weight.ndim
             shape[layer.axis] = -1
-            exact = quantized.plan.graph.constants[node.inputs[1]]
-            weight_snr = snr_db(exact, layer.weight * layer.scale.reshape(shape))
+            weight_snr = snr_db(before.constants[node.inputs[1]], layer.weight * layer.scale.reshape(shape))
         bits, scale = plan.width(name), float(network.scale(name))
         top = (1 << (bits - 1)) - 1
         integers = np.rint(made[name].numpy() / scale)
@@ -141,7 +144,7 @@ def write_report(folder: Path, outcome: Outcome, example: Example, sizes: dict[s
         The HTML file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    layers = layer_noise(outcome.network, example)
+    layers = layer_noise(outcome.network, example, outcome.graph)
     found = summary(outcome, layers, sizes)
     _write(folder / "report.json", json.dumps(found, indent=1, default=float))
     _draw_layers(folder / "layers.png", layers)
@@ -320,3 +323,23 @@ def _draw_spectrograms(path: Path, takes: dict[str, np.ndarray]) -> None:
             axes.set_title(f"{row + 1}, {label}", fontsize=8)
             axes.tick_params(labelsize=6)
     figure.savefig(path, dpi=100)
+
+
+def write_plain_report(
+    folder: Path, figures: dict[str, Any], layers: list[tuple[str, str, float]], title: str
+) -> Path:
+    """Write the report of a model quantized elsewhere: its figures and the noise of every layer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {**figures, "layers": [{"tensor": t, "operator": o, "snr_db": s} for t, o, s in layers]}
+    _write(folder / "report.json", json.dumps(found, indent=1, default=float))
+    rows = [LayerNoise(t, o, s, None, 0, 0.0, 0.0) for t, o, s in layers]
+    _draw_layers(folder / "layers.png", rows)
+    page = [
+        f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{STYLE}</style>",
+        f"<h1>{html.escape(title)}: quantized by onnxruntime</h1>",
+        _sizes_table(figures),
+        "<h2>Noise by layer</h2><img src=layers.png alt='SNR of every layer'>",
+        _table(["tensor", "operator", "SNR dB"], [[html.escape(t), o, _number(s)] for t, o, s in layers]),
+    ]
+    _write(folder / "report.html", "\n".join(page))
+    return folder / "report.html"

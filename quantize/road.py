@@ -11,6 +11,7 @@ import onnx
 
 from quantize.calibrate import Observations, activation_tensors, dead_channels, observe
 from quantize.channels import TRACE_FRAMES, trace_channels
+from quantize.cost import layer_cycles
 from quantize.equalise import equalise
 from quantize.feeds import input_rates, is_event
 from quantize.graph import LINEAR, Graph
@@ -48,6 +49,8 @@ class Settings:
         Output SNR that mixed precision keeps.
     equalise, adapt, correct : bool
         Cross-layer equalisation, adaptive rounding, bias correction.
+    board : str
+        Whose predicted cycles weigh the channels.
     tune_s, qat_s : float
         Wall-clock seconds of float fine-tuning (after pruning) and of quantization-aware fine-tuning.
     tune_rate, qat_rate : float
@@ -67,9 +70,10 @@ class Settings:
     equalise: bool = False
     adapt: bool = True
     correct: bool = True
+    board: str = "patch_sm"
     tune_s: float = 240.0
     qat_s: float = 120.0
-    tune_rate: float = 1e-3
+    tune_rate: float = 2e-3
     qat_rate: float = 3e-5
 
 
@@ -208,7 +212,8 @@ def _shared(settings: Settings, graph: Graph) -> dict[str, Any]:
 def prune_once(material: Material, settings: Settings) -> Step:
     """Prune in one shot, without tuning."""
     pool = material.pool[:REFINING_FEEDS]
-    return prune(material.graph, pool, settings.keep, **_shared(settings, material.graph))
+    cycles = layer_cycles(material.graph, settings.board) if settings.per_cycle else None
+    return prune(material.graph, pool, settings.keep, cycles=cycles, **_shared(settings, material.graph))
 
 
 def _pruned(material: Material, settings: Settings, tell: Progress) -> Step:
@@ -229,6 +234,7 @@ def _pruned(material: Material, settings: Settings, tell: Progress) -> Step:
         tune,
         rounds=settings.rounds,
         rewind=settings.rewind,
+        cycles=(lambda graph: layer_cycles(graph, settings.board)) if settings.per_cycle else None,
         **_shared(settings, material.graph),
     )
 

@@ -175,7 +175,9 @@ class _Writer:
         """Find an activation or constant as float, dequantizing it where it is not."""
         if name not in self.real:
             if name in self.graph.constants:
-                self.real[name] = self.constant(name, _laid_out(self.graph.constants[name]).astype(np.float32))
+                self.real[name] = self.constant(
+                    name, _laid_out(self.graph.constants[name]).astype(np.float32)
+                )
             else:
                 shape = self.sub.tensors[self.whole[name]].shape
                 self.real[name] = self.tensor(f"{name}/float", shape, FLOAT)
@@ -298,7 +300,9 @@ class _Writer:
     ) -> None:
         out = node.outputs[0]
         if node.attributes.get("group", 1) != 1 or node.attributes.get("dilations", [1])[0] != 1:
-            raise Refusal(f"node {node.name!r} (ConvTranspose) is grouped or dilated, which TFLite has no kernel for.")
+            raise Refusal(
+                f"node {node.name!r} (ConvTranspose) is grouped or dilated, which TFLite has no kernel for."
+            )
         begin, _ = pads_of(node)
         stride = node.attributes.get("strides", [1])[0]
         _, channels, length = self.shapes[out]
@@ -363,7 +367,9 @@ class _Writer:
         return padded
 
     def _slice(self, x: int, y: int, begin: list[int], size: list[int], stem: str) -> None:
-        places = [self.constant(f"{stem}/{n}", np.array(v, np.int32)) for n, v in (("begin", begin), ("take", size))]
+        places = [
+            self.constant(f"{stem}/{n}", np.array(v, np.int32)) for n, v in (("begin", begin), ("take", size))
+        ]
         self.add(OP.SLICE, [x, *places], [y], schema.SliceOptionsT())
 
     def _movement(self, node: Node, read: Any, integer: bool) -> None:
@@ -386,10 +392,14 @@ class _Writer:
         elif node.op == "Slice":
             begin, out = [0] * (4 if rank == 3 else rank), node.outputs[0]
             which = constants[node.inputs[3]].reshape(-1) if len(node.inputs) > 3 else np.arange(rank)
-            for axis, start in zip(which.tolist(), constants[node.inputs[1]].reshape(-1).tolist(), strict=True):
+            for axis, start in zip(
+                which.tolist(), constants[node.inputs[1]].reshape(-1).tolist(), strict=True
+            ):
                 length = self.shapes[node.inputs[0]][axis % rank]
                 begin[axes[axis % rank]] = slice(start, None).indices(length)[0]
-            self._slice(read(node.inputs[0]), self._result(out, integer), begin, layout(self.shapes[out]), out)
+            self._slice(
+                read(node.inputs[0]), self._result(out, integer), begin, layout(self.shapes[out]), out
+            )
         elif node.op == "Resize":
             options = schema.ResizeNearestNeighborOptionsT()
             out = node.outputs[0]
@@ -405,7 +415,9 @@ class _Writer:
         x = self._turned(read(node.inputs[0]), self.shapes[node.inputs[0]], f"{out}/in", True)
         shape = self.shapes[out]
         if node.op == "Pad":
-            raise Refusal(f"node {node.name!r} (Pad) stands alone; put the padding into the convolution after it.")
+            raise Refusal(
+                f"node {node.name!r} (Pad) stands alone; put the padding into the convolution after it."
+            )
         flat = self.like(f"{out}/flat", shape, x)
         if node.op == "Transpose":
             order = self.constant(f"{out}/order", np.array(node.attributes["perm"], np.int32))
@@ -571,5 +583,3 @@ def run_tflite(data: bytes, feed: dict[str, np.ndarray], order: Sequence[str]) -
         value = interpreter.get_tensor(detail["index"])
         results.append(value[:, 0].transpose(0, 2, 1) if value.ndim == 4 else value)
     return results
-
-

@@ -73,12 +73,16 @@ def frames_looked_back(graph: Graph) -> int:
     network = Network(graph, torch.float64)
     with torch.no_grad():
         random = torch.Generator().manual_seed(0)
-        base = {n: 0.3 * torch.randn(v.shape, generator=random, dtype=torch.float64) for n, v in feeds.items()}
+        base = {
+            n: 0.3 * torch.randn(v.shape, generator=random, dtype=torch.float64) for n, v in feeds.items()
+        }
         disturbed = {n: v.clone() for n, v in base.items()}
         shortest = min(v.shape[-1] for v in base.values())
         for value in disturbed.values():
             value[..., : value.shape[-1] // shortest] += 0.5
-        difference = [(network(base)[n] - network(disturbed)[n]).abs().amax((0, 1)) for n in graph.output_names]
+        difference = [
+            (network(base)[n] - network(disturbed)[n]).abs().amax((0, 1)) for n in graph.output_names
+        ]
     last = 0
     for trace in difference:
         touched = torch.nonzero(trace > 0)
@@ -297,7 +301,9 @@ class PatternModule(NnModule):
         Channel names.
     """
 
-    def __init__(self, decoder: Any, encoder: Any, latents: list[str], attributes: list[str], channels: list[str]):
+    def __init__(
+        self, decoder: Any, encoder: Any, latents: list[str], attributes: list[str], channels: list[str]
+    ):
         super().__init__(["encode", "decode", "forward"], [])
         self.decoder, self.encoder = decoder, encoder
         self.latents, self.attributes, self.channels = len(latents), len(attributes), len(channels)
@@ -345,7 +351,9 @@ def trace_decoder(graph: Graph) -> Any:
     inputs = [0.1 * torch.randn(v.shape, generator=torch.Generator().manual_seed(1)) for v in feeds.values()]
     start = torch.zeros((), dtype=torch.int64)
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Python numbers in the trace: shapes of constants, which are constant
+        warnings.simplefilter(
+            "ignore"
+        )  # of Python numbers in the trace: shapes of constants, which are constant
         return torch.jit.trace(module, (inputs, start), check_trace=False)
 
 

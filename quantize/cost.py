@@ -1,0 +1,55 @@
+"""What a model costs on a board: the one question this room may ask the compiler."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import onnx
+
+from quantize.graph import LINEAR, Graph
+
+
+def predict(model: onnx.ModelProto, board: str, block: int = 48) -> Any:
+    """Ask the compiler what a model costs on a board (predicted, not measured)."""
+    from firmware.compiler import budget
+
+    return budget(model, board=board, block=block)
+
+
+def layer_cycles(graph: Graph, board: str) -> dict[int, float]:
+    """Predicted cycles per second (per event for event models) of every linear layer, by position.
+
+    The compiler names a layer after its output; a layer it does not list is left out.
+    """
+    found = predict(graph.to_model(), board)
+    by_name: dict[str, float] = {}
+    for layer in found.layers:
+        cycles = float(layer.get("cycles_per_event", 0.0) or layer["cycles_per_second"])
+        stem = re.sub(r"(_as)?_q$", "", str(layer["name"]))
+        by_name[stem] = max(by_name.get(stem, 0.0), cycles)
+    cycles_of: dict[int, float] = {}
+    for position, node in enumerate(graph.nodes):
+        stem = re.sub(r"\W", "_", node.outputs[0])
+        if node.op in LINEAR and stem in by_name:
+            cycles_of[position] = by_name[stem]
+    return cycles_of
+
+
+def sizes(graph: Graph, model: onnx.ModelProto, board: str) -> dict[str, Any]:
+    """Bytes and predicted cycles of the float model and of its integers."""
+    before, after = predict(graph.to_model(), board), predict(model, board)
+    out: dict[str, Any] = {
+        "board": f"{board} (cycles predicted, not measured)",
+        "parameters": f"{before.parameters:,} → {after.parameters:,}",
+        "weight bytes": f"{4 * before.parameters:,} (float32) → {after.weight_bytes:,}",
+        "state bytes": f"{before.state_bytes:,} → {after.state_bytes:,}",
+        "worst callback": f"{before.cpu_worst:.2%} → {after.cpu_worst:.2%} of the processor",
+    }
+    if after.cycles_per_second:
+        out["cycles per second"] = f"{before.cycles_per_second:,.0f} → {after.cycles_per_second:,.0f}"
+        out["mean"] = f"{before.cpu_mean:.2%} → {after.cpu_mean:.2%} of the processor"
+    else:
+        events = [sum(layer["cycles_per_event"] for layer in b.layers) for b in (before, after)]
+        out["cycles per event"] = f"{events[0]:,.0f} → {events[1]:,.0f}"
+    return out
