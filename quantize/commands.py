@@ -59,6 +59,9 @@ def quantize(
     ] = None,
     calibration: Annotated[Path | None, typer.Option(help="Folder of .npz, .npy or .wav examples.")] = None,
     data: Annotated[Path | None, typer.Option(help="Data set instead of the run's own.")] = None,
+    curve: Annotated[
+        Path | None, typer.Option(help="Write quality against cost (JSON and PNG) instead of one model.")
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Folder of the report; OUT.report when omitted.")
     ] = None,
