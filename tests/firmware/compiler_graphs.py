@@ -262,7 +262,7 @@ def quantized(builder: Builder, kind: str) -> onnx.ModelProto:
 
     def pair(name: str) -> None:
         values = ranges[name]
-        low, high = min(0.0, float(values.min())), max(1e-3, float(values.max()))
+        low, high = min(0.0, float(values.min())), max(1e-2, float(values.max()))
         if kind == "uint8":
             scale = (high - low) / 255
             zero = np.uint8(np.clip(np.rint(-low / scale), 0, 255))
@@ -277,7 +277,7 @@ def quantized(builder: Builder, kind: str) -> onnx.ModelProto:
     def weights(name: str, axis: int) -> str:
         values = numpy_helper.to_array(constants[name])
         others = tuple(i for i in range(values.ndim) if i != axis)
-        scale = (np.maximum(np.abs(values).max(axis=others), 1e-6) / 127).astype(np.float32)
+        scale = (np.maximum(np.abs(values).max(axis=others), 1e-2) / 127).astype(np.float32)
         shape = [-1 if i == axis else 1 for i in range(values.ndim)]
         whole = np.clip(np.rint(values / scale.reshape(shape)), -127, 127).astype(np.int8)
         made = [add(whole, "w"), add(scale, "ws"), add(np.zeros(scale.shape, np.int8), "wz")]

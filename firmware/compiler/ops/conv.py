@@ -460,7 +460,7 @@ class Convolution(Family):
             outputs=rows,
             reads=inputs * node.attrs["groups"] * taps * WIDTH[x.dtype],
             weight_bytes=weight_bytes,
-            rows=rows if node.attrs["groups"] == 1 or depthwise else 1,
+            rows=rows if node.attrs["groups"] == 1 or (depthwise and node.attrs["phases"] == 1) else 1,
             shape=(inputs * taps, rows, 1),
             calls=node.attrs["phases"] if node.attrs["groups"] > 1 else 1,
         )
