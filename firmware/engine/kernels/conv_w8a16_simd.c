@@ -129,30 +129,35 @@ static inline sums two_taps(sums s, widened w, const int16_t *x) {
 }
 #endif
 
+/* Eight channels: their weights, and what requantizes them, lane by lane for the vectorizer. */
 typedef struct block {
     const int8_t *weights;
-    const vk_requant *requant;
     size_t n; /* channels of it that exist */
+    int32_t bias[8], multiplier[8], shift[8];
 } block;
 
 static inline void finish(const block *b, sums s, int16_t *y) {
     int32_t acc[8];
+    int16_t full[8];
     sums_store(acc, s);
-    for (size_t j = 0; j < b->n; j++) {
-        y[j] = vk_sat16(vk_requantize(acc[j], &b->requant[j]));
+    for (size_t j = 0; j < 8u; j++) {
+        full[j] = vk_sat16(vk_smmulr(vk_shifted(acc[j], b->shift[j]), b->multiplier[j]));
+    }
+    if (b->n == 8u) {
+        __builtin_memcpy(y, full, sizeof full);
+    } else {
+        for (size_t j = 0; j < b->n; j++) {
+            y[j] = full[j];
+        }
     }
 }
 
 /* one block of channels × `width` frames; width is a constant after inlining */
 static inline __attribute__((always_inline)) void frames_of_block(const vk_conv *layer, const block *b, const int16_t *x,
                                                                   int16_t *y, size_t out_step, const size_t width) {
-    int32_t bias[8];
-    for (size_t j = 0; j < 8u; j++) {
-        bias[j] = b->requant[j].bias;
-    }
     sums s[4];
     for (size_t f = 0; f < width; f++) {
-        s[f] = sums_load(bias);
+        s[f] = sums_load(b->bias);
     }
     const int8_t *w = b->weights;
     const size_t frame_step = layer->frame_step, run = layer->run;
@@ -177,8 +182,14 @@ void vk_conv_w8a16(const vk_conv *layer, const int16_t *window, int16_t *out, si
     for (size_t g = s.group; g < s.group_end; g++) {
         for (size_t c = s.channel; c < s.channel_end; c += VK_BLOCK) {
             const size_t left = s.channel_end - c;
-            const block b = {(const int8_t *)layer->weights + (g * padded + c) * taps, &layer->requant[g * padded + c],
-                             left < VK_BLOCK ? left : VK_BLOCK};
+            const vk_requant *q = &layer->requant[g * padded + c];
+            block b = {.weights = (const int8_t *)layer->weights + (g * padded + c) * taps,
+                       .n = left < VK_BLOCK ? left : VK_BLOCK};
+            for (size_t j = 0; j < VK_BLOCK; j++) {
+                b.bias[j] = q[j].bias;
+                b.multiplier[j] = q[j].multiplier;
+                b.shift[j] = q[j].shift;
+            }
             const int16_t *x = window + g * layer->group_in;
             int16_t *y = out + g * layer->channels + c;
             size_t t = 0;
