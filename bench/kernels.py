@@ -229,8 +229,11 @@ CASES: list[tuple[str, str, float | None, Callable[[Bench], tuple[int, int, int]
     ("transposed 64→32 k8 stride 4, 1 frame", MAC, 0.95, conv_case(32, 64, 8, 1, transposed=4)),
     ("conv 64→64 k3 dilation 3, 4 frames", MAC, None, conv_case(64, 64, 3, 4, dilation=3)),
     ("conv 64→64 k3 dilation 3, 1 frame", MAC, None, conv_case(64, 64, 3, 1, dilation=3)),
-    ("conv 64→64 k3, 1 frame, weights in AXI", MAC, None, conv_case(64, 64, 3, 1, region="axi")),
-    ("conv 64→64 k3, 4 frames, weights in AXI", MAC, None, conv_case(64, 64, 3, 4, region="axi")),
+    # 48 KB of weights behind 16 KB of cache: every line is fetched again at every call
+    ("conv 128→128 k3, 1 frame, weights in DTCM", MAC, None, conv_case(128, 128, 3, 1)),
+    ("conv 128→128 k3, 1 frame, weights in AXI", MAC, None, conv_case(128, 128, 3, 1, region="axi")),
+    ("conv 128→128 k3, 4 frames, weights in AXI", MAC, None, conv_case(128, 128, 3, 4, region="axi")),
+    ("conv 128→128 k3, 1 frame, weights in SDRAM", MAC, None, conv_case(128, 128, 3, 1, region="sdram")),
     ("conv 8→8 k3 dilation 4, 48 frames", MAC, None, conv_case(8, 8, 3, 48, dilation=4)),
     ("conv 4→4 k3 dilation 4, 48 frames", MAC, None, conv_case(4, 4, 3, 48, dilation=4)),
     ("conv 16→1 k7, 3 frames", MAC, None, conv_case(1, 16, 7, 3)),

@@ -23,6 +23,10 @@ HEADER = """\
 """
 
 
+LINE, AHEAD = 32, 96
+"""Bytes of a cache line, and how far ahead a line is asked for: more than a fill of SRAM takes."""
+
+
 @dataclass
 class Assembly:
     """Lines of one function; names of virtual registers become real ones when written."""
@@ -47,7 +51,7 @@ class Assembly:
         """Add a label; loops begin on the 8 bytes that one fetch brings."""
         if align:
             self.lines.append("    .balign 8")
-        self.lines.append(f"{name}:")
+        self.lines.append(f".L{name}_{self.name}:")
 
     def note(self, text: str) -> None:
         """Add a comment."""
@@ -55,6 +59,8 @@ class Assembly:
 
     def _named(self, instruction: str) -> str:
         words = []
+        if instruction.startswith("b") and instruction != "bx lr":
+            return f"{instruction.replace(' ', ' .L')}_{self.name}"
         for word in instruction.replace(",", " , ").replace("[", "[ ").replace("]", " ]").split(" "):
             words.append(self.registers.get(word, word))
         text = " ".join(w for w in words if w)
@@ -92,15 +98,17 @@ def leave(a: Assembly) -> None:
     a.cycle("bx lr")
 
 
-def conv_4x1() -> str:
+def conv_4x1(*, far: bool) -> str:
     """Four output channels of one frame: 23 cycles for four steps of 4 × 2 taps, 0.72 a multiply-accumulate.
+
+    `far`: for weights behind the cache; each turn, which eats one line of 32 bytes, asks for a later one.
 
     A step needs four SXTB16, each beside an SMLAD, and three loads, which pair among themselves: W0 and W1
     are neighbours, and so are the activations of two steps. Weights stream on from run to run and block to
     block.
     """
     a = Assembly(
-        "vk_m7_conv_4x1",
+        "vk_m7_conv_4x1" + "_far" * far,
         {
             **{f"c{i}": f"r{i}" for i in range(4)},
             "wp": "r4",
@@ -133,12 +141,17 @@ def conv_4x1() -> str:
         a.cycle("sxtb16 T, W2", f"smlad c1, W0, {second}, c1")
         if last:
             a.cycle(f"ldr W0, [wp, #{w + 8}]!", "subs n, n, #1")
+            if far:
+                a.cycle(f"pld [wp, #{AHEAD}]")
         else:
             a.cycle(f"ldr W0, [wp, #{w + 8}]", f"ldr W1, [wp, #{w + 12}]")
         a.cycle("sxtb16 W2, W2, ror #8", f"smlad c2, T, {second}, c2")
         a.cycle("sxtb16 T, W0", f"smlad c3, W2, {second}, c3")
 
     enter(a)
+    if far:
+        for line in range(0, AHEAD, LINE):
+            a.cycle(f"pld [r0, #{line}]", f"pld [r1, #{line}]")
     a.cycle("mov wp, r0")
     a.cycle("ldr W0, [wp]", "ldr W1, [wp, #4]")
     a.cycle(f"ldr n, {a.slot('requant')}")
@@ -182,6 +195,8 @@ def conv_4x1() -> str:
     a.cycle("ssat c1, #16, c1", "smmulr c3, c3, W2")
     a.cycle(f"ldr xp, {a.slot('window')}", "add n, n, #48")
     a.cycle("ssat c2, #16, c2", f"str n, {a.slot('requant')}")
+    if far:
+        a.cycle(f"pld [n, #{AHEAD - LINE}]", f"pld [n, #{AHEAD}]")
     a.cycle("pkhbt c0, c0, c1, lsl #16")
     a.cycle("ssat c3, #16, c3", "str c0, [A], #8")
     a.cycle("pkhbt c2, c2, c3, lsl #16", f"str A, {a.slot('out')}")
@@ -190,13 +205,15 @@ def conv_4x1() -> str:
     return a.text()
 
 
-def conv_2x2() -> str:
+def conv_2x2(*, far: bool) -> str:
     """Two output channels of two frames: 19 cycles for four steps of 2 × 2 × 2 taps, 0.59 a MAC.
+
+    `far`: see `conv_4x1`.
 
     A step needs two SXTB16 and three loads for four SMLAD: nine cycles for two steps, one more for the loop.
     """
     a = Assembly(
-        "vk_m7_conv_2x2",
+        "vk_m7_conv_2x2" + "_far" * far,
         {
             "c0a": "r0",
             "c0b": "r1",
@@ -228,6 +245,8 @@ def conv_2x2() -> str:
         a.cycle("smlad c1b, W0, B, c1b", "ldr C, [bp], #4")
         a.cycle("sxtb16 T, W1", "ldr W0, [wp], #8")
         if last:
+            if far:
+                a.cycle(f"pld [wp, #{AHEAD}]")
             a.cycle("subs n, n, #1", "ldr B, [bp], #4")
         a.cycle("sxtb16 W1, W1, ror #8", "smlad c0a, T, A, c0a")
         a.cycle("smlad c0b, T, C, c0b", "bne loop_2x2" if last else "ldr B, [bp], #4")
@@ -237,6 +256,9 @@ def conv_2x2() -> str:
         a.cycle("sxtb16 T, W0", "smlad c1b, W1, C, c1b")
 
     enter(a)
+    if far:
+        for line in range(0, AHEAD, LINE):
+            a.cycle(f"pld [r0, #{line}]", f"pld [r1, #{line}]")
     a.label("frames_2x2")
     a.cycle(f"ldr wp, {a.slot('weights')}", f"ldr n, {a.slot('requant')}")
     a.label("pair_2x2")
@@ -278,6 +300,8 @@ def conv_2x2() -> str:
     a.cycle("ssat c0b, #16, c0b", "tst wp, #4")
     a.cycle("ssat c1a, #16, c1a", "add n, n, #24")
     a.cycle("ssat c1b, #16, c1b", "sub wp, wp, #12")
+    if far:
+        a.cycle(f"pld [n, #{AHEAD}]")
     a.note("the odd pair of a quad lies 4 bytes behind the even one, the next quad at its end")
     a.cycle("it eq")
     a.cycle("subeq wp, wp, bp")
@@ -303,7 +327,8 @@ def conv_2x2() -> str:
 
 def source() -> str:
     """Return the text of ``engine/kernels/conv_w8a16_m7.S``."""
-    return HEADER + conv_2x2() + "\n" + conv_4x1()
+    made = (conv(far=far) for far in (False, True) for conv in (conv_2x2, conv_4x1))
+    return HEADER + "\n".join(made)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@
 vk_m7_conv_2x2:
     push {r0-r3}
     push {r4-r11, lr}
-frames_2x2:
+.Lframes_2x2_vk_m7_conv_2x2:
     ldr r4, [sp, #36]; ldr r7, [sp, #40]
-pair_2x2:
+.Lpair_2x2_vk_m7_conv_2x2:
     /* n is the requant record here */
     ldr r5, [sp, #44]; ldr lr, [sp, #68]
     ldr r0, [r7]; ldr r2, [r7, #12]
@@ -20,15 +20,15 @@ pair_2x2:
     ldr r7, [sp, #52]; add r6, r5, lr
     str r12, [sp, #80]; mov r1, r0
     sxtb16 r10, r8; mov r3, r2
-run_2x2:
+.Lrun_2x2_vk_m7_conv_2x2:
     ldr r11, [r5], #4; lsrs r7, r7, #1
-    ldr r12, [r6], #4; bcs second_2x2
-    b first_2x2
+    ldr r12, [r6], #4; bcs .Lsecond_2x2_vk_m7_conv_2x2
+    b .Lfirst_2x2_vk_m7_conv_2x2
     .balign 8
-loop_2x2:
+.Lloop_2x2_vk_m7_conv_2x2:
     smlad r2, r9, r11, r2; ldr r11, [r5], #4
     sxtb16 r10, r8; smlad r3, r9, lr, r3
-first_2x2:
+.Lfirst_2x2_vk_m7_conv_2x2:
     smlad r0, r10, r11, r0; ldr r9, [r4], #8
     sxtb16 r8, r8, ror #8; smlad r1, r10, r12, r1
     smlad r2, r8, r11, r2; ldr r11, [r5], #4
@@ -38,7 +38,7 @@ first_2x2:
     smlad r1, r10, lr, r1; ldr r12, [r6], #4
     smlad r2, r9, r11, r2; ldr r11, [r5], #4
     sxtb16 r10, r8; smlad r3, r9, lr, r3
-second_2x2:
+.Lsecond_2x2_vk_m7_conv_2x2:
     smlad r0, r10, r11, r0; ldr r9, [r4], #8
     sxtb16 r8, r8, ror #8; smlad r1, r10, r12, r1
     smlad r2, r8, r11, r2; ldr r11, [r5], #4
@@ -46,14 +46,14 @@ second_2x2:
     sxtb16 r10, r9; ldr r8, [r4], #8
     subs r7, r7, #1; ldr r12, [r6], #4
     sxtb16 r9, r9, ror #8; smlad r0, r10, r11, r0
-    smlad r1, r10, lr, r1; bne loop_2x2
+    smlad r1, r10, lr, r1; bne .Lloop_2x2_vk_m7_conv_2x2
     smlad r2, r9, r11, r2
     sxtb16 r10, r8; smlad r3, r9, lr, r3
     ldr r11, [sp, #80]; ldr r12, [sp, #60]
     ldr r7, [sp, #52]
     subs r11, r11, #1; add r5, r5, r12
     str r11, [sp, #80]; add r6, r6, r12
-    sub r6, r6, #4; bne run_2x2
+    sub r6, r6, #4; bne .Lrun_2x2_vk_m7_conv_2x2
     /* y = sat((acc << shift) * multiplier, rounded, >> 32); the record is {bias, multiplier, shift} */
     ldr r7, [sp, #40]; ldr lr, [sp, #48]
     ldr r5, [sp, #72]
@@ -76,7 +76,7 @@ second_2x2:
     str r1, [lr, r5]
     str r0, [lr], #4
     str r10, [sp, #64]
-    str lr, [sp, #48]; bne pair_2x2
+    str lr, [sp, #48]; bne .Lpair_2x2_vk_m7_conv_2x2
     /* the next two frames */
     ldr r11, [sp, #84]; ldr r12, [sp, #88]
     ldr lr, [sp, #92]; ldr r10, [sp, #68]
@@ -86,7 +86,7 @@ second_2x2:
     str lr, [sp, #48]; subs r11, r11, #1
     str lr, [sp, #92]
     str r8, [sp, #44]
-    str r11, [sp, #84]; bne frames_2x2
+    str r11, [sp, #84]; bne .Lframes_2x2_vk_m7_conv_2x2
     pop {r4-r11, lr}
     add sp, sp, #16
     bx lr
@@ -105,22 +105,22 @@ vk_m7_conv_4x1:
     ldr r7, [r4]; ldr r8, [r4, #4]
     ldr r6, [sp, #40]
     sxtb16 r10, r7; ldr r5, [sp, #44]
-quad_4x1:
+.Lquad_4x1_vk_m7_conv_4x1:
     /* n is the requant record here */
     ldr r11, [sp, #56]; ldr r0, [r6]
     ldr r1, [r6, #12]; ldr r2, [r6, #24]
     ldr r3, [r6, #36]
     str r11, [sp, #36]
-run_4x1:
+.Lrun_4x1_vk_m7_conv_4x1:
     ldr r6, [sp, #52]
     ldr r11, [r5]; ldr r12, [r5, #4]
     lsrs r6, r6, #1
-    bcc loop_4x1
+    bcc .Lloop_4x1_vk_m7_conv_4x1
     /* an odd number of units begins with the second half */
     mov lr, r12; sub r4, r4, #16
-    sub r5, r5, #8; b middle_4x1
+    sub r5, r5, #8; b .Lmiddle_4x1_vk_m7_conv_4x1
     .balign 8
-loop_4x1:
+.Lloop_4x1_vk_m7_conv_4x1:
     sxtb16 r7, r7, ror #8; smlad r0, r10, r11, r0
     sxtb16 r10, r8; smlad r1, r7, r11, r1
     ldr r7, [r4, #8]; ldr r9, [r4, #12]
@@ -132,7 +132,7 @@ loop_4x1:
     ldr r7, [r4, #16]; ldr r8, [r4, #20]
     sxtb16 r9, r9, ror #8; smlad r2, r10, r12, r2
     sxtb16 r10, r7; smlad r3, r9, r12, r3
-middle_4x1:
+.Lmiddle_4x1_vk_m7_conv_4x1:
     sxtb16 r7, r7, ror #8; smlad r0, r10, r11, r0
     sxtb16 r10, r8; smlad r1, r7, r11, r1
     ldr r7, [r4, #24]; ldr r9, [r4, #28]
@@ -144,13 +144,13 @@ middle_4x1:
     ldr r7, [r4, #32]!; subs r6, r6, #1
     sxtb16 r9, r9, ror #8; smlad r2, r10, lr, r2
     sxtb16 r10, r7; smlad r3, r9, lr, r3
-    ldr r8, [r4, #4]; bne loop_4x1
+    ldr r8, [r4, #4]; bne .Lloop_4x1_vk_m7_conv_4x1
     ldr r11, [sp, #36]; ldr r12, [sp, #60]
     ldr r6, [sp, #40]
     subs r11, r11, #1; add r5, r5, r12
     itt ne
     strne r11, [sp, #36]
-    bne run_4x1
+    bne .Lrun_4x1_vk_m7_conv_4x1
     /* y = sat((acc << shift) * multiplier, rounded, >> 32); the record is {bias, multiplier, shift} */
     ldr r11, [r6, #4]; ldr r12, [r6, #8]
     ldr lr, [r6, #16]; ldr r9, [r6, #20]
@@ -168,8 +168,191 @@ middle_4x1:
     pkhbt r0, r0, r1, lsl #16
     ssat r3, #16, r3; str r0, [r11], #8
     pkhbt r2, r2, r3, lsl #16; str r11, [sp, #48]
-    str r2, [r11, #-4]; bne quad_4x1
+    str r2, [r11, #-4]; bne .Lquad_4x1_vk_m7_conv_4x1
     pop {r4-r11, lr}
     add sp, sp, #16
     bx lr
     .size vk_m7_conv_4x1, . - vk_m7_conv_4x1
+
+    .section .text.vk_m7_conv_2x2_far, "ax", %progbits
+    .balign 8
+    .global vk_m7_conv_2x2_far
+    .type vk_m7_conv_2x2_far, %function
+    .thumb_func
+/* c0a r0, c0b r1, c1a r2, c1b r3, wp r4, ap r5, bp r6, n r7, W0 r8, W1 r9, T r10, A r11, B r12, C lr */
+vk_m7_conv_2x2_far:
+    push {r0-r3}
+    push {r4-r11, lr}
+    pld [r0, #0]; pld [r1, #0]
+    pld [r0, #32]; pld [r1, #32]
+    pld [r0, #64]; pld [r1, #64]
+.Lframes_2x2_vk_m7_conv_2x2_far:
+    ldr r4, [sp, #36]; ldr r7, [sp, #40]
+.Lpair_2x2_vk_m7_conv_2x2_far:
+    /* n is the requant record here */
+    ldr r5, [sp, #44]; ldr lr, [sp, #68]
+    ldr r0, [r7]; ldr r2, [r7, #12]
+    ldr r8, [r4], #8; ldr r12, [sp, #56]
+    ldr r7, [sp, #52]; add r6, r5, lr
+    str r12, [sp, #80]; mov r1, r0
+    sxtb16 r10, r8; mov r3, r2
+.Lrun_2x2_vk_m7_conv_2x2_far:
+    ldr r11, [r5], #4; lsrs r7, r7, #1
+    ldr r12, [r6], #4; bcs .Lsecond_2x2_vk_m7_conv_2x2_far
+    b .Lfirst_2x2_vk_m7_conv_2x2_far
+    .balign 8
+.Lloop_2x2_vk_m7_conv_2x2_far:
+    smlad r2, r9, r11, r2; ldr r11, [r5], #4
+    sxtb16 r10, r8; smlad r3, r9, lr, r3
+.Lfirst_2x2_vk_m7_conv_2x2_far:
+    smlad r0, r10, r11, r0; ldr r9, [r4], #8
+    sxtb16 r8, r8, ror #8; smlad r1, r10, r12, r1
+    smlad r2, r8, r11, r2; ldr r11, [r5], #4
+    smlad r3, r8, r12, r3; ldr lr, [r6], #4
+    sxtb16 r10, r9; ldr r8, [r4], #8
+    sxtb16 r9, r9, ror #8; smlad r0, r10, r11, r0
+    smlad r1, r10, lr, r1; ldr r12, [r6], #4
+    smlad r2, r9, r11, r2; ldr r11, [r5], #4
+    sxtb16 r10, r8; smlad r3, r9, lr, r3
+.Lsecond_2x2_vk_m7_conv_2x2_far:
+    smlad r0, r10, r11, r0; ldr r9, [r4], #8
+    sxtb16 r8, r8, ror #8; smlad r1, r10, r12, r1
+    smlad r2, r8, r11, r2; ldr r11, [r5], #4
+    smlad r3, r8, r12, r3; ldr lr, [r6], #4
+    sxtb16 r10, r9; ldr r8, [r4], #8
+    pld [r4, #96]
+    subs r7, r7, #1; ldr r12, [r6], #4
+    sxtb16 r9, r9, ror #8; smlad r0, r10, r11, r0
+    smlad r1, r10, lr, r1; bne .Lloop_2x2_vk_m7_conv_2x2_far
+    smlad r2, r9, r11, r2
+    sxtb16 r10, r8; smlad r3, r9, lr, r3
+    ldr r11, [sp, #80]; ldr r12, [sp, #60]
+    ldr r7, [sp, #52]
+    subs r11, r11, #1; add r5, r5, r12
+    str r11, [sp, #80]; add r6, r6, r12
+    sub r6, r6, #4; bne .Lrun_2x2_vk_m7_conv_2x2_far
+    /* y = sat((acc << shift) * multiplier, rounded, >> 32); the record is {bias, multiplier, shift} */
+    ldr r7, [sp, #40]; ldr lr, [sp, #48]
+    ldr r5, [sp, #72]
+    ldr r6, [sp, #76]
+    ldr r11, [r7, #4]; ldr r12, [r7, #8]
+    ldr r8, [r7, #16]; ldr r9, [r7, #20]
+    ldr r10, [sp, #64]; lsl r0, r0, r12
+    lsl r1, r1, r12; smmulr r0, r0, r11
+    lsl r2, r2, r9; smmulr r1, r1, r11
+    lsl r3, r3, r9; smmulr r2, r2, r8
+    ssat r0, #16, r0; smmulr r3, r3, r8
+    ssat r1, #16, r1; tst r4, #4
+    ssat r2, #16, r2; add r7, r7, #24
+    ssat r3, #16, r3; sub r4, r4, #12
+    pld [r7, #96]
+    /* the odd pair of a quad lies 4 bytes behind the even one, the next quad at its end */
+    it eq
+    subeq r4, r4, r6
+    pkhbt r0, r0, r2, lsl #16; subs r10, r10, #1
+    pkhbt r1, r1, r3, lsl #16; str r7, [sp, #40]
+    str r1, [lr, r5]
+    str r0, [lr], #4
+    str r10, [sp, #64]
+    str lr, [sp, #48]; bne .Lpair_2x2_vk_m7_conv_2x2_far
+    /* the next two frames */
+    ldr r11, [sp, #84]; ldr r12, [sp, #88]
+    ldr lr, [sp, #92]; ldr r10, [sp, #68]
+    ldr r8, [sp, #44]; ldr r9, [sp, #96]
+    str r12, [sp, #40]; add lr, lr, r5, lsl #1
+    str r9, [sp, #64]; add r8, r8, r10, lsl #1
+    str lr, [sp, #48]; subs r11, r11, #1
+    str lr, [sp, #92]
+    str r8, [sp, #44]
+    str r11, [sp, #84]; bne .Lframes_2x2_vk_m7_conv_2x2_far
+    pop {r4-r11, lr}
+    add sp, sp, #16
+    bx lr
+    .size vk_m7_conv_2x2_far, . - vk_m7_conv_2x2_far
+
+    .section .text.vk_m7_conv_4x1_far, "ax", %progbits
+    .balign 8
+    .global vk_m7_conv_4x1_far
+    .type vk_m7_conv_4x1_far, %function
+    .thumb_func
+/* c0 r0, c1 r1, c2 r2, c3 r3, wp r4, xp r5, n r6, W0 r7, W1 r8, W2 r9, T r10, A r11, B r12, C lr */
+vk_m7_conv_4x1_far:
+    push {r0-r3}
+    push {r4-r11, lr}
+    pld [r0, #0]; pld [r1, #0]
+    pld [r0, #32]; pld [r1, #32]
+    pld [r0, #64]; pld [r1, #64]
+    mov r4, r0
+    ldr r7, [r4]; ldr r8, [r4, #4]
+    ldr r6, [sp, #40]
+    sxtb16 r10, r7; ldr r5, [sp, #44]
+.Lquad_4x1_vk_m7_conv_4x1_far:
+    /* n is the requant record here */
+    ldr r11, [sp, #56]; ldr r0, [r6]
+    ldr r1, [r6, #12]; ldr r2, [r6, #24]
+    ldr r3, [r6, #36]
+    str r11, [sp, #36]
+.Lrun_4x1_vk_m7_conv_4x1_far:
+    ldr r6, [sp, #52]
+    ldr r11, [r5]; ldr r12, [r5, #4]
+    lsrs r6, r6, #1
+    bcc .Lloop_4x1_vk_m7_conv_4x1_far
+    /* an odd number of units begins with the second half */
+    mov lr, r12; sub r4, r4, #16
+    sub r5, r5, #8; b .Lmiddle_4x1_vk_m7_conv_4x1_far
+    .balign 8
+.Lloop_4x1_vk_m7_conv_4x1_far:
+    sxtb16 r7, r7, ror #8; smlad r0, r10, r11, r0
+    sxtb16 r10, r8; smlad r1, r7, r11, r1
+    ldr r7, [r4, #8]; ldr r9, [r4, #12]
+    sxtb16 r8, r8, ror #8; smlad r2, r10, r11, r2
+    sxtb16 r10, r7; smlad r3, r8, r11, r3
+    ldr r11, [r5, #8]; ldr lr, [r5, #12]
+    sxtb16 r7, r7, ror #8; smlad r0, r10, r12, r0
+    sxtb16 r10, r9; smlad r1, r7, r12, r1
+    ldr r7, [r4, #16]; ldr r8, [r4, #20]
+    sxtb16 r9, r9, ror #8; smlad r2, r10, r12, r2
+    sxtb16 r10, r7; smlad r3, r9, r12, r3
+.Lmiddle_4x1_vk_m7_conv_4x1_far:
+    sxtb16 r7, r7, ror #8; smlad r0, r10, r11, r0
+    sxtb16 r10, r8; smlad r1, r7, r11, r1
+    ldr r7, [r4, #24]; ldr r9, [r4, #28]
+    sxtb16 r8, r8, ror #8; smlad r2, r10, r11, r2
+    sxtb16 r10, r7; smlad r3, r8, r11, r3
+    ldr r12, [r5, #20]; ldr r11, [r5, #16]!
+    sxtb16 r7, r7, ror #8; smlad r0, r10, lr, r0
+    sxtb16 r10, r9; smlad r1, r7, lr, r1
+    ldr r7, [r4, #32]!; subs r6, r6, #1
+    pld [r4, #96]
+    sxtb16 r9, r9, ror #8; smlad r2, r10, lr, r2
+    sxtb16 r10, r7; smlad r3, r9, lr, r3
+    ldr r8, [r4, #4]; bne .Lloop_4x1_vk_m7_conv_4x1_far
+    ldr r11, [sp, #36]; ldr r12, [sp, #60]
+    ldr r6, [sp, #40]
+    subs r11, r11, #1; add r5, r5, r12
+    itt ne
+    strne r11, [sp, #36]
+    bne .Lrun_4x1_vk_m7_conv_4x1_far
+    /* y = sat((acc << shift) * multiplier, rounded, >> 32); the record is {bias, multiplier, shift} */
+    ldr r11, [r6, #4]; ldr r12, [r6, #8]
+    ldr lr, [r6, #16]; ldr r9, [r6, #20]
+    ldr r5, [sp, #64]; lsl r0, r0, r12
+    ldr r12, [r6, #28]; smmulr r0, r0, r11
+    lsl r1, r1, r9; ldr r11, [r6, #32]
+    ldr r9, [r6, #40]; smmulr r1, r1, lr
+    ldr lr, [r6, #44]; subs r5, r5, #1
+    lsl r2, r2, r11; ldr r11, [sp, #48]
+    ssat r0, #16, r0; smmulr r2, r2, r12
+    lsl r3, r3, lr; str r5, [sp, #64]
+    ssat r1, #16, r1; smmulr r3, r3, r9
+    ldr r5, [sp, #44]; add r6, r6, #48
+    ssat r2, #16, r2; str r6, [sp, #40]
+    pld [r6, #64]; pld [r6, #96]
+    pkhbt r0, r0, r1, lsl #16
+    ssat r3, #16, r3; str r0, [r11], #8
+    pkhbt r2, r2, r3, lsl #16; str r11, [sp, #48]
+    str r2, [r11, #-4]; bne .Lquad_4x1_vk_m7_conv_4x1_far
+    pop {r4-r11, lr}
+    add sp, sp, #16
+    bx lr
+    .size vk_m7_conv_4x1_far, . - vk_m7_conv_4x1_far
