@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rich import box
 from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
@@ -85,21 +86,26 @@ def _load(report: Report) -> Text:
     return text
 
 
+def _table(title: str, *columns: str) -> Table:
+    """A plain table whose last column is a number."""
+    table = Table(title=title, title_justify="left", expand=True, pad_edge=False, box=box.SIMPLE_HEAD)
+    for column in columns[:-1]:
+        table.add_column(column)
+    table.add_column(columns[-1], justify="right")
+    return table
+
+
 def _inputs(module: Module, report: Report) -> Table:
-    table = Table(title="inputs", title_justify="left", expand=True, pad_edge=False)
-    for column, side in (("jack", "left"), ("silk", "left"), ("volts", "right"), ("travel", "left")):
-        table.add_column(column, justify=side)  # type: ignore[arg-type]
+    table = _table("inputs", "jack", "silk", "travel", "volts")
     for adc, volts in zip(module.board.adcs, report.volts, strict=False):
         span = adc.travel_high_volts - adc.travel_low_volts
         part = None if volts is None else (volts - adc.travel_low_volts) / span
-        table.add_row(adc.name, adc.silk, "—" if volts is None else f"{volts:+8.3f}", bar(part))
+        table.add_row(adc.name, adc.silk, bar(part), "—" if volts is None else f"{volts:+8.3f}")
     return table
 
 
 def _parameters(module: Module, report: Report) -> Table:
-    table = Table(title="latents and settings", title_justify="left", expand=True, pad_edge=False)
-    for column, side in (("name", "left"), ("moved by", "left"), ("position", "left"), ("value", "right")):
-        table.add_column(column, justify=side)  # type: ignore[arg-type]
+    table = _table("latents and settings", "name", "moved by", "position", "value")
     names = [adc.name for adc in module.board.adcs]
     for parameter, position, value in zip(module.parameters, report.position, report.value, strict=False):
         movers = [names[n] for n in (parameter.knob, parameter.cv) if 0 <= n < len(names)]

@@ -1,4 +1,4 @@
-"""The commands as a builder types them, against a simulated board; what is wrong is one sentence and status 2."""
+"""The commands as a builder types them, against a simulated board; a wrong one is a sentence and status 2."""
 
 from __future__ import annotations
 
