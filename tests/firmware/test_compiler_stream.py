@@ -1,0 +1,113 @@
+"""A compiled stream equals the offline result, frame by frame, however it is cut into calls."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from firmware.compiler.binding import load_host
+from firmware.compiler.load import load
+from firmware.compiler.pipeline import compile_onnx
+from firmware.compiler.reference import run
+from tests.firmware.compiler_graphs import quantized, random_graph, session
+
+BLOCKS = [1, 1, 2, 3, 7, 13, 31, 48, 97, 211]
+RELAXED = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def check_stream(seed: int, kind: str, *, slow: bool, block: int) -> int:
+    """Compile one random graph and compare it with the judge and with onnxruntime; return values compared."""
+    model, builder = random_graph(seed, 7, slow, batch_norm=kind == "float")
+    if kind != "float":
+        model = quantized(builder, kind)
+    feeds = builder.feeds(builder.unit * 6)
+    program = compile_onnx(model, block=block)
+    before, after = run(load(model), feeds), run(program.graph, feeds)
+    names = [o.name for o in model.graph.output]
+    if kind == "float":  # the passes change no result; whole quantized graphs are judged layer by layer elsewhere
+        for name, truth in zip(names, session(model).run(None, feeds), strict=True):
+            tolerance = 1e-4 * max(1.0, float(np.abs(truth).max()))
+            assert before[name].shape == truth.shape[1:]
+            assert np.abs(before[name] - truth[0]).max() < tolerance
+            frames = min(before[name].shape[1], after[name].shape[1])
+            assert np.abs(before[name][:, :frames] - after[name][:, :frames]).max() < tolerance
+    stream = load_host(program)
+    ports = {p["label"]: p for p in program.report["ports"]}
+    ticks = feeds["x"].shape[2] * ports["x"]["period_ticks"]
+    whole = stream.process(feeds, ticks)
+    compared = 0
+    for name in names:
+        late = ports[name]["latency_ticks"] // ports[name]["period_ticks"]
+        heard, offline = whole[name][:, late:], after[name]
+        frames = min(heard.shape[1], offline.shape[1])
+        assert np.all(whole[name][:, :late] == 0)
+        limit = 1e-5 * max(1.0, float(np.abs(offline).max())) if kind == "float" else 0.0
+        assert np.abs(heard[:, :frames] - offline[:, :frames]).max(initial=0) <= limit
+        compared += heard[:, :frames].size
+    cut = _in_pieces(stream, feeds, ticks, seed)
+    for name in names:
+        np.testing.assert_array_equal(cut[name], whole[name])
+    return compared
+
+
+def _in_pieces(stream, feeds, ticks: int, seed: int) -> dict[str, np.ndarray]:
+    """Feed the same signal in calls of random lengths, 1 and primes among them."""
+    rng = np.random.default_rng(seed)
+    stream.reset()
+    used = dict.fromkeys(feeds, 0)
+    heard: dict[str, list[np.ndarray]] = {}
+    while ticks:
+        step = min(ticks, int(rng.choice(BLOCKS)))
+        due = stream.frames_due(step)
+        fed = {n: f[0, :, used[n] : used[n] + due[n]] for n, f in feeds.items()}
+        for name, frames in stream.process(fed, step).items():
+            heard.setdefault(name, []).append(frames)
+        used = {n: used[n] + due[n] for n in used}
+        ticks -= step
+    return {name: np.concatenate(parts, axis=1) for name, parts in heard.items()}
+
+
+@RELAXED
+@given(seed=st.integers(0, 2**31), slow=st.booleans(), block=st.sampled_from([1, 5, 16, 48]))
+def test_float_streams_equal_the_offline_result(seed, slow, block):
+    check_stream(seed, "float", slow=slow, block=block)
+
+
+@RELAXED
+@given(
+    seed=st.integers(0, 2**31),
+    kind=st.sampled_from(["int16", "int8", "uint8"]),
+    slow=st.booleans(),
+    block=st.sampled_from([1, 5, 16, 48]),
+)
+def test_integer_streams_equal_the_judge_bit_for_bit(seed, kind, slow, block):
+    check_stream(seed, kind, slow=slow, block=block)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["float", "int16", "int8", "uint8"])
+def test_streams_over_many_graphs(kind):
+    compared = 0
+    for seed in range(300):
+        compared += check_stream(seed, kind, slow=seed % 2 == 1, block=(1, 5, 16, 48)[seed % 4])
+    assert compared > 300_000
+
+
+def test_a_causal_model_has_no_latency_and_look_ahead_is_reported():
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    for pads, expected in (([2, 0], 0), ([1, 1], 1), ([0, 2], 2)):
+        weight = numpy_helper.from_array(np.ones((1, 1, 3), np.float32), "w")
+        graph = helper.make_graph(
+            [helper.make_node("Conv", ["x", "w"], ["y"], pads=pads)],
+            "fir",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, "frames"])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, "frames"])],
+            [weight],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+        assert isinstance(model, onnx.ModelProto)
+        assert compile_onnx(model).report["latency_samples"] == expected
