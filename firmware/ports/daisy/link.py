@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from firmware.toolchain import kernel_sources
 from hardware.board import Board, Boot
 from hardware.refusal import Refusal
 from hardware.tables import board_tables
@@ -155,15 +156,15 @@ def _text_bytes(item: Path) -> int:
 
 
 def choose_hot(objects: Sequence[Path], room_bytes: int) -> list[Path]:
-    """Objects whose code fits into ITCM: kernels first, then the model, the smallest first within each.
+    """Objects whose code fits into ITCM: kernels first, then the rest, the smallest first within each.
 
     Kernels run once per layer and block, so a byte of theirs is fetched more often than any other.
     """
+    kernels = {path.stem for path in kernel_sources("m7")}
+    sizes = {item: _text_bytes(item) for item in objects}
     hot: list[Path] = []
-    for item in sorted(
-        objects, key=lambda path: (not path.name.startswith("vk_"), _text_bytes(path), path.name)
-    ):
-        need = _text_bytes(item) + 16 * 4  # alignment
+    for item in sorted(objects, key=lambda item: (item.name.split(".")[0] not in kernels, sizes[item])):
+        need = sizes[item] + 16 * 4  # alignment
         if need <= room_bytes:
             hot.append(item)
             room_bytes -= need
