@@ -2,12 +2,9 @@
 
     python -m bench.fit bench/results/kernels.json -o firmware/compiler/cost_table.json
 
-cycles = Σ coefficient · feature per kernel, coefficients ≥ 0 (non-negative least squares on relative errors).
-Features of a convolution: ``call`` 1; ``blocks`` = ⌈frames/2⌉·⌈channels/4⌉; ``runs`` = blocks·runs;
-``outputs`` = frames·channels; ``macs`` = outputs·runs·run as packed; ``odd_macs`` those of a last odd
-frame, once more. Element-wise work: ``call``, ``frames``, ``elements``. PQMF: ``taps`` = frames·length,
-``butterflies`` = frames·bands·log2(bands). The table says how far off it is on the rows it was fitted to.
-Memory (line fills) comes on top, from the board file.
+cycles = call + output·outputs + mac·multiply-accumulates per kernel (``firmware/compiler/cost.py``),
+coefficients ≥ 0, by non-negative least squares on relative errors. The table says how far off it is on the rows it was
+fitted to. Memory (line fills) comes on top, from the board file.
 """
 
 from __future__ import annotations
@@ -19,6 +16,16 @@ import numpy as np
 
 from bench.written import read_json, write_json
 from hardware.refusal import Refusal
+
+# Kernels that the cost model prices under a common name, each by its int16 form.
+COMMON_NAMES = {
+    "quantize_f32_s16": "quantize",
+    "dequantize_s16_f32": "dequantize",
+    "rescale_s16": "rescale",
+    "copy_rows": "copy",
+    "gather_s16": "gather",
+}
+COEFFICIENTS = ("call", "output", "mac")
 
 
 def fit(rows: list[dict]) -> dict[str, dict[str, float]]:
@@ -33,13 +40,13 @@ def fit(rows: list[dict]) -> dict[str, dict[str, float]]:
     table: dict[str, dict[str, float]] = {}
     for kernel in sorted({row["kernel"] for row in rows}):
         chosen = [row for row in rows if row["kernel"] == kernel and row["region"] == "dtcm"]
-        names = list(chosen[0]["features"])
-        matrix = np.array([[row["features"][name] for name in names] for row in chosen], float)
+        matrix = np.array([[1.0, row["outputs"], row["priced_macs"]] for row in chosen])
         cycles = np.array([row["cycles"] for row in chosen], float)
         found, _ = nnls(matrix / cycles[:, None], np.ones(len(cycles)))
         errors = np.abs(matrix @ found / cycles - 1.0)
-        table[kernel] = {name: round(float(value), 4) for name, value in zip(names, found, strict=True)}
-        table[kernel] |= {
+        name = kernel.removeprefix("vk_")
+        table[COMMON_NAMES.get(name, name)] = {
+            **{key: round(float(value), 4) for key, value in zip(COEFFICIENTS, found, strict=True)},
             "worst_error": round(float(errors.max()), 4),
             "mean_error": round(float(errors.mean()), 4),
         }
@@ -52,10 +59,10 @@ def main(words: list[str]) -> int:
         raise Refusal("say which kernel table: python -m bench.fit bench/results/kernels.json -o OUT.")
     table = fit(read_json(Path(words[0]))["rows"])
     for kernel, row in table.items():
-        coefficients = "  ".join(f"{k} {v:g}" for k, v in row.items() if not k.endswith("_error"))
-        print(f"{kernel:<24} ±{row['worst_error']:6.1%} (mean {row['mean_error']:.1%})  {coefficients}")
+        coefficients = "  ".join(f"{key} {row[key]:g}" for key in COEFFICIENTS)
+        print(f"{kernel:<20} ±{row['worst_error']:6.1%} (mean {row['mean_error']:.1%})  {coefficients}")
     if "-o" in words:
-        write_json(Path(words[words.index("-o") + 1]), {"m7": table})
+        write_json(Path(words[words.index("-o") + 1]), {"cortex-m7": table})
     return 0
 
 

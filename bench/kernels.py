@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ class Row:
 
     Attributes
     ----------
-    features : what the cost table is linear in; see ``bench.fit``.
+    priced_macs : multiply-accumulates as the compiler's cost model counts them (``Work.macs``).
     macs : multiply-accumulates that the layer asks for (padding not counted).
     """
 
@@ -43,7 +43,7 @@ class Row:
     cycles: int
     instructions: int
     cycles_per_mac: float | None
-    features: dict[str, float]
+    priced_macs: int
 
 
 @dataclass
@@ -114,13 +114,12 @@ def conv(
     out_pitch = packing.pitch_of(outputs, element)
     layout = TARGETS["m7"].layout if element != "s8" else "byte8"
     name = {"s16": "vk_conv_w8a16", "s8": "vk_conv_w8a8", "f32": "vk_conv_f32"}[element]
-    common = {"in_pitch": in_pitch}
     rows = outputs
     if transposed_stride:
         weights = rng.integers(-127, 128, (inputs, outputs, taps))
         numbers = rng.integers(0, 1 << 20, outputs), np.full(outputs, 1 << 20), np.zeros(outputs, int)
         packed = packing.pack_transposed(
-            weights, *numbers, layout=layout, stride=transposed_stride, out_pitch=out_pitch, **common
+            weights, *numbers, layout=layout, stride=transposed_stride, out_pitch=out_pitch, in_pitch=in_pitch
         )
         rows = transposed_stride * out_pitch
         macs = inputs * outputs * taps * frames
@@ -138,7 +137,7 @@ def conv(
     else:
         weights = rng.integers(-127, 128, (outputs, inputs, taps))
         numbers = rng.integers(0, 1 << 20, outputs), np.full(outputs, 1 << 20), np.zeros(outputs, int)
-        packed = packing.pack_conv(weights, *numbers, layout=layout, dilation=dilation, **common)
+        packed = packing.pack_conv(weights, *numbers, layout=layout, dilation=dilation, in_pitch=in_pitch)
         macs, out_step = inputs * outputs * taps * frames, out_pitch
         shape = f"{inputs}→{outputs} k{taps}{f' d{dilation}' if dilation > 1 else ''} × {frames}"
     dtype = {"s16": np.int16, "s8": np.int8, "f32": np.float32}[element]
@@ -162,16 +161,7 @@ def conv(
     cycles, instructions = b.cycles(
         name, layer, b.machine.place(window), out, out_step, frames, 0, packed.channels
     )
-    blocks = -(-frames // 2) * -(-packed.channels // 4)
-    features = {
-        "call": 1,
-        "blocks": blocks,
-        "runs": blocks * packed.runs,
-        "outputs": frames * packed.channels,
-        "macs": frames * packed.channels * packed.runs * packed.run,
-        "odd_macs": frames % 2 * packed.channels * packed.runs * packed.run,
-    }
-    return Row(name, shape, region, macs, frames * rows, cycles, instructions, cycles / macs, features)
+    return Row(name, shape, region, macs, frames * rows, cycles, instructions, cycles / macs, macs)
 
 
 def flat(kernel: str, frames: int, lanes: int) -> Row:
@@ -190,8 +180,8 @@ def flat(kernel: str, frames: int, lanes: int) -> Row:
 
     a, other, out = data(), data(), b.machine.alloc(4 * count + 64)
     size = [frames, lanes]
-    unary = [a, lanes, out, lanes, *size]
-    binary = [a, lanes, other, lanes, out, lanes, *size]
+    unary: list[int | float] = [a, lanes, out, lanes, *size]
+    binary: list[int | float] = [a, lanes, other, lanes, out, lanes, *size]
     stem = kernel.removeprefix("vk_").rsplit("_", 1)[0]
     tables: dict[str, Callable[[], list[int | float]]] = {
         "add": lambda: [b.struct(12000 | 9000 << 16, 14), *binary],
@@ -217,13 +207,10 @@ def flat(kernel: str, frames: int, lanes: int) -> Row:
         "clip": lambda: [-0.5, 0.5, *unary],
         "snake": lambda: [data(), data(), *unary],
     }
-    if element == "f32":
-        args = floats.get(stem, lambda: unary)()
-    else:
-        args = tables[stem]()
+    made = floats.get(stem, lambda: unary) if element == "f32" else tables[stem]
+    args = made()
     cycles, instructions = b.cycles(kernel, *args)
-    features: dict[str, float] = {"call": 1, "frames": frames, "elements": count}
-    return Row(kernel, f"{frames} × {lanes}", "dtcm", 0, count, cycles, instructions, None, features)
+    return Row(kernel, f"{frames} × {lanes}", "dtcm", 0, count, cycles, instructions, None, 0)
 
 
 def edge(kernel: str, frames: int, lanes: int) -> Row:
@@ -236,13 +223,12 @@ def edge(kernel: str, frames: int, lanes: int) -> Row:
     out = b.machine.alloc(4 * count + 64)
     if kernel.startswith("vk_quantize"):
         source = b.machine.place(rng.uniform(-1, 1, count).astype(np.float32))
-        args: list[int | float] = [np.float32(0.01), source, 1, frames, out, lanes, frames, lanes]
+        args: list[int | float] = [0.01, source, 1, frames, out, lanes, frames, lanes]
     else:
         source = b.machine.place(rng.integers(-100, 100, count + 16).astype(narrow))
-        args = [np.float32(0.01), source, lanes, out, 1, frames, frames, lanes]
+        args = [0.01, source, lanes, out, 1, frames, frames, lanes]
     cycles, instructions = b.cycles(kernel, *args)
-    features: dict[str, float] = {"call": 1, "frames": frames, "elements": count}
-    return Row(kernel, f"{frames} × {lanes}", "dtcm", 0, count, cycles, instructions, None, features)
+    return Row(kernel, f"{frames} × {lanes}", "dtcm", 0, count, cycles, instructions, None, 0)
 
 
 def slide(advance: int, history: int) -> Row:
@@ -252,8 +238,21 @@ def slide(advance: int, history: int) -> Row:
     window = b.machine.alloc(advance + history + 16)
     cycles, instructions = b.cycles("vk_slide", window, advance, history)
     shape = f"{history} bytes"
-    features: dict[str, float] = {"call": 1, "elements": history / 4}
-    return Row("vk_slide", shape, "dtcm", 0, history // 4, cycles, instructions, None, features)
+    return Row("vk_slide", shape, "dtcm", 0, history // 4, cycles, instructions, None, 0)
+
+
+def rows(kernel: str, frames: int, lanes: int) -> Row:
+    """Copy or gather [frames][lanes] of int16."""
+    b = bench()
+    b.reset()
+    count = frames * lanes
+    source, out = b.machine.alloc(2 * count + 64), b.machine.alloc(2 * count + 64)
+    if kernel == "vk_copy_rows":
+        args = [source, 2 * lanes, out, 2 * lanes, frames, 2 * lanes]
+    else:
+        args = [source, 1, frames, out, lanes, 1, frames, lanes]
+    cycles, instructions = b.cycles(kernel, *args)
+    return Row(kernel, f"{frames} × {lanes}", "dtcm", 0, count, cycles, instructions, None, 0)
 
 
 def pqmf(kernel: str, bands: int, length: int, frames: int) -> Row:
@@ -276,15 +275,9 @@ def pqmf(kernel: str, bands: int, length: int, frames: int) -> Row:
     cycles, instructions = b.cycles(kernel, *args)
     macs = frames * bands * length
     stages = (bands - 1).bit_length()
-    features: dict[str, float] = {
-        "call": 1,
-        "frames": frames,
-        "elements": frames * bands,
-        "butterflies": frames * bands * stages,
-        "taps": frames * length,
-    }
+    priced = frames * (length + bands * stages + 2 * bands)
     shape = f"{bands} bands, {length} taps × {frames}"
-    return Row(kernel, shape, "dtcm", macs, frames * bands, cycles, instructions, cycles / macs, features)
+    return Row(kernel, shape, "dtcm", macs, frames * bands, cycles, instructions, cycles / macs, priced)
 
 
 def noise(bands: int, taps: int, hop: int, frames: int) -> Row:
@@ -299,7 +292,6 @@ def noise(bands: int, taps: int, hop: int, frames: int) -> Row:
     args = [spec, state, filters, bands * taps, out, bands, frames]
     cycles, instructions = b.cycles("vk_filtered_noise", *args)
     outputs = frames * hop * bands
-    features: dict[str, float] = {"call": 1, "elements": outputs, "macs": outputs * taps}
     return Row(
         "vk_filtered_noise",
         f"{bands} bands, {taps} taps, hop {hop} × {frames}",
@@ -309,17 +301,17 @@ def noise(bands: int, taps: int, hop: int, frames: int) -> Row:
         cycles,
         instructions,
         cycles / (outputs * taps),
-        features,
+        outputs * taps,
     )
 
 
 FIGURES: dict[str, tuple[Callable[[], Row], float]] = {
-    "conv 64→64 k3, 4 frames": (lambda: conv(64, 64, 3, 4), 0.75),
-    "conv 64→64 k3, 1 frame": (lambda: conv(64, 64, 3, 1), 0.95),
-    "pointwise 128→128, 1 frame": (lambda: conv(128, 128, 1, 1), 1.0),
-    "conv 16→16 k3, 3 frames": (lambda: conv(16, 16, 3, 3), 1.1),
-    "transposed 64→32 k8 ↑4, 4 frames": (lambda: conv(64, 32, 8, 4, transposed_stride=4), 0.75),
-    "transposed 64→32 k8 ↑4, 1 frame": (lambda: conv(64, 32, 8, 1, transposed_stride=4), 0.95),
+    "conv 64→64 k3, 4 frames": (partial(conv, 64, 64, 3, 4), 0.75),
+    "conv 64→64 k3, 1 frame": (partial(conv, 64, 64, 3, 1), 0.95),
+    "pointwise 128→128, 1 frame": (partial(conv, 128, 128, 1, 1), 1.0),
+    "conv 16→16 k3, 3 frames": (partial(conv, 16, 16, 3, 3), 1.1),
+    "transposed 64→32 k8 ↑4, 4 frames": (partial(conv, 64, 32, 8, 4, transposed_stride=4), 0.75),
+    "transposed 64→32 k8 ↑4, 1 frame": (partial(conv, 64, 32, 8, 1, transposed_stride=4), 0.95),
 }
 """Named rows and the cycle/MAC that the project set itself."""
 
@@ -333,14 +325,24 @@ FLAT = (
 
 def grid() -> Iterator[Callable[[], Row]]:
     """Shapes for the fit, small to large."""
-    for inputs, outputs in ((8, 8), (16, 16), (16, 64), (32, 32), (64, 16), (64, 64), (96, 48), (128, 128)):
+    for inputs, outputs in (
+        (4, 4),
+        (8, 8),
+        (16, 16),
+        (16, 64),
+        (32, 32),
+        (64, 16),
+        (64, 64),
+        (96, 48),
+        (128, 128),
+    ):
         for taps in (1, 3):
             for frames in (1, 2, 3, 4, 12):
-                yield lambda i=inputs, o=outputs, k=taps, f=frames: conv(i, o, k, f)
+                yield partial(conv, inputs, outputs, taps, frames)
     for inputs, frames, dilation in ((16, 1, 3), (16, 12, 3), (32, 4, 9), (64, 1, 5), (64, 4, 3), (8, 48, 2)):
-        yield lambda i=inputs, f=frames, d=dilation: conv(i, i, 3, f, dilation=d)
+        yield partial(conv, inputs, inputs, 3, frames, dilation=dilation)
     for inputs, outputs, taps, frames, stride in ((64, 32, 8, 1, 4), (32, 16, 4, 4, 2), (16, 16, 8, 3, 4)):
-        yield lambda i=inputs, o=outputs, k=taps, f=frames, s=stride: conv(i, o, k, f, transposed_stride=s)
+        yield partial(conv, inputs, outputs, taps, frames, transposed_stride=stride)
     for element in ("s8", "f32"):
         for inputs, outputs, taps, frames in (
             (8, 8, 1, 1),
@@ -349,10 +351,10 @@ def grid() -> Iterator[Callable[[], Row]]:
             (32, 64, 1, 3),
             (64, 64, 3, 2),
         ):
-            yield lambda i=inputs, o=outputs, k=taps, f=frames, e=element: conv(i, o, k, f, element=e)
+            yield partial(conv, inputs, outputs, taps, frames, element=element)
     for kernel in FLAT:
         for frames, lanes in ((1, 8), (1, 64), (4, 32), (12, 16), (48, 8)):
-            yield lambda n=kernel, f=frames, c=lanes: flat(n, f, c)
+            yield partial(flat, kernel, frames, lanes)
     for kernel in (
         "vk_quantize_f32_s16",
         "vk_quantize_f32_s8",
@@ -360,9 +362,15 @@ def grid() -> Iterator[Callable[[], Row]]:
         "vk_dequantize_s8_f32",
     ):
         for frames, lanes in ((1, 16), (3, 16), (12, 8), (48, 1)):
-            yield lambda n=kernel, f=frames, c=lanes: edge(n, f, c)
+            yield partial(edge, kernel, frames, lanes)
+    for kernel in ("vk_copy_rows", "vk_gather_s16"):
+        for frames, lanes in ((1, 16), (4, 32), (12, 16), (3, 64)):
+            yield partial(rows, kernel, frames, lanes)
+    for region in ("axi", "sdram"):
+        for frames in (1, 4):
+            yield partial(conv, 128, 128, 3, frames, region=region)
     for history in (32, 256, 1024):
-        yield lambda h=history: slide(256, h)
+        yield partial(slide, 256, history)
     for kernel in ("vk_pqmf_synthesis", "vk_pqmf_analysis"):
         for bands, length, frames in (
             (4, 64, 12),
@@ -372,9 +380,9 @@ def grid() -> Iterator[Callable[[], Row]]:
             (16, 512, 1),
             (32, 512, 2),
         ):
-            yield lambda n=kernel, b=bands, t=length, f=frames: pqmf(n, b, t, f)
+            yield partial(pqmf, kernel, bands, length, frames)
     for bands, taps, hop, frames in ((16, 1, 1, 3), (16, 8, 3, 1), (8, 8, 6, 2), (1, 16, 48, 1)):
-        yield lambda b=bands, t=taps, h=hop, f=frames: noise(b, t, h, f)
+        yield partial(noise, bands, taps, hop, frames)
 
 
 def run() -> dict:
@@ -401,7 +409,7 @@ def run() -> dict:
         figures[name] = {**asdict(row), "target_cycles_per_mac": target}
     functions = text_bytes()
     return {
-        "what": "predicted cycles on an emulated Cortex-M7 (STM32H750), caches warm, code in ITCM, data in DTCM",
+        "what": "predicted cycles on an emulated Cortex-M7 (STM32H750), warm, code in ITCM, data in DTCM",
         "command": "python -m bench.kernels -o bench/results/kernels.json",
         "figures": figures,
         "rows": rows,
@@ -418,9 +426,8 @@ def main(words: list[str]) -> int:
             f"{name:<36} {row['cycles']:7d} cycles  {row['cycles_per_mac']:.3f} cycle/MAC  "
             f"(aim {row['target_cycles_per_mac']:.2f})"
         )
-    print(
-        f"engine text: {found['text_bytes']['total']} bytes; absent: {', '.join(found['absent']) or 'nothing'}"
-    )
+    print(f"engine text: {found['text_bytes']['total']} bytes")
+    print(f"absent: {', '.join(found['absent']) or 'nothing'}")
     if "-o" in words:
         write_json(Path(words[words.index("-o") + 1]), found)
     return 0

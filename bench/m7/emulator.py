@@ -152,7 +152,7 @@ class Machine:
         """The pipeline model of this image, made on first use."""
         if self._pipeline is None:
             marks = {
-                s.address & ~1: int(found[1])
+                s.address & ~1: int(found[1]) + 1
                 for s in self.elf.symbols
                 if (found := MARK.search(s.name)) is not None
             }
@@ -280,7 +280,7 @@ class Machine:
             stack_bytes=max(0, self.stack_top - int(totals.lowest_stack))
             if totals.lowest_stack != 0xFFFFFFFF
             else 0,
-            layers={k: (int(cycles[k]), int(counts[k])) for k in used},
+            layers={k - 1: (int(cycles[k]), int(counts[k])) for k in used},
             traffic={
                 name: Traffic(
                     int(read[:, k].sum()),

@@ -71,8 +71,9 @@ def link(
     *,
     placement: Placement | None = None,
     entry: str | None = None,
+    keep: Sequence[str] = (),
 ) -> Path:
-    """Link `objects` into `out`; only what `entry` reaches is kept when it is given.
+    """Link `objects` into `out`; only what `entry` and `keep` reach is kept when they are given.
 
     Raises
     ------
@@ -82,8 +83,11 @@ def link(
     out.parent.mkdir(parents=True, exist_ok=True)
     script = out.with_suffix(".ld")
     script.write_text(linker_script(board, placement or Placement()), encoding="utf-8")
-    keep = ["--gc-sections", "--entry", entry] if entry else ["--no-gc-sections", "--entry", "0"]
-    command = [sys.executable, "-m", "ziglang", "ld.lld", "-T", str(script), *keep]
+    roots = [entry, *keep] if entry else [*keep]
+    wanted = ["--no-gc-sections", "--entry", "0"]
+    if roots:
+        wanted = ["--gc-sections", "--entry", roots[0], *(f"--undefined={name}" for name in roots[1:])]
+    command = [sys.executable, "-m", "ziglang", "ld.lld", "-T", str(script), *wanted]
     done = subprocess.run(
         [*command, *map(str, objects), "-o", str(out)], capture_output=True, text=True, check=False
     )
