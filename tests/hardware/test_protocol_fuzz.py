@@ -12,6 +12,8 @@ import json
 import random
 import shutil
 import struct
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -295,3 +297,21 @@ def test_the_computers_reader_survives_corrupted_answers():
             line[rng.randrange(len(line))] = rng.randrange(256)
         value = decode(bytes(line))
         assert value is None or isinstance(value, dict)
+
+
+def test_corrupted_bytes_under_the_sanitizers(tmp_path):
+    """Address and undefined-behaviour sanitizers over the module's side, fed in pieces of every size."""
+    from firmware.toolchain import link_program
+    from hardware.refusal import Refusal
+    from tests.hardware.conftest import PORTS, SERIAL, VOLTMETER
+
+    sources = [*VOLTMETER, *SERIAL, PORTS / "simulated" / "board.c", Path(__file__).with_name("feed.c")]
+    try:
+        program = link_program(sources, "host-asan", tmp_path / "feed")
+    except Refusal as refusal:
+        pytest.skip(str(refusal).splitlines()[0])
+    rng = random.Random(9)
+    lines = b"".join(mutated(rng) + b"\n" for _ in range(20_000))
+    done = subprocess.run([program], input=lines + rng.randbytes(100_000), capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
+    assert int(done.stdout) > 15_000
