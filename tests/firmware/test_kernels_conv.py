@@ -351,3 +351,25 @@ def test_float_convolutions_round_alike_everywhere(target):
 
 def test_the_committed_assembly_is_what_the_generator_writes():
     assert m7_conv.OUT.read_text() == m7_conv.source()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_million_outputs_of_random_layers_equal_numpy(target):
+    rng = np.random.default_rng(10)
+    outputs = 0
+    while outputs < 1_000_000:
+        cases = []
+        for _ in range(40):
+            sizes = {
+                "out": int(rng.integers(1, 80)),
+                "channels": int(rng.integers(1, 80)),
+                "taps": int(rng.integers(1, 6)),
+                "frames": int(rng.integers(1, 50)),
+                "dilation": int(rng.choice([1, 1, 2, 5])),
+                "stride": int(rng.choice([1, 1, 2])),
+            }
+            name = str(rng.choice(["vk_conv_w8a16", "vk_conv_w8a16", "vk_conv_w8a8"]))
+            cases.append(conv_case(rng, target, name, wild=True, **sizes))
+            outputs += sizes["out"] * sizes["frames"]
+        check(target, cases)

@@ -114,7 +114,8 @@ def noise(bands, samples, seed):
 
 
 @pytest.mark.parametrize(
-    "bands,taps,hop,seed", [(1, 1, 1, 0), (16, 1, 1, 3), (3, 5, 4, 7), (2, 9, 3, 2**31 + 5)]
+    "bands,taps,hop,seed",
+    [(1, 1, 1, 0), (16, 1, 1, 3), (3, 5, 4, 7), (2, 9, 3, 2**31 + 5), (2, 64, 70, 1), (1, 65, 33, 2)],
 )
 @pytest.mark.parametrize("target", TARGETS)
 def test_filtered_noise_equals_its_definition_across_calls(target, bands, taps, hop, seed):
@@ -137,4 +138,4 @@ def test_filtered_noise_equals_its_definition_across_calls(target, bands, taps, 
         found = make_calls(target, [call])[0]
         memory = found[0]
         parts.append(found[2])
-    np.testing.assert_allclose(np.concatenate(parts), wanted, atol=2e-6, rtol=0)
+    np.testing.assert_allclose(np.concatenate(parts), wanted, atol=1e-5, rtol=0)

@@ -61,3 +61,44 @@ OWN_LOOP void *memset(void *to, int value, size_t bytes) {
     }
     return to;
 }
+
+#if defined(__arm__)
+/* The names under which clang asks for the same on ARM (Run-time ABI for the Arm Architecture, 4.3.4). */
+void __aeabi_memcpy(void *to, const void *from, size_t bytes);
+void __aeabi_memcpy4(void *to, const void *from, size_t bytes);
+void __aeabi_memcpy8(void *to, const void *from, size_t bytes);
+void __aeabi_memmove(void *to, const void *from, size_t bytes);
+void __aeabi_memmove4(void *to, const void *from, size_t bytes);
+void __aeabi_memmove8(void *to, const void *from, size_t bytes);
+void __aeabi_memset(void *to, size_t bytes, int value);
+void __aeabi_memset4(void *to, size_t bytes, int value);
+void __aeabi_memset8(void *to, size_t bytes, int value);
+void __aeabi_memclr(void *to, size_t bytes);
+void __aeabi_memclr4(void *to, size_t bytes);
+void __aeabi_memclr8(void *to, size_t bytes);
+
+#define COPY(name)                                                                                                 \
+    OWN_LOOP void name(void *to, const void *from, size_t bytes) {                                                 \
+        memmove(to, from, bytes);                                                                                  \
+    }
+#define FILL(name)                                                                                                 \
+    OWN_LOOP void name(void *to, size_t bytes, int value) {                                                        \
+        memset(to, value, bytes);                                                                                  \
+    }
+#define CLEAR(name)                                                                                                \
+    OWN_LOOP void name(void *to, size_t bytes) {                                                                   \
+        memset(to, 0, bytes);                                                                                      \
+    }
+COPY(__aeabi_memcpy)
+COPY(__aeabi_memcpy4)
+COPY(__aeabi_memcpy8)
+COPY(__aeabi_memmove)
+COPY(__aeabi_memmove4)
+COPY(__aeabi_memmove8)
+FILL(__aeabi_memset)
+FILL(__aeabi_memset4)
+FILL(__aeabi_memset8)
+CLEAR(__aeabi_memclr)
+CLEAR(__aeabi_memclr4)
+CLEAR(__aeabi_memclr8)
+#endif
