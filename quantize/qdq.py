@@ -119,7 +119,9 @@ def to_qdq(model: Quantized, metadata: dict[str, Any] | None = None) -> onnx.Mod
             if name in quantized:
                 add_pair(name, f"{name}/float")
 
-    used = {name for node in nodes for name in node.inputs}
+    used = {name for node in nodes for name in node.inputs} - {
+        name for node in nodes for name in node.outputs
+    }
     constants.update({name: value for name, value in graph.constants.items() if name in used})
     result = Graph(nodes, constants, graph.inputs, graph.outputs, graph.source)
     written_model = result.to_model(metadata)

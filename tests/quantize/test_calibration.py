@@ -1,0 +1,166 @@
+"""Ranges, equalisation, rounding and tuning do what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quantize.calibrate import activation_tensors, observe, scales_from
+from quantize.equalise import equalise
+from quantize.examples import run, teach
+from quantize.feeds import FeedMaker, read_folder
+from quantize.graph import load_graph
+from quantize.material import extremes
+from quantize.network import Network
+from quantize.plan import make_plan
+from quantize.qat import QuantizedNetwork
+from quantize.quality import compare, onset_f1, snr_db
+from quantize.ranges import ESTIMATORS, Histogram, estimate
+from quantize.rounding import refine, round_adaptively
+from quantize.tune import fine_tune, pool_judge, pool_objective
+from tests.quantize.random_graphs import random_feed, random_graph
+from train.refusal import Refusal
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), min_size=1, max_size=5))
+def test_a_histogram_counts_everything_and_minmax_is_the_peak(parts):
+    histogram = Histogram()
+    for part in parts:
+        histogram.add(np.array(part))
+    flat = np.abs(np.concatenate([np.array(p) for p in parts]))
+    assert histogram.total == flat.size == (histogram.counts.sum() or flat.size)
+    assert estimate(histogram, "minmax", 8) == flat.max()
+    for method in ESTIMATORS:
+        assert 0.0 <= estimate(histogram, method, 8) <= flat.max()
+
+
+def test_the_mse_range_beats_the_peak_when_there_are_outliers():
+    random = np.random.default_rng(0)
+    values = np.concatenate([random.standard_normal(100_000), [30.0]])
+    histogram = Histogram()
+    histogram.add(values)
+
+    def error(top: float) -> float:
+        step = top / 127
+        return float(((np.clip(np.rint(values / step), -127, 127) * step - values) ** 2).mean())
+
+    assert error(estimate(histogram, "mse", 8)) < 0.7 * error(estimate(histogram, "minmax", 8))
+    assert error(estimate(histogram, "entropy", 8)) < error(estimate(histogram, "minmax", 8))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_equalisation_keeps_the_function(seed):
+    graph = random_graph(seed, blocks=5)
+    feeds = [random_feed(seed)]
+    seen = observe(Network(graph), activation_tensors(make_plan(graph)), feeds)
+    wanted = run(Network(graph), feeds[0])["y"]
+    made = run(Network(equalise(graph, seen)), feeds[0])["y"]
+    np.testing.assert_allclose(made, wanted, atol=1e-4 * float(np.abs(wanted).max()))
+
+
+def test_adaptive_rounding_beats_nearest_on_correlated_inputs():
+    random = np.random.default_rng(0)
+    rows = random.standard_normal((2000, 12)) @ random.standard_normal((12, 40))
+    weight = random.standard_normal((8, 40))
+    scale = np.abs(weight).max(1) / 15  # coarse, so that the rounding shows
+    near = np.clip(np.rint(weight / scale[:, None]), -127, 127) * scale[:, None]
+    better = round_adaptively(weight, scale, rows) * scale[:, None]
+    assert np.square(rows @ (better - weight).T).mean() < 0.5 * np.square(rows @ (near - weight).T).mean()
+
+
+def test_refinement_does_not_hurt_a_drum_and_keeps_whole_numbers(drum_file):
+    graph = load_graph(drum_file)
+    maker = FeedMaker(graph)
+    feeds = [maker.make(0.05, 2) for _ in range(3)]
+    plan = make_plan(graph)
+    seen = observe(Network(graph), activation_tensors(plan), feeds)
+    network = QuantizedNetwork(plan, scales_from(plan, seen), "minmax")
+    wanted = run(Network(graph), feeds[0])["audio"]
+    before = snr_db(wanted, run(network, feeds[0])["audio"])
+    refine(network, Network(graph), feeds, adapt=True, correct=True)
+    assert snr_db(wanted, run(network, feeds[0])["audio"]) > before - 0.5
+    layer = network.to_quantized().layer(plan.linear_positions()[0])
+    node = graph.nodes[plan.linear_positions()[0]]
+    value = network.constant(node.inputs[1]).detach().numpy()
+    np.testing.assert_allclose(value, layer.weight * layer.scale[:, None, None], rtol=1e-6)
+
+
+def test_tuning_8_bit_activations_helps_and_never_ends_worse():
+    graph = random_graph(8, blocks=4)
+    pool = teach(graph, [random_feed(s, batch=4) for s in range(4)])
+    plan = make_plan(graph, 8)
+    seen = observe(Network(graph), activation_tensors(plan), [e.feed for e in pool])
+    network = QuantizedNetwork(plan, scales_from(plan, seen))
+    figures = fine_tune(network, pool_objective(pool), pool_judge(pool), steps=40, learning_rate=1e-4)
+    assert figures["after"] < figures["before"]
+    assert pool_judge(pool)(network) == pytest.approx(figures["after"])
+    hopeless = fine_tune(network, pool_objective(pool), pool_judge(pool), steps=10, learning_rate=10.0)
+    assert hopeless["after"] <= hopeless["before"]
+
+
+def test_gradients_reach_weights_and_scales():
+    graph = random_graph(1)
+    plan = make_plan(graph, 8)
+    seen = observe(Network(graph), activation_tensors(plan), [random_feed(0)])
+    network = QuantizedNetwork(plan, scales_from(plan, seen))
+    out = network({n: torch.from_numpy(v) for n, v in random_feed(0).items()})["y"]
+    out.square().mean().backward()
+    named = dict(network.named_parameters())
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in named.values() if p.requires_grad)
+    assert any(
+        n.startswith("log_scales") and float(p.grad.abs()) > 0 for n, p in named.items() if p.requires_grad
+    )
+
+
+def test_feeds_cover_the_latents_whole_travel(drum_file):
+    graph = load_graph(drum_file)
+    maker = FeedMaker(graph)
+    ends = extremes(graph, maker)
+    z = np.concatenate([f["z"] for f in ends])
+    assert z.min() == -2.5
+    assert z.max() == 2.5
+    feed = maker.make(0.1, 8)
+    np.testing.assert_allclose(feed["knobs"][:, :8].sum(1), 1.0, atol=1e-6)
+    assert feed["z"].shape == (8, 8, 100)
+    assert (np.ptp(feed["z"], axis=2) > 0).any()
+
+
+def test_calibration_data_are_checked(tmp_path):
+    graph = random_graph(0)
+    with pytest.raises(Refusal, match="no calibration folder"):
+        read_folder(tmp_path / "none", graph)
+    with pytest.raises(Refusal, match="holds no"):
+        read_folder(tmp_path, graph)
+    np.savez(tmp_path / "a.npz", x=np.zeros((1, 3, 8), np.float32))
+    with pytest.raises(Refusal, match="no array 'c'"):
+        read_folder(tmp_path, graph)
+    np.savez(tmp_path / "a.npz", x=np.full((1, 3, 8), np.nan), c=np.zeros((1, 4, 8)))
+    with pytest.raises(Refusal, match="NaN"):
+        read_folder(tmp_path, graph)
+    np.savez(tmp_path / "a.npz", x=np.zeros((1, 5, 8)), c=np.zeros((1, 4, 8)))
+    with pytest.raises(Refusal, match="shape"):
+        read_folder(tmp_path, graph)
+
+
+def test_an_exploding_model_is_refused_by_tensor():
+    graph = random_graph(0).copy()
+    name = graph.nodes[0].inputs[1]
+    graph.constants[name] = graph.constants[name] * np.float32(np.inf)
+    with pytest.raises(Refusal, match="NaN or infinite"):
+        observe(Network(graph), activation_tensors(make_plan(graph)), [random_feed(0)])
+
+
+def test_measures_know_equal_and_different():
+    audio = np.random.default_rng(0).standard_normal((1, 1, 4096)).astype(np.float32)
+    same = compare(audio, audio)
+    assert same["snr_db"] == np.inf
+    assert same["mr_stft"] == pytest.approx(0.0, abs=1e-6)
+    assert compare(audio, 0.5 * audio)["log_spectral_db"] == pytest.approx(6.02, abs=0.1)
+    pattern = np.zeros((1, 27, 32))
+    pattern[0, 0, ::4] = 1.0
+    assert onset_f1(pattern, pattern) == 1.0
+    assert onset_f1(pattern, np.roll(pattern, 1, 2)) == 0.0

@@ -1,0 +1,183 @@
+"""The two commands: what they write, and the one sentence they answer bad input with."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+import soundfile
+
+import vaectrol
+from quantize.budget import parse_bytes, parse_share
+from quantize.graph import read_metadata
+from quantize.runtime import session
+from tests.quantize.random_graphs import random_feed, random_model
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """A model from elsewhere with examples of its inputs."""
+    onnx.save(random_model(3), str(tmp_path / "foreign.onnx"))
+    (tmp_path / "examples").mkdir()
+    for k in range(4):
+        np.savez(tmp_path / "examples" / f"{k}.npz", **random_feed(k))
+    return tmp_path
+
+
+def refused(capsys, *arguments: str) -> str:
+    """Run a command that must be refused, and return its one sentence."""
+    assert vaectrol.main(list(arguments)) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert "Traceback" not in lines[0]
+    return lines[0]
+
+
+def test_a_described_model_is_pruned_quantized_and_reported(rhythm_file, tmp_path, capsys):
+    out = tmp_path / "small.int8.onnx"
+    assert (
+        vaectrol.main(
+            ["quantize", str(rhythm_file), "-o", str(out), "--prune", "0.4", "--time", "0.02", "--json"]
+        )
+        == 0
+    )
+    printed = json.loads(capsys.readouterr().out)
+    assert [s["name"] for s in printed["stages"]][0] == "float"
+    assert printed["stages"][-1]["macs_per_tick"] <= 0.6 * printed["stages"][0]["macs_per_tick"]
+    model = onnx.load(str(out))
+    session(model)
+    assert read_metadata(model)["kind"] == "rhythm"
+    assert "quantization" in read_metadata(model)
+    report = tmp_path / "small.int8.onnx.report"
+    assert {p.name for p in report.iterdir()} >= {
+        "report.html",
+        "report.json",
+        "layers.png",
+        "histograms.png",
+    }
+    assert len(json.loads((report / "report.json").read_text())["layers"]) > 5
+
+
+def test_a_board_budget_is_met(rhythm_file, tmp_path, capsys):
+    from firmware.compiler import budget
+
+    whole = budget(str(rhythm_file))
+    out = tmp_path / "b.int8.onnx"
+    limit = int(0.6 * whole.weight_bytes)
+    arguments = [
+        "quantize",
+        str(rhythm_file),
+        "-o",
+        str(out),
+        "--board",
+        "patch_sm",
+        "--flash",
+        str(limit),
+        "--time",
+        "0",
+    ]
+    assert vaectrol.main(arguments) == 0
+    assert "weight bytes" in capsys.readouterr().out
+    assert budget(str(out)).weight_bytes <= limit
+
+
+def test_a_budget_below_the_floor_is_refused_with_numbers(rhythm_file, tmp_path, capsys):
+    out = tmp_path / "x.onnx"
+    told = refused(
+        capsys,
+        "quantize",
+        str(rhythm_file),
+        "-o",
+        str(out),
+        "--board",
+        "patch_sm",
+        "--flash",
+        "100",
+        "--time",
+        "0",
+    )
+    assert "bytes of weights where 100 are allowed" in told
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("bits", ["16", "8"])
+def test_a_model_from_elsewhere_is_quantized_by_onnxruntime(foreign, capsys, bits):
+    out = foreign / "out.int8.onnx"
+    examples = str(foreign / "examples")
+    arguments = [
+        "quantize",
+        "--ptq",
+        str(foreign / "foreign.onnx"),
+        "--calibration",
+        examples,
+        "-o",
+        str(out),
+    ]
+    assert vaectrol.main([*arguments, "--activations", bits, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["snr_db"] > (25 if bits == "16" else 10)
+    assert any(n.op_type == "QuantizeLinear" for n in onnx.load(str(out)).graph.node)
+    assert (foreign / "out.int8.onnx.report" / "report.html").is_file()
+
+
+def test_bad_input_is_one_sentence(foreign, rhythm_file, tmp_path, capsys):
+    model, out = str(foreign / "foreign.onnx"), str(tmp_path / "o.onnx")
+    assert "give a run folder" in refused(capsys, "quantize", "-o", out)
+    assert "needs --calibration" in refused(capsys, "quantize", "--ptq", model, "-o", out)
+    assert "no model file" in refused(capsys, "quantize", str(tmp_path / "none.onnx"), "-o", out)
+    assert "is not a run" in refused(capsys, "quantize", str(tmp_path), "-o", out)
+    assert "--calibration" in refused(capsys, "quantize", model, "-o", out)
+    assert "none of" in refused(capsys, "quantize", str(rhythm_file), "--ranges", "guess", "-o", out)
+    told = refused(capsys, "quantize", str(rhythm_file), "--board", "patch_sm", "--cpu", "400%", "-o", out)
+    assert "no share" in told
+    nowhere = str(tmp_path / "missing" / "o.onnx")
+    told = refused(
+        capsys, "quantize", "--ptq", model, "--calibration", str(foreign / "examples"), "-o", nowhere
+    )
+    assert "no folder" in told
+    assert "no model file" in refused(capsys, "export", str(tmp_path / "none.onnx"))
+
+
+def test_recordings_of_another_rate_are_refused(tmp_path, capsys):
+    from onnx import TensorProto, helper, numpy_helper
+
+    value = helper.make_tensor_value_info
+    weight = numpy_helper.from_array(np.ones((4, 1, 3), np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"], pads=[2, 0])],
+        "g",
+        [value("x", TensorProto.FLOAT, [1, 1, "t"])],
+        [value("y", TensorProto.FLOAT, [1, 4, "t"])],
+        [weight],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])
+    model.ir_version = 10
+    onnx.save(model, str(tmp_path / "m.onnx"))
+    (tmp_path / "wav").mkdir()
+    soundfile.write(str(tmp_path / "wav" / "a.wav"), np.zeros(4096), 44_100)
+    told = refused(
+        capsys,
+        "quantize",
+        "--ptq",
+        str(tmp_path / "m.onnx"),
+        "--calibration",
+        str(tmp_path / "wav"),
+        "-o",
+        str(tmp_path / "o"),
+    )
+    assert "44100 Hz" in told
+    assert "48000 Hz" in told
+
+
+@pytest.mark.parametrize(("text", "value"), [("40%", 0.4), ("0.4", 0.4), (" 100% ", 1.0)])
+def test_shares_are_read(text, value):
+    assert parse_share(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("400K", 409_600), ("2M", 2_097_152), ("512", 512), ("1.5kB", 1536)]
+)
+def test_sizes_are_read(text, value):
+    assert parse_bytes(text) == value

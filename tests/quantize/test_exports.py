@@ -1,0 +1,127 @@
+"""What is exported gives the same in its own runtime."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from quantize.calibrate import activation_tensors, observe, scales_from
+from quantize.examples import run
+from quantize.exports import LEAST_SNR_DB, export_model
+from quantize.feeds import FeedMaker
+from quantize.graph import load_graph
+from quantize.network import Network
+from quantize.plan import make_plan
+from quantize.qdq import Quantized, to_qdq
+from quantize.quality import snr_db
+from quantize.runtime import run_onnx
+from quantize.tflite import run_tflite, to_tflite
+from quantize.torchscript import DrumModule, compare_module, frames_looked_back, trace_decoder
+from tests.quantize.random_graphs import random_feed, random_graph
+from train.refusal import Refusal
+
+
+def rounded(graph, feeds, bits):
+    plan = make_plan(graph, bits)
+    seen = observe(Network(graph), activation_tensors(plan), feeds)
+    return Quantized(plan, scales_from(plan, seen), {})
+
+
+@pytest.mark.parametrize("bits", [16, 8])
+@pytest.mark.parametrize("seed", range(8))
+def test_litert_reference_kernels_agree_on_random_graphs(seed, bits):
+    graph = random_graph(seed)
+    feed = random_feed(seed, frames=24)
+    model = rounded(graph, [feed], bits)
+    try:
+        data = to_tflite(model, 24)
+    except Refusal as refusal:
+        pytest.skip(str(refusal))
+    theirs = run_tflite(data, feed, graph.input_names)[0]
+    ours = run_onnx(to_qdq(model), feed)[0]
+    steps = np.abs(np.rint((theirs - ours) / model.scale("y")))
+    assert snr_db(ours, theirs) > LEAST_SNR_DB[f"tflite{bits}"]
+    if bits == 8:
+        assert np.quantile(steps, 0.95) <= 3
+
+
+@pytest.mark.parametrize("bits", [16, 8])
+@pytest.mark.parametrize("which", ["drum_file", "rhythm_file"])
+def test_whole_decoders_run_in_litert(which, bits, request, tmp_path):
+    path = request.getfixturevalue(which)
+    figures = export_model(path, "tflite", tmp_path / "m.tflite", bits, 0.05)
+    assert figures["snr_db"] >= LEAST_SNR_DB[f"tflite{bits}"]
+    assert (tmp_path / "m.tflite").stat().st_size == figures["bytes"]
+
+
+def test_a_quantized_file_exports_to_float_onnx_and_back(rhythm_file, tmp_path):
+    import onnx
+
+    graph = load_graph(rhythm_file)
+    maker = FeedMaker(graph)
+    model = to_qdq(rounded(graph, [maker.make(0, 8)], 16))
+    path = tmp_path / "r.int8.onnx"
+    onnx.save(model, str(path))
+    figures = export_model(path, "onnx", None, None, 0.1)
+    written = load_graph(figures["file"])
+    assert not any(n.op.endswith("quantizeLinear") for n in written.nodes)
+    assert figures["snr_db"] > 40.0
+
+
+def test_a_traced_decoder_takes_any_length_and_goes_on_with_its_noise(drum_file):
+    graph = load_graph(drum_file)
+    decoder = trace_decoder(graph)
+    feed = FeedMaker(graph).make(0.09, 1)
+    inputs = [torch.from_numpy(feed[n]) for n in graph.input_names]
+    wanted = run(Network(graph), feed)["audio"]
+    with torch.no_grad():
+        made = decoder(inputs, torch.zeros((), dtype=torch.int64)).numpy()
+        past = frames_looked_back(graph)
+        late = decoder([t[:, :, 90 - past - 10 :] for t in inputs], torch.tensor(90 - past - 10)).numpy()
+    np.testing.assert_allclose(made, wanted, atol=1e-5)
+    np.testing.assert_allclose(late[..., -480:], wanted[..., -480:], atol=1e-5)
+
+
+class Silent(nn.Module):
+    """An encoder that always finds the same point."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(x.shape[0], 8) + 0.0 * x.sum()
+
+
+def test_the_nn_module_streams_any_buffers_as_the_whole(drum_file, tmp_path):
+    graph = load_graph(drum_file)
+    entries = {e["name"]: e["channels"] for e in graph.metadata["inputs"]}
+    heard = 9600
+    module = DrumModule(
+        trace_decoder(graph),
+        torch.jit.trace(Silent(), (torch.zeros(1, 1, heard),)),
+        frames_looked_back(graph),
+        list(entries["z"]),
+        list(entries["knobs"]),
+        8,
+        graph.metadata["time_basis"]["constants"],
+        48,
+        heard,
+    )
+    path = tmp_path / "m.ts"
+    torch.jit.script(module.eval()).save(str(path))
+    loaded = torch.jit.load(str(path))
+    figures = compare_module(loaded, graph)
+    assert figures["methods"] == ["encode", "decode", "forward"]
+    assert figures["snr_db"] >= LEAST_SNR_DB["torchscript"]
+    assert loaded.decode_params.tolist() == [19, 1, 1, 1]
+    assert list(loaded.encode_output_labels) == list(entries["z"])
+    assert loaded.encode(torch.zeros(1, 1, 4096)).shape == (1, 8, 2)
+    assert loaded.set_drum_class(3) == 0
+    assert loaded.get_drum_class() == [3]
+    assert loaded.set_drum_class(8) == -1
+    loaded.reset()
+    assert float(loaded.forward(torch.zeros(1, 1, 1000)).abs().max()) == 0.0
+
+
+def test_a_model_file_alone_is_not_enough_for_nn(rhythm_file, tmp_path):
+    with pytest.raises(Refusal, match="run folder"):
+        export_model(rhythm_file, "torchscript", tmp_path / "x.ts", None, 0.1)

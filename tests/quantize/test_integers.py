@@ -1,0 +1,176 @@
+"""The torch integers are the integers of the judge and of the compiled C, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from firmware.compiler import arithmetic
+from firmware.compiler.binding import load_host
+from firmware.compiler.load import load
+from firmware.compiler.pipeline import compile_onnx, optimise
+from firmware.compiler.reference import run as judge
+from quantize import integer
+from quantize.calibrate import activation_tensors, observe, scales_from
+from quantize.examples import tensors
+from quantize.feeds import FeedMaker
+from quantize.graph import load_graph
+from quantize.mixed import width_groups
+from quantize.network import Network
+from quantize.plan import make_plan
+from quantize.qat import QuantizedNetwork
+from quantize.qdq import read_qdq, to_qdq
+from quantize.runtime import run_onnx
+from tests.quantize.random_graphs import random_feed, random_graph
+
+
+def quantized(graph, feeds, bits=16):
+    plan = make_plan(graph, bits)
+    seen = observe(Network(graph), activation_tensors(plan), feeds)
+    return QuantizedNetwork(plan, scales_from(plan, seen))
+
+
+def whole(network, feed, name):
+    """Integers of an output."""
+    return network.integers(tensors(feed), [name])[name]
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**31), factor=st.floats(1e-6, 30.0), bits=st.sampled_from([8, 16]))
+def test_requantization_is_the_judges(seed, factor, bits):
+    random = np.random.default_rng(seed)
+    acc = random.integers(-(2**24), 2**24, (2, 3, 50))
+    factors = factor * random.uniform(0.1, 1.0, 3)
+    low, high = arithmetic.LIMITS[f"int{bits}"]
+    m = arithmetic.requantize_multiplier(factors, 0)
+    wanted = arithmetic.requantize(acc, m.multiplier, m.shift, low, high, axis=1)
+    made = integer.requantize(torch.from_numpy(acc).double(), torch.from_numpy(factors), bits)
+    np.testing.assert_array_equal(made.numpy(), wanted)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    factors=st.tuples(st.floats(1e-4, 8.0), st.floats(-8.0, 8.0)),
+    bits=st.sampled_from([8, 16]),
+    slope=st.floats(0.0, 1.0),
+)
+def test_sums_slopes_and_tables_are_the_judges(seed, factors, bits, slope):
+    random = np.random.default_rng(seed)
+    low, high = arithmetic.LIMITS[f"int{bits}"]
+    a, b = random.integers(low, high + 1, (2, 400))
+    ta, tb = torch.from_numpy(a).double(), torch.from_numpy(b).double()
+    params = arithmetic.blend_multipliers(factors, (-low, -low))
+    made = integer.blend(
+        (ta, tb), tuple(torch.tensor(f, dtype=torch.float64) for f in factors), bits, (bits, bits)
+    )
+    np.testing.assert_array_equal(made.numpy(), arithmetic.blend((a, b), params, low, high))
+    leaky = arithmetic.leaky(a, arithmetic.leaky_multipliers(np.array([slope]), 1.0, -low), low, high)
+    np.testing.assert_array_equal(integer.leaky(ta, slope, bits).numpy(), leaky)
+    scale = 6.0 / high
+    s_x, s_y = (torch.tensor(s, dtype=torch.float64) for s in (scale, 1.0 / high))
+    looked = integer.table(ta, "Tanh", s_x, s_y, bits, bits)
+    if bits == 16:
+        wanted = arithmetic.lookup_int16(a, arithmetic.table_int16(np.tanh, scale, 1.0 / high, low, high))
+    else:
+        wanted = arithmetic.lookup_int8(a, arithmetic.table_int8(np.tanh, scale, 1.0 / high, low, high))
+    np.testing.assert_array_equal(looked.numpy(), wanted)
+    reals = random.standard_normal(400).astype(np.float32) * np.float32(high * scale)
+    entered = integer.quantize(torch.from_numpy(reals), torch.tensor(np.float64(np.float32(scale))), bits)
+    np.testing.assert_array_equal(entered.numpy(), arithmetic.quantize(reals, np.float32(scale), low, high))
+
+
+@pytest.mark.parametrize("bits", [16, 8])
+@pytest.mark.parametrize("seed", range(8))
+def test_a_random_graph_in_torch_is_the_judge(seed, bits):
+    graph = random_graph(seed)
+    network = quantized(graph, [random_feed(seed + k) for k in range(2)], bits)
+    feed = random_feed(seed + 100)
+    reference = judge(optimise(load(to_qdq(network.to_quantized()))), feed)["y"]
+    wanted = np.rint(reference / network.scale("y").item()).astype(np.int64)
+    np.testing.assert_array_equal(whole(network, feed, "y")[0], wanted)
+
+
+@pytest.mark.parametrize(("seed", "bits"), [(1, 16), (2, 8), (5, 16)])
+def test_a_random_graph_in_torch_is_the_compiled_c(seed, bits):
+    graph = random_graph(seed)
+    network = quantized(graph, [random_feed(seed)], bits)
+    feed = random_feed(seed + 50, frames=64)
+    model = load_host(compile_onnx(to_qdq(network.to_quantized()), "host"))
+    model.reset()
+    streamed = model.process({n: v[0] for n, v in feed.items()})["y"]
+    ours = whole(network, feed, "y")[0]
+    made = np.rint(np.asarray(streamed, np.float64) / network.scale("y").item()).astype(np.int64)
+    latency = ours.shape[1] - made.shape[1]
+    assert latency >= 0
+    np.testing.assert_array_equal(made, ours[:, : made.shape[1]])
+
+
+def test_the_rhythm_decoder_in_torch_is_the_compiled_c(rhythm_file):
+    graph = load_graph(rhythm_file)
+    maker = FeedMaker(graph)
+    network = quantized(graph, [maker.make(0, 8) for _ in range(3)])
+    feed = maker.make(0, 1)
+    model = load_host(compile_onnx(to_qdq(network.to_quantized()), "host"))
+    made = model.evaluate({n: v[0] for n, v in feed.items()})["pattern"]
+    scale = network.scale("pattern").item()
+    np.testing.assert_array_equal(
+        np.rint(np.asarray(made, np.float64) / scale).astype(np.int64), whole(network, feed, "pattern")[0]
+    )
+
+
+@pytest.mark.parametrize("bits", [16, 8])
+def test_the_drum_decoders_integers_are_the_judges(drum_file, bits):
+    graph = load_graph(drum_file)
+    maker = FeedMaker(graph)
+    network = quantized(graph, [maker.make(0.05, 2) for _ in range(2)], bits)
+    feed = maker.make(0.1, 1)
+    model = to_qdq(network.to_quantized())
+    wanted = judge(optimise(load(model)), feed)["audio"]
+    made = network(tensors(feed))["audio"].detach().numpy()[0]
+    # the float island after the integers is the only difference: float32 here, double there
+    np.testing.assert_allclose(made, wanted, atol=5e-6 * float(np.abs(wanted).max()) + 1e-7)
+
+
+@pytest.mark.parametrize("bits", [16, 8])
+@pytest.mark.parametrize("seed", range(4))
+def test_onnxruntime_accepts_the_file_and_is_near(seed, bits):
+    graph = random_graph(seed)
+    network = quantized(graph, [random_feed(seed + k) for k in range(2)], bits)
+    feed = random_feed(seed + 9)
+    theirs = run_onnx(to_qdq(network.to_quantized()), feed)[0]
+    scale = network.scale("y").item()
+    steps = np.abs(np.rint(theirs / scale) - whole(network, feed, "y"))
+    # float against integers: ties and interpolated tables differ by a step, and steps add up over the layers
+    assert np.median(steps) <= (4 if bits == 16 else 1)
+    assert np.quantile(steps, 0.99) <= (40 if bits == 16 else 4)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_file_reads_back_as_what_was_written(seed):
+    network = quantized(random_graph(seed), [random_feed(seed)])
+    written = to_qdq(network.to_quantized())
+    read = read_qdq(written)
+    assert read.plan.integer == network.plan.integer
+    assert set(read.plan.fused) == set(network.plan.fused)
+    feed = random_feed(seed)
+    np.testing.assert_array_equal(run_onnx(to_qdq(read), feed)[0], run_onnx(written, feed)[0])
+
+
+def test_mixed_widths_change_only_at_linear_layers_and_still_equal_the_judge():
+    graph = random_graph(6, blocks=5)
+    feeds = [random_feed(k) for k in range(2)]
+    plan = make_plan(graph)
+    for index, group in enumerate(width_groups(plan)):
+        for root in group:
+            plan.bits[root] = 8 if index % 2 else 16
+    assert len(set(plan.bits.values())) == 2
+    seen = observe(Network(graph), activation_tensors(plan), feeds)
+    network = QuantizedNetwork(plan, scales_from(plan, seen))
+    feed = random_feed(77)
+    reference = judge(optimise(load(to_qdq(network.to_quantized()))), feed)["y"]
+    wanted = np.rint(reference / network.scale("y").item()).astype(np.int64)
+    np.testing.assert_array_equal(whole(network, feed, "y")[0], wanted)
