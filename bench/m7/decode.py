@@ -110,6 +110,7 @@ class Decoded:
     writes : (register, Producer) pairs.
     cycles : issue cycles.
     access_bytes : bytes of one memory access, 0 without one.
+    preload : base register and offset of a PLD, whose access the emulator does not show.
     """
 
     text: str
@@ -119,6 +120,7 @@ class Decoded:
     writes: tuple[tuple[int, Producer], ...]
     cycles: int = 1
     access_bytes: int = 0
+    preload: tuple[int, int] | None = None
 
 
 @cache
@@ -216,7 +218,15 @@ def decode(insn: capstone.CsInsn) -> Decoded:
         tuple(dict(writes).items()),
         cycles,
         access,
+        _preload(insn) if flags & Flag.PRELOAD else None,
     )
+
+
+def _preload(insn: capstone.CsInsn) -> tuple[int, int] | None:
+    """Return base register and offset of a PLD with an immediate."""
+    memory = insn.operands[0].mem
+    base = _ours(memory.base)
+    return (base[0], int(memory.disp)) if base and base[0] < 15 and not memory.index else None
 
 
 _Parts = tuple[Flag, list[tuple[int, Role]], list[tuple[int, Producer]], int, int]

@@ -35,6 +35,7 @@ struct Trace {
     const int32_t *index_of;
     const int16_t *mark_of;
     uint32_t count, code_base, code_halfwords;
+    int (*read_register)(void *engine, int number, void *value);
     Region regions[REGIONS];
     uint32_t region_count;
     uint8_t distance[PRODUCERS][ROLES];
@@ -64,6 +65,7 @@ struct Trace {
     uint64_t mac_before; /* the one before it */
     uint64_t vmla_at;
     uint64_t bus_free;
+    uint64_t filling[2]; /* when the last two fills are done: there are two line-fill buffers */
     uint64_t store_done[STORE_BUFFER];
     uint64_t bank_free[2];
     uint32_t credit;
@@ -81,7 +83,7 @@ struct Trace {
 Trace *trace_new(const Instruction *instructions, uint32_t count, const Operand *operands, uint32_t code_base,
                  uint32_t code_halfwords, const int32_t *index_of_halfword, const int16_t *mark_of_halfword,
                  const Region *regions, uint32_t region_count, const uint8_t *distance,
-                 uint32_t icache_bytes, uint32_t dcache_bytes) {
+                 uint32_t icache_bytes, uint32_t dcache_bytes, int (*read_register)(void *, int, void *)) {
     Trace *t = calloc(1, sizeof *t);
     if (t == NULL || region_count > REGIONS) {
         free(t);
@@ -96,6 +98,7 @@ Trace *trace_new(const Instruction *instructions, uint32_t count, const Operand 
     t->mark_of = mark_of_halfword;
     memcpy(t->regions, regions, region_count * sizeof *regions);
     t->region_count = region_count;
+    t->read_register = read_register;
     memcpy(t->distance, distance, sizeof t->distance);
     cache_init(&t->icache, icache_bytes, 2);
     cache_init(&t->dcache, dcache_bytes, 4);
@@ -134,8 +137,11 @@ static uint64_t line_wanted(Trace *t, Cache *cache, uint32_t address, bool write
     const Lookup found = cache_touch(cache, address, write);
     if (!found.hit) {
         uint64_t start = at > t->bus_free ? at : t->bus_free;
+        if (t->filling[0] > start) start = t->filling[0];
         *missed = true;
         *found.ready = start + t->regions[r].fill_cycles;
+        t->filling[0] = t->filling[1];
+        t->filling[1] = *found.ready;
         t->bus_free = start + t->regions[r].bus_cycles;
         if (found.evicts_dirty) {
             const uint32_t home = region_of(t, found.evicted * LINE_BYTES);
@@ -253,7 +259,7 @@ static uint64_t memory_time(Trace *t, const Instruction *in, uint64_t at, uint8_
         const uint32_t r = region_of(t, address);
         const bool write = (in->flags & F_STORE) != 0;
         if (write) t->totals.written_bytes[layer][r] += bytes;
-        else t->totals.read_bytes[layer][r] += bytes;
+        else if (!(in->flags & F_PRELOAD)) t->totals.read_bytes[layer][r] += bytes;
         const uint32_t last = (address + bytes - 1u) / LINE_BYTES;
         const uint64_t asked = in->flags & F_MULTIPLE ? at + k / 2u : at; /* two words a cycle */
         uint64_t arrives = asked;
@@ -421,7 +427,6 @@ static void retire(Trace *t, uint32_t next) {
 
 void trace_on_code(void *engine, uint64_t address, uint32_t size, void *user) {
     Trace *t = user;
-    (void)engine;
     (void)size;
     retire(t, (uint32_t)address);
     t->address_count = 0;
@@ -432,6 +437,14 @@ void trace_on_code(void *engine, uint64_t address, uint32_t size, void *user) {
         return;
     }
     if (t->mark_of[halfword] >= 0) t->totals.layer = t->mark_of[halfword];
+    const Instruction *in = &t->instructions[t->pending];
+    if (in->flags & F_PRELOAD && in->preload_register != 0) {
+        uint32_t base = 0;
+        t->read_register(engine, in->preload_register, &base);
+        t->addresses[0] = base + (uint32_t)in->preload_offset;
+        t->address_bytes[0] = 1;
+        t->address_count = 1;
+    }
 }
 
 void trace_on_memory(void *engine, int type, uint64_t address, int size, int64_t value, void *user) {

@@ -55,7 +55,9 @@ typedef struct {
     uint8_t writes;
     uint8_t cycles;      /* issue cycles: 1, or more for LDM, VDIV … */
     uint8_t access_bytes;
-    uint8_t pad[3];
+    uint8_t pad;
+    uint16_t preload_register; /* unicorn's number of a PLD's base: it makes no access that a hook would see */
+    int32_t preload_offset;
 } Instruction;
 
 typedef struct {
@@ -98,7 +100,7 @@ typedef struct Trace Trace;
 Trace *trace_new(const Instruction *instructions, uint32_t count, const Operand *operands, uint32_t code_base,
                  uint32_t code_halfwords, const int32_t *index_of_halfword, const int16_t *mark_of_halfword,
                  const Region *regions, uint32_t region_count, const uint8_t *distance,
-                 uint32_t icache_bytes, uint32_t dcache_bytes);
+                 uint32_t icache_bytes, uint32_t dcache_bytes, int (*read_register)(void *, int, void *));
 void trace_free(Trace *trace);
 void trace_begin(Trace *trace, uint32_t stack_low, uint32_t stack_high);
 void trace_end(Trace *trace);

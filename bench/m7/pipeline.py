@@ -41,6 +41,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from unicorn import arm_const
+from unicorn.unicorn_py3.unicorn import uclib
 
 from bench.m7.cache import CacheShape, bus_cycles
 from bench.m7.decode import Decoded, Producer, Role, decode, disassembler
@@ -119,11 +121,20 @@ def distances() -> np.ndarray:
     return table
 
 
+_UNICORN_REGISTERS = {
+    **{k: getattr(arm_const, f"UC_ARM_REG_R{k}") for k in range(13)},
+    13: arm_const.UC_ARM_REG_SP,
+    14: arm_const.UC_ARM_REG_LR,
+}
+
+
 class _Instruction(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_uint32) for name in ("flags", "first_operand", "address")),
         *((name, ctypes.c_uint8) for name in ("bytes", "reads", "writes", "cycles", "access_bytes")),
-        ("pad", ctypes.c_uint8 * 3),
+        ("pad", ctypes.c_uint8),
+        ("preload_register", ctypes.c_uint16),
+        ("preload_offset", ctypes.c_int32),
     )
 
 
@@ -231,6 +242,11 @@ class Pipeline:
             slot.flags, slot.first_operand, slot.address = flags, first, address
             slot.bytes, slot.reads, slot.writes = found.bytes, len(found.reads), len(found.writes)
             slot.cycles, slot.access_bytes = found.cycles, found.access_bytes
+            if found.preload is not None:
+                slot.preload_register, slot.preload_offset = (
+                    _UNICORN_REGISTERS[found.preload[0]],
+                    found.preload[1],
+                )
         self._operands = (_Operand * max(1, len(operands)))(
             *(_Operand(reg, int(role)) for reg, role in operands)
         )
@@ -262,6 +278,7 @@ class Pipeline:
                 table.ctypes.data_as(ctypes.c_void_p),
                 ctypes.c_uint32(shape.instruction_bytes),
                 ctypes.c_uint32(shape.data_bytes),
+                ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p),
             )
         )
         self._events: ctypes.Array | None = None

@@ -223,6 +223,32 @@ def test_weights_in_axi_cost_line_fills_and_dtcm_does_not(c_file: Path) -> None:
     assert slow.cycles == fast.cycles  # the second call finds its lines in the cache
 
 
+PRELOADED = """
+#include <stdint.h>
+int32_t ahead(const int32_t *w, uint32_t lines);
+int32_t ahead(const int32_t *w, uint32_t lines) {
+    int32_t sum = 0;
+    for (uint32_t i = 0; i < lines; i++) {
+        PRELOAD(w + 16);
+        for (uint32_t k = 0; k < 8; k++) sum += w[k] * (int32_t)(i + k) + (w[k] >> 3) * (sum | 5);
+        w += 8;
+    }
+    return sum;
+}
+"""
+
+
+def test_preloading_hides_line_fills(tmp_path: Path) -> None:
+    cycles = []
+    for k, preload in enumerate(("__builtin_prefetch(p)", "(void)(p)")):
+        path = tmp_path / f"ahead{k}.c"
+        path.write_text(f"#define PRELOAD(p) {preload}\n" + PRELOADED)
+        weights = Buffer(np.arange(20000, dtype=np.int32), "axi", align=32)
+        found = measure([path], "ahead", weights, 2000)
+        cycles.append(found.cycles)
+    assert cycles[0] < 0.7 * cycles[1]
+
+
 def test_stack_is_what_the_call_used(c_machine: Machine) -> None:
     assert 256 <= c_machine.call("deep", 0, traced=True).stack_bytes <= 288
 
