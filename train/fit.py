@@ -262,6 +262,7 @@ def fit(
     time_limit_s: float | None = None,
     watch: Callable[[int, int, dict[str, float]], None] | None = None,
     pictures: bool = True,
+    export: bool = True,
     callbacks: list[Callback] | None = None,
 ) -> Path:
     """Train a recipe.
@@ -282,6 +283,8 @@ def fit(
         Called with (step, steps, figures) after every step.
     pictures : bool
         Whether to write the latent pictures and traversals.
+    export : bool
+        Whether to write the model files; ``export_run`` does it later.
     callbacks : list of Callback, optional
         More of Lightning's.
 
@@ -322,7 +325,7 @@ def fit(
         "threads": torch.get_num_threads(),
         "machine": f"{os.cpu_count()} cores",
     }
-    finish(folder, task, keep.history, spent, data, pictures=pictures)
+    finish(folder, task, keep.history, spent, data, pictures=pictures, export=export)
     if failure:
         raise failure
     return folder
@@ -372,6 +375,7 @@ def finish(
     data: Any,
     *,
     pictures: bool = True,
+    export: bool = True,
 ) -> None:
     """Turn the best checkpoint into model files, tables, card and pictures.
 
@@ -407,7 +411,8 @@ def finish(
         save_table(prepared, folder / "latent.json")
         _write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
         _write_text(folder / "card.json", json.dumps(card, indent=1))
-        export_run(load_run(folder))
+        if export:
+            export_run(load_run(folder))
         if pictures:
             write_pictures(task, prepared, folder / "latent")
     except OSError as error:

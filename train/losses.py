@@ -35,10 +35,11 @@ class SpectralLoss(nn.Module):
     sizes : tuple of int
         FFT sizes; the hop is a quarter.
     floor : float
-        Power below which a bin counts as silent; keeps tails below −80 dBFS from mattering.
+        Power below which a bin counts as silent; 1e-6 is noise at −77 to −89 dBFS, by
+        size. What is quieter than that does not matter.
     """
 
-    def __init__(self, sizes: tuple[int, ...] = (2048, 512, 128), floor: float = 1e-4, linear: float = 0.5):
+    def __init__(self, sizes: tuple[int, ...] = (2048, 512, 128), floor: float = 1e-6, linear: float = 0.5):
         super().__init__()
         from auraloss.freq import MultiResolutionSTFTLoss
 

@@ -44,19 +44,21 @@ def soft_attributes(pattern: Tensor) -> Tensor:
     )
 
 
+# Step reached from each step (rows) after 1 to 31 more (columns), and how much heavier it is.
+AHEAD = torch.tensor([[(here + far) % STEPS for far in range(1, STEPS)] for here in range(STEPS)])
+HEAVIER = (
+    torch.tensor(WEIGHTS, dtype=torch.float32)[AHEAD] - torch.tensor(WEIGHTS, dtype=torch.float32)[:, None]
+)
+
+
 def _syncopation(onset: Tensor) -> Tensor:
     """Longuet-Higgins and Lee, with the reach of each note's silence as a product of rests."""
-    weights = torch.tensor(WEIGHTS, dtype=onset.dtype, device=onset.device)
+    ahead, heavier = AHEAD.to(onset.device), HEAVIER.clamp(min=0.0).to(onset.device)
     total = torch.zeros(len(onset), device=onset.device)
     for stream in STREAMS:
         hit = 1 - torch.prod(1 - onset[:, list(stream)], 1)
-        reach = torch.ones_like(hit)
-        heaviest = torch.zeros_like(hit)
-        for ahead in range(1, STEPS):
-            reach = reach * (1 - hit.roll(-ahead, 1))
-            gain = (weights.roll(-ahead) - weights).clamp(min=0.0)
-            heaviest = torch.maximum(heaviest, reach * gain)
-        total = total + (hit * heaviest).sum(1)
+        reach = torch.cumprod(1 - hit[:, ahead], 2)
+        total = total + (hit * (reach * heavier).amax(2)).sum(1)
     return total
 
 

@@ -151,13 +151,16 @@ class Task(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Adam for the model, and for the opponent if there is one."""
-        trained = [p for p in self.model.parameters() if p.requires_grad]
-        optimizers = [torch.optim.Adam(trained, lr=self.recipe.fit.learning_rate)]
+        optimizers = [torch.optim.Adam(self.parameter_groups(), lr=self.recipe.fit.learning_rate)]
         if self.opponent is not None:
             optimizers.append(
                 torch.optim.Adam(self.opponent.parameters(), lr=self.opponent_rate(), betas=(0.5, 0.9))
             )
         return optimizers
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Adam's parameter groups; ``pace`` multiplies the learning rate of one."""
+        return [{"params": [p for p in self.model.parameters() if p.requires_grad], "pace": 1.0}]
 
     def opponent_rate(self) -> float:
         """Learning rate of the opponent."""
@@ -190,7 +193,7 @@ class Task(lightning.LightningModule):
             1 + math.cos(math.pi * min(1.0, self.progress))
         )
         for group in ours.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["pace"]
         loss, terms = self.loss(batch)
         if not bool(torch.isfinite(loss)):
             odd = [name for name, value in terms.items() if not bool(torch.isfinite(value).all())]
@@ -229,11 +232,8 @@ class Task(lightning.LightningModule):
 
     def train_dataloader(self) -> Iterable[Batch]:
         """Batches by step number."""
-        fit = self.recipe.fit
-        sampler = StepSampler(fit.steps, fit.interval)
-        return DataLoader(
-            _Drawn(self), batch_size=None, sampler=sampler, num_workers=fit.workers, persistent_workers=False
-        )
+        workers = self.recipe.fit.workers
+        return DataLoader(_Drawn(self), batch_size=None, sampler=StepSampler(self), num_workers=workers)
 
     def val_dataloader(self) -> Iterable[Batch]:
         """The fixed validation batches."""
@@ -246,21 +246,25 @@ class Task(lightning.LightningModule):
 
 
 class StepSampler(Sampler[int]):
-    """Step numbers of one interval; Lightning tells it which by ``set_epoch``."""
+    """Step numbers of the interval that the trainer is at.
 
-    def __init__(self, steps: int, interval: int):
-        self.steps, self.interval, self.epoch = steps, interval, 0
+    The trainer is asked rather than told (``set_epoch``): it does not tell on the first interval of a resumed
+    training.
+    """
 
-    def set_epoch(self, epoch: int) -> None:
-        """Go to an interval."""
-        self.epoch = epoch
+    def __init__(self, task: Task):
+        self.task = task
+
+    def _range(self) -> range:
+        fit = self.task.recipe.fit
+        first = self.task.current_epoch * fit.interval
+        return range(first, min(first + fit.interval, fit.steps))
 
     def __iter__(self) -> Iterator[int]:
-        first = self.epoch * self.interval
-        return iter(range(first, min(first + self.interval, self.steps)))
+        return iter(self._range())
 
     def __len__(self) -> int:
-        return min(self.interval, max(0, self.steps - self.epoch * self.interval))
+        return len(self._range())
 
 
 class _Drawn(Dataset[Batch]):

@@ -15,6 +15,7 @@ from train.export import Port
 from train.losses import BandEnvelopeLoss, SpectralLoss, kl_loss, kl_per_latent, ramp, transient_loss
 from train.models.drum import CLASSES, HOP, RATE_HZ, DrumShape, DrumVAE
 from train.models.fader import LatentAdversary
+from train.moving import moving_latents
 from train.recipe import FaderSection, Recipe, Section
 from train.refusal import Refusal
 from train.sound_attributes import SOUND_ATTRIBUTES, measure_sound
@@ -146,6 +147,14 @@ class DrumTask(Task):
         """Adversary steps per step."""
         return self.recipe.fader.rounds if self.recipe.fader.weight > 0 else 1
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Inlet and gains learn faster: they turn smooth time into steep exponents."""
+        decoder = self.model.decoder
+        quick = [*decoder.inlet.parameters(), *decoder.gains.parameters()]
+        known = {id(p) for p in quick}
+        rest = [p for p in self.model.parameters() if p.requires_grad and id(p) not in known]
+        return [{"params": rest, "pace": 1.0}, {"params": quick, "pace": 2.0}]
+
     # Data -----------------------------------------------------------------------------------------
 
     def prepare(self, data: Any, splits: Sequence[str] = ("train", "validation")) -> None:
@@ -175,6 +184,8 @@ class DrumTask(Task):
             self.labels[split] = np.concatenate([one_hot, self.attribute_knobs(self.measured[split])], 1)
         if "train" not in splits:
             return
+        if self.recipe.distil.teacher:
+            self._meet_teacher()
         # Classes are uneven; a rarer class is drawn more often, by the root of its rarity.
         counts = self.labels["train"][:, : len(CLASSES)].sum(0)
         weight = self.labels["train"][:, : len(CLASSES)] @ (1 / np.sqrt(np.maximum(counts, 1)))
@@ -265,35 +276,13 @@ class DrumTask(Task):
 
     # Losses ---------------------------------------------------------------------------------------
 
-    def moving_latents(self, mean: Tensor, deviation: Tensor, frames: int) -> Tensor:
-        """Samples of the posterior over time, ``[N, Z, frames]``: still ones, and ones that move as CV does.
-
-        Moving ones keep the posterior's marginal at every frame: a slow rotation between two draws (ramp,
-        LFO), a jump between them, or smoothed noise brought back to unit variance.
-        """
-        batch, size = mean.shape
-        still = torch.randn(batch, size, 1)
-        other = torch.randn(batch, size, 1)
-        t = torch.linspace(0, 1, frames)[None, None]
-        kind = torch.randint(0, 3, (batch, 1, 1))
-        turns = torch.rand(batch, 1, 1) * 3.0
-        angle = 2 * torch.pi * turns * t
-        rotated = torch.cos(angle) * still + torch.sin(angle) * other
-        jumped = torch.where(t < torch.rand(batch, 1, 1), still, other)
-        rough = torch.randn(batch, size, frames + 32)
-        smooth = torch.nn.functional.avg_pool1d(rough, 33, stride=1) * 33**0.5
-        moved = torch.where(kind == 0, rotated, torch.where(kind == 1, jumped, smooth))
-        moves = torch.rand(batch, 1, 1) < self.recipe.loss.moving
-        noise = torch.where(moves, moved, still.expand(-1, -1, frames)).to(mean.device)
-        return mean[:, :, None] + deviation[:, :, None] * noise
-
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Reconstruction of the windows, KL, and what the opponent asks."""
         recipe = self.recipe
         mean, log_variance = self.model.encoder(batch["heard"])
         seconds = batch["seconds"]
         frames, lead = seconds.shape[1], int(batch["lead"])
-        z = self.moving_latents(mean, torch.exp(0.5 * log_variance), frames)
+        z = moving_latents(mean, torch.exp(0.5 * log_variance), frames, recipe.loss.moving)
         knobs = batch["knobs"][:, :, None].expand(-1, -1, frames)
         wanted = batch["wanted"]
         if recipe.loss.switching and torch.rand(()) < 0.5:
@@ -369,20 +358,25 @@ class DrumTask(Task):
         made = made[..., int(batch["lead"]) * HOP :]
         return self.opponent.judge(made, batch["wanted"])  # type: ignore[operator]
 
-    def _distil(self, batch: Batch) -> Tensor:
-        """Distance to the teacher on latents of the prior."""
+    def _meet_teacher(self) -> None:
+        """Load the teacher and take over its encoder, so that both speak of the same latents."""
         from train.fit import load_task
 
-        if self.teacher is None:
-            teacher = load_task(self.recipe.distil.teacher)
-            if teacher.latents != self.latents or not isinstance(teacher, DrumTask):
-                raise Refusal(
-                    f"{self.recipe.distil.teacher} is no teacher for {self.recipe.name}: it must be a drum "
-                    f"run with {self.latents} latents"
-                )
-            object.__setattr__(self, "teacher", teacher.model.eval().requires_grad_(False))
-            self.model.encoder.load_state_dict(teacher.model.encoder.state_dict())
-            self.model.encoder.requires_grad_(False)
+        where = self.recipe.distil.teacher
+        teacher = load_task(where)
+        if not isinstance(teacher, DrumTask) or teacher.recipe.model.encoder != self.recipe.model.encoder:
+            raise Refusal(f"{where} is no teacher for {self.recipe.name}: it must be a drum run like it")
+        if teacher.latents != self.latents:
+            raise Refusal(
+                f"{where} is no teacher for {self.recipe.name}: it has {teacher.latents} latents, not {self.latents}"
+            )
+        # Kept out of the module's own parameters: a teacher is not trained and not saved with the pupil.
+        object.__setattr__(self, "teacher", teacher.model.eval().requires_grad_(False))
+        self.model.encoder.load_state_dict(teacher.model.encoder.state_dict())
+        self.model.encoder.requires_grad_(False)
+
+    def _distil(self, batch: Batch) -> Tensor:
+        """Distance to the teacher on latents of the prior."""
         assert self.teacher is not None
         count, frames = batch["seconds"].shape
         z = torch.randn(count, self.latents, 1, device=batch["seconds"].device).expand(-1, -1, frames)

@@ -195,7 +195,8 @@ class RhythmTask(Task):
             terms["hidden"] = self.opponent.loss(z, batch["knobs"])  # type: ignore[operator]
             total = total - recipe.fader.weight * ramp(self.progress, recipe.fader.warmup) * terms["hidden"]
         if loss.control > 0:
-            terms["control"] = self.control_loss(z.detach(), batch["knobs"])
+            part = slice(0, max(1, len(z) // 2))  # half of the batch says as much for half the time
+            terms["control"] = self.control_loss(z[part].detach(), batch["knobs"][part])
             total = total + loss.control * ramp(self.progress, 0.3) * terms["control"]
         return total, terms
 

@@ -1,0 +1,24 @@
+"""Changes that make a recipe small enough to train in a test."""
+
+SMALL_RHYTHM = [
+    "model.channels=8",
+    "model.encoder=8",
+    "model.latents=4",
+    "fit.batch=8",
+    "fit.validation_items=16",
+]
+SMALL_DRUM = [
+    "model.low=8",
+    "model.high=8",
+    "model.tones=8",
+    "model.encoder=4",
+    "model.latents=3",
+    "model.low_dilations=[1]",
+    "model.high_dilations=[1]",
+    "window_s=0.1",
+    "fit.batch=4",
+    "fit.validation_items=8",
+]
+
+# What a test of the loop itself leaves out of finishing a run.
+PLAIN = {"pictures": False, "export": False}

@@ -1,0 +1,185 @@
+"""What leaves as ONNX computes what torch computes, says who it is, and never looks ahead."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from train.export import Port, example_inputs, export_module, read_metadata, write_metadata
+from train.fit import version
+from train.models.drum import DrumDecoder, DrumShape
+from train.models.noise import FilteredNoise
+from train.models.pqmf import PQMFAnalysis
+from train.recipe import load_recipe
+from train.refusal import Refusal
+from train.tasks.drum import DrumTask
+from train.tasks.rhythm import RhythmTask
+
+SMALL = [
+    "model.low=8",
+    "model.high=8",
+    "model.tones=8",
+    "model.low_dilations=[1]",
+    "model.high_dilations=[1]",
+]
+
+
+@pytest.fixture(scope="module")
+def drum(tmp_path_factory):
+    task = DrumTask(load_recipe("drum_quick", SMALL))
+    path = tmp_path_factory.mktemp("export") / "drum.onnx"
+    inputs, outputs = task.decoder_ports()
+    export_module(task.model.decoder, inputs, outputs, {"kind": "drum", **task.decoder_metadata()}, path)
+    return task, path
+
+
+def test_the_file_is_standard_onnx_with_functions(drum):
+    _, path = drum
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert {f.name for f in model.functions} == {"PQMFSynthesis", "FilteredNoise"}
+    assert {o.domain: o.version for o in model.opset_import} == {"": 21, "vaectrol": 1}
+    assert model.graph.input[0].type.tensor_type.shape.dim[2].dim_param == "frames"
+    assert not any(n.op_type == "Pad" for n in model.graph.node)
+    crops = [n for n in model.graph.node if n.op_type == "ConvTranspose"]
+    assert [list(a.ints) for n in crops for a in n.attribute if a.name == "pads"] == [[0, 3], [0, 3], [0, 0]]
+
+
+def test_the_metadata_is_json_and_describes_every_port(drum):
+    _, path = drum
+    metadata = read_metadata(onnx.load(path))
+    assert metadata["format"] == 1
+    assert [p["name"] for p in metadata["inputs"]] == ["z", "knobs", "time"]
+    assert [p["rate"] for p in metadata["inputs"]] == ["1/48"] * 3
+    assert len(metadata["inputs"][2]["channels"]) == len(metadata["time_basis"]["channels"])
+    for p in onnx.load(path).metadata_props:
+        json.loads(p.value)
+
+
+def test_onnxruntime_agrees_on_any_length(drum):
+    import onnxruntime
+
+    task, path = drum
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    task.eval()
+    generator = torch.Generator().manual_seed(3)
+    for frames in (1, 2, 7, 50, 333):
+        feeds = example_inputs(task.decoder_ports()[0], frames * 48, generator)
+        with torch.no_grad():
+            ours = task.model.decoder(*feeds).numpy()
+        names = ("z", "knobs", "time")
+        (theirs,) = session.run(None, {n: f.numpy() for n, f in zip(names, feeds, strict=True)})
+        assert theirs.shape == (1, 1, frames * 48)
+        assert np.abs(ours - theirs).max() < 1e-4 * max(1.0, np.abs(ours).max())
+
+
+def test_the_drum_decoder_does_not_hear_the_future(drum):
+    task, _ = drum
+    task.eval()
+    generator = torch.Generator().manual_seed(5)
+    feeds = example_inputs(task.decoder_ports()[0], 48 * 120, generator)
+    with torch.no_grad():
+        before = task.model.decoder(*feeds)
+        for cut in (1, 30, 119):
+            changed = [f.clone() for f in feeds]
+            for f in changed:
+                f[..., cut:] = torch.rand(f[..., cut:].shape, generator=generator)
+            after = task.model.decoder(*changed)
+            assert torch.equal(before[..., : cut * 48], after[..., : cut * 48])
+
+
+def test_nothing_reaches_further_back_than_it_says():
+    shape = DrumShape(low=8, high=8, tones=8)
+    decoder = DrumDecoder(shape).eval()
+    feeds = [torch.rand(1, n, 200) for n in (8, len(shape.knobs), shape.basis.channels)]
+    changed = [f.clone() for f in feeds]
+    for f in changed:
+        f[..., :100] += 1.0
+    with torch.no_grad():
+        first, second = decoder(*feeds), decoder(*changed)
+    start = (100 + shape.past_frames) * 48
+    assert torch.allclose(first[..., start:], second[..., start:], atol=1e-6)
+    assert not torch.allclose(first[..., 100 * 48 : 102 * 48], second[..., 100 * 48 : 102 * 48], atol=1e-6)
+
+
+def test_without_a_trigger_it_is_exactly_silent(drum):
+    task, _ = drum
+    task.eval()
+    basis = task.basis(torch.full((1, 100), -1.0))
+    with torch.no_grad():
+        audio = task.model.decoder(torch.randn(1, 8, 100), torch.rand(1, 10, 100), basis)
+    assert float(audio.abs().max()) == 0.0
+
+
+def test_a_hit_is_over_when_its_window_is(drum):
+    task, _ = drum
+    task.eval()
+    t = torch.arange(2200)[None] / 1000.0
+    with torch.no_grad():
+        audio = task.model.decoder(
+            torch.randn(1, 8, 1).expand(-1, -1, 2200),
+            torch.rand(1, 10, 1).expand(-1, -1, 2200),
+            task.basis(t),
+        )
+    assert float(audio[..., (2000 + task.model.shape.past_frames) * 48 :].abs().max()) < 1e-7
+
+
+def test_the_rhythm_decoder_is_an_event_graph(tmp_path):
+    task = RhythmTask(load_recipe("rhythm_quick", ["model.channels=8"]))
+    inputs, outputs = task.decoder_ports()
+    model = export_module(task.model.decoder, inputs, outputs, {"kind": "rhythm"}, tmp_path / "r.onnx")
+    assert all(
+        d.dim_value for v in (*model.graph.input, *model.graph.output) for d in v.type.tensor_type.shape.dim
+    )
+    assert [d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim] == [1, 27, 32]
+
+
+@pytest.mark.parametrize("hop", [1, 3])
+def test_filtered_noise_runs_in_onnxruntime_bit_for_bit_noise(tmp_path, hop):
+    layer = FilteredNoise(4, 3, hop, seed=5)
+    port = Port("taps", "latent", "1/48", tuple(f"t{i}" for i in range(12)), -1, 1)
+    export_module(layer, [port], [Port("noise", "audio", "1", ("b",) * 4, -1, 1)], {}, tmp_path / "n.onnx")
+
+
+def test_pqmf_analysis_runs_in_onnxruntime(tmp_path):
+    port = Port("audio", "audio", "1/16", ("audio",), -1, 1)
+
+    class Framed(nn.Module):
+        """Give the bank audio of a whole number of frames."""
+
+        def __init__(self):
+            super().__init__()
+            self.bank = PQMFAnalysis(16, 96)
+            self.spread = nn.ConvTranspose1d(1, 1, 16, stride=16)
+
+        def forward(self, x):
+            return self.bank(self.spread(x))
+
+    export_module(
+        Framed(), [port], [Port("bands", "audio", "1/16", ("b",) * 16, -1, 1)], {}, tmp_path / "a.onnx"
+    )
+
+
+def test_a_difference_from_torch_is_refused(tmp_path):
+    class Treacherous(nn.Module):
+        """Computes something else in the file."""
+
+        def forward(self, x):
+            return x * 2 if torch.onnx.is_in_onnx_export() else x
+
+    port = Port("x", "latent", "event", ("x",), -1, 1)
+    with pytest.raises(Refusal, match="differs from torch"):
+        export_module(
+            Treacherous(), [port], [Port("y", "audio", "event", ("y",), -1, 1)], {}, tmp_path / "t.onnx"
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_metadata_is_replaced_and_not_doubled():
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "g", [], []))
+    write_metadata(model, {"name": "a", "version": version()})
+    write_metadata(model, {"name": "b"})
+    assert read_metadata(model) == {"name": "b", "version": version()}
