@@ -16,6 +16,7 @@ from firmware.compiler.ops.conv import lower_transposed
 from firmware.compiler.ops.quantization import rescale
 
 MOVES = ("Shuffle", "Delay")
+TABLED = ("Tanh", "Sigmoid", "Exp", "Softplus", "Sin", "Leaky", "Clip")
 CLAMPED = ("Conv", "ConvTranspose", "Add", "Sub", "Mul", "Affine")
 
 
@@ -256,6 +257,7 @@ def _integer_nodes(
                 tensors[wide] = replace(old, name=wide, quant=replace(old.quant, dtype="int16"))
                 made.append(rescale(wide, old, tensors[wide]))
                 names[i] = wide
+    _spread_for_table(node, names, quant, tensors, made)
     wide_quant = replace(quant, dtype="int16") if len(kinds) > 1 else quant
     quants = [tensors[n].quant for n in names]
     channels = [tensors[n].channels for n in names]
@@ -279,6 +281,27 @@ def _integer_nodes(
     else:
         made.append(rescale(output, tensors[wide], tensors[output]))
     return made
+
+
+def _spread_for_table(
+    node: Node, names: list[str], quant: Quant, tensors: dict[str, Tensor], made: list[Node]
+) -> None:
+    """Give a function of 8-bit values kept in int16 one table knot per value: multiply them by 2^7, exactly."""
+    x = tensors[names[0]].quant
+    if (
+        node.op not in TABLED
+        or x is None
+        or x.dtype != "int16"
+        or x.bound > 255
+        or (x.scale == quant.scale and node.op in ("Leaky", "Clip"))
+    ):
+        return
+    old, spread = names[0], fresh(f"{names[0]}_spread", tensors)
+    step = 1 << arithmetic.TABLE_SHIFT
+    scaled = Quant(x.scale / step, "int16", x.low * step, x.high * step)
+    tensors[spread] = replace(tensors[old], name=spread, quant=scaled)
+    made.append(rescale(spread, tensors[old], tensors[spread]))
+    names[0] = spread
 
 
 def _rescaled_operands(

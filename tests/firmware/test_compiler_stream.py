@@ -26,7 +26,9 @@ def check_stream(seed: int, kind: str, *, slow: bool, block: int) -> int:
     program = compile_onnx(model, block=block)
     before, after = run(load(model), feeds), run(program.graph, feeds)
     names = [o.name for o in model.graph.output]
-    if kind == "float":  # the passes change no result; whole quantized graphs are judged layer by layer elsewhere
+    if (
+        kind == "float"
+    ):  # the passes change no result; whole quantized graphs are judged layer by layer elsewhere
         for name, truth in zip(names, session(model).run(None, feeds), strict=True):
             tolerance = 1e-4 * max(1.0, float(np.abs(truth).max()))
             assert before[name].shape == truth.shape[1:]

@@ -114,7 +114,7 @@ def _undefined(data: bytes) -> list[str]:
     """Undefined symbols of a 32-bit little-endian ELF object."""
     import struct
 
-    at, = struct.unpack_from("<I", data, 32)
+    (at,) = struct.unpack_from("<I", data, 32)
     size, count, _ = struct.unpack_from("<HHH", data, 46)
     sections = [struct.unpack_from("<IIIIIIIIII", data, at + i * size) for i in range(count)]
     names = []

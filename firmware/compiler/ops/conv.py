@@ -114,6 +114,36 @@ def read_conv(loader: Any, node: Any) -> None:
     loader.result(node, result)
 
 
+@reader("CausalConvWithState")
+def read_causal_conv(loader: Any, node: Any) -> None:
+    """ONNX's depthwise causal convolution; the stream keeps its state itself, beginning with silence."""
+    source = loader.canonical(node.input[0])
+    channels, length = loader.shapes[source][1:]
+    weight, bias = _weights(loader, node, channels)
+    past = loader.optional(node, 3)
+    if past is not None and (not loader.is_const(past) or np.any(loader.const(past).real != 0)):
+        raise Refusal(
+            "its past state is an input; leave it out, a stream keeps its own state from one block to the next."
+        )
+    if weight.values.shape[:2] != (channels, 1):
+        raise Refusal(f"its weights must be [{channels}, 1, taps].")
+    _check_bias(bias, channels)
+    before = weight.values.shape[2] - 1
+    attrs = {"stride": 1, "dilation": 1, "groups": channels, "before": before, "padded": before, "phases": 1}
+    constants = {"weight": weight} | ({"bias": bias} if bias else {})
+    name = node.output[0]
+    result = loader.add_node(
+        "Conv", [source], channels=channels, length=length, hint=name, attrs=attrs, constants=constants
+    )
+    activation = attribute(node, "activation", "none")
+    if activation in ("silu", "swish"):
+        gate = loader.add_node("Sigmoid", [result], channels=channels, length=length, hint=f"{name}_gate")
+        result = loader.add_node("Mul", [result, gate], channels=channels, length=length, hint=f"{name}_silu")
+    elif activation != "none":
+        raise Refusal(f"its activation {activation!r} is not known; use none or silu.")
+    loader.result(node, result)
+
+
 def _out_length(length: Dim, stride: int, reach: int, padded: int) -> Dim:
     """Frames a convolution gives."""
     return (length + (padded - reach)) // stride + 1

@@ -203,15 +203,18 @@ def read_batch_norm(loader: Any, node: Any) -> None:
     loader.result(node, result, ntc=ntc, flat=rank == 2)
 
 
-def integer_row(constant: Constant) -> tuple[np.ndarray, float]:
-    """Integers and scale of a constant row; one that is not quantized gets 15 bits."""
-    if constant.scale is not None:
-        values = constant.values.astype(np.int64)
-        if np.abs(values).max(initial=0) <= 32767:
-            return values, float(constant.scale[0])
-    real = constant.real
-    scale = max(float(np.abs(real).max(initial=0)), 1e-20) / 32767
-    return np.rint(real / scale).astype(np.int64), scale
+def _as_depthwise(node: Node, inputs: list[Quant], output: Quant, channels: int) -> Node | None:
+    """A gain and offset of real numbers on integers: a depthwise convolution with one tap, rounded once."""
+    from firmware.compiler.ops.base import FAMILIES
+
+    gain = node.constants["gain"].real if "gain" in node.constants else np.ones(channels)
+    offset = node.constants["offset"].real if "offset" in node.constants else np.zeros(channels)
+    weight = np.where(gain == 0, 0, np.sign(gain) * 127).astype(np.int64)
+    scale = np.where(gain == 0, 1.0, np.abs(gain)) / 127
+    constants = {"weight": Constant(weight[:, None, None], scale, 0), "bias": Constant(offset)}
+    attrs = {"stride": 1, "dilation": 1, "groups": channels, "before": 0, "padded": 0, "phases": 1}
+    conv = Node(node.name, "Conv", node.inputs, node.outputs, attrs, constants)
+    return FAMILIES["Conv"].integer(conv, inputs, output, [channels])
 
 
 @family
@@ -262,13 +265,14 @@ class Pointwise(Family):
         where = f"node {node.name!r}"
         attrs = dict(node.attrs)
         if node.op == "Affine":
+            if any(c.scale is None for c in node.constants.values()):
+                return _as_depthwise(node, inputs, output, channels[0])
             if len(node.constants) != 1:
                 return None
             ((kind, constant),) = node.constants.items()
-            row, scale = integer_row(constant)
-            if output.dtype == "int8" and np.abs(row).max(initial=0) > 127:
-                scale = max(float(np.abs(constant.real).max(initial=0)), 1e-20) / 127
-                row = np.rint(constant.real / scale).astype(np.int64)
+            row, scale = constant.values.astype(np.int64), float(np.asarray(constant.scale)[0])
+            if np.abs(row).max(initial=0) > arithmetic.LIMITS[output.dtype][1]:
+                return None
             # Multipliers are chosen as for an activation of this type, whatever the constant: quantize/ agrees.
             bound = -arithmetic.LIMITS[output.dtype][0]
             if kind == "gain":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,13 @@ RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uin
 def quant_of(scale: float, zero: int, kind: str) -> Quant:
     """Fold a zero point: integers shifted by it, in the smallest type that holds them.
 
+    Where even int16 is too small (16-bit activations whose zero point is off the middle) the scale grows until
+    it is not, by less than a factor of 2; such tensors differ from the file's by up to half a step.
+
     Raises
     ------
     Refusal
-        When the scale is not a positive finite number, or no 16-bit type holds the range.
+        When the scale is not a positive finite number, or the type is unknown.
     """
     if not np.isfinite(scale) or not 1e-30 < scale < 1e30:
         raise Refusal(
@@ -32,10 +36,15 @@ def quant_of(scale: float, zero: int, kind: str) -> Quant:
     low, high = (limit - zero for limit in RANGES[kind])
     if low > 0 or high < 0:
         raise Refusal(f"its zero point {zero} is outside of {kind}.")
+    widest = max(-low, high)
+    if widest > 32767 and (low, high) != (-32768, 32767):
+        # A 16-bit zero point off the middle: the range needs up to 17 bits, so the step grows a little.
+        stretch = widest / 32767
+        return Quant(float(scale) * stretch, "int16", math.ceil(low / stretch), math.floor(high / stretch))
     for dtype, (bottom, top) in arithmetic.LIMITS.items():
         if bottom <= low and high <= top:
             return Quant(float(scale), dtype, low, high)
-    raise Refusal(f"zero point {zero} in {kind} needs more than 16 bits; use a zero point near the middle.")
+    raise AssertionError("int16 holds every stretched range")
 
 
 def _parameters(loader: Any, node: Any) -> tuple[np.ndarray, np.ndarray | None, str]:
