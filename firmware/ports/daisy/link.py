@@ -119,10 +119,12 @@ def _tool(name: str) -> str:
 def _run(command: Sequence[object], what: str) -> str:
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
     if done.returncode:
-        complaints = [line for line in done.stderr.splitlines() if "error" in line or "overflowed" in line]
-        raise Refusal(
-            f"{what} failed: {(complaints or done.stderr.splitlines() or ['no message'])[0]}\n{done.stderr}"
-        )
+        lines = done.stderr.splitlines()
+        # the linker's own last word is only that it failed: what overflowed or is missing stands before it
+        told = [
+            line for part in ("overflowed", "undefined reference", "error") for line in lines if part in line
+        ]
+        raise Refusal(f"{what} failed: {(told or lines or ['no message'])[0]}\n{done.stderr}")
     return done.stdout
 
 
