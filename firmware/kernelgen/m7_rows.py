@@ -18,7 +18,7 @@ OUT = Path(__file__).resolve().parents[1] / "engine" / "kernels" / "rows_m7.S"
 # What an instruction is to the pipeline; anything else is a plain ALU operation.
 LOADS = ("ldr", "ldrsh")
 MULTIPLIES = ("smlad", "smulbb", "smultt", "smmulr", "smlabb", "smlatb", "mla")
-OLDER_ONLY = ("pkhbt", "pkhtb", "ssat", "ubfx", "sxth", "ssub16", "sel")
+OLDER_ONLY = ("pkhbt", "pkhtb", "ssat", "ubfx", "sxth", "sxtb16", "ssub16", "sel")
 # Cycles until another instruction may use the result; one more where it is shifted or extracted.
 LATENCY = {"load": 2, "multiply": 2, "older": 1, "alu": 1}
 
@@ -73,6 +73,7 @@ def unrolled(lines: tuple[str, ...], words: int, fixed: dict[str, str]) -> list[
     made: list[Instruction] = []
     for word in range(words):
         last: dict[str, Instruction] = {}
+        readers: dict[str, list[Instruction]] = {}
         for line in lines:
             names = re.findall(r"\{(\w+)\}", line)
             stores = line.startswith("str")
@@ -85,6 +86,9 @@ def unrolled(lines: tuple[str, ...], words: int, fixed: dict[str, str]) -> list[
                 if operand in last:
                     now.waits_for.append((last[operand], latency(last[operand], now)))
                     last[operand].needed_by.append(now)
+                readers.setdefault(operand, []).append(now)
+            if now.result:  # who reads the old value goes first
+                now.waits_for += [(r, 0) for r in readers.pop(now.result, []) if r is not now]
             if now.name == "sel":
                 flags = last["flags"]
                 now.waits_for.append((flags, 1))
@@ -114,8 +118,13 @@ def pairs(older: Instruction, younger: Instruction) -> bool:
     return older.result not in younger.operands and older.result != younger.result
 
 
-def scheduled(body: list[Instruction], free: list[str], fixed: dict[str, str], skew: int) -> list[str] | None:
-    """Issue the body greedily by height, a word `skew` cycles behind the one before; None: no registers."""
+def scheduled(
+    body: list[Instruction], free: list[str], fixed: dict[str, str], skew: float, spare: int = 0
+) -> list[str] | None:
+    """Issue the body greedily by height, a word `skew` cycles behind the one before; None: no registers.
+
+    With `spare`, loads come in the order of their words and leave that many registers to other work.
+    """
     registers = dict(fixed)
     uses: dict[str, int] = {}
     for instruction in body:
@@ -137,7 +146,9 @@ def scheduled(body: list[Instruction], free: list[str], fixed: dict[str, str], s
                 o for o in dict.fromkeys(now.operands) if o not in fixed and uses[o] == now.operands.count(o)
             ]
             fresh = now.result is not None and now.result not in registers
-            if fresh and not pool and not dying:
+            if fresh and not dying and len(pool) <= (spare if now.kind == "load" else 0):
+                continue
+            if spare and now.kind == "load" and any(i.kind == "load" and i.word < now.word for i in waiting):
                 continue
             operands = {o: registers[o] for o in now.operands}
             for operand in now.operands:
