@@ -1,7 +1,7 @@
 """Fine-tune and judge inside the training task that made a run: its data, its losses, its scores.
 
-The task's decoder is replaced by a network of this room, so drums, rhythms and whatever kind comes next are tuned on what
-they were trained on, moving controls included, and judged on their own validation figures.
+The task's decoder is replaced by a network of this room, so drums, rhythms and whatever kind comes next are
+tuned on what they were trained on, moving controls included, and judged on their own validation figures.
 """
 
 from __future__ import annotations

@@ -47,7 +47,8 @@ class Observations:
         """Count the values of one tensor [N, C, ...]."""
         if not np.isfinite(values).all():
             raise Refusal(
-                f"tensor {name!r} becomes NaN or infinite on the calibration data; check the model and the data."
+                f"tensor {name!r} becomes NaN or infinite on the calibration data; check the model "
+                "and the data."
             )
         self.histograms.setdefault(name, Histogram()).add(values)
         if values.ndim >= 2:

@@ -1,9 +1,9 @@
 """Which channels must be removed together: dependency-aware groups over any graph of DESIGN §2.
 
-Every element of every tensor gets a label, the name of the channel it belongs to. What only moves data (reshape, split,
-sub-pixel shuffles, concatenation) moves the labels by running the operator itself on them; what adds or multiplies
-unites the labels that meet; a convolution starts new ones. What must not change (inputs, outputs, PQMF bands, noise taps,
-recurrent states) is united with the label PINNED.
+Every element of every tensor gets a label, the name of the channel it belongs to. What only moves data
+(reshape, split, sub-pixel shuffles, concatenation) moves the labels by running the operator itself on them;
+what adds or multiplies unites the labels that meet; a convolution starts new ones. What must not change
+(inputs, outputs, PQMF bands, noise taps, recurrent states) is united with the label PINNED.
 """
 
 from __future__ import annotations
@@ -23,12 +23,15 @@ NOTHING = -1  # padding: belongs to no channel
 TRACE_FRAMES = 8
 
 UNARY = (
-    "Relu", "LeakyRelu", "Elu", "Gelu", "Tanh", "Sigmoid", "HardSigmoid", "Softplus", "Exp", "Log", "Sin", "Cos",
+    "Relu", "LeakyRelu", "Elu", "Gelu", "Tanh", "Sigmoid", "HardSigmoid", "Softplus", "Exp", "Log",
+    "Sin", "Cos",
     "Abs", "Neg", "Sqrt", "Reciprocal", "Clip", "Cast", "Identity",
 )  # fmt: skip
 ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "PRelu")
-MOVES = ("Concat", "Split", "Slice", "Pad", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Expand",
-         "Resize")  # fmt: skip
+MOVES = (
+    "Concat", "Split", "Slice", "Pad", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze",
+    "Expand", "Resize",
+)  # fmt: skip
 
 
 @dataclass
@@ -233,7 +236,7 @@ def _trace_linear(channels: Channels, node: Node) -> None:
 def _trace_groups(
     channels: Channels, node: Node, entering: np.ndarray, born: np.ndarray, groups: int
 ) -> None:
-    """Unite what a grouped convolution ties: whole groups when depthwise, else the same place in every group."""
+    """Unite what a grouped convolution ties: a whole depthwise group, or one place in every group."""
     per_in, per_out = entering.size // groups, born.size // groups
     if groups > 1 and per_in == 1:
         channels.unite(entering.repeat(per_out), born)

@@ -165,7 +165,7 @@ def _walk(
 
     console = Console(stderr=json)
     with _progress(console) as tell:
-        rows = []
+        rows: list[budget.Row] = []
         if board is not None:
             limits = budget.Limits(
                 board, budget.parse_share(cpu), budget.parse_bytes(flash) if flash else None

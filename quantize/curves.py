@@ -83,7 +83,7 @@ def trace(
 
 
 def rows_of(points: list[Point]) -> list[dict[str, Any]]:
-    """Curve as plain rows: cost, bytes, and the loss in percent of the pruned float model and of its integers."""
+    """Make plain rows: cost, bytes, and the loss in percent of the pruned float model and of its integers."""
     key, larger = measure_of(points[0].stages)
     rows = []
     for p in points:

@@ -1,8 +1,9 @@
 """Cross-layer equalisation: the same function with channels of more equal range.
 
-A channel may be scaled where it is made and scaled back where it is read, through every operator that commutes with a
-positive factor (ReLU, leaky ReLU, sums, data movement), residual streams included (Nagel et al., "Data-free quantization",
-arXiv 1906.04721; the balance between activations and weights is Xiao et al., "SmoothQuant", arXiv 2211.10438).
+A channel may be scaled where it is made and scaled back where it is read, through every operator that
+commutes with a positive factor (ReLU, leaky ReLU, sums, data movement), residual streams included (Nagel
+et al., "Data-free quantization", arXiv 1906.04721; the balance between activations and weights is Xiao et
+al., "SmoothQuant", arXiv 2211.10438).
 """
 
 from __future__ import annotations

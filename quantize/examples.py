@@ -1,4 +1,4 @@
-"""Pools of feeds with what the float model answers and, from a run, what the data says: to calibrate, tune and judge."""
+"""Pools of feeds with the float model's answers and, from a run, those of the data: to tune and judge on."""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ from quantize.qdq import Quantized, read_qdq, to_qdq
 from quantize.quality import snr_db
 from train.refusal import Refusal
 
-# Least SNR in dB of the other runtime's output against ours. LiteRT's 16×8 kernels round a 16-bit multiplier, its
+# Least SNR in dB of the other runtime's output against ours. LiteRT's 16×8 kernels round a 16-bit
+# multiplier, its
 # 8-bit ones round each layer half away from zero where ours rounds half up; one step of 8 bits is -42 dB.
 LEAST_SNR_DB = {"tflite16": 45.0, "tflite8": 15.0, "torchscript": 80.0, "onnx": 80.0}
 SUFFIX = {"tflite": ".tflite", "torchscript": ".ts", "onnx": ".float.onnx"}
@@ -94,7 +95,8 @@ def _feed(graph: Graph, seconds: float) -> Feed:
 def _check(key: str, ratio: float, what: str) -> None:
     if ratio < LEAST_SNR_DB[key]:
         raise Refusal(
-            f"the exported model differs from ours by {ratio:.1f} dB SNR on {what} where {LEAST_SNR_DB[key]:g} dB is "
+            f"the exported model differs from ours by {ratio:.1f} dB SNR on {what} where "
+            f"{LEAST_SNR_DB[key]:g} dB is "
             "the stated tolerance; nothing was written. Report it with the model."
         )
 
@@ -135,7 +137,8 @@ def _as_quantized(model: onnx.ModelProto, bits: int | None) -> Quantized:
         widths = {quantized.plan.width(n) for n in quantized.scales}
         if bits is not None and widths != {bits}:
             raise Refusal(
-                f"this model has {'/'.join(str(w) for w in sorted(widths))}-bit activations; export it without --bits, "
+                f"this model has {'/'.join(str(w) for w in sorted(widths))}-bit activations; export "
+                "it without --bits, "
                 "or quantize the float model to the other width."
             )
         return quantized

@@ -1,7 +1,8 @@
 """What to feed a model while calibrating and fine-tuning: its own inputs, moving as they do on the module.
 
-Latents and attributes follow their quantile tables (DESIGN §6), still, at the extremes, in steps, ramps, oscillations and
-noise; classes are one-hot or blends; the time basis restarts at random triggers; audio comes from recordings.
+Latents and attributes follow their quantile tables (DESIGN §6), still, at the extremes, in steps, ramps,
+oscillations and noise; classes are one-hot or blends; the time basis restarts at random triggers; audio
+comes from recordings.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class FeedMaker:
         missing = [n for n in graph.input_names if n not in self.entries]
         if missing:
             raise Refusal(
-                f"the model's metadata does not say what its input {missing[0]!r} means, so calibration data can't be "
+                f"the model's metadata does not say what its input {missing[0]!r} means, so "
+                "calibration data can't be "
                 "made up; give real inputs with --calibration DIR (one .npz per example)."
             )
 
@@ -129,7 +131,7 @@ class FeedMaker:
         return [known.get(channel, np.array([low, high])) for channel in names]
 
     def positions(self, batch: int, channels: int, length: int, frame_hz: float) -> np.ndarray:
-        """Travel 0..1 of `channels` controls along time, each moving in its own way; [batch, channels, length]."""
+        """Draw the travel 0..1 of controls, each moving in its own way: [batch, channels, length]."""
         random = self.random
         time = np.arange(length) / frame_hz
         out = np.empty((batch, channels, length))
@@ -169,7 +171,12 @@ class FeedMaker:
         from train.models.time_basis import TimeBasis
 
         constants = self.graph.metadata["time_basis"]["constants"]
-        basis = TimeBasis(**{k: tuple(v) if isinstance(v, list) else v for k, v in constants.items()})
+        basis = TimeBasis(
+            constants["window_s"],
+            constants["fade_s"],
+            tuple(constants["decays_s"]),
+            tuple(constants["frequencies_hz"]),
+        )
         seconds = np.empty((batch, length))
         for row in range(batch):
             start = 0.0 if self.random.random() < 0.7 else self.random.uniform(-0.3, 0.5) * length / frame_hz
@@ -184,7 +191,8 @@ class FeedMaker:
         """Pieces of the recordings, at levels from −30 dB to full scale."""
         if not self.audio:
             raise Refusal(
-                "this model reads audio, so calibration needs recordings; give --calibration DIR with WAV files."
+                "this model reads audio, so calibration needs recordings; give --calibration DIR "
+                "with WAV files."
             )
         out = np.zeros((batch, channels, length), np.float32)
         for row in np.ndindex(batch, channels):

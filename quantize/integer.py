@@ -1,9 +1,10 @@
 """DESIGN §3 in torch: forward is the integer arithmetic to the bit, backward passes straight through.
 
-Integers travel in float64 tensors: a sum of int8 × int16 products below 2³¹ is exact there whatever its order, and
-torch convolves float64 fast. What float64 can't hold (the 62-bit product of a requantization) is done in int64. The
-integer parameters come from ``firmware.compiler.arithmetic``, the one place where they are defined.
-Straight-through: Bengio et al., arXiv 1308.3432; learned scales: Esser et al., "LSQ", arXiv 1902.08153.
+Integers travel in float64 tensors: a sum of int8 × int16 products below 2³¹ is exact there whatever its
+order, and torch convolves float64 fast. What float64 can't hold (the 62-bit product of a requantization) is
+done in int64. The integer parameters come from ``firmware.compiler.arithmetic``, the one place where they are
+defined. Straight-through: Bengio et al., arXiv 1308.3432; learned scales: Esser et al., "LSQ", arXiv
+1902.08153.
 """
 
 from __future__ import annotations
@@ -91,13 +92,26 @@ def requantize(acc: Tensor, factor: Tensor, bits: int, low: int | None = None, a
 def blend(
     operands: tuple[Tensor, Tensor], factors: tuple[Tensor, Tensor], bits: int, widths: tuple[int, int]
 ) -> Tensor:
-    """Sum of two scaled operands with one rounding; `factors` s_a/s_y and ±s_b/s_y, `widths` the operands' bits."""
+    """Sum two scaled operands with one rounding.
+
+    Parameters
+    ----------
+    operands : (Tensor, Tensor)
+        Integers a and b.
+    factors : (Tensor, Tensor)
+        s_a/s_y and ±s_b/s_y.
+    bits : int
+        Width of the result.
+    widths : (int, int)
+        Widths of the operands.
+    """
     bottom, top = limits(bits)
     integers = arithmetic.blend_multipliers(
         tuple(float(f.detach()) for f in factors), tuple(-limits(w)[0] for w in widths)
     )
     with torch.no_grad():
-        total = sum(x.to(torch.int64) * m for x, m in zip(operands, integers.multipliers, strict=True))
+        first, second = (x.to(torch.int64) * m for x, m in zip(operands, integers.multipliers, strict=True))
+        total = first + second
         exact = ((total + ((1 << integers.shift) >> 1)) >> integers.shift).clamp(bottom, top)
     real = torch.clamp(operands[0] * factors[0] + operands[1] * factors[1], bottom, top)
     return straight_through(real, exact.to(torch.float64))

@@ -1,4 +1,4 @@
-"""What a model is calibrated on, tuned on and judged on: from a run, from a folder, or made from its metadata."""
+"""What a model is calibrated, tuned and judged on: from a run, a folder, or made from its metadata."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def extremes(graph: Graph, maker: FeedMaker) -> list[Feed]:
 
 
 def from_folder(graph: Graph, folder: Path, seed: int = 0) -> Material:
-    """Material from a folder of examples; recordings fill the audio inputs of models that describe their inputs."""
+    """Material from a folder of examples; recordings fill the audio inputs that the metadata describe."""
     recordings = sorted(folder.rglob("*.wav")) if folder.is_dir() else []
     if recordings and graph.metadata.get("inputs"):
         audio = [x for x in (read_wav(p, graph) for p in recordings[:64]) if len(x) >= LEAST_SAMPLES]

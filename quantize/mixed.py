@@ -1,8 +1,8 @@
 """Mixed precision: 8-bit activations wherever the ear does not need 16.
 
-Widths change only at linear layers and at the float edges: tensors that meet in a sum, a product, a table or a data
-movement form one choice. Each choice is tried alone at 8 bits; noises add, so they are then taken in order of noise for
-what they save until the target is reached, and the result is measured.
+Widths change only at linear layers and at the float edges: tensors that meet in a sum, a product, a table
+or a data movement form one choice. Each choice is tried alone at 8 bits; noises add, so they are then taken
+in order of noise for what they save until the target is reached, and the result is measured.
 """
 
 from __future__ import annotations

@@ -98,7 +98,8 @@ class Network(nn.Module):
             shapes = [tuple(i.shape) if i is not None else None for i in inputs]
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise Refusal(
-                f"node {node.name or node.outputs[0]!r} ({node.op}) does not accept inputs of shapes {shapes} "
+                f"node {node.name or node.outputs[0]!r} ({node.op}) does not accept inputs of shapes "
+                f"{shapes} "
                 f"({reason}); check the model or what is fed."
             ) from None
         return out if isinstance(out, tuple) else (out,)

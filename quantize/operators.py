@@ -79,10 +79,7 @@ def gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None) -> Tensor:
 def _resize(node: Node, inputs: list[Any]) -> Tensor:
     x = inputs[0]
     scales = inputs[2] if len(inputs) > 2 and inputs[2] is not None and inputs[2].numel() else None
-    if scales is not None:
-        factor = float(scales[-1])
-    else:
-        factor = ints(inputs[3])[-1] / x.shape[-1]
+    factor = float(scales[-1]) if scales is not None else ints(inputs[3])[-1] / x.shape[-1]
     repeat = round(factor)
     if repeat < 1 or abs(factor - repeat) > 1e-6:
         raise Refusal(f"node {node.name!r} (Resize) scales time by {factor:g}; use a whole number.")
@@ -405,7 +402,8 @@ def operator_of(node: Node) -> Operator:
     table = DOMAIN_OPERATORS if node.is_domain else OPERATORS
     if node.op not in table or node.domain not in ("", "ai.onnx", "vaectrol"):
         raise Refusal(
-            f"node {node.name!r} uses {node.domain + ':' if node.domain else ''}{node.op}, which can't be quantized "
+            f"node {node.name!r} uses {node.domain + ':' if node.domain else ''}{node.op}, which "
+            "can't be quantized "
             "or kept in float here; see quantize/README.md for the operators and what to use instead."
         )
     return table[node.op]

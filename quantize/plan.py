@@ -1,7 +1,8 @@
 """Which nodes run in integers, and which tensors share a scale.
 
-Integer: every convolution and matrix product with a constant weight, and what stands between them. Float: the domain
-operators (PQMF, noise), what only they feed, exponentials, and sums with the audio input (the audio edge).
+Integer: every convolution and matrix product with a constant weight, and what stands between them. Float:
+the domain operators (PQMF, noise), what only they feed, exponentials, and sums with the audio input (the
+audio edge).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from quantize.graph import LINEAR, Graph, Node
 
 # integers are moved, not computed: inputs and outputs share one scale
 MOVEMENT = (
-    "Concat", "Split", "Slice", "Pad", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Expand", "Resize",
+    "Concat", "Split", "Slice", "Pad", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze",
+    "Expand", "Resize",
 )  # fmt: skip
 SAME_SCALE = (*MOVEMENT, "LeakyRelu", "Relu")
 TABLES = ("Tanh", "Sigmoid")

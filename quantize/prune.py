@@ -4,8 +4,10 @@ Criteria (a score for each channel, summed over what is tied to it, normalised p
 
 magnitude   norm of the weights that make and read the channel (Li et al., arXiv 1608.08710)
 activation  mean |activation| × norm of the weights that read it (after Sun et al., "Wanda", arXiv 2306.11695)
-taylor      first-order change of the output when it goes: E[(Σ w·∂⟨v, output⟩/∂w)²] over random v. The loss's own
-            gradient (Molchanov et al., arXiv 1906.10771) vanishes when the teacher is the model itself; this does not.
+taylor      first-order change of the output when it goes: E[(Σ w·∂⟨v, output⟩/∂w)²] over random v. The
+loss's own
+            gradient (Molchanov et al., arXiv 1906.10771) vanishes when the teacher is the model itself;
+            this does not.
 
 With ``per_cycle`` the score is divided by the predicted cycles that the channel's removal saves.
 """
@@ -103,7 +105,8 @@ def _activation(
         axis = 0 if node.op in ("ConvTranspose", "MatMul") else 1
         if node.op == "Gemm":
             axis = 1 if node.attributes.get("transB", 0) else 0
-        if axes[axis] is None or node.inputs[0] not in seen.peaks:
+        labels = axes[axis]
+        if labels is None or node.inputs[0] not in seen.peaks:
             continue
         other = tuple(a for a in range(weight.ndim) if a != axis)
         size = np.sqrt(seen.energies[node.inputs[0]])
@@ -111,14 +114,14 @@ def _activation(
         if size.size != reach.size:
             continue
         contribution = (size * reach) ** 2
-        parts.append((axes[axis], contribution / max(float(contribution.sum()), 1e-30) * contribution.size))
+        parts.append((labels, contribution / max(float(contribution.sum()), 1e-30) * contribution.size))
     return parts
 
 
 def _taylor(
     channels: Channels, network: Network, pool: Sequence[Example]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Expected squared change of the outputs, to first order, when a channel's incoming weights go to zero."""
+    """Estimate, to first order, the squared change of the outputs when a channel goes to zero."""
     random = torch.Generator().manual_seed(0)
     layers = [
         node
@@ -231,7 +234,8 @@ def choose(
         return rule(low)
     least = costs.total(local(0.0)) / whole
     raise Refusal(
-        f"pruning can't reach {target:.0%} of the cost: with {multiple} channels in every layer {least:.0%} is left; "
+        f"pruning can't reach {target:.0%} of the cost: with {multiple} channels in every layer "
+        f"{least:.0%} is left; "
         "ask for less, or train a smaller model."
     )
 
@@ -263,7 +267,8 @@ def prune(
     ticks : int
         Base ticks of the trace.
     cycles : dict of int to float, optional
-        Predicted cycles of every linear layer, for `per_cycle`; multiply-accumulates stand in where it is silent.
+        Predicted cycles of every linear layer, for `per_cycle`; multiply-accumulates stand in where it is
+        silent.
     """
     channels = trace_channels(graph)
     families = channels.families()
@@ -309,8 +314,8 @@ def prune_iteratively(
 ) -> Step:
     """Prune in rounds, fine-tuning between them; with `rewind` survivors restart from the original weights.
 
-    Rewinding is the trimming of Esling et al. ("Diet deep generative audio models", DAFx-20) after the lottery
-    ticket: the tuned weights only decide who stays.
+    Rewinding is the trimming of Esling et al. ("Diet deep generative audio models", DAFx-20) after the
+    lottery ticket: the tuned weights only decide who stays.
 
     Parameters
     ----------
@@ -319,7 +324,8 @@ def prune_iteratively(
     rounds : int
         How many; the cost falls geometrically. The last round is left for the caller to tune.
     """
-    current, kept, share = graph, {}, 1.0
+    current, share = graph, 1.0
+    kept: Kept = {}
     widths: dict[str, tuple[int, int]] = {}
     for index in range(rounds):
         goal = target ** ((index + 1) / rounds)

@@ -74,14 +74,14 @@ class QuantizedNetwork(Network):
             weight, bias = self._parameters_numpy(node)
             axis = output_axis(node, weight.ndim)
             groups = node.attributes.get("group", 1) if node.op == "ConvTranspose" else 1
-            scale = room_for_bias(
+            first = room_for_bias(
                 channel_scales(weight, axis, weight_method),
                 bias,
                 scales[plan.scale_class[node.inputs[0]]],
                 groups,
             )
             self.log_weight_scales[str(position)] = nn.Parameter(
-                torch.from_numpy(np.log(scale.astype(np.float64)))
+                torch.from_numpy(np.log(first.astype(np.float64)))
             )
 
     def _parameters_numpy(self, node: Node) -> tuple[np.ndarray, np.ndarray | None]:
@@ -227,7 +227,7 @@ class QuantizedNetwork(Network):
         return Quantized(plan, scales, layers)
 
     def load_layer(self, position: int, layer: QuantizedLayer) -> None:
-        """Take over integers found elsewhere (adaptive rounding): the float weight becomes their exact value."""
+        """Take over integers found elsewhere: the float weight becomes their exact value."""
         node = self.plan.graph.nodes[position]
         with torch.no_grad():
             value = layer.weight.astype(np.float64) * along(

@@ -1,4 +1,4 @@
-"""Write a planned graph as QDQ ONNX: QuantizeLinear/DequantizeLinear around what runs in integers (DESIGN §2, §3)."""
+"""Write and read QDQ ONNX: QuantizeLinear/DequantizeLinear around what runs in integers (DESIGN §2, §3)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from quantize.plan import FUSED, INTEGER, PRODUCTS, Plan, quantized_inputs
 from quantize.weights import QuantizedLayer, bias_scale, quantize_layer
 from train.refusal import Refusal
 
-ACTIVATION_TYPES = {8: np.int8, 16: np.int16}
+ACTIVATION_TYPES: dict[int, Any] = {8: np.dtype(np.int8), 16: np.dtype(np.int16)}
 # int16 QuantizeLinear arrived with this opset
 LEAST_OPSET = 21
 
@@ -84,7 +84,7 @@ def to_qdq(model: Quantized, metadata: dict[str, Any] | None = None) -> onnx.Mod
     def add_pair(name: str, source: str) -> None:
         """Quantize `source` and dequantize it again under the name that integer nodes read."""
         width = plan.width(name)
-        constants[f"{name}/scale"] = np.float32(model.scale(name))
+        constants[f"{name}/scale"] = np.array(model.scale(name), np.float32)
         constants[f"{name}/zero"] = np.zeros((), ACTIVATION_TYPES[width])
         pair = [f"{name}/scale", f"{name}/zero"]
         nodes.append(Node("QuantizeLinear", [source, *pair], [f"{name}/integer"], name=f"{name}/quantize"))
@@ -136,7 +136,7 @@ def _add_constant(model: Quantized, name: str, constants: dict[str, np.ndarray],
     top = np.iinfo(kind).max
     integers = np.rint(model.plan.graph.constants[name].astype(np.float64) / scale)
     constants[f"{name}/integer"] = np.clip(integers, -top, top).astype(kind)
-    constants[f"{name}/scale"] = np.float32(scale)
+    constants[f"{name}/scale"] = np.array(scale, np.float32)
     constants[f"{name}/zero"] = np.zeros((), kind)
     nodes.append(
         Node(
@@ -191,7 +191,8 @@ def _add_layer(
 def _raise_opset(model: onnx.ModelProto) -> None:
     for entry in model.opset_import:
         if entry.domain in ("", "ai.onnx") and entry.version < LEAST_OPSET:
-            # of the operators in DESIGN §2 none changed meaning between 13 and 21 in the forms load_graph accepts
+            # of the operators in DESIGN §2 none changed meaning between 13 and 21 in the forms load_graph
+            # accepts
             entry.version = LEAST_OPSET
     if model.ir_version < 10:
         model.ir_version = 10
@@ -220,7 +221,8 @@ def read_qdq(model: onnx.ModelProto) -> Quantized:
             zero = constants.get(node.inputs[2]) if len(node.inputs) > 2 else None
             if zero is not None and np.any(zero != 0):
                 raise Refusal(
-                    f"node {node.name!r} has a zero point that is not 0; quantize the float model with Vaectrol."
+                    f"node {node.name!r} has a zero point that is not 0; quantize the float model "
+                    "with Vaectrol."
                 )
             scale, result = constants[node.inputs[1]], node.outputs[0]
             if node.inputs[0] in constants:

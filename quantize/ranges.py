@@ -1,8 +1,8 @@
 """Range estimators: how large a value the integers must reach, from what calibration saw.
 
-Each estimator takes a histogram of |x| and gives the magnitude that maps to the largest integer (clipping what lies
-above). Minimum error: Nagel et al., "A white paper on neural network quantization", arXiv 2106.08295, §3.2;
-entropy: Migacz, "8-bit inference with TensorRT", GTC 2017.
+Each estimator takes a histogram of |x| and gives the magnitude that maps to the largest integer (clipping
+what lies above). Minimum error: Nagel et al., "A white paper on neural network quantization", arXiv
+2106.08295, §3.2; entropy: Migacz, "8-bit inference with TensorRT", GTC 2017.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The report of a quantization: figures of every stage, the layers' noise, histograms, sounds and pictures."""
+"""The report of a quantization: figures of every stage, noise of every layer, histograms, sounds."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ from quantize.ranges import BINS
 from quantize.road import Outcome
 
 RATE_HZ = 48_000
-STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse;margin:1rem 0}td,th{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:right}
-td:first-child,th:first-child{text-align:left}img{max-width:100%}.bad{color:#b00}audio{vertical-align:middle}
-h2{margin-top:2.5rem}"""
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
+       padding: 0 1rem; color: #222 }
+table { border-collapse: collapse; margin: 1rem 0 }
+td, th { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right }
+td:first-child, th:first-child { text-align: left }
+img { max-width: 100% } .bad { color: #b00 } audio { vertical-align: middle } h2 { margin-top: 2.5rem }
+"""
 
 
 @dataclass
@@ -154,7 +158,8 @@ def write_report(folder: Path, outcome: Outcome, example: Example, sizes: dict[s
         f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{STYLE}</style>",
         f"<h1>{html.escape(title)}: float to integers</h1>",
         _sizes_table(sizes),
-        "<h2>Stages</h2><p>Distances are to the float model on held-out feeds; task/… are the training task's own "
+        "<h2>Stages</h2><p>Distances are to the float model on held-out feeds; task/… are the "
+        "training task's own "
         "validation figures; same/… compare with the float network of the same weights.</p>",
         _stages_table(found["stages"]),
         _widths_table(outcome.widths),

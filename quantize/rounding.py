@@ -1,8 +1,9 @@
 """Better integers for given scales: adaptive rounding and bias correction, layer by layer, without training.
 
-Adaptive rounding quantizes a layer's weights one tap after the other and lets the taps that are still free make up for
-the error, weighed by how the layer's inputs correlate (optimal brain surgeon; Frantar et al., "GPTQ", arXiv 2210.17323).
-Bias correction removes the mean error that is left (Nagel et al., arXiv 1906.04721).
+Adaptive rounding quantizes a layer's weights one tap after the other and lets the taps that are still free
+make up for the error, weighed by how the layer's inputs correlate (optimal brain surgeon; Frantar et al.,
+"GPTQ", arXiv 2210.17323). Bias correction removes the mean error that is left (Nagel et al., arXiv
+1906.04721).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Run a model file in onnxruntime, as it stands: one thread, no graph rewriting, so that QDQ means what it says."""
+"""Run a model file in onnxruntime: one thread, no graph rewriting, so that QDQ means what it says."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def session(model: onnx.ModelProto | Path | str) -> Any:
 
     Notes
     -----
-    With graph optimisation on, onnxruntime fuses 8-bit layers into kernels that saturate 16-bit partial sums on x86
-    processors without VNNI; the plain graph computes what it says.
+    With graph optimisation on, onnxruntime fuses 8-bit layers into kernels that saturate 16-bit partial
+    sums on x86 processors without VNNI; the plain graph computes what it says.
     """
     import onnxruntime
 

@@ -42,7 +42,7 @@ def remove(channels: Channels, removed: set[int]) -> Trimmed:
     gone = np.array(sorted(removed), dtype=np.int64)
 
     def stays(labels: np.ndarray) -> np.ndarray:
-        return ~np.isin(channels.roots(labels), gone)
+        return np.logical_not(np.isin(channels.roots(labels), gone))
 
     kept: Kept = {}
     for name, axes in channels.axes.items():

@@ -1,8 +1,8 @@
 """Write a quantized model as TFLite, for LiteRT: W8A8 and 16×8, the float edges included, one fixed length.
 
-Tensors [1, C, T] become [1, 1, T, C]. What LiteRT's integer kernels demand (tanh and sigmoid at fixed scales, 64-bit
-biases beside 16-bit activations) is met by a requantization or a wider constant; everything else is carried over as is.
-The schema's object interface comes with LiteRT.
+Tensors [1, C, T] become [1, 1, T, C]. What LiteRT's integer kernels demand (tanh and sigmoid at fixed
+scales, 64-bit biases beside 16-bit activations) is met by a requantization or a wider constant; everything
+else is carried over as is. The schema's object interface comes with LiteRT.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from quantize.qdq import Quantized
 from quantize.weights import bias_scale
 from train.refusal import Refusal
 
-TYPES = {
+TYPES: dict[Any, int] = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
     np.dtype(np.int8): schema.TensorType.INT8,
     np.dtype(np.int16): schema.TensorType.INT16,
     np.dtype(np.int32): schema.TensorType.INT32,
     np.dtype(np.int64): schema.TensorType.INT64,
 }
-INTEGER_TYPES = {8: np.dtype(np.int8), 16: np.dtype(np.int16)}
-FLOAT = np.dtype(np.float32)
+INTEGER_TYPES: dict[int, Any] = {8: np.dtype(np.int8), 16: np.dtype(np.int16)}
+FLOAT: Any = np.dtype(np.float32)
 # scales and zero points that LiteRT's integer kernels insist on: (operator, bits)
 DEMANDED = {
     ("Tanh", 8): (1 / 128, 0),
@@ -235,7 +235,7 @@ class _Writer:
         elif node.op in simple:
             code, options_class = simple[node.op]
             options = options_class() if options_class else None
-            if hasattr(options, "potScaleInt16"):
+            if options is not None and hasattr(options, "potScaleInt16"):
                 options.potScaleInt16 = False
             operands = [read(n) for n in node.inputs]
             bits = self.plan.width(out) if integer else 0
@@ -334,13 +334,13 @@ class _Writer:
             return self.constant(f"{out}/weight", arranged), self.constant(f"{out}/bias", bias)
         layer = self.model.layer(position)
         arranged, axis = self._arranged(node, layer.weight)
-        weight = self.tensor(
+        filters = self.tensor(
             f"{out}/weight", arranged.shape, np.dtype(np.int8), layer.scale, data=arranged, axis=axis
         )
         whole = layer.bias if layer.bias is not None else np.zeros(outputs, np.int32)
         wide = np.dtype(np.int64 if self.plan.width(node.inputs[0]) == 16 else np.int32)
         scale = bias_scale(self.model.scale(node.inputs[0]), layer.scale)
-        return weight, self.tensor(f"{out}/bias", whole.shape, wide, scale, data=whole)
+        return filters, self.tensor(f"{out}/bias", whole.shape, wide, scale, data=whole)
 
     def _arranged(self, node: Node, weight: np.ndarray) -> tuple[np.ndarray, int]:
         """Weight in LiteRT's layout, and its output axis."""
@@ -403,8 +403,8 @@ class _Writer:
         elif node.op == "Resize":
             options = schema.ResizeNearestNeighborOptionsT()
             out = node.outputs[0]
-            size = self.constant(f"{out}/size", np.array([1, self.shapes[out][2]], np.int32))
-            operands = [read(node.inputs[0]), size]
+            stretched = self.constant(f"{out}/size", np.array([1, self.shapes[out][2]], np.int32))
+            operands = [read(node.inputs[0]), stretched]
             self.add(OP.RESIZE_NEAREST_NEIGHBOR, operands, [self._result(out, integer)], options)
         else:
             self._reshuffle(node, read, integer)

@@ -1,9 +1,9 @@
 """A TorchScript module for nn~ (Max, Pure Data): ``encode``, ``decode``, ``forward`` with labelled channels.
 
-nn~ finds a method by the buffer ``NAME_params`` = (channels in, ratio in, channels out, ratio out), asks ``get_methods`` and
-``get_attributes``, and reads and sets an attribute through ``get_NAME`` and ``set_NAME``. It hands over buffers of any
-length, one after the other, so the streaming models here remember as many input frames as their decoder looks back on;
-the output does not depend on the buffer size.
+nn~ finds a method by the buffer ``NAME_params`` = (channels in, ratio in, channels out, ratio out), asks
+``get_methods`` and ``get_attributes``, and reads and sets an attribute through ``get_NAME`` and
+``set_NAME``. It hands over buffers of any length, one after the other, so the streaming models here
+remember as many input frames as their decoder looks back on; the output does not depend on the buffer size.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ PATTERN_STEPS = 32
 class Positional(nn.Module):
     """A float graph as a module of positional tensors, which torch can trace.
 
-    The last argument counts the control frames before the first one, so that counted noise goes on where it was.
+    The last argument counts the control frames before the first one, so that counted noise goes on where it
+    was.
     """
 
     def __init__(self, graph: Graph):
@@ -68,7 +69,7 @@ class _CountedNetwork(Network):
 
 
 def frames_looked_back(graph: Graph) -> int:
-    """How many frames of its slowest input an output sample still depends on, measured by disturbing one frame."""
+    """Measure how many frames of its slowest input an output sample depends on, by disturbing one frame."""
     feeds = {n: torch.from_numpy(v) for n, v in example_feeds(graph, PROBE_FRAMES).items()}
     network = Network(graph, torch.float64)
     with torch.no_grad():
@@ -153,6 +154,12 @@ class DrumModule(NnModule):
         heard: int,
     ):
         super().__init__(["encode", "decode", "forward"], ["drum_class", "threshold"])
+        self.decays: Tensor
+        self.tones: Tensor
+        self.history: Tensor
+        self.times: Tensor
+        self.tail: Tensor
+        self.heard: Tensor
         self.decoder, self.encoder = decoder, encoder
         self.past, self.hop, self.heard_samples = past, hop, heard
         self.latents, self.knobs, self.classes = len(latents), len(knobs), classes
@@ -403,7 +410,7 @@ def module_of_run(folder: Path, graph: Graph) -> Any:
 
 
 def compare_module(module: Any, graph: Graph, seed: int = 0) -> dict[str, Any]:
-    """Compare a loaded nn~ module, fed in uneven buffers, with the float model run as a whole in onnxruntime."""
+    """Compare a loaded nn~ module, fed in uneven buffers, with the float model as a whole in onnxruntime."""
     from quantize.feeds import FeedMaker
     from quantize.quality import snr_db
     from quantize.runtime import run_onnx
@@ -423,7 +430,12 @@ def compare_module(module: Any, graph: Graph, seed: int = 0) -> dict[str, Any]:
         from train.models.time_basis import TimeBasis
 
         constants = graph.metadata["time_basis"]["constants"]
-        basis = TimeBasis(**{k: tuple(v) if isinstance(v, list) else v for k, v in constants.items()})
+        basis = TimeBasis(
+            constants["window_s"],
+            constants["fade_s"],
+            tuple(constants["decays_s"]),
+            tuple(constants["frequencies_hz"]),
+        )
         feed["time"] = basis(torch.arange(frames)[None].double() * hop / 48_000).numpy()
         wanted = run_onnx(graph.to_model(), feed)[0]
         signal = np.concatenate([feed["z"], feed["knobs"], np.ones((1, 1, frames), np.float32)], 1)

@@ -1,4 +1,5 @@
-"""Random float graphs with everything that ties channels together; every tensor has the inputs' length or a multiple."""
+"""Random float graphs with everything that ties channels together; every tensor has the inputs' length or a
+multiple."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from quantize.graph import Graph, load_graph
 
 
 class Builder:
-    """Grows a graph from a seed: residual sums, concatenations, FiLM, groups, sub-pixel shuffles, up-sampling."""
+    """Grows a graph from a seed: residual sums, concatenations, FiLM, groups, sub-pixel shuffles,
+    up-sampling."""
 
     def __init__(self, seed: int):
         self.random = np.random.default_rng(seed)

@@ -44,7 +44,7 @@ def test_a_described_model_is_pruned_quantized_and_reported(rhythm_file, tmp_pat
         == 0
     )
     printed = json.loads(capsys.readouterr().out)
-    assert [s["name"] for s in printed["stages"]][0] == "float"
+    assert printed["stages"][0]["name"] == "float"
     assert printed["stages"][-1]["macs_per_tick"] <= 0.6 * printed["stages"][0]["macs_per_tick"]
     model = onnx.load(str(out))
     session(model)

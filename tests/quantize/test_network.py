@@ -6,13 +6,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from tests.quantize.random_graphs import random_feed, random_graph, random_model
 
 from quantize.examples import run
 from quantize.feeds import FeedMaker
 from quantize.graph import load_graph
 from quantize.network import Network
 from quantize.runtime import run_onnx
+from tests.quantize.random_graphs import random_feed, random_graph, random_model
 from train.refusal import Refusal
 
 
