@@ -1,0 +1,292 @@
+"""`vaectrol build`: models compiled for a board, the instrument's tables beside them, an image, a report."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import json
+import os
+import tempfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from firmware.glue import DECODE_CYCLES, ModelGlue
+from firmware.instrument import find_models, load_instrument
+from firmware.layout import Layout, fit
+from firmware.tables import instrument_source
+from hardware.board import Board, load_board
+from hardware.refusal import Refusal
+
+ENGINE = Path(__file__).parent / "engine"
+PORTS = Path(__file__).parent / "ports"
+
+
+@dataclass
+class Built:
+    """What a port needs to make an image.
+
+    Attributes
+    ----------
+    name, board, target : the instrument, the board, the compiler's target (host, m7, aarch64).
+    folder : where everything generated lies.
+    sources, include_dirs : all C of the image but the port's own, and where its headers are.
+    objects : the same, compiled for `target`.
+    models, layout : what it was made from.
+    report : memory, predicted CPU and latency, as ``report.json`` has it.
+    image : the linked image or program; None without the port's tools: `image_missing` says which.
+    """
+
+    name: str
+    board: Board
+    target: str
+    folder: Path
+    version: str
+    model_hash: str
+    layout: Layout
+    sources: list[Path] = field(default_factory=list)
+    include_dirs: list[Path] = field(default_factory=list)
+    objects: list[Path] = field(default_factory=list)
+    report: dict[str, Any] = field(default_factory=dict)
+    image: Path | None = None
+    image_missing: str = ""
+
+
+def version() -> str:
+    """Return the version of this project."""
+    return importlib.metadata.version("vaectrol")
+
+
+def engine_sources(kind: str) -> list[Path]:
+    """Return the engine's sources an instrument of `kind` is made of, kernels apart."""
+    needs = {
+        "drum": ("drum", "voice", "tone", "time_basis"),
+        "rhythm": ("rhythm", "step_clock", "tone"),
+        "drive": ("drive", "tone"),
+        "groove": ("groove", "rhythm", "step_clock", "voice", "tone", "time_basis"),
+    }[kind]
+    return [
+        *sorted((ENGINE / "control").glob("*.c")),
+        *(ENGINE / "instruments" / f"{name}.c" for name in needs),
+    ]
+
+
+def generate(
+    instrument: str | Path,
+    board: str | Path | Board,
+    out: Path,
+    *,
+    models: Mapping[str, Path] | None = None,
+    block: int | None = None,
+    target: str | None = None,
+) -> Built:
+    """Compile the models and write the tables; nothing is compiled to objects yet.
+
+    Raises
+    ------
+    Refusal
+        A bad instrument file or model, or a model that does not fit the board.
+    """
+    from firmware import toolchain
+    from firmware.compiler.pipeline import compile_onnx
+
+    board = board if isinstance(board, Board) else load_board(board)
+    target = target or board.processor.target
+    block = block or board.audio.block
+    if not 1 <= block <= 256:
+        raise Refusal(f"a block has 1 to 256 samples, not {block}.")
+    loaded = load_instrument(instrument)
+    files = find_models(loaded, models)
+    layout = fit(loaded, files, board)
+    out.mkdir(parents=True, exist_ok=True)
+    glue: dict[str, ModelGlue] = {}
+    reports: dict[str, dict[str, Any]] = {}
+    compiler_target = "host" if target.startswith("host") else target.removesuffix("-dotprod")
+    room = _without(board, _instrument_bytes(layout))
+    for role, model in files.items():
+        name = f"{role}_net"
+        voices = instances(layout, role)
+        program = compile_onnx(model.path, target=compiler_target, board=room, block=block, name=name)
+        if voices > 1:  # every voice has a state of its own; the weights are shared
+            more = {"dtcm": (voices - 1) * int(program.report["state_bytes"])}
+            program = compile_onnx(
+                model.path, target=compiler_target, board=_without(room, more), block=block, name=name
+            )
+            room = _without(room, more)
+        program.write(out)
+        (out / "report.json").replace(out / f"{name}.json")
+        reports[role] = program.report
+        room = _without(room, {region: use["used"] for region, use in program.report["regions"].items()})
+        glue[role] = ModelGlue(
+            role=role,
+            file=model.path,
+            name=name,
+            model=model,
+            latency_ticks=int(program.report["latency_samples"]),
+            sample_rate_hz=board.audio.sample_rate_hz,
+            input_order=list(program.report.get("inputs", [])),
+        )
+    source = out / "instrument.c"
+    write_text(source, instrument_source(layout, glue, block, version()))
+    built = Built(
+        name=loaded.name,
+        board=board,
+        target=target,
+        folder=out,
+        version=version(),
+        model_hash=f"{zlib.crc32(b''.join(g.file.read_bytes() for g in glue.values())):08x}",
+        layout=layout,
+    )
+    built.report = predict(layout, reports, board, block)
+    built.include_dirs = [*toolchain.include_dirs(), out]
+    built.sources = [
+        source,
+        *(out / f"{g.name}.c" for g in glue.values()),
+        *engine_sources(layout.kind),
+        *toolchain.kernel_sources(target),
+    ]
+    return built
+
+
+def instances(layout: Layout, role: str) -> int:
+    """How many states of a model an instrument holds."""
+    if role != "drum":
+        return 1
+    spec = layout.loaded.spec
+    return len(spec.voice) if spec.kind == "groove" else spec.options.voices
+
+
+# Memory of the engine's own structs on a 32-bit processor, rounded up; a test measures them.
+PANEL_BYTES = 9 * 1024
+INSTRUMENT_BYTES = {"drum": 13 * 1024, "rhythm": 12 * 1024, "drive": 8 * 1024, "groove": 32 * 1024}
+
+
+def _instrument_bytes(layout: Layout) -> dict[str, int]:
+    return {"dtcm": PANEL_BYTES + INSTRUMENT_BYTES[layout.kind]}
+
+
+def _without(board: Board, taken: Mapping[str, int]) -> Board:
+    """Return the board with `taken` bytes of its regions reserved."""
+    memory = tuple(
+        region.model_copy(
+            update={"reserved_bytes": min(region.bytes, region.reserved_bytes + taken.get(region.name, 0))}
+        )
+        for region in board.memory
+    )
+    return board.model_copy(update={"memory": memory})
+
+
+def predict(
+    layout: Layout, reports: Mapping[str, Mapping[str, Any]], board: Board, block: int
+) -> dict[str, Any]:
+    """Predict memory, CPU and latency of the whole instrument, all voices sounding.
+
+    The engine around the models (controls, time basis, mixing) is not in it; `vaectrol bench` measures whole
+    callbacks on the emulated processor.
+    """
+    mean = worst = 0.0
+    used: dict[str, int] = {}
+    budget = board.processor.clock_hz * block / board.audio.sample_rate_hz
+    for role, report in reports.items():
+        count = instances(layout, role)
+        if report["event"]:
+            mean += DECODE_CYCLES
+            worst += DECODE_CYCLES + report["cycles_per_step"]["worst"]
+        else:
+            mean += count * report["cycles_per_callback"]["mean"]
+            worst += count * report["cycles_per_callback"]["worst"]
+        for region, use in report["regions"].items():
+            used[region] = used.get(region, 0) + int(use["used"])
+        if "dtcm" in used:
+            used["dtcm"] += (count - 1) * int(report["state_bytes"])
+    for region, own in _instrument_bytes(layout).items():
+        if region in used:
+            used[region] += own
+    left = {region.name: region.left_bytes for region in board.memory}
+    return {
+        "instrument": layout.loaded.name,
+        "kind": layout.kind,
+        "board": board.name,
+        "block": block,
+        "cycles_per_callback": {"mean": mean, "worst": worst, "available": budget},
+        "cpu_mean": mean / budget,
+        "cpu_worst": worst / budget,
+        "worst_over_mean": worst / mean if mean else 1.0,
+        "latency_samples": max((float(r["latency_samples"]) for r in reports.values()), default=0.0),
+        "regions": {
+            name: {"used": size, "left": left.get(name, 0) - size} for name, size in sorted(used.items())
+        },
+        "parameters": [parameter.name for parameter in layout.parameters],
+        "not_on_this_board": layout.absent,
+        "models": {role: {"file": str(layout.models[role].path), **_brief(r)} for role, r in reports.items()},
+        "cost_model": next(iter(reports.values()))["cost_model"],
+    }
+
+
+def _brief(report: Mapping[str, Any]) -> dict[str, Any]:
+    keys = ("parameters", "macs_per_sample", "weight_bytes", "state_bytes", "cycles_per_callback")
+    return {key: report[key] for key in keys}
+
+
+def build_instrument(
+    instrument: str | Path,
+    board: str | Path | Board,
+    out: Path,
+    *,
+    models: Mapping[str, Path] | None = None,
+    block: int | None = None,
+) -> Built:
+    """Do all of `vaectrol build`: generate, compile, link where the port's tools are there, report.
+
+    Raises
+    ------
+    Refusal
+        What `generate` refuses, a predicted CPU above 100 %, or a compiler's complaint.
+    """
+    from firmware import toolchain
+
+    built = generate(instrument, board, out, models=models, block=block)
+    if built.report["cpu_worst"] > 1.0 and built.board.processor.target != "host":
+        raise Refusal(
+            f"{built.name} would need {built.report['cpu_worst']:.0%} of the processor of {built.board.name} "
+            "(predicted); use fewer voices, a smaller or quantized model, or a larger block."
+        )
+    built.objects = toolchain.compile_object(built.sources, built.target, out / "objects", extra=[f"-I{out}"])
+    if built.board.port == "host":
+        built.image = host_library(built)
+    else:
+        link = importlib.import_module(f"firmware.ports.{built.board.port}.link").link
+        try:
+            built.image = link(built, out)
+        except Refusal as why:
+            if "LIBDAISY_DIR" not in str(why) and "not installed" not in str(why):
+                raise
+            built.image_missing = str(why)
+    built.report["image"] = str(built.image) if built.image else None
+    built.report["image_missing"] = built.image_missing
+    write_text(out / "report.json", json.dumps(built.report, indent=1))
+    return built
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(part).chmod(0o644)
+        os.replace(part, path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+
+
+def host_library(built: Built, out: Path | None = None, target: str = "host") -> Path:
+    """Link a host build with the host port into a shared library."""
+    from firmware import toolchain
+
+    sources = [*built.sources, PORTS / "host" / "host.c"]
+    library = out or built.folder / f"{built.name}.so"
+    return toolchain.link_shared(sources, target, library, extra=[f"-I{built.folder}"])

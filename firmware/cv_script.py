@@ -1,0 +1,243 @@
+"""CV scripts: what the hands, the patch cables and the remote do over time, as a CSV table.
+
+The first column is ``time`` in seconds; every other one is named after what it moves:
+
+- ``knob_1`` position 0 … 1 and ``cv_1`` volts: straight lines between rows;
+- ``gate_in_1``, ``button_1``: 0 or 1 (or volts), held until the next value;
+- ``audio_in_1``: volts, straight lines (a sound is better given as a WAV);
+- a parameter by its OSC address (``latent/3``, ``attribute/density``, ``mix``): position 0 … 1, set then;
+- ``trigger`` (voice number, from 1), ``clock``, ``reset``, ``preset`` (number, from 1), ``save``: events.
+
+An empty cell says nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardware.board import Board
+from hardware.refusal import Refusal
+
+GATE_VOLTS = 5.0
+EVENTS = {"trigger": 2, "clock": 3, "reset": 4, "preset": 6, "save": 7}  # PortCommand kinds, engine/port.h
+SET = 1
+LONGEST_S = 3600.0
+
+
+@dataclass
+class Script:
+    """A script, column by column, still in seconds.
+
+    Attributes
+    ----------
+    columns : dict
+        Knots of each column: times in seconds and values, shape (knots,) each.
+    seconds : float
+        Time of the last row.
+    """
+
+    path: Path | None = None
+    columns: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """One command of the remote: PortCommand and the sample it belongs to."""
+
+    tick: int
+    kind: int
+    index: int
+    value: float
+
+
+def read_script(path: Path) -> Script:
+    """Read a CSV script.
+
+    Raises
+    ------
+    Refusal
+        No such file, no ``time`` column, a cell that is no number, time that runs backwards: with the line.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.reader(file)]
+    except OSError as error:
+        raise Refusal(f"cannot read the CV script {path}: {error.strerror}.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise Refusal(f"{path.name} is not a CSV file: {error}.") from None
+    lines = [
+        (number, [cell.strip() for cell in row])
+        for number, row in enumerate(rows, 1)
+        if any(cell.strip() for cell in row) and not row[0].lstrip().startswith("#")
+    ]
+    if not lines or lines[0][1][0].lower() != "time":
+        raise Refusal(f"{path.name}: the first line must name the columns, and the first of them is `time`.")
+    header = lines[0][1]
+    twice = {name for name in header if header.count(name) > 1}
+    if twice or "" in header:
+        raise Refusal(
+            f"{path.name} line {lines[0][0]}: {f'{twice.pop()!r} twice' if twice else 'a column'} "
+            "without a name of its own."
+        )
+    knots: dict[str, list[tuple[float, float]]] = {name: [] for name in header[1:]}
+    last = -math.inf
+    for number, cells in lines[1:]:
+        values = [_number(path, number, name, cell) for name, cell in zip(header, cells, strict=False)]
+        time = values[0]
+        if time is None or not 0.0 <= time <= LONGEST_S or time < last:
+            raise Refusal(
+                f"{path.name} line {number}: time must rise from row to row, from 0 to {LONGEST_S:.0f} s."
+            )
+        if len(cells) > len(header):
+            raise Refusal(f"{path.name} line {number}: {len(cells)} cells under {len(header)} columns.")
+        last = time
+        for name, value in zip(header[1:], values[1:], strict=False):
+            if value is not None:
+                knots[name].append((time, value))
+    script = Script(path, seconds=max(last, 0.0))
+    for name, points in knots.items():
+        array = np.array(points, np.float64).reshape(-1, 2)
+        script.columns[name] = (array[:, 0], array[:, 1])
+    return script
+
+
+def _number(path: Path, line: int, column: str, cell: str) -> float | None:
+    if not cell:
+        return None
+    try:
+        return float(cell)  # NaN and inf are allowed: a script may well play a broken cable
+    except ValueError:
+        raise Refusal(f"{path.name} line {line}: {column} is {cell!r}, which is no number.") from None
+
+
+@dataclass
+class Signals:
+    """A script as a board sees it.
+
+    Attributes
+    ----------
+    inputs : array, shape (inputs, ticks), float32
+        Converter readings 0 … 1, in the board's order.
+    gates : array, shape (gates, ticks), float32
+        Volts, gate inputs then buttons.
+    audio : array, shape (channels, ticks), float32
+        ±1 = full scale.
+    events : list of Event
+        Sorted by tick.
+    """
+
+    inputs: NDArray[np.float32]
+    gates: NDArray[np.float32]
+    audio: NDArray[np.float32]
+    events: list[Event]
+
+
+def signals(
+    script: Script,
+    board: Board,
+    ticks: int,
+    parameters: dict[str, int],
+    sounds: dict[str, NDArray[np.float32]],
+) -> Signals:
+    """Turn a script into what a board's converters read.
+
+    Parameters
+    ----------
+    script : Script
+    board : Board
+    ticks : int
+        Length in samples.
+    parameters : dict
+        OSC address → parameter number.
+    sounds : dict
+        Jack → volts per sample (for ``audio_in_N``: ±1), from audio files; they win over the script.
+
+    Raises
+    ------
+    Refusal
+        A column that names neither a jack of this board nor a parameter of this instrument.
+    """
+    time = np.arange(ticks) / board.audio.sample_rate_hz
+    gate_names = [gate.name for gate in board.gates_in] + [button.name for button in board.buttons]
+    audio_names = [f"audio_in_{n + 1}" for n in range(board.audio.inputs)]
+    known = [adc.name for adc in board.adcs] + gate_names + audio_names
+    for name in [*script.columns, *sounds]:
+        if name not in known and name not in parameters and name not in EVENTS:
+            where = f"{script.path.name}: " if script.path and name in script.columns else ""
+            raise Refusal(
+                f"{where}there is no {name!r} here; {board.name} has {', '.join(known)}, and the instrument "
+                f"{', '.join(parameters)}."
+            )
+    inputs = np.zeros((len(board.adcs), ticks), np.float32)
+    for row, adc in enumerate(board.adcs):
+        volts = sounds.get(adc.name)
+        if volts is None:
+            volts = _line(script, adc.name, time, None)
+            if volts is None:  # nothing patched: 0 V; a knob at its middle
+                volts = np.full(ticks, 0.5 if adc.kind == "knob" else 0.0)
+            if adc.kind == "knob":
+                volts = adc.travel_low_volts + volts * (adc.travel_high_volts - adc.travel_low_volts)
+        part = (volts - adc.low_volts) / (adc.high_volts - adc.low_volts)
+        inputs[row] = np.clip(1.0 - part if adc.inverted else part, 0.0, 1.0)  # NaN stays NaN
+    gates = np.zeros((len(gate_names), ticks), np.float32)
+    for row, name in enumerate(gate_names):
+        level = sounds.get(name)
+        if level is None:
+            level = _steps(script, name, time)
+            level = np.where((level > 0) & (level <= 1), level * GATE_VOLTS, level)
+        gates[row] = level
+    audio = np.zeros((board.audio.inputs, ticks), np.float32)
+    for row, name in enumerate(audio_names):
+        if name in sounds:
+            audio[row] = sounds[name]
+        else:
+            volts = _line(script, name, time, 0.0)
+            audio[row] = volts / board.audio.full_scale_volts_in
+    return Signals(inputs, gates, audio, _events(script, board, parameters))
+
+
+def _line(script: Script, name: str, time: NDArray, default: float | None):
+    times, values = script.columns.get(name, (np.zeros(0), np.zeros(0)))
+    if not len(times):
+        return None if default is None else np.full(len(time), default)
+    return np.interp(time, times, values)
+
+
+def _steps(script: Script, name: str, time: NDArray) -> NDArray:
+    times, values = script.columns.get(name, (np.zeros(0), np.zeros(0)))
+    if not len(times):
+        return np.zeros(len(time))
+    at = np.searchsorted(times, time, side="right") - 1
+    return np.where(at >= 0, values[np.maximum(at, 0)], 0.0)
+
+
+def _events(script: Script, board: Board, parameters: dict[str, int]) -> list[Event]:
+    rate = board.audio.sample_rate_hz
+    events = []
+    for name, (times, values) in script.columns.items():
+        if name not in EVENTS and name not in parameters:
+            continue
+        for time, value in zip(times, values, strict=True):
+            tick = round(float(time) * rate)
+            if name in parameters:
+                events.append(Event(tick, SET, parameters[name], float(value)))
+            elif name == "trigger":
+                events.append(Event(tick, EVENTS[name], _whole(script, name, value) - 1, 1.0))
+            else:
+                index = _whole(script, name, value) - 1 if name in ("preset", "save") else 0
+                events.append(Event(tick, EVENTS[name], index, 0.0))
+    return sorted(events, key=lambda event: event.tick)
+
+
+def _whole(script: Script, name: str, value: float) -> int:
+    if not 1 <= value <= 32 or value != int(value):
+        where = script.path.name if script.path else "the script"
+        raise Refusal(f"{where}: {name} takes whole numbers from 1, not {value}.")
+    return int(value)

@@ -1,0 +1,157 @@
+"""OSC: Max, Pure Data, a phone or a script plays an instrument that runs on this machine.
+
+    /latent/3 0.7            any parameter by its address: position 0 … 1 until its knob is moved
+    /attribute/density 0.2
+    /trigger [voice] [accent]
+    /clock · /reset
+    /preset 2 · /preset/save 2
+    /latent/3                without a value: the answer /latent/3 position comes back
+    /report                  all parameters come back, one message each
+    /info                    title, kind, board, version come back as /info
+
+What is wrong is answered with /error and one sentence.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+SET, TRIGGER, CLOCK, RESET_STEP, _GATE, PRESET_RECALL, PRESET_SAVE = range(1, 8)  # engine/port.h
+
+
+class Playable(Protocol):
+    """What OSC needs of an instrument."""
+
+    parameters: dict[str, int]
+    info: Any
+
+    def post(self, kind: int, index: int = 0, value: float = 0.0) -> bool:
+        """Hand a command over."""
+
+    def position(self, name: str) -> float:
+        """Position of a parameter."""
+
+
+class OscControl:
+    """Turns OSC messages into commands, and says what came of them.
+
+    Parameters
+    ----------
+    instrument : Playable
+    describe : callable
+        Returns title, kind, board and version.
+    """
+
+    def __init__(self, instrument: Playable, describe: Callable[[], list[str]]):
+        self.instrument = instrument
+        self.describe = describe
+        self.started = time.monotonic()
+        self.recorded: list[tuple[float, str, float]] = []
+        """Seconds, script column and value of everything that was obeyed."""
+
+    def answer(self, address: str, arguments: tuple[Any, ...]) -> list[tuple[str, list[Any]]]:
+        """Obey one message; return the replies, address and arguments each."""
+        name = address.strip("/")
+        try:
+            return self._obey(name, arguments)
+        except ValueError as error:
+            return [("/error", [f"{address}: {error}"])]
+
+    def _obey(self, name: str, arguments: tuple[Any, ...]) -> list[tuple[str, list[Any]]]:
+        if name in self.instrument.parameters:
+            if not arguments:
+                return [(f"/{name}", [self.instrument.position(name)])]
+            value = _number(arguments[0])
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"a position lies between 0 and 1, not {value:g}")
+            self._post(SET, self.instrument.parameters[name], value)
+            self._record(name, value)
+        elif name == "trigger":
+            voice = int(_number(arguments[0])) if arguments else 1
+            if not 1 <= voice <= 32:
+                raise ValueError("voices are numbered from 1")
+            self._post(TRIGGER, voice - 1, _number(arguments[1]) if len(arguments) > 1 else 1.0)
+            self._record("trigger", voice)
+        elif name in ("clock", "reset"):
+            self._post(CLOCK if name == "clock" else RESET_STEP)
+            self._record(name, 1)
+        elif name in ("preset", "preset/save"):
+            number = int(_number(arguments[0])) if arguments else 0
+            if not 1 <= number <= self.instrument.info.presets:
+                raise ValueError(f"presets are numbered 1 to {self.instrument.info.presets}")
+            self._post(PRESET_RECALL if name == "preset" else PRESET_SAVE, number - 1)
+            self._record("preset" if name == "preset" else "save", number)
+        elif name == "report":
+            return [(f"/{each}", [self.instrument.position(each)]) for each in self.instrument.parameters]
+        elif name == "info":
+            return [("/info", list(self.describe()))]
+        else:
+            known = ", ".join(f"/{each}" for each in self.instrument.parameters)
+            raise ValueError(
+                f"there is no such address; there are {known}, /trigger, /clock, /reset, /preset, "
+                "/preset/save, /report, /info"
+            )
+        return []
+
+    def _post(self, kind: int, index: int = 0, value: float = 0.0) -> None:
+        if not self.instrument.post(kind, index, value):
+            raise ValueError("too many messages at once; this one was dropped")
+
+    def _record(self, column: str, value: float) -> None:
+        self.recorded.append((time.monotonic() - self.started, column, float(value)))
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no number")
+    return float(value)
+
+
+class OscServer:
+    """An OSC server in a thread of its own; a context manager."""
+
+    def __init__(self, control: OscControl, port: int, host: str = "127.0.0.1"):
+        from pythonosc.dispatcher import Dispatcher
+        from pythonosc.osc_server import ThreadingOSCUDPServer
+
+        from hardware.refusal import Refusal
+
+        dispatcher = Dispatcher()
+        dispatcher.set_default_handler(self._handle, needs_reply_address=True)
+        self.control = control
+        self.lock = threading.Lock()  # commands come from one thread at a time, as port.h asks
+        try:
+            self.server = ThreadingOSCUDPServer((host, port), dispatcher)
+        except OSError as error:
+            raise Refusal(
+                f"cannot listen for OSC on {host}:{port}: {error.strerror}; try another --osc port."
+            ) from None
+
+    @property
+    def port(self) -> int:
+        """Port it listens on."""
+        return int(self.server.server_address[1])
+
+    def _handle(self, client: tuple[str, int], address: str, *arguments: Any) -> None:
+        from pythonosc.udp_client import SimpleUDPClient
+
+        with self.lock:
+            replies = self.control.answer(address, arguments)
+        if replies:
+            sender = SimpleUDPClient(*client)
+            for to, values in replies:
+                sender.send_message(to, values)
+
+    def __enter__(self) -> OscServer:
+        """Start listening."""
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop listening."""
+        self.server.shutdown()
+        self.server.server_close()
