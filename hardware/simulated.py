@@ -56,6 +56,20 @@ class Jacks:
     gates: dict[str, bool] = field(default_factory=dict)
 
 
+class _Bench(ctypes.Structure):
+    """BoardBench of board.h."""
+
+    _fields_ = (
+        ("clock_hz", ctypes.c_uint32),
+        ("budget", ctypes.c_uint32),
+        ("callbacks", ctypes.c_uint32),
+        ("mean", ctypes.c_float),
+        ("p50", ctypes.c_uint32),
+        ("p99", ctypes.c_uint32),
+        ("worst", ctypes.c_uint32),
+    )
+
+
 class SimulatedBoard:
     """Run a module's program in a thread of its own, in real time, and offer it as a serial port.
 
@@ -71,6 +85,8 @@ class SimulatedBoard:
         Of the noise.
     flash : bytearray, optional
         The storage area, kept by the caller across restarts.
+    bench : bool
+        Answer `bench` as a bench image does: this computer's time, in cycles of the board's clock.
     """
 
     def __init__(
@@ -80,12 +96,14 @@ class SimulatedBoard:
         errors: dict[str, ConverterErrors] | None = None,
         seed: int = 0,
         flash: bytearray | None = None,
+        bench: bool = False,
     ) -> None:
         self.board = board
         self.errors = errors or {}
         self.jacks = Jacks()
         self.flash = flash if flash is not None else bytearray(b"\xff" * STORAGE_BYTES)
         self.reboot_asked: int | None = None
+        self._counted: list[float] | None = [] if bench else None
         self._random = np.random.default_rng(seed)
         self._library = _load(library)
         self._stop = threading.Event()
@@ -180,9 +198,21 @@ class SimulatedBoard:
         share = seconds * self.board.audio.true_rate_hz / self.board.audio.block
         self._mean = 0.99 * self._mean + 0.01 * share
         self._worst = max(0.999 * self._worst, share)
+        if self._counted is not None:
+            self._counted.append(seconds)
         self._library.board_set_load(
             ctypes.c_float(self._mean), ctypes.c_float(self._worst), ctypes.c_uint32(0)
         )
+
+    def _hand_over_bench(self) -> None:
+        if not self._counted:
+            return
+        clock_hz = self.board.processor.clock_hz
+        cycles = np.asarray(self._counted[-10_000:]) * clock_hz
+        budget = clock_hz * self.board.audio.block / self.board.audio.true_rate_hz
+        p50, p99, worst = (int(min(np.percentile(cycles, q), 2**32 - 1)) for q in (50, 99, 100))
+        bench = _Bench(int(clock_hz), int(budget), len(self._counted), float(cycles.mean()), p50, p99, worst)
+        self._library.board_set_bench(ctypes.byref(bench))
 
     def _scan(self) -> None:
         """Read every input once."""
@@ -199,6 +229,7 @@ class SimulatedBoard:
         except (BlockingIOError, OSError):
             arrived = b""
         if arrived:
+            self._hand_over_bench()
             self._library.board_receive(arrived, ctypes.c_size_t(len(arrived)))
         self._library.board_idle(ctypes.c_uint32(int(self._seconds * 1000) & 0xFFFFFFFF))
         out = ctypes.create_string_buffer(65_536)

@@ -143,3 +143,14 @@ def test_only_an_object_is_a_line():
     assert decode(b'{"a": 1}') == {"a": 1}
     for line in (b"[1]", b"12", b'{"a": NaN}', b"\xff", b"{", b"[" * 5000):
         assert decode(line) is None
+
+
+def test_a_bench_board_counts_its_callbacks(board_library):
+    board = load_board("patch_sm")
+    with SimulatedBoard(board, board_library, bench=True) as played, Link(played.device) as link:
+        time.sleep(0.1)
+        counted = link.ask("bench")
+        assert counted["clock_hz"] == 480_000_000 and counted["budget"] == pytest.approx(479_857, abs=2)
+        assert counted["callbacks"] > 20
+        assert counted["p50"] <= counted["p99"] <= counted["worst"]
+        assert link.hello().counts_cycles

@@ -91,6 +91,25 @@ static bool port_reboot(void *context, ProtocolReboot target) {
     return true;
 }
 
+static BoardBench bench;
+
+static void port_bench(void *context, JsonWriter *w) {
+    (void)context;
+    json_put_uint(w, "clock_hz", bench.clock_hz);
+    json_put_uint(w, "budget", bench.budget);
+    json_put_uint(w, "callbacks", bench.callbacks);
+    json_put_float(w, "mean", bench.mean);
+    json_put_uint(w, "p50", bench.p50);
+    json_put_uint(w, "p99", bench.p99);
+    json_put_uint(w, "worst", bench.worst);
+    json_open(w, "outside", '[');
+    json_put_float(w, NULL, bench.mean);
+    json_put_uint(w, NULL, bench.worst);
+    json_close(w, ']');
+    json_open(w, "layers", '[');
+    json_close(w, ']');
+}
+
 static ProtocolPort port = {.storage = &storage,
                             .send = port_send,
                             .load = port_load,
@@ -103,6 +122,7 @@ void board_start(float rate_hz, uint8_t *flash) {
     board.bytes_until_cut = -1;
     board.reboot = -1;
     port.true_rate_hz = rate_hz;
+    port.bench = NULL;
     instrument_init(rate_hz);
     protocol_init(&board.protocol, &port);
     (void)instrument_idle(&storage); /* loads what was saved */
@@ -137,6 +157,11 @@ size_t board_take(char *out, size_t size) {
 
 void board_set_load(float mean, float worst, uint32_t late) {
     board.load = (ProtocolLoad){.mean = mean, .worst = worst, .late = late};
+}
+
+void board_set_bench(const BoardBench *counted) {
+    bench = *counted;
+    port.bench = port_bench;
 }
 
 int board_reboot_asked(void) { return board.reboot; }

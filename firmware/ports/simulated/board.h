@@ -19,6 +19,13 @@ void board_receive(const char *bytes, size_t count);
 size_t board_take(char *out, size_t size);
 /* What the cycle counter would say: fractions of a block, and late blocks so far. */
 void board_set_load(float mean, float worst, uint32_t late);
+/* What a bench image would have counted, in cycles; layers stay unknown here. Without a call, `bench` is refused. */
+typedef struct BoardBench {
+    uint32_t clock_hz, budget, callbacks;
+    float mean;
+    uint32_t p50, p99, worst;
+} BoardBench;
+void board_set_bench(const BoardBench *bench);
 /* 0 app, 1 bootloader, 2 rom once it was asked to restart, else -1. */
 int board_reboot_asked(void);
 /* The power goes after this many bytes erased or programmed; -1: never. true once it has gone. */
