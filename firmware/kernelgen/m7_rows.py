@@ -17,7 +17,7 @@ OUT = Path(__file__).resolve().parents[1] / "engine" / "kernels" / "rows_m7.S"
 
 # What an instruction is to the pipeline; anything else is a plain ALU operation.
 LOADS = ("ldr", "ldrsh")
-MULTIPLIES = ("smlad", "smulbb", "smultt", "smmulr", "smlabb", "smlatb", "mla")
+MULTIPLIES = ("smlad", "smulbb", "smultt", "smmulr", "smlabb", "smlatb", "smlabt", "smlatt", "mla")
 OLDER_ONLY = ("pkhbt", "pkhtb", "ssat", "ubfx", "sxth", "sxtb16", "ssub16", "sel")
 # Cycles until another instruction may use the result; one more where it is shifted or extracted.
 LATENCY = {"load": 2, "multiply": 2, "older": 1, "alu": 1}
@@ -270,10 +270,10 @@ KERNELS = (
         (
             "ldr {x}, [{a}, #@]",
             "ldr {y}, [{b}, #@]",
-            "pkhbt {l}, {x}, {y}, lsl #16",
-            "pkhtb {h}, {y}, {x}, asr #16",
-            "smlad {l}, {l}, {multipliers}, {rounding}",
-            "smlad {h}, {h}, {multipliers}, {rounding}",
+            "smlabb {l}, {x}, {multipliers}, {rounding}",
+            "smlatb {h}, {x}, {multipliers}, {rounding}",
+            "smlabt {l}, {y}, {multipliers}, {l}",
+            "smlatt {h}, {y}, {multipliers}, {h}",
             "asr {l}, {l}, {shift}",
             "asr {h}, {h}, {shift}",
             *SATURATED,

@@ -16,35 +16,32 @@ vk_m7_add:
 1:
     ldr r7, [r0, #0]
     ldr r8, [r1, #0]
-    ldr r9, [r0, #4]
-    ldr r10, [r1, #4]
-    pkhbt r11, r7, r8, lsl #16; ldr r12, [r0, #8]
-    pkhtb r7, r8, r7, asr #16; smlad r11, r11, r4, r5
-    smlad r7, r7, r4, r5; ldr r8, [r1, #8]
-    pkhbt lr, r9, r10, lsl #16
-    pkhtb r9, r10, r9, asr #16; smlad lr, lr, r4, r5
-    smlad r9, r9, r4, r5; ldr r10, [r0, #12]
-    asr r11, r11, r6; asr r7, r7, r6
-    ssat r11, #16, r11; asr lr, lr, r6
-    ssat r7, #16, r7; asr r9, r9, r6
-    ssat lr, #16, lr
-    pkhbt r11, r11, r7, lsl #16
-    ldr r7, [r1, #12]; str r11, [r2, #0]
-    pkhbt r11, r12, r8, lsl #16
-    pkhtb r12, r8, r12, asr #16; smlad r11, r11, r4, r5
-    smlad r12, r12, r4, r5
-    pkhbt r8, r10, r7, lsl #16
-    pkhtb r10, r7, r10, asr #16; smlad r8, r8, r4, r5
-    ssat r9, #16, r9; smlad r10, r10, r4, r5
+    smlabb r9, r7, r4, r5; ldr r10, [r0, #4]
+    smlatb r7, r7, r4, r5; ldr r11, [r1, #4]
+    smlabt r9, r8, r4, r9; ldr r12, [r0, #8]
+    smlatt r7, r8, r4, r7; ldr r8, [r1, #8]
+    smlabb lr, r10, r4, r5
+    smlatb r10, r10, r4, r5; asr r9, r9, r6
+    asr r7, r7, r6; smlabt lr, r11, r4, lr
+    ssat r9, #16, r9; smlatt r10, r11, r4, r10
+    ssat r7, #16, r7; smlabb r11, r12, r4, r5
+    smlatb r12, r12, r4, r5; asr lr, lr, r6
+    pkhbt r9, r9, r7, lsl #16; asr r10, r10, r6
+    str r9, [r2, #0]; ldr r9, [r0, #12]
+    ssat lr, #16, lr; smlabt r11, r8, r4, r11
+    ssat r10, #16, r10; smlatt r12, r8, r4, r12
+    ldr r8, [r1, #12]; smlabb r7, r9, r4, r5
+    pkhbt lr, lr, r10, lsl #16; smlatb r9, r9, r4, r5
     asr r11, r11, r6; asr r12, r12, r6
-    pkhbt lr, lr, r9, lsl #16; asr r8, r8, r6
-    ssat r11, #16, r11; asr r10, r10, r6
-    ssat r12, #16, r12; str lr, [r2, #4]
-    ssat r8, #16, r8
-    pkhbt r11, r11, r12, lsl #16
-    ssat r10, #16, r10; str r11, [r2, #8]
-    pkhbt r8, r8, r10, lsl #16
-    str r8, [r2, #12]
+    str lr, [r2, #4]
+    ssat r11, #16, r11; smlabt r7, r8, r4, r7
+    ssat r12, #16, r12; smlatt r9, r8, r4, r9
+    pkhbt r11, r11, r12, lsl #16; asr r7, r7, r6
+    asr r9, r9, r6; str r11, [r2, #8]
+    ssat r7, #16, r7
+    ssat r9, #16, r9
+    pkhbt r7, r7, r9, lsl #16
+    str r7, [r2, #12]
     add r0, r0, #16; add r1, r1, #16
     subs r3, r3, #1; add r2, r2, #16
     bne 1b
