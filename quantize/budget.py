@@ -108,8 +108,8 @@ def choose_keep(
         over.append(f"{least.weight_bytes:,} bytes of weights where {limits.flash:,} are allowed")
     needs = " and ".join(over) or "more memory"
     raise Refusal(
-        f"even with {1 - least.keep:.0%} of its cost pruned the model needs {needs} on {limits.board} (predicted); "
-        "allow more, choose a faster board, or train a smaller recipe."
+        f"even with {1 - least.keep:.0%} of its cost pruned the model needs {needs} on {limits.board} "
+        "(predicted); allow more, choose a faster board, or train a smaller recipe."
     )
 
 

@@ -102,7 +102,7 @@ def quantize(
     )
     material = _material(source, calibration, data, seed, QUICK_BATCH if quick else None)
     if curve is not None:
-        _curve(material, settings, curve, str(source), json)
+        _curve(material, settings, curve, str(material.graph.metadata.get("name", source.stem)), json)
         return
     _walk(material, settings, source, out, place, board, cpu, flash, json)
 

@@ -102,7 +102,7 @@ def rows_of(points: list[Point]) -> list[dict[str, Any]]:
                 "pruned_loss_percent": loss_percent(floats[-1], reference, key, larger),
                 "untuned_loss_percent": loss_percent(floats[min(1, len(floats) - 1)], reference, key, larger),
                 "int8_loss_percent": loss_percent(integers, reference, key, larger),
-                "int8_same_weights_snr_db": integers.measures.get("same/snr_db"),
+                "int8_against_unrounded_snr_db": integers.measures.get("unrounded/snr_db"),
             }
         )
     return rows

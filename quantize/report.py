@@ -160,7 +160,7 @@ def write_report(folder: Path, outcome: Outcome, example: Example, sizes: dict[s
         _sizes_table(sizes),
         "<h2>Stages</h2><p>Distances are to the float model on held-out feeds; task/… are the "
         "training task's own "
-        "validation figures; same/… compare with the float network of the same weights.</p>",
+        "validation figures; unrounded/… compare the integers with the float weights that were rounded.</p>",
         _stages_table(found["stages"]),
         _widths_table(outcome.widths),
         "<h2>Noise by layer</h2><img src=layers.png alt='SNR of every layer'>",

@@ -159,12 +159,12 @@ def walk(material: Material, settings: Settings, progress: Progress | None = Non
         graph = network.graph
         measures = material.measure(network)
         if isinstance(network, QuantizedNetwork):
-            twin = Network(network.to_graph())
-            measures |= {f"same/{k}": v for k, v in material.compare(twin, network).items()}
+            unrounded = Network(graph_before)
+            measures |= {f"unrounded/{k}": v for k, v in material.compare(unrounded, network).items()}
         stages.append(Stage(name, graph.parameters(), macs_per_tick(graph), measures, spent))
         begin = time.monotonic()
 
-    original = material.graph
+    original = graph_before = material.graph
     station("float", Network(original))
     graph, widths = original, {}
     if settings.keep < 1.0:
@@ -176,6 +176,7 @@ def walk(material: Material, settings: Settings, progress: Progress | None = Non
             _tune(student, material, settings.tune_s, settings.tune_rate, lambda s: tell("fine-tuning", s))
             graph = student.to_graph()
             station("pruned, tuned", Network(graph))
+    graph_before = graph
     outcome = _quantized(graph, material, settings, tell)
     station(f"int8, {_width_name(settings)}", outcome.network)
     if settings.qat_s > 0:

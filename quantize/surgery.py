@@ -39,10 +39,9 @@ def remove(channels: Channels, removed: set[int]) -> Trimmed:
         Root labels to take out.
     """
     graph = channels.graph.copy()
-    gone = np.array(sorted(removed), dtype=np.int64)
 
     def stays(labels: np.ndarray) -> np.ndarray:
-        return np.logical_not(np.isin(channels.roots(labels), gone))
+        return np.array([root not in removed for root in channels.roots(labels).flat]).reshape(labels.shape)
 
     kept: Kept = {}
     for name, axes in channels.axes.items():
@@ -76,7 +75,7 @@ def compose(first: Kept, second: Kept) -> Kept:
 
 def _axis_mask(mask: np.ndarray, axis: int) -> np.ndarray:
     """Whether each index of an axis has anything left."""
-    return mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis))
+    return np.asarray(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
 
 
 def _constant(graph: Graph, node: Node, index: int, values: np.ndarray, stem: str) -> None:
