@@ -105,16 +105,18 @@ def generate(
     reports: dict[str, dict[str, Any]] = {}
     compiler_target = "host" if target.startswith("host") else target.removesuffix("-dotprod")
     room = _without(board, _instrument_bytes(layout))
+    busy = 0.0
     for role, model in files.items():
         name = f"{role}_net"
-        voices = instances(layout, role)
         program = compile_onnx(model.path, target=compiler_target, board=room, block=block, name=name)
+        if role == "drum" and board.processor.target != "host":
+            _choose_voices(layout, program.report, busy, block)
+        voices = instances(layout, role)
         if voices > 1:  # every voice has a state of its own; the weights are shared
             more = {"dtcm": (voices - 1) * int(program.report["state_bytes"])}
-            program = compile_onnx(
-                model.path, target=compiler_target, board=_without(room, more), block=block, name=name
-            )
             room = _without(room, more)
+            program = compile_onnx(model.path, target=compiler_target, board=room, block=block, name=name)
+        busy += _cycles(program.report)[1] * voices
         program.write(out)
         (out / "report.json").replace(out / f"{name}.json")
         reports[role] = program.report
@@ -152,11 +154,24 @@ def generate(
 
 def instances(layout: Layout, role: str) -> int:
     """How many states of a model an instrument holds."""
-    if role != "drum":
-        return 1
-    spec = layout.loaded.spec
-    return len(spec.voice) if spec.kind == "groove" else spec.options.voices
+    return layout.voices if role == "drum" else 1
 
+
+def _choose_voices(layout: Layout, report: Mapping[str, Any], busy: float, block: int) -> None:
+    """Keep as many voices as the board has time for: `BUSIEST` of it, at worst, at least one."""
+    budget = BUSIEST * layout.board.processor.clock_hz * block / layout.board.audio.sample_rate_hz
+    layout.voices = max(1, min(layout.voices, int((budget - busy) / _cycles(report)[1])))
+
+
+def _cycles(report: Mapping[str, Any]) -> tuple[float, float]:
+    """Predicted mean and worst cycles of one model per callback."""
+    if report["event"]:
+        return DECODE_CYCLES, DECODE_CYCLES + report["cycles_per_step"]["worst"]
+    return report["cycles_per_callback"]["mean"], report["cycles_per_callback"]["worst"]
+
+
+BUSIEST = 0.85
+"""Share of the processor that voices may fill; what is left is for controls, converters and USB."""
 
 # Memory of the engine's own structs on a 32-bit processor, rounded up; a test measures them.
 PANEL_BYTES = 9 * 1024
@@ -191,12 +206,8 @@ def predict(
     budget = board.processor.clock_hz * block / board.audio.sample_rate_hz
     for role, report in reports.items():
         count = instances(layout, role)
-        if report["event"]:
-            mean += DECODE_CYCLES
-            worst += DECODE_CYCLES + report["cycles_per_step"]["worst"]
-        else:
-            mean += count * report["cycles_per_callback"]["mean"]
-            worst += count * report["cycles_per_callback"]["worst"]
+        mean += count * _cycles(report)[0]
+        worst += count * _cycles(report)[1]
         for region, use in report["regions"].items():
             used[region] = used.get(region, 0) + int(use["used"])
         if "dtcm" in used:
@@ -218,6 +229,8 @@ def predict(
         "regions": {
             name: {"used": size, "left": left.get(name, 0) - size} for name, size in sorted(used.items())
         },
+        "voices": layout.voices if "drum" in reports else None,
+        "voices_asked": layout.voices_asked if "drum" in reports else None,
         "parameters": [parameter.name for parameter in layout.parameters],
         "not_on_this_board": layout.absent,
         "models": {role: {"file": str(layout.models[role].path), **_brief(r)} for role, r in reports.items()},

@@ -17,6 +17,11 @@ def register(app: typer.Typer) -> None:
         "compile",
         epilog="Example: vaectrol compile kick.int8.onnx --target m7 --board patch_sm -o build/kick",
     )(compile_model)
+    app.command("build", epilog="Example: vaectrol build drum --board patch_sm -o build/drum")(build)
+    app.command(
+        "play",
+        epilog="Example: vaectrol play groove --cv moves.csv --model drum=kick.int8.onnx -o groove.wav",
+    )(play)
 
 
 def compile_model(
@@ -91,8 +96,10 @@ def _print_report(report: dict[str, Any], out: Path) -> None:
     else:
         cycles = report["cycles_per_callback"]
         console.print(
-            f"{report['macs_per_sample']:,.0f} MAC per sample, latency {report['latency_samples']:g} samples; "
-            f"{cycles['mean']:,.0f} cycles per callback of {report['block']}, worst/mean {cycles['worst_over_mean']:.3f} "
+            f"{report['macs_per_sample']:,.0f} MAC per sample, latency {report['latency_samples']:g} "
+            "samples; "
+            f"{cycles['mean']:,.0f} cycles per callback of {report['block']}, worst/mean "
+            f"{cycles['worst_over_mean']:.3f} "
             f"({report['cost_model']})"
         )
     if report["cpu_mean"] is not None and not report["event"]:
@@ -115,3 +122,141 @@ def _print_report(report: dict[str, Any], out: Path) -> None:
         left = "" if size["left"] is None else f", {size['left']:,} left"
         console.print(f"{region}: {size['used']:,} bytes used{left}")
     console.print(f"wrote {report['name']}.h, {report['name']}.c and report.json to {out}")
+
+
+ModelOption = Annotated[
+    list[str] | None, typer.Option("--model", help="ROLE=FILE.onnx, in place of the instrument's own model.")
+]
+
+
+def _pairs(words: list[str] | None, option: str) -> dict[str, Path]:
+    """Split NAME=FILE options; refuse what has no ``=``."""
+    from hardware.refusal import Refusal
+
+    pairs = {}
+    for word in words or []:
+        name, equals, file = word.partition("=")
+        if not (name and equals and file):
+            raise Refusal(f"{option} takes NAME=FILE, not {word!r}.")
+        pairs[name] = Path(file)
+    return pairs
+
+
+def build(
+    instrument: Annotated[str, typer.Argument(help="An instrument's name or its .toml file.")],
+    board: Annotated[str, typer.Option(help="Name of a board, or its .toml file.")] = "host",
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder; build/INSTRUMENT-BOARD.")] = None,
+    model: ModelOption = None,
+    block: Annotated[int | None, typer.Option(help="Samples per callback; the board's, as a rule.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Make an instrument's image for a board: compile its models, its tables and the engine, and link."""
+    import json
+
+    from rich.console import Console
+
+    from firmware.build import build_instrument
+
+    folder = out or Path("build") / f"{Path(instrument).stem}-{Path(board).stem}"
+    with Console(stderr=True).status(f"building {instrument} for {board}"):
+        built = build_instrument(instrument, board, folder, models=_pairs(model, "--model"), block=block)
+    if as_json:
+        typer.echo(json.dumps(built.report, indent=1))
+        return
+    report = built.report
+    if built.board.processor.target != "host":
+        typer.echo(
+            f"{report['instrument']} on {report['board']}, block {report['block']}: CPU "
+            f"{report['cpu_mean']:.1%} "
+            f"on average, {report['cpu_worst']:.1%} at worst ({report['cost_model']}; models, all voices "
+            "sounding)"
+        )
+    typer.echo(f"latency {report['latency_samples']:g} samples and one block of {report['block']}")
+    for name, use in report["regions"].items():
+        typer.echo(f"{name}: {use['used']:,} bytes used, {use['left']:,} left")
+    if report["not_on_this_board"]:
+        typer.echo(f"not on this board: {', '.join(report['not_on_this_board'])}")
+    typer.echo(
+        f"wrote {built.image}" if built.image else f"objects are in {folder}; no image: {built.image_missing}"
+    )
+
+
+def play(
+    instrument: Annotated[str, typer.Argument(help="An instrument's name or its .toml file.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="WAV; CV and gate tracks go beside it.")] = Path(
+        "out.wav"
+    ),
+    cv: Annotated[Path | None, typer.Option(help="CSV: time, then one column per jack or parameter.")] = None,
+    sound: Annotated[
+        list[str] | None, typer.Option(help="JACK=FILE.wav: audio into audio_in_1, or as CV into cv_1.")
+    ] = None,
+    sound_volts: Annotated[float, typer.Option(help="Volts of a full-scale sound in a CV jack.")] = 5.0,
+    model: ModelOption = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Length; the script's and a second, as a rule.")
+    ] = None,
+    block: Annotated[int, typer.Option(min=1, max=256, help="Samples per callback.")] = 48,
+    picture: Annotated[
+        Path | None, typer.Option(help="PNG: spectrogram, gates, CV and controls over time.")
+    ] = None,
+    osc: Annotated[
+        int | None, typer.Option(help="Play in real time under OSC on this UDP port, for --seconds.")
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Through the sound card, in real time.")] = False,
+    record: Annotated[
+        Path | None, typer.Option(help="With --osc: write what came in as a CV script.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
+) -> None:
+    """Render an instrument on this computer, as the module would sound."""
+    import json
+
+    from rich.progress import Progress
+
+    from firmware import play as player
+
+    models = _pairs(model, "--model")
+    if live or osc is not None:
+        from firmware.live import play_live
+
+        made = play_live(
+            instrument,
+            out,
+            models=models,
+            osc_port=osc,
+            sound_card=live,
+            seconds=seconds,
+            block=block,
+            record=record,
+        )
+        typer.echo(json.dumps(made) if as_json else made["says"])
+        return
+    with Progress(transient=True, disable=as_json) as progress:
+        task = progress.add_task(f"playing {instrument}", total=None)
+        played = player.play(
+            instrument,
+            out,
+            script=cv,
+            sounds=_pairs(sound, "--sound"),
+            models=models,
+            seconds=seconds,
+            block=block,
+            sound_volts=sound_volts,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    files = [str(path) for path in played.files]
+    if picture is not None:
+        from firmware.picture import draw
+
+        draw(played, picture)
+        files.append(str(picture))
+    if as_json:
+        summary = {"files": files, "seconds": played.seconds, "took_s": played.took_s, "peak": played.peak}
+        typer.echo(json.dumps(summary))
+        return
+    typer.echo(
+        f"{played.seconds:.2f} s in {played.took_s:.2f} s ({played.seconds / played.took_s:.0f} times "
+        "real time), "
+        f"peak {played.peak:.3f}"
+    )
+    typer.echo("wrote " + ", ".join(files))

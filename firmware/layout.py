@@ -87,8 +87,16 @@ class Layout:
     audio_out: list[int] = field(default_factory=list)
     cv_out: list[int] = field(default_factory=list)
     gate_out: list[int] = field(default_factory=list)
+    voices: int = 1
+    """Drums that may sound at once: what the file asks for, or fewer where the board has no time for them."""
     absent: list[str] = field(default_factory=list)
     """Jacks the instrument names and the board lacks, in words."""
+
+    @property
+    def voices_asked(self) -> int:
+        """Drums that the instrument file asks for."""
+        spec = self.loaded.spec
+        return len(spec.voice) if spec.kind == "groove" else spec.options.voices
 
     @property
     def kind(self) -> str:
@@ -105,6 +113,7 @@ def fit(loaded: LoadedInstrument, models: dict[str, ModelFile], board: Board) ->
         A control, gate or output that goes to nothing this instrument or its model has.
     """
     layout = Layout(loaded, board, models)
+    layout.voices = layout.voices_asked
     _add_parameters(layout)
     for number, control in enumerate(loaded.spec.control):
         _connect(layout, number, control)

@@ -176,14 +176,14 @@ def _tone(layout: Layout, tone: ToneLayout, name: str, model: str) -> tuple[str,
 def _drum(layout: Layout, glue: dict[str, ModelGlue]) -> str:
     options = layout.loaded.spec.options
     declared, tone = _tone(layout, layout.tones["drum"], "drum", "drum")
-    states = glue["drum"].states(options.voices)
+    states = glue["drum"].states(layout.voices)
     return f"""{declared}
 {states.declaration}
 static void *const drum_states[] = {{{", ".join(states.addresses)}}};
 static const DrumSpec spec = {{
     .model = &{glue["drum"].table},
     .state = drum_states,
-    .voices = {options.voices},
+    .voices = {layout.voices},
     .cut = {"true" if options.retrigger == "cut" else "false"},
     .tone = {tone},
     .level = {layout.index["level"]},
@@ -241,7 +241,7 @@ static Drive instrument;
 
 def _groove(layout: Layout, glue: dict[str, ModelGlue]) -> str:
     declared, body = _rhythm_body(layout, glue)
-    voices = layout.loaded.spec.voice
+    voices = layout.loaded.spec.voice[: layout.voices]  # the first are the ones a small board keeps
     states = glue["drum"].states(len(voices))
     names = [voice.name for voice in voices]
     parts, rows = [declared, states.declaration], []
@@ -249,7 +249,7 @@ def _groove(layout: Layout, glue: dict[str, ModelGlue]) -> str:
         tone_declared, tone = _tone(layout, layout.tones[voice.name], f"voice_{voice.name}", "drum")
         parts.append(tone_declared)
         plays = sum(1 << RHYTHM_VOICES.index(name) for name in voice.plays)
-        chokes = sum(1 << names.index(name) for name in voice.chokes)
+        chokes = sum(1 << names.index(name) for name in voice.chokes if name in names)
         rows.append(
             f"    {{.plays = 0x{plays:x}, .chokes = 0x{chokes:x},\n     .tone = {tone},\n"
             f"     .state = {states.addresses[at]}, .level = {layout.index[voice.name + '.level']}, "
