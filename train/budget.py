@@ -1,4 +1,4 @@
-"""What a recipe would cost on a board, before a single step: build it untrained, export it, ask the compiler."""
+"""What a recipe would cost on a board, before a single step: build it, export it, ask the compiler."""
 
 from __future__ import annotations
 
@@ -56,12 +56,13 @@ def refuse_what_cannot_fit(recipe: Recipe) -> Any:
     allowed = recipe.budget.cpu
     if not found.fits:
         raise Refusal(
-            f"{recipe.name} does not fit {recipe.budget.board}: {'; '.join(found.reasons)}; make the model smaller "
-            "or train it all the same with --anyway"
+            f"{recipe.name} does not fit {recipe.budget.board}: {'; '.join(found.reasons)}; make the model "
+            "smaller or train it all the same with --anyway"
         )
     if found.cpu_worst > allowed:
         raise Refusal(
-            f"{recipe.name} would take {found.cpu_worst:.0%} of {recipe.budget.board} in its worst block, predicted; "
-            f"budget.cpu allows {allowed:.0%}; make the model smaller or train it all the same with --anyway"
+            f"{recipe.name} would take {found.cpu_worst:.0%} of {recipe.budget.board} in its worst block, "
+            f"predicted; budget.cpu allows {allowed:.0%}; make the model smaller or train it all the same "
+            "with --anyway"
         )
     return found

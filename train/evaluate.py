@@ -51,7 +51,8 @@ def evaluate(
         )
     if data.kind != player.task.data_kind:
         raise Refusal(
-            f"{data.directory} holds {data.kind}; a {kind} model is judged on data of kind {player.task.data_kind}"
+            f"{data.directory} holds {data.kind}; a {kind} model is judged on "
+            f"data of kind {player.task.data_kind}"
         )
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,5 +113,6 @@ def _page(report: dict[str, Any], folder: Path) -> str:
         f'<!doctype html><meta charset="utf-8"><title>{title}</title>'
         "<style>body{font:15px/1.45 sans-serif;max-width:62em;margin:2em auto;padding:0 1em}"
         "td{padding:.15em 1.2em .15em 0;border-bottom:1px solid #ddd}</style>"
-        f"<h1>{title}</h1><p>Data set {report['data']['hash'][:16]}.</p><table>{rows}</table>{sounds}{pictures}"
+        f"<h1>{title}</h1><p>Data set {report['data']['hash'][:16]}.</p><table>{rows}</table>"
+        f"{sounds}{pictures}"
     )

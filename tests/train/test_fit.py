@@ -7,14 +7,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
-
 from lightning.pytorch.callbacks import Callback
 
+from tests.train.small import PLAIN, SMALL_DRUM, SMALL_RHYTHM
 from train.export import read_metadata
 from train.fit import fit, load_run, load_task
 from train.recipe import load_recipe
 from train.refusal import Refusal
-from tests.train.small import PLAIN, SMALL_DRUM, SMALL_RHYTHM
 from train.tasks.rhythm import RhythmTask
 
 
@@ -63,7 +62,7 @@ def test_a_run_holds_everything_a_later_stage_needs(rhythms, tmp_path):
     shares = [row["variance_share"] for row in metadata["latents"]]
     assert shares == sorted(shares, reverse=True)
     assert np.array(metadata["map"]["grid"]).shape == (16, 16, 4)
-    assert [a["name"] for a in metadata["attributes"]][0] == "density"
+    assert metadata["attributes"][0]["name"] == "density"
     assert metadata["recipe"]["fit"]["steps"] == 12
     run.prepare("test")
     feeds, targets = next(run.task.decoder_examples("test", 5, 0))

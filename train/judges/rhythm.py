@@ -149,7 +149,7 @@ def motion(player: Player, z: np.ndarray, knobs: np.ndarray, events: int = 64) -
 def leakage(
     player: Player, task: RhythmTask, z: np.ndarray, knobs: np.ndarray, bins: int = 8
 ) -> dict[str, Any]:
-    """How well a fresh classifier tells the attribute's quantile bin from z; beside it, always-the-commonest."""
+    """How well fresh classifiers tell an attribute's quantile bin from z, beside always-the-commonest."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.neural_network import MLPClassifier
 

@@ -367,9 +367,7 @@ class DrumTask(Task):
         if not isinstance(teacher, DrumTask) or teacher.recipe.model.encoder != self.recipe.model.encoder:
             raise Refusal(f"{where} is no teacher for {self.recipe.name}: it must be a drum run like it")
         if teacher.latents != self.latents:
-            raise Refusal(
-                f"{where} is no teacher for {self.recipe.name}: it has {teacher.latents} latents, not {self.latents}"
-            )
+            raise Refusal(f"{where} is no teacher for {self.recipe.name}: it has {teacher.latents} latents")
         # Kept out of the module's own parameters: a teacher is not trained and not saved with the pupil.
         object.__setattr__(self, "teacher", teacher.model.eval().requires_grad_(False))
         self.model.encoder.load_state_dict(teacher.model.encoder.state_dict())

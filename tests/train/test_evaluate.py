@@ -1,0 +1,98 @@
+"""Judges measure what they say, and a report says the same of a run and of its model files."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
+from train.evaluate import evaluate, headline
+from train.fit import export_run, fit, load_run
+from train.judges.drum import log_spectral_distance, mr_stft, onset_ms
+from train.judges.rhythm import onset_f1, reconstruction
+from train.player import open_player
+from train.recipe import load_recipe
+from train.refusal import Refusal
+
+RATE_HZ = 48_000
+
+
+@pytest.fixture(scope="module")
+def rhythm_run(rhythms, tmp_path_factory):
+    recipe = load_recipe("rhythm_quick", [*SMALL_RHYTHM, "fit.steps=4", "fit.interval=4"])
+    run = fit(recipe, rhythms, tmp_path_factory.mktemp("runs") / "rhythm", pictures=False, export=False)
+    export_run(load_run(run))
+    return run
+
+
+def test_a_run_and_its_model_files_get_the_same_figures(rhythm_run, rhythms, tmp_path):
+    from_run = evaluate(rhythm_run, rhythms, tmp_path / "a", limit=6)
+    from_file = evaluate(rhythm_run / "rhythm_quick.onnx", rhythms, tmp_path / "b", limit=6)
+    a, b = from_run["figures"]["model"], from_file["figures"]["model"]
+    assert a["onset_f1"] == pytest.approx(b["onset_f1"], abs=1e-3)
+    assert json.loads((tmp_path / "a" / "report.json").read_text())["items"] == from_run["items"] > 0
+    page = (tmp_path / "a" / "report.html").read_text()
+    assert "audio controls" in page and "data:image/png" in page and "<script" not in page
+    assert set(from_run["control"]) == set(from_run["motion"]) == set(from_run["leakage"])
+    assert 0 <= from_run["prior"]["valid"] <= 1
+    # The nearest training pattern is chosen with the answer in view; the mean is blind.
+    assert from_run["figures"]["nearest"]["onset_f1"] > from_run["figures"]["mean"]["onset_f1"]
+    assert dict(headline(from_run))["items"] == str(from_run["items"])
+
+
+def test_a_drum_run_is_judged_beside_the_nearest_training_sound(drums, tmp_path):
+    recipe = load_recipe("drum_quick", [*SMALL_DRUM, "fit.steps=2", "fit.interval=2"])
+    run = fit(recipe, drums, tmp_path / "run", pictures=False, export=False)
+    report = evaluate(run, drums, tmp_path / "report", limit=3)
+    assert report["items"] == 3 and len(report["rows"]) == 3
+    assert report["silence_dbfs"] == -200
+    assert set(report["control"]) == {"brightness", "decay"}
+    # Two steps cannot beat a recording.
+    assert report["figures"]["nearest"]["mr_stft"] < report["figures"]["model"]["mr_stft"]
+    assert (tmp_path / "report" / "reconstructions.wav").stat().st_size > 10_000
+
+
+def test_what_cannot_be_judged_is_refused(rhythm_run, drums, tmp_path):
+    with pytest.raises(Refusal, match="judged on data of kind rhythms"):
+        evaluate(rhythm_run, drums, tmp_path)
+    with pytest.raises(Refusal, match="neither a run folder nor"):
+        open_player(tmp_path / "nothing.onnx")
+    (tmp_path / "torn.onnx").write_bytes(b"not a model")
+    with pytest.raises(Refusal, match="not a readable ONNX file"):
+        open_player(tmp_path / "torn.onnx")
+    lonely = tmp_path / "lonely.onnx"
+    lonely.write_bytes((rhythm_run / "rhythm_quick.onnx").read_bytes())
+    with pytest.raises(Refusal, match="no encoder beside it"):
+        open_player(lonely)
+
+
+def click(at_ms, level=0.5, seconds=0.3):
+    t = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
+    ring = np.exp(-t / 0.03) * np.sin(2 * np.pi * 900 * t) * level
+    return np.roll(np.pad(ring, (0, 4800)), int(at_ms * 48))[: len(t)].astype(np.float32)
+
+
+def test_distances_are_zero_on_the_same_and_grow_with_difference():
+    noise = np.random.default_rng(0).standard_normal(14_400).astype(np.float32) * 0.2
+    assert mr_stft(click(0), click(0)) == pytest.approx(0.0, abs=1e-6)
+    assert log_spectral_distance(click(0), click(0)) == 0.0
+    assert log_spectral_distance(noise * 0.5, noise) == pytest.approx(6.02, abs=0.1)
+    assert mr_stft(click(0) * 0.5, click(0)) < mr_stft(noise, click(0))
+
+
+@pytest.mark.parametrize("late_ms", [1, 5, 20])
+def test_onsets_are_found_to_half_a_millisecond(late_ms):
+    assert onset_ms(click(late_ms)) - onset_ms(click(0)) == pytest.approx(late_ms, abs=0.5)
+
+
+def test_f1_by_hand():
+    wanted, made = np.zeros((1, 9, 32), bool), np.zeros((1, 9, 32), bool)
+    wanted[0, 0, [0, 8, 16, 24]] = True
+    made[0, 0, [0, 8, 9]] = True
+    assert onset_f1(made, wanted) == pytest.approx(2 * 2 / (3 + 4))
+    pattern = np.concatenate([wanted, wanted * 0.7, wanted * 0.1], 1).astype(np.float32)
+    other = np.concatenate([wanted, wanted * 0.5, wanted * -0.1], 1).astype(np.float32)
+    figures = reconstruction(other, pattern)
+    assert figures["onset_f1"] == 1.0
+    assert figures["velocity_mae"] == pytest.approx(0.2, abs=1e-6)
+    assert figures["timing_mae_steps"] == pytest.approx(0.2, abs=1e-6)

@@ -1,0 +1,81 @@
+"""The commands train, budget and evaluate as a builder meets them."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+import vaectrol
+from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
+from train.budget import refuse_what_cannot_fit, untrained_model
+from train.recipe import load_recipe
+from train.refusal import Refusal
+
+
+def settings(*changes):
+    return [word for change in changes for word in ("--set", change)]
+
+
+def test_train_makes_a_run_and_says_where(rhythms, tmp_path, capsys):
+    data = ["--data", str(rhythms.directory), "-o", str(tmp_path / "run")]
+    changes = settings(*SMALL_RHYTHM, "fit.steps=2", "fit.interval=2")
+    assert vaectrol.main(["train", "rhythm_quick", *data, *changes, "--anyway", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert said["run"] == str(tmp_path / "run") and said["spent"]["wall_s"] > 0
+    assert (tmp_path / "run" / "rhythm_quick.onnx").exists()
+    assert vaectrol.main(["train", "rhythm_quick", *data, *changes, "--anyway"]) == 2
+    assert "already holds a run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["train", "nothing"], "no recipe named 'nothing'"),
+        (["train", "rhythm", "--data", "absent"], "holds no data set"),
+        (["train", "rhythm", "--time", "soon"], "--time soon is not a length of time"),
+        (["budget", "absent.onnx"], "there is no model file absent.onnx"),
+        (["evaluate", "absent", "--data", "absent"], "holds no data set"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_2(words, complaint, capsys):
+    assert vaectrol.main(words) == 2
+    error = capsys.readouterr().err
+    assert complaint in error and "Traceback" not in error
+
+
+def test_the_budget_of_a_recipe_is_that_of_its_untrained_model(tmp_path, capsys):
+    changes = [*SMALL_DRUM]
+    assert vaectrol.main(["budget", "drum_quick", *settings(*changes), "--json"]) == 0
+    from_recipe = json.loads(capsys.readouterr().out)
+    model = untrained_model(load_recipe("drum_quick", changes), tmp_path / "m.onnx")
+    assert vaectrol.main(["budget", str(model), "--json"]) == 0
+    from_model = json.loads(capsys.readouterr().out)
+    assert from_recipe == from_model
+    assert from_recipe["fits"] and 0 < from_recipe["cpu_mean"] < 0.4
+
+
+def test_a_recipe_that_cannot_fit_is_refused_with_numbers(monkeypatch):
+    recipe = load_recipe("drum_quick", ["budget.cpu=0.3"])
+    answer = SimpleNamespace(fits=True, reasons=[], cpu_worst=0.42)
+    monkeypatch.setattr("train.budget.recipe_budget", lambda _: answer)
+    with pytest.raises(
+        Refusal, match=r"would take 42% of patch_sm in its worst block, predicted; budget\.cpu allows 30%"
+    ):
+        refuse_what_cannot_fit(recipe)
+    answer.fits, answer.reasons = False, ["weights need 900,000 bytes where 513,000 are left"]
+    with pytest.raises(Refusal, match="does not fit patch_sm: weights need 900,000 bytes"):
+        refuse_what_cannot_fit(recipe)
+
+
+def test_the_standard_drum_recipe_keeps_the_issues_limits():
+    from firmware.compiler import budget
+
+    recipe = load_recipe("drum")
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as folder:
+        found = budget(untrained_model(recipe, Path(folder) / "drum.onnx"))
+    assert found.parameters <= 400_000
+    assert found.macs_per_sample <= 6000
+    assert found.fits
