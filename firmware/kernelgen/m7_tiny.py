@@ -1,9 +1,10 @@
 """W8A16 convolutions of very few taps on a Cortex-M7: straight lines of code, one per shape, over all frames.
 
-In a layer of two to eight channels the loops of ``m7_conv`` cost more than what they multiply. Here the taps of
-a shape (runs × steps of two taps) are unrolled for two output channels and two frames, scheduled by ``m7_rows``,
-and the loop runs over the frames. ``python -m firmware.kernelgen.m7_tiny`` writes
-``engine/kernels/conv_tiny_m7.S`` again.
+In a layer of two to four channels the loops of ``m7_conv`` cost more than what they multiply. Here the taps
+of a shape (runs × steps of two taps) are unrolled for two output channels and two frames, scheduled by
+``m7_rows``, and the loop runs over the frames.
+
+``python -m firmware.kernelgen.m7_tiny`` writes ``engine/kernels/conv_tiny_m7.S`` again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from firmware.kernelgen.m7_rows import OUT as ROWS_OUT
 
 OUT = ROWS_OUT.with_name("conv_tiny_m7.S")
 
-# runs × steps: pointwise layers of up to 12 channels (or dense windows of 12 taps), dilated ones of 2 and 3 taps
+# runs × steps: windows in one run of up to 12 taps, dilated ones of 2 and 3 taps over up to 4 channels
 SHAPES = ((1, 1), (1, 2), (1, 3), (1, 4), (1, 5), (1, 6), (2, 1), (2, 2), (3, 1), (3, 2))
 
 # Below the saved registers: bias, multiplier and shift of two channels, then the arguments in order.
@@ -86,7 +87,9 @@ def function(runs: int, steps: int) -> str:
     free = ["r2", "r3", "r8", "r9", "r10", "r11", "r12", "lr"]
     if runs == 1:
         free.append(fixed.pop("run"))
-    tries = (one_schedule(runs, steps, free, fixed, skew, spare) for skew in range(0, 5) for spare in range(4))
+    tries = (
+        one_schedule(runs, steps, free, fixed, skew, spare) for skew in range(0, 5) for spare in range(4)
+    )
     lines = min((found for found in tries if found), key=len)
     name = f"vk_m7_conv_tiny_{runs}x{steps}"
     into = {"wp": "weights", "ap": "window", "out": "out", "n": "turns", "run": "run_bytes"}

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from firmware.kernelgen import m7_rows, tables
+from firmware.kernelgen import m7_rows, m7_tiny, tables
 from tests.firmware.kernel_runner import Array, Call, Struct, make_calls, struct_array
 
 TARGETS = ["host", "host-asan", "m7", "aarch64", "wasm"]
@@ -402,4 +402,5 @@ def test_float_rows_equal_numpy(target):
 def test_the_committed_tables_and_assembly_are_what_the_generators_write():
     assert (tables.KERNELS / "sin2_table.c").read_text() == tables.sin2_source()
     assert m7_rows.OUT.read_text() == m7_rows.source()
+    assert m7_tiny.OUT.read_text() == m7_tiny.source()
     assert math.isclose(tables.sin2_table()[256], 32767)
