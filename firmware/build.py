@@ -113,7 +113,7 @@ def generate(
             _choose_voices(layout, program.report, busy, block)
         voices = instances(layout, role)
         if voices > 1:  # every voice has a state of its own; the weights are shared
-            more = {"dtcm": (voices - 1) * int(program.report["state_bytes"])}
+            more = {_state_region(program.report): (voices - 1) * int(program.report["state_bytes"])}
             room = _without(room, more)
             program = compile_onnx(model.path, target=compiler_target, board=room, block=block, name=name)
         busy += _cycles(program.report)[1] * voices
@@ -129,6 +129,8 @@ def generate(
             latency_ticks=int(program.report["latency_samples"]),
             sample_rate_hz=board.audio.sample_rate_hz,
             input_order=list(program.report.get("inputs", [])),
+            # unnamed memory is DTCM by the linker scripts
+            state_region="" if target != "m7" else _state_region(program.report).replace("dtcm", ""),
         )
     source = out / "instrument.c"
     write_text(source, instrument_source(layout, glue, block, version()))
@@ -168,6 +170,11 @@ def _cycles(report: Mapping[str, Any]) -> tuple[float, float]:
     if report["event"]:
         return DECODE_CYCLES, DECODE_CYCLES + report["cycles_per_step"]["worst"]
     return report["cycles_per_callback"]["mean"], report["cycles_per_callback"]["worst"]
+
+
+def _state_region(report: Mapping[str, Any]) -> str:
+    """Region that the memory plan chose for a model's state."""
+    return next((str(t["region"]) for t in report["tensors"] if t["name"] == "state"), "dtcm")
 
 
 BUSIEST = 0.85
@@ -210,8 +217,8 @@ def predict(
         worst += count * _cycles(report)[1]
         for region, use in report["regions"].items():
             used[region] = used.get(region, 0) + int(use["used"])
-        if "dtcm" in used:
-            used["dtcm"] += (count - 1) * int(report["state_bytes"])
+        region = _state_region(report)
+        used[region] = used.get(region, 0) + (count - 1) * int(report["state_bytes"])
     for region, own in _instrument_bytes(layout).items():
         if region in used:
             used[region] += own

@@ -42,6 +42,8 @@ class ModelGlue:
         Samples from input to output.
     input_order : list of str
         Inputs as the compiled model numbers them.
+    state_region : str
+        Where the memory plan wants the state; empty where nothing has to be said.
     """
 
     role: str
@@ -51,6 +53,7 @@ class ModelGlue:
     latency_ticks: int
     sample_rate_hz: float
     input_order: list[str]
+    state_region: str = ""
 
     @property
     def header(self) -> str:
@@ -65,9 +68,14 @@ class ModelGlue:
     def states(self, count: int) -> States:
         """Declare memory for `count` instances."""
         names = [f"{self.role}_state_{n}" for n in range(count)]
-        return States(
-            "\n".join(f"static {self.name}_state {name};" for name in names), [f"&{name}" for name in names]
-        )
+        places = [
+            f'__attribute__((section(".{self.state_region}.{name}"))) ' if self.state_region else ""
+            for name in names
+        ]
+        declared = [
+            f"{place}static {self.name}_state {name};" for place, name in zip(places, names, strict=True)
+        ]
+        return States("\n".join(declared), [f"&{name}" for name in names])
 
     def source(self) -> str:
         """Return the functions and the table."""

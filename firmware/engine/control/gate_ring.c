@@ -25,7 +25,7 @@ void gate_ring_take(GateRing *ring, uint32_t *gates, size_t ticks)
     }
     uint32_t done = 0;
     for (size_t i = 0; i < ticks; ++i) {
-        const uint32_t until = (uint32_t)((uint64_t)polls * (i + 1u) / ticks);
+        const uint32_t until = polls * (uint32_t)(i + 1u) / (uint32_t)ticks;
         uint32_t any = 0;
         if (done == until) {
             any = ring->level;

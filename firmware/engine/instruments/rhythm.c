@@ -12,9 +12,9 @@
 static int64_t place_of(const Rhythm *rhythm, uint8_t voice, int64_t step)
 {
     const float micro = rhythm->pattern.microtiming[voice][step & (RHYTHM_STEPS - 1u)] * rhythm->timing;
-    int64_t shift = (int64_t)((float)(STEP_UNITS >> 24) * bound(micro, -0.5f, 0.5f)) << 24;
+    int64_t shift = (int64_t)(int32_t)((float)(STEP_UNITS >> 24) * bound(micro, -0.5f, 0.5f)) * (1 << 24);
     if (step & 1) {
-        shift += (int64_t)((float)(SWING_MOST >> 24) * rhythm->swing) << 24;
+        shift += (int64_t)(int32_t)((float)(SWING_MOST >> 24) * rhythm->swing) * (1 << 24);
     }
     if (shift > SHIFT_MOST) {
         shift = SHIFT_MOST;
@@ -169,7 +169,7 @@ static void play_due(Rhythm *rhythm, const Panel *panel, uint16_t at, bool fill)
         }
         find_soonest(rhythm);
     }
-    const int64_t grid = rhythm->clock.place < 0 ? -1 : rhythm->clock.place / STEP_UNITS;
+    const int64_t grid = rhythm->clock.place < 0 ? -1 : (int64_t)step_of(rhythm->clock.place);
     if (grid != rhythm->last_grid) {
         rhythm->last_grid = grid;
         rhythm->pulse[RHYTHM_OUT_STEP] = PULSE_TICKS;
@@ -200,7 +200,7 @@ void rhythm_advance(Rhythm *rhythm, const Panel *panel, size_t ticks)
     }
     /* Four sixteenths to a beat; the float carries 24 bits of tempo, far below hearing. */
     const float steps_per_tick = panel_value(panel, (uint8_t)spec->tempo) / (15.0f * spec->sample_rate_hz);
-    const int64_t own_units = (int64_t)(steps_per_tick * (float)STEP_UNITS);
+    const int64_t own_units = (int32_t)(steps_per_tick * (float)STEP_UNITS);
 
     wrap_steps(rhythm);
     rhythm->hits = 0;
@@ -244,9 +244,11 @@ void rhythm_outputs(const Rhythm *rhythm, const OutputSpec *outputs, const PortB
     for (size_t i = 0; i < block->ticks; ++i) {
         output_gates(outputs, rhythm->gate_sources[i], &block->gates_out[i]);
     }
-    const int64_t loop = STEP_UNITS * (int64_t)RHYTHM_STEPS;
-    const int64_t within = rhythm->clock.place < 0 ? 0 : rhythm->clock.place % loop;
-    const float phase = (float)within / (float)loop;
+    /* In 24ths of a step and 12 more bits: a float holds them. */
+    const uint32_t loop = 24u * RHYTHM_STEPS;
+    const int64_t place = rhythm->clock.place < 0 ? 0 : rhythm->clock.place;
+    const uint32_t whole = (uint32_t)(place >> 32) % loop;
+    const float phase = (float)(whole << 12 | (uint32_t)(place >> 20 & 0xFFF)) / (float)(loop << 12);
     for (uint8_t c = 0; c < outputs->cvs; ++c) {
         const int8_t source = outputs->cv[c];
         for (size_t i = 0; i < block->ticks; ++i) {

@@ -20,9 +20,32 @@ void step_clock_init(StepClock *clock, float sample_rate_hz)
     clock->pulse_units = STEP_UNITS;
 }
 
+/* Long division, bit by bit: the M7 has none of 64 bits, and this is done once a pulse. */
+static int64_t divided(int64_t units, uint32_t ticks)
+{
+    const uint64_t number = (uint64_t)units;
+    uint64_t rest = 0, quotient = 0;
+    for (unsigned bit = 64; bit-- > 0;) {
+        rest = rest << 1 | (number >> bit & 1u);
+        quotient <<= 1;
+        if (rest >= ticks) {
+            rest -= ticks;
+            quotient |= 1u;
+        }
+    }
+    return (int64_t)quotient;
+}
+
+static int64_t last_pulse_before(const StepClock *clock)
+{
+    const uint32_t ratio = ratio_24ths[clock->ratio];
+    return (int64_t)((uint32_t)(clock->place >> 32) / ratio) * clock->pulse_units;
+}
+
 static void follow(StepClock *clock)
 {
-    clock->tick_units = clock->measured ? clock->pulse_units / clock->period_ticks : STEP_UNITS / clock->step_ticks;
+    clock->tick_units =
+        clock->measured ? divided(clock->pulse_units, clock->period_ticks) : divided(STEP_UNITS, clock->step_ticks);
 }
 
 void step_clock_ratio(StepClock *clock, uint8_t ratio)
@@ -31,11 +54,11 @@ void step_clock_ratio(StepClock *clock, uint8_t ratio)
         return;
     }
     clock->ratio = ratio;
-    clock->pulse_units = (STEP_UNITS / 24) * ratio_24ths[ratio];
+    clock->pulse_units = (int64_t)ratio_24ths[ratio] << 32;
     follow(clock);
     /* The next pulse falls on the new grid, ahead of where we are. */
     if (clock->place > 0) {
-        clock->pulse_place = clock->place / clock->pulse_units * clock->pulse_units;
+        clock->pulse_place = last_pulse_before(clock);
     }
 }
 
@@ -97,7 +120,7 @@ void step_clock_tick_internal(StepClock *clock, int64_t tick_units)
         return;
     }
     clock->place += tick_units;
-    clock->pulse_place = clock->place / clock->pulse_units * clock->pulse_units;
+    clock->pulse_place = last_pulse_before(clock);
 }
 
 int64_t step_clock_wrap(StepClock *clock)

@@ -19,6 +19,12 @@ extern "C" {
 #define STEP_CLOCK_ONE 6u
 #define STEP_CLOCK_LOOP 768 /* steps: whole patterns and whole pulses at every ratio */
 
+/* Whole steps in a place that is not before the first; the processor divides 32 bits. */
+static inline uint32_t step_of(int64_t place)
+{
+    return (uint32_t)(place >> 32) / 24u;
+}
+
 typedef struct StepClock {
     int64_t place;        /* in units since the first step; < 0: before it, waiting */
     int64_t pulse_place;  /* where the last pulse was */
