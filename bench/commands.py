@@ -2,8 +2,153 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands to the command line."""
+    app.command(
+        "bench",
+        epilog="Example: vaectrol bench kick.int8.onnx --board patch_sm -o report --against old/report.json",
+    )(bench)
+    app.command("bench-all", epilog="Example: vaectrol bench-all -o bench/results")(bench_all)
+
+
+def bench(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="INSTRUMENT|MODEL",
+            help="An instrument, an .onnx file, or a reference decoder: raspberry, nano.",
+        ),
+    ],
+    board: Annotated[str, typer.Option(help="Board, by name or .toml file.")] = "patch_sm",
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder for report.json, report.html, WAVs.")
+    ] = None,
+    block: Annotated[int | None, typer.Option(help="Samples per callback; the board's by default.")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="An earlier report.json: print what changed; status 1 on a regression."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only the prediction: no sweep, formats, quality.")
+    ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Measure this machine too, beside other runtimes.")
+    ] = False,
+    port: Annotated[
+        str | None, typer.Option(help="Serial port of a module that runs its bench image.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Length of the sounds that quality compares.")] = 2.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Predict CPU, memory, latency and quality of a model or instrument on a board."""
+    import json
+
+    from bench.report import against as compare
+    from bench.report import make_report, published
+    from hardware.board import load_board
+
+    chosen = load_board(board)
+    if block is not None and not 1 <= block <= chosen.audio.max_block:
+        from hardware.refusal import Refusal
+
+        raise Refusal(
+            f"a block of {block} samples is not possible on {chosen.title}; choose 1 to "
+            f"{chosen.audio.max_block}."
+        )
+    with _progress(as_json) as say:
+        report = make_report(
+            target,
+            chosen,
+            block=block,
+            with_sweep=not quick,
+            with_formats=not quick,
+            with_quality=not quick,
+            with_live=live,
+            port=port,
+            seconds=seconds,
+            wavs=out / "wav" if out else None,
+            progress=say,
+        )
+    if out is not None:
+        _write(report, out, "report")
+    if as_json:
+        typer.echo(json.dumps(published(report), indent=1))
+    else:
+        from bench.terminal import show
+
+        show(report)
+        if out is not None:
+            typer.echo(f"Written: {out / 'report.html'} and {out / 'report.json'}")
+    if against is not None:
+        lines, worse = compare(published(report), against)
+        typer.echo("\n".join(lines) if lines else "Nothing changed.")
+        if worse:
+            raise typer.Exit(1)
+
+
+def bench_all(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the result files.")] = Path(
+        "bench/results"
+    ),
+    board: Annotated[str, typer.Option(help="Board, by name or .toml file.")] = "patch_sm",
+) -> None:
+    """Predict the kernel table, the reference decoders and every factory instrument into result files."""
+    from bench import kernels
+    from bench.decoders import DECODERS
+    from bench.report import make_report
+    from bench.written import write_json
+    from firmware.instrument import available_instruments
+    from hardware.board import load_board
+    from hardware.refusal import Refusal
+
+    chosen = load_board(board)
+    with _progress(False) as say:
+        say("kernel table")
+        write_json(out / "kernels.json", kernels.run())
+        for target in (*DECODERS, *available_instruments()):
+            try:
+                report = make_report(target, chosen, progress=say)
+            except Refusal as refusal:
+                typer.echo(f"{target}: left out: {refusal}")
+                continue
+            _write(report, out, target, page=False)
+            for role, part in report["models"].items():
+                cpu = part["predicted"]["cpu"]
+                typer.echo(
+                    f"{target} {role}: predicted {cpu['mean']:.1%} mean, {cpu['worst']:.1%} "
+                    f"worst of {chosen.title}"
+                )
+
+
+def _write(report: dict[str, Any], out: Path, name: str, page: bool = True) -> None:
+    from bench.report import published
+    from bench.written import write_json, write_text
+
+    write_json(out / f"{name}.json", published(report))
+    if page:
+        from bench.page import render_page
+
+        write_text(out / f"{name}.html", render_page(report))
+
+
+def _progress(hidden: bool) -> Any:
+    """Return a context that yields a function which shows what is being done."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def shown():
+        if hidden:
+            yield lambda text: None
+            return
+        from rich.console import Console
+
+        with Console(stderr=True).status("starting") as status:
+            yield status.update
+
+    return shown()

@@ -210,8 +210,7 @@ def _pqmf_synthesis(bands: int, taps: int) -> Any:
 
 
 def raspberry(form: str = "w8a16", seed: int = 1) -> Any:
-    """Return the decoder of RAVE's ``raspberry``: 128 latents at 1/2048 of the rate, ratios 4 4 4 2, 16
-    bands.
+    """Return the decoder of RAVE's ``raspberry``: 128 latents at 1/2048 of the rate, 16 bands.
 
     Residual layers are two convolutions of 3 taps (dilation 1, 3, 5 and 1), capacity 16; the output is
     tanh(wave) × sigmoid(loudness) in 16 PQMF bands. 0.97 M parameters; 129 MMAC/s at 48 kHz besides the PQMF,

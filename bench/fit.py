@@ -3,8 +3,8 @@
     python -m bench.fit bench/results/kernels.json -o firmware/compiler/cost_table.json
 
 cycles = call + output·outputs + mac·multiply-accumulates per kernel (``firmware/compiler/cost.py``),
-coefficients ≥ 0, by non-negative least squares on relative errors. The table says how far off it is on the rows
-it was fitted to. Memory (line fills) comes on top, from the board file.
+coefficients ≥ 0, by non-negative least squares on relative errors. The table says how far off it is on the
+rows it was fitted to. Memory (line fills) comes on top, from the board file.
 """
 
 from __future__ import annotations

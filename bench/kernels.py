@@ -265,7 +265,7 @@ def pqmf(kernel: str, bands: int, length: int, frames: int) -> Row:
     made = tables.tables(rng.standard_normal(length), bands, synthesis=kernel.endswith("synthesis"))
     folds = made.folds
     bank = b.struct(b.machine.place(made.window), b.machine.place(made.twiddle), bands | folds << 16)
-    state = b.machine.alloc(4 * bands * 2 * folds + 64)
+    state = b.machine.alloc(4 * made.state_floats)
     subbands = b.machine.place(rng.standard_normal(frames * bands).astype(np.float32))
     audio = b.machine.place(rng.standard_normal(frames * bands).astype(np.float32))
     if kernel == "vk_pqmf_synthesis":

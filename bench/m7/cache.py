@@ -34,7 +34,8 @@ class CacheShape:
 def bus_cycles(region: Region) -> int:
     """Core cycles for which one line occupies the bus: the next line waits that long, not the whole latency.
 
-    By the board file's own derivation a third of a fill is data beats and the rest latency, which overlaps with
-    the next fill; two fills at most are under way (*assumed* from the core's two line-fill buffers), one in flash.
+    By the board file a third of a fill is data beats and the rest latency, which overlaps with
+    the next fill; two fills at most are under way (*assumed* from the core's two line-fill buffers), one
+    in flash.
     """
     return region.line_fill_cycles // 3 if region.kind == "cached" else region.line_fill_cycles

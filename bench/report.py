@@ -1,0 +1,204 @@
+"""Assemble one report: predicted figures, formats, block sweep, quality, live and device measurements.
+
+``predicted`` and ``quality`` are the same on every run of one commit; ``live`` and ``device`` are measured.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench.predict import Progress, predict_model, silent, sweep
+from bench.written import read_json
+from hardware.board import Board
+from hardware.refusal import Refusal
+
+FORMAT = 1
+GATE = 0.02
+"""How much mean or worst CPU may grow, relatively, before `against` calls it a regression."""
+
+
+def resolve(target: str, board: Board) -> dict[str, Path]:
+    """Return the models behind a name: one model file, a reference decoder, or every model of an instrument.
+
+    Raises
+    ------
+    Refusal
+        Neither a file nor a known name.
+    """
+    from bench.decoders import DECODERS, write_decoder
+
+    path = Path(target)
+    if path.suffix == ".onnx":
+        if not path.is_file():
+            raise Refusal(f"there is no model file {target}.")
+        return {"model": path}
+    name, _, form = target.partition(".")
+    if name in DECODERS and form in ("", "w8a16", "w8a8", "float"):
+        folder = Path(tempfile.gettempdir()) / "vaectrol-decoders"
+        return {"model": write_decoder(name, form or "w8a16", folder)}
+    from firmware.instrument import available_instruments, find_models, load_instrument
+
+    if path.suffix == ".toml" or target in available_instruments():
+        models = find_models(load_instrument(target))
+        return {role: model.path for role, model in models.items()}
+    raise Refusal(
+        f"{target!r} is no model file, instrument ({', '.join(available_instruments())}) "
+        f"or reference decoder ({', '.join(DECODERS)})."
+    )
+
+
+def siblings(path: Path) -> dict[str, Path]:
+    """Return the same model in other formats, as far as they can be found: ``float``, ``w8a16``, ``w8a8``."""
+    from bench.decoders import DECODERS, FORMATS, write_decoder
+
+    stem = path.name.split(".")[0]
+    if stem in DECODERS and path.name.split(".")[1] in FORMATS:
+        return {form: write_decoder(stem, form, path.parent) for form in FORMATS}
+    candidates = {
+        "float": path.with_name(f"{stem}.onnx"),
+        "w8a16": path.with_name(f"{stem}.int8.onnx"),
+        "w8a8": path.with_name(f"{stem}.w8a8.int8.onnx"),
+    }
+    return {form: file for form, file in candidates.items() if file.is_file()}
+
+
+def make_report(
+    target: str,
+    board: Board,
+    *,
+    block: int | None = None,
+    with_sweep: bool = True,
+    with_formats: bool = True,
+    with_quality: bool = True,
+    with_live: bool = False,
+    port: str | None = None,
+    seconds: float = 2.0,
+    wavs: Path | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Run everything that was asked for; see the parts' modules.
+
+    Returns
+    -------
+    dict
+        The report; sounds for pictures lie under keys that begin with ``_`` and are not written.
+    """
+    import importlib.metadata
+
+    report: dict[str, Any] = {
+        "format": FORMAT,
+        "kind": "vaectrol bench",
+        "target": Path(target).name,
+        "board": board.name,
+        "board_title": board.title,
+        "version": importlib.metadata.version("vaectrol"),
+        "models": {},
+    }
+    for role, path in resolve(target, board).items():
+        part: dict[str, Any] = {"file": path.name}
+        predicted = predict_model(path, board, block=block, progress=progress)
+        part["predicted"] = predicted
+        found = siblings(path)
+        streamed = not predicted.get("event")
+        if with_formats and streamed:
+            part["formats"] = _formats(found, path, predicted, board, block, progress)
+        if with_sweep and streamed:
+            part["sweep"] = sweep(path, board, progress=progress)
+        if with_quality and streamed and "float" in found and len(found) > 1:
+            from bench.quality import assess
+
+            progress(f"{path.name}: quality against {found['float'].name}")
+            others = {form: file for form, file in found.items() if form != "float"}
+            part["quality"] = assess(found["float"], others, seconds, wavs / role if wavs else None)
+        if with_live and streamed:
+            from bench.host import live
+
+            progress(f"{path.name}: live on this machine")
+            part["live"] = live(path, block or board.audio.block, float_path=found.get("float"))
+        report["models"][role] = part
+    if port:
+        from bench.device import measure_device
+
+        progress(f"asking {port}")
+        try:
+            report["device"] = measure_device(port)
+        except Refusal as refusal:
+            report["device"] = {"incomplete": str(refusal)}
+    return report
+
+
+def _formats(
+    found: dict[str, Path],
+    path: Path,
+    predicted: dict[str, Any],
+    board: Board,
+    block: int | None,
+    progress: Progress,
+) -> dict[str, Any]:
+    rows: dict[str, Any] = {}
+    for form, file in found.items():
+        try:
+            same = file.resolve() == path.resolve()
+            progress(f"{file.name}: as {form}")
+            one = predicted if same else predict_model(file, board, block=block, callbacks=50, check=False)
+            rows[form] = {
+                "cpu_mean": one["cpu"]["mean"],
+                "cpu_worst": one["cpu"]["worst"],
+                "weight_bytes": one["weight_bytes"],
+                "state_bytes": one["state_bytes"],
+            }
+        except Refusal as refusal:
+            rows[form] = {"refused": str(refusal)}
+    return rows
+
+
+def published(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the report without what is only there for pictures."""
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: clean(v) for k, v in value.items() if not k.startswith("_")}
+        return [clean(v) for v in value] if isinstance(value, list) else value
+
+    return clean(report)
+
+
+def against(new: dict[str, Any], old_path: Path) -> tuple[list[str], bool]:
+    """Compare with an earlier report.
+
+    Returns
+    -------
+    lines, one per figure that changed, and whether anything regressed by more than `GATE`.
+
+    Raises
+    ------
+    Refusal
+        The old file is not a report, or one of another board.
+    """
+    old = read_json(old_path)
+    if old.get("kind") != "vaectrol bench" or not isinstance(old.get("models"), dict):
+        raise Refusal(f"{old_path} is not a report of `vaectrol bench`.")
+    if old.get("board") != new["board"]:
+        raise Refusal(f"{old_path} is a report for {old.get('board')}, this one is for {new['board']}.")
+    lines, worse = [], False
+    for role, part in new["models"].items():
+        before = old["models"].get(role)
+        if not isinstance(before, dict) or "predicted" not in before:
+            lines.append(f"{role}: new")
+            continue
+        for figure in ("mean", "worst", "p99"):
+            was, now = before["predicted"]["cpu"][figure], part["predicted"]["cpu"][figure]
+            if was and abs(now / was - 1) > 1e-6:
+                regressed = now / was - 1 > GATE
+                worse = worse or (regressed and figure != "p99")
+                lines.append(
+                    f"{role}: CPU {figure} {was:.2%} → {now:.2%} ({now / was - 1:+.1%})"
+                    + " REGRESSED" * regressed
+                )
+        for what in ("weight_bytes", "state_bytes", "stack_bytes"):
+            was, now = before["predicted"].get(what), part["predicted"].get(what)
+            if was != now and was is not None and now is not None:
+                lines.append(f"{role}: {what} {was:,} → {now:,}")
+    return lines, worse

@@ -1,0 +1,82 @@
+"""A report on the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def show(report: dict[str, Any]) -> None:
+    """Print headline, layers, memory, latency, formats, sweep, quality and what was measured."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    for role, part in report["models"].items():
+        p = part["predicted"]
+        cpu = p["cpu"]
+        console.print(
+            f"[bold]{part['file']}[/bold] ({role}) on {report['board_title']}: predicted, not measured"
+        )
+        if p.get("event"):
+            console.print(
+                f"  an event takes {p['cycles']:,} cycles ({p['milliseconds_alone']:.2f} ms "
+                f"alone) in {len(p['steps']) - 1} "
+                f"steps; worst step {cpu['worst']:.1%} of a callback"
+            )
+            continue
+        console.print(
+            f"  CPU {cpu['mean']:.1%} mean, {cpu['worst']:.1%} worst, {cpu['p99']:.1%} p99; headroom "
+            f"{cpu['headroom']:.1%}; worst/mean {cpu['worst_over_mean']:.2f}; "
+            f"{p['latency']['total_ms']:.2f} ms "
+            f"control to sound; stack {p['stack_bytes']:,} bytes; bit-exact over "
+            f"{p['bit_exact']['compared']:,} outputs"
+        )
+        table = Table("layer", "in", "MAC", "cycles", "cycle/MAC", "share", box=None, header_style="dim")
+        for layer in sorted(p["layers"], key=lambda r: -r["cycles"])[:12]:
+            per_mac = "" if layer["cycles_per_mac"] is None else f"{layer['cycles_per_mac']:.2f}"
+            table.add_row(
+                layer["what"][:58],
+                layer["region"],
+                f"{layer['macs']:,.0f}",
+                f"{layer['cycles']:,.0f}",
+                per_mac,
+                f"{layer['share']:.1%}",
+            )
+        console.print(table)
+        memory = Table("memory", "model", "left", box=None, header_style="dim")
+        for region in p["memory"]:
+            if region["used"]:
+                memory.add_row(region["title"], f"{region['used']:,}", f"{region['left']:,}")
+        console.print(memory)
+        for form, row in part.get("formats", {}).items():
+            text = row.get("refused") or f"{row['cpu_mean']:.1%} mean, {row['cpu_worst']:.1%} worst"
+            console.print(f"  {form:<7} {text}")
+        if "sweep" in part:
+            known = [r for r in part["sweep"] if "cpu_mean" in r]
+            console.print("  block " + "  ".join(f"{r['block']}: {r['cpu_mean']:.0%}" for r in known))
+        for form, row in part.get("quality", {}).get("formats", {}).items():
+            console.print(
+                f"  {form} against float: SNR {row['snr_db']:.1f} dB, log-spectral "
+                f"{row['log_spectral_db']:.2f} dB, "
+                f"onset {row['onset_error_ms']:.2f} ms"
+            )
+        if "live" in part:
+            side = part["live"]["side_by_side"]
+            console.print(f"  measured on this machine, block {side['block']}:")
+            for name, row in side["rows"].items():
+                console.print(
+                    f"    {name:<12} p50 {row['p50_us']:,.0f} µs  p99 {row['p99_us']:,.0f}  max "
+                    f"{row['max_us']:,.0f}"
+                    f"  late {row['xruns']}"
+                )
+            for name, reason in side["absent"].items():
+                console.print(f"    {name:<12} absent: {reason}")
+    device = report.get("device")
+    if device:
+        if "cpu" in device:
+            console.print(
+                f"measured on {device['who']['board']}: CPU {device['cpu']['mean']:.1%} mean, "
+                f"{device['cpu']['worst']:.1%} worst over {device['callbacks']:,} callbacks"
+            )
+        if "incomplete" in device:
+            console.print(f"the board: {device['incomplete']}")
