@@ -148,6 +148,9 @@ def build(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder; build/INSTRUMENT-BOARD.")] = None,
     model: ModelOption = None,
     block: Annotated[int | None, typer.Option(help="Samples per callback; the board's, as a rule.")] = None,
+    bench: Annotated[
+        bool, typer.Option("--bench", help="Daisy: a second image, that counts cycles per layer.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Make an instrument's image for a board: compile its models, its tables and the engine, and link."""
@@ -160,6 +163,10 @@ def build(
     folder = out or Path("build") / f"{Path(instrument).stem}-{Path(board).stem}"
     with Console(stderr=True).status(f"building {instrument} for {board}"):
         built = build_instrument(instrument, board, folder, models=_pairs(model, "--model"), block=block)
+        if bench and built.image and built.board.port == "daisy":
+            from firmware.ports.daisy.link import link_built
+
+            built.report["bench_image"] = str(link_built(built, folder, bench=True).path)
     if as_json:
         typer.echo(json.dumps(built.report, indent=1))
         return
@@ -176,6 +183,15 @@ def build(
         typer.echo(f"{name}: {use['used']:,} bytes used, {use['left']:,} left")
     if report["not_on_this_board"]:
         typer.echo(f"not on this board: {', '.join(report['not_on_this_board'])}")
+    if "bench_image" in report:
+        typer.echo(f"counts cycles per layer: {report['bench_image']}")
+    if "linked" in report:
+        linked = report["linked"]
+        uses = ", ".join(f"{name} {use['used']:,}" for name, use in linked["regions"].items() if use["used"])
+        typer.echo(
+            f"image {linked['bytes']:,} of {linked['of']:,} bytes ({linked['boot']}), with libDaisy and the "
+            f"port: {uses}; stack {linked['stack_bytes']:,}"
+        )
     typer.echo(
         f"wrote {built.image}" if built.image else f"objects are in {folder}; no image: {built.image_missing}"
     )

@@ -19,7 +19,9 @@ struct Counts {
     uint64_t callback_sum;
     uint32_t callback_worst, callbacks;
     uint32_t histogram[BENCH_BINS + 1];
-} counts;
+};
+
+VAECTROL_COLD Counts counts; // large, and written once a callback
 
 uint32_t in_callback[BENCH_LAYERS + 1];
 unsigned current, layers;

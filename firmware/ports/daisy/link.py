@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from firmware.toolchain import kernel_sources
 from hardware.board import Board, Boot
@@ -83,12 +83,16 @@ class DaisyImage:
     hot: tuple[str, ...]
     """Objects whose code runs from ITCM."""
 
-    @property
-    def sizes(self) -> str:
-        """One line per region, for the terminal."""
-        lines = [f"image {self.bytes:,} of {self.boot.bytes:,} bytes ({self.boot.name})"]
-        lines += [f"{use.name:<6} {use.used:>9,} used, {use.left:>10,} left" for use in self.regions]
-        return "\n".join([*lines, f"stack  {self.stack_bytes:>9,}"])
+    def describe(self) -> dict[str, Any]:
+        """What `report.json` says of the image."""
+        return {
+            "boot": self.boot.name,
+            "bytes": self.bytes,
+            "of": self.boot.bytes,
+            "regions": {use.name: {"used": use.used, "left": use.left} for use in self.regions},
+            "stack_bytes": self.stack_bytes,
+            "runs_from_itcm": list(self.hot),
+        }
 
 
 def libdaisy_dir() -> Path:
@@ -319,8 +323,10 @@ def _measure(elf: Path, board: Board, boot: Boot) -> tuple[tuple[RegionUse, ...]
 
 
 def link(built: Built, out: Path) -> Path:
-    """Link what `firmware.build` built. Returns the `.bin` to flash."""
-    return link_built(built, out).path
+    """Link what `firmware.build` built and add the sizes to its report. Returns the `.bin` to flash."""
+    image = link_built(built, out)
+    built.report["linked"] = image.describe()
+    return image.path
 
 
 def link_built(
