@@ -15,7 +15,7 @@ class PqmfTables:
 
     Attributes
     ----------
-    window : float32 [L], row i of `bands` numbers meets the frame that is i frames old.
+    window : float32 [L + 2·bands], row i of `bands` numbers meets the frame that is i frames old; two spare.
     twiddle : float32, see ``engine/dsp/dct4.h``.
     folds : L / (2·bands).
     state_floats : floats of state, zero at reset.
@@ -30,6 +30,11 @@ class PqmfTables:
 def fits(taps: int, bands: int) -> bool:
     """Whether the fast form serves: `bands` a power of two from 2 to 64, `taps` a multiple of 2·bands."""
     return 2 <= bands <= 64 and bands & (bands - 1) == 0 and taps > 0 and taps % (2 * bands) == 0
+
+
+def state_floats(bands: int, folds: int) -> int:
+    """``VK_PQMF_STATE``: a ring of frames, each twice, a spare row, and the ring's position."""
+    return bands * (4 * folds + 2) + 1
 
 
 def twiddles(size: int) -> np.ndarray:
@@ -77,8 +82,8 @@ def tables(prototype: np.ndarray, bands: int, *, synthesis: bool) -> PqmfTables:
     sign = np.sign((modulation * basis).sum(1))
     assert np.allclose(modulation, sign[:, None] * basis, atol=1e-9)
     return PqmfTables(
-        window=(2 * prototype * sign).astype(np.float32),
+        window=np.pad(2 * prototype * sign, (0, 2 * bands)).astype(np.float32),
         twiddle=twiddles(bands),
         folds=folds,
-        state_floats=2 * bands * folds + 1,
+        state_floats=state_floats(bands, folds),
     )

@@ -118,7 +118,9 @@ class PQMF(Family):
 
     def state_bytes(self, node: Node, graph: Graph) -> int:
         """Floats the kernel asks for."""
-        return 4 * (node.attrs["bands"] * 2 * self._folds(node) + 1)
+        from firmware.kernelgen import pqmf
+
+        return 4 * pqmf.state_floats(node.attrs["bands"], self._folds(node))
 
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
         """The direct form."""

@@ -5,32 +5,65 @@
  * + - - + + - - … on the subbands. Row i of the window is n = i·M … i·M + M-1; rows alternate between two foldings:
  *   even  r < M/2 → M/2-1-r,   r ≥ M/2 → r-M/2
  *   odd   r < M/2 → r+M/2,     r ≥ M/2 → 3M/2-1-r
- * The last 2·folds frames lie in a ring; its position is the last float of the state.
+ * The last 2·folds frames lie in a ring, each twice, a ring apart, so that from the newest on they lie in one piece;
+ * the ring's position is the last float of the state. A spare row is there to be read, not used (fir4_m7.S).
  */
+#include <stddef.h>
+
 #include "dct4.h"
 #include "vk_dsp.h"
 
-/* acc[j] += sum over the rows of one parity of w[row][j]·ring[that frame][±j]; width is a constant after inlining */
-static inline __attribute__((always_inline)) void add_rows(float *acc, const float *w, const float *ring, size_t newest,
-                                                           size_t frames, size_t parity, size_t bands, int descending,
-                                                           const size_t width) {
-    for (size_t i = parity; i < frames; i += 2u) {
-        size_t slot = newest + i;
-        if (slot >= frames) {
-            slot -= frames;
+/* Where rows of two parities begin: `even` the first that folds as an even one. */
+typedef struct rows {
+    const float *even_w, *odd_w, *even_x, *odd_x;
+} rows;
+
+static inline rows rows_of(const vk_pqmf *bank, const float *newest, size_t even, size_t r, size_t even_column,
+                           size_t odd_column) {
+    const size_t bands = bank->bands;
+    return (rows){bank->window + even * bands + r, bank->window + (even ^ 1u) * bands + r,
+                  newest + even * bands + even_column, newest + (even ^ 1u) * bands + odd_column};
+}
+
+/* acc[j] += sum of even rows, w[j]·x[±j], and of odd ones, alternating; width and directions are constants after
+ * inlining */
+static inline __attribute__((always_inline)) void add_rows(float *even_acc, float *odd_acc, rows at, const vk_pqmf *bank,
+                                                           const ptrdiff_t even_dx, const ptrdiff_t odd_dx,
+                                                           const ptrdiff_t width) {
+    const size_t step = 2u * bank->bands;
+    for (size_t i = bank->folds; i; i--) {
+        for (ptrdiff_t j = 0; j < width; j++) {
+            even_acc[j] += at.even_w[j] * at.even_x[j * even_dx];
         }
-        const float *h = ring + slot * bands, *row = w + i * bands;
-        if (descending) {
-            for (size_t j = 0; j < width; j++) {
-                acc[j] += row[j] * *(h - j);
-            }
-        } else {
-            for (size_t j = 0; j < width; j++) {
-                acc[j] += row[j] * h[j];
-            }
+        for (ptrdiff_t j = 0; j < width; j++) {
+            odd_acc[j] += at.odd_w[j] * at.odd_x[j * odd_dx];
         }
+        at = (rows){at.even_w + step, at.odd_w + step, at.even_x + step, at.odd_x + step};
     }
 }
+
+#if defined(__ARM_ARCH_7EM__)
+typedef void fir4(float out[4], const float *even_w, const float *odd_w, const float *even_x, const float *odd_x,
+                  uint32_t pairs, uint32_t step_bytes);
+fir4 vk_m7_fir4_down_up, vk_m7_fir4_up_down;
+
+static inline void four_samples(const vk_pqmf *bank, rows at, int down_up, float *audio) {
+    fir4 *const sum = down_up ? vk_m7_fir4_down_up : vk_m7_fir4_up_down;
+    sum(audio, at.even_w, at.odd_w, at.even_x, at.odd_x, bank->folds, 8u * bank->bands);
+}
+#else
+static inline void four_samples(const vk_pqmf *bank, rows at, int down_up, float *audio) {
+    float acc[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    if (down_up) {
+        add_rows(acc, acc, at, bank, -1, 1, 4);
+    } else {
+        add_rows(acc, acc, at, bank, 1, -1, 4);
+    }
+    for (size_t j = 0; j < 4u; j++) {
+        audio[j] = acc[j];
+    }
+}
+#endif
 
 static inline float sigma(size_t k) {
     return ((k + 1u) >> 1) & 1u ? -1.0f : 1.0f;
@@ -43,58 +76,50 @@ static inline size_t step_back(float *position, size_t frames) {
     return next;
 }
 
-static inline __attribute__((always_inline)) void synthesis_rows(const vk_pqmf *bank, const float *ring, size_t newest,
-                                                                 float *audio, const size_t width) {
-    const size_t bands = bank->bands, half = bands / 2u, frames = 2u * (size_t)bank->folds;
-    const size_t even = bank->folds & 1u; /* first row that folds as an even one */
+static void synthesis_rows(const vk_pqmf *bank, const float *newest, float *audio) {
+    const size_t bands = bank->bands, half = bands / 2u, even = bank->folds & 1u;
+    const size_t width = bands >= 8u ? 4u : 1u;
     for (size_t r = 0; r < bands; r += width) {
-        float acc[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-        const float *w = bank->window + r;
-        if (r < half) {
-            add_rows(acc, w, ring + (half - 1u - r), newest, frames, even, bands, 1, width);
-            add_rows(acc, w, ring + (half + r), newest, frames, even ^ 1u, bands, 0, width);
+        const int down_up = r < half;
+        const rows at = down_up ? rows_of(bank, newest, even, r, half - 1u - r, half + r)
+                                : rows_of(bank, newest, even, r, r - half, bands + half - 1u - r);
+        if (width == 4u) {
+            four_samples(bank, at, down_up, audio + r);
         } else {
-            add_rows(acc, w, ring + (r - half), newest, frames, even, bands, 0, width);
-            add_rows(acc, w, ring + (bands + half - 1u - r), newest, frames, even ^ 1u, bands, 1, width);
-        }
-        for (size_t j = 0; j < width; j++) {
-            audio[r + j] = acc[j];
+            audio[r] = 0.0f;
+            add_rows(audio + r, audio + r, at, bank, 1, 1, 1);
         }
     }
 }
 
 void vk_pqmf_synthesis(const vk_pqmf *bank, float *state, const float *subbands, size_t subbands_step, float *audio,
                        size_t frames) {
-    const size_t bands = bank->bands, rows = 2u * (size_t)bank->folds;
-    float *position = state + rows * bands;
+    const size_t bands = bank->bands, ring = 2u * (size_t)bank->folds;
+    float *position = state + VK_PQMF_STATE(bands, bank->folds) - 1u;
     for (size_t t = 0; t < frames; t++, subbands += subbands_step, audio += bands) {
         float signed_subbands[DCT4_MAX];
         for (size_t k = 0; k < bands; k++) {
             signed_subbands[k] = subbands[k] * sigma(k);
         }
-        const size_t newest = step_back(position, rows);
-        dct4(bank->twiddle, bands, signed_subbands, state + newest * bands);
-        if (bands >= 8u) {
-            synthesis_rows(bank, state, newest, audio, 4u);
-        } else {
-            synthesis_rows(bank, state, newest, audio, 1u);
+        float *newest = state + step_back(position, ring) * bands, *twin = newest + ring * bands;
+        dct4(bank->twiddle, bands, signed_subbands, newest);
+        for (size_t k = 0; k < bands; k++) {
+            twin[k] = newest[k];
         }
+        synthesis_rows(bank, newest, audio);
     }
 }
 
-static inline __attribute__((always_inline)) void analysis_rows(const vk_pqmf *bank, const float *ring, size_t newest,
+static inline __attribute__((always_inline)) void analysis_rows(const vk_pqmf *bank, const float *newest,
                                                                 float *folded, const size_t width) {
-    const size_t bands = bank->bands, half = bands / 2u, frames = 2u * (size_t)bank->folds;
-    const size_t even = (bank->folds & 1u) ^ 1u;
+    const size_t bands = bank->bands, half = bands / 2u, even = (bank->folds & 1u) ^ 1u;
     for (size_t k = 0; k < bands; k++) {
         folded[k] = 0.0f;
     }
     for (size_t r = 0; r < bands; r += width) {
         /* row element r meets the sample that is r older than the frame's last */
-        const float *w = bank->window + r, *newest_sample = ring + (bands - 1u - r);
         float a[4] = {0.0f, 0.0f, 0.0f, 0.0f}, b[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-        add_rows(a, w, newest_sample, newest, frames, even, bands, 1, width);
-        add_rows(b, w, newest_sample, newest, frames, even ^ 1u, bands, 1, width);
+        add_rows(a, b, rows_of(bank, newest, even, r, bands - 1u - r, bands - 1u - r), bank, -1, -1, (ptrdiff_t)width);
         for (size_t j = 0; j < width; j++) {
             const size_t s = r + j;
             if (s < half) {
@@ -110,18 +135,18 @@ static inline __attribute__((always_inline)) void analysis_rows(const vk_pqmf *b
 
 void vk_pqmf_analysis(const vk_pqmf *bank, float *state, const float *audio, float *subbands, size_t subbands_step,
                       size_t frames) {
-    const size_t bands = bank->bands, rows = 2u * (size_t)bank->folds;
-    float *position = state + rows * bands;
+    const size_t bands = bank->bands, ring = 2u * (size_t)bank->folds;
+    float *position = state + VK_PQMF_STATE(bands, bank->folds) - 1u;
     for (size_t t = 0; t < frames; t++, audio += bands, subbands += subbands_step) {
-        const size_t newest = step_back(position, rows);
+        float *newest = state + step_back(position, ring) * bands, *twin = newest + ring * bands;
         for (size_t k = 0; k < bands; k++) {
-            state[newest * bands + k] = audio[k];
+            newest[k] = twin[k] = audio[k];
         }
         float folded[DCT4_MAX];
         if (bands >= 8u) {
-            analysis_rows(bank, state, newest, folded, 4u);
+            analysis_rows(bank, newest, folded, 4u);
         } else {
-            analysis_rows(bank, state, newest, folded, 1u);
+            analysis_rows(bank, newest, folded, 1u);
         }
         float transformed[DCT4_MAX];
         dct4(bank->twiddle, bands, folded, transformed);

@@ -19,8 +19,8 @@ typedef struct vk_pqmf {
     uint16_t bands;
     uint16_t folds;        /* prototype taps / (2·bands) */
 } vk_pqmf;
-/* floats of state, zero at reset: a ring of frames and its position */
-#define VK_PQMF_STATE(bands, folds) ((size_t)(bands) * 2u * (size_t)(folds) + 1u)
+/* floats of state, zero at reset: a ring of frames, each twice, a spare row of zeros, and the ring's position */
+#define VK_PQMF_STATE(bands, folds) ((size_t)(bands) * (4u * (size_t)(folds) + 2u) + 1u)
 void vk_pqmf_synthesis(const vk_pqmf *bank, float *state, const float *subbands, size_t subbands_step, float *audio,
                        size_t frames);
 void vk_pqmf_analysis(const vk_pqmf *bank, float *state, const float *audio, float *subbands, size_t subbands_step,
