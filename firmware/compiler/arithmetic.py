@@ -77,7 +77,8 @@ def requantize_multiplier(factor: np.ndarray, bound: np.ndarray | int, where: st
         shift += 1
     if shift > 30 or np.any(np.asarray(bound, np.float64) * 2.0**shift > INT32_MAX):
         raise Refusal(
-            f"{where}: its output scale is too small against its input scales (ratio up to {factor.max():.3g}): "
+            f"{where}: its output scale is too small against its input scales (ratio up to "
+            f"{factor.max():.3g}): "
             " the requantization cannot be done in 32 bits; calibrate the output range again."
         )
     return Multiplier(np.floor(factor * 2.0 ** (32 - shift) + 0.5).astype(np.int32), shift)
@@ -111,10 +112,10 @@ def requantize(
     scale = np.asarray(multiplier, np.int64)
     if scale.size > 1:
         scale = scale.reshape([-1 if i == axis else 1 for i in range(acc.ndim)])
-    # |acc·2^k| < 2^31 and M < 2^31: the product stays below 2^62. A split (wide) accumulation may exceed
-    # that, and is clamped first to where the result saturates anyway.
-    wide = np.clip(acc << shift, -(2**31), INT32_MAX)
-    return np.clip((wide * scale + 2**31) >> 32, low, high)
+    # A split (64-bit) accumulation may pass 2^31, and its product 2^63: M is taken in two halves, exactly.
+    wide = acc << shift
+    upper, lower = wide * (scale >> 16), wide * (scale & 0xFFFF)
+    return np.clip((upper + ((lower + 2**31) >> 16)) >> 16, low, high)
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Blend:
 def blend_multipliers(
     factors: tuple[float, ...], bounds: tuple[int, ...], where: str = "an addition"
 ) -> Blend:
-    """Choose the largest q in 1..30 for which every ``round(m·2^q)`` is an int16 and no sum can overflow int32.
+    """Choose the largest q in 1..30 for which every ``round(m·2^q)`` is an int16 and no sum overflows.
 
     Parameters
     ----------
@@ -211,7 +212,7 @@ def leaky_multipliers(slope: np.ndarray, ratio: float, bound: int, where: str = 
 def leaky(x: np.ndarray, params: Leaky, low: int, high: int, axis: int = 0) -> np.ndarray:
     """Leaky ReLU, one rounding, half up.
 
-    C: ``vk_leaky_s16``, ``vk_leaky_s8`` for equal scales and a slope in [0, 1); else the compiler makes a table.
+    C: ``vk_leaky_s16``, ``vk_leaky_s8`` for equal scales and a slope in [0, 1); else there is a table.
     """
     x = np.asarray(x, np.int64)
     negative = np.asarray(params.negative, np.int64)
@@ -285,5 +286,5 @@ def quantize(x: np.ndarray, scale: float, low: int, high: int) -> np.ndarray:
 
 
 def dequantize(q: np.ndarray, scale: float) -> np.ndarray:
-    """Integer to float32: an exact conversion, one float32 multiply. C: ``vk_dequantize_s16_f32``, ``_s8_``."""
+    """Integer to float32: an exact conversion, one float32 multiply. C: ``vk_dequantize_s16_f32``."""
     return np.asarray(q).astype(np.float32) * np.float32(scale)

@@ -99,7 +99,8 @@ class _Library:
             array = array[:, None] if array.ndim == 1 else array
             if array.ndim != 2 or array.shape[0] != port["channels"]:
                 raise Refusal(
-                    f"input {port['label']!r} has the shape {list(array.shape)}; give [{port['channels']}, frames]."
+                    f"input {port['label']!r} has the shape {list(array.shape)}; give "
+                    f"[{port['channels']}, frames]."
                 )
             arrays[port["name"]] = np.ascontiguousarray(array)
         return arrays
@@ -208,7 +209,8 @@ class EventModel(_Library):
         for port in self.inputs:
             if arrays[port["name"]].shape[1] != port["frames"]:
                 raise Refusal(
-                    f"input {port['label']!r} has {arrays[port['name']].shape[1]} frames, not {port['frames']}."
+                    f"input {port['label']!r} has {arrays[port['name']].shape[1]} frames, not "
+                    f"{port['frames']}."
                 )
         self._function("event_begin")(self.state, self._hand_over("inputs", arrays))
         while not self._function("event_step")(self.state, cycles_per_step):

@@ -1,11 +1,11 @@
 """What a kernel call costs on a processor: a linear model per kernel, predicted, never measured here.
 
-cycles = call·calls + output·outputs + mac·multiply-accumulates + run·(output·runs)
+cycles = call·calls + output·outputs + mac·multiply-accumulates
 
-``cost_table.json`` beside this file overrides the built-in coefficients: the bench writes it from the emulated
-Cortex-M7 (``{"cortex-m7": {"conv_w8a16": {"call": …, "output": …, "mac": …}}}``). The built-in ones come from
-the issue rules of FIELD §1 to §3: 0.75 cycle a MAC for register-blocked SMLAD loops, 8 instructions a
-requantization, about 3 cycles a float MAC.
+``cost_table.json`` beside this file overrides the built-in coefficients: the bench writes it from the
+emulated Cortex-M7 (``{"cortex-m7": {"conv_w8a16": {"call": …, "output": …, "mac": …}}}``). The built-in
+ones come from the issue rules of FIELD §1 to §3: 0.75 cycle a MAC for register-blocked SMLAD loops,
+8 instructions a requantization, about 3 cycles a float MAC.
 """
 
 from __future__ import annotations

@@ -56,7 +56,9 @@ def lay_out(stream: Stream) -> Layout:
             position[node.name] = order
             order += 1
     producer, consumers = stream.graph.producer(), stream.graph.consumers()
-    shared, offsets, arena = [], {}, 0
+    shared: list[tuple[str, int, int, int]] = []
+    offsets: dict[str, int] = {}
+    arena = 0
     private: dict[Clock, list[tuple[str, int, int, int]]] = {}
     for name, frames in stream.passing.items():
         writer = producer[name]
@@ -141,12 +143,12 @@ class StreamEmitter:
         return f"s->{member} + (size_t)({at} - s->base_{member[2:]}) * {tensor.frame}u"
 
     def _block(
-        self, node: Node, frames: str, rows: tuple[int, int] | None, single: bool, indent: str
+        self, node: Node, frames: str, rows: tuple[str, str] | None, single: bool, indent: str
     ) -> list[str]:
         """One node's work: pointers, then calls."""
         graph = self.stream.graph
         lines = []
-        sources = []
+        sources: list[str] = []
         for index, name in enumerate(node.inputs):
             if name in node.inputs[:index]:
                 sources.append(sources[node.inputs.index(name)])
@@ -185,21 +187,33 @@ class StreamEmitter:
         index = self.layout.sliced[clock]
         lines = [
             f"/* Clock of {clock.period} ticks: {len(items)} items, spread evenly by predicted cost. */",
-            f"static void slice_{index}(void *model, uint32_t index) {{",
+            f"static void slice_{index}(void *model, const vs_item *item) {{",
             f"    {self.name}_state *const s = model;",
-            "    switch (index) {",
+            "    switch (item->layer) {",
         ]
-        for number, item in enumerate(items):
-            rows = "" if item.rows is None else f", outputs {item.rows[0]}..{sum(item.rows) - 1}"
-            lines.append(f"    case {number}: {{ /* {item.node.name}{rows} */")
-            lines.append(f"        VAECTROL_MARK({self.layers[item.node.name]});")
-            lines += self._block(item.node, "1", item.rows, True, "        ")
+        nodes = list(dict.fromkeys(item.node.name for item in items))
+        sliced = {item.node.name for item in items if item.rows is not None}
+        for number, name in enumerate(nodes):
+            node = next(item.node for item in items if item.node.name == name)
+            lines.append(f"    case {number}: {{ /* {describe(node, self.stream.graph)} */")
+            lines.append(f"        VAECTROL_MARK({self.layers[name]});")
+            rows = ("item->first", "item->count") if name in sliced else None
+            lines += self._block(node, "1", rows, True, "        ")
             lines += ["        break;", "    }"]
         lines += ["    default:", "        break;", "    }", "}"]
-        due = ", ".join(f"{item.due}" for item in items)
+        entries = []
+        for item in items:
+            first, count = item.rows or (0, 0)
+            entries.append(f"{{{item.due}, {nodes.index(item.node.name)}, {first}, {count}}}")
+        rows_of_text = ["    " + ", ".join(entries[i : i + 8]) for i in range(0, len(entries), 8)]
         lines += [
-            f"static const uint32_t slice_{index}_due[{len(items)}] = {{{due}}};",
-            f"static const vs_slices slice_{index}_plan = {{slice_{index}_due, {len(items)}, {clock.period}}};",
+            "/* {tick it is due, layer, first output, outputs} */",
+            f"static const vs_item slice_{index}_items[{len(items)}] = {{",
+            ",\n".join(rows_of_text) + ",",
+            "};",
+            f"static const vs_slices slice_{index}_plan = {{",
+            f"    slice_{index}_items, {len(items)}, {clock.period}, slice_{index},",
+            "};",
             "",
         ]
         return "\n".join(lines)
@@ -210,7 +224,8 @@ class StreamEmitter:
         inputs = any(p.node.op == "Input" for p in self.ports)
         lines = [
             "/* One chunk: rooms in the rings, then every layer that has frames due, in order. */",
-            f"static void chunk({name}_state *s, uint32_t ticks, const {name}_inputs *in, const {name}_outputs *out,",
+            f"static void chunk({name}_state *s, uint32_t ticks, const {name}_inputs *in, const "
+            f"{name}_outputs *out,",
             f"                  {name}_cursor *at) {{",
         ]
         if not inputs:
@@ -256,7 +271,8 @@ class StreamEmitter:
             if produce > 1:
                 written, incoming = f"{written} * {produce}u", f"{incoming} * {produce}u"
             lines.append(
-                f"    vs_room(s->{member}, &s->base_{member[2:]}, {written}, {incoming}, {ring.keep}u, {ring.capacity}u, "
+                f"    vs_room(s->{member}, &s->base_{member[2:]}, {written}, {incoming}, {ring.keep}u, "
+                f"{ring.capacity}u, "
                 f"{tensor.frame_bytes}u);"
             )
         return lines
@@ -272,10 +288,11 @@ class StreamEmitter:
         stream, name = self.stream, self.name
         state = fields_text(
             self.fields(),
-            ["    vs_progress slices[%d];" % len(self.layout.sliced)] if self.layout.sliced else [],
+            [f"    vs_progress slices[{len(self.layout.sliced)}];"] if self.layout.sliced else [],
         )
         latencies = "".join(
-            f"#define {name.upper()}_LATENCY_{p.label.upper()} {stream.latency[p.node.attrs['label']]}u /* base ticks */\n"
+            f"#define {name.upper()}_LATENCY_{p.label.upper()} {stream.latency[p.node.attrs['label']]}u "
+            "/* base ticks */\n"
             for p in self.ports
             if p.node.op == "Output"
         )
@@ -331,7 +348,8 @@ void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, cons
             for index, port in enumerate(p for p in self.ports if p.node.op == op):
                 clock = self.stream.clock(port.node)
                 cases.append(
-                    f"    case {index}:\n        return vs_count(s->wait[{eager[clock]}], {clock.period}u, (uint32_t)ticks);"
+                    f"    case {index}:\n        return vs_count(s->wait[{eager[clock]}], "
+                    f"{clock.period}u, (uint32_t)ticks);"
                 )
             return "\n".join(cases)
 

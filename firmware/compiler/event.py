@@ -15,7 +15,7 @@ from firmware.compiler.cost import cost_model
 from firmware.compiler.graph import Graph, Node
 from firmware.compiler.memory import Demand, liveness_arena, place
 from firmware.compiler.ops import FAMILIES
-from firmware.compiler.report import SAMPLE_RATE_HZ, Program, layer_table, parameters, proofs
+from firmware.compiler.report import SAMPLE_RATE_HZ, Program, layer_table, proofs
 from firmware.compiler.schedule import SLICE_CHANNELS, Priced, price
 from firmware.compiler.text import (
     Port,
@@ -166,7 +166,8 @@ class EventEmitter:
         """One item: pointers, calls, margins once the whole tensor is written."""
         node, (begin, count) = item.node, item.firings
         family = FAMILIES[node.op]
-        lines, sources = [], []
+        lines: list[str] = []
+        sources: list[str] = []
         for index, (name, window) in enumerate(zip(node.inputs, family.windows(node), strict=True)):
             if name in node.inputs[:index]:
                 sources.append(sources[node.inputs.index(name)])
@@ -182,10 +183,18 @@ class EventEmitter:
         if node.outputs:
             frame = begin * family.produce(node)
             lines.append(
-                f"{C_TYPE[self.graph.tensors[node.outputs[0]].dtype]} *const y = {self._pointer(node.outputs[0], frame)};"
+                f"{C_TYPE[self.graph.tensors[node.outputs[0]].dtype]} *const y = "
+                f"{self._pointer(node.outputs[0], frame)};"
             )
         calls = self.writer.write(
-            node, sources, "y", str(count), rows=item.rows, single=count == 1, port=port, first="true"
+            node,
+            sources,
+            "y",
+            str(count),
+            rows=None if item.rows is None else (str(item.rows[0]), str(item.rows[1])),
+            single=count == 1,
+            port=port,
+            first="true",
         )
         lines += [c.removeprefix("    ") for c in calls]
         if node.outputs and whole:
@@ -209,7 +218,8 @@ class EventEmitter:
         lines += ["    default:", "        break;", "    }", "}"]
         costs = ", ".join(str(max(1, round(i.cycles))) for i in self.items)
         lines.append(
-            f"/* Predicted cycles of each step. */\nstatic const uint32_t step_cycles[{len(self.items)}] = {{{costs}}};"
+            f"/* Predicted cycles of each step. */\nstatic const uint32_t "
+            f"step_cycles[{len(self.items)}] = {{{costs}}};"
         )
         return "\n".join(lines) + "\n"
 
@@ -342,7 +352,7 @@ def build(
         "block": block,
         "sample_rate_hz": SAMPLE_RATE_HZ,
         "ticks_per_sample": str(Fraction(1)),
-        "parameters": parameters(offline),
+        "parameters": offline.metadata["parameters"],
         "macs_per_sample": 0.0,
         "macs_per_event": sum(e["macs_per_event"] for e in layers),
         "cycles_per_second": 0.0,
@@ -386,7 +396,8 @@ def build(
             + "\n"
         )
     facts = [
-        f"{report['parameters']:,} parameters, {report['macs_per_event']:,.0f} multiply-accumulates per event in "
+        f"{report['parameters']:,} parameters, {report['macs_per_event']:,.0f} multiply-accumulates per "
+        "event in "
         f"{len(items)} steps,",
         f"{report['weight_bytes']:,} bytes of tables, {state:,} bytes of state, no heap.",
     ]

@@ -244,7 +244,7 @@ def _integer_nodes(
     made: list[Node] = []
     names = list(inputs)
     if node.op == "Concat":
-        names, quants = _rescaled_operands(node, inputs, quant, tensors, made)
+        names = _rescaled_operands(node, inputs, quant, tensors, made)
         tensors[output] = replace(tensors[output], quant=quant)
         made.append(Node(output, "Concat", tuple(names), (output,)))
         return made
@@ -259,10 +259,10 @@ def _integer_nodes(
                 names[i] = wide
     _spread_for_table(node, names, quant, tensors, made)
     wide_quant = replace(quant, dtype="int16") if len(kinds) > 1 else quant
-    quants = [tensors[n].quant for n in names]
+    known = [tensors[n].quant for n in names]
     channels = [tensors[n].channels for n in names]
     shaped = replace(node, inputs=tuple(names))
-    integer = family.integer(shaped, quants, wide_quant, channels)  # type: ignore[arg-type]
+    integer = family.integer(shaped, known, wide_quant, channels)  # type: ignore[arg-type]
     if integer is None:
         for new in made:
             del tensors[new.outputs[0]]
@@ -286,7 +286,7 @@ def _integer_nodes(
 def _spread_for_table(
     node: Node, names: list[str], quant: Quant, tensors: dict[str, Tensor], made: list[Node]
 ) -> None:
-    """Give a function of 8-bit values kept in int16 one table knot per value: multiply them by 2^7, exactly."""
+    """Give a function of 8-bit values kept in int16 one table knot per value: multiply them by 2^7."""
     x = tensors[names[0]].quant
     if (
         node.op not in TABLED
@@ -306,7 +306,7 @@ def _spread_for_table(
 
 def _rescaled_operands(
     node: Node, inputs: list[str], quant: Quant, tensors: dict[str, Tensor], made: list[Node]
-) -> tuple[list[str], list[Quant]]:
+) -> list[str]:
     """Bring the operands of a concatenation to the output's scale."""
     names = []
     for index, name in enumerate(inputs):
@@ -324,7 +324,7 @@ def _rescaled_operands(
         tensors[scaled] = replace(old, name=scaled, quant=quant)
         made.append(rescale(scaled, old, tensors[scaled]))
         names.append(scaled)
-    return names, [quant] * len(names)
+    return names
 
 
 def lower(graph: Graph) -> Graph:

@@ -1,7 +1,7 @@
 """The small typed graph every pass works on: tensors in channels × frames, nodes, constants.
 
-All activations are ``[channels, frames]`` (the batch of one is gone); a constant is real-valued, or integer with
-a scale. A pass is a function graph → graph; nothing here knows an operator.
+All activations are ``[channels, frames]`` (the batch of one is gone); a constant is real-valued, or integer
+with a scale. A pass is a function graph → graph; nothing here knows an operator.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from onnx import numpy_helper
 
 from firmware.compiler.graph import Constant, Graph, Node, Tensor
 from firmware.compiler.ops import READERS, known_operators
-from firmware.compiler.values import ActValue, Dim, Frames, ShapeValue, Value, follow, product
+from firmware.compiler.values import ActValue, Dim, Frames, ShapeValue, Value, follow
 from hardware.refusal import Refusal
 
 MAX_FILE_BYTES = 512 << 20
@@ -202,6 +203,8 @@ class Loader:
             raise Refusal(f"{self.where}: it claims {size >> 20} MB, more than this compiler reads (256 MB).")
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             return self._external(tensor, np.dtype(dtype), dims, size)
+        if np.dtype(dtype).kind == "c":
+            raise Refusal(f"{self.where}: complex numbers are not supported; a network holds real ones.")
         if tensor.data_type == onnx.TensorProto.STRING:
             raise Refusal(f"{self.where}: strings are not numbers; a network holds numbers only.")
         try:
@@ -240,7 +243,7 @@ class Loader:
         if not inputs:
             raise Refusal("the model has no input; a constant needs no network.")
         self.model_inputs = inputs
-        declared = {e.get("name"): e for e in self.metadata.get("inputs", []) if isinstance(e, dict)}
+        declared = {str(e.get("name")): e for e in self.metadata.get("inputs", []) if isinstance(e, dict)}
         dims = {i.name: self._declared_dims(i) for i in inputs}
         symbolic = any(isinstance(d, str) for shape in dims.values() for d in shape[1:])
         rates = {name: str(e.get("rate")) for name, e in declared.items() if name in dims}
@@ -290,7 +293,7 @@ class Loader:
             elif dim.HasField("dim_value") and dim.dim_value <= 0 and not dim.dim_param:
                 raise Refusal(f"input {value.name!r}: axis {axis} has size {dim.dim_value}.")
             else:
-                dims.append(dim.dim_param or f"{value.name} length")
+                dims.append(dim.dim_param[:60] or f"{value.name[:60]} length")
         if len(dims) not in (2, 3):
             raise Refusal(
                 f"input {value.name!r}: it has {len(dims)} axes; export it as [1, channels, frames]."
@@ -299,7 +302,8 @@ class Loader:
             raise Refusal(f"input {value.name!r}: {dims[1]} channels are more than {MAX_CHANNELS}.")
         if len(dims) == 3 and isinstance(dims[2], int) and dims[2] > MAX_EVENT_FRAMES and not self.streaming:
             raise Refusal(
-                f"input {value.name!r}: {dims[2]} frames are more than {MAX_EVENT_FRAMES} for an event graph; "
+                f"input {value.name!r}: {dims[2]} frames are more than {MAX_EVENT_FRAMES} for an event "
+                "graph; "
                 "export the time axis as dynamic, so that the model streams."
             )
         return dims
@@ -334,7 +338,8 @@ class Loader:
                 rate = Fraction(0)
             if not 0 < rate <= 1024 or rate.denominator > 1 << 20:
                 raise Refusal(
-                    f"input {value.name!r}: the metadata gives the rate {rates[value.name]!r}; write a fraction "
+                    f"input {value.name!r}: the metadata gives the rate {rates[value.name]!r}; write a "
+                    "fraction "
                     "of the sample rate such as 1/48."
                 )
             length = act.shape[2]
@@ -402,7 +407,8 @@ class Loader:
         if isinstance(length, int):
             if self.streaming:
                 raise Refusal(
-                    f"{self.where}: its result has a fixed length of {length} along time in a model that streams; "
+                    f"{self.where}: its result has a fixed length of {length} along time in a model "
+                    "that streams; "
                     "give every input its own rate, or export all lengths fixed for an event graph."
                 )
             if not 0 < length <= MAX_EVENT_FRAMES:
@@ -431,6 +437,11 @@ class Loader:
     ) -> str:
         """Add a node with one output and return the output's name."""
         tensor = self.add_tensor(channels, length, hint)
+        quants = [self.tensors[name].quant for name in inputs]
+        if op in ("Shuffle", "Delay", "Concat") and len(set(quants)) == 1:
+            self.tensors[tensor] = replace(self.tensors[tensor], quant=quants[0])
+        elif op != "Dequantize" and any(quants):
+            raise Refusal(f"{self.where}: it reads quantized integers; put a DequantizeLinear before it.")
         self.nodes.append(Node(tensor, op, tuple(inputs), (tensor,), attrs or {}, constants or {}))
         return tensor
 
@@ -490,17 +501,18 @@ class Loader:
         return node.input[index] if index < len(node.input) and node.input[index] else None
 
     def canonical(self, name: str) -> str:
-        """Name the graph tensor ``[channels, frames]`` that holds an activation, adding a move when needed."""
+        """Name the graph tensor ``[channels, frames]`` that holds an activation, added when needed."""
         act = self.act(name)
         tensor, ntc = self.oriented(act, name)
         if ntc:
             raise Refusal(
-                f"{self.where}: {name!r} has time before channels here; transpose it to [1, channels, frames] first."
+                f"{self.where}: {name!r} has time before channels here; transpose it to [1, channels, "
+                "frames] first."
             )
         return tensor
 
     def either(self, name: str) -> tuple[str, bool]:
-        """Name the graph tensor of an activation, and tell whether the file sees it as [1, frames, channels]."""
+        """Name the graph tensor of an activation; True when the file sees it as [1, frames, channels]."""
         return self.oriented(self.act(name), name)
 
     def oriented(self, act: ActValue, hint: str) -> tuple[str, bool]:
@@ -513,10 +525,13 @@ class Loader:
             extra = [d for d in shape if d != 1]
             if len(extra) > 2:
                 raise Refusal(
-                    f"{self.where}: {hint!r} has {len(shape)} axes here; only [1, channels, frames] can be computed with."
+                    f"{self.where}: {hint!r} has {len(shape)} axes here; only [1, channels, frames] can "
+                    "be computed with."
                 )
             batchless = tuple(extra) if extra else (1,)
         ntc = False
+        channels: Dim
+        length: Dim
         if len(batchless) == 1:
             channels, length = (1, batchless[0]) if isinstance(batchless[0], Frames) else (batchless[0], 1)
         elif isinstance(batchless[0], Frames):
@@ -555,7 +570,8 @@ class Loader:
         )
         if not regular or source_frame[:, :produce].max() >= stride:
             raise Refusal(
-                f"{self.where}: the moves that make {hint!r} mix distant frames; a stream cannot wait for them."
+                f"{self.where}: the moves that make {hint!r} mix distant frames; a stream cannot wait "
+                "for them."
             )
         same = stride == produce and channels == act_channels(act)
         if same and np.array_equal(table, np.arange(table.size).reshape(table.shape)):
@@ -596,45 +612,46 @@ class Loader:
             self.symbols[b.symbol] = (a.symbol, a.ratio / b.ratio)
         elif a.ratio != b.ratio:
             raise Refusal(
-                f"{self.where}: branches of different rates meet ({a.ratio} and {b.ratio} frames of {a.symbol}); "
+                f"{self.where}: branches of different rates meet ({a.ratio} and {b.ratio} frames of "
+                f"{a.symbol}); "
                 "resample one of them."
             )
 
     def _rates(self) -> None:
-        """Give every tensor its rate per base tick: the slowest clock on which every period is whole."""
+        """Give every tensor its rate per base tick: the slowest clock on which all periods are whole."""
         if self.event:
             return
         roots = {n: self.root(s[2]) for n, s in self.shapes.items() if isinstance(s[2], Frames)}
         families = {r.symbol for r in roots.values()}
         if len(families) > 1:
             raise Refusal(
-                f"the inputs' rates are not related by the graph ({', '.join(sorted(families))}); declare them in "
+                f"the inputs' rates are not related by the graph ({', '.join(sorted(families))}); "
+                "declare them in "
                 "the metadata key vaectrol.inputs."
             )
         fastest = max(r.ratio for r in roots.values())
-        base = _common_multiple([r.ratio for r in roots.values()])
-        self._absolute(roots, base)
+        sample = self._sample_rate(roots)
+        base = _common_multiple([r.ratio for r in roots.values()] + sample)
         if base / fastest > 64:
             raise Refusal(
                 f"the rates of this graph have no common clock below {base / fastest} × the fastest."
             )
-        self.metadata.setdefault("ticks_per_sample", base / fastest)
+        self.metadata["ticks_per_sample"] = base / (sample[0] if sample else fastest)
         for name, root in roots.items():
             tensor = self.tensors[name]
             self.tensors[name] = Tensor(name, tensor.channels, None, root.ratio / base, tensor.quant)
 
-    def _absolute(self, roots: dict[str, Frames], base: Fraction) -> None:
-        """Remember which rate is the sample rate when the metadata says so."""
+    def _sample_rate(self, roots: dict[str, Frames]) -> list[Fraction]:
+        """Find the sample rate among the tensors' rates, when the metadata says what fraction of it one has."""
         for entry in self.metadata.get("inputs", []):
-            act = self.values.get(entry.get("name")) if isinstance(entry, dict) else None
+            act = self.values.get(str(entry.get("name"))) if isinstance(entry, dict) else None
             if (
                 isinstance(act, ActValue)
                 and act.base in roots
                 and str(entry.get("rate")) not in ("event", "None")
             ):
-                sample = roots[act.base].ratio / Fraction(str(entry["rate"]))
-                self.metadata["ticks_per_sample"] = base / sample
-                return
+                return [roots[act.base].ratio / Fraction(str(entry["rate"]))]
+        return []
 
 
 def _common_multiple(ratios: list[Fraction]) -> Fraction:

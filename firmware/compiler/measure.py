@@ -37,7 +37,8 @@ def measure(model: Any, board: Any, block: int | None) -> Budget:
         layers = sorted(report["layers"], key=lambda entry: -entry["cycles_per_second"])[:3]
         names = ", ".join(f"{e['name']} ({e['cycles_per_second'] / clock_hz:.0%})" for e in layers)
         reasons.append(
-            f"the worst callback takes {worst:.0%} of the time {board.title} has; the costliest layers are {names}."
+            f"the worst callback takes {worst:.0%} of the time {board.title} has; the costliest layers "
+            f"are {names}."
         )
     return Budget(
         parameters=report["parameters"],

@@ -116,7 +116,7 @@ def place(demands: Sequence[Demand], board: Any | None) -> Placement:
     region_of: dict[str, str] = {}
     reasons: dict[str, str] = {}
     for demand in (state, *tables):
-        passed = []
+        passed: list[str] = []
         for region in regions:
             if left[region.name] >= demand.bytes:
                 region_of[demand.name] = region.name
@@ -131,8 +131,10 @@ def place(demands: Sequence[Demand], board: Any | None) -> Placement:
             over = sum(d.bytes for d in demands) - sum(r.left_bytes for r in regions)
             largest = max(tables or (state,), key=lambda d: d.bytes)
             raise Refusal(
-                f"the model does not fit {board.title}: {sum(d.bytes for d in demands)} bytes are {max(over, demand.bytes)} "
-                f"too many; its largest layer is {largest.layer!r} with {largest.bytes} bytes, shrink that first."
+                f"the model does not fit {board.title}: {sum(d.bytes for d in demands)} bytes are "
+                f"{max(over, demand.bytes)} "
+                f"too many; its largest layer is {largest.layer!r} with {largest.bytes} bytes, shrink "
+                "that first."
             )
     cached_bytes = sum(d.bytes for d in demands if _fill(board, region_of[d.name]) > 0)
     cache = getattr(board.processor, "dcache_bytes", 0) or 0

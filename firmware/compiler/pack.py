@@ -76,9 +76,9 @@ def _call(
     shift = np.full(weight.shape[0], a.get("shift", 0), np.int32)
     steps = {"in_pitch": x.frame, "dilation": a["dilation"], "stride": a["stride"]}
     depthwise = groups > 1 and groups == x.channels == weight.shape[0]
-    first, count = out.rows if out.rows is not None else (0, weight.shape[0])
+    first, count = out.rows if out.rows is not None else ("0", str(weight.shape[0]))
     if groups > 1 and not depthwise:
-        first, count = 0, groups
+        first, count = "0", str(groups)
     kind = {"int16": "w8a16", "int8": "w8a8", "float32": "f32"}[x.dtype]
     dst = f"{out.dst()} + {offset}" if offset else out.dst()
     if depthwise:

@@ -7,7 +7,7 @@ verifier runs. What follows turns the graph into a schedule, a memory plan and C
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from firmware.compiler import fuse
 from firmware.compiler.graph import Graph, dump
 from firmware.compiler.load import load
 from firmware.compiler.ops.ports import add_ports
-from firmware.compiler.report import Program, build_event, build_stream
+from firmware.compiler.report import Program, build_event, build_stream, parameters
 from firmware.compiler.verify import verify
 from hardware.refusal import Refusal
 
@@ -111,6 +111,7 @@ def compile_onnx(
             dump_to(f"==== after {title}\n{dump(graph)}\n")
 
     graph = load(source, name, streaming)
+    graph = replace(graph, metadata={**graph.metadata, "parameters": parameters(graph)})
     if as_if_quantized:
         from firmware.compiler.pretend import pretend_quantized
 

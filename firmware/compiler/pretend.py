@@ -73,7 +73,11 @@ def pretend_quantized(graph: Graph) -> Graph:
         inputs = tuple(n if n in keep_float else quantized(n) for n in node.inputs)
         nodes.append(replace(weighted, inputs=inputs))
         source = max(scales.get(n, STEP) or STEP for n in node.inputs)
-        gain = float(np.max(weighted.constants["weight"].scale)) if "weight" in weighted.constants else 0.0
+        gain = (
+            float(np.max(np.asarray(weighted.constants["weight"].scale)))
+            if "weight" in weighted.constants
+            else 0.0
+        )
         if node.op in ("Leaky", "Clip"):
             gain = 0.0
         scales[node.outputs[0]] = max(source, HEADROOM * source * gain)

@@ -41,7 +41,8 @@ def trace(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
         label = graph.labels.get(name, name)
         if label not in feeds:
             raise Refusal(
-                f"input {label!r} is missing; the model takes {[graph.labels.get(n, n) for n in graph.inputs]}."
+                f"input {label!r} is missing; the model takes "
+                f"{[graph.labels.get(n, n) for n in graph.inputs]}."
             )
         array = np.asarray(feeds[label], np.float32)
         array = array[0] if array.ndim == 3 else array

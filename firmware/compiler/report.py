@@ -120,25 +120,15 @@ def proofs(graph: Graph) -> list[dict[str, Any]]:
 
 
 def parameters(graph: Graph) -> int:
-    """Weights and biases, phases counted once."""
-    total = 0
-    for node in graph.nodes:
-        for kind, constant in node.constants.items():
-            if kind == "weight":
-                total += (
-                    int(np.count_nonzero(np.any(constant.values != 0, axis=1)) * constant.values.shape[1])
-                    if (node.attrs.get("transposed"))
-                    else constant.values.size
-                )
-            elif kind == "bias" and node.op == "Conv":
-                total += (
-                    constant.values.size // node.attrs["phases"]
-                    if node.attrs.get("transposed")
-                    else constant.values.size
-                )
-            elif kind in ("recurrent", "recurrent_bias", "bias"):
-                total += constant.values.size
-    return total
+    """Weights and biases of the layers, as the file has them (counted before any pass)."""
+    kinds = ("weight", "bias", "recurrent", "recurrent_bias")
+    return sum(
+        constant.values.size
+        for node in graph.nodes
+        if node.op in ("Conv", "ConvTranspose", "GRU")
+        for kind, constant in node.constants.items()
+        if kind in kinds
+    )
 
 
 def build_stream(
@@ -270,7 +260,7 @@ def _stream_report(
         "block": block,
         "sample_rate_hz": sample_rate,
         "ticks_per_sample": str(per_sample),
-        "parameters": parameters(offline),
+        "parameters": offline.metadata["parameters"],
         "macs_per_sample": sum(entry["macs_per_second"] for entry in layers) / sample_rate,
         "cycles_per_second": final.mean * sample_rate / block,
         "cycles_per_callback": {
@@ -338,7 +328,8 @@ def _stream_report(
 def _facts(report: dict[str, Any]) -> list[str]:
     """The lines at the top of the header."""
     lines = [
-        f"{report['parameters']:,} parameters, {report['macs_per_sample']:,.0f} multiply-accumulates per sample,",
+        f"{report['parameters']:,} parameters, {report['macs_per_sample']:,.0f} multiply-accumulates "
+        "per sample,",
         f"{report['weight_bytes']:,} bytes of tables, {report['state_bytes']:,} bytes of state, no heap.",
     ]
     if not report["event"]:

@@ -19,8 +19,9 @@ from firmware.compiler.ops import FAMILIES
 from firmware.compiler.stream import Stream, firing_period
 
 NEGLIGIBLE = 0.04
-"""A clock whose one firing costs less than this part of a mean callback is not worth the latency of slicing."""
-ITEMS_PER_CALLBACK = 6
+"""A clock one firing of which costs less than this part of a mean callback is not sliced."""
+ITEMS_PER_CALLBACK = 64
+"""Items aim at this part of a mean callback: their sum is as even as they are small."""
 MAX_ITEMS = 4096
 SLICE_CHANNELS = 8
 MAX_SIMULATED_CALLBACKS = 4096
@@ -102,7 +103,8 @@ def cut(nodes: tuple[Node, ...], graph: Graph, target: float, cycles: Priced) ->
             items.append(Item(node, None, total))
             continue
         rows = _packed_rows(node, graph)
-        size = max(SLICE_CHANNELS, -(-(-(-rows // pieces)) // SLICE_CHANNELS) * SLICE_CHANNELS)
+        wanted = -(-rows // pieces)
+        size = max(SLICE_CHANNELS, -(-wanted // SLICE_CHANNELS) * SLICE_CHANNELS)
         for first in range(0, rows, size):
             count = min(size, rows - first)
             items.append(Item(node, (first, count), cycles(node, 1, count / rows)))
@@ -145,7 +147,7 @@ def schedule(stream: Stream, cycles: Priced, callback: int | None = None) -> Sch
         clock = stream.clock(unit[0])
         if clock.sliced:
             whole = sum(cycles(n, 1, 1.0) for n in unit)
-            target = max(mean / ITEMS_PER_CALLBACK / 4, whole / MAX_ITEMS, 1.0)
+            target = max(mean / ITEMS_PER_CALLBACK, whole / MAX_ITEMS, 1.0)
             items[stream.clock_of[unit[0].name]] = spread(
                 cut(unit, stream.graph, target, cycles), clock.period
             )

@@ -276,7 +276,7 @@ def _ring(tensor: Tensor, produce: int, clock: Clock, edges: list[tuple[Clock, W
 
 def _units(graph: Graph, clocks: dict[str, Clock]) -> tuple[tuple[Node, ...], ...]:
     """Order of execution within a chunk: nodes after what they read, sliced clocks as wholes."""
-    key_of = {
+    key_of: dict[str, object] = {
         node.name: (clocks[node.name] if clocks[node.name].sliced else node.name) for node in graph.nodes
     }
     members: dict[object, list[Node]] = {}

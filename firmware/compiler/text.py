@@ -12,9 +12,48 @@ from firmware.compiler.graph import Graph, Node
 from firmware.compiler.writer import Field, Writer
 
 C_WORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long "
-    "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
-    "in out at s ticks index".split()
+    [
+        "auto",
+        "break",
+        "case",
+        "char",
+        "const",
+        "continue",
+        "default",
+        "do",
+        "double",
+        "else",
+        "enum",
+        "extern",
+        "float",
+        "for",
+        "goto",
+        "if",
+        "inline",
+        "int",
+        "long",
+        "register",
+        "restrict",
+        "return",
+        "short",
+        "signed",
+        "sizeof",
+        "static",
+        "struct",
+        "switch",
+        "typedef",
+        "union",
+        "unsigned",
+        "void",
+        "volatile",
+        "while",
+        "in",
+        "out",
+        "at",
+        "s",
+        "ticks",
+        "index",
+    ]
 )
 PER_LINE = 24
 
@@ -84,7 +123,8 @@ def tables_text(writer: Writer, regions: Mapping[str, str]) -> str:
         region = regions.get(table.name)
         place = f" VAECTROL_PLACE({region}, {table.name})" if region else ""
         lines.append(
-            f"_Alignas(8) static const {table.ctype} {table.name}[{count}]{place} = {{\n    {numbers(table.values, table.ctype)},\n}};"
+            f"_Alignas(8) static const {table.ctype} {table.name}[{count}]{place} = "
+            f"{{\n    {numbers(table.values, table.ctype)},\n}};"
         )
     lines += [f"static const {s.ctype} {s.name} = {s.initializer};" for s in writer.structs.values()]
     return "\n".join(lines) + "\n"
@@ -92,7 +132,7 @@ def tables_text(writer: Writer, regions: Mapping[str, str]) -> str:
 
 def fields_text(fields: Sequence[Field], extra: Sequence[str]) -> str:
     """Members of a struct."""
-    lines = []
+    lines: list[str] = []
     for f in fields:
         if f.name == "passing":
             lines += extra
@@ -175,7 +215,9 @@ def channel_macros(name: str, ports: Sequence[Port], graph: Graph) -> str:
         tensor = graph.tensors[(port.node.outputs or port.node.inputs)[0]]
         lines += f"#define {name.upper()}_{port.label.upper()}_CHANNELS {tensor.channels}u\n"
         if tensor.length is None:
-            lines += f"#define {name.upper()}_{port.label.upper()}_PERIOD {port.period}u /* base ticks a frame */\n"
+            lines += (
+                f"#define {name.upper()}_{port.label.upper()}_PERIOD {port.period}u /* ticks a frame */\n"
+            )
         else:
             lines += f"#define {name.upper()}_{port.label.upper()}_FRAMES {tensor.length}u\n"
     return lines

@@ -1,4 +1,4 @@
-"""What must hold of a graph between any two passes. A failure is a bug of the compiler, and says which pass's."""
+"""What must hold of a graph between any two passes; a failure is a bug of the pass it names."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Writer:
     tables: dict[str, Table] = field(default_factory=dict)
     structs: dict[str, Struct] = field(default_factory=dict)
     fields: dict[str, Field] = field(default_factory=dict)
-    rows: tuple[int, int] | None = None
+    rows: tuple[str, str] | None = None
     single_firing: bool = False
     frames: str = "1"
     _content: dict[bytes, str] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class Writer:
         target: str,
         frames: str,
         *,
-        rows: tuple[int, int] | None = None,
+        rows: tuple[str, str] | None = None,
         single: bool = False,
         port: tuple[str, str] = ("", ""),
         first: str = "",
@@ -111,7 +111,7 @@ class Writer:
         frames : str
             C expression of the number of firings.
         rows : (first, count), optional
-            Only these outputs.
+            C expressions: only these outputs.
         single : bool
             The number of firings is one.
         port : (pointer, stride)
@@ -166,7 +166,7 @@ class Writer:
             return
         bounds = (y.quant.low, y.quant.high)
         if self.rows is not None:
-            dst = f"{self._target} + {self.rows[0]}" if self.rows[0] else self._target
+            dst = f"{self._target} + {self.rows[0]}"
             self.call(f"vk_clip_{self.suffix(y)}", *bounds, dst, y.frame, dst, y.frame, 1, self.rows[1])
             return
         produce = FAMILIES[self._node.op].produce(self._node)
@@ -299,7 +299,8 @@ class Writer:
         self._lines.append(f"{self._indent}if ({self._first}) {{")
         for i in range(history):
             self._lines.append(
-                f"{self._indent}    vk_copy_rows({base} + {history * tensor.frame}, {size}, {base} + {i * tensor.frame}, "
+                f"{self._indent}    vk_copy_rows({base} + {history * tensor.frame}, {size}, {base} + "
+                f"{i * tensor.frame}, "
                 f"{size}, 1, {tensor.channels * width});"
             )
         self._lines.append(f"{self._indent}}}")

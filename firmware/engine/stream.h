@@ -34,10 +34,15 @@ static inline void vs_room(void *ring, uint32_t *base, uint32_t written, uint32_
     }
 }
 
-/* Layers whose work is spread over their period: item i runs once `due[i]` ticks of the period have passed. */
+/* Layers whose work is spread over their period: an item runs once `due` ticks of the period have passed. */
+typedef struct vs_item {
+    uint32_t due;
+    uint16_t layer, first, count; /* outputs first … of a layer; 0, 0 is the whole layer */
+} vs_item;
 typedef struct vs_slices {
-    const uint32_t *due;
-    uint32_t items, period;
+    const vs_item *items;
+    uint32_t count, period;
+    void (*run)(void *model, const vs_item *item);
 } vs_slices;
 typedef struct vs_progress {
     uint32_t wait;    /* ticks until the next firing begins */
@@ -46,8 +51,7 @@ typedef struct vs_progress {
     uint32_t started, done;
 } vs_progress;
 
-static inline void vs_advance(vs_progress *at, const vs_slices *slices, uint32_t ticks,
-                              void (*item)(void *model, uint32_t index), void *model) {
+static inline void vs_advance(vs_progress *at, const vs_slices *slices, uint32_t ticks, void *model) {
     while (ticks > 0u) {
         if (at->elapsed == slices->period) {
             if (at->wait >= ticks) {
@@ -65,8 +69,8 @@ static inline void vs_advance(vs_progress *at, const vs_slices *slices, uint32_t
         at->elapsed += step;
         at->wait -= step;
         ticks -= step;
-        while (at->next < slices->items && slices->due[at->next] < at->elapsed) {
-            item(model, at->next++);
+        while (at->next < slices->count && slices->items[at->next].due < at->elapsed) {
+            slices->run(model, &slices->items[at->next++]);
         }
         if (at->elapsed == slices->period) {
             at->done++;

@@ -75,7 +75,9 @@ class Builder:
     def grow(self, slow: bool) -> None:
         """Add one layer."""
         x = self.source()
-        kinds = ["conv", "conv", "activation", "binary", "concat", "row", "delay", "split", "matmul"] + ["norm"] * self.batch_norm
+        kinds = ["conv", "conv", "activation", "binary", "concat", "row", "delay", "split", "matmul"] + [
+            "norm"
+        ] * self.batch_norm
         if x.rate < 8:
             kinds += ["transposed", "transposed", "upsample", "subpixel"]
         if (x.rate / 2 * self.unit).denominator == 1 and x.rate > Fraction(1, 8):
@@ -94,9 +96,22 @@ class Builder:
         total = reach - stride
         left = self.pick(total, total, total, int(self.rng.integers(0, total + 1)))
         weight = self.const(self.weights(out, x.channels // groups, taps))
-        bias = [self.const(self.rng.normal(size=out).astype(np.float32) * 0.2, "b")] if self.rng.random() < 0.8 else []
-        self.add("Conv", [x.name, weight, *bias], out, x.rate / stride, strides=[stride], dilations=[dilation],
-                 group=groups, pads=[left, total - left], kernel_shape=[taps])
+        bias = (
+            [self.const(self.rng.normal(size=out).astype(np.float32) * 0.2, "b")]
+            if self.rng.random() < 0.8
+            else []
+        )
+        self.add(
+            "Conv",
+            [x.name, weight, *bias],
+            out,
+            x.rate / stride,
+            strides=[stride],
+            dilations=[dilation],
+            group=groups,
+            pads=[left, total - left],
+            kernel_shape=[taps],
+        )
 
     def strided(self, x: Signal) -> None:
         choices = [s for s in (2, 3, 4) if (x.rate / s * self.unit).denominator == 1]
@@ -111,8 +126,16 @@ class Builder:
         left = self.pick(0, 0, total // 2, int(self.rng.integers(0, total + 1)))
         weight = self.const(self.weights(x.channels, per_group, taps))
         bias = [self.const(self.rng.normal(size=per_group * groups).astype(np.float32) * 0.2, "b")]
-        self.add("ConvTranspose", [x.name, weight, *bias], per_group * groups, x.rate * stride, strides=[stride],
-                 group=groups, pads=[left, total - left], kernel_shape=[taps])
+        self.add(
+            "ConvTranspose",
+            [x.name, weight, *bias],
+            per_group * groups,
+            x.rate * stride,
+            strides=[stride],
+            group=groups,
+            pads=[left, total - left],
+            kernel_shape=[taps],
+        )
 
     def activation(self, x: Signal) -> None:
         op = self.pick("Relu", "LeakyRelu", "Tanh", "Sigmoid", "Clip")
@@ -164,7 +187,11 @@ class Builder:
         times = self.pick(2, 3)
         mode = self.pick("nearest", "nearest", "linear")
         scales = self.const(np.array([1, 1, times], np.float32), "scales")
-        attrs = {"nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"} if mode == "nearest" else {}
+        attrs = (
+            {"nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
+            if mode == "nearest"
+            else {}
+        )
         self.add("Resize", [x.name, "", scales], x.channels, x.rate * times, mode=mode, **attrs)
 
     def subpixel(self, x: Signal) -> None:
@@ -173,23 +200,31 @@ class Builder:
         weight = self.const(self.weights(channels * times, x.channels, 1))
         self.add("Conv", [x.name, weight], channels * times, x.rate, kernel_shape=[1])
         y = self.signals[-1]
-        shapes = [self.const(np.array(s, np.int64), "shape") for s in ([1, channels, times, -1], [1, channels, -1])]
+        shapes = [
+            self.const(np.array(s, np.int64), "shape") for s in ([1, channels, times, -1], [1, channels, -1])
+        ]
         folded, turned = self.name("folded"), self.name("turned")
         self.nodes.append(helper.make_node("Reshape", [y.name, shapes[0]], [folded], name=f"n_{folded}"))
-        self.nodes.append(helper.make_node("Transpose", [folded], [turned], perm=[0, 1, 3, 2], name=f"n_{turned}"))
+        self.nodes.append(
+            helper.make_node("Transpose", [folded], [turned], perm=[0, 1, 3, 2], name=f"n_{turned}")
+        )
         self.add("Reshape", [turned, shapes[1]], channels, x.rate * times)
 
     def matmul(self, x: Signal) -> None:
         """A dense layer over channels, time first, as torch's Linear exports it."""
         out = int(self.rng.integers(1, 7))
         before, after = self.name("ntc"), self.name("ntc")
-        self.nodes.append(helper.make_node("Transpose", [x.name], [before], perm=[0, 2, 1], name=f"n_{before}"))
+        self.nodes.append(
+            helper.make_node("Transpose", [x.name], [before], perm=[0, 2, 1], name=f"n_{before}")
+        )
         weight = self.const(self.weights(x.channels, out))
         self.nodes.append(helper.make_node("MatMul", [before, weight], [after], name=f"n_{after}"))
         self.add("Transpose", [after], out, x.rate, perm=[0, 2, 1])
 
     def norm(self, x: Signal) -> None:
-        gamma, beta, mean = (self.rng.normal(size=x.channels).astype(np.float32) * 0.3 + v for v in (1.0, 0.0, 0.0))
+        gamma, beta, mean = (
+            self.rng.normal(size=x.channels).astype(np.float32) * 0.3 + v for v in (1.0, 0.0, 0.0)
+        )
         variance = self.rng.uniform(0.5, 2, x.channels).astype(np.float32)
         names = [self.const(v, "bn") for v in (gamma, beta, mean, variance)]
         self.add("BatchNormalization", [x.name, *names], x.channels, x.rate)
@@ -208,11 +243,14 @@ class Builder:
         frames = frames or self.unit * 4
         rng = np.random.default_rng(99)
         return {
-            s.name: rng.uniform(-1, 1, (1, s.channels, int(frames * s.rate))).astype(np.float32) for s in self.inputs
+            s.name: rng.uniform(-1, 1, (1, s.channels, int(frames * s.rate))).astype(np.float32)
+            for s in self.inputs
         }
 
 
-def random_graph(seed: int, layers: int = 7, slow: bool = False, batch_norm: bool = True) -> tuple[onnx.ModelProto, Builder]:
+def random_graph(
+    seed: int, layers: int = 7, slow: bool = False, batch_norm: bool = True
+) -> tuple[onnx.ModelProto, Builder]:
     """Make a float graph."""
     builder = Builder(seed, layers, slow, batch_norm)
     return builder.model(), builder
@@ -230,7 +268,9 @@ def session(model: onnx.ModelProto, *extra: str):
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
 
 
 MOVES = ("Concat", "Split", "Slice", "Pad", "Reshape", "Transpose")
@@ -271,7 +311,9 @@ def quantized(builder: Builder, kind: str) -> onnx.ModelProto:
             scale, zero = max(-low, high) / top, np.zeros((), kind)
         s, z = add(np.float32(scale), "scale"), add(zero, "zero")
         nodes.append(helper.make_node("QuantizeLinear", [name, s, z], [f"{name}_q"], name=f"q_{name}"))
-        nodes.append(helper.make_node("DequantizeLinear", [f"{name}_q", s, z], [f"{name}_dq"], name=f"dq_{name}"))
+        nodes.append(
+            helper.make_node("DequantizeLinear", [f"{name}_q", s, z], [f"{name}_dq"], name=f"dq_{name}")
+        )
         bound[name] = f"{name}_dq"
 
     def weights(name: str, axis: int) -> str:
@@ -298,8 +340,13 @@ def quantized(builder: Builder, kind: str) -> onnx.ModelProto:
         for name in node.output:
             pair(name)
     graph = helper.make_graph(
-        nodes, "quantized", list(model.graph.input),
-        [helper.make_tensor_value_info(f"{o.name}_dq", TensorProto.FLOAT, [1, None, None]) for o in model.graph.output],
+        nodes,
+        "quantized",
+        list(model.graph.input),
+        [
+            helper.make_tensor_value_info(f"{o.name}_dq", TensorProto.FLOAT, [1, None, None])
+            for o in model.graph.output
+        ],
         [*model.graph.initializer, *extra],
     )
     assert names

@@ -1,4 +1,4 @@
-"""Run one compiled model on every processor: host, emulated Cortex-M7, aarch64 under qemu, WebAssembly in node.
+"""Run one compiled model on every processor: host, emulated Cortex-M7, aarch64 under qemu, wasm in node.
 
 The same generated driver feeds the same blocks everywhere; outputs come back as float32.
 """
@@ -31,10 +31,14 @@ def driver_source(name: str, ports: list[dict], frames: dict[str, int], calls: i
 
     def members(group: list[dict], array: str, counter: str) -> str:
         return ", ".join(
-            f"{array} + {offsets[p['name']]} + {counter}[{i}], {frames[p['label']]}" for i, p in enumerate(group)
+            f"{array} + {offsets[p['name']]} + {counter}[{i}], {frames[p['label']]}"
+            for i, p in enumerate(group)
         )
 
     steps = "".join(f"        a[{i}] += {name}_frames_due(&state, ticks, {i}); \n" for i in range(len(ins)))
+    out_steps = "".join(
+        f"        b[{i}] += {name}_frames_out(&state, ticks, {i});\n" for i in range(len(outs))
+    )
     text = f"""#include "{name}.h"
 static float in_floats[{sizes[0]}], out_floats[{sizes[1]}];
 static uint32_t calls[{calls}];
@@ -50,7 +54,7 @@ void drive(uint32_t count) {{
         const size_t ticks = calls[i];
         const {name}_inputs in = {{{members(ins, "in_floats", "a")}}};
         const {name}_outputs out = {{{members(outs, "out_floats", "b")}}};
-{steps}{"".join(f"        b[{i}] += {name}_frames_out(&state, ticks, {i});" + chr(10) for i in range(len(outs)))}        {name}_process(&state, ticks, &in, &out);
+{steps}{out_steps}        {name}_process(&state, ticks, &in, &out);
     }}
 }}
 #ifdef WITH_MAIN
@@ -66,7 +70,9 @@ int main(void) {{
     return text, *sizes
 
 
-def run_on(target: str, source, feeds: dict[str, np.ndarray], blocks: list[int], **options) -> dict[str, np.ndarray]:
+def run_on(
+    target: str, source, feeds: dict[str, np.ndarray], blocks: list[int], **options
+) -> dict[str, np.ndarray]:
     """Compile a model for a target, build it, run it there.
 
     Parameters
@@ -92,7 +98,11 @@ def run_on(target: str, source, feeds: dict[str, np.ndarray], blocks: list[int],
     program.write(folder)
     driver = folder / "driver.c"
     driver.write_text(text)
-    flat = [np.asarray(feeds[p["label"]], np.float32)[0][:, : frames[p["label"]]] for p in ports if p["direction"] == "input"]
+    flat = [
+        np.asarray(feeds[p["label"]], np.float32)[0][:, : frames[p["label"]]]
+        for p in ports
+        if p["direction"] == "input"
+    ]
     fed = np.concatenate([f.reshape(-1) for f in flat])
     assert fed.size == count_in
     raw = _run(target, folder, program.name, fed, np.array(blocks, np.uint32), count_out)
@@ -105,7 +115,9 @@ def run_on(target: str, source, feeds: dict[str, np.ndarray], blocks: list[int],
     return results
 
 
-def _run(target: str, folder: Path, name: str, fed: np.ndarray, blocks: np.ndarray, count_out: int) -> np.ndarray:
+def _run(
+    target: str, folder: Path, name: str, fed: np.ndarray, blocks: np.ndarray, count_out: int
+) -> np.ndarray:
     sources = [folder / f"{name}.c", folder / "driver.c", *toolchain.kernel_sources(target)]
     if target == "m7":
         return _run_m7(folder, sources, fed, blocks, count_out)
@@ -113,7 +125,10 @@ def _run(target: str, folder: Path, name: str, fed: np.ndarray, blocks: np.ndarr
         module = toolchain.link_shared(sources, target, folder / f"{name}.wasm")
         command = ["node", str(DRIVER_MJS), str(module), str(fed.size), str(blocks.size), str(count_out)]
     else:
-        objects = [toolchain.compile_source(s, target, extra=("-DWITH_MAIN",) if s.name == "driver.c" else ()) for s in sources]
+        objects = [
+            toolchain.compile_source(s, target, extra=("-DWITH_MAIN",) if s.name == "driver.c" else ())
+            for s in sources
+        ]
         program = toolchain.link_objects(objects, target, folder / f"{name}.{target}")
         command = toolchain.run_command(target, program)
     done = subprocess.run(command, input=fed.tobytes() + blocks.tobytes(), capture_output=True, check=False)
@@ -121,7 +136,9 @@ def _run(target: str, folder: Path, name: str, fed: np.ndarray, blocks: np.ndarr
     return np.frombuffer(done.stdout, np.float32)
 
 
-def _run_m7(folder: Path, sources: list[Path], fed: np.ndarray, blocks: np.ndarray, count_out: int) -> np.ndarray:
+def _run_m7(
+    folder: Path, sources: list[Path], fed: np.ndarray, blocks: np.ndarray, count_out: int
+) -> np.ndarray:
     from bench.m7.elf import read_elf
     from bench.m7.emulator import Machine
     from bench.m7.link import Placement, link
@@ -129,8 +146,14 @@ def _run_m7(folder: Path, sources: list[Path], fed: np.ndarray, blocks: np.ndarr
 
     board = load_board("patch_sm")
     objects = [toolchain.compile_source(s, "m7") for s in sources]
-    image = link(objects, board, folder / "image.elf", placement=Placement(data="sdram"), entry="drive",
-                 keep=("drive_in", "drive_out", "drive_calls"))
+    image = link(
+        objects,
+        board,
+        folder / "image.elf",
+        placement=Placement(data="sdram"),
+        entry="drive",
+        keep=("drive_in", "drive_out", "drive_calls"),
+    )
     machine = Machine(read_elf(image), board)
     machine.write(machine.call("drive_in").value, fed)
     machine.write(machine.call("drive_calls").value, blocks)

@@ -42,3 +42,159 @@ def control(tmp_path_factory):
 def instruments(tmp_path_factory):
     """The engine's rhythm and drum with models whose answers are known."""
     return shim_library("instrument_shim.c", tmp_path_factory.mktemp("shim"), "control", "instruments")
+
+
+def _save(path: Path, nodes, inputs, outputs, weights, about) -> Path:
+    import json
+
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = helper.make_graph(
+        nodes,
+        path.stem,
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in inputs.items()],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in outputs.items()],
+        [numpy_helper.from_array(np.asarray(w, np.float32), n) for n, w in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    helper.set_model_props(model, {f"vaectrol.{key}": json.dumps(value) for key, value in about.items()})
+    onnx.save(model, str(path))
+    return path
+
+
+def _latents(count: int) -> list[dict]:
+    quantiles = [float(4 * (2 * at / 32 - 1) ** 3) for at in range(33)]
+    return [
+        {"name": f"z{n}", "mean": 0.0, "std": 1.0, "sign": "", "quantiles": quantiles}
+        for n in range(1, count + 1)
+    ]
+
+
+def _attributes(*names: str) -> list[dict]:
+    quantiles = [at / 16 - 1 for at in range(33)]
+    return [
+        {"name": n, "range": [-1, 1], "default": 0.0, "quantiles": quantiles, "definition": ""} for n in names
+    ]
+
+
+@pytest.fixture(scope="session")
+def model_files(tmp_path_factory) -> dict[str, Path]:
+    """Small models of each kind, random but true to the contract: ``drum``, ``rhythm``, ``drive``."""
+    import numpy as np
+    from onnx import helper
+
+    rng = np.random.default_rng(11)
+    folder = tmp_path_factory.mktemp("models")
+
+    def weights(*shape: int) -> np.ndarray:
+        return rng.normal(0, 1 / np.sqrt(np.prod(shape[1:])), shape)
+
+    classes = ["kick", "snare", "hat_closed", "hat_open", "tom", "clap", "cymbal", "perc"]
+    drum = _save(
+        folder / "drum.onnx",
+        [
+            helper.make_node("Concat", ["z", "knobs", "time"], ["x"], axis=1),
+            helper.make_node("Conv", ["x", "w1", "b1"], ["h"], pads=[2, 0], kernel_shape=[3]),
+            helper.make_node("LeakyRelu", ["h"], ["a"], alpha=0.125),
+            helper.make_node("ConvTranspose", ["a", "w2"], ["raw"], strides=[48], kernel_shape=[48]),
+            helper.make_node("Tanh", ["raw"], ["audio"]),
+        ],
+        {"z": [1, 8, "frames"], "knobs": [1, 10, "frames"], "time": [1, 9, "frames"]},
+        {"audio": [1, 1, "samples"]},
+        {"w1": weights(16, 27, 3), "b1": np.zeros(16), "w2": weights(16, 1, 48) * 4},
+        {
+            "kind": "drum",
+            "name": "tiny drum",
+            "latents": _latents(8),
+            "attributes": _attributes("brightness", "decay"),
+            "inputs": [
+                {"name": "z", "role": "latent", "rate": "1/48", "channels": [f"z{n}" for n in range(1, 9)]},
+                {
+                    "name": "knobs",
+                    "role": "class",
+                    "rate": "1/48",
+                    "channels": [*(f"class:{name}" for name in classes), "brightness", "decay"],
+                },
+                {"name": "time", "role": "time", "rate": "1/48", "channels": ["gate"]},
+            ],
+            "outputs": [{"name": "audio", "role": "audio", "rate": "1"}],
+            "time_basis": {
+                "kind": "decays_and_tones",
+                "constants": {
+                    "window_s": 0.5,
+                    "fade_s": 0.05,
+                    "decays_s": [0.005, 0.03, 0.2],
+                    "frequencies_hz": [60.0, 180.0],
+                },
+            },
+        },
+    )
+    attributes = ["density", "syncopation", "low_high", "swing", "dynamics", "complexity"]
+    rhythm = _save(
+        folder / "rhythm.onnx",
+        [
+            helper.make_node("Concat", ["z", "attributes"], ["x"], axis=1),
+            helper.make_node("ConvTranspose", ["x", "w1"], ["h"], strides=[32], kernel_shape=[32]),
+            helper.make_node("LeakyRelu", ["h"], ["a"], alpha=0.125),
+            helper.make_node("Conv", ["a", "w2", "b2"], ["raw"], pads=[1, 1], kernel_shape=[3]),
+            helper.make_node("Sigmoid", ["raw"], ["pattern"]),
+        ],
+        {"z": [1, 4, 1], "attributes": [1, 6, 1]},
+        {"pattern": [1, 27, 32]},
+        {
+            "w1": weights(10, 24, 32) * 4,
+            "w2": weights(27, 24, 3) * 3,
+            "b2": np.r_[np.zeros(18), np.full(9, -3.0)],
+        },
+        {
+            "kind": "rhythm",
+            "name": "tiny rhythm",
+            "latents": _latents(4),
+            "attributes": _attributes(*attributes),
+            "inputs": [
+                {"name": "z", "role": "latent", "rate": "event", "channels": ["z1", "z2", "z3", "z4"]},
+                {"name": "attributes", "role": "attribute", "rate": "event", "channels": attributes},
+            ],
+            "outputs": [{"name": "pattern", "role": "pattern", "rate": "event"}],
+        },
+    )
+    drive = _save(
+        folder / "drive.onnx",
+        [
+            helper.make_node("Conv", ["audio", "w1"], ["h"], pads=[7, 0], kernel_shape=[8]),
+            helper.make_node("Conv", ["latent", "w2", "b2"], ["gain"], kernel_shape=[1]),
+            helper.make_node(
+                "Resize",
+                ["gain", "", "scales"],
+                ["held"],
+                mode="nearest",
+                nearest_mode="floor",
+                coordinate_transformation_mode="asymmetric",
+            ),
+            helper.make_node("Mul", ["h", "held"], ["driven"]),
+            helper.make_node("Tanh", ["driven"], ["bent"]),
+            helper.make_node("Conv", ["bent", "w3"], ["wet"], pads=[3, 0], kernel_shape=[4]),
+        ],
+        {"audio": [1, 1, "samples"], "latent": [1, 4, "frames"]},
+        {"wet": [1, 1, "samples"]},
+        {
+            "w1": weights(8, 1, 8),
+            "w2": weights(8, 4, 1),
+            "b2": np.full(8, 2.0),
+            "w3": weights(1, 8, 4),
+            "scales": [1.0, 1.0, 48.0],
+        },
+        {
+            "kind": "drive",
+            "name": "tiny drive",
+            "latents": _latents(4),
+            "inputs": [
+                {"name": "audio", "role": "audio", "rate": "1", "channels": ["audio"]},
+                {"name": "latent", "role": "latent", "rate": "1/48", "channels": ["z1", "z2", "z3", "z4"]},
+            ],
+            "outputs": [{"name": "wet", "role": "audio", "rate": "1"}],
+        },
+    )
+    return {"drum": drum, "rhythm": rhythm, "drive": drive}

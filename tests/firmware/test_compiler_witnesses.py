@@ -1,4 +1,4 @@
-"""Outside witnesses: onnxruntime, LiteRT's reference kernels, ONNX's own node tests, torch's two exporters."""
+"""Outside witnesses: onnxruntime, ONNX's own node tests, torch's two exporters."""
 
 from __future__ import annotations
 
@@ -37,11 +37,53 @@ COMPUTING = (
 )
 # Modules of onnx.backend.test.case.node whose operators this compiler reads.
 NODE_TEST_MODULES = (
-    "conv", "convtranspose", "gemm", "matmul", "relu", "leakyrelu", "tanh", "sigmoid", "softplus", "exp", "clip",
-    "concat", "gru", "add", "sub", "mul", "batch_normalization", "causal_conv_with_state", "prelu", "sin", "hardsigmoid", "identity", "neg",
-)  # fmt: skip
-PER_ITEM = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Relu", "LeakyRelu", "Tanh", "Sigmoid", "Softplus", "Exp", "Clip",
-            "Add", "Sub", "Mul", "BatchNormalization", "PRelu", "Sin", "HardSigmoid", "Identity", "Neg", "CausalConvWithState")  # fmt: skip
+    "conv",
+    "convtranspose",
+    "gemm",
+    "matmul",
+    "relu",
+    "leakyrelu",
+    "tanh",
+    "sigmoid",
+    "softplus",
+    "exp",
+    "clip",
+    "concat",
+    "gru",
+    "add",
+    "sub",
+    "mul",
+    "batch_normalization",
+    "causal_conv_with_state",
+    "prelu",
+    "sin",
+    "hardsigmoid",
+    "identity",
+    "neg",
+)
+PER_ITEM = (
+    "Conv",
+    "ConvTranspose",
+    "Gemm",
+    "MatMul",
+    "Relu",
+    "LeakyRelu",
+    "Tanh",
+    "Sigmoid",
+    "Softplus",
+    "Exp",
+    "Clip",
+    "Add",
+    "Sub",
+    "Mul",
+    "BatchNormalization",
+    "PRelu",
+    "Sin",
+    "HardSigmoid",
+    "Identity",
+    "Neg",
+    "CausalConvWithState",
+)
 """Operators that treat the items of a batch alike, so that a batch can be fed item by item."""
 
 
@@ -61,9 +103,10 @@ def layers_beyond_one_lsb(seed: int, kind: str) -> tuple[int, int]:
         n.output[0]: float(zeros[n.input[1]]) for n in model.graph.node if n.op_type == "QuantizeLinear"
     }
     same = {
-        n for n, t in graph.tensors.items()
+        n
+        for n, t in graph.tensors.items()
         if n in theirs and t.quant and t.quant.scale == scales[n] and theirs[n].shape[0] == t.channels
-    }  # fmt: skip
+    }
     beyond = count = 0
     for node in graph.nodes:
         names = [*node.inputs, *node.outputs]
@@ -96,7 +139,7 @@ def test_many_integer_layers_agree_with_onnxruntime(kind):
     assert sum(b for b, _ in results) == 0
 
 
-# ---- ONNX's node tests --------------------------------------------------------------------------------------
+# ---- ONNX's node tests
 
 
 @functools.cache
@@ -195,11 +238,11 @@ def test_gru_node_tests_pass_item_by_item():
             np.testing.assert_allclose(got.reshape(-1), expected[0, item], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-# ---- models of others ---------------------------------------------------------------------------------------
+# ---- models of others
 
 
 def torch_net():
-    """A small causal network as somebody else might write it: chomped TCN block, upsampling, gates, GRU-free."""
+    """A small causal network as somebody else might write it: a chomped TCN block, upsampling, gates."""
     torch = pytest.importorskip("torch")
     from torch import nn
     from torch.nn import functional
@@ -222,7 +265,7 @@ def torch_net():
             h = self.dense(h.transpose(1, 2)).transpose(1, 2)
             h = functional.interpolate(h, scale_factor=2, mode="nearest")
             y = self.last(h)
-            b, c, t = y.shape
+            b, _, t = y.shape
             return y.reshape(b, 2, 2, t).permute(0, 1, 3, 2).reshape(b, 2, t * 2)
 
     torch.manual_seed(0)
@@ -240,11 +283,28 @@ def export(torch, net, path: Path, dynamo: bool, external: bool) -> None:
         warnings.simplefilter("ignore")
         if dynamo:
             frames = torch.export.Dim("frames", min=2)
-            torch.onnx.export(net, (x,), str(path), dynamo=True, dynamic_shapes=({2: frames},), input_names=["x"],
-                              output_names=["y"], external_data=external, verbose=False)  # fmt: skip
+            torch.onnx.export(
+                net,
+                (x,),
+                str(path),
+                dynamo=True,
+                dynamic_shapes=({2: frames},),
+                input_names=["x"],
+                output_names=["y"],
+                external_data=external,
+                verbose=False,
+            )
         else:
-            torch.onnx.export(net, (x,), str(path), dynamo=False, dynamic_axes={"x": {2: "frames"}}, input_names=["x"],
-                              output_names=["y"], opset_version=17)  # fmt: skip
+            torch.onnx.export(
+                net,
+                (x,),
+                str(path),
+                dynamo=False,
+                dynamic_axes={"x": {2: "frames"}},
+                input_names=["x"],
+                output_names=["y"],
+                opset_version=17,
+            )
 
 
 @pytest.mark.parametrize(("dynamo", "external"), [(True, False), (True, True), (False, False)])
@@ -288,10 +348,15 @@ def test_models_quantized_by_onnxruntime_load_unchanged(tmp_path, activations, w
 
     options = {"UseQDQContribOps": True} if activations == "QInt16" else {}
     oq.quantize_static(
-        str(ready), str(out), Reader(), quant_format=oq.QuantFormat.QDQ, per_channel=True,
-        activation_type=getattr(oq.QuantType, activations), weight_type=getattr(oq.QuantType, weights),
+        str(ready),
+        str(out),
+        Reader(),
+        quant_format=oq.QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=getattr(oq.QuantType, activations),
+        weight_type=getattr(oq.QuantType, weights),
         extra_options=options,
-    )  # fmt: skip
+    )
     graph = optimise(load(out))
     integers = [n for n in graph.nodes if n.op == "Conv" and n.attrs.get("integer")]
     assert len(integers) >= 4, [n.name for n in graph.nodes]

@@ -153,6 +153,26 @@ def test_every_remainder_of_run_and_channels_once(target):
     check(target, cases)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_tiny_layers_over_many_frames(target):
+    """Shapes that the M7 unrolls (kernelgen.m7_tiny), and their neighbours that it does not."""
+    rng = np.random.default_rng(11)
+    cases = []
+    for out in (1, 2, 3, 4, 5, 8):
+        for channels, taps, dilation in (
+            *((c, 1, 1) for c in (1, 2, 3, 5, 7, 9, 12, 13)),
+            *((c, k, d) for c in (1, 2, 4, 5) for k in (2, 3, 4) for d in (1, 3)),
+        ):
+            sizes = {"channels": channels, "taps": taps, "dilation": dilation}
+            frames, stride = int(rng.integers(4, 10)), int(rng.choice([1, 1, 2]))
+            cases.append(
+                conv_case(
+                    rng, target, "vk_conv_w8a16", out=out, frames=frames, stride=stride, wild=True, **sizes
+                )
+            )
+    check(target, cases)
+
+
 @pytest.mark.parametrize("name", ["vk_conv_w8a16", "vk_conv_w8a8", "vk_conv_w8a16_wide"])
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_slice_writes_its_channels_only(target, name):

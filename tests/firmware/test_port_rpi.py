@@ -1,4 +1,4 @@
-"""The Pi port as a program on this computer: ALSA's null and file devices, a fake SPI bus, a fake GPIO chip."""
+"""The Pi port as a program on this computer: ALSA's null and file devices, fake SPI bus and GPIO chip."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ from hardware.refusal import Refusal
 if TYPE_CHECKING:
     import onnx
 
-    from firmware.compiler.writer import Writer
     from firmware.compiler.load import Loader
+    from firmware.compiler.writer import Writer
 
 MAX_FOLDED_ELEMENTS = 1 << 24
 
@@ -259,7 +259,8 @@ def per_channel(loader: Loader, constant: Constant, channels: int, rank: int, nt
     if len(shape) == rank and values.size == shape[axis] == channels:
         return values.reshape(channels)
     raise Refusal(
-        f"{loader.where}: a constant of shape {list(constant.values.shape)} does not broadcast to one value per "
+        f"{loader.where}: a constant of shape {list(constant.values.shape)} does not broadcast to one "
+        "value per "
         f"channel of {channels}; constants that vary along time cannot stream."
     )
 

@@ -28,7 +28,8 @@ def _ints(node: Any, name: str, default: int, count: int = 1) -> list[int]:
         return [default] * count
     if len(values) != count:
         raise Refusal(
-            f"its {name} have {len(values)} entries; this compiler streams 1-D convolutions, [1, channels, frames]."
+            f"its {name} have {len(values)} entries; this compiler streams 1-D convolutions, [1, "
+            "channels, frames]."
         )
     return [int(v) for v in values]
 
@@ -38,7 +39,8 @@ def _weights(loader: Any, node: Any, channels: int) -> tuple[Constant, Constant 
     weight = loader.const(node.input[1])
     if weight.values.ndim != 3:
         raise Refusal(
-            f"its weights have {weight.values.ndim} axes; this compiler streams 1-D convolutions with weights "
+            f"its weights have {weight.values.ndim} axes; this compiler streams 1-D convolutions with "
+            "weights "
             "[outputs, inputs, taps]."
         )
     if 0 in weight.values.shape or weight.values.shape[2] > MAX_TAPS:
@@ -123,7 +125,8 @@ def read_causal_conv(loader: Any, node: Any) -> None:
     past = loader.optional(node, 3)
     if past is not None and (not loader.is_const(past) or np.any(loader.const(past).real != 0)):
         raise Refusal(
-            "its past state is an input; leave it out, a stream keeps its own state from one block to the next."
+            "its past state is an input; leave it out, a stream keeps its own state from one block to "
+            "the next."
         )
     if weight.values.shape[:2] != (channels, 1):
         raise Refusal(f"its weights must be [{channels}, 1, taps].")
@@ -179,8 +182,10 @@ def read_conv_transpose(loader: Any, node: Any) -> None:
         pads = [half, total - half] if auto == "SAME_UPPER" else [total - half, half]
     elif auto == "VALID":
         pads = [0, 0]
-    folded = weight.values.reshape(groups, inputs // groups, per_group, taps).transpose(0, 2, 1, 3)
-    folded = folded.reshape(groups * per_group, inputs // groups, taps)
+    folded: np.ndarray = weight.values.reshape(groups, inputs // groups, per_group, taps).transpose(
+        0, 2, 1, 3
+    )
+    folded = np.ascontiguousarray(folded).reshape(groups * per_group, inputs // groups, taps)
     if weight.scale is None:
         kernel = Constant(folded)
     elif weight.scale.size == 1:
@@ -454,7 +459,8 @@ class Convolution(Family):
         if np.any(np.abs(whole) > arithmetic.INT32_MAX):
             worst = int(np.argmax(np.abs(whole)))
             raise Refusal(
-                f"node {node.name!r}: the bias of channel {worst}, {real[worst]:.3g}, does not fit 32 bits at the "
+                f"node {node.name!r}: the bias of channel {worst}, {real[worst]:.3g}, does not fit 32 "
+                "bits at the "
                 f"scale {scale[worst]:.3g}; calibrate again."
             )
         bound = np.abs(values).sum(axis=(1, 2)) * x.bound + np.abs(whole).astype(np.int64)

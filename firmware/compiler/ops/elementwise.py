@@ -85,7 +85,11 @@ def _row(row: np.ndarray, operand: Constant | None) -> Constant:
 def _event_constant(loader: Any, node: Any, source: str, operand: Constant, swapped: bool) -> str:
     """An event graph may add or multiply a constant that varies along its fixed time axis."""
     channels, length = loader.shapes[source][1:]
-    if loader.tensors[source].quant is not None or node.op_type == "Div" or swapped and node.op_type == "Sub":
+    if (
+        loader.tensors[source].quant is not None
+        or node.op_type == "Div"
+        or (swapped and node.op_type == "Sub")
+    ):
         raise Refusal("a constant that varies along time can only be added or multiplied.")
     values = operand.real
     whole = np.broadcast_to(values.reshape((1,) * (3 - values.ndim) + values.shape), (1, channels, length))[0]
@@ -273,7 +277,7 @@ class Pointwise(Family):
             row, scale = constant.values.astype(np.int64), float(np.asarray(constant.scale)[0])
             if np.abs(row).max(initial=0) > arithmetic.LIMITS[output.dtype][1]:
                 return None
-            # Multipliers are chosen as for an activation of this type, whatever the constant: quantize/ agrees.
+            # Multipliers are chosen as for any activation of this type: quantize/ does the same.
             bound = -arithmetic.LIMITS[output.dtype][0]
             if kind == "gain":
                 factor = inputs[0].scale * scale / output.scale

@@ -60,7 +60,8 @@ def read_reshape(loader: Any, node: Any) -> None:
         matches = claim == total
     if not matches:
         raise Refusal(
-            f"it reshapes {_text(act.shape)} to {_text(tuple(dims))}; a shape that fixes the length of the signal "
+            f"it reshapes {_text(act.shape)} to {_text(tuple(dims))}; a shape that fixes the length of "
+            "the signal "
             "cannot stream, export with a dynamic time axis."
         )
     _move(loader, node, act, "reshape", tuple(dims), tuple(dims))
@@ -138,7 +139,7 @@ def read_expand(loader: Any, node: Any) -> None:
     wanted = loader.ints(node.input[1])
     shape: list[Dim] = list(act.shape)
     rank = max(len(shape), len(wanted))
-    shape = [1] * (rank - len(shape)) + shape
+    shape = [*([1] * (rank - len(shape))), *shape]
     wanted = [1] * (rank - len(wanted)) + wanted
     if len(shape) != len(act.shape):
         raise Refusal("it adds axes; reshape first.")
@@ -181,11 +182,11 @@ def read_split(loader: Any, node: Any) -> None:
     if not isinstance(size, int):
         raise Refusal("it splits along time; a stream cannot be split.")
     given = loader.optional(node, 1)
-    sizes = loader.ints(given) if given else attribute(node, "split")
+    sizes: Any = loader.ints(given) if given else attribute(node, "split")
     count = len(node.output)
     if sizes is None:
         part = -(-size // count)
-        sizes = [part] * (count - 1) + [size - part * (count - 1)]
+        sizes = [*([part] * (count - 1)), size - part * (count - 1)]
     if sum(sizes) != size or len(sizes) != count or min(sizes) < 1:
         raise Refusal(f"its parts {list(sizes)} do not add up to {size} channels.")
     start = 0
@@ -220,7 +221,7 @@ def read_gather(loader: Any, node: Any) -> None:
 
 @reader("Slice")
 def read_slice(loader: Any, node: Any) -> None:
-    """Select channels; along time, drop frames at the start (a shift) or at the end (which a stream never has)."""
+    """Select channels; along time, drop frames at the start (a shift) or at the end (never heard)."""
     act = loader.act(node.input[0])
     rank = len(act.shape)
     if len(node.input) > 1:
@@ -280,10 +281,8 @@ def _slice_time(
             f"it keeps {end - start} frames only; a stream goes on. Slice from the start, or to the end."
         )
     source, ntc = loader.oriented(act, node.input[0])
-    if start == 0 and loader.streaming:
-        # Dropping the end of a stream changes nothing that is ever heard; only the length is remembered.
-        if trim == 0:
-            return act
+    if start == 0 and trim == 0 and loader.streaming:
+        return act
     channels, length = loader.shapes[source][1:]
     result = loader.add_node(
         "Delay",
@@ -436,9 +435,9 @@ class Shuffle(Family):
         )
 
     def blocks(self, node: Node, graph: Graph) -> list[tuple[int, int, int, int, int, int, int]]:
-        """Cut the table into rectangles that advance evenly: (source, frame step, lane step, frame, lane, frames, lanes).
+        """Cut the table into rectangles that advance evenly.
 
-        Positions are in memory elements, so frame pitches are in them already.
+        Each is (source, frame step, lane step, frame, lane, frames, lanes) in elements of memory.
         """
         x = graph.tensors[node.inputs[0]]
         table = node.attrs["table"]
@@ -508,12 +507,11 @@ class Shuffle(Family):
                     lanes * width,
                 )
             elif frames == 1:
-                lane_step = self._size(lane_step)
                 out.call(
                     f"vk_gather_{suffix}",
                     src,
                     stride * x.frame,
-                    lane_step,
+                    self._size(lane_step),
                     dst,
                     produce * y.frame,
                     1,

@@ -19,8 +19,8 @@ RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uin
 def quant_of(scale: float, zero: int, kind: str) -> Quant:
     """Fold a zero point: integers shifted by it, in the smallest type that holds them.
 
-    Where even int16 is too small (16-bit activations whose zero point is off the middle) the scale grows until
-    it is not, by less than a factor of 2; such tensors differ from the file's by up to half a step.
+    Where even int16 is too small (16-bit activations whose zero point is off the middle) the scale grows
+    until it is not, by less than a factor of 2; such tensors differ from the file's by up to half a step.
 
     Raises
     ------

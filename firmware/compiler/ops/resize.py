@@ -53,7 +53,8 @@ def read_resize(loader: Any, node: Any) -> None:
         "asymmetric",
     ):
         raise Refusal(
-            f"{mode} upsampling with {coordinates} coordinates is not supported; use nearest, or linear with half_pixel."
+            f"{mode} upsampling with {coordinates} coordinates is not supported; use nearest, or linear "
+            "with half_pixel."
         )
     source, ntc = loader.either(node.input[0])
     channels, length = loader.shapes[source][1:]
