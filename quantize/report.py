@@ -196,19 +196,15 @@ def _number(value: float) -> str:
 
 
 def _stages_table(stages: list[dict[str, Any]]) -> str:
-    keys = list(dict.fromkeys(k for s in stages for k in s["measures"]))
-    head = ["stage", "parameters", "MAC per tick", *keys, "seconds"]
+    """Measures down, stages across."""
     rows = [
-        [
-            html.escape(s["name"]),
-            f"{s['parameters']:,}",
-            f"{s['macs_per_tick']:,.0f}",
-            *[_number(s["measures"][k]) if k in s["measures"] else "" for k in keys],
-            f"{s['seconds']:.1f}",
-        ]
-        for s in stages
+        ["parameters", *(f"{s['parameters']:,}" for s in stages)],
+        ["MAC per tick", *(f"{s['macs_per_tick']:,.0f}" for s in stages)],
     ]
-    return _table(head, rows)
+    for key in dict.fromkeys(k for s in stages for k in s["measures"]):
+        rows.append([key, *(_number(s["measures"][key]) if key in s["measures"] else "" for s in stages)])
+    rows.append(["seconds", *(f"{s['seconds']:.1f}" for s in stages)])
+    return _table(["", *(html.escape(s["name"]) for s in stages)], rows)
 
 
 def _widths_table(widths: dict[str, tuple[int, int]]) -> str:

@@ -102,11 +102,35 @@ def refine(
     """
     if adapt:
         rows = _layer_inputs(student, feeds)
+        wanted = _outputs(teacher, feeds[0])
+        least = _error(student, feeds[0], wanted)
         for position in student.plan.linear_positions():
-            if position in rows:
-                _adapt_layer(student, position, rows[position])
+            if position not in rows:
+                continue
+            parameter = student.weights[student.index[student.plan.graph.nodes[position].inputs[1]]]
+            before = parameter.detach().clone()
+            _adapt_layer(student, position, rows[position])
+            error = _error(student, feeds[0], wanted)
+            if error < least:
+                least = error
+            else:  # a better layer is not always a better model: keep only what the output likes
+                with torch.no_grad():
+                    parameter.copy_(before)
     if correct:
         _correct_biases(student, teacher, feeds[0])
+
+
+def _outputs(network: Network, feed: Feed) -> list[torch.Tensor]:
+    with torch.no_grad():
+        values = network(tensors(feed))
+    return [values[name] for name in network.graph.output_names]
+
+
+def _error(student: QuantizedNetwork, feed: Feed, wanted: list[torch.Tensor]) -> float:
+    """Squared error of the outputs, each over its own energy."""
+    made = _outputs(student, feed)
+    parts = [((m - w) ** 2).sum() / (w**2).sum().clamp(min=1e-30) for m, w in zip(made, wanted, strict=True)]
+    return float(sum(parts))
 
 
 def _adaptable(node: Node) -> bool:
