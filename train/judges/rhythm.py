@@ -251,6 +251,7 @@ def descriptor_figure(player: Player, positions: int = 17) -> Any:
     axes[0, 0].set_ylabel("along each knob")
     axes[1, 0].set_ylabel("along each latent")
     axes[0, -1].legend(fontsize=5)
-    axes[1, -1].legend(fontsize=4, ncols=2)
+    if axes[1, -1].lines:
+        axes[1, -1].legend(fontsize=4, ncols=2)
     figure.tight_layout()
     return figure
