@@ -1,8 +1,8 @@
 """Measure this machine live: every callback's time, ours beside onnxruntime and torch.
 
-All run the same network at the same block. What is here is *measured*, and differs from run to run; it is kept
-apart from the predicted figures. On a Raspberry Pi it is the same command. Peers get the network with explicit
-state (``bench.streamed``), so that nobody computes anything twice; who is absent is named with the reason.
+All run the same network at the same block. What is here is *measured*, and differs from run to run; it is
+kept apart from the predicted figures. On a Raspberry Pi it is the same command. Peers get the network with
+explicit state (``bench.streamed``), so that nobody computes anything twice; who is absent is named.
 """
 
 from __future__ import annotations

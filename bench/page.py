@@ -294,7 +294,7 @@ def _load_plot(p: dict[str, Any]) -> Any:
     load = 100 * np.array(p["callback_cycles"]) / p["cycles_per_callback"]
     axis.bar(np.arange(len(load)), load, width=1.0, color=ACCENT)
     axis.axhline(load.mean(), color=INK, lw=1)
-    axis.text(len(load), load.mean(), f" mean {load.mean():.1f} %", va="center", fontsize=8, color=INK)
+    axis.text(len(load), load.mean(), f" mean {load.mean():.1f} %", va="top", fontsize=8, color=INK)
     axis.axhline(load.max(), color=WARN, lw=0.8, ls="--")
     axis.text(len(load), load.max(), f" worst {load.max():.1f} %", va="bottom", fontsize=8, color=WARN)
     axis.set_xlabel("callback", fontsize=9)

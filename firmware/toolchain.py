@@ -305,7 +305,9 @@ def _link(
             built, lambda part: [*command, *chosen, *objects, *tail, "-o", part], f"Linking {out.name}"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(built, out)
+    # renamed into place: a library that this process has loaded must not change under it
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        os.replace(shutil.copy(built, Path(folder) / out.name), out)
     return out
 
 

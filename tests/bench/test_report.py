@@ -1,0 +1,198 @@
+"""A report says the same thing twice, adds up, gates regressions and refuses in words."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.decoders import Builder, write_decoder
+from bench.host import percentiles, round_trip
+from bench.m7.microcases import CASES
+from bench.page import render_page
+from bench.predict import predict_model, sweep
+from bench.quality import compare, log_spectral_db, onset_error_ms, snr_db
+from bench.report import against, make_report, published, resolve
+from bench.written import write_json
+from hardware.board import load_board
+from hardware.refusal import Refusal
+
+
+def tiny(form: str, folder: Path) -> Path:
+    """Two causal convolutions at the audio rate."""
+    import onnx
+
+    b = Builder(form, 3)
+    x = b.quantize("audio", b.rng.standard_normal((1, 512)))
+    y = b.conv(b.leaky(b.conv(x, 8, 3)), 1, 5, dilation=2)
+    b.node("Identity", [y.name])
+    b.nodes[-1].output[0] = "out"
+    inputs = [{"name": "audio", "role": "audio", "rate": "1", "range": [-1, 1], "channels": ["a"]}]
+    model = b.finish("tiny", {"in": {"audio": 1}, "out": {"out": 1}}, {"inputs": inputs, "format": 1}, [])
+    names = {"float": "tiny.onnx", "w8a16": "tiny.int8.onnx", "w8a8": "tiny.w8a8.int8.onnx"}
+    path = folder / names[form]
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("models")
+    for form in ("float", "w8a16", "w8a8"):
+        tiny(form, place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def report(folder: Path) -> dict:
+    return make_report(
+        str(folder / "tiny.int8.onnx"),
+        load_board("patch_sm"),
+        with_sweep=False,
+        seconds=0.3,
+        wavs=folder / "wav",
+    )
+
+
+def test_two_predictions_are_identical(folder: Path, report: dict) -> None:
+    again = predict_model(folder / "tiny.int8.onnx", load_board("patch_sm"))
+    assert json.dumps(again) == json.dumps(report["models"]["model"]["predicted"])
+
+
+def test_layers_add_up_to_the_mean(report: dict) -> None:
+    predicted = report["models"]["model"]["predicted"]
+    total = sum(layer["cycles"] for layer in predicted["layers"])
+    assert total == pytest.approx(predicted["cpu"]["mean_cycles"], rel=1e-3)
+    assert sum(layer["share"] for layer in predicted["layers"]) == pytest.approx(1.0, abs=1e-3)
+    assert predicted["bit_exact"]["differing"] == 0
+    assert predicted["bit_exact"]["compared"] >= 48 * 100
+
+
+def test_convolutions_are_charged_for_their_own_work(report: dict) -> None:
+    layers = report["models"]["model"]["predicted"]["layers"]
+    convolutions = [layer for layer in layers if layer["kernel"].startswith("conv")]
+    assert [layer["macs"] for layer in convolutions] == [48 * 8 * 3, 48 * 8 * 5]
+    assert all(layer["cycles"] > 0.5 * layer["macs"] for layer in convolutions)
+
+
+def test_formats_and_quality_stand_beside_the_prediction(folder: Path, report: dict) -> None:
+    part = report["models"]["model"]
+    assert set(part["formats"]) == {"float", "w8a16", "w8a8"}
+    assert part["formats"]["w8a16"]["cpu_mean"] < part["formats"]["float"]["cpu_mean"]
+    quality = part["quality"]["formats"]
+    assert quality["w8a16"]["snr_db"] > quality["w8a8"]["snr_db"] > 10
+    assert (folder / "wav" / "model" / "null_w8a16.wav").exists()
+
+
+def test_the_page_stands_alone(report: dict) -> None:
+    page = render_page(report)
+    assert page.count("<img") >= 4
+    assert "predicted" in page
+    assert "http" not in page.split("</style>")[1].replace("http-equiv", "")
+
+
+def test_an_unchanged_report_passes_the_gate_and_a_slower_one_does_not(report: dict, tmp_path: Path) -> None:
+    old = tmp_path / "old.json"
+    write_json(old, published(report))
+    assert against(published(report), old) == ([], False)
+    slower = copy.deepcopy(published(report))
+    for figure in ("mean", "worst", "p99"):
+        slower["models"]["model"]["predicted"]["cpu"][figure] *= 1.05
+    lines, worse = against(slower, old)
+    assert worse
+    assert "REGRESSED" in lines[0]
+    faster = copy.deepcopy(published(report))
+    faster["models"]["model"]["predicted"]["cpu"]["mean"] *= 0.9
+    assert against(faster, old)[1] is False
+
+
+def test_the_gate_refuses_what_is_no_report(report: dict, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[1, 2]")
+    (tmp_path / "b.json").write_text("{")
+    for name in ("a.json", "b.json", "absent.json"):
+        with pytest.raises(Refusal):
+            against(report, tmp_path / name)
+
+
+def test_sweep_covers_the_block_sizes_the_board_has(folder: Path) -> None:
+    rows = sweep(folder / "tiny.int8.onnx", load_board("patch_sm"), frames=64)
+    assert [row["block"] for row in rows] == [8, 16, 32, 48, 64, 128, 256]
+    assert rows[0]["cpu_mean"] > rows[-1]["cpu_mean"]
+    assert rows[0]["latency_ms"] < rows[-1]["latency_ms"]
+
+
+def test_unknown_targets_and_boards_without_a_cortex_m7_are_refused(folder: Path) -> None:
+    board = load_board("patch_sm")
+    for target in ("no_such_thing", "no_such_file.onnx"):
+        with pytest.raises(Refusal, match="no_such"):
+            resolve(target, board)
+    with pytest.raises(Refusal, match="Cortex-M7 only"):
+        predict_model(folder / "tiny.int8.onnx", load_board("rpi4"))
+    with pytest.raises(Refusal):
+        load_board("no_such_board")
+
+
+def test_quality_numbers_know_silence_noise_and_delay() -> None:
+    rng = np.random.default_rng(0)
+    sound = np.zeros(24000)
+    sound[6000:] = rng.standard_normal(18000) * np.exp(-np.arange(18000) / 3000)
+    assert snr_db(sound, sound) > 150
+    assert log_spectral_db(sound, sound) == 0.0
+    assert snr_db(sound, sound + 0.1 * sound) == pytest.approx(20.0, abs=0.01)
+    assert onset_error_ms(sound, np.roll(sound, 96), 48000) == pytest.approx(2.0, abs=0.1)
+    assert compare(sound, sound, 48000)["multi_resolution_stft"] == 0.0
+
+
+def test_percentiles_count_what_came_too_late() -> None:
+    found = percentiles(np.array([1e-4] * 98 + [2e-3] * 2), 1e-3)
+    assert found["xruns"] == 2
+    assert found["p50_us"] == pytest.approx(100)
+    assert found["max_us"] == pytest.approx(2000)
+
+
+def test_round_trip_finds_the_impulse_and_says_when_none_comes_back() -> None:
+    rng = np.random.default_rng(0)
+
+    def cable(sent: np.ndarray) -> np.ndarray:
+        return np.roll(sent, 240) * 0.5 + 1e-4 * rng.standard_normal(len(sent)).astype(np.float32)
+
+    found = round_trip(cable, 48000.0, repeats=5)
+    assert found["median_ms"] == pytest.approx(5.0)
+    assert found["lost"] == 0
+    with pytest.raises(Refusal, match="no impulse"):
+        round_trip(lambda sent: np.zeros_like(sent), 48000.0, repeats=3)
+
+
+def test_peers_get_the_same_network_with_explicit_state(tmp_path: Path) -> None:
+    import onnxruntime
+    import torch
+
+    from bench.streamed import torch_module, with_states
+
+    torch.set_num_threads(1)
+    path = write_decoder("nano", "float", tmp_path)
+    model, states = with_states(path)
+    x = np.random.default_rng(0).standard_normal((1, 1, 480)).astype(np.float32)
+    offline = onnxruntime.InferenceSession(str(path)).run(None, {"audio": x})[0]
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    network = torch_module(model, states)
+    held = {old: np.zeros(shape, np.float32) for old, _, shape in states}
+    tensors = [torch.zeros(shape) for _, _, shape in states]
+    for k in range(10):
+        block = x[:, :, 48 * k : 48 * (k + 1)]
+        found = session.run(None, {"audio": block, **held})
+        held = dict(zip(held, found[1:], strict=True))
+        with torch.inference_mode():
+            mine = network(torch.from_numpy(block), *tensors)
+        tensors = list(mine[1:])
+        expected = offline[:, :, 48 * k : 48 * (k + 1)]
+        assert np.allclose(found[0], expected, atol=1e-4)
+        assert np.allclose(mine[0].numpy(), expected, atol=1e-4)
+
+
+def test_there_are_as_many_micro_cases_as_the_readme_says() -> None:
+    text = (Path(__file__).parents[2] / "bench" / "README.md").read_text(encoding="utf-8")
+    assert f"{len(CASES)} micro-cases" in text
