@@ -9,7 +9,7 @@ from hardware.refusal import Refusal
 from hardware.tables import board_tables
 from hardware.wiring import memory_table, wiring_table
 
-# By measurement; libDaisy v8's own header names C6..C9 in another order (FIELD notes, Daisy in figures).
+# As measured on the board; libDaisy v8 names C6..C9 in its header in another order.
 PATCH_SM_CV_PINS = {
     "CV_1": ("C5", "PA3"),
     "CV_2": ("C4", "PA6"),

@@ -52,8 +52,9 @@ void StartGates() {
     daisy::TimerHandle::Config config;
     config.periph = daisy::TimerHandle::Config::Peripheral::TIM_5;
     config.enable_irq = true;
+    // here and not by SetPeriod: libDaisy preloads the period, so a later one would wait for the first to end, 18 s
+    config.period = daisy::System::GetTickFreq() / BOARD_GATE_POLL_HZ - 1u;
     timer.Init(config);
-    timer.SetPeriod(timer.GetFreq() / BOARD_GATE_POLL_HZ - 1u);
     timer.SetCallback(Poll);
     // libDaisy gives the audio DMA the highest priority and its timers the lowest: polls would wait for the
     // whole audio callback. The poll takes a few hundred cycles, so it goes first and audio second.

@@ -45,7 +45,6 @@ class TimerHandle {
     Result Init(const Config &config);
     Result SetPeriod(uint32_t ticks);
     Result Start();
-    uint32_t GetFreq();
     void SetCallback(PeriodElapsedCallback cb, void *data = nullptr);
 };
 
@@ -108,6 +107,7 @@ class System {
   public:
     enum BootloaderMode { STM = 0, DAISY, DAISY_SKIP_TIMEOUT, DAISY_INFINITE_TIMEOUT };
     static uint32_t GetNow();
+    static uint32_t GetTickFreq();
     static void ResetToBootloader(BootloaderMode mode = BootloaderMode::STM);
 };
 

@@ -1,7 +1,8 @@
 // The double's insides, and the hands a test has on them (extern "C", double_*).
 //
 // Kept from the real library, because the port must get them right: the mapped flash is read through a cache that
-// does not notice erases and writes; a programmed bit only falls; the USB transmitter holds the caller's buffer until
+// does not notice erases and writes; a programmed bit only falls; a timer's new period waits for the
+// old one to end; the USB transmitter holds the caller's buffer until
 // the computer has fetched it; ADC channels on a Patch SM are in libDaisy's own order.
 #include <stdlib.h>
 #include <string.h>
@@ -62,18 +63,17 @@ void GPIO::Write(bool state) { Level(pin_) = state; }
 
 TimerHandle::Result TimerHandle::Init(const Config &config) {
     self.timer_irq = config.enable_irq && config.periph == Config::Peripheral::TIM_5;
+    self.timer_period = config.period;
     irq_priority[TIM5_IRQn] = 15;
     return Result::OK;
 }
-TimerHandle::Result TimerHandle::SetPeriod(uint32_t ticks) {
-    self.timer_period = ticks;
-    return Result::OK;
+TimerHandle::Result TimerHandle::SetPeriod(uint32_t) {
+    return Result::OK; // preloaded: it takes effect when the running period ends, which no test waits for
 }
 TimerHandle::Result TimerHandle::Start() {
     self.timer_runs = true;
     return Result::OK;
 }
-uint32_t TimerHandle::GetFreq() { return kTimerHz; }
 void TimerHandle::SetCallback(PeriodElapsedCallback cb, void *data) {
     self.timer_callback = cb;
     self.timer_data = data;
@@ -112,6 +112,7 @@ QSPIHandle::Result QSPIHandle::Erase(uint32_t start_addr, uint32_t end_addr) {
 void *QSPIHandle::GetData(uint32_t offset) { return mapped + offset; }
 
 uint32_t System::GetNow() { return self.now_ms; }
+uint32_t System::GetTickFreq() { return kTimerHz; }
 void System::ResetToBootloader(BootloaderMode mode) { self.reset_to = mode; }
 
 namespace patch_sm {
