@@ -238,9 +238,7 @@ class StreamEmitter:
             clock = self.stream.clock(unit[0])
             if clock.sliced:
                 index = self.layout.sliced[clock]
-                lines.append(
-                    f"    vs_advance(&s->slices[{index}], &slice_{index}_plan, ticks, slice_{index}, s);"
-                )
+                lines.append(f"    vs_advance(&s->slices[{index}], &slice_{index}_plan, ticks, s);")
                 continue
             (node,) = unit
             count = f"n{self.layout.eager[clock]}"
