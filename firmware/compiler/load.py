@@ -642,7 +642,7 @@ class Loader:
             self.tensors[name] = Tensor(name, tensor.channels, None, root.ratio / base, tensor.quant)
 
     def _sample_rate(self, roots: dict[str, Frames]) -> list[Fraction]:
-        """Find the sample rate among the tensors' rates, when the metadata says what fraction of it one has."""
+        """Find the sample rate in frames of the unknown, when the metadata gives an input's rate."""
         for entry in self.metadata.get("inputs", []):
             act = self.values.get(str(entry.get("name"))) if isinstance(entry, dict) else None
             if (
