@@ -367,6 +367,7 @@ def test_get_adc_value_undoes_the_swap_in_libdaisys_header(libdaisy):
 @pytest.mark.parametrize("board", ["patch_sm", "patch_init", "seed"])
 def test_it_links_against_the_real_libdaisy(libdaisy, tmp_path, board, boot):
     from firmware.ports.daisy.link import C_FLAGS, MCU, link_image
+    from firmware.toolchain import compile_source
     from hardware.image import read_image
 
     objects = []
@@ -383,11 +384,16 @@ def test_it_links_against_the_real_libdaisy(libdaisy, tmp_path, board, boot):
             objects[-1],
         ]
         subprocess.run(command, check=True)
+    # the engine's own memcpy comes along, as in every real image: it must not end up in ITCM
+    freestanding = ROOT / "firmware" / "engine" / "kernels" / "freestanding.c"
+    objects.append(tmp_path / "freestanding.o")
+    objects[-1].write_bytes(compile_source(freestanding, "m7").read_bytes())
     identity = {"instrument": "voltmeter", "model": "00c0ffee", "version": "0.1.0"}
     image = link_image(objects, load_board(board), identity, tmp_path, "voltmeter", boot)
     assert read_image(image.path, board).identity.instrument == "voltmeter"
     use = {region.name: region for region in image.regions}
     assert use["itcm"].used > 1024 and "calibration.o" in image.hot  # the engine's code runs from ITCM
+    assert "freestanding.o" not in image.hot
     assert image.bytes < 130_000
     for name in ("axi", "dtcm", "d2"):  # what the board description reserves is enough for the port
         reserved = load_board(board).region(name).reserved_bytes

@@ -34,6 +34,8 @@ BOOTLOADER_BYTES = 32 * 1024
 """Of AXI, that the Daisy bootloader works in while it copies an sram image."""
 DMA_BYTES = 32 * 1024
 """Of D2, uncached, for libDaisy's DMA buffers."""
+EARLY = re.compile(r"(memcpy|memmove|memset|__aeabi_mem\w+)$")
+"""Called by start-up code, libDaisy and boot_copy itself, before ITCM has anything in it."""
 STACK_BYTES = 16 * 1024
 """The least that DTCM must leave."""
 
@@ -161,12 +163,21 @@ def _text_bytes(item: Path) -> int:
     return sum(int(s[1]) for s in sections if len(s) >= 2 and re.match(r"\.(text|itcm)", s[0]))
 
 
+def _defined(item: Path) -> list[str]:
+    rows = (
+        row.split() for row in _run([_tool("nm"), "--defined-only", item], "Reading symbols").splitlines()
+    )
+    return [row[2] for row in rows if len(row) == 3]
+
+
 def choose_hot(objects: Sequence[Path], room_bytes: int) -> list[Path]:
     """Objects whose code fits into ITCM: kernels first, then the rest, the smallest first within each.
 
-    Kernels run once per layer and block, so a byte of theirs is fetched more often than any other.
+    Kernels run once per layer and block, so a byte of theirs is fetched more often than any other. What is
+    called before ITCM is filled (`EARLY`) stays in the image.
     """
     kernels = {path.stem for path in kernel_sources("m7")}
+    objects = [item for item in objects if not any(EARLY.match(name) for name in _defined(item))]
     sizes = {item: _text_bytes(item) for item in objects}
     hot: list[Path] = []
     for item in sorted(objects, key=lambda item: (item.name.split(".")[0] not in kernels, sizes[item])):
@@ -307,8 +318,8 @@ def link_image(
 
 def _measure(elf: Path, board: Board, boot: Boot) -> tuple[tuple[RegionUse, ...], int]:
     """Bytes of each region by the ELF's sections, and what DTCM leaves for the stack."""
-    rows = (row.split() for row in _run([_tool("size"), "-A", elf], "Measuring the image").splitlines())
-    sections = [(int(r[1]), int(r[2])) for r in rows if len(r) == 3 and r[1].isdigit() and r[2].isdigit()]
+    table = (row.split() for row in _run([_tool("size"), "-A", elf], "Measuring the image").splitlines())
+    sections = [(int(r[1]), int(r[2])) for r in table if len(r) == 3 and r[1].isdigit() and r[2].isdigit()]
     uses = []
     for region in board.memory:
         size = region.bytes - (BOOTLOADER_BYTES if region.name == "axi" and boot.name == "sram" else 0)
@@ -316,8 +327,15 @@ def _measure(elf: Path, board: Board, boot: Boot) -> tuple[tuple[RegionUse, ...]
         # ELF sections without an address (debugging) show as address 0, where ITCM is: only named ones count
         used = sum(length for length, at in sections if at in inside and (at or length == GUARD_BYTES))
         uses.append(RegionUse(region.name, used, size))
-    symbols = _run([_tool("nm"), elf], "Reading symbols")
-    end = int(next(line.split()[0] for line in symbols.splitlines() if line.endswith(" vx_stack_end")), 16)
+    rows = (row.split() for row in _run([_tool("nm"), elf], "Reading symbols").splitlines())
+    symbols = {row[2]: int(row[0], 16) for row in rows if len(row) == 3}
+    itcm = board.region("itcm")
+    for name, address in symbols.items():
+        if EARLY.match(name) and address in range(itcm.address, itcm.address + itcm.bytes):
+            raise Refusal(
+                f"{elf.name}: {name} lies in ITCM, and start-up code needs it before ITCM is filled."
+            )
+    end = symbols["vx_stack_end"]
     dtcm = board.region("dtcm")
     return tuple(uses), dtcm.address + dtcm.bytes - end
 
