@@ -1,0 +1,129 @@
+"""Instrument files: what is wrong is said with line and field; what is right becomes the tables it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from firmware.instrument import available_instruments, find_models, load_instrument
+from firmware.layout import fit
+from firmware.located import key_lines
+from hardware.board import available_boards, load_board
+from hardware.refusal import Refusal
+
+DRUM = """\
+title = "Test"
+kind = "drum"
+
+[models]
+drum = "drum.onnx"
+
+[[control]]
+to = "latent.1"
+knob = "knob_1"
+cv = "cv_1"
+attenuverter = 0.5
+
+[[control]]
+to = "decay"
+knob = "knob_2"
+
+[[gate]]
+to = "trigger"
+jack = "gate_in_1"
+
+[[output]]
+jack = "audio_out_1"
+from = "mix"
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "test.toml"
+    path.write_text(text)
+    return path
+
+
+def laid_out(path, models, board="host"):
+    loaded = load_instrument(path)
+    return fit(loaded, find_models(loaded, {r: models[r] for r in loaded.spec.models}), load_board(board))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ('kind = "drum"', 'kind = "drun"', 2, ["kind", "drun"]),
+        ("knob_1", "nob_1", 9, ["control.1.knob", "knob_N"]),
+        ("attenuverter = 0.5", "attenuverter = 2", 11, ["attenuverter", "between -1 and 1"]),
+        ("attenuverter = 0.5", "atenuverter = 0.5", 11, ["atenuverter", "no such field"]),
+        ('knob = "knob_2"', 'law = "cubic"', 15, ["control.2.law", "cubic"]),
+        ('knob = "knob_2"', "volts = [5, -5]", 15, ["volts", "lowest and the highest"]),
+        ("latent.1", "latent.9", 8, ["control.1.to", "latent.9", "8 latents"]),
+        ('to = "trigger"', 'to = "trigge"', 18, ["gate.1.to", "trigger"]),
+        ('from = "mix"', 'from = "left"', 23, ["output.1.from", "mix"]),
+        ("audio_out_1", "audio_1", 22, ["jack", "audio_out_N"]),
+        ('drum = "drum.onnx"', 'drun = "drum.onnx"', 1, ["[models] drum"]),
+        ('drum = "drum.onnx"', 'drum = "other.onnx"', 5, ["models.drum", "there is no model 'other.onnx'"]),
+        ('title = "Test"', "title = Test", 0, ["not valid TOML", "line 1"]),
+    ],
+)
+def test_a_bad_file_is_refused_with_line_and_field(old, new, line, words, tmp_path, model_files):
+    path = write(tmp_path, DRUM.replace(old, new, 1))
+    (tmp_path / "drum.onnx").write_bytes(model_files["drum"].read_bytes())
+    with pytest.raises(Refusal) as refusal:
+        loaded = load_instrument(path)
+        fit(loaded, find_models(loaded), load_board("host"))
+    said = str(refusal.value)
+    assert "\n" not in said
+    for word in [*words, *([f"line {line}:"] if line else [])]:
+        assert word in said, said
+
+
+def test_a_model_of_another_kind_is_refused(tmp_path, model_files):
+    loaded = load_instrument(write(tmp_path, DRUM))
+    with pytest.raises(Refusal, match=r"line 5: models.drum: rhythm.onnx is a rhythm model"):
+        find_models(loaded, {"drum": model_files["rhythm"]})
+
+
+def test_what_is_not_a_model_is_refused(tmp_path, model_files):
+    loaded = load_instrument(write(tmp_path, DRUM))
+    junk = tmp_path / "junk.onnx"
+    for content in (b"", b"not onnx", model_files["drum"].read_bytes()[:200]):
+        junk.write_bytes(content)
+        with pytest.raises(Refusal):
+            find_models(loaded, {"drum": junk})
+
+
+@pytest.mark.parametrize("name", available_instruments())
+@pytest.mark.parametrize("board", available_boards())
+def test_every_instrument_lies_on_every_board(name, board, model_files, tmp_path):
+    layout = laid_out(load_instrument(name).located.path, model_files, board)
+    assert len(layout.parameters) <= 64
+    for parameter in layout.parameters:
+        assert 0.0 <= parameter.rest <= 1.0
+        assert np.isfinite(parameter.table).all()
+        assert -1 <= parameter.knob < len(layout.board.adcs)
+
+
+def test_controls_become_table_rows(tmp_path, model_files):
+    layout = laid_out(write(tmp_path, DRUM), model_files)
+    names = [adc.name for adc in layout.board.adcs]
+    row = layout.parameters[layout.index["latent.1"]]
+    assert (names[row.knob], names[row.cv]) == ("knob_1", "cv_1")
+    assert row.attenuverter == 0.5
+    assert row.travel_per_volt == pytest.approx(0.1)
+    assert np.interp(row.rest, np.linspace(0, 1, 33), row.table) == pytest.approx(0.0, abs=1e-6)
+    assert layout.index["latent.2"] >= 0  # without a control it can still be set remotely
+
+
+def test_a_range_covers_part_of_the_travel_and_may_be_reversed(tmp_path, model_files):
+    text = DRUM.replace("attenuverter = 0.5", "range = [0.75, 0.25]")
+    row = (layout := laid_out(write(tmp_path, text), model_files)).parameters[layout.index["latent.1"]]
+    assert row.table[0] > 0 > row.table[-1]
+
+
+def test_lines_of_lists_and_dotted_keys_are_found():
+    lines = key_lines('a = 1\n[b]\nc.d = 2\n[[e]]\nf = 1\n[[e]]\n"f" = 2\n[e.g]\nh = 3\n')
+    assert lines[("b", "c", "d")] == 3
+    assert lines[("e", 1, "f")] == 7
+    assert lines[("e", 1, "g", "h")] == 9
