@@ -14,6 +14,9 @@ def register(app: typer.Typer) -> None:
         "bench",
         epilog="Example: vaectrol bench kick.int8.onnx --board patch_sm -o report --against old/report.json",
     )(bench)
+    app.command(
+        "emulate", epilog="Example: vaectrol emulate drum --cv moves.csv --board patch_sm -o module.wav"
+    )(emulate)
     app.command("bench-all", epilog="Example: vaectrol bench-all -o bench/results")(bench_all)
 
 
@@ -90,6 +93,63 @@ def bench(
         typer.echo("\n".join(lines) if lines else "Nothing changed.")
         if worse:
             raise typer.Exit(1)
+
+
+def emulate(
+    instrument: Annotated[str, typer.Argument(help="An instrument's name or its .toml file.")],
+    cv: Annotated[Path, typer.Option(help="CV script (CSV) for the board's own jacks and knobs.")],
+    board: Annotated[str, typer.Option(help="Board with a Cortex-M7.")] = "patch_sm",
+    out: Annotated[Path, typer.Option("-o", "--out", help="WAV; the figures go beside it as .json.")] = Path(
+        "module.wav"
+    ),
+    model: Annotated[
+        list[str] | None, typer.Option(help="ROLE=FILE.onnx, in place of the instrument's own model.")
+    ] = None,
+    block: Annotated[int | None, typer.Option(help="Samples per callback; the board's by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Play a CV script on the emulated module, compare it with the host, predict the instrument's CPU."""
+    import json
+
+    from rich.progress import Progress
+
+    from bench.emulated import emulate as run
+    from bench.written import write_json
+    from firmware.play import write_tracks
+    from hardware.board import load_board
+    from hardware.refusal import Refusal
+
+    pairs = [entry.partition("=") for entry in model or []]
+    for role, equals, path in pairs:
+        if not (role and equals and path):
+            raise Refusal("--model wants ROLE=FILE.onnx, as in --model drum=kick.int8.onnx.")
+    with Progress(transient=True, disable=as_json) as bar:
+        task = bar.add_task(f"emulating {instrument}", total=None)
+        made = run(
+            instrument,
+            load_board(board),
+            cv,
+            models={role: Path(path) for role, _, path in pairs} or None,
+            block=block,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    files = write_tracks(out, made.module, made.built)
+    write_json(out.with_suffix(".json"), made.report)
+    if as_json:
+        typer.echo(json.dumps(made.report, indent=1))
+        return
+    cpu = made.report["predicted_cpu"]
+    typer.echo(
+        f"{made.report['seconds']:.2f} s on the emulated {made.built.board.title}: predicted CPU "
+        f"{cpu['mean']:.1%} mean, {cpu['worst']:.1%} worst callback; "
+        + (
+            "equals the host's rendering"
+            if made.report["equals_host"]
+            else "DIFFERS from the host's rendering"
+        )
+        + f" (largest difference {made.report['largest_difference_from_host']:.1e}).\nWritten: "
+        + ", ".join(str(path) for path in files)
+    )
 
 
 def bench_all(

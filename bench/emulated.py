@@ -1,0 +1,197 @@
+"""An instrument on the emulated Daisy: plays a CV script bit by bit as the module would, and counts cycles.
+
+The image is the instrument's own sources, compiled for the Cortex-M7 with the bare port
+(``firmware/ports/m7``). What it plays is held against the host's rendering of the same script; some of its
+callbacks go through the pipeline model, engine, controls and model together. Cycles are *predicted*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from bench.m7.elf import read_elf
+from bench.m7.emulator import Machine
+from bench.m7.link import Placement, link
+from bench.predict import require_m7, summary
+from firmware import toolchain
+from firmware.build import PORTS, Built, generate, host_library
+from firmware.cv_script import Signals, read_script, signals
+from firmware.host import HostInstrument, Rendered
+from hardware.board import Board
+from hardware.refusal import Refusal
+
+# Sizes of M7Block in firmware/ports/m7/m7.c, which takes them from engine/port.h
+INPUTS, BLOCK, AUDIO = 24, 256, 2
+AT_GATES_IN = 4 * INPUTS
+AT_GATES_OUT = AT_GATES_IN + 4 * BLOCK
+AT_AUDIO_IN = AT_GATES_OUT + 4 * BLOCK
+AT_AUDIO_OUT = AT_AUDIO_IN + 4 * AUDIO * BLOCK
+AT_CV_OUT = AT_AUDIO_OUT + 4 * AUDIO * BLOCK
+TRACED_CALLBACKS = 400
+TAIL_S = 0.5
+AGREEMENT = 1e-5
+"""Largest difference of audio and CV between module and host: the float edge of DESIGN §3."""
+
+
+class EmulatedInstrument:
+    """An instrument's image in the emulated board.
+
+    Parameters
+    ----------
+    built : Built
+        From ``firmware.build.generate`` for an M7 board.
+    folder : Path
+        Where the image is linked.
+    """
+
+    def __init__(self, built: Built, folder: Path):
+        sources = [*built.sources, PORTS / "m7" / "m7.c"]
+        objects = [toolchain.compile_source(s, "m7", extra=[f"-I{built.folder}"]) for s in sources]
+        keep = ["m7_begin", "m7_render", "m7_block"]
+        elf = link(objects, built.board, folder / "image.elf", keep=keep, placement=Placement(text="axi"))
+        self.board: Board = built.board
+        self.machine = Machine(read_elf(elf), built.board)
+        self.at = self.machine.elf.symbol("m7_block").address
+        self.machine.call("m7_begin")
+
+    def render(
+        self,
+        played: Signals,
+        block: int,
+        traced: range = range(0),
+        progress: Callable[[int], None] | None = None,
+    ) -> tuple[Rendered, list[int]]:
+        """Play signals in blocks.
+
+        Parameters
+        ----------
+        played : Signals
+            Without events: the bare port has no remote.
+        block : int
+            Samples per callback.
+        traced : range
+            Callbacks that go through the pipeline model.
+        progress : callable, optional
+            Told the number of samples done.
+
+        Returns
+        -------
+        rendered : Rendered
+            Audio, CV and gates; no positions.
+        cycles : list of int
+            Of every traced callback.
+        """
+        machine, board = self.machine, self.board
+        ticks = played.inputs.shape[1]
+        audio = np.zeros((board.audio.outputs, ticks), np.float32)
+        cv = np.zeros((len(board.dacs), ticks), np.float32)
+        gates = np.zeros(ticks, np.uint32)
+        levels = (played.gates > 1.0).astype(np.uint32)
+        bits = (levels << np.arange(len(levels), dtype=np.uint32)[:, None]).sum(axis=0).astype(np.uint32)
+        cycles: list[int] = []
+        for number, begin in enumerate(range(0, ticks, block)):
+            size = min(block, ticks - begin)
+            window = slice(begin, begin + size)
+            machine.write(self.at, np.ascontiguousarray(played.inputs[:, begin]))
+            machine.write(self.at + AT_GATES_IN, bits[window])
+            for channel in range(board.audio.inputs):
+                machine.write(self.at + AT_AUDIO_IN + 4 * BLOCK * channel, played.audio[channel, window])
+            call = machine.call("m7_render", size, traced=number in traced)
+            if number in traced:
+                cycles.append(int(call.cycles))
+            for rows, offset in ((audio, AT_AUDIO_OUT), (cv, AT_CV_OUT)):
+                for row in range(len(rows)):
+                    found = machine.read_array(self.at + offset + 4 * BLOCK * row, np.float32, size)
+                    rows[row, window] = found
+            gates[window] = machine.read_array(self.at + AT_GATES_OUT, np.uint32, size)
+            if progress is not None:
+                progress(begin + size)
+        return Rendered(audio, cv, gates, np.zeros((0, 0), np.float32)), cycles
+
+
+@dataclass(frozen=True)
+class Emulation:
+    """What an emulated play made and found.
+
+    Attributes
+    ----------
+    built : Built
+        The instrument for the board.
+    module, host : Rendered
+        The same script on both.
+    report : dict
+        Figures, as written to JSON.
+    """
+
+    built: Built
+    module: Rendered
+    host: Rendered
+    report: dict[str, Any]
+
+
+def emulate(
+    instrument: str | Path,
+    board: Board,
+    script: Path,
+    *,
+    models: Mapping[str, Path] | None = None,
+    block: int | None = None,
+    callbacks: int = TRACED_CALLBACKS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Emulation:
+    """Play a CV script on the emulated module and on the host, and compare.
+
+    Raises
+    ------
+    Refusal
+        When the board is no Cortex-M7, the script moves parameters by name (the bare port has no remote), or
+        the instrument and its models do not fit.
+    """
+    require_m7(board)
+    size = block or board.audio.block
+    with TemporaryDirectory(prefix="vaectrol-") as place:
+        folder = Path(place)
+        on_module = generate(instrument, board, folder / "m7", models=models, block=size)
+        here = generate(instrument, board, folder / "host", models=models, block=size, target="host")
+        host = HostInstrument(host_library(here))
+        cv = read_script(script)
+        ticks = round((cv.seconds + TAIL_S) * board.audio.sample_rate_hz)
+        played = signals(cv, board, ticks, host.parameters, {})
+        if played.events:
+            raise Refusal(
+                f"{script} moves parameters or sends events by name, which the bare emulated module has no "
+                "remote for; use the board's jacks and knobs, or `vaectrol play`."
+            )
+        expected = host.render(played, size)
+        module = EmulatedInstrument(on_module, folder)
+        rendered, cycles = module.render(
+            played, size, range(callbacks), (lambda done: progress(done, ticks)) if progress else None
+        )
+    budget = board.cycles_per_frame * size
+    difference = float(
+        max(
+            np.abs(rendered.audio - expected.audio).max(initial=0.0),
+            np.abs(rendered.cv - expected.cv).max(initial=0.0),
+        )
+    )
+    agrees = difference <= AGREEMENT and bool(np.array_equal(rendered.gates, expected.gates))
+    report = {
+        "instrument": str(instrument),
+        "board": board.name,
+        "block": size,
+        "seconds": ticks / board.audio.sample_rate_hz,
+        "callbacks_traced": len(cycles),
+        "predicted_cpu": summary(cycles, budget) if cycles else None,
+        "predicted_cycles": cycles,
+        "largest_difference_from_host": difference,
+        "samples_that_differ": int((rendered.audio != expected.audio).sum()),
+        "equals_host": agrees,
+        "peak": float(np.abs(rendered.audio).max(initial=0.0)),
+    }
+    return Emulation(on_module, rendered, expected, report)
