@@ -12,6 +12,7 @@ instruction cache, where the text does not fit).
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,14 +46,17 @@ def build_image(program: Program, board: Board) -> Path:
     kernels = [toolchain.compile_source(source, "m7") for source in toolchain.kernel_sources("m7")]
     extra = [f"-I{folder}", *MARK_DEFINITION]
     model = toolchain.compile_source(folder / f"{program.name}.c", "m7", extra=extra)
-    image = folder / "model.elf"
+    # two processes may build the same model: each links under its own name and renames
+    part, image = folder / f"model.{os.getpid()}.elf", folder / "model.elf"
     entries = [f"{program.name}_{name}" for name in ("state_bytes", "reset", *_functions(program))]
     try:
-        return link([model, *kernels], board, image, keep=entries)
+        link([model, *kernels], board, part, keep=entries)
     except Refusal as refusal:
         if "itcm is" not in str(refusal):
             raise
-        return link([model, *kernels], board, image, keep=entries, placement=Placement(text="axi"))
+        link([model, *kernels], board, part, keep=entries, placement=Placement(text="axi"))
+    part.with_suffix(".ld").unlink()
+    return part.replace(image)
 
 
 def _functions(program: Program) -> tuple[str, ...]:
