@@ -12,6 +12,7 @@ def register(app: typer.Typer) -> None:
     """Add the ports' commands to the command line."""
     app.command("simulate")(simulate)
     app.command("control")(control)
+    app.command("pc")(pc)
 
 
 def simulate(
@@ -75,6 +76,24 @@ def _named_file(text: str) -> tuple[str, Path]:
     if not separator:
         raise Refusal(f"--model {text!r}: write the role and the file, as drum=my.int8.onnx.")
     return role, Path(path)
+
+
+def pc(
+    instrument: Annotated[str, typer.Argument(help="An instrument's name or its .toml file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the program.")] = Path("build/pc"),
+    board: Annotated[str, typer.Option(help="rpi4 or rpi5: whose jacks it has.")] = "rpi4",
+    model: Annotated[
+        list[str] | None, typer.Option(help="ROLE=FILE.onnx, in place of the factory's.")
+    ] = None,
+) -> None:
+    """Build the Raspberry Pi's program for this Linux PC: to play on its sound card, without a carrier.
+
+    Example: vaectrol pc drum -o build/pc && build/pc/drum-pc --adc none --gpio none --socket /tmp/v.sock
+    """
+    from firmware.ports.rpi.link import pc_program
+
+    models = dict(_named_file(text) for text in model or [])
+    typer.echo(f"wrote {pc_program(instrument, out, board, models or None)}")
 
 
 def control(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,20 @@ def link_program(
         complaints = [line for line in done.stderr.splitlines() if "error" in line] or ["no message"]
         raise Refusal(f"Linking {name} for {board.name} failed: {complaints[0]}\n{done.stderr}")
     return program
+
+
+def pc_program(
+    instrument: str | Path, out: Path, board: str = "rpi4", models: Mapping[str, Path] | None = None
+) -> Path:
+    """Build the Pi's program for this PC: the same sources and board tables, this machine's code."""
+    from firmware.build import generate
+    from firmware.toolchain import compile_object
+
+    if platform.system() != "Linux":
+        raise Refusal("the Pi program runs on Linux only; build it for rpi4 or rpi5 and copy it there.")
+    built = generate(instrument, board, out, models=models, target="host")
+    objects = compile_object(built.sources, "host", out / "objects", extra=[f"-I{out}"])
+    return link_program(objects, built.board, out, f"{built.name}-pc", "host")
 
 
 def link(built: Built, out: Path) -> Path:
