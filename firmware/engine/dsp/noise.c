@@ -6,6 +6,12 @@
 
 #include "vk_dsp.h"
 
+#if defined(__ARM_ARCH_7EM__)
+#define ROLLED _Pragma("clang loop unroll(disable)") /* unrolled it is 2.9 KB, and no faster */
+#else
+#define ROLLED
+#endif
+
 static inline float noise_at(uint32_t x) {
     x ^= x >> 16;
     x *= 0x7feb352du;
@@ -23,7 +29,7 @@ static void chunk_of_band(const vk_noise *noise, uint32_t n, uint32_t b, const f
     float heard[CHUNK + MOST_TAPS - 1];
     const uint32_t bands = noise->bands, past = noise->taps - 1u;
     uint32_t key = (n - past) * bands + b + noise->seed * 0x9e3779b9u;
-    for (uint32_t i = 0; i < ((samples + 3u) & ~3u) + past; i++, key += bands) {
+    ROLLED for (uint32_t i = 0; i < ((samples + 3u) & ~3u) + past; i++, key += bands) {
         heard[i] = n + i < past ? 0.0f : noise_at(key); /* before the first sample there is silence */
     }
     /* four sums side by side: each alone would wait for its own last addition */
@@ -31,7 +37,7 @@ static void chunk_of_band(const vk_noise *noise, uint32_t n, uint32_t b, const f
         const float *newest = heard + past + i;
         float a0 = filter[0] * newest[0], a1 = filter[0] * newest[1], a2 = filter[0] * newest[2],
               a3 = filter[0] * newest[3];
-        for (uint32_t k = 1; k <= past; k++) {
+        ROLLED for (uint32_t k = 1; k <= past; k++) {
             const float f = filter[k], *x = newest - k;
             a0 += f * x[0];
             a1 += f * x[1];
@@ -50,7 +56,7 @@ static void sample_of_band(const vk_noise *noise, uint32_t n, uint32_t b, const 
     const uint32_t count = n < noise->taps ? n + 1u : noise->taps;
     uint32_t key = n * noise->bands + b + noise->seed * 0x9e3779b9u;
     float sum = filter[0] * noise_at(key);
-    for (uint32_t k = 1; k < count; k++) {
+    ROLLED for (uint32_t k = 1; k < count; k++) {
         key -= noise->bands;
         sum += filter[k] * noise_at(key);
     }
