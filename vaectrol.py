@@ -15,6 +15,8 @@ import sys
 
 import typer
 
+import road
+
 ROOMS = ("toy", "train", "quantize", "firmware", "bench", "hardware")
 
 
@@ -29,6 +31,7 @@ def build_app() -> typer.Typer:
     )
     for room in ROOMS:
         importlib.import_module(f"{room}.commands").register(app)
+    road.register(app)
     return app
 
 
