@@ -312,6 +312,8 @@ def fit(
     begun, processor = time.monotonic(), time.process_time()
     task = kind(recipe)
     task.prepare(data)
+    if recipe.fit.start and not resume:
+        _start_from(task, recipe.fit.start)
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     _write_text(folder / "recipe.toml", recipe.as_toml())
     _write_text(folder / "data.json", json.dumps(_data_reference(data)))
@@ -329,6 +331,22 @@ def fit(
     if failure:
         raise failure
     return folder
+
+
+def _start_from(task: Task, where: str) -> None:
+    """Take a run's weights to begin with.
+
+    Raises
+    ------
+    Refusal
+        When that run's model is of another shape.
+    """
+    try:
+        task.model.load_state_dict(load_task(where).model.state_dict())
+    except RuntimeError:
+        raise Refusal(
+            f"{where} cannot start {task.recipe.name}: its model has another shape; give both one [model]"
+        ) from None
 
 
 def _run_trainer(task: Task, folder: Path, resume: bool, callbacks: list[Callback]) -> Refusal | None:

@@ -91,6 +91,26 @@ def transient_loss(made: Tensor, wanted: Tensor, window: Tensor) -> Tensor:
     return ((made - wanted).abs() * window).sum() / window.sum().clamp(min=1.0)
 
 
+def level_loss(made: Tensor, wanted: Tensor, frame: int = 1200, floor: float = 1e-5) -> Tensor:
+    """L1 distance of log power over 25 ms frames: spectra of log magnitudes alone settle for too quiet.
+
+    The L1 of log magnitudes is content with the median of a random phase's magnitude and spends itself on
+    many quiet bins; this one sees only how loud it is.
+
+    Parameters
+    ----------
+    made, wanted : Tensor, shape (N, 1, S)
+        Audio.
+    frame : int
+        Samples averaged over; a quarter of it is the hop.
+    floor : float
+        Power that counts as silence.
+    """
+    powers = (F.avg_pool1d(x**2, frame, stride=frame // 4) + floor for x in (made, wanted))
+    a, b = (torch.log(p) for p in powers)
+    return (a - b).abs().mean()
+
+
 def hinge_critic_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
     """Hinge loss of the critic (Lim and Ye 2017), averaged over its scales."""
     terms = [F.relu(1.0 - r).mean() + F.relu(1.0 + f).mean() for r, f in zip(real, fake, strict=True)]

@@ -205,3 +205,15 @@ def test_digits_bring_their_own_data_and_learn(tmp_path):
     run_dir = fit(recipe, None, tmp_path / "digits", **PLAIN)
     history = json.loads((run_dir / "metrics.json").read_text())["history"]
     assert history[-1]["val/reconstruction"] < 30  # nats; an even grey costs 44
+
+
+def test_a_run_can_start_from_anothers_weights(rhythms, tmp_path):
+    recipe = rhythm_recipe("fit.steps=2", "fit.interval=2")
+    first = fit(recipe, rhythms, tmp_path / "first", **PLAIN)
+    still = rhythm_recipe("fit.steps=1", "fit.interval=1", "fit.learning_rate=1e-30", f"fit.start={first}")
+    second = fit(still, rhythms, tmp_path / "second", **PLAIN)
+    a, b = load_task(first).model.state_dict(), load_task(second).model.state_dict()
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    wider = rhythm_recipe("model.channels=12", f"fit.start={first}")
+    with pytest.raises(Refusal, match="its model has another shape"):
+        fit(wider, rhythms, tmp_path / "third", **PLAIN)

@@ -12,7 +12,15 @@ from torch import Tensor, nn
 
 from train.attributes import AttributeScale
 from train.export import Port
-from train.losses import BandEnvelopeLoss, SpectralLoss, kl_loss, kl_per_latent, ramp, transient_loss
+from train.losses import (
+    BandEnvelopeLoss,
+    SpectralLoss,
+    kl_loss,
+    kl_per_latent,
+    level_loss,
+    ramp,
+    transient_loss,
+)
 from train.models.drum import CLASSES, HOP, RATE_HZ, DrumShape, DrumVAE
 from train.models.fader import LatentAdversary
 from train.moving import moving_latents
@@ -48,6 +56,7 @@ class DrumLossSection(Section):
     bands: float = Field(default=0.3, ge=0)
     transient: float = Field(default=2.0, ge=0)
     transient_ms: float = Field(default=8.0, gt=0)
+    level: float = Field(default=0.3, ge=0)
     moving: float = Field(
         default=0.5, ge=0, le=1, description="part of the hits whose z moves within its posterior"
     )
@@ -148,12 +157,15 @@ class DrumTask(Task):
         return self.recipe.fader.rounds if self.recipe.fader.weight > 0 else 1
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Inlet and gains learn faster: they turn smooth time into steep exponents."""
+        """Inlet and gains learn faster, for they make steep exponents; so does what starts near zero."""
         decoder = self.model.decoder
-        quick = [*decoder.inlet.parameters(), *decoder.gains.parameters()]
-        known = {id(p) for p in quick}
+        groups = [
+            {"params": [*decoder.inlet.parameters(), *decoder.gains.parameters()], "pace": 2.0},
+            {"params": [*decoder.amplitudes.parameters(), *decoder.direct.parameters()], "pace": 3.0},
+        ]
+        known = {id(p) for group in groups for p in group["params"]}  # type: ignore[attr-defined]
         rest = [p for p in self.model.parameters() if p.requires_grad and id(p) not in known]
-        return [{"params": rest, "pace": 1.0}, {"params": quick, "pace": 2.0}]
+        return [{"params": rest, "pace": 1.0}, *groups]
 
     # Data -----------------------------------------------------------------------------------------
 
@@ -295,9 +307,11 @@ class DrumTask(Task):
             "spectral": self.spectral(made, wanted),
             "bands": self.envelopes(made, wanted),
             "transient": transient_loss(made, wanted, attack[:, None].float()),
+            "level": level_loss(made, wanted),
             "kl": kl_loss(mean, log_variance, recipe.kl.free_bits),
         }
         loss = recipe.loss.spectral * terms["spectral"] + recipe.loss.bands * terms["bands"]
+        loss = loss + recipe.loss.level * terms["level"]
         loss = loss + recipe.loss.transient * terms["transient"] + self.beta() * terms["kl"]
         if recipe.fader.weight > 0 and self.opponent is not None:
             hidden = self.opponent.loss(mean, batch["knobs"][:, len(CLASSES) :])  # type: ignore[operator]
@@ -403,9 +417,11 @@ class DrumTask(Task):
         wanted = batch["heard"][..., : made.shape[-1]]
         spectral = self.spectral(made, wanted)
         bands = self.envelopes(made, wanted)
+        level = level_loss(made, wanted)
         kl = kl_per_latent(mean, log_variance)
         return {
-            "score": spectral + 0.3 * bands,
+            "score": spectral + 0.3 * bands + 0.3 * level,
+            "level": level,
             "spectral": spectral,
             "bands": bands,
             "kl": kl.sum(),

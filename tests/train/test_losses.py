@@ -1,0 +1,94 @@
+"""Losses have the values that their formulas give."""
+
+import math
+
+import pytest
+import torch
+
+from train.losses import (
+    BandEnvelopeLoss,
+    SpectralLoss,
+    feature_loss,
+    hinge_critic_loss,
+    hinge_generator_loss,
+    kl_loss,
+    kl_per_latent,
+    level_loss,
+    ramp,
+    transient_loss,
+)
+from train.models.fader import LatentAdversary
+from train.moving import moving_latents
+
+
+def test_kl_of_the_prior_is_zero_and_of_a_shift_is_half_its_square():
+    zero = torch.zeros(5, 3)
+    assert kl_per_latent(zero, zero).tolist() == [0, 0, 0]
+    assert kl_per_latent(zero + 2.0, zero).tolist() == pytest.approx([2, 2, 2])
+    s2 = 0.25
+    want = 0.5 * (s2 - 1 - math.log(s2))
+    assert kl_per_latent(zero, zero + math.log(s2)).tolist() == pytest.approx([want] * 3)
+
+
+def test_free_bits_are_free_for_each_latent():
+    mean = torch.tensor([[2.0, 0.1]])
+    assert float(kl_loss(mean, torch.zeros(1, 2), 0.5)) == pytest.approx(1.5)
+
+
+def test_the_ramp_rises_once():
+    assert [ramp(p, 0.5) for p in (0.0, 0.25, 0.5, 1.0)] == [0.0, 0.5, 1.0, 1.0]
+    assert ramp(0.0, 0.0) == 1.0
+
+
+def test_half_the_amplitude_is_a_level_of_two_log_two():
+    x = torch.randn(2, 1, 12_000, generator=torch.Generator().manual_seed(0))
+    assert float(level_loss(x, x)) == 0
+    assert float(level_loss(x * 0.5, x)) == pytest.approx(2 * math.log(2), rel=1e-3)
+
+
+@pytest.mark.parametrize("loss", [SpectralLoss((1024, 256)), BandEnvelopeLoss()])
+def test_audio_losses_are_zero_on_the_same_and_finite_on_silence(loss):
+    x = torch.randn(2, 1, 9600, generator=torch.Generator().manual_seed(0)) * 0.3
+    silence = torch.zeros_like(x).requires_grad_()
+    assert float(loss(x, x)) == 0
+    far = loss(silence, x)
+    far.backward()
+    assert float(far) > float(loss(x * 0.5, x)) > 0
+    assert torch.isfinite(silence.grad).all()
+
+
+def test_the_attack_is_all_that_the_transient_loss_sees():
+    wanted, window = torch.zeros(1, 1, 10), torch.zeros(1, 1, 10)
+    window[..., :4] = 1.0
+    made = wanted.clone()
+    made[..., 0] = 1.0
+    made[..., 8] = 100.0
+    assert float(transient_loss(made, wanted, window)) == 0.25
+
+
+def test_the_hinge_is_satisfied_beyond_one():
+    assert float(hinge_critic_loss([torch.tensor([2.0])], [torch.tensor([-2.0])])) == 0
+    assert float(hinge_critic_loss([torch.tensor([0.0])], [torch.tensor([0.0])])) == 2
+    assert float(hinge_generator_loss([torch.tensor([3.0])])) == -3
+    assert float(feature_loss([[torch.ones(4)]], [[torch.ones(4) * 1.5]])) == pytest.approx(0.5)
+
+
+def test_a_blind_adversary_pays_the_logarithm_of_its_bins():
+    adversary = LatentAdversary(4, 2, 8, 16)
+    for p in adversary.parameters():
+        torch.nn.init.zeros_(p)
+    knobs = torch.rand(32, 2) * 2 - 1
+    assert float(adversary.loss(torch.randn(32, 4), knobs)) == pytest.approx(math.log(8))
+
+
+def test_moving_latents_keep_the_posteriors_spread_at_every_frame():
+    torch.manual_seed(0)
+    mean, deviation = torch.full((4000, 1), 2.0), torch.full((4000, 1), 0.5)
+    z = moving_latents(mean, deviation, 50, 1.0)
+    assert z.shape == (4000, 1, 50)
+    for frame in (0, 20, 49):
+        assert float(z[:, 0, frame].mean()) == pytest.approx(2.0, abs=0.04)
+        assert float(z[:, 0, frame].std()) == pytest.approx(0.5, abs=0.03)
+    still = moving_latents(mean, deviation, 50, 0.0)
+    assert torch.equal(still[..., 0], still[..., 49])
+    assert not torch.equal(z[..., 0], z[..., 49])
