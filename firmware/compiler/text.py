@@ -56,6 +56,8 @@ C_WORDS = frozenset(
     ]
 )
 PER_LINE = 24
+LONG_BYTES = 1024
+OCTAL = tuple(f"\\{b:03o}" for b in range(256))
 
 
 @dataclass(frozen=True)
@@ -115,17 +117,25 @@ def numbers(values: np.ndarray, ctype: str) -> str:
     return ",\n    ".join(", ".join(words[i : i + per_line]) for i in range(0, len(words), per_line))
 
 
+def as_string(values: np.ndarray) -> str:
+    """Write bytes as a string literal: clang reads it ten times faster than a list of numbers."""
+    raw = values.astype(np.int8).tobytes()
+    lines = ("".join(OCTAL[b] for b in raw[i : i + PER_LINE]) for i in range(0, len(raw), PER_LINE))
+    return "\n    ".join(f'"{line}"' for line in lines)
+
+
 def tables_text(writer: Writer, regions: Mapping[str, str]) -> str:
-    """All constant arrays and structs."""
+    """All constant arrays and structs; long byte arrays as strings, whose last byte is the string's own 0."""
     lines = []
     for table in writer.tables.values():
-        count = table.values.size // (3 if table.ctype == "vk_requant" else 1)
         region = regions.get(table.name)
         place = f" VAECTROL_PLACE({region}, {table.name})" if region else ""
-        lines.append(
-            f"_Alignas(8) static const {table.ctype} {table.name}[{count}]{place} = "
-            f"{{\n    {numbers(table.values, table.ctype)},\n}};"
-        )
+        head = f"_Alignas(8) static const {table.ctype} {table.name}"
+        if table.ctype == "int8_t" and table.values.size > LONG_BYTES:
+            lines.append(f"{head}[{table.values.size + 1}]{place} =\n    {as_string(table.values)};")
+            continue
+        count = table.values.size // (3 if table.ctype == "vk_requant" else 1)
+        lines.append(f"{head}[{count}]{place} = {{\n    {numbers(table.values, table.ctype)},\n}};")
     lines += [f"static const {s.ctype} {s.name} = {s.initializer};" for s in writer.structs.values()]
     return "\n".join(lines) + "\n"
 
