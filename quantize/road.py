@@ -13,6 +13,7 @@ from quantize.calibrate import Observations, activation_tensors, dead_channels, 
 from quantize.channels import TRACE_FRAMES, trace_channels
 from quantize.cost import layer_cycles
 from quantize.equalise import equalise
+from quantize.examples import teach
 from quantize.feeds import input_rates, is_event
 from quantize.graph import LINEAR, Graph
 from quantize.material import Material
@@ -24,11 +25,12 @@ from quantize.qat import QuantizedNetwork
 from quantize.qdq import Quantized, to_qdq
 from quantize.rounding import refine
 from quantize.surgery import layer_macs
-from quantize.tune import fine_tune
+from quantize.tune import closeness, distance, fine_tune, pool_judge, pool_objective
 from train.refusal import Refusal
 
 Progress = Callable[[str, float], None]
 REFINING_FEEDS = 4
+TUNED_BATCH = 4  # of a streaming model's feeds: enough for the integers, and quick
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Settings:
     tune_s: float = 240.0
     qat_s: float = 120.0
     tune_rate: float = 2e-3
-    qat_rate: float = 3e-5
+    qat_rate: float = 5e-5
 
 
 @dataclass
@@ -180,8 +182,8 @@ def walk(material: Material, settings: Settings, progress: Progress | None = Non
     outcome = _quantized(graph, material, settings, tell)
     station(f"int8, {_width_name(settings)}", outcome.network)
     if settings.qat_s > 0:
-        _tune(
-            outcome.network, material, settings.qat_s, settings.qat_rate, lambda s: tell("tuning integers", s)
+        _tune_integers(
+            outcome.network, graph_before, material, settings, lambda s: tell("tuning integers", s)
         )
         station(f"int8, {_width_name(settings)}, tuned", outcome.network)
     outcome.original, outcome.stages, outcome.widths = original, stages, widths
@@ -198,6 +200,34 @@ def _tune(
 ) -> None:
     fine_tune(
         student, material.objective(), material.judge, seconds=seconds, learning_rate=rate, progress=tell
+    )
+
+
+def _tune_integers(
+    network: QuantizedNetwork,
+    graph: Graph,
+    material: Material,
+    settings: Settings,
+    tell: Callable[[float], None],
+) -> None:
+    """Bring the integers nearer to the float network that they were rounded from.
+
+    16-bit activations lose nothing audible, so the waveform itself is the goal; 8-bit ones can't keep it, so
+    the spectrum counts too.
+    """
+    feeds = [{n: v[:TUNED_BATCH] for n, v in e.feed.items()} for e in material.pool]
+    if is_event(graph):
+        feeds = [e.feed for e in material.pool]
+    pool = teach(graph, feeds)
+    held_out = max(1, len(pool) // 5) if len(pool) > 1 else 0
+    measure = closeness if settings.activations == "16" else distance
+    fine_tune(
+        network,
+        pool_objective(pool[held_out:], material.kind, measure=measure),
+        pool_judge(pool[:held_out] or pool, material.kind, measure),
+        seconds=settings.qat_s,
+        learning_rate=settings.qat_rate,
+        progress=tell,
     )
 
 

@@ -22,6 +22,7 @@ CHECKS = 5  # how often the judge is asked during a training
 
 Objective = Callable[[Network, int], torch.Tensor]
 Judge = Callable[[Network], float]
+Measure = Callable[[torch.Tensor, torch.Tensor, str], torch.Tensor]
 
 
 @cache
@@ -56,7 +57,15 @@ def distance(made: torch.Tensor, wanted: torch.Tensor, kind: str = "") -> torch.
     return torch.sqrt(wave + 1e-10)
 
 
-def pool_objective(pool: Sequence[Example], kind: str = "", seed: int = 0) -> Objective:
+def closeness(made: torch.Tensor, wanted: torch.Tensor, kind: str = "") -> torch.Tensor:
+    """Relative error of the waveform (or pattern) itself: what rounding to integers should change least."""
+    error = ((made.to(torch.float32) - wanted) ** 2).mean() / (wanted**2).mean().clamp(min=1e-9)
+    return torch.sqrt(error + 1e-12)
+
+
+def pool_objective(
+    pool: Sequence[Example], kind: str = "", seed: int = 0, measure: Measure = distance
+) -> Objective:
     """Build the distance to the float model over a pool of examples, visited in random order."""
     if not pool:
         raise Refusal("there is nothing to fine-tune on; give data that the model was trained for.")
@@ -69,13 +78,13 @@ def pool_objective(pool: Sequence[Example], kind: str = "", seed: int = 0) -> Ob
         example = pool[order.pop()]
         outputs = student(tensors(example.feed))
         return torch.stack(
-            [distance(outputs[n], torch.from_numpy(w), kind) for n, w in example.taught.items()]
+            [measure(outputs[n], torch.from_numpy(w), kind) for n, w in example.taught.items()]
         ).sum()
 
     return objective
 
 
-def pool_judge(pool: Sequence[Example], kind: str = "") -> Judge:
+def pool_judge(pool: Sequence[Example], kind: str = "", measure: Measure = distance) -> Judge:
     """Build the mean distance to the float model over a pool that is not trained on."""
 
     def judge(student: Network) -> float:
@@ -84,7 +93,7 @@ def pool_judge(pool: Sequence[Example], kind: str = "") -> Judge:
             for example in pool:
                 outputs = student(tensors(example.feed))
                 total += sum(
-                    float(distance(outputs[n], torch.from_numpy(w), kind)) for n, w in example.taught.items()
+                    float(measure(outputs[n], torch.from_numpy(w), kind)) for n, w in example.taught.items()
                 )
         return total / len(pool)
 
