@@ -58,9 +58,11 @@ def render_page(report: dict[str, Any]) -> str:
 
 
 def _model(role: str, part: dict[str, Any], report: dict[str, Any]) -> list[str]:
+    out = [f"<h2>{html.escape(part['file'])} <span class=tag>{html.escape(role)}</span></h2>"]
+    if "predicted" not in part:
+        return [*out, _live(part["live"])] if "live" in part else out
     p = part["predicted"]
     cpu = p["cpu"]
-    out = [f"<h2>{html.escape(part['file'])} <span class=tag>{html.escape(role)}</span></h2>"]
     if p.get("event"):
         cards = [
             (f"{p['cycles']:,}", "cycles an event"),
@@ -252,7 +254,7 @@ def _device(report: dict[str, Any]) -> list[str]:
     if "incomplete" in device:
         out.append(f"<p class='note over'>{html.escape(device['incomplete'])}</p>")
     if "cpu" in device:
-        predicted = next(iter(report["models"].values()))["predicted"]["cpu"]
+        predicted = next(iter(report["models"].values())).get("predicted", {}).get("cpu", device["cpu"])
         rows = [
             [
                 name,

@@ -98,13 +98,16 @@ def make_report(
     }
     for role, path in resolve(target, board).items():
         part: dict[str, Any] = {"file": path.name}
-        predicted = predict_model(path, board, block=block, progress=progress)
-        part["predicted"] = predicted
         found = siblings(path)
+        # a Pi or this computer has no cycle model: there it is measured live
+        only_live = with_live and board.processor.core != "cortex-m7"
+        predicted = {} if only_live else predict_model(path, board, block=block, progress=progress)
+        if predicted:
+            part["predicted"] = predicted
         streamed = not predicted.get("event")
-        if with_formats and streamed:
+        if with_formats and streamed and predicted:
             part["formats"] = _formats(found, path, predicted, board, block, progress)
-        if with_sweep and streamed:
+        if with_sweep and streamed and predicted:
             part["sweep"] = sweep(path, board, progress=progress)
         if with_quality and streamed and "float" in found and len(found) > 1:
             from bench.quality import assess
@@ -185,6 +188,8 @@ def against(new: dict[str, Any], old_path: Path) -> tuple[list[str], bool]:
     lines, worse = [], False
     for role, part in new["models"].items():
         before = old["models"].get(role)
+        if "predicted" not in part:
+            continue
         if not isinstance(before, dict) or "predicted" not in before:
             lines.append(f"{role}: new")
             continue

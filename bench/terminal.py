@@ -12,6 +12,10 @@ def show(report: dict[str, Any]) -> None:
 
     console = Console(highlight=False)
     for role, part in report["models"].items():
+        if "predicted" not in part:
+            console.print(f"[bold]{part['file']}[/bold] ({role})")
+            _show_live(console, part)
+            continue
         p = part["predicted"]
         cpu = p["cpu"]
         console.print(
@@ -60,17 +64,7 @@ def show(report: dict[str, Any]) -> None:
                 f"{row['log_spectral_db']:.2f} dB, "
                 f"onset {row['onset_error_ms']:.2f} ms"
             )
-        if "live" in part:
-            side = part["live"]["side_by_side"]
-            console.print(f"  measured on this machine, block {side['block']}:")
-            for name, row in side["rows"].items():
-                console.print(
-                    f"    {name:<12} p50 {row['p50_us']:,.0f} µs  p99 {row['p99_us']:,.0f}  max "
-                    f"{row['max_us']:,.0f}"
-                    f"  late {row['xruns']}"
-                )
-            for name, reason in side["absent"].items():
-                console.print(f"    {name:<12} absent: {reason}")
+        _show_live(console, part)
     device = report.get("device")
     if device:
         if "cpu" in device:
@@ -80,3 +74,18 @@ def show(report: dict[str, Any]) -> None:
             )
         if "incomplete" in device:
             console.print(f"the board: {device['incomplete']}")
+
+
+def _show_live(console: Any, part: dict[str, Any]) -> None:
+    """Print what was measured on this machine, and who was absent."""
+    if "live" in part:
+        side = part["live"]["side_by_side"]
+        console.print(f"  measured on this machine, block {side['block']}:")
+        for name, row in side["rows"].items():
+            console.print(
+                f"    {name:<12} p50 {row['p50_us']:,.0f} µs  p99 {row['p99_us']:,.0f}  max "
+                f"{row['max_us']:,.0f}"
+                f"  late {row['xruns']}"
+            )
+        for name, reason in side["absent"].items():
+            console.print(f"    {name:<12} absent: {reason}")
