@@ -11,7 +11,7 @@ import numpy as np
 from firmware.model_file import ModelFile
 from hardware.refusal import Refusal
 
-DECODE_CYCLES = 18_000
+DECODE_CYCLES = 16_000
 """Of a pattern, per callback: under 4 % of 480 MHz at block 48, so a pattern is there within some 30 ms."""
 MAX_BASIS = 160  # VOICE_TIMES in engine/instruments/voice.h
 

@@ -198,6 +198,13 @@ class Instrument(_Part):
                 raise ValueError(f"a {self.kind} takes {' and '.join(wanted)}, no model {role!r}")
         if (self.kind == "groove") != bool(self.voice):
             raise ValueError("a groove, and only a groove, lists its drums as [[voice]]")
+        names = [voice.name for voice in self.voice]
+        for voice in self.voice:
+            for choked in voice.chokes:
+                if choked not in names:
+                    raise ValueError(f"voice {voice.name!r} chokes {choked!r}, which is no voice here")
+        if len(set(names)) < len(names):
+            raise ValueError("two voices have the same name")
         if len(self.voice) > 6:
             raise ValueError("a groove has six drums at most")
         return self

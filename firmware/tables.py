@@ -241,18 +241,19 @@ static Drive instrument;
 
 def _groove(layout: Layout, glue: dict[str, ModelGlue]) -> str:
     declared, body = _rhythm_body(layout, glue)
-    voices = layout.loaded.spec.voice[: layout.voices]  # the first are the ones a small board keeps
-    states = glue["drum"].states(len(voices))
+    voices = layout.loaded.spec.voice
+    states = glue["drum"].states(layout.voices)
     names = [voice.name for voice in voices]
-    parts, rows = [declared, states.declaration], []
-    for at, voice in enumerate(voices):
+    pool = f"static void *const drum_states[] = {{{', '.join(states.addresses)}}};"
+    parts, rows = [declared, states.declaration, pool], []
+    for voice in voices:
         tone_declared, tone = _tone(layout, layout.tones[voice.name], f"voice_{voice.name}", "drum")
         parts.append(tone_declared)
         plays = sum(1 << RHYTHM_VOICES.index(name) for name in voice.plays)
-        chokes = sum(1 << names.index(name) for name in voice.chokes if name in names)
+        chokes = sum(1 << names.index(name) for name in voice.chokes)
         rows.append(
             f"    {{.plays = 0x{plays:x}, .chokes = 0x{chokes:x},\n     .tone = {tone},\n"
-            f"     .state = {states.addresses[at]}, .level = {layout.index[voice.name + '.level']}, "
+            f"     .level = {layout.index[voice.name + '.level']}, "
             f".decay = {layout.index[voice.name + '.decay']},\n"
             f"     .left = {number(min(1.0, 1.0 - voice.pan))}, "
             f".right = {number(min(1.0, 1.0 + voice.pan))}}}, /* {voice.name} */"
@@ -262,7 +263,9 @@ def _groove(layout: Layout, glue: dict[str, ModelGlue]) -> str:
     .rhythm = {body},
     .drum = &{glue["drum"].table},
     .voices = {len(voices)},
+    .players = {layout.voices},
     .voice = voices,
+    .state = drum_states,
     .level = {layout.index["level"]},
 }};
 static Groove instrument;

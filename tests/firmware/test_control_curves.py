@@ -135,3 +135,15 @@ def test_a_knob_takes_over_only_where_it_passes_the_stored_place(control, stored
         assert y[-1] == pytest.approx(end, abs=0.0101) or abs(stored - end) < 0.011
     elif not (min(start, end) - 0.011 <= stored <= max(start, end) + 0.011):
         assert (y == np.float32(stored)).all()
+
+
+@pytest.mark.parametrize("lfo_hz", [0.2, 1.0, 5.0])
+def test_a_swept_control_adds_no_line_above_minus_80_db(control, lfo_hz):
+    """The 1 kHz grid of the blocks, ramped to samples, against the full travel it sweeps."""
+    blocks = 20_000
+    sweep = 0.5 - 0.5 * np.cos(2 * np.pi * lfo_hz * np.arange(blocks) / 1000.0)
+    y = smooth(control, sweep)
+    samples = np.interp(np.arange(48 * (blocks - 1)) / 48.0, np.arange(blocks), y)[48_000:]
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(samples.size))) / (samples.size / 4)
+    frequencies = np.fft.rfftfreq(samples.size, 1 / 48_000)
+    assert 20 * np.log10(spectrum[frequencies > 200].max()) < -80

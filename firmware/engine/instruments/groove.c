@@ -10,68 +10,75 @@ void groove_init(Groove *groove, const GrooveSpec *spec)
     rhythm_init(&groove->rhythm, &spec->rhythm);
     for (uint8_t v = 0; v < spec->voices; ++v) {
         groove->tone[v].started = false;
-        voice_init(&groove->voice[v], spec->drum, spec->voice[v].state);
+    }
+    for (uint8_t p = 0; p < spec->players; ++p) {
+        voice_init(&groove->player[p].voice, spec->drum, spec->state[p]);
+        groove->player[p].plays = p;
     }
 }
 
 void groove_reset(Groove *groove)
 {
     rhythm_reset(&groove->rhythm);
-    for (uint8_t v = 0; v < groove->spec->voices; ++v) {
-        voice_reset(&groove->voice[v]);
+    for (uint8_t p = 0; p < groove->spec->players; ++p) {
+        voice_reset(&groove->player[p].voice);
     }
+}
+
+/* The player that sounds this voice already, else an idle one, else the one struck longest ago. */
+static GroovePlayer *player_for(Groove *groove, uint8_t v)
+{
+    GroovePlayer *oldest = &groove->player[0];
+    GroovePlayer *idle = NULL;
+    for (uint8_t p = 0; p < groove->spec->players; ++p) {
+        GroovePlayer *player = &groove->player[p];
+        if (!player->voice.active) {
+            idle = player;
+        } else if (player->plays == v) {
+            return player;
+        }
+        if (player->voice.age_ticks > oldest->voice.age_ticks) {
+            oldest = player;
+        }
+    }
+    return idle != NULL ? idle : oldest;
 }
 
 static void strike(Groove *groove, uint8_t v, float velocity)
 {
     const GrooveVoice *spec = &groove->spec->voice[v];
-    for (uint8_t w = 0; w < groove->spec->voices; ++w) {
-        if (w != v && (spec->chokes >> w & 1u)) {
-            voice_choke(&groove->voice[w]);
+    GroovePlayer *player = player_for(groove, v);
+    if (player->voice.active && player->voice.age_ticks < NEAREST_HITS) {
+        return;
+    }
+    for (uint8_t p = 0; p < groove->spec->players; ++p) {
+        if (spec->chokes >> groove->player[p].plays & 1u) {
+            voice_choke(&groove->player[p].voice);
         }
     }
-    voice_trigger(&groove->voice[v], SOFTEST + (1.0f - SOFTEST) * velocity);
+    player->plays = v;
+    voice_trigger(&player->voice, SOFTEST + (1.0f - SOFTEST) * velocity);
 }
 
-static void render_voice_span(Groove *groove, const Panel *panel, uint8_t v, size_t start, size_t end)
+static void render_span(Groove *groove, const Panel *panel, size_t start, size_t end)
 {
-    const GrooveVoice *spec = &groove->spec->voice[v];
-    voice_render(&groove->voice[v], &spec->tone, &groove->tone[v], panel_value(panel, (uint8_t)spec->decay),
-                 &groove->frames, start, end - start, panel->ticks, groove->mono + start);
-}
-
-static bool struck_by(const GrooveVoice *spec, uint8_t rhythm_voice)
-{
-    return spec->plays >> rhythm_voice & 1u;
-}
-
-/* One voice, whole block, cut at its hits. */
-static void render_voice(Groove *groove, const Panel *panel, uint8_t v)
-{
-    const GrooveVoice *spec = &groove->spec->voice[v];
-    const Rhythm *rhythm = &groove->rhythm;
-    const size_t ticks = panel->ticks;
-    size_t rendered = 0;
-    for (size_t i = 0; i < ticks; ++i) {
-        groove->mono[i] = 0.0f;
-    }
-    if (panel->remote_voices >> v & 1u) {
-        strike(groove, v, panel->remote_accent);
-    }
-    for (size_t h = 0; h < rhythm->hits; ++h) {
-        const Hit *hit = &rhythm->hit[h];
-        const bool near = groove->voice[v].active && hit->at - rendered + groove->voice[v].age_ticks < NEAREST_HITS;
-        if (struck_by(spec, hit->voice) && !near) {
-            render_voice_span(groove, panel, v, rendered, hit->at);
-            rendered = hit->at;
-            strike(groove, v, hit->velocity);
+    for (uint8_t p = 0; p < groove->spec->players && start < end; ++p) {
+        GroovePlayer *player = &groove->player[p];
+        const GrooveVoice *spec = &groove->spec->voice[player->plays];
+        if (!player->voice.active) {
+            continue;
         }
-    }
-    render_voice_span(groove, panel, v, rendered, ticks);
-    for (size_t i = 0; i < ticks; ++i) {
-        const float y = groove->mono[i] * panel_at(panel, (uint8_t)spec->level, i);
-        groove->mix[0][i] += y * spec->left;
-        groove->mix[1][i] += y * spec->right;
+        for (size_t i = start; i < end; ++i) {
+            groove->mono[i] = 0.0f;
+        }
+        voice_render(&player->voice, &spec->tone, &groove->tone[player->plays],
+                     panel_value(panel, (uint8_t)spec->decay), &groove->frames, start, end - start, panel->ticks,
+                     groove->mono + start);
+        for (size_t i = start; i < end; ++i) {
+            const float y = groove->mono[i] * panel_at(panel, (uint8_t)spec->level, i);
+            groove->mix[0][i] += y * spec->left;
+            groove->mix[1][i] += y * spec->right;
+        }
     }
 }
 
@@ -89,8 +96,22 @@ void groove_render(Groove *groove, const Panel *panel, const PortBlock *block)
         tone_update(&groove->tone[v], &spec->voice[v].tone, panel);
     }
     for (uint8_t v = 0; v < spec->voices; ++v) {
-        render_voice(groove, panel, v);
+        if (panel->remote_voices >> v & 1u) {
+            strike(groove, v, panel->remote_accent);
+        }
     }
+    size_t rendered = 0;
+    for (size_t h = 0; h < groove->rhythm.hits; ++h) {
+        const Hit *hit = &groove->rhythm.hit[h];
+        render_span(groove, panel, rendered, hit->at);
+        rendered = hit->at;
+        for (uint8_t v = 0; v < spec->voices; ++v) {
+            if (spec->voice[v].plays >> hit->voice & 1u) {
+                strike(groove, v, hit->velocity);
+            }
+        }
+    }
+    render_span(groove, panel, rendered, panel->ticks);
     for (uint8_t c = 0; c < outputs->audios; ++c) {
         const int8_t source = outputs->audio[c];
         for (size_t i = 0; i < block->ticks; ++i) {

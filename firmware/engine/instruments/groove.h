@@ -15,7 +15,6 @@ typedef struct GrooveVoice {
     uint16_t plays;        /* bit v: voice v of the rhythm strikes it */
     uint16_t chokes;       /* bit w: a hit of this voice ends voice w of the groove */
     ToneSpec tone;
-    void *state;           /* of the drum model */
     int8_t level, decay;   /* parameters */
     float left, right;
 } GrooveVoice;
@@ -23,15 +22,23 @@ typedef struct GrooveVoice {
 typedef struct GrooveSpec {
     RhythmSpec rhythm;
     const VoiceModel *drum;
-    uint8_t voices;
+    uint8_t voices, players;
     const GrooveVoice *voice; /* [voices] */
+    void *const *state;       /* [players] of the drum model */
     int8_t level;
 } GrooveSpec;
+
+/* One copy of the drum model and the voice it plays now. A board with time for fewer players than voices lets the
+ * newest hits sound. */
+typedef struct GroovePlayer {
+    Voice voice;
+    uint8_t plays;
+} GroovePlayer;
 
 typedef struct Groove {
     const GrooveSpec *spec;
     Rhythm rhythm;
-    Voice voice[GROOVE_VOICES];
+    GroovePlayer player[GROOVE_VOICES];
     Tone tone[GROOVE_VOICES];
     VoiceFrames frames;
     float mono[PORT_MAX_BLOCK];
