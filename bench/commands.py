@@ -54,9 +54,12 @@ def bench(
 
     from bench.report import against as compare
     from bench.report import make_report, published
+    from bench.written import read_json
     from hardware.board import load_board
 
     chosen = load_board(board)
+    if against is not None:
+        read_json(against)
     if block is not None and not 1 <= block <= chosen.audio.max_block:
         from hardware.refusal import Refusal
 
