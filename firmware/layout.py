@@ -179,8 +179,8 @@ def _add_parameters(layout: Layout) -> None:
         _add(layout, "level", _linear(0.0, 1.0), 1.0)
     if kind == "groove":
         _add(layout, "level", _linear(0.0, 1.0), 0.8)
-        for number, voice in enumerate(layout.loaded.spec.voice):
-            _add_voice(layout, number, voice)
+        for number, drum in enumerate(layout.loaded.spec.voice):
+            _add_voice(layout, number, drum)
 
 
 def _tone(layout: Layout, model: ModelFile, prefix: str) -> ToneLayout:

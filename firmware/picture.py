@@ -39,7 +39,7 @@ def draw(played: Played, out: Path) -> None:
     for at in cvs:
         axes[3].plot(time, rendered.cv[at], label=layout.board.dacs[at].name, linewidth=0.8)
     axes[3].set_ylabel("volts")
-    moved = np.flatnonzero(np.ptp(rendered.positions, axis=0) > 0.01)[:10] if rendered.positions.size else []
+    moved = np.flatnonzero(np.ptp(rendered.positions, axis=0) > 0.01)[:10]
     blocks = np.linspace(0, played.seconds, len(rendered.positions))
     for at in moved:
         axes[4].plot(blocks, rendered.positions[:, at], label=layout.parameters[at].name, linewidth=0.8)

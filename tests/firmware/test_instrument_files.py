@@ -127,3 +127,19 @@ def test_lines_of_lists_and_dotted_keys_are_found():
     assert lines[("b", "c", "d")] == 3
     assert lines[("e", 1, "f")] == 7
     assert lines[("e", 1, "g", "h")] == 9
+
+
+def test_the_memory_set_aside_for_the_engine_is_enough(tmp_path):
+    from firmware import toolchain
+    from firmware.build import INSTRUMENT_BYTES, PANEL_BYTES
+
+    lines = ['#include "control/panel.h"', f'_Static_assert(sizeof(Panel) <= {PANEL_BYTES}, "Panel");']
+    for kind, size in INSTRUMENT_BYTES.items():
+        lines.append(f'#include "instruments/{kind}.h"')
+        lines.append(f'_Static_assert(sizeof({kind.capitalize()}) <= {size}, "{kind}");')
+        lines.append(
+            f'_Static_assert(sizeof({kind.capitalize()}) > {size // 2}, "{kind} is set aside too much");'
+        )
+    source = tmp_path / "sizes.c"
+    source.write_text("\n".join(lines) + "\n")
+    toolchain.compile_source(source, "m7")
