@@ -108,7 +108,7 @@ def test_buffers_alive_together_never_overlap(lives):
 
 
 def test_the_overflow_proof_holds_at_the_extremes_and_splits_where_it_fails():
-    """Weights of one sign against extreme inputs reach the bound; past 2^31 the accumulator becomes 64 bits."""
+    """Weights of one sign against extreme inputs reach the bound; past 2^31 the sum gets 64 bits."""
     family = FAMILIES["Conv"]
     for taps, wide in ((16, False), (600, True)):
         from firmware.compiler.graph import Constant, Node
