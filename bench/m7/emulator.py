@@ -292,7 +292,7 @@ class Machine:
                 for k, name in enumerate(names)
             },
             layer_fills={
-                k: {name: int(fills[k, r]) for r, name in enumerate(names) if fills[k, r]} for k in used
+                k - 1: {name: int(fills[k, r]) for r, name in enumerate(names) if fills[k, r]} for k in used
             },
             stalls={
                 reason.name.lower(): int(totals.stalls[reason]) for reason in Reason if totals.stalls[reason]

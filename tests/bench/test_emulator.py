@@ -276,3 +276,8 @@ def test_blocks_add_up_to_the_whole(c_file: Path) -> None:
     assert sum(b.cycles for b in found.blocks) == found.cycles
     assert sum(b.instructions * b.executions for b in found.blocks) == found.call.instructions
     assert "older" in found.listing()
+
+
+def test_line_fills_are_charged_to_the_code_that_caused_them(c_file: Path) -> None:
+    found = measure([c_file], "total", Buffer(np.ones(128, np.int8), "axi", align=32), 128)
+    assert found.first.layer_fills == {-1: {"axi": 4}}
