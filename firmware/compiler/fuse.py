@@ -346,10 +346,7 @@ def lower(graph: Graph) -> Graph:
         weight = lowered.constants["weight"]
         if weight.scale is not None and weight.scale.size > 1:
             constants["weight"] = Constant(weight.values, np.tile(weight.scale, stride), 0)
-        attrs = dict(lowered.attrs)
-        if "bound" in attrs:
-            attrs["bound"] = np.tile(np.asarray(attrs["bound"]), stride)
-        nodes.append(replace(lowered, constants=constants, attrs=attrs))
+        nodes.append(replace(lowered, constants=constants))
     return graph.with_nodes(nodes)
 
 

@@ -344,7 +344,6 @@ def lower_transposed(node: Node) -> Node:
     stride, dilation, crop = node.attrs["stride"], node.attrs["dilation"], node.attrs["crop"]
     outputs, inputs, taps = weight.values.shape
     newest = (stride - 1 + crop) // stride
-    oldest = -((taps - 1) * dilation - crop) // stride
     oldest = -(((taps - 1) * dilation - crop) // stride)
     oldest = min(oldest, newest)
     count = newest - oldest + 1
@@ -463,7 +462,12 @@ class Convolution(Family):
                 "bits at the "
                 f"scale {scale[worst]:.3g}; calibrate again."
             )
-        bound = np.abs(values).sum(axis=(1, 2)) * x.bound + np.abs(whole).astype(np.int64)
+        # Only every stride-th tap of a transposed convolution reaches an output: bound each phase apart.
+        kernel, phases = (values, 1)
+        if node.op == "ConvTranspose":
+            kernel, phases = lower_transposed(node).constants["weight"].values, node.attrs["stride"]
+        sums = np.abs(kernel.astype(np.int64)).sum(axis=(1, 2))
+        bound = sums * x.bound + np.tile(np.abs(whole).astype(np.int64), phases)
         # The rounding of the high multiply needs no headroom, so the accumulator may use all 31 bits.
         wide = bool(np.any(bound > arithmetic.INT32_MAX))
         chosen = arithmetic.requantize_multiplier(
