@@ -4,13 +4,15 @@
 
 cycles = call + output·outputs + mac·multiply-accumulates per kernel (``firmware/compiler/cost.py``),
 coefficients ≥ 0, by non-negative least squares on relative errors. The table says how far off it is on the
-rows it was fitted to. Memory (line fills) comes on top, from the board file.
+rows it was fitted to. Memory (line fills) comes on top, from the board file; ``exposed`` is the part of a
+fill that a prefetching kernel still waits for.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,10 +27,12 @@ COMMON_NAMES = {
     "copy_rows": "copy",
     "gather_s16": "gather",
 }
+BOARD = "patch_sm"
+"""Where the kernel table's regions come from."""
 COEFFICIENTS = ("call", "output", "mac")
 
 
-def fit(rows: list[dict]) -> dict[str, dict[str, float]]:
+def fit(rows: list[dict]) -> dict[str, dict[str, Any]]:
     """Coefficients by kernel, with ``worst_error`` and ``mean_error`` as fractions.
 
     Parameters
@@ -37,7 +41,7 @@ def fit(rows: list[dict]) -> dict[str, dict[str, float]]:
     """
     from scipy.optimize import nnls
 
-    table: dict[str, dict[str, float]] = {}
+    table: dict[str, dict[str, Any]] = {}
     for kernel in sorted({row["kernel"] for row in rows}):
         chosen = [row for row in rows if row["kernel"] == kernel and row["region"] == "dtcm"]
         matrix = np.array([[1.0, row["outputs"], row["priced_macs"]] for row in chosen])
@@ -50,7 +54,30 @@ def fit(rows: list[dict]) -> dict[str, dict[str, float]]:
             "worst_error": round(float(errors.max()), 4),
             "mean_error": round(float(errors.mean()), 4),
         }
+        waits = exposed([row for row in rows if row["kernel"] == kernel])
+        if waits:
+            table[COMMON_NAMES.get(name, name)]["exposed"] = waits
     return table
+
+
+def exposed(rows: list[dict]) -> list[list[float]]:
+    """Part of a line fill that a kernel which asks for lines ahead waits for: [fill cycles, part], ascending.
+
+    From rows of one frame whose weights, a byte a multiply-accumulate, lie outside TCM, against the same call
+    with weights in DTCM. More frames read the weights more than once; sliced layers run one.
+    """
+    from hardware.board import load_board
+
+    board = load_board(BOARD)
+    near = {row["shape"]: row["cycles"] for row in rows if row["region"] == "dtcm"}
+    found = {}
+    for row in rows:
+        if row["region"] == "dtcm" or not row["shape"].endswith("× 1") or row["shape"] not in near:
+            continue
+        fill = float(board.region(row["region"]).line_fill_cycles or 0)
+        lines = row["macs"] / board.processor.cache_line_bytes
+        found[fill] = round(max(0.0, row["cycles"] - near[row["shape"]]) / (lines * fill), 4)
+    return [[fill, found[fill]] for fill in sorted(found)]
 
 
 def main(words: list[str]) -> int:

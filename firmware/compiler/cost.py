@@ -6,14 +6,19 @@ cycles = call·calls + output·outputs + mac·multiply-accumulates
 emulated Cortex-M7 (``{"cortex-m7": {"conv_w8a16": {"call": …, "output": …, "mac": …}}}``). The built-in
 ones come from the issue rules of FIELD §1 to §3: 0.75 cycle a MAC for register-blocked SMLAD loops,
 8 instructions a requantization, about 3 cycles a float MAC.
+
+Weights outside of tightly coupled memory cost line fills on top. A kernel that asks for its lines ahead (PLD)
+waits only for part of them: ``exposed`` holds that part, by the cycles of a fill.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+
+import numpy as np
 
 from firmware.compiler.ops.base import Work
 
@@ -74,11 +79,21 @@ class CostModel:
         Cycles.
     source : str
         Where they come from, for the report.
+    exposed : mapping of kernel to ((fill cycles, part of them waited for), …)
+        For kernels that ask for lines ahead; fill cycles ascend.
     """
 
     core: str
     table: dict[str, tuple[float, float, float]]
     source: str
+    exposed: dict[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+
+    def waits(self, kernel: str, fill_cycles: float) -> float:
+        """Part of a line fill that a kernel waits for; all of it beyond the slowest memory known."""
+        points = self.exposed.get(kernel, ())
+        if not points or fill_cycles > points[-1][0]:
+            return 1.0
+        return float(np.interp(fill_cycles, [p[0] for p in points], [p[1] for p in points]))
 
     def cycles(self, work: Work, firings: float = 1.0, share: float = 1.0) -> float:
         """Cycles of one call that does ``firings`` firings (of a ``share`` of the outputs)."""
@@ -92,10 +107,12 @@ def cost_model(core: str) -> CostModel:
     scale = SPEEDUP.get(core, 1.0)
     table = {k: (c / scale, o / scale, m / scale) for k, (c, o, m) in BUILT_IN.items()}
     source = "analytic, from published issue rules"
+    exposed: dict[str, tuple[tuple[float, float], ...]] = {}
     if TABLE.is_file():
         fitted = json.loads(TABLE.read_text()).get(core, {})
         kernels = {k: (v["call"], v["output"], v["mac"]) for k, v in fitted.items() if not k.startswith("_")}
         table |= kernels
+        exposed = {k: tuple((f, e) for f, e in v["exposed"]) for k, v in fitted.items() if "exposed" in v}
         if kernels:
             source = f"fitted to the emulated {core} for {len(kernels)} kernels, analytic for the rest"
-    return CostModel(core, table, source)
+    return CostModel(core, table, source, exposed)

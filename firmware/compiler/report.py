@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from firmware.compiler.cost import cost_model
+from firmware.compiler.cost import CostModel, cost_model
 from firmware.compiler.emit import StreamEmitter
 from firmware.compiler.graph import Graph, Node
 from firmware.compiler.memory import Demand, Placement, place
@@ -153,7 +153,7 @@ def build_stream(
     tick_rate = sample_rate * float(per_sample)
     demands = _demands(emitter, plan, tick_rate, ticks)
     placement = place(demands, board)
-    fetched = _fetch_cycles(emitter, placement)
+    fetched = _fetch_cycles(emitter, placement, model, _line_bytes(board))
     priced = price(plan.graph, model, lambda node: fetched.get(node.name, 0.0))
     final = schedule(plan, priced)
     if final.items != first.items:
@@ -207,11 +207,21 @@ def _demands(emitter: StreamEmitter, plan: Stream, tick_rate: float, ticks: int)
     return demands
 
 
-def _fetch_cycles(emitter: StreamEmitter, placement: Placement) -> dict[str, float]:
+def _line_bytes(board: Any) -> int:
+    """Bytes of a cache line."""
+    return getattr(board.processor, "cache_line_bytes", 0) or 32 if board is not None else 32
+
+
+def _fetch_cycles(
+    emitter: StreamEmitter, placement: Placement, model: CostModel, line_bytes: int
+) -> dict[str, float]:
     """Cycles each layer waits for its tables per call."""
+    graph = emitter.stream.graph
+    kernels = {node.name: FAMILIES[node.op].work(node, graph).kernel for node in graph.nodes}
     fetched: dict[str, float] = {}
     for table in emitter.writer.tables.values():
-        cost = table.bytes * placement.fill_cycles_per_byte.get(table.name, 0.0)
+        per_byte = placement.fill_cycles_per_byte.get(table.name, 0.0)
+        cost = table.bytes * per_byte * model.waits(kernels.get(table.node, ""), per_byte * line_bytes)
         fetched[table.node] = fetched.get(table.node, 0.0) + cost
     return fetched
 

@@ -160,6 +160,7 @@ def stream(graph: Graph, block: int, sliced_periods: frozenset[int] = frozenset(
     clock_of_node: dict[str, Clock] = {}
     latency: dict[str, int] = {}
     nodes: list[Node] = []
+    before: dict[Clock | str, set[Clock | str]] = {}
     for node in graph.nodes:
         period = firing_period(node, graph)
         if node.op == "Input":
@@ -177,9 +178,15 @@ def stream(graph: Graph, block: int, sliced_periods: frozenset[int] = frozenset(
                 for name, window in zip(node.inputs, FAMILIES[node.op].windows(node), strict=True)
             ]
             sliced = period in sliced_periods
-            clock_of_node[node.name] = Clock(
-                period, _offset(node, period, sliced, edges, clock_of_node), sliced
-            )
+            clock = Clock(period, _offset(node, period, sliced, edges, clock_of_node), sliced)
+            sources = {_unit(writer, clock_of_node) for writer, _ in edges}
+            if sliced and _circular(clock, sources, before):
+                apart = _offset(node, period, False, edges, clock_of_node)
+                while _circular(clock := Clock(period, apart, True), sources, before):
+                    apart += 1
+            clock_of_node[node.name] = clock
+            unit = _unit(node, clock_of_node)
+            before.setdefault(unit, set()).update(sources - {unit})
         if (
             clock_of_node[node.name].offset > MAX_LATENCY_TICKS
             or max(latency.values(), default=0) > MAX_LATENCY_TICKS
@@ -191,6 +198,29 @@ def stream(graph: Graph, block: int, sliced_periods: frozenset[int] = frozenset(
     clock_of = {name: clocks.index(clock) for name, clock in clock_of_node.items()}
     rings, passing = _memories(graph, block, clock_of_node)
     return Stream(graph, block, clocks, clock_of, rings, passing, _units(graph, clock_of_node), latency)
+
+
+def _unit(node: Node, clocks: dict[str, Clock]) -> Clock | str:
+    """What runs as a whole: all nodes of a sliced clock, or the node itself."""
+    return clocks[node.name] if clocks[node.name].sliced else node.name
+
+
+def _circular(
+    clock: Clock, sources: set[Clock | str], before: Mapping[Clock | str, set[Clock | str]]
+) -> bool:
+    """Whether what a node reads waits for the very clock that the node would join.
+
+    It happens where a delay of a whole period lies on a path that leaves the clock and comes back.
+    """
+    waiting, seen = list(sources - {clock}), set(sources)
+    while waiting:
+        for unit in before.get(waiting.pop(), set()):
+            if unit == clock:
+                return True
+            if unit not in seen:
+                seen.add(unit)
+                waiting.append(unit)
+    return False
 
 
 def _offset(
@@ -276,19 +306,17 @@ def _ring(tensor: Tensor, produce: int, clock: Clock, edges: list[tuple[Clock, W
 
 def _units(graph: Graph, clocks: dict[str, Clock]) -> tuple[tuple[Node, ...], ...]:
     """Order of execution within a chunk: nodes after what they read, sliced clocks as wholes."""
-    key_of: dict[str, object] = {
-        node.name: (clocks[node.name] if clocks[node.name].sliced else node.name) for node in graph.nodes
-    }
-    members: dict[object, list[Node]] = {}
+    key_of = {node.name: _unit(node, clocks) for node in graph.nodes}
+    members: dict[Clock | str, list[Node]] = {}
     for node in graph.nodes:
         members.setdefault(key_of[node.name], []).append(node)
     producer = graph.producer()
-    before: dict[object, set[object]] = {
+    before: dict[Clock | str, set[Clock | str]] = {
         key: {key_of[producer[n].name] for node in group for n in node.inputs} - {key}
         for key, group in members.items()
     }
-    order: list[object] = []
-    placed: set[object] = set()
+    order: list[Clock | str] = []
+    placed: set[Clock | str] = set()
     waiting = list(members)
     while waiting:
         ready = [k for k in waiting if before[k] <= placed]

@@ -88,6 +88,12 @@ def test_integer_streams_equal_the_judge_bit_for_bit(seed, kind, slow, block):
     check_stream(seed, kind, slow=slow, block=block)
 
 
+@pytest.mark.parametrize("kind", ["float", "int16"])
+def test_a_delay_of_a_whole_period_around_a_sliced_clock_does_not_tie_it_to_itself(kind):
+    """In this graph a path leaves a sliced clock and comes back a period late."""
+    assert check_stream(64, kind, slow=False, block=1) > 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["float", "int16", "int8", "uint8"])
 def test_streams_over_many_graphs(kind):
