@@ -36,6 +36,7 @@ struct Trace {
     const int16_t *mark_of;
     uint32_t count, code_base, code_halfwords;
     int (*read_register)(void *engine, int number, void *value);
+    int (*write_register)(void *engine, int number, const void *value);
     Region regions[REGIONS];
     uint32_t region_count;
     uint8_t distance[PRODUCERS][ROLES];
@@ -83,7 +84,8 @@ struct Trace {
 Trace *trace_new(const Instruction *instructions, uint32_t count, const Operand *operands, uint32_t code_base,
                  uint32_t code_halfwords, const int32_t *index_of_halfword, const int16_t *mark_of_halfword,
                  const Region *regions, uint32_t region_count, const uint8_t *distance,
-                 uint32_t icache_bytes, uint32_t dcache_bytes, int (*read_register)(void *, int, void *)) {
+                 uint32_t icache_bytes, uint32_t dcache_bytes, int (*read_register)(void *, int, void *),
+                 int (*write_register)(void *, int, const void *)) {
     Trace *t = calloc(1, sizeof *t);
     if (t == NULL || region_count > REGIONS) {
         free(t);
@@ -99,6 +101,7 @@ Trace *trace_new(const Instruction *instructions, uint32_t count, const Operand 
     memcpy(t->regions, regions, region_count * sizeof *regions);
     t->region_count = region_count;
     t->read_register = read_register;
+    t->write_register = write_register;
     memcpy(t->distance, distance, sizeof t->distance);
     cache_init(&t->icache, icache_bytes, 2);
     cache_init(&t->dcache, dcache_bytes, 4);
@@ -447,11 +450,23 @@ void trace_on_code(void *engine, uint64_t address, uint32_t size, void *user) {
     }
 }
 
+/* unicorn 2.1 stores the IT state before the memory hook of a conditional load or store and never takes it
+ * back: the next translation block would begin as if inside the IT block. The running block does not read it. */
+static void forget_condition(const Trace *t, void *engine) {
+    enum { UC_ARM_REG_CPSR = 3, IT_STATE = 0x0600FC00 };
+    uint32_t status = 0;
+    t->read_register(engine, UC_ARM_REG_CPSR, &status);
+    if ((status & IT_STATE) != 0) {
+        status &= ~(uint32_t)IT_STATE;
+        t->write_register(engine, UC_ARM_REG_CPSR, &status);
+    }
+}
+
 void trace_on_memory(void *engine, int type, uint64_t address, int size, int64_t value, void *user) {
     Trace *t = user;
     enum { UC_MEM_WRITE = 17 };
-    (void)engine;
     (void)value;
+    forget_condition(t, engine);
     if (type == UC_MEM_WRITE && address >= t->stack_low && address < t->stack_high && address < t->totals.lowest_stack)
         t->totals.lowest_stack = (uint32_t)address;
     if (t->address_count < ADDRESSES) {

@@ -100,7 +100,8 @@ typedef struct Trace Trace;
 Trace *trace_new(const Instruction *instructions, uint32_t count, const Operand *operands, uint32_t code_base,
                  uint32_t code_halfwords, const int32_t *index_of_halfword, const int16_t *mark_of_halfword,
                  const Region *regions, uint32_t region_count, const uint8_t *distance,
-                 uint32_t icache_bytes, uint32_t dcache_bytes, int (*read_register)(void *, int, void *));
+                 uint32_t icache_bytes, uint32_t dcache_bytes, int (*read_register)(void *, int, void *),
+                 int (*write_register)(void *, int, const void *));
 void trace_free(Trace *trace);
 void trace_begin(Trace *trace, uint32_t stack_low, uint32_t stack_high);
 void trace_end(Trace *trace);

@@ -279,6 +279,7 @@ class Pipeline:
                 ctypes.c_uint32(shape.instruction_bytes),
                 ctypes.c_uint32(shape.data_bytes),
                 ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p),
+                ctypes.cast(uclib.uc_reg_write, ctypes.c_void_p),
             )
         )
         self._events: ctypes.Array | None = None

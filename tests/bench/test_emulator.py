@@ -281,3 +281,34 @@ def test_blocks_add_up_to_the_whole(c_file: Path) -> None:
 def test_line_fills_are_charged_to_the_code_that_caused_them(c_file: Path) -> None:
     found = measure([c_file], "total", Buffer(np.ones(128, np.int8), "axi", align=32), 128)
     assert found.first.layer_fills == {-1: {"axi": 4}}
+
+
+CONDITIONAL_LOAD = """
+    .syntax unified
+    .thumb
+    .text
+    .global conditional_load
+    .type conditional_load, %function
+    .thumb_func
+conditional_load:
+    cmp r1, r1
+    it eq
+    ldreq r2, [r0]
+    cmp r1, #0
+    b 1f
+1:
+    add r2, r2, #1
+    mov r0, r2
+    bx lr
+    .size conditional_load, . - conditional_load
+"""
+
+
+def test_a_conditional_load_leaves_nothing_behind_when_traced(tmp_path: Path) -> None:
+    # unicorn keeps the IT state that a memory hook saw; what followed the block was then skipped
+    (tmp_path / "load.S").write_text(CONDITIONAL_LOAD)
+    board = load_board("patch_sm")
+    machine = Machine(link_for([tmp_path / "load.S"], board, tmp_path / "load.elf"), board)
+    at = machine.place(np.array([41], np.uint32), "dtcm")
+    for traced in (False, True):
+        assert machine.call("conditional_load", at, 5, traced=traced).value == 42
