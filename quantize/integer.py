@@ -148,11 +148,11 @@ def table(x: Tensor, name: str, scale_in: Tensor, scale_out: Tensor, bits_in: in
 
 
 def quantize(x: Tensor, scale: Tensor, bits: int) -> Tensor:
-    """Float tensor to integers as the C code does it: float32 multiply by 1/s, round half to even."""
+    """Float tensor to integers as the C code does it: a float32 division, round half to even."""
     bottom, top = limits(bits)
     with torch.no_grad():
-        inverse = 1.0 / scale.to(torch.float32)
-        exact = torch.round(torch.clamp(x.to(torch.float32) * inverse, bottom, top)).to(torch.float64)
+        divided = x.to(torch.float32) / scale.to(torch.float32)
+        exact = torch.round(torch.clamp(divided, bottom, top)).to(torch.float64)
     real = torch.clamp(x.to(torch.float64) / scale, bottom, top)
     return straight_through(real, exact)
 
