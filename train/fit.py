@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import json
+import logging
 import os
 import signal
 import time
@@ -353,6 +354,8 @@ def _run_trainer(task: Task, folder: Path, resume: bool, callbacks: list[Callbac
     """Run Lightning; a refusal is handed back, so that the run can be finished from its best checkpoint."""
     from lightning.pytorch.loggers import TensorBoardLogger
 
+    for chatty in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     settings = task.recipe.fit
     clock = next(c for c in callbacks if isinstance(c, Clock))
     previous = None
