@@ -130,6 +130,17 @@ def test_remote_parameters_move_the_sound(drum):
     assert np.abs(rendered(host, {"trigger": ([0.1], [1])}).audio).max() > 1e-3
 
 
+def test_the_envelope_follows_what_sounds(drum):
+    _, host = drum
+    out = rendered(host, {"gate_in_1": ([0.05, 0.051], [1, 0]), "decay": ([0], [0.3]), "level": ([0], [1.0])})
+    audio, envelope = np.abs(out.audio[0]), out.cv[0]
+    assert not envelope[:2000].any()
+    assert envelope.max() > 0.01
+    assert np.all(envelope >= np.minimum(5.0, 5.0 * audio) - 1e-3)
+    assert np.all(envelope[1:] >= 0.999 * envelope[:-1] - 1e-5)
+    assert envelope[-1] < 0.1 * envelope.max()
+
+
 def test_play_writes_sound_and_tracks(tmp_path, model_files):
     import soundfile
 

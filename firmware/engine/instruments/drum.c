@@ -3,6 +3,8 @@
 
 #define NEAREST_HITS 96u  /* 2 ms: hits nearer than that are one */
 #define SOFTEST 0.4f      /* level of a hit without accent */
+#define FOLLOW_KEEP 0.99917f   /* of the envelope per sample: 25 ms */
+#define FOLLOW_SILENT 1e-6f
 
 void drum_init(Drum *drum, const DrumSpec *spec)
 {
@@ -22,6 +24,7 @@ void drum_reset(Drum *drum)
     drum->turn = 0;
     drum->since_hit = NEAREST_HITS;
     drum->pulse = 0;
+    drum->follow = 0.0f;
 }
 
 static void render_span(Drum *drum, const Panel *panel, size_t start, size_t end)
@@ -83,21 +86,23 @@ void drum_render(Drum *drum, const Panel *panel, const PortBlock *block)
     }
     render_span(drum, panel, rendered, ticks);
 
-    float envelope = 0.0f;
-    for (uint8_t v = 0; v < spec->voices; ++v) {
-        const Voice *voice = &drum->voice[v];
-        const float now = voice->active ? voice->gain * voice->envelope * voice->fade : 0.0f;
-        envelope = now > envelope ? now : envelope;
-    }
-    for (uint8_t c = 0; c < spec->outputs.cvs; ++c) {
-        for (size_t i = 0; i < ticks; ++i) {
-            block->cv_out[c][i] = spec->outputs.cv[c] == DRUM_OUT_ENVELOPE ? 5.0f * envelope : 0.0f;
-        }
-    }
     for (uint8_t c = 0; c < spec->outputs.audios; ++c) {
         for (size_t i = 0; i < ticks; ++i) {
             const float level = panel_at(panel, (uint8_t)spec->level, i);
             block->audio_out[c][i] = spec->outputs.audio[c] >= 0 ? audible(drum->mix[i] * level) : 0.0f;
+        }
+    }
+    /* What was mixed has been played: now it becomes its envelope, up at once and down with 25 ms. */
+    for (size_t i = 0; i < ticks; ++i) {
+        const float now = magnitude(drum->mix[i]);
+        const float falling = drum->follow > FOLLOW_SILENT ? drum->follow * FOLLOW_KEEP : 0.0f;
+        drum->follow = now > falling ? now : falling;
+        drum->mix[i] = drum->follow;
+    }
+    for (uint8_t c = 0; c < spec->outputs.cvs; ++c) {
+        for (size_t i = 0; i < ticks; ++i) {
+            const float volts = bound(5.0f * drum->mix[i], 0.0f, 5.0f);
+            block->cv_out[c][i] = spec->outputs.cv[c] == DRUM_OUT_ENVELOPE ? volts : 0.0f;
         }
     }
 }

@@ -34,6 +34,7 @@ typedef struct Drum {
     uint8_t turn;
     uint32_t since_hit; /* ticks */
     uint16_t pulse;
+    float follow;       /* envelope of the mix */
     Tone tone;
     VoiceFrames frames;
     float mix[PORT_MAX_BLOCK];
