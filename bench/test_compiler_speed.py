@@ -50,7 +50,7 @@ def network(width: int, layers: int):
 
         def forward(self, z, *states):
             """With states: (audio, new states); without: the whole signal."""
-            new = []
+            new: list = []
 
             def causal(conv, x):
                 reach = (conv.kernel_size[0] - 1) * conv.dilation[0]

@@ -63,6 +63,12 @@ def compile_model(
         streaming=stream,
         dump_to=typer.echo if dump else None,
     )
+    if target == "m7":
+        from dataclasses import asdict
+
+        from firmware.compiler.footprint import footprint
+
+        program.report["m7"] = asdict(footprint(program.name, program.header, program.source))
     program.write(out)
     if as_json:
         typer.echo(json.dumps(program.report, indent=1))
@@ -118,6 +124,11 @@ def _print_report(report: dict[str, Any], out: Path) -> None:
                 f"{entry['weight_bytes']:,}",
             )
         console.print(table)
+    if "m7" in report:
+        console.print(
+            f"Cortex-M7: {report['m7']['text_bytes']:,} bytes of code, the engine's kernels included; stack "
+            f"at most {report['m7']['stack_bytes']:,} bytes, by {' > '.join(report['m7']['deepest'])}"
+        )
     for region, size in report["regions"].items():
         left = "" if size["left"] is None else f", {size['left']:,} left"
         console.print(f"{region}: {size['used']:,} bytes used{left}")
