@@ -14,7 +14,8 @@ from firmware.compiler.reference import run
 from tests.firmware.compiler_graphs import quantized, random_graph, session
 
 BLOCKS = [1, 1, 2, 3, 7, 13, 31, 48, 97, 211]
-RELAXED = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+# The same graphs on every run of make test; the sweep over hundreds of seeds is the slow test below.
+RELAXED = settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 def check_stream(seed: int, kind: str, *, slow: bool, block: int) -> int:
@@ -92,6 +93,16 @@ def test_integer_streams_equal_the_judge_bit_for_bit(seed, kind, slow, block):
 def test_a_delay_of_a_whole_period_around_a_sliced_clock_does_not_tie_it_to_itself(kind):
     """In this graph a path leaves a sliced clock and comes back a period late."""
     assert check_stream(64, kind, slow=False, block=1) > 0
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="open: a Slice at the end of a finite signal moves the last frames (42); frames that a "
+    "ConvTranspose crops at its start are heard before the latency (158)",
+)
+@pytest.mark.parametrize("seed", [42, 158])
+def test_known_open_graphs(seed):
+    check_stream(seed, "float", slow=False, block=(1, 5, 16, 48)[seed % 4])
 
 
 @pytest.mark.slow

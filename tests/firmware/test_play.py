@@ -130,6 +130,12 @@ def test_remote_parameters_move_the_sound(drum):
     assert np.abs(rendered(host, {"trigger": ([0.1], [1])}).audio).max() > 1e-3
 
 
+def test_rendering_leaves_the_callers_floating_point_as_it_was(drum):
+    _, host = drum
+    rendered(host, {"gate_in_1": ([0.05, 0.051], [1, 0])})
+    assert np.float32(1e-40) * np.float32(1.0) > 0
+
+
 def test_the_envelope_follows_what_sounds(drum):
     _, host = drum
     out = rendered(host, {"gate_in_1": ([0.05, 0.051], [1, 0]), "decay": ([0], [0.3]), "level": ([0], [1.0])})

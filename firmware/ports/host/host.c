@@ -12,15 +12,29 @@
 #include <xmmintrin.h>
 #endif
 
-/* Denormals are zero here as they are on the module. */
-static void flush_denormals(void)
+/* Denormals are zero while an instrument renders, as they are on the module; whoever called gets the thread's
+ * floating-point control back as it was. */
+static uint64_t flush_denormals(void)
+{
+    uint64_t before = 0;
+#if defined(__SSE__)
+    before = _mm_getcsr();
+    _mm_setcsr((unsigned)before | 0x8040u);
+#elif defined(__aarch64__)
+    __asm volatile("mrs %0, fpcr" : "=r"(before));
+    __asm volatile("msr fpcr, %0" ::"r"(before | (1u << 24)));
+#endif
+    return before;
+}
+
+static void restore_denormals(uint64_t before)
 {
 #if defined(__SSE__)
-    _mm_setcsr(_mm_getcsr() | 0x8040u);
+    _mm_setcsr((unsigned)before);
 #elif defined(__aarch64__)
-    uint64_t control;
-    __asm volatile("mrs %0, fpcr" : "=r"(control));
-    __asm volatile("msr fpcr, %0" ::"r"(control | (1u << 24)));
+    __asm volatile("msr fpcr, %0" ::"r"(before));
+#else
+    (void)before;
 #endif
 }
 
@@ -109,7 +123,7 @@ static void render_block(HostScript *script, size_t ticks)
 /* Renders until `until` samples of the script are done. */
 void host_render(HostScript *script, size_t until)
 {
-    flush_denormals();
+    const uint64_t before = flush_denormals();
     while (script->done < until && script->done < script->ticks) {
         size_t ticks = script->block < PORT_MAX_BLOCK ? script->block : PORT_MAX_BLOCK;
         ticks = script->ticks - script->done < ticks ? script->ticks - script->done : ticks;
@@ -117,4 +131,5 @@ void host_render(HostScript *script, size_t until)
         render_block(script, ticks);
         script->done += ticks;
     }
+    restore_denormals(before);
 }
