@@ -118,21 +118,17 @@ def emulate(
 
     from bench.emulated import emulate as run
     from bench.written import write_json
+    from firmware.commands import pairs
     from firmware.play import write_tracks
     from hardware.board import load_board
-    from hardware.refusal import Refusal
 
-    pairs = [entry.partition("=") for entry in model or []]
-    for role, equals, path in pairs:
-        if not (role and equals and path):
-            raise Refusal("--model wants ROLE=FILE.onnx, as in --model drum=kick.int8.onnx.")
     with Progress(transient=True, disable=as_json) as bar:
         task = bar.add_task(f"emulating {instrument}", total=None)
         made = run(
             instrument,
             load_board(board),
             cv,
-            models={role: Path(path) for role, _, path in pairs} or None,
+            models=pairs(model, "--model"),
             block=block,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

@@ -140,17 +140,17 @@ ModelOption = Annotated[
 ]
 
 
-def _pairs(words: list[str] | None, option: str) -> dict[str, Path]:
+def pairs(words: list[str] | None, option: str) -> dict[str, Path]:
     """Split NAME=FILE options; refuse what has no ``=``."""
     from hardware.refusal import Refusal
 
-    pairs = {}
+    found = {}
     for word in words or []:
         name, equals, file = word.partition("=")
         if not (name and equals and file):
             raise Refusal(f"{option} takes NAME=FILE, not {word!r}.")
-        pairs[name] = Path(file)
-    return pairs
+        found[name] = Path(file)
+    return found
 
 
 def build(
@@ -173,7 +173,7 @@ def build(
 
     folder = out or Path("build") / f"{Path(instrument).stem}-{Path(board).stem}"
     with Console(stderr=True).status(f"building {instrument} for {board}"):
-        built = build_instrument(instrument, board, folder, models=_pairs(model, "--model"), block=block)
+        built = build_instrument(instrument, board, folder, models=pairs(model, "--model"), block=block)
         if bench and built.image and built.board.port == "daisy":
             from firmware.ports.daisy.link import link_built
 
@@ -242,7 +242,7 @@ def play(
 
     from firmware import play as player
 
-    models = _pairs(model, "--model")
+    models = pairs(model, "--model")
     if live or osc is not None:
         from firmware.live import play_live
 
@@ -264,7 +264,7 @@ def play(
             instrument,
             out,
             script=cv,
-            sounds=_pairs(sound, "--sound"),
+            sounds=pairs(sound, "--sound"),
             models=models,
             seconds=seconds,
             block=block,

@@ -16,6 +16,7 @@ import torch
 from train.models.drum import CLASSES, HOP, RATE_HZ, MelPicture
 from train.player import Player
 from train.sound_attributes import loudness, measure_sound
+from train.tasks.base import evenly
 from train.tasks.drum import MAX_SAMPLES, DrumTask
 
 ONSET_FRAME = 24  # samples: 0.5 ms
@@ -86,8 +87,8 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
     task.prepare(data, ("train", split))
     sounds = task.sounds[split]
     picked = np.arange(len(sounds))
-    if limit and limit < len(picked):
-        picked = picked[np.linspace(0, len(picked) - 1, limit).round().astype(int)]
+    if limit:
+        picked = evenly(picked, limit)
     nearest = _nearest(task, split, picked)
     rows = []
     shown: list[tuple[str, np.ndarray]] = []

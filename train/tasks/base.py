@@ -286,6 +286,13 @@ class _Fixed(Dataset[Batch]):
         return self.batches[index]
 
 
+def evenly(indices: np.ndarray, count: int) -> np.ndarray:
+    """At most ``count`` of the indices, evenly spaced."""
+    if len(indices) <= count:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]
+
+
 def _mix(seed: int, step: int, lane: int) -> int:
     """One number from three, without neighbours that share a sequence."""
     return (seed * 1_000_003 + step) * 8191 + lane

@@ -23,7 +23,7 @@ from train.models.drive import HOP, RATE_HZ, DriveShape, DriveVAE
 from train.moving import moving_latents
 from train.recipe import Recipe, Section
 from train.refusal import Refusal
-from train.tasks.base import Batch, Task
+from train.tasks.base import Batch, Task, evenly
 
 # Which parameter of an effect is its amount, looked for in this order, and whether more of it distorts more
 AMOUNTS = (("drive_db", 1), ("gain", 1), ("folds", 1), ("threshold_db", -1), ("bit_depth", -1), ("amount", 1))
@@ -158,9 +158,8 @@ class DriveTask(Task):
                 raise Refusal(
                     f"{data.directory} has no pairs in its {split} split; add phrases and prepare again"
                 )
-            if split == "validation" and len(picked) > self.recipe.fit.validation_items:
-                count = self.recipe.fit.validation_items
-                picked = picked[np.linspace(0, len(picked) - 1, count).round().astype(int)]
+            if split == "validation":
+                picked = evenly(picked, self.recipe.fit.validation_items)
             self.picked[split] = picked
             for index in picked.tolist():
                 dry, wet = data.pair(index)

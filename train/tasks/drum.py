@@ -27,7 +27,7 @@ from train.moving import moving_latents
 from train.recipe import FaderSection, Recipe, Section
 from train.refusal import Refusal
 from train.sound_attributes import SOUND_ATTRIBUTES, measure_sound
-from train.tasks.base import Batch, Task
+from train.tasks.base import Batch, Task, evenly
 
 MAX_SAMPLES = 2 * RATE_HZ
 
@@ -176,7 +176,7 @@ class DrumTask(Task):
         for split in splits:
             picked = data.split(split)
             if split == "validation":
-                picked = _evenly(picked, self.recipe.fit.validation_items)
+                picked = evenly(picked, self.recipe.fit.validation_items)
             if not len(picked):
                 raise Refusal(f"{data.directory} has nothing in its {split} split; prepare it from more kits")
             sounds = [data.audio(int(i))[:MAX_SAMPLES] for i in picked]
@@ -552,10 +552,3 @@ class DrumTask(Task):
         figure = spectrogram_figure(sounds, RATE_HZ, columns=len(z))
         figure.suptitle(title, fontsize=9, y=1.01)
         return figure, np.clip(np.concatenate(audio), -1, 1), RATE_HZ
-
-
-def _evenly(indices: np.ndarray, count: int) -> np.ndarray:
-    """At most ``count`` of the indices, evenly spaced."""
-    if len(indices) <= count:
-        return indices
-    return indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]

@@ -19,7 +19,7 @@ from train.models.rhythm import STEPS, RhythmShape, RhythmVAE
 from train.models.voices import VOICES
 from train.recipe import FaderSection, Recipe, Section
 from train.refusal import Refusal
-from train.tasks.base import Batch, Task
+from train.tasks.base import Batch, Task, evenly
 
 V = len(VOICES)
 
@@ -101,9 +101,8 @@ class RhythmTask(Task):
         """Read the patterns and measure their attributes."""
         for split in splits:
             picked = data.split(split)
-            if split == "validation" and len(picked) > self.recipe.fit.validation_items:
-                count = self.recipe.fit.validation_items
-                picked = picked[np.linspace(0, len(picked) - 1, count).round().astype(int)]
+            if split == "validation":
+                picked = evenly(picked, self.recipe.fit.validation_items)
             if not len(picked):
                 raise Refusal(
                     f"{data.directory} has nothing in its {split} split; prepare it from more patterns"
