@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from quantize.network import Network
-from quantize.plan import TABLES, Plan
+from quantize.plan import TABLES, Plan, clip_bounds
 from quantize.ranges import Histogram, estimate
 from train.refusal import Refusal
 
@@ -105,6 +105,7 @@ def scales_from(plan: Plan, seen: Observations, method: str = "minmax") -> dict[
         Class representative → scale, exactly a float32.
     """
     producers = plan.graph.producers()
+    useful = useful_ranges(plan)
     scales: dict[str, float] = {}
     for root, members in plan.members().items():
         bits = plan.bits.get(root, 16)
@@ -117,7 +118,8 @@ def scales_from(plan: Plan, seen: Observations, method: str = "minmax") -> dict[
                 ranges.append(1.0)
             elif name in seen.histograms:
                 room = HEADROOM_16 if bits == 16 and method == "minmax" else 1.0
-                ranges.append(room * estimate(seen.histograms[name], method, bits))
+                wanted = room * estimate(seen.histograms[name], method, bits)
+                ranges.append(min(wanted, useful.get(name, np.inf)))
         width = max(ranges, default=0.0)
         if not np.isfinite(width):
             raise Refusal(f"tensor {members[0]!r} has an infinite range; check the calibration data.")
@@ -126,6 +128,31 @@ def scales_from(plan: Plan, seen: Observations, method: str = "minmax") -> dict[
             float(np.float32(max(width, SMALLEST_RANGE) / top)) if width else float(np.float32(1.0 / top))
         )
     return scales
+
+
+def useful_ranges(plan: Plan) -> dict[str, float]:
+    """Largest magnitude of a tensor that can matter, for those that nobody reads but a Clip.
+
+    What lies beyond a Clip's bounds saturates in any case, so integers need not reach it; through a leaky
+    ReLU the lower bound is reached at bound / slope.
+    """
+    consumers, outputs = plan.graph.consumers(), set(plan.graph.output_names)
+    bounds: dict[str, tuple[float, float]] = {}  # a tensor → the values beyond which nothing changes
+    for position in sorted(plan.integer, reverse=True):
+        node = plan.graph.nodes[position]
+        if node.op == "Clip":
+            own = clip_bounds(node, plan.graph)
+            assert own is not None
+        elif node.op == "LeakyRelu" and node.outputs[0] in bounds:
+            low, high = bounds[node.outputs[0]]
+            slope = float(node.attributes.get("alpha", 0.01))
+            own = (low / slope if slope > 0 else -np.inf, high)
+        else:
+            continue
+        name = node.inputs[0]
+        if len(consumers[name]) == 1 and name not in outputs and own[0] <= 0.0 <= own[1]:
+            bounds[name] = own
+    return {name: max(-low, high) for name, (low, high) in bounds.items() if max(-low, high) > 0}
 
 
 def dead_channels(plan: Plan, seen: Observations) -> dict[str, list[int]]:

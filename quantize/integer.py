@@ -129,6 +129,14 @@ def leaky(x: Tensor, slope: float, bits: int) -> Tensor:
     return straight_through(real, exact.to(torch.float64))
 
 
+def clip(x: Tensor, bounds: tuple[float, float], scale: Tensor, bits: int) -> Tensor:
+    """Clamp integers to bounds in the tensor's unit, each rounded to the nearest integer, ties to even."""
+    bottom, top = limits(bits)
+    step = float(scale.detach())
+    low, high = (float(np.clip(np.rint(bound / step), bottom, top)) for bound in bounds)
+    return torch.clamp(x, low, high)
+
+
 def table(x: Tensor, name: str, scale_in: Tensor, scale_out: Tensor, bits_in: int, bits_out: int) -> Tensor:
     """Tanh or sigmoid through its table: 513 knots with interpolation from int16, 256 entries from int8."""
     vector, function = FUNCTIONS[name]

@@ -18,7 +18,7 @@ MOVEMENT = (
     "Concat", "Split", "Slice", "Pad", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze",
     "Expand", "Resize",
 )  # fmt: skip
-SAME_SCALE = (*MOVEMENT, "LeakyRelu", "Relu")
+SAME_SCALE = (*MOVEMENT, "LeakyRelu", "Relu", "Clip")
 TABLES = ("Tanh", "Sigmoid")
 PRODUCTS = ("Add", "Sub", "Mul")
 INTEGER = (*LINEAR, *SAME_SCALE, *TABLES, *PRODUCTS)
@@ -138,6 +138,18 @@ def quantized_inputs(node: Node, graph: Graph) -> list[str]:
     return node.inputs[:1]
 
 
+def clip_bounds(node: Node, graph: Graph) -> tuple[float, float] | None:
+    """Bounds of a Clip, infinite where it has none; None when they are computed or crossed."""
+    bounds = []
+    for place, (name, default) in enumerate((("min", -np.inf), ("max", np.inf)), start=1):
+        given = node.inputs[place] if len(node.inputs) > place else ""
+        if given and given not in graph.constants:
+            return None
+        value = graph.constants[given] if given else node.attributes.get(name, default)
+        bounds.append(float(np.asarray(value).reshape(-1)[0]))
+    return (bounds[0], bounds[1]) if bounds[0] <= bounds[1] else None
+
+
 def audio_inputs(graph: Graph) -> set[str]:
     """Graph inputs that carry audio: their role says so, or, without metadata, a single channel."""
     described = graph.metadata.get("inputs")
@@ -165,6 +177,8 @@ def _runs_in_integers(node: Node, graph: Graph, able: set[str], audio: set[str])
     if node.op in PRODUCTS and any(name in audio for name in operands):
         return False
     if node.op == "Resize" and node.attributes.get("mode", "nearest") != "nearest":
+        return False
+    if node.op == "Clip" and clip_bounds(node, graph) is None:
         return False
     if node.op == "Pad" and node.attributes.get("mode", "constant") != "constant":
         return False

@@ -15,7 +15,7 @@ from quantize import integer
 from quantize.graph import LINEAR, Node
 from quantize.network import Network
 from quantize.operators import OPERATORS
-from quantize.plan import FUSED, MOVEMENT, TABLES, Plan
+from quantize.plan import FUSED, MOVEMENT, TABLES, Plan, clip_bounds
 from quantize.qdq import Quantized, linear_parameters
 from quantize.weights import (
     TOP,
@@ -154,6 +154,10 @@ class QuantizedNetwork(Network):
             return (Integers(torch.relu(x), out),)
         if node.op == "LeakyRelu":
             return (Integers(integer.leaky(x, node.attributes.get("alpha", 0.01), bits), out),)
+        if node.op == "Clip":
+            bounds = clip_bounds(node, self.plan.graph)
+            assert bounds is not None  # else the plan would have left it in float
+            return (Integers(integer.clip(x, bounds, self.scale(out), bits), out),)
         if node.op in TABLES:
             width = self.plan.width(first)
             return (

@@ -20,7 +20,7 @@ from quantize.examples import tensors
 from quantize.graph import LINEAR, Graph, Node
 from quantize.network import Network
 from quantize.operators import hash32, pads_of
-from quantize.plan import MOVEMENT
+from quantize.plan import MOVEMENT, clip_bounds
 from quantize.qdq import Quantized
 from quantize.weights import bias_scale
 from train.refusal import Refusal
@@ -110,10 +110,7 @@ class _Writer:
         t = schema.TensorT()
         t.name, t.shape, t.type, t.buffer = name, [int(s) for s in shape], TYPES[kind], 0
         if data is not None:
-            buffer = schema.BufferT()
-            buffer.data = np.frombuffer(np.ascontiguousarray(data.astype(kind)).tobytes(), np.uint8)
-            self.file.buffers.append(buffer)
-            t.buffer = len(self.file.buffers) - 1
+            t.buffer = self.buffer(data.astype(kind))
         if scale is not None:
             q = schema.QuantizationParametersT()
             q.scale = np.atleast_1d(np.asarray(scale, np.float32))
@@ -122,6 +119,13 @@ class _Writer:
             t.quantization = q
         self.sub.tensors.append(t)
         return len(self.sub.tensors) - 1
+
+    def buffer(self, data: np.ndarray) -> int:
+        """Store the bytes of a constant and return their number."""
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
+        self.file.buffers.append(buffer)
+        return len(self.file.buffers) - 1
 
     def constant(self, name: str, data: np.ndarray) -> int:
         """Add a plain constant."""
@@ -220,7 +224,7 @@ class _Writer:
         }
         out = node.outputs[0]
         if node.op == "Clip":
-            self._clip(node)
+            self._clip(node, integer)
         elif node.op == "LeakyRelu":
             options = schema.LeakyReluOptionsT()
             options.alpha = float(node.attributes.get("alpha", 0.01))
@@ -251,18 +255,30 @@ class _Writer:
         else:
             raise Refusal(f"node {node.name!r} ({node.op}) has no kernel in TFLite; export to onnx instead.")
 
-    def _clip(self, node: Node) -> None:
-        current = self.as_float(node.inputs[0])
-        out = node.outputs[0]
-        bounds = [n for n in node.inputs[1:3] if n]
-        for index, name in enumerate(node.inputs[1:3], 1):
-            if not name:
-                continue
-            last = name == bounds[-1]
+    def _clip(self, node: Node, integer: bool) -> None:
+        """A maximum and a minimum; between integers their constants have the tensor's own scale."""
+        source, out = node.inputs[0], node.outputs[0]
+        current = self.as_integers(source) if integer else self.as_float(source)
+        bounds = clip_bounds(node, self.graph)
+        if bounds is None:
+            raise Refusal(f"node {node.name!r} (Clip) computes its bounds; export them as constants.")
+        steps = [(OP.MAXIMUM, bounds[0]), (OP.MINIMUM, bounds[1])]
+        steps = [(code, bound) for code, bound in steps if np.isfinite(bound)]
+        if not steps:
+            raise Refusal(f"node {node.name!r} (Clip) has no bounds; leave it out.")
+        for index, (code, bound) in enumerate(steps):
+            last = index == len(steps) - 1
+            name = f"{out}/bound{index}"
+            if integer:
+                limit = np.iinfo(INTEGER_TYPES[self.plan.width(out)])
+                whole = np.clip(np.rint(bound / self.model.scale(out)), limit.min, limit.max)
+                other = self.like(name, [1], current)
+                self.sub.tensors[other].buffer = self.buffer(whole.reshape(1).astype(limit.dtype))
+            else:
+                other = self.constant(name, np.full(1, bound, np.float32))
             shape = layout(self.shapes[out])
-            result = self._result(out, False) if last else self.tensor(f"{out}/low", shape, FLOAT)
-            code = OP.MAXIMUM if index == 1 else OP.MINIMUM
-            self.add(code, [current, self.as_float(name)], [result], schema.MaximumMinimumOptionsT())
+            result = self._result(out, integer) if last else self.like(f"{out}/low", shape, current)
+            self.add(code, [current, other], [result], schema.MaximumMinimumOptionsT())
             current = result
 
     def _linear(self, position: int, node: Node, integer: bool) -> None:

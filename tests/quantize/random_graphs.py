@@ -53,7 +53,18 @@ class Builder:
 
     def block(self, x: str, channels: int, condition: str) -> tuple[str, int]:
         kind = self.random.choice(
-            ["residual", "concat", "film", "depthwise", "grouped", "subpixel", "transpose", "plain", "scale"]
+            [
+                "residual",
+                "concat",
+                "film",
+                "depthwise",
+                "grouped",
+                "subpixel",
+                "transpose",
+                "plain",
+                "scale",
+                "bend",
+            ]
         )
         if kind == "residual":
             y = self.conv(self.activation(self.conv(x, channels, channels)), channels, channels)
@@ -83,10 +94,29 @@ class Builder:
             y = self.node("ConvTranspose", [x, *weights], strides=[stride], pads=[0, stride])
             self.scale *= stride
             return self.activation(y[0]), 12
+        if kind == "bend":  # as the drive does
+            y = self.node("LeakyRelu", [self.conv(x, channels, channels)], alpha=0.25)[0]
+            bounds = [self.constant(np.float32(v)) for v in (-0.4, 0.5)]
+            return self.node("Add", [x, self.node("Clip", [y, *bounds])[0]])[0], channels
         if kind == "scale":
             gain = self.constant(self.random.uniform(0.5, 1.5, (1, channels, 1)).astype(np.float32))
             return self.node("Mul", [x, gain])[0], channels
         return self.activation(self.conv(x, channels, 16)), 16
+
+    def model(self, name: str) -> onnx.ModelProto:
+        """What was grown so far, from x [1, 3, T] and c [1, 4, T] to y [1, 3, r·T]."""
+        value, real = helper.make_tensor_value_info, TensorProto.FLOAT
+        graph = helper.make_graph(
+            self.nodes,
+            name,
+            [value("x", real, [1, 3, "frames"]), value("c", real, [1, 4, "frames"])],
+            [value("y", real, [1, 3, None])],
+            self.constants,
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])
+        model.ir_version = 10
+        onnx.checker.check_model(model, full_check=True)
+        return model
 
 
 def random_model(seed: int, blocks: int = 4) -> onnx.ModelProto:
@@ -95,21 +125,9 @@ def random_model(seed: int, blocks: int = 4) -> onnx.ModelProto:
     x, channels = b.activation(b.conv("x", 3, 16)), 16
     for _ in range(blocks):
         x, channels = b.block(x, channels, "c")
-    last = b.conv(x, channels, 3)
+    b.conv(x, channels, 3)
     b.nodes[-1].output[0] = "y"
-    assert last
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        b.nodes,
-        f"random_{seed}",
-        [value("x", TensorProto.FLOAT, [1, 3, "frames"]), value("c", TensorProto.FLOAT, [1, 4, "frames"])],
-        [value("y", TensorProto.FLOAT, [1, 3, None])],
-        b.constants,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])
-    model.ir_version = 10
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    return b.model(f"random_{seed}")
 
 
 def random_graph(seed: int, blocks: int = 4) -> Graph:

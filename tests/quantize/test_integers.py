@@ -23,8 +23,9 @@ from quantize.network import Network
 from quantize.plan import make_plan
 from quantize.qat import QuantizedNetwork
 from quantize.qdq import read_qdq, to_qdq
+from quantize.quality import snr_db
 from quantize.runtime import run_onnx
-from tests.quantize.random_graphs import random_feed, random_graph
+from tests.quantize.random_graphs import Builder, random_feed, random_graph
 
 
 def quantized(graph, feeds, bits=16):
@@ -107,6 +108,77 @@ def test_a_random_graph_in_torch_is_the_compiled_c(seed, bits):
     latency = ours.shape[1] - made.shape[1]
     assert latency >= 0
     np.testing.assert_array_equal(made, ours[:, : made.shape[1]])
+
+
+def clipped_graph(low, high):
+    """A layer of the drive: convolution, gain, leaky ReLU, clip, residual sum."""
+    b = Builder(3)
+    x = b.conv("x", 3, 8)
+    y = b.node("Mul", [b.conv(x, 8, 8), b.conv("c", 4, 8)])[0]
+    y = b.node("LeakyRelu", [y], alpha=0.25)[0]
+    bounds = ["" if v is None else b.constant(np.float32(v)) for v in (low, high)]
+    y = b.node("Clip", [y, *bounds])[0]
+    b.nodes[-1].name = "bounded"
+    b.conv(b.node("Add", [x, y])[0], 8, 3)
+    b.nodes[-1].output[0] = "y"
+    return load_graph(b.model("clipped"))
+
+
+@pytest.mark.parametrize("bits", [16, 8])
+@pytest.mark.parametrize(
+    ("low", "high"), [(-0.3, 0.7), (-1.0, 1.0), (0.0, 6.0), (None, 0.5), (-0.25, None), (0.1, 0.4)]
+)
+def test_a_clip_stays_in_integers_everywhere(low, high, bits):
+    graph = clipped_graph(low, high)
+    network = quantized(graph, [random_feed(k) for k in range(2)], bits)
+    assert len(network.plan.integer) == len(graph.nodes)  # no float island
+    feed = random_feed(9, frames=64)
+    feed["x"] *= 3.0  # far beyond what calibration saw: everything must saturate alike
+    model = to_qdq(network.to_quantized())
+    names = [n.outputs[0] for n in graph.nodes if n.op == "Clip"] + ["y"]
+    made = network.integers(tensors(feed), names)
+    clipped = made[names[0]] * network.scale(names[0]).item()
+    step = network.scale(names[0]).item() / 2
+    assert low is None or clipped.min() == pytest.approx(low, abs=step)
+    assert high is None or clipped.max() <= high + step
+    compiled = optimise(load(model))
+    assert not any(t.quant is None for t in compiled.tensors.values() if t.channels == 8)
+    reference = judge(compiled, feed)["y"]
+    scale = network.scale("y").item()
+    np.testing.assert_array_equal(made["y"][0], np.rint(reference / scale).astype(np.int64))
+    program = load_host(compile_onnx(model, "host"))
+    program.reset()
+    streamed = program.process({n: v[0] for n, v in feed.items()})["y"]
+    np.testing.assert_array_equal(
+        np.rint(np.asarray(streamed, np.float64) / scale).astype(np.int64),
+        made["y"][0][:, : streamed.shape[1]],
+    )
+    read = read_qdq(model)
+    assert read.plan.integer == network.plan.integer
+
+
+def test_integers_before_a_clip_reach_only_as_far_as_it_matters():
+    graph = clipped_graph(-0.5, 0.25)
+    feed = random_feed(1)
+    feed["x"] *= 50.0
+    plan = make_plan(graph)
+    seen = observe(Network(graph), activation_tensors(plan), [feed])
+    network = QuantizedNetwork(plan, scales_from(plan, seen))
+    bounded = next(n.outputs[0] for n in graph.nodes if n.op == "Clip")
+    # -0.5 is reached at -2 before the slope of a quarter
+    assert network.scale(bounded).item() * 32767 == pytest.approx(2.0, rel=1e-4)
+    made = network(tensors(feed), keep=[bounded])[bounded].detach().numpy()
+    wanted = Network(graph)(tensors(feed), keep=[bounded])[bounded].detach().numpy()
+    assert snr_db(wanted, made) > 30.0
+
+
+def test_a_clip_whose_bounds_are_computed_stays_float():
+    model = clipped_graph(-0.5, 0.5).to_model()
+    node = next(n for n in model.graph.node if n.op_type == "Clip")
+    node.input[1] = "c"
+    graph = load_graph(model)
+    plan = make_plan(graph)
+    assert graph.nodes.index(next(n for n in graph.nodes if n.op == "Clip")) not in plan.integer
 
 
 def test_the_rhythm_decoder_in_torch_is_the_compiled_c(rhythm_file):
