@@ -15,6 +15,7 @@ import sys
 
 import typer
 
+import factory
 import road
 
 ROOMS = ("toy", "train", "quantize", "firmware", "bench", "hardware")
@@ -32,6 +33,7 @@ def build_app() -> typer.Typer:
     for room in ROOMS:
         importlib.import_module(f"{room}.commands").register(app)
     road.register(app)
+    factory.register(app)
     return app
 
 

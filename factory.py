@@ -1,0 +1,352 @@
+"""How a model that ships with the project is made: one command, from a data set to file, card and picture.
+
+``firmware/models/NAME.toml`` holds what people have to say (recipe and options, where the data come from,
+credits, known weaknesses); everything with a number in it is measured here, by commands a reader can type.
+``vaectrol factory NAME --data DIR -o WORK`` trains, judges, quantizes, judges what is shipped, predicts its
+cost on the boards, and writes ``NAME.int8.onnx`` (licence and credits inside), ``NAME.md`` and ``NAME.png``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from road import RoadStopped, Stage, travel
+
+MODELS = Path(__file__).parent / "firmware" / "models"
+LARGEST_BYTES = 1_000_000
+PICTURE_WIDTH = 1100
+NOT_FIGURES = {"rows", "items", "spearman"}
+
+
+class DataWords(BaseModel):
+    """Where the training data come from, in words."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    what: str
+    prepare: str
+    split: str
+    licence: str
+    credits: list[str]
+
+
+class Words(BaseModel):
+    """What ``firmware/models/NAME.toml`` says about a factory model.
+
+    Attributes
+    ----------
+    title, about : str
+        Headline and one paragraph.
+    recipe : str
+        Recipe of ``vaectrol train``.
+    train, quantize : list of str
+        The options typed after the recipe, and after the run.
+    boards : list of str
+        Boards whose cost is predicted.
+    machine : str
+        What the training ran on, and for how long.
+    licence : str
+        Of the model file.
+    weaknesses : list of str
+        What a performer will notice.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    about: str
+    recipe: str
+    train: list[str] = []
+    quantize: list[str]
+    boards: list[str] = ["patch_sm"]
+    machine: str
+    licence: str
+    weaknesses: list[str]
+    data: DataWords
+
+
+def read_words(name: str, folder: Path = MODELS) -> Words:
+    """Read and check ``NAME.toml``.
+
+    Raises
+    ------
+    RoadStopped
+        When it is missing or a field is wrong: one sentence.
+    """
+    path = folder / f"{name}.toml"
+    if not path.is_file():
+        there = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
+        raise RoadStopped(f"there is no {path}; the factory models are {there or 'not described yet'}.")
+    try:
+        return Words.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except tomllib.TOMLDecodeError as error:
+        raise RoadStopped(f"{path} is not TOML: {error}.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RoadStopped(f"{path}: {where}: {first['msg'].lower()}; mend that field.") from None
+
+
+def stages_to_model(
+    name: str, words: Words, data: Path, work: Path, run: Path | None, model: Path | None
+) -> list[Stage]:
+    """List the commands from a data set to everything the card shows.
+
+    Parameters
+    ----------
+    name : str
+        Of the model.
+    words : Words
+        Its recipe and options.
+    data : Path
+        Prepared data set.
+    work : Path
+        Folder of everything in between.
+    run, model : Path, optional
+        A finished run, and a quantized model made from it, to take instead of making them.
+    """
+    trained = run or work / "run"
+    shipped = work / f"{name}.int8.onnx"
+    stages = []
+    if run is None:
+        stages.append(
+            Stage(
+                "train",
+                f"train {words.title}",
+                ("train", words.recipe, "--data", str(data), "-o", str(trained), *words.train),
+                (data / "manifest.json",),
+                (trained / "card.json",),
+                resumes=trained / "checkpoints" / "last.ckpt",
+            )
+        )
+    stages.append(
+        Stage(
+            "evaluate",
+            "judge the float model on what it never met",
+            ("evaluate", str(trained), "--data", str(data), "-o", str(work / "float")),
+            (trained / "card.json",),
+            (work / "float" / "report.json",),
+        )
+    )
+    if model is None:
+        stages.append(
+            Stage(
+                "quantize",
+                "prune, tune, quantize",
+                ("quantize", str(trained), "--data", str(data), *words.quantize, "-o", str(shipped)),
+                (trained / "card.json",),
+                (shipped,),
+            )
+        )
+    stages.append(
+        Stage(
+            "evaluate-int8",
+            "judge what is shipped on the same sounds",
+            ("evaluate", str(shipped), "--data", str(data), "-o", str(work / "int8")),
+            (shipped,),
+            (work / "int8" / "report.json",),
+        )
+    )
+    for board in words.boards:
+        stages.append(
+            Stage(
+                f"bench-{board}",
+                f"predict its cost on a {board}",
+                ("bench", str(shipped), "--board", board, "--quick", "-o", str(work / f"bench-{board}")),
+                (shipped,),
+                (work / f"bench-{board}" / "report.json",),
+            )
+        )
+    return stages
+
+
+def figures(report: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Walk a report of ``vaectrol evaluate`` for its single numbers, as (name, value)."""
+    for key, value in report.items():
+        if key in NOT_FIGURES:
+            continue
+        name = f"{prefix} · {key}" if prefix else key
+        if isinstance(value, dict):
+            yield from figures(value, name)
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield name, float(value)
+
+
+def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> Path:
+    """Write ``NAME.md`` from the words and from what the stages measured.
+
+    Parameters
+    ----------
+    name : str
+        Of the model; ``folder/NAME.int8.onnx`` is there already.
+    words : Words
+        What people say.
+    work, run : Path
+        Where the stages left their reports; the trained run.
+    folder : Path
+        Where the card goes.
+    """
+    trained = json.loads((run / "card.json").read_text())
+    judged = {kind: json.loads((work / kind / "report.json").read_text()) for kind in ("float", "int8")}
+    spent = trained["spent"]
+    size = (folder / f"{name}.int8.onnx").stat().st_size
+    lines = [
+        f"# {words.title}",
+        "",
+        words.about,
+        "",
+        "| | |",
+        "|---|---|",
+        f"| file | `{name}.int8.onnx`, {size:,} bytes, {words.licence} |",
+        f"| trained decoder | {trained['parameters']:,} parameters, before pruning |",
+        f"| data | {words.data.what} |",
+        f"| data set | `{words.data.prepare}`, hash `{trained['data']['hash'][:16]}` |",
+        f"| split | {words.data.split} |",
+        f"| licence of the data | {words.data.licence} |",
+        f"| recipe | `{recipe_command(words)}`, seed {trained_seed(run)} |",
+        f"| quantization | `vaectrol quantize RUN {' '.join(words.quantize)}` |",
+        f"| trained on | {words.machine}; {spent_in_words(spent)} |",
+        f"| all of it | `vaectrol factory {name} --data DATA -o WORK` |",
+        "",
+        "**Credits.** " + " ".join(f"{credit.rstrip('.')}." for credit in words.data.credits),
+        "",
+        f"## On the {judged['int8']['split']} split ({judged['int8']['items']} items never trained on)",
+        "",
+        "| | float | shipped |",
+        "|---|---|---|",
+    ]
+    shipped = dict(figures(judged["int8"]))
+    for label, value in figures(judged["float"]):
+        lines.append(f"| {label.replace('_', ' ')} | {value:.4g} | {shipped.get(label, float('nan')):.4g} |")
+    lines += [
+        "",
+        "## What it costs (predicted, the network alone)",
+        "",
+        "| board | CPU mean | worst callback | block |",
+        "|---|---|---|---|",
+    ]
+    for board in words.boards:
+        report = json.loads((work / f"bench-{board}" / "report.json").read_text())
+        found = next(iter(report["models"].values()))["predicted"]
+        cpu = found["cpu"]
+        lines.append(
+            f"| {report['board_title']} | {cpu['mean']:.1%} | {cpu['worst']:.1%} | {found['block']} |"
+        )
+    lines += ["", "## Known weaknesses", "", *(f"- {text}" for text in words.weaknesses), ""]
+    if (folder / f"{name}.png").is_file():
+        lines += [f"![{words.title}, on sounds it never met]({name}.png)", ""]
+    path = folder / f"{name}.md"
+    temporary = path.with_suffix(".md.part")
+    temporary.write_text("\n".join(lines), encoding="utf-8")
+    os.replace(temporary, path)
+    return path
+
+
+def recipe_command(words: Words) -> str:
+    """Give the training command as a reader would type it."""
+    return " ".join(["vaectrol train", words.recipe, "--data DATA", *words.train])
+
+
+def trained_seed(run: Path) -> int:
+    """Read the seed from the run's recipe."""
+    return int(tomllib.loads((run / "recipe.toml").read_text()).get("seed", 0))
+
+
+def spent_in_words(spent: dict[str, Any]) -> str:
+    """Say how long the training took."""
+    processor, wall = spent["processor_s"] / 60, spent["wall_s"] / 60
+    return f"{processor:.0f} processor minutes in {wall:.0f} by the clock, {spent['threads']} thread(s)"
+
+
+def ship(name: str, words: Words, source: Path, folder: Path) -> Path:
+    """Copy the quantized model to where instruments find it, with licence and credits inside.
+
+    Raises
+    ------
+    RoadStopped
+        When it is larger than a factory model may be.
+    """
+    import onnx
+
+    model = onnx.load(str(source))
+    inside = {entry.key: entry for entry in model.metadata_props}
+    for key, value in (("licence", words.licence), ("credits", words.data.credits), ("title", words.title)):
+        entry = inside.get(f"vaectrol.{key}") or model.metadata_props.add()
+        entry.key, entry.value = f"vaectrol.{key}", json.dumps(value)
+    packed = model.SerializeToString()
+    if len(packed) > LARGEST_BYTES:
+        raise RoadStopped(
+            f"{source} has {len(packed):,} bytes; a factory model may have {LARGEST_BYTES:,}: prune more."
+        )
+    path = folder / f"{name}.int8.onnx"
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(packed)
+    os.replace(temporary, path)
+    return path
+
+
+def ship_picture(name: str, evaluation: Path, folder: Path) -> Path | None:
+    """Shrink the evaluation's first picture and put it beside the card."""
+    from PIL import Image
+
+    found = sorted(evaluation.glob("*.png"))
+    if not found:
+        return None
+    preferred = [path for path in found if path.stem == "reconstructions"] or found
+    with Image.open(preferred[0]) as picture:
+        ratio = min(1.0, PICTURE_WIDTH / picture.width)
+        size = (round(picture.width * ratio), round(picture.height * ratio))
+        small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(64)
+    path = folder / f"{name}.png"
+    temporary = folder / f"{name}.part.png"
+    small.save(temporary, optimize=True)
+    os.replace(temporary, path)
+    return path
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command("factory", epilog="Example: vaectrol factory drum --data /tmp/kits -o /tmp/drum")(factory)
+
+
+def factory(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A model of firmware/models/NAME.toml.")],
+    data: Annotated[Path, typer.Option(help="The prepared data set.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of everything in between.")],
+    run: Annotated[Path | None, typer.Option(help="A finished run to take instead of training.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A model quantized from that run, instead of doing so.")
+    ] = None,
+    into: Annotated[Path, typer.Option(help="Where model, card and picture go.")] = MODELS,
+) -> None:
+    """Make a factory model: train, quantize, judge, predict; then the file and its model card."""
+    words = read_words(name)
+    for path, what in ((data / "manifest.json", "data set"), (run, "run"), (model, "model")):
+        if path is not None and not path.exists():
+            raise RoadStopped(f"there is no {what} at {path}; check the path.")
+    if model is not None and run is None:
+        raise RoadStopped("--model needs --run: the run that the model was quantized from.")
+    out.mkdir(parents=True, exist_ok=True)
+    into.mkdir(parents=True, exist_ok=True)
+    trained = run or out / "run"
+    stages = stages_to_model(name, words, data, out, run, model)
+    before = [stage for stage in stages if stage.name in ("train", "evaluate", "quantize")]
+    travel(before, out)
+    if model is not None:
+        shutil.copyfile(model, out / f"{name}.int8.onnx")
+    encoder = next(trained.glob("*.encoder.onnx"))
+    shutil.copyfile(encoder, out / f"{name}.encoder.onnx")
+    travel(stages[len(before) :], out)
+    ship(name, words, out / f"{name}.int8.onnx", into)
+    ship_picture(name, out / "int8", into)
+    card = write_card(name, words, out, trained, into)
+    typer.echo(f"\n{into / name}.int8.onnx is made; its card is {card}")

@@ -1,0 +1,158 @@
+"""The factory: words are checked, a model is shipped with its credits, the card says what was measured."""
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import factory
+from road import RoadStopped
+
+WORDS = """
+title = "A click"
+about = "It clicks."
+recipe = "drum_quick"
+train = ["--time", "1m"]
+quantize = ["--quick"]
+machine = "a test"
+licence = "CC0 1.0"
+weaknesses = ["It only clicks."]
+
+[data]
+what = "two clicks"
+prepare = "vaectrol data prepare drums clicks DATA"
+split = "by clicker"
+licence = "CC0 1.0"
+credits = ["Clicks by A. Clicker.", "Clacks by B"]
+"""
+
+
+def tiny_model(path: Path, weights: int = 4) -> None:
+    """Write a model of one Add with some metadata."""
+    constant = helper.make_tensor("w", TensorProto.FLOAT, [weights], [1.0] * weights)
+    ports = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [weights]) for n in ("x", "y")]
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "w"], ["y"])], "g", ports[:1], ports[1:], [constant]
+    )
+    model = helper.make_model(graph)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "vaectrol.kind", '"drum"'
+    onnx.save(model, path)
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """Make a folder of models with one description in it."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "click.toml").write_text(WORDS)
+    return folder
+
+
+def test_stages_are_the_commands_of_the_road(models, tmp_path):
+    words = factory.read_words("click", models)
+    stages = factory.stages_to_model("click", words, tmp_path / "data", tmp_path / "w", None, None)
+    assert [s.name for s in stages] == ["train", "evaluate", "quantize", "evaluate-int8", "bench-patch_sm"]
+    assert stages[0].argv[:2] == ("train", "drum_quick") and stages[0].argv[-2:] == ("--time", "1m")
+    run = factory.stages_to_model(
+        "click", words, tmp_path / "data", tmp_path / "w", tmp_path / "run", tmp_path
+    )
+    assert [s.name for s in run] == ["evaluate", "evaluate-int8", "bench-patch_sm"]
+    assert all(name in str(stages) for name in ("--quick", "float", "int8"))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("licence", "license"), "mend that field"),
+        (('recipe = "drum_quick"', "recipe = 3"), "recipe"),
+        (("title", "= ="), "is not TOML"),
+    ],
+)
+def test_bad_words_are_refused_in_a_sentence(models, change, says):
+    (models / "click.toml").write_text(WORDS.replace(*change))
+    with pytest.raises(RoadStopped, match=says):
+        factory.read_words("click", models)
+
+
+def test_unknown_models_are_refused_with_those_there_are(models):
+    with pytest.raises(RoadStopped, match="the factory models are click"):
+        factory.read_words("clack", models)
+
+
+def test_a_shipped_model_carries_licence_and_credits(models, tmp_path):
+    tiny_model(tmp_path / "made.onnx")
+    words = factory.read_words("click", models)
+    shipped = factory.ship("click", words, tmp_path / "made.onnx", models)
+    inside = {e.key: json.loads(e.value) for e in onnx.load(shipped).metadata_props}
+    assert inside["vaectrol.licence"] == "CC0 1.0" and inside["vaectrol.kind"] == "drum"
+    assert inside["vaectrol.credits"] == ["Clicks by A. Clicker.", "Clacks by B"]
+    again = factory.ship("click", words, shipped, models).read_bytes()
+    assert again == shipped.read_bytes()
+
+
+def test_a_model_too_large_to_ship_is_refused_and_leaves_nothing(models, tmp_path):
+    tiny_model(tmp_path / "big.onnx", 300_000)
+    with pytest.raises(RoadStopped, match="prune more"):
+        factory.ship("click", factory.read_words("click", models), tmp_path / "big.onnx", models)
+    assert [p.name for p in models.iterdir()] == ["click.toml"]
+
+
+def test_the_card_shows_what_was_measured(models, tmp_path):
+    words = factory.read_words("click", models)
+    tiny_model(models / "click.int8.onnx")
+    run, work = tmp_path / "run", tmp_path / "work"
+    spent = {"processor_s": 120.0, "wall_s": 180.0, "threads": 1}
+    card = {"parameters": 1234, "data": {"hash": "a" * 64}, "spent": spent}
+    bench = {
+        "board_title": "Daisy",
+        "models": {"model": {"predicted": {"block": 48, "cpu": {"mean": 0.25, "worst": 0.3}}}},
+    }
+    for path, content in (
+        (run / "card.json", card),
+        (
+            work / "float" / "report.json",
+            {"split": "test", "items": 7, "figures": {"model": {"mr_stft": 1.5}}},
+        ),
+        (
+            work / "int8" / "report.json",
+            {
+                "split": "test",
+                "items": 7,
+                "figures": {"model": {"mr_stft": 1.625}},
+                "rows": [{"mr_stft": 9.5}],
+            },
+        ),
+        (work / "bench-patch_sm" / "report.json", bench),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    (run / "recipe.toml").write_text("seed = 5\n")
+    text = factory.write_card("click", words, work, run, models).read_text()
+    for part in (
+        "1,234",
+        "seed 5",
+        "| 1.5 | 1.625 |",
+        "25.0%",
+        "30.0%",
+        "Clicks by A. Clicker.",
+        "It only clicks.",
+    ):
+        assert part in text
+    assert "9.5" not in text and "2 processor minutes in 3" in text
+
+
+def test_every_factory_model_has_words_a_card_and_credits():
+    """What ships is described, small enough, and says whose sounds it learnt from."""
+    for model in sorted(factory.MODELS.glob("*.int8.onnx")):
+        name = model.name.removesuffix(".int8.onnx")
+        words = factory.read_words(name)
+        assert model.stat().st_size <= factory.LARGEST_BYTES
+        inside = {e.key: json.loads(e.value) for e in onnx.load(model).metadata_props}
+        assert (
+            inside["vaectrol.credits"] == words.data.credits and inside["vaectrol.licence"] == words.licence
+        )
+        card = (factory.MODELS / f"{name}.md").read_text()
+        assert all(credit.rstrip(".") in card for credit in words.data.credits)
