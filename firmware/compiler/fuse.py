@@ -17,7 +17,10 @@ from firmware.compiler.ops.quantization import rescale
 
 MOVES = ("Shuffle", "Delay")
 TABLED = ("Tanh", "Sigmoid", "Exp", "Softplus", "Sin", "Leaky", "Clip")
-CLAMPED = ("Conv", "ConvTranspose", "Add", "Sub", "Mul", "Affine")
+CLAMPED = ("Conv", "ConvTranspose", "Add", "Sub", "Mul", "Affine", "Leaky")
+"""Operators that may have a clamp between them and their Quantize."""
+BOUNDED = (*CLAMPED, "Rescale", "Clip")
+"""Operators on integers that keep the bounds of what they write."""
 
 
 def fold_affine(graph: Graph) -> Graph:
@@ -143,8 +146,8 @@ def sink_dequantize(graph: Graph) -> Graph:
 def integerize(graph: Graph) -> Graph:
     """Turn every DQ → operator → Q into the operator on integers; what has no Q around it stays float.
 
-    A clamp between operator and Q becomes the bounds of the output. Where input and output types differ,
-    int8 is widened first, or narrowed last, which is exact.
+    A clamp between operator and Q follows the Q. Where input and output types differ, int8 is widened first,
+    or narrowed last, which is exact.
     """
     tensors = dict(graph.tensors)
     consumers = graph.consumers()
@@ -162,15 +165,16 @@ def integerize(graph: Graph) -> Graph:
         target = _target(node, graph, consumers)
         if target is None:
             continue
-        quantize, absorbed, clip = target
+        quantize, clip = target
         output = tensors[quantize.outputs[0]].quant
         assert output is not None
-        output = _clamped(output, clip)
-        made = _integer_nodes(
-            node, [alias.get(source[n], source[n]) for n in node.inputs], quantize.outputs[0], output, tensors
-        )
+        integers = [alias.get(source[n], source[n]) for n in node.inputs]
+        made = _integer_nodes(node, integers, quantize.outputs[0], output, tensors)
         if made is None:
             continue
+        absorbed = [clip.name] if clip is not None else []
+        if clip is not None:
+            _clamp(made, clip, tensors)
         for name in (node.name, quantize.name, *absorbed):
             nodes.pop(name, None)
         for new in made:
@@ -204,35 +208,32 @@ def _requantize(
         nodes[node.name] = replace(rescale(node.name, x, y), outputs=node.outputs)
 
 
-def _target(
-    node: Node, graph: Graph, consumers: dict[str, list[Node]]
-) -> tuple[Node, list[str], Node | None] | None:
-    """Find the one Quantize that reads a node's output, through a clamp if there is one."""
+def _target(node: Node, graph: Graph, consumers: dict[str, list[Node]]) -> tuple[Node, Node | None] | None:
+    """Find the one Quantize that reads a node's output, and the clamp between them if there is one."""
     readers = consumers[node.outputs[0]]
     if len(readers) == 1 and readers[0].op == "Clip" and node.op in CLAMPED:
         clip = readers[0]
         behind = consumers[clip.outputs[0]]
         if len(behind) == 1 and behind[0].op == "Quantize" and clip.outputs[0] not in graph.outputs:
-            return behind[0], [clip.name], clip
+            return behind[0], clip
         return None
     if len(readers) == 1 and readers[0].op == "Quantize":
-        return readers[0], [], None
+        return readers[0], None
     return None
 
 
-def _clamped(quant: Quant, clip: Node | None) -> Quant:
-    """Narrow the bounds of a quantization by a clamp: rounding is monotonic, so the two commute."""
-    if clip is None:
-        return quant
-    low, high = (
-        int(
-            arithmetic.quantize(np.array([clip.attrs[key]], np.float32), quant.scale, quant.low, quant.high)[
-                0
-            ]
-        )
-        for key in ("low", "high")
-    )
-    return replace(quant, low=min(low, 0), high=max(high, 0))
+def _clamp(made: list[Node], clip: Node, tensors: dict[str, Tensor]) -> None:
+    """Clamp what the last node writes: rounding is monotonic, so it may come after the Quantize."""
+    last = made[-1]
+    (name,) = last.outputs
+    free = fresh(f"{name}_free", tensors)
+    tensors[free] = replace(tensors[name], name=free)
+    made[-1] = replace(last, name=free, outputs=(free,))
+    quant = tensors[name].quant
+    assert quant is not None
+    clamp = FAMILIES["Clip"].integer(clip, [quant], quant, [tensors[name].channels])
+    assert clamp is not None
+    made.append(replace(clamp, name=name, inputs=(free,), outputs=(name,)))
 
 
 def _integer_nodes(
@@ -325,6 +326,38 @@ def _rescaled_operands(
         made.append(rescale(scaled, old, tensors[scaled]))
         names.append(scaled)
     return names
+
+
+def fold_clips(graph: Graph) -> Graph:
+    """Let the operator before a clamp on integers keep its bounds: one trip through memory less.
+
+    The bounds of a tensor must hold 0 (silence), and a clamp that does not stays a node of its own.
+    """
+    tensors = dict(graph.tensors)
+    nodes = {n.name: n for n in graph.nodes}
+    consumers = graph.consumers()
+    for node in graph.nodes:
+        quant = tensors[node.outputs[0]].quant if node.op == "Clip" else None
+        if quant is None or "table" in node.constants:
+            continue
+        source = next((n for n in nodes.values() if node.inputs[0] in n.outputs), None)
+        low, high = node.attrs["lowest"], node.attrs["highest"]
+        if (
+            source is None
+            or source.op not in BOUNDED
+            or "table" in source.constants
+            or len(consumers[node.inputs[0]]) != 1
+            or node.inputs[0] in graph.outputs
+            or not low <= 0 <= high
+        ):
+            continue
+        tensors[node.outputs[0]] = replace(
+            tensors[node.outputs[0]],
+            quant=replace(quant, low=max(low, quant.low), high=min(high, quant.high)),
+        )
+        del nodes[source.name]
+        nodes[node.name] = replace(source, name=node.name, outputs=node.outputs)
+    return graph.with_nodes(nodes.values(), tensors)
 
 
 def lower(graph: Graph) -> Graph:

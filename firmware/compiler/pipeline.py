@@ -25,6 +25,7 @@ PASSES: tuple[tuple[str, Callable[[Graph], Graph]], ...] = (
     ("sink dequantize", fuse.sink_dequantize),  # move integers, not floats
     ("fold delays again", fuse.fold_delays),  # what lay behind a Dequantize
     ("integerize", fuse.integerize),  # DQ → operator → Q becomes integer arithmetic, proven not to overflow
+    ("fold clips", fuse.fold_clips),  # a clamp on integers becomes the bounds of the operator before
     ("lower", fuse.lower),  # transposed convolutions become convolutions (polyphase)
     ("fold shuffles", fuse.fold_shuffles),  # sub-pixel upsampling becomes an order of channels
     ("own ends", fuse.own_ends),  # linear upsampling holds the first frame in a memory of its own

@@ -173,12 +173,8 @@ class Activations(Family):
         same = x.scale == output.scale
         attrs: dict[str, Any] = dict(node.attrs)
         if node.op == "Clip" and same:
-            with np.errstate(over="ignore"):
-                low, high = (
-                    float(np.clip(np.rint(v / output.scale), -1e9, 1e9))
-                    for v in (attrs["low"], attrs["high"])
-                )
-            attrs |= {"lowest": int(max(low, output.low)), "highest": int(min(high, output.high))}
+            for bound, limit in (("lowest", attrs["low"]), ("highest", attrs["high"])):
+                attrs[bound] = int(np.clip(np.rint(limit / output.scale), output.low, output.high))
             return Node(node.name, "Clip", node.inputs, node.outputs, attrs)
         slopes = node.constants["slope"].real if node.op == "Leaky" else np.zeros(1)
         if node.op == "Leaky" and same and np.all((slopes >= 0) & (np.floor(slopes * 32768 + 0.5) <= 32767)):
