@@ -1,25 +1,12 @@
-"""Write result files whole or not at all."""
+"""Result files as JSON: written whole or not at all, read with a sentence where they are not ours."""
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
+from firmware.written import write_text
 from hardware.refusal import Refusal
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write `text` to a temporary file beside `path` and rename it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as part:
-            part.write(text)
-        os.chmod(part.name, 0o644)
-        os.replace(part.name, path)
-    except OSError as error:
-        raise Refusal(f"cannot write {path}: {error.strerror}.") from None
 
 
 def write_json(path: Path, content: object) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import json
-import os
-import tempfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ from firmware.glue import DECODE_CYCLES, ModelGlue
 from firmware.instrument import find_models, load_instrument
 from firmware.layout import Layout, fit
 from firmware.tables import instrument_source
+from firmware.written import write_text
 from hardware.board import Board, load_board
 from hardware.refusal import Refusal
 
@@ -288,19 +287,6 @@ def build_instrument(
     built.report["image_missing"] = built.image_missing
     write_text(out / "report.json", json.dumps(built.report, indent=1))
     return built
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(part).chmod(0o644)
-        os.replace(part, path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
 
 
 def host_library(built: Built, out: Path | None = None, target: str = "host") -> Path:

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware.build import write_text
 from firmware.cv_script import Script, Signals, signals
 from firmware.host import HostInstrument, Rendered
 from firmware.osc import OscControl, OscServer
 from firmware.play import open_instrument, write_tracks
+from firmware.written import write_text
 from hardware.refusal import Refusal
 
 CHUNK_BLOCKS = 4
