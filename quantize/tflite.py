@@ -12,15 +12,16 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
+import onnx
 import torch
 from ai_edge_litert import schema_py_generated as schema
 
 from quantize.channels import example_feeds
 from quantize.examples import tensors
-from quantize.graph import LINEAR, Graph, Node
+from quantize.graph import LINEAR, Graph, Node, load_graph
 from quantize.network import Network
 from quantize.operators import hash32, pads_of
-from quantize.plan import MOVEMENT, clip_bounds
+from quantize.plan import MOVEMENT, Plan, clip_bounds
 from quantize.qdq import Quantized
 from quantize.weights import bias_scale
 from train.refusal import Refusal
@@ -60,6 +61,25 @@ def to_tflite(model: Quantized, frames: int) -> bytes:
         For an operator that LiteRT has no kernel for.
     """
     return _Writer(model, frames).write()
+
+
+def float_tflite(model: onnx.ModelProto, frames: int = 1) -> bytes:
+    """Write a float model as it is, nothing quantized: for the bench, which times LiteRT beside us.
+
+    Parameters
+    ----------
+    model : ModelProto
+        Standard ONNX; input lengths as stated there.
+    frames : int
+        Length of inputs whose length is not stated.
+
+    Raises
+    ------
+    Refusal
+        For an operator that LiteRT has no kernel for.
+    """
+    nothing_quantized = Plan(load_graph(model), set(), {}, {})
+    return to_tflite(Quantized(nothing_quantized, {}, {}), frames)
 
 
 def layout(shape: Sequence[int]) -> list[int]:
@@ -195,7 +215,9 @@ class _Writer:
         if integer and node.op == "Relu" and node.inputs[0] in self.plan.fused:
             return  # done by its layer
         read = self.as_integers if integer else self.as_float
-        if node.is_domain:
+        if node.op == "Identity":
+            self.real[node.outputs[0]] = self.as_float(node.inputs[0])
+        elif node.is_domain:
             self._domain(node)
         elif node.op in LINEAR:
             self._linear(position, node, integer)
