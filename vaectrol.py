@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 import typer
 
@@ -19,6 +20,17 @@ import factory
 import road
 
 ROOMS = ("toy", "train", "quantize", "firmware", "bench", "hardware")
+
+
+def _float_tflite(model: Any) -> bytes:
+    """Write a float ONNX model as TFLite: quantize can, the bench times it, and neither imports the other."""
+    from quantize.tflite import float_tflite
+
+    return float_tflite(model)
+
+
+BETWEEN_ROOMS: dict[str, Any] = {"float_tflite": _float_tflite}
+"""What one room's command may need of a room that it doesn't import; typer's context carries it."""
 
 
 def build_app() -> typer.Typer:
@@ -51,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         0 on success, 2 on bad input, 130 when interrupted.
     """
     try:
-        outcome = build_app()(argv, standalone_mode=False)
+        outcome = build_app()(argv, standalone_mode=False, obj=BETWEEN_ROOMS)
     except KeyboardInterrupt:
         print("vaectrol: interrupted; run the same command again to continue.", file=sys.stderr)
         return 130

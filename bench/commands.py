@@ -17,10 +17,14 @@ def register(app: typer.Typer) -> None:
     app.command(
         "emulate", epilog="Example: vaectrol emulate drum --cv moves.csv --board patch_sm -o module.wav"
     )(emulate)
+    app.command(
+        "latency", epilog="Example: vaectrol latency --device hw:1 --block 64 --repeats 50 -o latency.json"
+    )(latency)
     app.command("bench-all", epilog="Example: vaectrol bench-all -o bench/results")(bench_all)
 
 
 def bench(
+    context: typer.Context,
     target: Annotated[
         str,
         typer.Argument(
@@ -76,6 +80,7 @@ def bench(
             with_formats=not quick,
             with_quality=not quick,
             with_live=live,
+            to_tflite=(context.obj or {}).get("float_tflite"),
             port=port,
             seconds=seconds,
             wavs=out / "wav" if out else None,
@@ -151,6 +156,39 @@ def emulate(
     )
 
 
+def latency(
+    device: Annotated[
+        str, typer.Option(help="ALSA device with a cable from output 1 to input 1.")
+    ] = "default",
+    rate: Annotated[int, typer.Option(min=8000, max=192000, help="Samples per second.")] = 48000,
+    block: Annotated[int, typer.Option(min=1, max=8192, help="Samples per period.")] = 64,
+    periods: Annotated[int, typer.Option(min=2, max=16, help="Periods in the buffer.")] = 2,
+    repeats: Annotated[int, typer.Option(min=1, max=10000, help="Impulses; two a second.")] = 20,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="JSON file to write.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Measure round-trip latency through a loopback cable: impulses out, found again, median and spread."""
+    import json
+
+    from rich.progress import Progress
+
+    from bench.loopback import measure
+    from bench.terminal import show_latency
+    from bench.written import write_json
+
+    with Progress(transient=True, disable=as_json) as bar:
+        task = bar.add_task(f"listening on {device}", total=repeats)
+        found = measure(device, rate, block, periods, repeats, lambda done: bar.update(task, completed=done))
+    if out is not None:
+        write_json(out, found)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        show_latency(found)
+        if out is not None:
+            typer.echo(f"Written: {out}")
+
+
 def bench_all(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the result files.")] = Path(
         "bench/results"
@@ -187,7 +225,8 @@ def bench_all(
 
 def _write(report: dict[str, Any], out: Path, name: str, page: bool = True) -> None:
     from bench.report import published
-    from bench.written import write_json, write_text
+    from bench.written import write_json
+    from firmware.written import write_text
 
     write_json(out / f"{name}.json", published(report))
     if page:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.predict import Progress, predict_model, silent, sweep
 from bench.written import read_json
 from hardware.board import Board
 from hardware.refusal import Refusal
+
+if TYPE_CHECKING:
+    from bench.peers import ToTflite
 
 FORMAT = 1
 GATE = 0.02
@@ -73,12 +76,15 @@ def make_report(
     with_formats: bool = True,
     with_quality: bool = True,
     with_live: bool = False,
+    to_tflite: ToTflite | None = None,
     port: str | None = None,
     seconds: float = 2.0,
     wavs: Path | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Run everything that was asked for; see the parts' modules.
+
+    `to_tflite` lets LiteRT take part in the live measurement (``bench.peers``).
 
     Returns
     -------
@@ -119,7 +125,9 @@ def make_report(
             from bench.host import live
 
             progress(f"{path.name}: live on this machine")
-            part["live"] = live(path, block or board.audio.block, float_path=found.get("float"))
+            part["live"] = live(
+                path, block or board.audio.block, float_path=found.get("float"), to_tflite=to_tflite
+            )
         report["models"][role] = part
     if port:
         from bench.device import measure_device

@@ -76,6 +76,31 @@ def show(report: dict[str, Any]) -> None:
             console.print(f"the board: {device['incomplete']}")
 
 
+def show_latency(found: dict[str, Any]) -> None:
+    """Print a loopback measurement: median and spread, where they come from, a histogram."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    ms, samples = found["ms"], found["samples"]
+    console.print(
+        f"[bold]{found['device']}[/bold], {found['periods']} periods of {found['block']} at "
+        f"{found['rate_hz']:,} Hz, measured: round trip {ms['median']:.3f} ms median "
+        f"({samples['median']:g} samples), {ms['min']:.3f} to {ms['max']:.3f} ms, spread {samples['spread']} "
+        f"samples over {found['found']} impulses; {found['lost']} lost, {found['xruns']} xruns"
+    )
+    console.print(
+        f"  {found['buffers_ms']:.3f} ms in the buffers, {found['beyond_buffers_ms']:.3f} ms in converters, "
+        f"driver and cable"
+    )
+    if not found["fifo"]:
+        console.print("  SCHED_FIFO was not granted: xruns are likelier than in the module's own program")
+    most = max(count for _, count in found["histogram"])
+    for value, count in found["histogram"]:
+        console.print(f"  {value:>6} samples {count:>4} {'█' * max(1, round(40 * count / most))}")
+    if "incomplete" in found:
+        console.print(f"  cut short: {found['incomplete']}")
+
+
 def _show_live(console: Any, part: dict[str, Any]) -> None:
     """Print what was measured on this machine, and who was absent."""
     if "live" in part:

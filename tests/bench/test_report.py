@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.decoders import Builder, write_decoder
-from bench.host import percentiles, round_trip
+from bench.host import percentiles
 from bench.m7.microcases import CASES
 from bench.page import render_page
 from bench.predict import predict_model, sweep
@@ -153,44 +153,58 @@ def test_percentiles_count_what_came_too_late() -> None:
     assert found["max_us"] == pytest.approx(2000)
 
 
-def test_round_trip_finds_the_impulse_and_says_when_none_comes_back() -> None:
-    rng = np.random.default_rng(0)
-
-    def cable(sent: np.ndarray) -> np.ndarray:
-        return np.roll(sent, 240) * 0.5 + 1e-4 * rng.standard_normal(len(sent)).astype(np.float32)
-
-    found = round_trip(cable, 48000.0, repeats=5)
-    assert found["median_ms"] == pytest.approx(5.0)
-    assert found["lost"] == 0
-    with pytest.raises(Refusal, match="no impulse"):
-        round_trip(lambda sent: np.zeros_like(sent), 48000.0, repeats=3)
-
-
-def test_peers_get_the_same_network_with_explicit_state(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "block"), [("nano", 48), ("raspberry", 2048)])
+def test_every_peer_streams_what_the_network_gives_offline(tmp_path: Path, name: str, block: int) -> None:
     import onnxruntime
-    import torch
 
-    from bench.streamed import torch_module, with_states
+    from bench import peers
+    from bench.streamed import with_states
+    from quantize.tflite import float_tflite
 
-    torch.set_num_threads(1)
-    path = write_decoder("nano", "float", tmp_path)
+    path = write_decoder(name, "float", tmp_path)
     model, states = with_states(path)
-    x = np.random.default_rng(0).standard_normal((1, 1, 480)).astype(np.float32)
-    offline = onnxruntime.InferenceSession(str(path)).run(None, {"audio": x})[0]
-    session = onnxruntime.InferenceSession(model.SerializeToString())
-    network = torch_module(model, states)
-    held = {old: np.zeros(shape, np.float32) for old, _, shape in states}
-    tensors = [torch.zeros(shape) for _, _, shape in states]
-    for k in range(10):
-        block = x[:, :, 48 * k : 48 * (k + 1)]
-        found = session.run(None, {"audio": block, **held})
-        held = dict(zip(held, found[1:], strict=True))
-        with torch.inference_mode():
-            mine = network(torch.from_numpy(block), *tensors)
-        tensors = list(mine[1:])
-        expected = offline[:, :, 48 * k : 48 * (k + 1)]
-        assert np.allclose(found[0], expected, atol=1e-4)
-        assert np.allclose(mine[0].numpy(), expected, atol=1e-4)
+    feeds = peers.fixed_feeds(model, path, block)
+    ((label, first),) = feeds.items()
+    frames = first.shape[2]
+    x = np.random.default_rng(0).standard_normal((1, first.shape[1], 5 * frames)).astype(np.float32)
+    expected = onnxruntime.InferenceSession(str(path)).run(None, {label: x})[0]
+    steps = {
+        "onnxruntime": peers.onnxruntime_step(model, states, feeds),
+        "LiteRT": peers.litert_step(model, states, feeds, float_tflite),
+        "torch eager": peers.torch_step(model, states, feeds, scripted=False),
+        "TorchScript": peers.torch_step(model, states, feeds, scripted=True),
+    }
+    assert set(steps) == set(peers.NAMES)
+    for runtime, step in steps.items():
+        heard = []
+        for k in range(5):
+            feeds[label] = np.ascontiguousarray(x[:, :, frames * k : frames * (k + 1)])
+            heard.append(step()[0].copy())
+        found = np.concatenate(heard, axis=2)
+        assert found.shape == expected.shape
+        assert np.allclose(found, expected, atol=1e-4), runtime
+
+
+def test_a_live_run_has_a_row_for_every_peer_and_names_who_is_absent(folder: Path) -> None:
+    from bench.host import live
+    from quantize.tflite import float_tflite
+
+    path, plain = folder / "tiny.int8.onnx", folder / "tiny.onnx"
+    found = live(path, 48, float_path=plain, callbacks=20, to_tflite=float_tflite)["side_by_side"]
+    assert list(found["rows"]) == [
+        "vaectrol, integers",
+        "vaectrol, float",
+        "onnxruntime",
+        "LiteRT",
+        "torch eager",
+        "TorchScript",
+    ]
+    assert found["absent"] == {}
+    for row in found["rows"].values():
+        assert 0 < row["p50_us"] <= row["p99_us"] <= row["p999_us"] <= row["max_us"]
+        assert row["callbacks"] == 20
+    without = live(path, 48, float_path=plain, callbacks=20)["side_by_side"]
+    assert set(without["absent"]) == {"LiteRT"}
 
 
 def test_there_are_as_many_micro_cases_as_the_readme_says() -> None:
