@@ -23,6 +23,7 @@ POOL = 12
 TEST_ITEMS = 64
 # shortest wave files that are worth a training example
 LEAST_SAMPLES = 2048
+SILENCE = 1e-4  # a recording below this peak is not brought to full scale
 
 
 @dataclass
@@ -123,8 +124,12 @@ def from_metadata(
 
 
 def extremes(graph: Graph, maker: FeedMaker) -> list[Feed]:
-    """Controls held at the two ends of their travel, all together and one after the other."""
+    """Controls held at the two ends of their travel, all together and one after the other.
+
+    Audio that is read meanwhile reaches full scale, which a module's input may do at any time.
+    """
     feeds = []
+    audio = [n for n, e in maker.entries.items() if e.get("role") == "audio"]
     names = [n for n, e in maker.entries.items() if e.get("role") in ("latent", "attribute", "condition")]
     for name in names:
         shape = graph.fixed_shape(name)
@@ -138,8 +143,18 @@ def extremes(graph: Graph, maker: FeedMaker) -> list[Feed]:
         for channel in range(channels):
             signal[2 + channel, channel] = low[channel]
             signal[2 + channels + channel, channel] = high[channel]
+        for input_name in audio:
+            peaks = np.abs(base[input_name]).max((1, 2), keepdims=True)
+            top = max(map(abs, maker.entries[input_name].get("range", [-1.0, 1.0])))
+            base[input_name] *= np.float32(top) / np.maximum(peaks, SILENCE).astype(np.float32)
         feeds.append(base)
     return feeds
+
+
+def recordings(graph: Graph, feeds: list[Feed]) -> list[np.ndarray]:
+    """What the audio inputs hear in feeds, one array [samples] a row."""
+    names = [e["name"] for e in graph.metadata.get("inputs", []) if e.get("role") == "audio"]
+    return [row.reshape(-1) for feed in feeds for name in names for row in feed[name]]
 
 
 def from_folder(graph: Graph, folder: Path, seed: int = 0) -> Material:
@@ -166,11 +181,7 @@ def from_run(folder: Path, data: Path | None = None, seed: int = 0, batch: int |
     graph = load_graph(decoder_of(folder))
     workshop = open_workshop(folder, graph, data, batch)
     feeds = workshop.capture(POOL)
-    ends: list[Feed] = []
-    try:
-        ends = extremes(graph, FeedMaker(graph, [], seed))
-    except Refusal:  # a model that reads audio: its extremes are in its data
-        ends = []
+    ends = extremes(graph, FeedMaker(graph, recordings(graph, feeds), seed))
     pairs = workshop.examples("test", TEST_ITEMS)
     pool = teach(graph, feeds)
     return Material(

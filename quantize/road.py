@@ -30,6 +30,7 @@ from train.refusal import Refusal
 
 Progress = Callable[[str, float], None]
 REFINING_FEEDS = 4
+SEARCHED = 3  # feeds that the search for widths listens to, none of them of the test split
 TUNED_BATCH = 4  # of a streaming model's feeds: enough for the integers, and quick
 
 
@@ -290,7 +291,7 @@ def _quantized(graph: Graph, material: Material, settings: Settings, tell: Progr
     estimators = (settings.estimator_16, settings.estimator_8)
     if settings.activations == "mixed":
         search(
-            plan, seen, material.test, settings.least_snr_db, reading_macs(plan), estimators,
+            plan, seen, material.pool[-SEARCHED:], settings.least_snr_db, reading_macs(plan), estimators,
             lambda s: tell("searching widths", s),
         )  # fmt: skip
     network = QuantizedNetwork(plan, mixed_scales(plan, seen, estimators))

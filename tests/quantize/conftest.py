@@ -62,3 +62,33 @@ def rhythm_file(tmp_path_factory):
         path,
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def drive_file(tmp_path_factory):
+    """An untrained drive decoder: audio through gains that a latent moves, bends and clips."""
+    from train.export import Port, export_module
+    from train.models.drive import DriveDecoder, DriveShape
+
+    torch.manual_seed(3)
+    decoder = DriveDecoder(DriveShape(latents=3, channels=8, dilations=(1, 3, 9), film=8))
+    with torch.no_grad():  # loud enough that the clip has something to do
+        decoder.inlet.weight.mul_(3.0)
+    latents = tuple(f"z{i + 1}" for i in range(3))
+    path = tmp_path_factory.mktemp("models") / "drive.onnx"
+    export_module(
+        decoder,
+        [
+            Port("audio", "audio", "1", ("audio",), -1.0, 1.0),
+            Port("latent", "latent", "1/48", latents, -4.0, 4.0),
+        ],
+        [Port("wet", "audio", "1", ("audio",), -1.0, 1.0)],
+        {
+            "kind": "drive",
+            "name": "small_drive",
+            "sample_rate_hz": 48_000,
+            "latents": [{"name": n, "quantiles": [-2.5, 0.0, 2.5]} for n in latents],
+        },
+        path,
+    )
+    return path

@@ -13,7 +13,7 @@ from quantize.equalise import equalise
 from quantize.examples import run, teach
 from quantize.feeds import FeedMaker, read_folder
 from quantize.graph import load_graph
-from quantize.material import extremes
+from quantize.material import extremes, recordings
 from quantize.mixed import mixed_scales, search
 from quantize.network import Network
 from quantize.plan import make_plan
@@ -130,6 +130,19 @@ def test_feeds_cover_the_latents_whole_travel(drum_file):
     np.testing.assert_allclose(feed["knobs"][:, :8].sum(1), 1.0, atol=1e-6)
     assert feed["z"].shape == (8, 8, 100)
     assert (np.ptp(feed["z"], axis=2) > 0).any()
+
+
+def test_a_model_that_reads_audio_is_calibrated_at_full_scale_and_its_latents_ends(drive_file):
+    graph = load_graph(drive_file)
+    heard = {"audio": np.full((2, 1, 4800), 0.01, np.float32), "latent": np.zeros((2, 3, 100), np.float32)}
+    audio = recordings(graph, [heard])
+    assert [len(a) for a in audio] == [4800, 4800]
+    ends = extremes(graph, FeedMaker(graph, audio))
+    assert all(np.abs(f["audio"]).max((1, 2)) == pytest.approx(1.0) for f in ends)
+    assert {float(f["latent"].min()) for f in ends} == {-2.5}
+    plan = make_plan(graph)
+    seen = observe(Network(graph), activation_tensors(plan), [heard, *ends])
+    assert scales_from(plan, seen)[plan.scale_class["audio"]] * 32767 >= 1.0
 
 
 def test_calibration_data_are_checked(tmp_path):

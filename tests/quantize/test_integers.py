@@ -208,6 +208,25 @@ def test_the_drum_decoders_integers_are_the_judges(drum_file, bits):
 
 
 @pytest.mark.parametrize("bits", [16, 8])
+def test_the_drive_has_no_float_inside_and_its_torch_integers_are_the_compiled_c(drive_file, bits):
+    graph = load_graph(drive_file)
+    maker = FeedMaker(graph, [np.sin(np.arange(48_000) * 0.05).astype(np.float32)])
+    network = quantized(graph, [maker.make(0.05, 2) for _ in range(2)], bits)
+    assert len(network.plan.integer) == len(graph.nodes)
+    feed = maker.make(0.05, 1)
+    model = load_host(compile_onnx(to_qdq(network.to_quantized()), "host"))
+    model.reset()
+    made = model.process({n: v[0] for n, v in feed.items()})["wet"]
+    wanted = whole(network, feed, "wet")[0]
+    scale = network.scale("wet").item()
+    latency = wanted.shape[1] - made.shape[1]
+    np.testing.assert_array_equal(
+        np.rint(np.asarray(made, np.float64) / scale).astype(np.int64),
+        wanted[:, : wanted.shape[1] - latency],
+    )
+
+
+@pytest.mark.parametrize("bits", [16, 8])
 @pytest.mark.parametrize("seed", range(4))
 def test_onnxruntime_accepts_the_file_and_is_near(seed, bits):
     graph = random_graph(seed)
