@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: vaectrol train drum_quick --data /tmp/kits -o runs/kit --time 10m")(train)
     app.command(epilog="Example: vaectrol budget drum --board patch_sm")(budget)
     app.command(epilog="Example: vaectrol evaluate runs/kit --data /tmp/kits")(evaluate)
+    app.command(epilog="Example: vaectrol probe runs/mel4 runs/mel32 --data /tmp/drive -o probes")(probe)
 
 
 def train(
@@ -46,8 +47,9 @@ def train(
     read = load_recipe(recipe, settings)
     opened = DataSet.open(data_dir) if data_dir else None
     from train.fit import fit
+    from train.kinds import task_class
 
-    if not anyway and read.kind != "digits":
+    if not anyway and task_class(read.kind).on_board:
         from train.budget import refuse_what_cannot_fit
 
         found = refuse_what_cannot_fit(read)
@@ -128,6 +130,45 @@ def evaluate(
     for name, value in headline(report):
         typer.echo(f"{name:<60} {value}")
     typer.echo(f"report: {folder / 'report.html'}")
+
+
+def probe(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders to compare.")],
+    data_dir: Annotated[Path, typer.Option("--data", help="A prepared data set.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of figures; RUN/probes if omitted.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="test or validation.")] = "test",
+    as_json: Json = False,
+) -> None:
+    """Look into latents: a t-SNE map, linear probes of effect parameters, neighbours of one kind."""
+    import json
+
+    from train.data.store import DataSet
+    from train.probe import probe_runs
+
+    folder = out or runs[0] / "probes"
+    opened = DataSet.open(data_dir)
+    report = probe_runs(runs, opened, folder, split=split, watch=lambda words: typer.echo(words, err=True))
+    if as_json:
+        typer.echo(json.dumps(report, indent=1))
+        return
+    for row in report["runs"]:
+        typer.echo(f"{row['run']}: {row['latents']} latents, score {row['score']:.3g}")
+        for what, found in row["neighbours"].items():
+            words = f"{what} by {found['names']} names"
+            typer.echo(
+                f"  {words:<45} {found['accuracy']:.0%} right, {found['commonest']:.0%} by the commonest"
+            )
+        for one in row["probes"]:
+            told = "  ".join(
+                f"{words} {one[kind]['r2']:+.2f} (chance {one[kind]['chance']:+.2f})"
+                for kind, words in (("from_point", "R²"), ("from_difference", "of the difference"))
+                if kind in one
+            )
+            words = f"{one['effect']}: {one['parameter']}"
+            typer.echo(f"  {words:<45} {told}")
+    typer.echo(f"figures: {folder}")
 
 
 def seconds(text: str) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 from train.player import open_player
 from train.refusal import Refusal
 
-JUDGES = {"drum": "train.judges.drum", "rhythm": "train.judges.rhythm"}
+JUDGES = {"drum": "train.judges.drum", "rhythm": "train.judges.rhythm", "mel": "train.judges.mel"}
 
 
 def evaluate(
@@ -49,7 +49,7 @@ def evaluate(
         raise Refusal(
             f"{model} is of kind {kind}, which `evaluate` cannot judge; it can: {', '.join(JUDGES)}"
         )
-    if data.kind != player.task.data_kind:
+    if not player.task.accepts(data.kind):
         raise Refusal(
             f"{data.directory} holds {data.kind}; a {kind} model is judged on "
             f"data of kind {player.task.data_kind}"

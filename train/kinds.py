@@ -13,6 +13,7 @@ KINDS = {
     "rhythm": "train.tasks.rhythm:RhythmTask",
     "digits": "train.tasks.digits:DigitsTask",
     "drive": "train.tasks.drive:DriveTask",
+    "mel": "train.tasks.mel:MelTask",
 }
 
 

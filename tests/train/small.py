@@ -19,6 +19,16 @@ SMALL_DRUM = [
     "fit.batch=4",
     "fit.validation_items=8",
 ]
+SMALL_MEL = [
+    "model.latents=3",
+    "model.mels=16",
+    "model.frames=16",
+    "model.size=512",
+    "model.hop=256",
+    "model.channels=8",
+    "fit.batch=8",
+    "fit.validation_items=16",
+]
 
 # What a test of the loop itself leaves out of finishing a run.
 PLAIN = {"pictures": False, "export": False}

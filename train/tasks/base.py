@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import lightning
 import numpy as np
@@ -18,9 +18,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from train.export import Port
+from train.latent import Block
 from train.losses import ramp
 from train.recipe import Recipe
 from train.refusal import Refusal
+
+if TYPE_CHECKING:
+    from train.data.clips import Clip
 
 Batch = dict[str, Any]
 
@@ -45,7 +49,8 @@ class Task(lightning.LightningModule):
     """
 
     recipe_type: ClassVar[type[Recipe]]
-    data_kind: ClassVar[str]
+    data_kind: ClassVar[str]  # or several: "drums or drive"
+    on_board: ClassVar[bool] = True  # whether the decoder must fit the recipe's board
 
     def __init__(self, recipe: Recipe, facts: dict[str, Any] | None = None):
         super().__init__()
@@ -57,6 +62,11 @@ class Task(lightning.LightningModule):
         torch.manual_seed(recipe.seed)
         self.model: nn.Module = self.build()
         self.opponent: nn.Module | None = self.build_opponent()
+
+    @classmethod
+    def accepts(cls, data_kind: str) -> bool:
+        """Whether it trains on data of that kind."""
+        return data_kind in cls.data_kind.split(" or ")
 
     # What a kind says of itself -------------------------------------------------------------------
 
@@ -123,6 +133,12 @@ class Task(lightning.LightningModule):
     def kinds_of_items(self, split: str) -> list[str]:
         """A word for every item of a split, to colour the map by."""
 
+    def known_items(self, split: str) -> list[Clip]:
+        """What is known of every item of a split: a kind whose items have effects or parameters says more."""
+        from train.data.clips import Clip
+
+        return [Clip("", self.data_kind, word) for word in self.kinds_of_items(split)]
+
     @abstractmethod
     def traversal(self, z: Tensor, title: str) -> tuple[Any, np.ndarray | None, int]:
         """Picture, sound and sample rate of what ``z [P, Z]`` decodes to, row by row."""
@@ -136,6 +152,10 @@ class Task(lightning.LightningModule):
         Yields batches of equal length, by tensor name: latents are posterior means of the (rotated) encoder.
         The split must have been prepared.
         """
+
+    def latent_blocks(self) -> list[Block]:
+        """Which latents may be turned together into principal axes; all, unless training tied some."""
+        return [Block(tuple(range(self.latents)))]
 
     # What all share -------------------------------------------------------------------------------
 

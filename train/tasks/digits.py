@@ -37,6 +37,7 @@ class DigitsTask(Task):
 
     recipe_type: ClassVar[type[Recipe]] = DigitsRecipe
     data_kind: ClassVar[str] = "digits"
+    on_board: ClassVar[bool] = False
     recipe: DigitsRecipe
     model: DigitsVAE
 
