@@ -21,7 +21,7 @@ from firmware.compiler.text import (
     source_head,
     tables_text,
 )
-from firmware.compiler.writer import C_TYPE, Field, Writer
+from firmware.compiler.writer import C_TYPE, STRUCT_BYTES, Field, Writer
 
 READABLE_BYTES = 16
 """Bytes behind every integer buffer that kernels may read (kernels/vk.h)."""
@@ -91,6 +91,8 @@ def state_fields(stream: Stream, layout: Layout, writer: Writer) -> list[Field]:
         fields.append(Field(f"base_{member[2:]}", "uint32_t", 0))
         fields.append(Field(member, C_TYPE[tensor.dtype], ring.capacity * tensor.frame + pad))
     fields += writer.fields.values()
+    if layout.sliced:
+        fields.append(Field("slices", "vs_progress", len(layout.sliced)))
     fields.append(Field("passing", "uint8_t", max(8, layout.arena)))
     return fields
 
@@ -208,10 +210,11 @@ class StreamEmitter:
         rows_of_text = ["    " + ", ".join(entries[i : i + 8]) for i in range(0, len(entries), 8)]
         lines += [
             "/* {tick it is due, layer, first output, outputs} */",
-            f"static const vs_item slice_{index}_items[{len(items)}] = {{",
+            f"static const vs_item slice_{index}_items[{len(items)}] "
+            f"VAECTROL_PARAMETERS(slice_{index}_items) = {{",
             ",\n".join(rows_of_text) + ",",
             "};",
-            f"static const vs_slices slice_{index}_plan = {{",
+            f"static const vs_slices slice_{index}_plan VAECTROL_PARAMETERS(slice_{index}_plan) = {{",
             f"    slice_{index}_items, {len(items)}, {clock.period}, slice_{index},",
             "};",
             "",
@@ -281,13 +284,17 @@ class StreamEmitter:
         """Members of the state struct."""
         return state_fields(self.stream, self.layout, self.writer)
 
+    def parameter_bytes(self) -> int:
+        """Constant structs: those of the kernels, and the items of the sliced clocks."""
+        items = sum(len(self.schedule.items[self.stream.clocks.index(c)]) for c in self.layout.sliced)
+        own = sum(s.bytes for s in self.writer.structs.values())
+        clocks = len(self.layout.sliced) * STRUCT_BYTES["vs_slices"]
+        return own + items * STRUCT_BYTES["vs_item"] + clocks
+
     def header_text(self, facts: list[str]) -> str:
         """The model's interface."""
         stream, name = self.stream, self.name
-        state = fields_text(
-            self.fields(),
-            [f"    vs_progress slices[{len(self.layout.sliced)}];"] if self.layout.sliced else [],
-        )
+        state = fields_text(self.fields())
         latencies = "".join(
             f"#define {name.upper()}_LATENCY_{p.label.upper()} {stream.latency[p.node.attrs['label']]}u "
             "/* base ticks */\n"

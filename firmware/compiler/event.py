@@ -28,7 +28,7 @@ from firmware.compiler.text import (
     source_head,
     tables_text,
 )
-from firmware.compiler.writer import C_TYPE, Field, Writer
+from firmware.compiler.writer import C_TYPE, PARAMETERS, Field, Writer, struct_bytes
 
 READABLE_BYTES = 16
 ITEM_SHARE = 0.01
@@ -218,8 +218,9 @@ class EventEmitter:
         lines += ["    default:", "        break;", "    }", "}"]
         costs = ", ".join(str(max(1, round(i.cycles))) for i in self.items)
         lines.append(
-            f"/* Predicted cycles of each step. */\nstatic const uint32_t "
-            f"step_cycles[{len(self.items)}] = {{{costs}}};"
+            "/* Predicted cycles of each step. */\n"
+            f"static const uint32_t step_cycles[{len(self.items)}] VAECTROL_PARAMETERS(step_cycles) = "
+            f"{{{costs}}};"
         )
         return "\n".join(lines) + "\n"
 
@@ -246,6 +247,10 @@ class EventEmitter:
             Field("passing", "uint8_t", max(8, self.arena)),
         ]
 
+    def parameter_bytes(self) -> int:
+        """Constant structs of the kernels, and the cycles of the steps."""
+        return sum(s.bytes for s in self.writer.structs.values()) + 4 * len(self.items)
+
     def header_text(self, facts: list[str]) -> str:
         """The model's interface."""
         name = self.name
@@ -257,7 +262,7 @@ class EventEmitter:
 {port_struct(name, "inputs", ins, self.graph, "const float")}
 {port_struct(name, "outputs", outs, self.graph, "float")}
 typedef struct {name}_state {{
-{fields_text(self.fields(), [])}
+{fields_text(self.fields())}
 }} {name}_state;
 
 size_t {name}_state_bytes(void); /* sizeof, for callers in other languages */
@@ -328,12 +333,14 @@ def build(
     target_cycles = ITEM_SHARE * callback if callback else ITEM_CYCLES
     items = cut_event(graph, plain, target_cycles)
     emitter = EventEmitter(graph, items, graph.name, layout)
-    state = sum(f.bytes for f in emitter.fields())
+    state = struct_bytes(emitter.fields())
     tables = list(emitter.writer.tables.values())
-    placement = place(
-        [Demand("state", state, 0.0, "buffers")] + [Demand(t.name, t.bytes, 0.0, t.node) for t in tables],
-        board,
-    )
+    demands = [
+        Demand("state", state, 0.0, "buffers"),
+        Demand(PARAMETERS, emitter.parameter_bytes(), 0.0, "all layers"),
+        *(Demand(t.name, t.placed_bytes, 0.0, t.node) for t in tables),
+    ]
+    placement = place(demands, board)
     total = sum(i.cycles for i in items)
     layers = layer_table(graph, lambda n: 1.0, lambda n: plain(n, firings_of(n, graph), 1.0))
     for entry, node in zip(layers, graph.nodes, strict=True):
@@ -371,10 +378,19 @@ def build(
         "latency_of_output": {},
         "state_bytes": state,
         "weight_bytes": sum(t.bytes for t in tables),
+        "parameter_bytes": emitter.parameter_bytes(),
         "heap_bytes": 0,
         "regions": {n: {"used": placement.used[n], "left": placement.left.get(n)} for n in placement.used},
         "tensors": [
-            {"name": n, "region": r, "why": placement.reasons[n]} for n, r in placement.region_of.items()
+            {
+                "name": d.name,
+                "layer": d.layer,
+                "region": placement.region_of[d.name],
+                "bytes": d.bytes,
+                "bytes_per_second": d.bytes_per_second,
+                "why": placement.reasons[d.name],
+            }
+            for d in demands
         ],
         "layers": layers,
         "overflow_proofs": proofs(offline),

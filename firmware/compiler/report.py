@@ -20,8 +20,10 @@ from firmware.compiler.ops import FAMILIES
 from firmware.compiler.schedule import Schedule, choose_sliced, price, schedule
 from firmware.compiler.stream import Stream, stream
 from firmware.compiler.text import describe
+from firmware.compiler.writer import PARAMETERS, struct_bytes
 
 SAMPLE_RATE_HZ = 48_000.0
+PLANNINGS = 2
 LAYOUTS = {"host": "pair8", "m7": "quad", "aarch64": "lane8", "wasm": "pair8"}
 
 
@@ -151,13 +153,15 @@ def build_stream(
     emitter = StreamEmitter(plan, first, graph.name, LAYOUTS[target])
     sample_rate = SAMPLE_RATE_HZ
     tick_rate = sample_rate * float(per_sample)
-    demands = _demands(emitter, plan, tick_rate, ticks)
-    placement = place(demands, board)
-    fetched = _fetch_cycles(emitter, placement, model, _line_bytes(board))
-    priced = price(plan.graph, model, lambda node: fetched.get(node.name, 0.0))
-    final = schedule(plan, priced)
-    if final.items != first.items:
+    for _ in range(PLANNINGS):  # where tables lie decides how long items take, and so how many there are
+        placement = place(_demands(emitter, plan, tick_rate, ticks), board)
+        fetched = _fetch_cycles(emitter, placement, model, _line_bytes(board))
+        priced = price(plan.graph, model, _waiting(fetched))
+        final = schedule(plan, priced)
+        if final.items == emitter.schedule.items:
+            break
         emitter = StreamEmitter(plan, final, graph.name, LAYOUTS[target])
+    placement = place(_demands(emitter, plan, tick_rate, ticks), board)
     regions = placement.region_of if board is not None and target == "m7" else {}
     report = _stream_report(
         offline, plan, emitter, final, placement, board, block, per_sample, priced, model.source, target
@@ -200,10 +204,14 @@ def _demands(emitter: StreamEmitter, plan: Stream, tick_rate: float, ticks: int)
             else graph.tensors[node.outputs[0]].frame_bytes / graph.tensors[node.outputs[0]].frame
         )
         traffic += firings * (work.reads + work.outputs * width)
-    state = sum(f.bytes for f in emitter.fields()) + 20 * len(emitter.layout.sliced)
-    demands = [Demand("state", state, traffic, "rings and passing tensors")]
+    state, structs = struct_bytes(emitter.fields()), emitter.parameter_bytes()
+    demands = [
+        Demand("state", state, traffic, "rings and passing tensors"),
+        Demand(PARAMETERS, structs, structs * float(np.mean(list(calls.values()))), "all layers"),
+    ]
     for table in emitter.writer.tables.values():
-        demands.append(Demand(table.name, table.bytes, table.bytes * calls[table.node], table.node))
+        traffic = table.placed_bytes * calls[table.node]
+        demands.append(Demand(table.name, table.placed_bytes, traffic, table.node))
     return demands
 
 
@@ -224,6 +232,11 @@ def _fetch_cycles(
         cost = table.bytes * per_byte * model.waits(kernels.get(table.node, ""), per_byte * line_bytes)
         fetched[table.node] = fetched.get(table.node, 0.0) + cost
     return fetched
+
+
+def _waiting(fetched: dict[str, float]) -> Callable[[Node], float]:
+    """Cycles a layer waits for its tables, as ``price`` asks for them."""
+    return lambda node: fetched.get(node.name, 0.0)
 
 
 def _stream_report(
@@ -259,7 +272,6 @@ def _stream_report(
     clock_hz = float(board.processor.clock_hz) if board is not None else 0.0
     callback_cycles = clock_hz * block / sample_rate
     latency = {label: float(Fraction(t) / per_sample) for label, t in plan.latency.items()}
-    state = sum(f.bytes for f in emitter.fields()) + 20 * len(emitter.layout.sliced)
     weights = sum(t.bytes for t in emitter.writer.tables.values())
     return {
         "name": graph.name,
@@ -283,8 +295,9 @@ def _stream_report(
         "cost_model": f"predicted: {source}",
         "latency_samples": max(latency.values(), default=0.0),
         "latency_of_output": latency,
-        "state_bytes": state,
+        "state_bytes": struct_bytes(emitter.fields()),
         "weight_bytes": weights,
+        "parameter_bytes": emitter.parameter_bytes(),
         "heap_bytes": 0,
         "regions": {n: {"used": placement.used[n], "left": placement.left.get(n)} for n in placement.used},
         "tensors": [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from firmware.compiler.graph import Graph, Node
-from firmware.compiler.writer import Field, Writer
+from firmware.compiler.writer import PARAMETERS, Field, Writer
 
 C_WORDS = frozenset(
     [
@@ -56,7 +56,6 @@ C_WORDS = frozenset(
     ]
 )
 PER_LINE = 24
-LONG_BYTES = 1024
 OCTAL = tuple(f"\\{b:03o}" for b in range(256))
 
 
@@ -126,28 +125,33 @@ def as_string(values: np.ndarray) -> str:
 
 def tables_text(writer: Writer, regions: Mapping[str, str]) -> str:
     """All constant arrays and structs; long byte arrays as strings, whose last byte is the string's own 0."""
-    lines = []
+    lines = [f"#define VAECTROL_PARAMETERS(name){placed(regions, PARAMETERS, 'name')}"]
     for table in writer.tables.values():
-        region = regions.get(table.name)
-        place = f" VAECTROL_PLACE({region}, {table.name})" if region else ""
+        place = placed(regions, table.name, table.name)
         head = f"_Alignas(8) static const {table.ctype} {table.name}"
-        if table.ctype == "int8_t" and table.values.size > LONG_BYTES:
+        if table.is_string:
             lines.append(f"{head}[{table.values.size + 1}]{place} =\n    {as_string(table.values)};")
             continue
         count = table.values.size // (3 if table.ctype == "vk_requant" else 1)
         lines.append(f"{head}[{count}]{place} = {{\n    {numbers(table.values, table.ctype)},\n}};")
-    lines += [f"static const {s.ctype} {s.name} = {s.initializer};" for s in writer.structs.values()]
+    lines += [
+        f"static const {s.ctype} {s.name} VAECTROL_PARAMETERS({s.name}) = {s.initializer};"
+        for s in writer.structs.values()
+    ]
     return "\n".join(lines) + "\n"
 
 
-def fields_text(fields: Sequence[Field], extra: Sequence[str]) -> str:
+def placed(regions: Mapping[str, str], demand: str, name: str) -> str:
+    """Attribute that puts a constant where the memory plan wants it."""
+    return f" VAECTROL_PLACE({regions[demand]}, {name})" if demand in regions else ""
+
+
+def fields_text(fields: Sequence[Field]) -> str:
     """Members of a struct."""
     lines: list[str] = []
     for f in fields:
-        if f.name == "passing":
-            lines += extra
         count = f"[{f.count}]" if f.count else ""
-        align = "_Alignas(8) " if f.ctype in ("int8_t", "uint8_t", "int16_t", "float") else ""
+        align = "_Alignas(8) " if f.is_aligned else ""
         lines.append(f"    {align}{f.ctype} {f.name}{count};")
     return "\n".join(lines)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,29 @@ from firmware.compiler.ops import FAMILIES
 
 C_TYPE = {"int8": "int8_t", "int16": "int16_t", "float32": "float"}
 SUFFIX = {"int8": "s8", "int16": "s16", "float32": "f32"}
+LONG_BYTES = 1024
+"""Longer arrays of bytes are written as strings: clang reads them ten times faster than numbers."""
 FULL_RANGE = {"int8": (-128, 127), "int16": (-32768, 32767)}
 FLOAT_MAX = float(np.finfo(np.float32).max)
+PARAMETERS = "kernel_parameters"
+"""What the memory plan calls all constant structs of a model together."""
+STRUCT_BYTES = {
+    "vk_conv": 28,
+    "vk_conv_float": 28,
+    "vk_depthwise": 20,
+    "vk_depthwise_float": 20,
+    "vk_add": 8,
+    "vk_scale": 8,
+    "vk_pqmf": 12,
+    "vk_noise": 12,
+    "vs_item": 12,
+    "vs_slices": 16,
+    "vs_progress": 20,
+    "uint32_t": 4,
+}
+"""sizeof on a 32-bit processor, where memory is counted."""
+ALIGNED = 8
+"""Every table, and every array of the state but those of words, begins at a multiple of this."""
 
 
 @dataclass
@@ -33,6 +54,16 @@ class Table:
         """Size in memory."""
         return int(self.values.size) * {"int8_t": 1, "int16_t": 2}.get(self.ctype, 4)
 
+    @property
+    def is_string(self) -> bool:
+        """Whether it is written as a string literal, which ends with a 0 of its own."""
+        return self.ctype == "int8_t" and self.values.size > LONG_BYTES
+
+    @property
+    def placed_bytes(self) -> int:
+        """Memory that it takes up, to the next table."""
+        return _aligned(self.bytes + self.is_string)
+
 
 @dataclass
 class Struct:
@@ -41,6 +72,11 @@ class Struct:
     name: str
     ctype: str
     initializer: str
+
+    @property
+    def bytes(self) -> int:
+        """Size in memory on a 32-bit processor."""
+        return STRUCT_BYTES[self.ctype]
 
 
 @dataclass
@@ -52,9 +88,28 @@ class Field:
     count: int
 
     @property
+    def is_aligned(self) -> bool:
+        """Whether it begins at a multiple of ``ALIGNED``; words do not."""
+        return self.ctype in ("int8_t", "uint8_t", "int16_t", "float")
+
+    @property
     def bytes(self) -> int:
         """Size in memory."""
-        return max(1, self.count) * {"int8_t": 1, "uint8_t": 1, "int16_t": 2}.get(self.ctype, 4)
+        width = {"int8_t": 1, "uint8_t": 1, "int16_t": 2}.get(self.ctype, STRUCT_BYTES.get(self.ctype, 4))
+        return max(1, self.count) * width
+
+
+def _aligned(size: int) -> int:
+    """Round up to the next multiple of ``ALIGNED``."""
+    return -(-size // ALIGNED) * ALIGNED
+
+
+def struct_bytes(fields: Iterable[Field]) -> int:
+    """Sizeof a struct of these members on a 32-bit processor."""
+    size = 0
+    for member in fields:
+        size = (_aligned(size) if member.is_aligned else -(-size // 4) * 4) + member.bytes
+    return _aligned(size)
 
 
 @dataclass

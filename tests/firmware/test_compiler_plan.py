@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from firmware import toolchain
 from firmware.compiler import arithmetic, budget
+from firmware.compiler.binding import load_host
 from firmware.compiler.graph import Quant
 from firmware.compiler.memory import liveness_arena
 from firmware.compiler.ops import FAMILIES
@@ -254,10 +257,8 @@ def test_an_unknown_target_and_an_absurd_block_are_refused():
         compile_onnx(decoder(), block=1 << 20)
 
 
-def test_event_steps_stay_within_their_share_of_a_callback():
-    """Steps of a pattern decoder are small, and their sizes change nothing."""
-    from firmware.compiler.binding import load_host
-
+def event_model():
+    """A pattern decoder."""
     rng = np.random.default_rng(1)
     parts = {
         "w0": rng.normal(size=(256, 8)).astype(np.float32) * 0.3,
@@ -280,12 +281,17 @@ def test_event_steps_stay_within_their_share_of_a_callback():
         [helper.make_tensor_value_info("pattern", TensorProto.FLOAT, [1, 27, 32])],
         [numpy_helper.from_array(v, k) for k, v in parts.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+
+
+def test_event_steps_stay_within_their_share_of_a_callback():
+    """Steps of a pattern decoder are small, and their sizes change nothing."""
+    model = event_model()
     report = compile_onnx(model, "m7", "patch_sm", as_if_quantized=True).report
     assert report["event"]
     assert report["cpu_worst"] < 0.02
     program = compile_onnx(model, as_if_quantized=True)
-    z = rng.uniform(-1, 1, (8, 1)).astype(np.float32)
+    z = np.random.default_rng(2).uniform(-1, 1, (8, 1)).astype(np.float32)
     truth = run(program.graph, {"z": z})["pattern"]
     compiled = load_host(program)
     for budget_cycles in (1, 900, 1 << 30):
@@ -316,6 +322,52 @@ def test_the_stack_bound_covers_what_the_emulated_m7_uses(schedule):
     assert 0 < used <= found.stack_bytes <= 3 * used
     assert 2_000 < found.text_bytes <= 24 * 1024
     assert found.deepest[0] == f"{program.name}_process"
+
+
+def sections(data: bytes) -> list[tuple[str, int, int]]:
+    """Name, bytes and alignment of the sections with contents of a 32-bit little-endian ELF object."""
+    (at,) = struct.unpack_from("<I", data, 32)
+    size, count, names = struct.unpack_from("<HHH", data, 46)
+    rows = [struct.unpack_from("<IIIIIIIIII", data, at + i * size) for i in range(count)]
+    strings = rows[names][4]
+    found = []
+    for row in rows:
+        if row[2] & 2:  # SHF_ALLOC
+            name = data[strings + row[0] : data.index(b"\0", strings + row[0])].decode()
+            found.append((name, row[5], row[8]))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("model", "block"),
+    [
+        (decoder, 48),  # float, sliced clocks
+        (lambda: quantized(random_graph(5, 9, True, batch_norm=False)[1], "int16"), 48),
+        (lambda: quantized(random_graph(8, 9, False, batch_norm=False)[1], "int8"), 16),
+        (event_model, 48),
+    ],
+)
+def test_the_plan_counts_what_the_object_places(model, block):
+    program = compile_onnx(model(), "m7", "patch_sm", block)
+    folder = toolchain.cache_dir() / "models" / f"plan_{program.name}"
+    program.write(folder)
+    placed: dict[str, int] = {}
+    for name, size, align in sections(
+        toolchain.compile_source(folder / f"{program.name}.c", "m7").read_bytes()
+    ):
+        region = name.split(".")[1]
+        if region in program.report["regions"]:
+            assert align <= 8
+            placed[region] = placed.get(region, 0) + -(-size // align) * align
+        elif size:  # no constant lies where the plan has not put it
+            assert region in ("text", "ARM"), name
+    state = program.report["tensors"][0]
+    assert state["name"] == "state"
+    placed[state["region"]] = placed.get(state["region"], 0) + state["bytes"]
+    for region, planned in program.report["regions"].items():
+        assert 0 <= planned["used"] - placed.get(region, 0) <= 64, region  # gaps in front of tables
+    host = compile_onnx(model(), "host", "patch_sm", block)
+    assert load_host(host).state_bytes == state["bytes"]
 
 
 def test_a_stack_without_bound_is_refused():
