@@ -48,6 +48,9 @@ def quantize(
     ranges: Annotated[str | None, typer.Option(help="minmax, percentile, mse or entropy.")] = None,
     equalise: Annotated[bool, typer.Option(help="Cross-layer equalisation first.")] = False,
     minutes: Annotated[float, typer.Option("--time", min=0, help="Minutes of fine-tuning in all.")] = 6.0,
+    steps: Annotated[
+        int | None, typer.Option(min=0, help="Steps of fine-tuning in all, instead of --time.")
+    ] = None,
     quick: Annotated[bool, typer.Option(help="Everything in about a minute.")] = False,
     board: Annotated[
         str | None, typer.Option(help="Choose the pruning so that the model fits this board.")
@@ -71,6 +74,7 @@ def quantize(
     """Prune, fine-tune and quantize a model to int8 weights, and report what it cost in sound."""
     from quantize.ranges import ESTIMATORS
     from quantize.road import Settings
+    from quantize.tune import Effort
     from train.refusal import Refusal
 
     if ranges is not None and ranges not in ESTIMATORS:
@@ -83,7 +87,7 @@ def quantize(
         raise Refusal(
             "give a run folder, or --ptq FILE.onnx with --calibration DIR; see vaectrol quantize --help."
         )
-    seconds = QUICK_S if quick else 60.0 * minutes
+    effort = Effort(steps=steps) if steps is not None else Effort(QUICK_S if quick else 60.0 * minutes)
     settings = Settings(
         keep=1.0 - prune,
         criterion=criterion,
@@ -97,8 +101,8 @@ def quantize(
         least_snr_db=snr,
         equalise=equalise,
         board=board or "patch_sm",
-        tune_s=seconds * TUNING_SHARE,
-        qat_s=seconds * (1 - TUNING_SHARE),
+        tune=effort.part(TUNING_SHARE),
+        qat=effort.part(1 - TUNING_SHARE),
     )
     material = _material(source, calibration, data, seed, QUICK_BATCH if quick else None)
     if curve is not None:
@@ -109,21 +113,27 @@ def quantize(
 
 def _curve(material: Material, settings: Settings, out: Path, title: str, json: bool) -> None:
     import json as text
+    import shlex
+    import sys
 
     from rich.console import Console
 
-    from quantize.curves import trace, write_curve
+    from quantize.curves import row_of, trace, write_curve
 
+    command = shlex.join(["vaectrol", *sys.argv[1:]])
+    rows: list[dict[str, Any]] = []
     with _progress(Console(stderr=True)) as tell:
-        points = trace(material, settings, tell)
-    rows = write_curve(points, out, title)
+        for point in trace(material, settings, tell):
+            rows.append(row_of(point))
+            write_curve(rows, out, title, command)
     if json:
         typer.echo(text.dumps(rows))
         return
     for row in rows:
         typer.echo(
-            f"{row['macs']:.0%} of the MACs, {row['weight_bytes']:,} bytes: {row['measure']} "
-            f"{row['pruned_loss_percent']:+.1f} % as float, {row['int8_loss_percent']:+.1f} % as int8"
+            f"{row['macs']:.0%} of the MACs, W8A{row['activations']}, {row['weight_bytes']:,} bytes: "
+            f"{row['measure']} {row['pruned_loss_percent']:+.1f} % as float, "
+            f"{row['int8_loss_percent']:+.1f} % as int8"
         )
     typer.echo(f"{out} and {out.with_suffix('.png')}")
 

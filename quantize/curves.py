@@ -1,10 +1,14 @@
-"""Quality against cost: the same model pruned more and more, tuned each time, as float and as integers."""
+"""Quality against cost: the same model pruned more and more, tuned each time, as float and as integers.
+
+``python -m quantize.curves FILE.json …`` prints written curves as Markdown tables.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from train.refusal import Refusal
 KEEPS = (1.0, 0.7, 0.5, 0.35, 0.2, 0.1)
 # the measure that counts, by what the material offers: (key, whether larger is better)
 MEASURES = (("truth/onset_f1", True), ("truth/mr_stft", False), ("mr_stft", False), ("snr_db", True))
+UNITS = {"truth/onset_f1": "F1 of onsets", "truth/mr_stft": "MR-STFT to the recording"}
 
 
 @dataclass
@@ -26,10 +31,14 @@ class Point:
     ----------
     keep : float
         Share of the multiply-accumulates asked for.
+    activations : str
+        "16" or "8" bits.
     macs : float
         Share that is left.
     cycles : float
         Predicted cycles per second (per event for event models) of the integers.
+    cpu : float
+        Predicted worst share of the board's processor.
     weight_bytes : int
         Of the integers.
     stages : list of Stage
@@ -37,8 +46,10 @@ class Point:
     """
 
     keep: float
+    activations: str
     macs: float
     cycles: float
+    cpu: float
     weight_bytes: int
     stages: list[Stage]
 
@@ -62,80 +73,149 @@ def trace(
     material: Material,
     settings: Settings,
     tell: Callable[[str, float], None],
-    keeps: tuple[float, ...] = KEEPS,
-) -> list[Point]:
-    """Walk the road once for every share of the cost to keep; what can't be reached ends the curve."""
-    points: list[Point] = []
-    for index, keep in enumerate(keeps):
-        tell(f"keeping {keep:.0%}", index / len(keeps))
+    keeps: Sequence[float] = KEEPS,
+) -> Iterator[Point]:
+    """Walk the road once for every share of the cost to keep, and once unpruned with 8-bit activations.
+
+    A share that can't be reached ends the curve.
+    """
+    ways = [replace(settings, keep=1.0, activations="8")] if 1.0 in keeps else []
+    ways += [replace(settings, keep=keep) for keep in keeps]
+    for index, way in enumerate(ways):
+        tell(f"keeping {way.keep:.0%}, {way.activations}-bit activations", index / len(ways))
         try:
-            outcome = walk(material, replace(settings, keep=keep))
+            outcome = walk(material, way)
         except Refusal as refusal:
-            if not points:
+            if not index:
                 raise
             tell(str(refusal), 1.0)
-            break
+            return
         cost = predict(outcome.model, settings.board)
         cycles = cost.cycles_per_second or sum(layer.get("cycles_per_event", 0.0) for layer in cost.layers)
         macs = outcome.stages[-1].macs_per_tick / outcome.stages[0].macs_per_tick
-        points.append(Point(keep, macs, cycles, cost.weight_bytes, outcome.stages))
-    return points
-
-
-def rows_of(points: list[Point]) -> list[dict[str, Any]]:
-    """Make plain rows: cost, bytes, and the loss in percent of the pruned float model and of its integers."""
-    key, larger = measure_of(points[0].stages)
-    rows = []
-    for p in points:
-        reference = p.stages[0]
-        floats = [s for s in p.stages if not s.name.startswith("int8")]
-        integers = p.stages[-1]
-        rows.append(
-            {
-                "keep": p.keep,
-                "macs": p.macs,
-                "cycles": p.cycles,
-                "weight_bytes": p.weight_bytes,
-                "parameters": integers.parameters,
-                "measure": key,
-                "float": reference.measures[key],
-                "pruned_loss_percent": loss_percent(floats[-1], reference, key, larger),
-                "untuned_loss_percent": loss_percent(floats[min(1, len(floats) - 1)], reference, key, larger),
-                "int8_loss_percent": loss_percent(integers, reference, key, larger),
-                "int8_against_unrounded_snr_db": integers.measures.get("unrounded/snr_db"),
-            }
+        yield Point(
+            way.keep,
+            way.activations,
+            macs,
+            float(cycles),
+            float(cost.cpu_worst),
+            int(cost.weight_bytes),
+            outcome.stages,
         )
-    return rows
 
 
-def write_curve(points: list[Point], out: Path, title: str) -> list[dict[str, Any]]:
-    """Write ``out`` (.json) and the picture beside it (.png); returns the rows."""
+def row_of(point: Point) -> dict[str, Any]:
+    """One plain row: cost, bytes, and the loss in percent at every stage on the way to integers."""
+    key, larger = measure_of(point.stages)
+    reference = point.stages[0]
+    floats = [s for s in point.stages if not s.name.startswith("int8")]
+    integers = [s for s in point.stages if s.name.startswith("int8")]
+
+    def loss(stage: Stage, base: Stage = reference) -> float:
+        return loss_percent(stage, base, key, larger)
+
+    rounded, final = integers[0], integers[-1]
+    row = {
+        "keep": point.keep,
+        "activations": point.activations,
+        "macs": point.macs,
+        "cycles": point.cycles,
+        "cpu_worst": point.cpu,
+        "weight_bytes": point.weight_bytes,
+        "parameters": final.parameters,
+        "measure": key,
+        "float": reference.measures[key],
+        "untuned_loss_percent": loss(floats[min(1, len(floats) - 1)]),
+        "pruned_loss_percent": loss(floats[-1]),
+        "rounded_loss_percent": loss(rounded),
+        "int8_loss_percent": loss(final),
+        # what the integers alone change: against the float weights that they were rounded from
+        "rounded_snr_db": rounded.measures.get("unrounded/snr_db"),
+        "int8_snr_db": final.measures.get("unrounded/snr_db"),
+        "onset_agreement": final.measures.get("unrounded/onset_agreement"),
+        "rounding_change_percent": loss(final, floats[-1]),
+        "processor_s": sum(s.processor_s for s in point.stages),
+        "stages": [asdict(s) for s in point.stages],
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def write_curve(rows: list[dict[str, Any]], out: Path, title: str, command: str = "") -> None:
+    """Write ``out`` (.json) and the picture beside it (.png)."""
+    temporary = out.with_name(out.name + ".part")
+    temporary.write_text(json.dumps({"title": title, "command": command, "rows": rows}, indent=1) + "\n")
+    temporary.replace(out)
+    _draw(rows, out.with_suffix(".png"), title)
+
+
+def _draw(rows: list[dict[str, Any]], out: Path, title: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = rows_of(points)
-    temporary = out.with_name(out.name + ".part")
-    temporary.write_text(json.dumps({"title": title, "rows": rows}, indent=1))
-    temporary.replace(out)
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     FigureCanvasAgg(figure)
+    wide = [row for row in rows if row["activations"] != "8"]
+    narrow = [row for row in rows if row["activations"] == "8"]
+    worst = max([10.0, *(row["pruned_loss_percent"] for row in rows)])
     for place, (axis, label) in enumerate(
         (("cycles", "predicted cycles"), ("weight_bytes", "bytes of weights"))
     ):
         axes = figure.add_subplot(1, 2, place + 1)
-        x = [row[axis] for row in rows]
         for name, text, style in (
             ("untuned_loss_percent", "pruned, untuned", ":"),
             ("pruned_loss_percent", "pruned, tuned", "--o"),
-            ("int8_loss_percent", "int8", "-o"),
+            ("int8_loss_percent", "W8A16", "-o"),
         ):
-            axes.plot(x, [row[name] for row in rows], style, label=text)
+            axes.plot([r[axis] for r in wide], [r[name] for r in wide], style, label=text)
+        axes.plot([r[axis] for r in narrow], [r["int8_loss_percent"] for r in narrow], "s", label="W8A8")
         axes.axhline(3.0, color="#999", linewidth=0.8)
-        axes.set_ylim(min(-10.0, *(row["int8_loss_percent"] for row in rows)) - 2, 60)
+        axes.set_ylim(min([-5.0, *(r["int8_loss_percent"] for r in rows)]) - 2, min(60.0, 1.5 * worst))
         axes.set_xlim(left=0)
         axes.set_xlabel(label)
         axes.set_ylabel(f"loss of {rows[0]['measure']}, %")
         axes.legend()
     figure.suptitle(title)
-    figure.savefig(out.with_suffix(".png"), dpi=110)
-    return rows
+    temporary = out.with_name(out.name + ".part")
+    figure.savefig(temporary, dpi=80, format="png")
+    temporary.replace(out)
+
+
+def markdown(curve: dict[str, Any]) -> str:
+    """A written curve as a Markdown table."""
+    rows = curve["rows"]
+    key, base = rows[0]["measure"], rows[0]["float"]
+    agreement = "onset_agreement" in rows[0]
+    head = [
+        "MACs left", "activations", "bytes", "cycles", "Patch SM, worst", "untuned", "tuned",
+        "int8, rounded", "int8, tuned", "rounding alone: SNR, change",
+        *(["same onsets"] if agreement else []), "processor s",
+    ]  # fmt: skip
+    lines = [
+        f"{UNITS.get(key, key)}, float: {base:.4g}; losses in percent of it. `{curve['command']}`",
+        "",
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" * len(head),
+    ]
+    for row in rows:
+        pruned = row["keep"] < 1.0
+        cells = [
+            f"{row['macs']:.0%}",
+            f"{row['activations']} bit",
+            f"{row['weight_bytes']:,}",
+            f"{row['cycles']:,.0f}",
+            f"{row['cpu_worst']:.1%}",
+            f"{row['untuned_loss_percent']:+.1f} %" if pruned else "",
+            f"{row['pruned_loss_percent']:+.1f} %" if pruned else "",
+            f"{row['rounded_loss_percent']:+.1f} %",
+            f"{row['int8_loss_percent']:+.1f} %",
+            f"{row['int8_snr_db']:.1f} dB, {row['rounding_change_percent']:+.2f} %",
+            *([f"{row['onset_agreement']:.2%}"] if agreement else []),
+            f"{row['processor_s']:.0f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    for path in sys.argv[1:]:
+        print(f"{path}\n\n{markdown(json.loads(Path(path).read_text()))}\n")

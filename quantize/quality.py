@@ -66,6 +66,12 @@ def onset_f1(wanted: np.ndarray, made: np.ndarray, voices: int = 9) -> float:
     return 2.0 * hits / max(1.0, float(truth.sum() + guess.sum()))
 
 
+def error_to_signal(wanted: np.ndarray, made: np.ndarray) -> float:
+    """Energy of the error over that of the signal, of all rows together."""
+    wanted, made = np.asarray(wanted, np.float64), np.asarray(made, np.float64)
+    return float(((made - wanted) ** 2).sum() / max(float((wanted**2).sum()), 1e-30))
+
+
 def is_audio(output: np.ndarray) -> bool:
     """Whether an output is long enough and mono, so that spectra say something."""
     return output.ndim == 3 and output.shape[1] == 1 and output.shape[2] >= 256
@@ -95,5 +101,6 @@ def compare_truth(wanted: np.ndarray, made: np.ndarray, kind: str = "") -> dict[
     if kind == "rhythm":
         return {"onset_f1": onset_f1(wanted, made)}
     if is_audio(wanted):
-        return {"mr_stft": mr_stft(wanted, made), "log_spectral_db": log_spectral_db(wanted, made)}
+        found = {"mr_stft": mr_stft(wanted, made), "log_spectral_db": log_spectral_db(wanted, made)}
+        return found | ({"esr": error_to_signal(wanted, made)} if kind == "drive" else {})
     return {"snr_db": snr_db(wanted, made)}

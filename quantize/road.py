@@ -25,7 +25,7 @@ from quantize.qat import QuantizedNetwork
 from quantize.qdq import Quantized, to_qdq
 from quantize.rounding import refine
 from quantize.surgery import layer_macs
-from quantize.tune import closeness, distance, fine_tune, pool_judge, pool_objective
+from quantize.tune import Effort, closeness, distance, fine_tune, pool_judge, pool_objective
 from train.refusal import Refusal
 
 Progress = Callable[[str, float], None]
@@ -54,8 +54,8 @@ class Settings:
         Cross-layer equalisation, adaptive rounding, bias correction.
     board : str
         Whose predicted cycles weigh the channels.
-    tune_s, qat_s : float
-        Wall-clock seconds of float fine-tuning (after pruning) and of quantization-aware fine-tuning.
+    tune, qat : Effort
+        Of float fine-tuning (after pruning) and of quantization-aware fine-tuning.
     tune_rate, qat_rate : float
         Learning rates.
     """
@@ -74,21 +74,28 @@ class Settings:
     adapt: bool = True
     correct: bool = True
     board: str = "patch_sm"
-    tune_s: float = 240.0
-    qat_s: float = 120.0
+    tune: Effort = field(default_factory=lambda: Effort(seconds=240.0))
+    qat: Effort = field(default_factory=lambda: Effort(seconds=120.0))
     tune_rate: float = 2e-3
     qat_rate: float = 5e-5
 
 
 @dataclass
 class Stage:
-    """A station on the road: what was measured there."""
+    """A station on the road: what was measured there, and the time it took to come there.
+
+    Attributes
+    ----------
+    seconds, processor_s : float
+        Wall-clock time, and processor time (all threads), since the station before; measuring counts.
+    """
 
     name: str
     parameters: int
     macs_per_tick: float
     measures: dict[str, float]
     seconds: float
+    processor_s: float
 
 
 @dataclass
@@ -154,18 +161,19 @@ def walk(material: Material, settings: Settings, progress: Progress | None = Non
     """
     tell = progress or (lambda name, share: None)
     stages: list[Stage] = []
-    begin = time.monotonic()
+    begin = time.monotonic(), time.process_time()
 
     def station(name: str, network: Network) -> None:
         nonlocal begin
-        spent = time.monotonic() - begin
         graph = network.graph
         measures = material.measure(network)
         if isinstance(network, QuantizedNetwork):
             unrounded = Network(graph_before)
             measures |= {f"unrounded/{k}": v for k, v in material.compare(unrounded, network).items()}
-        stages.append(Stage(name, graph.parameters(), macs_per_tick(graph), measures, spent))
-        begin = time.monotonic()
+        now = time.monotonic(), time.process_time()
+        spent = now[0] - begin[0], now[1] - begin[1]
+        stages.append(Stage(name, graph.parameters(), macs_per_tick(graph), measures, *spent))
+        begin = now
 
     original = graph_before = material.graph
     station("float", Network(original))
@@ -175,14 +183,14 @@ def walk(material: Material, settings: Settings, progress: Progress | None = Non
         graph, widths = step.graph, step.widths
         student = Network(graph)
         station("pruned", student)
-        if settings.tune_s > 0:
-            _tune(student, material, settings.tune_s, settings.tune_rate, lambda s: tell("fine-tuning", s))
+        if settings.tune:
+            _tune(student, material, settings.tune, settings.tune_rate, lambda s: tell("fine-tuning", s))
             graph = student.to_graph()
             station("pruned, tuned", Network(graph))
     graph_before = graph
     outcome = _quantized(graph, material, settings, tell)
     station(f"int8, {_width_name(settings)}", outcome.network)
-    if settings.qat_s > 0:
+    if settings.qat:
         _tune_integers(
             outcome.network, graph_before, material, settings, lambda s: tell("tuning integers", s)
         )
@@ -197,11 +205,9 @@ def _width_name(settings: Settings) -> str:
 
 
 def _tune(
-    student: Network, material: Material, seconds: float, rate: float, tell: Callable[[float], None]
+    student: Network, material: Material, effort: Effort, rate: float, tell: Callable[[float], None]
 ) -> None:
-    fine_tune(
-        student, material.objective(), material.judge, seconds=seconds, learning_rate=rate, progress=tell
-    )
+    fine_tune(student, material.objective(), material.judge, effort, learning_rate=rate, progress=tell)
 
 
 def _tune_integers(
@@ -226,7 +232,7 @@ def _tune_integers(
         network,
         pool_objective(pool[held_out:], material.kind, measure=measure),
         pool_judge(pool[:held_out] or pool, material.kind, measure),
-        seconds=settings.qat_s,
+        settings.qat,
         learning_rate=settings.qat_rate,
         progress=tell,
     )
@@ -252,11 +258,11 @@ def _pruned(material: Material, settings: Settings, tell: Progress) -> Step:
     tell("pruning", 0.0)
     if settings.rounds <= 1:
         return prune_once(material, settings)
-    slice_s = settings.tune_s / (2 * settings.rounds)
+    effort = settings.tune.part(1 / (2 * settings.rounds))
 
     def tune(current: Graph) -> Graph:
         student = Network(current)
-        _tune(student, material, slice_s, settings.tune_rate, lambda s: tell("pruning in rounds", s))
+        _tune(student, material, effort, settings.tune_rate, lambda s: tell("pruning in rounds", s))
         return student.to_graph()
 
     return prune_iteratively(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -23,6 +24,32 @@ CHECKS = 5  # how often the judge is asked during a training
 Objective = Callable[[Network, int], torch.Tensor]
 Judge = Callable[[Network], float]
 Measure = Callable[[torch.Tensor, torch.Tensor, str], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to tune: wall-clock seconds, or steps, which give the same result on any machine.
+
+    Attributes
+    ----------
+    seconds : float or None
+        Wall-clock time.
+    steps : int or None
+        Optimiser steps; whichever ends first ends the tuning.
+    """
+
+    seconds: float | None = None
+    steps: int | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.steps if self.seconds is None else self.seconds)
+
+    def part(self, share: float) -> Effort:
+        """A share of it; at least one step of any."""
+        seconds = None if self.seconds is None else self.seconds * share
+        steps = None if self.steps is None else max(1, round(self.steps * share)) if self.steps else 0
+        return Effort(seconds, steps)
 
 
 @cache
@@ -104,9 +131,8 @@ def fine_tune(
     student: Network,
     objective: Objective,
     judge: Judge,
+    effort: Effort,
     *,
-    steps: int | None = None,
-    seconds: float | None = None,
     learning_rate: float = 1e-3,
     progress: Callable[[float], None] | None = None,
 ) -> dict[str, float]:
@@ -120,8 +146,8 @@ def fine_tune(
         (student, step) → loss.
     judge : callable
         student → figure that should fall; asked at the start, now and then, and at the end.
-    steps, seconds : optional
-        Whichever ends first ends the training.
+    effort : Effort
+        How long.
     learning_rate : float
         Of the weights; scales get a tenth.
     progress : callable, optional
@@ -132,8 +158,9 @@ def fine_tune(
     dict
         ``before``, ``after`` (judge), ``steps``, ``seconds``.
     """
-    if steps is None and seconds is None:
-        raise ValueError("give steps or seconds")
+    steps, seconds = effort.steps, effort.seconds
+    if not effort:
+        raise ValueError("there is no effort to spend; leave the tuning out")
     scales = [p for n, p in student.named_parameters() if n.startswith("log_") and p.requires_grad]
     weights = [p for n, p in student.named_parameters() if not n.startswith("log_") and p.requires_grad]
     groups = [{"params": weights, "lr": learning_rate}]

@@ -16,6 +16,7 @@ class Builder:
 
     def __init__(self, seed: int):
         self.random = np.random.default_rng(seed)
+        self.bounds = np.random.default_rng([seed, 1])
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.scale = 1  # length of the current tensor over the input's
@@ -53,21 +54,13 @@ class Builder:
 
     def block(self, x: str, channels: int, condition: str) -> tuple[str, int]:
         kind = self.random.choice(
-            [
-                "residual",
-                "concat",
-                "film",
-                "depthwise",
-                "grouped",
-                "subpixel",
-                "transpose",
-                "plain",
-                "scale",
-                "bend",
-            ]
+            ["residual", "concat", "film", "depthwise", "grouped", "subpixel", "transpose", "plain", "scale"]
         )
         if kind == "residual":
             y = self.conv(self.activation(self.conv(x, channels, channels)), channels, channels)
+            if self.bounds.random() < 0.5:  # as the drive bounds its residuals
+                bounds = [self.constant(np.float32(v)) for v in (-1.5, 2.0)]
+                y = self.node("Clip", [y, *bounds])[0]
             return self.node(str(self.random.choice(["Add", "Sub"])), [x, y])[0], channels
         if kind == "concat":
             y = self.activation(self.conv(x, channels, 8))
@@ -94,10 +87,6 @@ class Builder:
             y = self.node("ConvTranspose", [x, *weights], strides=[stride], pads=[0, stride])
             self.scale *= stride
             return self.activation(y[0]), 12
-        if kind == "bend":  # as the drive does
-            y = self.node("LeakyRelu", [self.conv(x, channels, channels)], alpha=0.25)[0]
-            bounds = [self.constant(np.float32(v)) for v in (-0.4, 0.5)]
-            return self.node("Add", [x, self.node("Clip", [y, *bounds])[0]])[0], channels
         if kind == "scale":
             gain = self.constant(self.random.uniform(0.5, 1.5, (1, channels, 1)).astype(np.float32))
             return self.node("Mul", [x, gain])[0], channels

@@ -22,7 +22,7 @@ from quantize.quality import compare, onset_f1, snr_db
 from quantize.ranges import ESTIMATORS, Histogram, estimate
 from quantize.road import reading_macs
 from quantize.rounding import refine, round_adaptively
-from quantize.tune import fine_tune, pool_judge, pool_objective
+from quantize.tune import Effort, fine_tune, pool_judge, pool_objective
 from tests.quantize.random_graphs import random_feed, random_graph
 from train.refusal import Refusal
 
@@ -98,10 +98,12 @@ def test_tuning_8_bit_activations_helps_and_never_ends_worse():
     plan = make_plan(graph, 8)
     seen = observe(Network(graph), activation_tensors(plan), [e.feed for e in pool])
     network = QuantizedNetwork(plan, scales_from(plan, seen))
-    figures = fine_tune(network, pool_objective(pool), pool_judge(pool), steps=40, learning_rate=1e-4)
+    figures = fine_tune(network, pool_objective(pool), pool_judge(pool), Effort(steps=40), learning_rate=1e-4)
     assert figures["after"] < figures["before"]
     assert pool_judge(pool)(network) == pytest.approx(figures["after"])
-    hopeless = fine_tune(network, pool_objective(pool), pool_judge(pool), steps=10, learning_rate=10.0)
+    hopeless = fine_tune(
+        network, pool_objective(pool), pool_judge(pool), Effort(steps=10), learning_rate=10.0
+    )
     assert hopeless["after"] <= hopeless["before"]
 
 

@@ -1,0 +1,60 @@
+"""Curves of quality against cost: what they try, what they write, and that steps repeat."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from quantize.curves import markdown, row_of, trace, write_curve
+from quantize.graph import load_graph
+from quantize.material import from_metadata
+from quantize.road import Settings
+from quantize.tune import Effort
+
+
+@pytest.fixture(scope="module")
+def rows(rhythm_file):
+    material = from_metadata(load_graph(rhythm_file), count=4)
+    settings = Settings(tune=Effort(steps=4), qat=Effort(steps=2), per_cycle=False)
+    return [row_of(p) for p in trace(material, settings, lambda name, share: None, (1.0, 0.5))]
+
+
+def test_a_curve_tries_eight_bits_and_every_share(rows):
+    assert [(r["keep"], r["activations"]) for r in rows] == [(1.0, "8"), (1.0, "16"), (0.5, "16")]
+    assert rows[2]["macs"] <= 0.5 < rows[1]["macs"] == 1.0
+    assert rows[2]["weight_bytes"] < rows[1]["weight_bytes"]
+    assert rows[2]["cycles"] < rows[1]["cycles"]
+    assert rows[1]["int8_snr_db"] > rows[0]["int8_snr_db"]
+    assert rows[1]["onset_agreement"] > 0.9
+    assert [s["name"] for s in rows[2]["stages"]] == [
+        "float", "pruned", "pruned, tuned", "int8, W8A16", "int8, W8A16, tuned",
+    ]  # fmt: skip
+    assert rows[2]["stages"][1]["measures"] != rows[2]["stages"][2]["measures"]
+
+
+def test_steps_give_the_same_figures_again(rhythm_file, rows):
+    material = from_metadata(load_graph(rhythm_file), count=4)
+    settings = Settings(tune=Effort(steps=4), qat=Effort(steps=2), per_cycle=False)
+    *_, again = trace(material, settings, lambda name, share: None, (1.0, 0.5))
+    assert [s.measures for s in again.stages] == [s["measures"] for s in rows[2]["stages"]]
+
+
+def test_a_curve_is_written_as_figures_picture_and_table(rows, tmp_path):
+    out = tmp_path / "c.json"
+    write_curve(rows, out, "small", "vaectrol quantize small --curve c.json")
+    written = json.loads(out.read_text())
+    assert written["rows"] == json.loads(json.dumps(rows))
+    assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
+    table = markdown(written)
+    assert "`vaectrol quantize small --curve c.json`" in table
+    assert f"| {rows[2]['macs']:.0%} | 16 bit | {rows[2]['weight_bytes']:,} |" in table
+
+
+def test_an_effort_divides():
+    assert Effort(steps=10).part(0.7) == Effort(steps=7)
+    assert Effort(seconds=10.0).part(0.3) == Effort(seconds=3.0)
+    assert not Effort(steps=0).part(0.7)
+    assert not Effort(seconds=0.0)
+    assert not Effort()
+    assert Effort(steps=1).part(0.1).steps == 1
