@@ -41,6 +41,8 @@ class Plan:
         Quantized tensor → representative of the tensors that share its scale.
     bits : dict of str to int
         Width of each class, 16 unless changed.
+    left : dict of int to str
+        Position of a node that runs in float → why.
     """
 
     graph: Graph
@@ -48,6 +50,7 @@ class Plan:
     fused: dict[str, str]
     scale_class: dict[str, str]
     bits: dict[str, int] = field(default_factory=dict)
+    left: dict[int, str] = field(default_factory=dict)
 
     def width(self, tensor: str) -> int:
         """Bits of a quantized tensor."""
@@ -83,11 +86,17 @@ def make_plan(graph: Graph, bits: int = 16) -> Plan:
     audio = audio_inputs(graph)
     able: set[str] = set(graph.input_names)
     integer: set[int] = set()
+    left: dict[int, str] = {}
     for position, node in enumerate(graph.nodes):
-        if _runs_in_integers(node, graph, able, audio):
+        reason = _obstacle(node, graph, able, audio)
+        if reason:
+            left[position] = reason
+        else:
             integer.add(position)
             able.update(node.outputs)
     _release_dead_ends(graph, integer, consumers)
+    released = set(range(len(graph.nodes))) - integer - set(left)
+    left |= dict.fromkeys(released, "no layer with weights stands before or behind it")
 
     outputs = set(graph.output_names)
     fused: dict[str, str] = {}
@@ -126,7 +135,7 @@ def make_plan(graph: Graph, bits: int = 16) -> Plan:
             for name in tensors[1:]:
                 parent[find(name)] = find(tensors[0])
     classes = {name: find(name) for name in parent}
-    return Plan(graph, integer, fused, classes, {root: bits for root in set(classes.values())})
+    return Plan(graph, integer, fused, classes, {root: bits for root in set(classes.values())}, left)
 
 
 def quantized_inputs(node: Node, graph: Graph) -> list[str]:
@@ -158,31 +167,43 @@ def audio_inputs(graph: Graph) -> set[str]:
     return {name for name in graph.input_names if len(s := graph.fixed_shape(name)) == 3 and s[1] == 1}
 
 
-def _runs_in_integers(node: Node, graph: Graph, able: set[str], audio: set[str]) -> bool:
+def _obstacle(node: Node, graph: Graph, able: set[str], audio: set[str]) -> str:
+    """Why a node can't run in integers; "" when it can."""
+    if node.is_domain:
+        return "a function of the firmware that works in float"
     if node.domain not in ("", "ai.onnx") or node.op not in INTEGER:
-        return False
+        return "it has no integer form"
     if node.op in LINEAR:
-        weight = graph.constants.get(node.inputs[1])
-        bias_is_constant = len(node.inputs) < 3 or not node.inputs[2] or node.inputs[2] in graph.constants
-        # one channel to one channel is a hold or a gain at the edge: nothing to win
-        tiny = weight is not None and weight.ndim == 3 and weight.shape[:2] == (1, 1)
-        return weight is not None and weight.ndim in (2, 3) and bias_is_constant and not tiny
+        return _linear_obstacle(node, graph)
     operands = quantized_inputs(node, graph)
-    if any(name not in able and name not in graph.constants for name in operands):
-        return False
-    if any(
-        np.ndim(graph.constants[n]) == 0 for n in operands if n in graph.constants and node.op == "Concat"
-    ):
-        return False
     if node.op in PRODUCTS and any(name in audio for name in operands):
-        return False
-    if node.op == "Resize" and node.attributes.get("mode", "nearest") != "nearest":
-        return False
+        return "it meets the audio input"
+    for name in operands:
+        if name not in able and name not in graph.constants:
+            return f"it reads {name}, which is float"
+    if node.op == "Concat" and any(
+        np.ndim(graph.constants[n]) == 0 for n in operands if n in graph.constants
+    ):
+        return "it joins a number"
     if node.op == "Clip" and clip_bounds(node, graph) is None:
-        return False
+        return "its bounds are computed"
+    if node.op == "Resize" and node.attributes.get("mode", "nearest") != "nearest":
+        return "it interpolates"
     if node.op == "Pad" and node.attributes.get("mode", "constant") != "constant":
-        return False
-    return not (node.op == "Pad" and len(node.inputs) > 2 and _nonzero(graph, node.inputs[2]))
+        return "it pads with other values than a constant"
+    if node.op == "Pad" and len(node.inputs) > 2 and _nonzero(graph, node.inputs[2]):
+        return "it pads with another value than 0"
+    return ""
+
+
+def _linear_obstacle(node: Node, graph: Graph) -> str:
+    weight = graph.constants.get(node.inputs[1])
+    if weight is None or (len(node.inputs) > 2 and node.inputs[2] and node.inputs[2] not in graph.constants):
+        return "its weights are computed"
+    if weight.ndim not in (2, 3):
+        return "it has more than one dimension of time"
+    # one channel to one channel is a hold or a gain at the edge: nothing to win
+    return "one channel to one channel" if weight.ndim == 3 and weight.shape[:2] == (1, 1) else ""
 
 
 def _nonzero(graph: Graph, name: str) -> bool:

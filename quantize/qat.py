@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -227,7 +227,7 @@ class QuantizedNetwork(Network):
                     self.weight_scale(position).to(torch.float32).numpy(),
                 )
         graph = self.to_graph()
-        plan = Plan(graph, self.plan.integer, self.plan.fused, self.plan.scale_class, self.plan.bits)
+        plan = replace(self.plan, graph=graph)
         return Quantized(plan, scales, layers)
 
     def load_layer(self, position: int, layer: QuantizedLayer) -> None:

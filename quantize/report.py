@@ -114,6 +114,15 @@ def layer_noise(network: QuantizedNetwork, example: Example, before: Graph) -> l
     return rows
 
 
+def left_in_float(plan: Plan) -> list[dict[str, str]]:
+    """Nodes that do not run in integers, in execution order, and why."""
+    nodes = plan.graph.nodes
+    return [
+        {"operator": nodes[p].op, "tensor": nodes[p].outputs[0], "why": why}
+        for p, why in sorted(plan.left.items())
+    ]
+
+
 def summary(outcome: Outcome, layers: list[LayerNoise], sizes: dict[str, Any]) -> dict[str, Any]:
     """Everything of the report that a machine may read."""
     return {
@@ -121,6 +130,7 @@ def summary(outcome: Outcome, layers: list[LayerNoise], sizes: dict[str, Any]) -
         "widths": {name: list(pair) for name, pair in outcome.widths.items()},
         "layers": [asdict(row) for row in layers],
         "bits": {name: outcome.network.plan.width(name) for name in outcome.network.plan.scale_class},
+        "left in float": left_in_float(outcome.network.plan),
         "sizes": sizes,
         "notes": outcome.notes,
     }
@@ -165,6 +175,8 @@ def write_report(folder: Path, outcome: Outcome, example: Example, sizes: dict[s
         _widths_table(outcome.widths),
         "<h2>Noise by layer</h2><img src=layers.png alt='SNR of every layer'>",
         _layers_table(layers),
+        "<h2>Left in float</h2>",
+        _left_table(found["left in float"]),
         "<h2>Histograms</h2><p>Magnitudes on the calibration data; the line is the largest integer.</p>"
         "<img src=histograms.png alt=histograms>",
     ]
@@ -232,6 +244,12 @@ def _layers_table(layers: list[LayerNoise]) -> str:
             ]
         )
     return _table(["tensor", "operator", "bits", "step", "SNR dB", "weights dB", "at the limits"], rows)
+
+
+def _left_table(rows: list[dict[str, str]]) -> str:
+    if not rows:
+        return "<p>Nothing: every operator runs in integers."
+    return _table(["operator", "tensor", "why"], [[html.escape(v) for v in row.values()] for row in rows])
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:

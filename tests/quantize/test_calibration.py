@@ -147,6 +147,21 @@ def test_a_model_that_reads_audio_is_calibrated_at_full_scale_and_its_latents_en
     assert scales_from(plan, seen)[plan.scale_class["audio"]] * 32767 >= 1.0
 
 
+def test_what_stays_float_is_named_with_its_reason(drum_file, rhythm_file, drive_file):
+    assert not make_plan(load_graph(rhythm_file)).left
+    assert not make_plan(load_graph(drive_file)).left
+    plan = make_plan(load_graph(drum_file))
+    why = {plan.graph.nodes[p].op: reason for p, reason in plan.left.items()}
+    assert "firmware" in why["PQMFSynthesis"]
+    assert "firmware" in why["FilteredNoise"]
+    assert why["Exp"] == "it has no integer form"
+    assert why["ConvTranspose"] == "one channel to one channel"  # the gate, held
+    assert "which is float" in why["Mul"]
+    # nothing but the way out: noise, gains, gate and synthesis
+    assert set(why) == {"PQMFSynthesis", "FilteredNoise", "Exp", "ConvTranspose", "Mul", "Add", "Slice"}
+    assert plan.left.keys() | plan.integer == set(range(len(plan.graph.nodes)))
+
+
 def test_calibration_data_are_checked(tmp_path):
     graph = random_graph(0)
     with pytest.raises(Refusal, match="no calibration folder"):
