@@ -191,7 +191,7 @@ void shim_panel_block(const float *readings, const uint32_t *gates, const float 
                              .audio_in = audio ? channels : NULL};
     panel_begin(&panel, &block);
     for (size_t i = 0; i < ticks; ++i) {
-        out[i] = panel_at(&panel, which, i + 1);
+        out[i] = ramp_at(&panel.parameter[which].value, (float)(i + 1) / (float)ticks);
         rises[i] = panel.rise[i];
     }
     panel_end(&panel, &block);

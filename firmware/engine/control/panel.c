@@ -33,10 +33,9 @@ static union {
 _Static_assert(sizeof(StoredCalibration) <= STORE_PAYLOAD_BYTES, "the calibration fits a sector");
 _Static_assert(sizeof(StoredPresets) <= STORE_PAYLOAD_BYTES, "the presets fit a sector");
 
-static float knob_position(const InputSpec *input, float volts)
+static float knob_position(const Panel *panel, int8_t input)
 {
-    const float travel = (volts - input->travel_low) / (input->travel_high - input->travel_low);
-    return bound_unit((travel - KNOB_MARGIN) / (1.0f - 2.0f * KNOB_MARGIN));
+    return bound_unit(panel->volts[input] * panel->travel_gain[input] + panel->travel_offset[input]);
 }
 
 static float attenuverter(const Panel *panel, const ParameterSpec *spec)
@@ -44,8 +43,7 @@ static float attenuverter(const Panel *panel, const ParameterSpec *spec)
     if (spec->depth < 0) {
         return spec->attenuverter;
     }
-    const InputSpec *input = &panel->spec->input[spec->depth];
-    const float turn = 2.0f * knob_position(input, panel->volts[spec->depth]) - 1.0f;
+    const float turn = 2.0f * knob_position(panel, spec->depth) - 1.0f;
     if (magnitude(turn) < DETENT) {
         return 0.0f;
     }
@@ -55,8 +53,7 @@ static float attenuverter(const Panel *panel, const ParameterSpec *spec)
 static float knob_of(const Panel *panel, uint8_t index)
 {
     const int8_t knob = panel->spec->parameter[index].knob;
-    return knob < 0 ? panel->parameter[index].base
-                    : knob_position(&panel->spec->input[knob], panel->volts[knob]);
+    return knob < 0 ? panel->parameter[index].base : knob_position(panel, knob);
 }
 
 static void store_base(Panel *panel, uint8_t index, float position)
@@ -72,7 +69,10 @@ void panel_init(Panel *panel, const PanelSpec *spec)
 {
     *panel = (Panel){.spec = spec, .preset = 255, .remote_accent = -1.0f};
     for (uint8_t i = 0; i < spec->inputs; ++i) {
-        calibration_nominal(&panel->calibration[i], spec->input[i].volts_at_zero, spec->input[i].volts_at_one);
+        const InputSpec *input = &spec->input[i];
+        calibration_nominal(&panel->calibration[i], input->volts_at_zero, input->volts_at_one);
+        panel->travel_gain[i] = 1.0f / ((input->travel_high - input->travel_low) * (1.0f - 2.0f * KNOB_MARGIN));
+        panel->travel_offset[i] = -input->travel_low * panel->travel_gain[i] - KNOB_MARGIN / (1.0f - 2.0f * KNOB_MARGIN);
     }
     for (uint8_t i = 0; i < spec->parameters; ++i) {
         panel->parameter[i].base = spec->parameter[i].rest;
@@ -179,50 +179,76 @@ static void condition(Panel *panel, uint8_t index, unsigned runs)
     }
 }
 
-static void read_gates(Panel *panel, const PortBlock *block)
+/* What a word of the board's gates raises. */
+static uint32_t raised_by(const PanelSpec *spec, uint32_t gates)
 {
-    const PanelSpec *spec = panel->spec;
-    for (size_t i = 0; i < block->ticks; ++i) {
-        panel->level[i] = panel->remote_held;
-    }
+    uint32_t raised = 0;
     for (uint8_t f = 0; f < spec->gates; ++f) {
-        const GateSpec *gate = &spec->gate[f];
-        const uint32_t bit = 1u << f;
-        if (gate->gates != 0) {
-            for (size_t i = 0; i < block->ticks; ++i) {
-                panel->level[i] |= ((block->gates_in[i] ^ gate->inverted) & gate->gates) != 0 ? bit : 0u;
-            }
-        }
-        if (gate->cv >= 0 && schmitt_process(&panel->cv_schmitt[f], panel->volts[gate->cv])) {
-            for (size_t i = 0; i < block->ticks; ++i) {
-                panel->level[i] |= bit;
-            }
-        }
-        if (gate->audio >= 0 && block->audio_in != NULL) {
-            const float *audio = block->audio_in[gate->audio];
-            for (size_t i = 0; i < block->ticks; ++i) {
-                if (schmitt_process(&panel->audio_schmitt[f], audio[i] * spec->audio_volts)) {
-                    panel->level[i] |= bit;
-                }
-            }
+        raised |= ((gates ^ spec->gate[f].inverted) & spec->gate[f].gates) != 0 ? 1u << f : 0u;
+    }
+    return raised;
+}
+
+static void read_audio_gate(Panel *panel, uint8_t function, const float *audio)
+{
+    for (size_t i = 0; i < panel->ticks; ++i) {
+        if (schmitt_process(&panel->audio_schmitt[function], audio[i] * panel->spec->audio_volts)) {
+            panel->level[i] |= 1u << function;
         }
     }
+}
+
+static void find_edges(Panel *panel)
+{
     uint32_t last = panel->last_level;
-    for (size_t i = 0; i < block->ticks; ++i) {
-        panel->rise[i] = panel->level[i] & ~last;
-        last = panel->level[i];
-        if (panel->rise[i] != 0) {
-            for (uint8_t f = 0; f < spec->gates; ++f) {
-                panel->edges[f] += panel->rise[i] >> f & 1u;
+    panel->risen = 0;
+    for (size_t i = 0; i < panel->ticks; ++i) {
+        const uint32_t level = panel->level[i];
+        const uint32_t rise = level & ~last;
+        panel->rise[i] = rise;
+        last = level;
+        if (__builtin_expect(rise != 0, 0)) {
+            panel->risen |= rise;
+            for (uint8_t f = 0; f < panel->spec->gates; ++f) {
+                panel->edges[f] += rise >> f & 1u;
             }
         }
     }
     panel->last_level = last;
 }
 
+static void read_gates(Panel *panel, const PortBlock *block)
+{
+    const PanelSpec *spec = panel->spec;
+    uint32_t steady = panel->remote_held; /* what doesn't change within a block */
+    for (uint8_t f = 0; f < spec->gates; ++f) {
+        const int8_t cv = spec->gate[f].cv;
+        if (cv >= 0 && schmitt_process(&panel->cv_schmitt[f], panel->volts[cv])) {
+            steady |= 1u << f;
+        }
+    }
+    /* Gates seldom move: the functions are found anew only where they do. */
+    uint32_t gates = block->gates_in[0];
+    uint32_t level = steady | raised_by(spec, gates);
+    for (size_t i = 0; i < block->ticks; ++i) {
+        if (__builtin_expect(block->gates_in[i] != gates, 0)) {
+            gates = block->gates_in[i];
+            level = steady | raised_by(spec, gates);
+        }
+        panel->level[i] = level;
+    }
+    for (uint8_t f = 0; f < spec->gates; ++f) {
+        if (spec->gate[f].audio >= 0 && block->audio_in != NULL) {
+            read_audio_gate(panel, f, block->audio_in[spec->gate[f].audio]);
+        }
+    }
+    find_edges(panel);
+}
+
 void panel_begin(Panel *panel, const PortBlock *block)
 {
     panel->ticks = block->ticks;
+    panel->per_tick = 1.0f / (float)block->ticks;
     if (__atomic_load_n(&panel->staged_full, __ATOMIC_ACQUIRE)) {
         panel->calibration[panel->staged_input] = panel->staged;
         __atomic_store_n(&panel->staged_full, false, __ATOMIC_RELEASE);

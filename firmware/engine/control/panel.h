@@ -73,11 +73,14 @@ typedef struct Panel {
     float volts[PORT_MAX_INPUTS];
     Parameter parameter[PORT_MAX_PARAMETERS];
     bool started; /* the first block has set every parameter without a ramp */
-    size_t ticks; /* of this block */
+    size_t ticks;   /* of this block */
+    float per_tick; /* 1 / ticks */
+    float travel_gain[PORT_MAX_INPUTS], travel_offset[PORT_MAX_INPUTS]; /* volts to a knob's position */
 
     /* Gate functions, bit f: level and rising edge in each sample of this block. */
     uint32_t level[PORT_MAX_BLOCK];
     uint32_t rise[PORT_MAX_BLOCK];
+    uint32_t risen; /* in any of them */
     uint32_t last_level;
     uint32_t remote_held, remote_pulse;
     Schmitt cv_schmitt[PORT_MAX_GATES], audio_schmitt[PORT_MAX_GATES];
@@ -106,10 +109,10 @@ void panel_begin(Panel *panel, const PortBlock *block);
 /* For the monitor, at its end. */
 void panel_end(Panel *panel, const PortBlock *block);
 
-/* Value of a parameter after `done` of the block's samples; at its end. */
-static inline float panel_at(const Panel *panel, uint8_t parameter, size_t done)
+/* Value of a parameter: sample by sample from `done` on; at the block's end. */
+static inline Slope panel_slope(const Panel *panel, uint8_t parameter, size_t done)
 {
-    return ramp_at(&panel->parameter[parameter].value, done, panel->ticks);
+    return ramp_slope(&panel->parameter[parameter].value, panel->per_tick, done);
 }
 
 static inline float panel_value(const Panel *panel, uint8_t parameter)

@@ -20,15 +20,28 @@ static inline void ramp_next(Ramp *ramp, float value)
     ramp->to = value;
 }
 
-/* After `ticks_done` of `ticks` samples of the block; a block of no samples is nobody's. */
-static inline float ramp_at(const Ramp *ramp, size_t ticks_done, size_t ticks)
+/* After a share of the block, 0 … 1. */
+static inline float ramp_at(const Ramp *ramp, float share)
 {
-    return ramp->from + (ramp->to - ramp->from) * ((float)ticks_done / (float)ticks);
+    return ramp->from + (ramp->to - ramp->from) * share;
 }
 
-static inline float ramp_step(const Ramp *ramp, size_t ticks)
+/* The same from sample to sample; a ramp at rest stays where it is to the bit. */
+typedef struct Slope {
+    float now, step;
+} Slope;
+
+static inline Slope ramp_slope(const Ramp *ramp, float per_tick, size_t ticks_done)
 {
-    return (ramp->to - ramp->from) / (float)ticks;
+    const float step = (ramp->to - ramp->from) * per_tick;
+    return (Slope){ramp->from + step * (float)ticks_done, step};
+}
+
+static inline float slope_next(Slope *slope)
+{
+    const float now = slope->now;
+    slope->now += slope->step;
+    return now;
 }
 
 #endif

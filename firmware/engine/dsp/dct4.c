@@ -1,6 +1,8 @@
 /* The DCT of type IV by a complex FFT of half its size (Malvar, "Signal Processing with Lapped Transforms", 1992). */
 #include "dct4.h"
 
+#define USUAL 16u /* bands of the models' banks: its loops are unrolled */
+
 typedef struct complex_float {
     float re, im;
 } complex_float;
@@ -9,7 +11,8 @@ static inline complex_float times(complex_float a, const float *w) {
     return (complex_float){a.re * w[0] - a.im * w[1], a.re * w[1] + a.im * w[0]};
 }
 
-void dct4(const float *twiddle, size_t size, const float *x, float *y) {
+static inline __attribute__((always_inline)) void dct4_of(const float *twiddle, const size_t size, const float *x,
+                                                          float *y) {
     complex_float z[DCT4_MAX / 2u];
     const size_t half = size / 2u;
     for (size_t n = 0, reversed = 0; n < half; n++) {
@@ -38,5 +41,13 @@ void dct4(const float *twiddle, size_t size, const float *x, float *y) {
         const complex_float u = times(z[k], twiddle + 2u * k);
         y[2u * k] = u.re;
         y[size - 1u - 2u * k] = -u.im;
+    }
+}
+
+void dct4(const float *twiddle, size_t size, const float *x, float *y) {
+    if (size == USUAL) {
+        dct4_of(twiddle, USUAL, x, y);
+    } else {
+        dct4_of(twiddle, size, x, y);
     }
 }

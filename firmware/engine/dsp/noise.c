@@ -23,31 +23,63 @@ static inline float noise_at(uint32_t x) {
 
 enum { CHUNK = 32, MOST_TAPS = 64 }; /* samples at a time, and the longest filter that the buffer holds */
 
-/* `samples` outputs of one band through one filter; every noise value is hashed once. */
-static void chunk_of_band(const vk_noise *noise, uint32_t n, uint32_t b, const float *filter, float *out,
-                          size_t out_step, uint32_t samples) {
-    float heard[CHUNK + MOST_TAPS - 1];
-    const uint32_t bands = noise->bands, past = noise->taps - 1u;
-    uint32_t key = (n - past) * bands + b + noise->seed * 0x9e3779b9u;
-    ROLLED for (uint32_t i = 0; i < ((samples + 3u) & ~3u) + past; i++, key += bands) {
-        heard[i] = n + i < past ? 0.0f : noise_at(key); /* before the first sample there is silence */
+/* The noise of one band from sample n − past on; before the first sample there is silence. Two values side by side:
+ * each alone would wait for its own multiplications. */
+static void hear(const vk_noise *noise, uint32_t n, uint32_t b, uint32_t past, float *heard, uint32_t count) {
+    const uint32_t bands = noise->bands;
+    uint32_t i = 0;
+    for (; n + i < past && i < count; i++) {
+        heard[i] = 0.0f;
     }
-    /* four sums side by side: each alone would wait for its own last addition */
+    uint32_t key = (n + i - past) * bands + b + noise->seed * 0x9e3779b9u;
+    ROLLED for (; i < count; i += 2u, key += 2u * bands) {
+        const float first = noise_at(key), second = noise_at(key + bands);
+        heard[i] = first;
+        heard[i + 1u] = second;
+    }
+}
+
+/* `samples` outputs of one band, the first of them h samples into its frame; every noise value is hashed once. Four
+ * sums side by side, each with the filter of its own frame. */
+static void chunk_of_band(const vk_noise *noise, uint32_t n, uint32_t b, const float *taps, size_t taps_step, uint32_t h,
+                          float *out, size_t out_step, uint32_t samples) {
+    float heard[CHUNK + MOST_TAPS + 2];
+    const uint32_t past = noise->taps - 1u;
+    hear(noise, n, b, past, heard, samples + past);
+    for (uint32_t j = 0; j < 3u; j++) { /* read with the last four, never written out */
+        heard[samples + past + j] = 0.0f;
+    }
+    const float *filter = taps + b * noise->taps;
     for (uint32_t i = 0; i < samples; i += 4u) {
-        const float *newest = heard + past + i;
-        float a0 = filter[0] * newest[0], a1 = filter[0] * newest[1], a2 = filter[0] * newest[2],
-              a3 = filter[0] * newest[3];
+        const uint32_t left = samples - i;
+        const float *w[4];
+        for (uint32_t j = 0; j < 4u; j++) { /* those beyond the last are not written */
+            w[j] = filter;
+            if (j + 1u < left && ++h == noise->hop) {
+                h = 0;
+                filter += taps_step;
+            }
+        }
+        const float *newest = heard + past + i, *w0 = w[0], *w1 = w[1], *w2 = w[2], *w3 = w[3];
+        float a0 = w0[0] * newest[0], a1 = w1[0] * newest[1], a2 = w2[0] * newest[2], a3 = w3[0] * newest[3];
         ROLLED for (uint32_t k = 1; k <= past; k++) {
-            const float f = filter[k], *x = newest - k;
-            a0 += f * x[0];
-            a1 += f * x[1];
-            a2 += f * x[2];
-            a3 += f * x[3];
+            const float *x = newest - k;
+            a0 += w0[k] * x[0];
+            a1 += w1[k] * x[1];
+            a2 += w2[k] * x[2];
+            a3 += w3[k] * x[3];
         }
-        const float sums[4] = {a0, a1, a2, a3};
-        for (uint32_t j = 0; j < 4u && i + j < samples; j++, out += out_step) {
-            *out = sums[j];
+        out[0] = a0;
+        if (left > 1u) {
+            out[out_step] = a1;
         }
+        if (left > 2u) {
+            out[2u * out_step] = a2;
+        }
+        if (left > 3u) {
+            out[3u * out_step] = a3;
+        }
+        out += 4u * out_step;
     }
 }
 
@@ -63,31 +95,38 @@ static void sample_of_band(const vk_noise *noise, uint32_t n, uint32_t b, const 
     *out = sum;
 }
 
+/* Samples of all frames in one row, whatever the hop: a frame of one sample would hash its whole past for it. */
+static void buffered(const vk_noise *noise, uint32_t n, const float *taps, size_t taps_step, float *out, size_t out_step,
+                     size_t samples) {
+    for (size_t done = 0; done < samples; done += CHUNK, out += CHUNK * out_step) {
+        const uint32_t now = samples - done < CHUNK ? (uint32_t)(samples - done) : CHUNK;
+        const float *frame = taps + done / noise->hop * taps_step;
+        for (uint32_t b = 0; b < noise->bands; b++) {
+            chunk_of_band(noise, n + (uint32_t)done, b, frame, taps_step, (uint32_t)(done % noise->hop), out + b,
+                          out_step, now);
+        }
+    }
+}
+
 void vk_filtered_noise(const vk_noise *noise, vk_noise_state *state, const float *taps, size_t taps_step, float *out,
                        size_t out_step, size_t frames) {
     const uint32_t bands = noise->bands, count = noise->taps, hop = noise->hop;
-    const bool buffered = count > 1u && count <= MOST_TAPS;
-    const uint32_t step = buffered ? CHUNK : 1u;
+    const size_t samples = frames * hop;
+    if (count > 1u && count <= MOST_TAPS) {
+        buffered(noise, state->n, taps, taps_step, out, out_step, samples);
+        state->n += (uint32_t)samples;
+        return;
+    }
     for (size_t t = 0; t < frames; t++, taps += taps_step) {
-        for (uint32_t h = 0; h < hop; h += step) {
-            const uint32_t samples = hop - h < step ? hop - h : step;
-            if (count == 1u) { /* noise with a gain per band */
-                const uint32_t key = state->n * bands + noise->seed * 0x9e3779b9u;
-                for (uint32_t b = 0; b < bands; b++) {
+        for (uint32_t h = 0; h < hop; h++, out += out_step, state->n++) {
+            const uint32_t key = state->n * bands + noise->seed * 0x9e3779b9u;
+            for (uint32_t b = 0; b < bands; b++) {
+                if (count == 1u) { /* noise with a gain per band */
                     out[b] = taps[b] * noise_at(key + b);
-                }
-            } else {
-                for (uint32_t b = 0; b < bands; b++) {
-                    const float *filter = taps + b * count;
-                    if (buffered) {
-                        chunk_of_band(noise, state->n, b, filter, out + b, out_step, samples);
-                    } else {
-                        sample_of_band(noise, state->n, b, filter, out + b);
-                    }
+                } else {
+                    sample_of_band(noise, state->n, b, taps + b * count, out + b);
                 }
             }
-            state->n += samples;
-            out += samples * out_step;
         }
     }
 }

@@ -33,9 +33,9 @@ static void fill_latents(Drive *drive, size_t ticks)
     const size_t due = model->frames_due(drive->spec->state, ticks);
     size_t at = (model->hop - drive->age_ticks % model->hop) % model->hop;
     for (size_t f = 0; f < due; ++f, at += model->hop) {
-        const size_t done = at < ticks ? at : ticks;
+        const float share = at < ticks ? (float)at / (float)ticks : 1.0f;
         for (uint8_t i = 0; i < drive->spec->tone.latents; ++i) {
-            drive->frames.latent[i * DRIVE_FRAMES + f] = ramp_at(&drive->tone.latent[i], done, ticks);
+            drive->frames.latent[i * DRIVE_FRAMES + f] = ramp_at(&drive->tone.latent[i], share);
         }
     }
     drive->age_ticks = (drive->age_ticks + (uint32_t)ticks) % model->hop;
@@ -57,27 +57,30 @@ void drive_render(Drive *drive, const Panel *panel, const PortBlock *block)
     const size_t ticks = block->ticks;
     DriveFrames *frames = &drive->frames;
     tone_update(&drive->tone, &spec->tone, panel);
+    Slope gain = panel_slope(panel, (uint8_t)spec->gain, 0);
     for (size_t i = 0; i < ticks; ++i) {
         const float in = block->audio_in != NULL ? block->audio_in[0][i] : 0.0f;
-        frames->in[i] = audible(in * panel_at(panel, (uint8_t)spec->gain, i));
+        frames->in[i] = audible(in * slope_next(&gain));
     }
     fill_latents(drive, ticks);
     spec->model->process(spec->state, ticks, frames);
     match_levels(drive, panel);
 
     const uint32_t behind = spec->model->latency_ticks;
+    Slope matched = ramp_slope(&drive->matched, panel->per_tick, 0);
+    Slope mix = panel_slope(panel, (uint8_t)spec->mix, 0);
+    Slope level = panel_slope(panel, (uint8_t)spec->level, 0);
     for (size_t i = 0; i < ticks; ++i) {
         drive->delay[drive->written % DRIVE_DELAY] = frames->in[i];
         const float dry = drive->delay[(drive->written - behind) % DRIVE_DELAY];
         ++drive->written;
-        const float raw = bound(frames->out[i], -4.0f, 4.0f);
+        const float raw = bound_sound(frames->out[i], 4.0f);
         drive->dry_power += POWER_SLOW * (dry * dry - drive->dry_power);
         drive->wet_power += POWER_SLOW * (raw * raw - drive->wet_power);
-        const float wet = raw * ramp_at(&drive->matched, i, ticks);
-        const float mix = panel_at(panel, (uint8_t)spec->mix, i);
+        const float wet = raw * slope_next(&matched);
         const bool past = panel->level[i] >> DRIVE_BYPASS & 1u;
         drive->bypass = bound_unit(drive->bypass + (past ? BYPASS_STEP : -BYPASS_STEP));
-        const float through = (dry + mix * (wet - dry)) * panel_at(panel, (uint8_t)spec->level, i);
+        const float through = (dry + slope_next(&mix) * (wet - dry)) * slope_next(&level);
         frames->out[i] = through + drive->bypass * (dry - through);
     }
     for (uint8_t c = 0; c < spec->outputs.audios; ++c) {
@@ -93,6 +96,6 @@ void drive_render(Drive *drive, const Panel *panel, const PortBlock *block)
         }
     }
     for (size_t i = 0; i < ticks; ++i) {
-        output_gates(&spec->outputs, 0, &block->gates_out[i]);
+        block->gates_out[i] = 0;
     }
 }

@@ -58,10 +58,43 @@ static void hit(Drum *drum, const Panel *panel, uint32_t level)
     drum->pulse = PULSE_TICKS;
 }
 
+static void write_sound(const Drum *drum, const Panel *panel, const PortBlock *block)
+{
+    const DrumSpec *spec = drum->spec;
+    for (uint8_t c = 0; c < spec->outputs.audios; ++c) {
+        float *out = block->audio_out[c];
+        Slope level = panel_slope(panel, (uint8_t)spec->level, 0);
+        for (size_t i = 0; i < block->ticks; ++i) {
+            out[i] = spec->outputs.audio[c] >= 0 ? audible(drum->mix[i] * slope_next(&level)) : 0.0f;
+        }
+    }
+}
+
+/* What was mixed has been played: now it becomes its envelope, up at once and down with 25 ms. */
+static void write_envelope(Drum *drum, const PortBlock *block)
+{
+    const OutputSpec *outputs = &drum->spec->outputs;
+    float follow = drum->follow;
+    for (size_t i = 0; i < block->ticks; ++i) {
+        const float now = magnitude(drum->mix[i]);
+        const float falling = follow > FOLLOW_SILENT ? follow * FOLLOW_KEEP : 0.0f;
+        follow = now > falling ? now : falling;
+        drum->mix[i] = follow;
+    }
+    drum->follow = follow;
+    for (uint8_t c = 0; c < outputs->cvs; ++c) {
+        const bool carries = outputs->cv[c] == DRUM_OUT_ENVELOPE;
+        for (size_t i = 0; i < block->ticks; ++i) {
+            block->cv_out[c][i] = carries ? 5.0f * bound_sound(drum->mix[i], 1.0f) : 0.0f;
+        }
+    }
+}
+
 void drum_render(Drum *drum, const Panel *panel, const PortBlock *block)
 {
     const DrumSpec *spec = drum->spec;
     const size_t ticks = block->ticks;
+    const uint32_t high = output_gates(&spec->outputs, 1u << DRUM_OUT_TRIGGER);
     tone_update(&drum->tone, &spec->tone, panel);
     size_t rendered = 0;
     for (size_t i = 0; i < ticks; ++i) {
@@ -82,27 +115,9 @@ void drum_render(Drum *drum, const Panel *panel, const PortBlock *block)
             }
         }
         drum->since_hit += drum->since_hit < NEAREST_HITS;
-        output_gates(&spec->outputs, pulse_next(&drum->pulse) << DRUM_OUT_TRIGGER, &block->gates_out[i]);
+        block->gates_out[i] = pulse_next(&drum->pulse) ? high : 0u;
     }
     render_span(drum, panel, rendered, ticks);
-
-    for (uint8_t c = 0; c < spec->outputs.audios; ++c) {
-        for (size_t i = 0; i < ticks; ++i) {
-            const float level = panel_at(panel, (uint8_t)spec->level, i);
-            block->audio_out[c][i] = spec->outputs.audio[c] >= 0 ? audible(drum->mix[i] * level) : 0.0f;
-        }
-    }
-    /* What was mixed has been played: now it becomes its envelope, up at once and down with 25 ms. */
-    for (size_t i = 0; i < ticks; ++i) {
-        const float now = magnitude(drum->mix[i]);
-        const float falling = drum->follow > FOLLOW_SILENT ? drum->follow * FOLLOW_KEEP : 0.0f;
-        drum->follow = now > falling ? now : falling;
-        drum->mix[i] = drum->follow;
-    }
-    for (uint8_t c = 0; c < spec->outputs.cvs; ++c) {
-        for (size_t i = 0; i < ticks; ++i) {
-            const float volts = bound(5.0f * drum->mix[i], 0.0f, 5.0f);
-            block->cv_out[c][i] = spec->outputs.cv[c] == DRUM_OUT_ENVELOPE ? volts : 0.0f;
-        }
-    }
+    write_sound(drum, panel, block);
+    write_envelope(drum, block);
 }

@@ -74,8 +74,9 @@ static void render_span(Groove *groove, const Panel *panel, size_t start, size_t
         voice_render(&player->voice, &spec->tone, &groove->tone[player->plays],
                      panel_value(panel, (uint8_t)spec->decay), &groove->frames, start, end - start, panel->ticks,
                      groove->mono + start);
+        Slope level = panel_slope(panel, (uint8_t)spec->level, start);
         for (size_t i = start; i < end; ++i) {
-            const float y = groove->mono[i] * panel_at(panel, (uint8_t)spec->level, i);
+            const float y = groove->mono[i] * slope_next(&level);
             groove->mix[0][i] += y * spec->left;
             groove->mix[1][i] += y * spec->right;
         }
@@ -114,9 +115,9 @@ void groove_render(Groove *groove, const Panel *panel, const PortBlock *block)
     render_span(groove, panel, rendered, panel->ticks);
     for (uint8_t c = 0; c < outputs->audios; ++c) {
         const int8_t source = outputs->audio[c];
+        Slope level = panel_slope(panel, (uint8_t)spec->level, 0);
         for (size_t i = 0; i < block->ticks; ++i) {
-            const float level = panel_at(panel, (uint8_t)spec->level, i);
-            block->audio_out[c][i] = source >= 0 ? audible(groove->mix[source][i] * level) : 0.0f;
+            block->audio_out[c][i] = source >= 0 ? audible(groove->mix[source][i] * slope_next(&level)) : 0.0f;
         }
     }
 }

@@ -30,10 +30,11 @@ static inline uint32_t pulse_next(uint16_t *left)
 /* A sample that a converter can take; NaN is silence. */
 static inline float audible(float x)
 {
-    return x == x ? bound(x, -1.0f, 1.0f) : 0.0f;
+    return bound_sound(x, 1.0f);
 }
 
-static inline void output_gates(const OutputSpec *spec, uint32_t sources, uint32_t *jacks)
+/* The jacks that carry any of these sources. */
+static inline uint32_t output_gates(const OutputSpec *spec, uint32_t sources)
 {
     uint32_t out = 0;
     for (uint8_t g = 0; g < spec->gates; ++g) {
@@ -41,7 +42,7 @@ static inline void output_gates(const OutputSpec *spec, uint32_t sources, uint32
             out |= (sources >> spec->gate[g] & 1u) << g;
         }
     }
-    *jacks = out;
+    return out;
 }
 
 #endif

@@ -242,7 +242,7 @@ void rhythm_advance(Rhythm *rhythm, const Panel *panel, size_t ticks)
 void rhythm_outputs(const Rhythm *rhythm, const OutputSpec *outputs, const PortBlock *block)
 {
     for (size_t i = 0; i < block->ticks; ++i) {
-        output_gates(outputs, rhythm->gate_sources[i], &block->gates_out[i]);
+        block->gates_out[i] = output_gates(outputs, rhythm->gate_sources[i]);
     }
     /* In 24ths of a step and 12 more bits: a float holds them. */
     const uint32_t loop = 24u * RHYTHM_STEPS;

@@ -27,22 +27,20 @@ void time_basis_next(TimeBasis *basis, const TimeBasisSpec *spec, float *out, si
     }
     out[0] = bound_unit((spec->frames_per_window - frame) / spec->frames_per_fade);
     out[step] = frame / spec->frames_per_window;
-    float *decay = out + 2u * step;
-    for (uint8_t i = 0; i < spec->decays; ++i) {
-        decay[i * step] = basis->decay[i];
+    float *restrict to = out + 2u * step;
+    for (uint8_t i = 0; i < spec->decays; ++i, to += step) {
+        *to = basis->decay[i];
         basis->decay[i] *= spec->decay[i];
     }
-    float *sine = decay + spec->decays * step;
-    float *cosine = sine + spec->tones * step;
-    for (uint8_t i = 0; i < spec->tones; ++i) {
-        const float c = basis->cosine[i];
-        const float s = basis->sine[i];
-        const float rotation_c = spec->rotation[2u * i];
-        const float rotation_s = spec->rotation[2u * i + 1u];
-        cosine[i * step] = bound(c, -1.0f, 1.0f);
-        sine[i * step] = bound(s, -1.0f, 1.0f);
-        basis->cosine[i] = c * rotation_c - s * rotation_s;
-        basis->sine[i] = s * rotation_c + c * rotation_s;
+    float *restrict sine = basis->sine, *restrict cosine = basis->cosine;
+    const float *rotation = spec->rotation;
+    const size_t to_cosine = spec->tones * step;
+    for (uint8_t i = 0; i < spec->tones; ++i, to += step, rotation += 2) {
+        const float c = cosine[i], s = sine[i];
+        to[0] = s;
+        to[to_cosine] = c;
+        cosine[i] = c * rotation[0] - s * rotation[1];
+        sine[i] = s * rotation[0] + c * rotation[1];
     }
     ++basis->frame;
 }

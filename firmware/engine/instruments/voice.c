@@ -6,6 +6,8 @@
 #define DECLICK 0.96f                 /* per sample: −40 dB after 2.4 ms */
 #define CHOKE_STEP (1.0f / 240.0f)    /* 5 ms */
 #define SILENT 1e-5f                  /* −100 dB */
+#define GONE 1e-7f                    /* −140 dB: where a fading rest is over */
+#define LOUDEST 4.0f                  /* what a model may say */
 
 void voice_init(Voice *voice, const VoiceModel *model, void *state)
 {
@@ -26,8 +28,7 @@ void voice_trigger(Voice *voice, float gain)
     time_basis_trigger(&voice->basis, voice->model->time);
     voice->active = true;
     voice->age_ticks = 0;
-    voice->gain = gain;
-    voice->envelope = 1.0f;
+    voice->envelope = gain;
     voice->fade = 1.0f;
     voice->fade_step = 0.0f;
 }
@@ -44,14 +45,40 @@ static void fill_frames(Voice *voice, const ToneSpec *spec, const Tone *tone, Vo
     /* The first frame is due where the age reaches a multiple of the hop. */
     size_t at = start + (hop - voice->age_ticks % hop) % hop;
     for (size_t f = 0; f < due; ++f, at += hop) {
-        const size_t done = at < block ? at : block;
+        const float share = at < block ? (float)at / (float)block : 1.0f;
         for (uint8_t i = 0; i < spec->latents; ++i) {
-            frames->latent[i * VOICE_FRAMES + f] = ramp_at(&tone->latent[i], done, block);
+            frames->latent[i * VOICE_FRAMES + f] = ramp_at(&tone->latent[i], share);
         }
         for (uint8_t i = 0; i < spec->knobs; ++i) {
-            frames->knob[i * VOICE_FRAMES + f] = ramp_at(&tone->knob[i], done, block);
+            frames->knob[i * VOICE_FRAMES + f] = ramp_at(&tone->knob[i], share);
         }
         time_basis_next(&voice->basis, voice->model->time, &frames->time[f], VOICE_FRAMES);
+    }
+}
+
+/* A hit alone: nothing is being faded. */
+static void add_sound(Voice *voice, const float *sound, float keep, size_t ticks, float *out)
+{
+    float envelope = voice->envelope;
+    float y = voice->last;
+    for (size_t i = 0; i < ticks; ++i) {
+        y = bound_sound(sound[i], LOUDEST) * envelope;
+        out[i] += y;
+        envelope *= keep;
+    }
+    voice->envelope = envelope;
+    voice->last = y;
+}
+
+/* The same for a hit that is being choked, or that took over from another. */
+static void add_fading_sound(Voice *voice, const float *sound, float keep, size_t ticks, float *out)
+{
+    for (size_t i = 0; i < ticks; ++i) {
+        voice->last = bound_sound(sound[i], LOUDEST) * (voice->envelope * voice->fade) + voice->declick;
+        out[i] += voice->last;
+        voice->envelope *= keep;
+        voice->declick = magnitude(voice->declick) > GONE ? voice->declick * DECLICK : 0.0f;
+        voice->fade = bound_unit(voice->fade - voice->fade_step);
     }
 }
 
@@ -65,15 +92,11 @@ void voice_render(Voice *voice, const ToneSpec *spec, const Tone *tone, float de
     fill_frames(voice, spec, tone, frames, model->frames_due(voice->state, ticks), start, block);
     model->process(voice->state, ticks, frames);
     const float keep = 1.0f - bound_unit(decay);
-    float y = voice->last;
-    for (size_t i = 0; i < ticks; ++i) {
-        y = bound(frames->audio[i], -4.0f, 4.0f) * (voice->gain * voice->envelope * voice->fade) + voice->declick;
-        out[i] += y;
-        voice->envelope *= keep;
-        voice->declick *= DECLICK;
-        voice->fade = bound_unit(voice->fade - voice->fade_step);
+    if (voice->fade_step > 0.0f || voice->declick != 0.0f) {
+        add_fading_sound(voice, frames->audio, keep, ticks, out);
+    } else {
+        add_sound(voice, frames->audio, keep, ticks, out);
     }
-    voice->last = y;
     voice->age_ticks += (uint32_t)ticks;
     const float end = model->time->frames_per_window + (float)model->tail_frames;
     const bool over = (float)voice->age_ticks >= end * (float)model->hop;

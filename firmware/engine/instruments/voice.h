@@ -41,7 +41,7 @@ typedef struct Voice {
     bool active;
     uint32_t age_ticks, hits;
     TimeBasis basis;
-    float gain, envelope;
+    float envelope;        /* level of the hit, decaying */
     float fade, fade_step; /* choking: fade falls from 1 to 0 */
     float last, declick;   /* last output; what a cut left, running out */
 } Voice;
