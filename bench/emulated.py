@@ -34,6 +34,7 @@ AT_AUDIO_IN = AT_GATES_OUT + 4 * BLOCK
 AT_AUDIO_OUT = AT_AUDIO_IN + 4 * AUDIO * BLOCK
 AT_CV_OUT = AT_AUDIO_OUT + 4 * AUDIO * BLOCK
 TRACED_CALLBACKS = 400
+START_S = 0.5
 TAIL_S = 0.5
 AGREEMENT = 1e-5
 """Largest difference of audio and CV between module and host: the float edge of DESIGN §3."""
@@ -58,6 +59,8 @@ class EmulatedInstrument:
         self.board: Board = built.board
         self.machine = Machine(read_elf(elf), built.board)
         self.at = self.machine.elf.symbol("m7_block").address
+        self.functions: dict[str, int] = {}
+        """Predicted cycles of every function over all traced callbacks."""
         self.machine.call("m7_begin")
 
     def render(
@@ -105,6 +108,7 @@ class EmulatedInstrument:
             call = machine.call("m7_render", size, traced=number in traced)
             if number in traced:
                 cycles.append(int(call.cycles))
+                self._count_functions()
             for rows, offset in ((audio, AT_AUDIO_OUT), (cv, AT_CV_OUT)):
                 for row in range(len(rows)):
                     found = machine.read_array(self.at + offset + 4 * BLOCK * row, np.float32, size)
@@ -113,6 +117,17 @@ class EmulatedInstrument:
             if progress is not None:
                 progress(begin + size)
         return Rendered(audio, cv, gates, np.zeros((0, 0), np.float32)), cycles
+
+    def _count_functions(self) -> None:
+        pipeline = self.machine.pipeline
+        functions = sorted(self.machine.elf.functions, key=lambda symbol: symbol.address)
+        spent = pipeline.cycles_at()
+        used = np.flatnonzero(spent)
+        begins = [symbol.address for symbol in functions]
+        owners = np.searchsorted(begins, np.asarray(pipeline.addresses)[used], side="right") - 1
+        for owner, cycles in zip(owners, spent[used], strict=True):
+            name = functions[owner].name
+            self.functions[name] = self.functions.get(name, 0) + int(cycles)
 
 
 @dataclass(frozen=True)
@@ -143,9 +158,18 @@ def emulate(
     models: Mapping[str, Path] | None = None,
     block: int | None = None,
     callbacks: int = TRACED_CALLBACKS,
+    start_s: float = START_S,
     progress: Callable[[int, int], None] | None = None,
 ) -> Emulation:
     """Play a CV script on the emulated module and on the host, and compare.
+
+    Parameters
+    ----------
+    callbacks : int
+        So many go through the pipeline model.
+    start_s : float
+        From this second of the script on, or earlier where the script ends: a drum needs as many hits as it
+        has voices until all of them sound.
 
     Raises
     ------
@@ -170,8 +194,12 @@ def emulate(
             )
         expected = host.render(played, size)
         module = EmulatedInstrument(on_module, folder)
+        first = max(0, min(round(start_s * board.audio.sample_rate_hz / size), ticks // size - callbacks))
         rendered, cycles = module.render(
-            played, size, range(callbacks), (lambda done: progress(done, ticks)) if progress else None
+            played,
+            size,
+            range(first, first + callbacks),
+            (lambda done: progress(done, ticks)) if progress else None,
         )
     budget = board.cycles_per_frame * size
     difference = float(
@@ -186,9 +214,14 @@ def emulate(
         "board": board.name,
         "block": size,
         "seconds": ticks / board.audio.sample_rate_hz,
+        "traced_from_s": first * size / board.audio.sample_rate_hz,
         "callbacks_traced": len(cycles),
         "predicted_cpu": summary(cycles, budget) if cycles else None,
         "predicted_cycles": cycles,
+        "cpu_by_function": {
+            name: spent / (budget * len(cycles))
+            for name, spent in sorted(module.functions.items(), key=lambda item: -item[1])
+        },
         "largest_difference_from_host": difference,
         "samples_that_differ": int((rendered.audio != expected.audio).sum()),
         "equals_host": agrees,
