@@ -24,11 +24,11 @@ from train.data.workshop import Result, Workshop
 from train.refusal import Refusal
 
 # Raised whenever the same file would give another result: kept results of older code are not taken up.
-STEP_VERSION = 2
+STEP_VERSION = 3
 # Two hits whose pictures differ by less (RMS over the cells) are takes of one sound; see README for how it
 # was set
 NEAR_DUPLICATE_DB = 3.0
-# With fewer dry phrases than this, every phrase is cut by time instead of going whole to one split
+# A device with fewer dry phrases than this has them cut by time instead of going whole to one split
 PHRASES_TO_SPLIT_WHOLE = 10
 
 Watch = Callable[[Sequence[Any], str], Iterable[Any]]
@@ -178,6 +178,20 @@ def _work(shop: Workshop, units: list[_Unit], watch: Watch, label: str = "readin
 
 def _refuse(reason: str) -> Result:
     raise LeftOut(reason)
+
+
+def scarce_phrases(found: Sequence[PairFiles]) -> set[str]:
+    """Dry files to be cut by time: those of devices that were recorded over too few phrases.
+
+    Devices that share a phrase belong together: what is cut for one must be cut for the other.
+    """
+    links = [(index, len(found) + index) for index in range(len(found))]
+    names = [f"effect {pair.effect}" for pair in found] + [f"phrase {pair.dry.relative}" for pair in found]
+    roots = splits.joined(names, links)[: len(found)]
+    phrases: dict[str, set[str]] = {}
+    for root, pair in zip(roots, found, strict=True):
+        phrases.setdefault(root, set()).add(pair.dry.relative)
+    return set().union(*(few for few in phrases.values() if len(few) < PHRASES_TO_SPLIT_WHOLE))
 
 
 def _offsets(lengths: list[int]) -> np.ndarray:
@@ -371,10 +385,12 @@ class _Drive(_Road):
                 "for how "
                 "files are paired"
             )
-        self.by_time = len({pair.dry.relative for pair in self.pairs}) < PHRASES_TO_SPLIT_WHOLE
+        self.by_time = scarce_phrases(self.pairs)
 
     def options(self) -> dict[str, Any]:
-        return {"segment_samples": self.wanted.segment_samples, "split": "time" if self.by_time else "phrase"}
+        phrases = {pair.dry.relative for pair in self.pairs}
+        how = "phrase" if not self.by_time else "time" if self.by_time == phrases else "phrase and time"
+        return {"segment_samples": self.wanted.segment_samples, "split": how}
 
     def left_out(self) -> list[dict[str, str]]:
         return super().left_out() + [{"file": name, "reason": why} for name, why in self.alone.items()]
@@ -412,7 +428,8 @@ class _Drive(_Road):
             pairs.read_pair(pair), facts["delay_samples"], facts["polarity"], facts["segment_samples"]
         )
         result = Result(facts={key: value for key, value in facts.items() if key != "file"})
-        pieces = aligned.cut(into_thirds=self.by_time)
+        by_time = pair.dry.relative in self.by_time
+        pieces = aligned.cut(into_thirds=by_time)
         stem = pair.wet.relative.rsplit(".", 1)[0]
         for number, (dry, wet, continues) in enumerate(pieces):
             entry = {
@@ -433,7 +450,7 @@ class _Drive(_Road):
             for field_name in ("chain", "phrase"):
                 if pair.wet.row.get(field_name):
                     entry[field_name] = pair.wet.row[field_name]
-            if self.by_time:
+            if by_time:
                 entry["given_split"] = (
                     splits.by_time(len(pieces))[number] if aligned.segment else splits.SPLITS[number]
                 )
@@ -441,16 +458,16 @@ class _Drive(_Road):
         return result
 
     def finish(self, batch: _Batch) -> dict[str, Any]:
-        """Whole phrases to one split, or with few phrases each by time."""
-        if self.by_time:
-            for item in batch.items:
+        """Whole phrases to one split; those of devices with few phrases each by time."""
+        whole = [item for item in batch.items if "given_split" not in item]
+        groups = [item["group"] for item in whole]
+        chosen = splits.assign(groups, ["phrase"] * len(groups), [None] * len(groups))
+        for item, split in zip(whole, chosen, strict=True):
+            item["split"] = split
+        for item in batch.items:
+            if "given_split" in item:
                 item["split"] = item.pop("given_split")
                 item["group"] = f"{item['group']} {item['split']}"
-        else:
-            groups = [item["group"] for item in batch.items]
-            chosen = splits.assign(groups, ["phrase"] * len(groups), [None] * len(groups))
-            for item, split in zip(batch.items, chosen, strict=True):
-                item["split"] = split
         return {"groups": len({item["group"] for item in batch.items}), "split_by": self.options()["split"]}
 
     def arrays(self, batch: _Batch, lengths: list[int]) -> dict[str, np.ndarray | Joined]:

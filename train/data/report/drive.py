@@ -13,6 +13,7 @@ from train.data.store import SAMPLE_RATE_HZ
 MAX_PANELS = 9
 FEW_SETTINGS = 4
 LATE_MS = 2.0
+LOOSE = 0.6
 
 
 def describe(
@@ -30,7 +31,11 @@ def describe(
         split_bars([item["effect"] for item in items], [item["split"] for item in items]),
         "Segments per effect and split",
     )
-    page.heading("Pairs", "One row per wet file. The delay was taken out, turned polarity was turned back.")
+    page.heading(
+        "Pairs",
+        "One row per wet file. The delay was taken out, turned polarity was turned back. Explained is the "
+        "part of the wet power that curves and filters of the dry sound account for.",
+    )
     page.table(
         [
             "wet",
@@ -41,6 +46,7 @@ def describe(
             "peak of response",
             "polarity",
             "waves agree",
+            "explained",
             "aligned by",
             "segment",
         ],
@@ -54,6 +60,7 @@ def describe(
                 f"{fact['response_peak_samples']}",
                 "turned" if fact["polarity"] < 0 else "upright",
                 f"{fact['correlation']:+.2f}",
+                f"{fact['coherence']:.0%}",
                 fact["aligned_by"],
                 f"{fact['segment_samples']:,}" if fact["segment_samples"] else "whole",
             ]
@@ -73,7 +80,10 @@ def describe(
     summary["pairs"] = [
         {
             key: fact[key]
-            for key in ("file", "dry_file", "delay_samples", "polarity", "correlation", "segment_samples")
+            for key in (
+                *("file", "dry_file", "delay_samples", "polarity"),
+                *("correlation", "coherence", "segment_samples"),
+            )
         }
         for fact in facts
     ]
@@ -83,7 +93,10 @@ def describe(
 def _how_split(manifest: dict[str, Any]) -> str:
     if manifest["notes"]["split_by"] == "time":
         return "There are few dry phrases, so each is split by time: 80 % train, then validation, then test."
-    return "Whole dry phrases are on one side, with all their wet versions."
+    whole = "Whole dry phrases are on one side, with all their wet versions."
+    if manifest["notes"]["split_by"] == "phrase and time":
+        return f"{whole} Devices with few phrases have each split by time: 80 % train, validation, test."
+    return whole
 
 
 def _panels_of(items: list[dict[str, Any]]) -> dict[str, list[int]]:
@@ -145,9 +158,17 @@ def _findings(
         note(
             "look",
             f"{len(unsure)} pairs could not be aligned by their waves (too narrow a sound, or too much "
-            "distortion); their "
-            "loudness curves agree, and they were left where they are unless those said otherwise.",
+            "distortion); "
+            "they were left where they are unless their loudness curves said otherwise.",
             unsure,
+        )
+    loose = [fact["file"] for fact in facts if fact["coherence"] < LOOSE]
+    if loose:
+        note(
+            "look",
+            f"Of {len(loose)} wet files curves and filters explain less than {LOOSE:.0%}: noise, a long "
+            "echo, or something that moves by itself, which a drive model does not learn.",
+            loose,
         )
     clipped = [fact["file"] for fact in facts if fact["wet_clipped"] > 100 and fact["wet_peak_at_full_scale"]]
     if clipped:
