@@ -43,6 +43,25 @@ class Rotation:
     variance_share: np.ndarray
 
 
+@dataclass(frozen=True)
+class Block:
+    """Latents that are turned among themselves only, because training tied them to something.
+
+    Attributes
+    ----------
+    latents : tuple of int
+        Which.
+    tied : str
+        To what; empty for the free ones.
+    signed : bool
+        Whether more of it already means more of that, so that its sign must stay.
+    """
+
+    latents: tuple[int, ...]
+    tied: str = ""
+    signed: bool = False
+
+
 class RotatedEncoder(nn.Module):
     """An encoder whose posterior is told in rotated coordinates."""
 
@@ -74,6 +93,21 @@ def principal_rotation(means: np.ndarray, variances: np.ndarray) -> Rotation:
     # A dimension nobody uses keeps the prior's unit spread, so that its table is the prior's and not noise.
     spread = np.where(values > UNUSED, np.sqrt(values), 1.0)
     return Rotation(axes * spread, values / max(values.sum(), 1e-12))
+
+
+def blockwise_rotation(means: np.ndarray, variances: np.ndarray, blocks: Sequence[Block]) -> Rotation:
+    """Principal axes of each block by itself, in the order of the blocks; shares are of all the variance."""
+    matrix, shares = np.zeros((means.shape[1],) * 2), np.zeros(means.shape[1])
+    total = max(float(means.var(0, ddof=1).sum()), 1e-12)
+    column = 0
+    for block in blocks:
+        rows = list(block.latents)
+        turned = principal_rotation(means[:, rows], variances[:, rows])
+        columns = slice(column, column + len(rows))
+        matrix[rows, columns] = turned.matrix
+        shares[columns] = turned.variance_share * float(means[:, rows].var(0, ddof=1).sum()) / total
+        column += len(rows)
+    return Rotation(matrix, shares)
 
 
 def fold(task: Task, rotation: Rotation) -> None:
@@ -157,10 +191,13 @@ def prepare_latents(task: Task) -> dict[str, Any]:
         ``latents`` (the table of DESIGN §6), ``map`` and ``rotation``.
     """
     means, variances = posterior(task)
-    rotation = principal_rotation(means, variances)
+    blocks = task.latent_blocks()
+    rotation = blockwise_rotation(means, variances, blocks)
     descriptors = task.descriptors("train")
     rotated = means @ np.linalg.inv(rotation.matrix).T
     flips, words = signs(rotated, descriptors)
+    owners = [block for block in blocks for _ in block.latents]
+    flips = np.where([block.signed for block in owners], 1.0, flips)
     rotation = Rotation(rotation.matrix * flips, rotation.variance_share)
     rotated = rotated * flips
     fold(task, rotation)
@@ -177,6 +214,7 @@ def prepare_latents(task: Task) -> dict[str, Any]:
                 "variance_share": round(float(rotation.variance_share[i]), 6),
                 "sign": words[i] if used else "unused",
                 "quantiles": quantile_table(values),
+                **({"tied": owners[i].tied} if owners[i].tied else {}),
             }
         )
     plane, places = plane_map(rotated, task.recipe.seed)

@@ -1,9 +1,11 @@
-"""Training of the drive VAE: windows of dry and wet, an encoder that hears both, two directions for z.
+"""Training of the drive VAE: windows of dry and wet, an encoder that hears both, three directions for z.
 
 ``direction = "timbre"``: dry in, modified sound reconstructed; z is whatever helps.
 ``direction = "topology"``: the first latents are tied to effect type and amount through the differences
 between pairs that share a dry phrase or an effect, and a critic of the joint density (FactorVAE, Kim and
 Mnih 2018) keeps the dimensions independent.
+``direction = "matching"``: an invertible flow learns beside the VAE to read each effect's parameters from z,
+and the encoder is asked to write what the flow can read (:mod:`train.space`).
 """
 
 from __future__ import annotations
@@ -17,18 +19,21 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from train.effect_parameters import ParameterTable, amount_of
 from train.export import Port
+from train.latent import Block
 from train.losses import SpectralLoss, kl_loss, kl_per_latent, ramp
 from train.models.drive import HOP, RATE_HZ, DriveShape, DriveVAE
+from train.models.flow import ParameterFlow
 from train.moving import moving_latents
 from train.recipe import Recipe, Section
 from train.refusal import Refusal
 from train.tasks.base import Batch, Task, evenly
 
-# Which parameter of an effect is its amount, looked for in this order, and whether more of it distorts more
-AMOUNTS = (("drive_db", 1), ("gain", 1), ("folds", 1), ("threshold_db", -1), ("bit_depth", -1), ("amount", 1))
+ENCODER_PACE = 0.2  # of the learning rate
 PRE_EMPHASIS = 0.85
-SILENCE = 1e-3  # energy per window that keeps the ESR of near-silence finite
+APART = 2.0  # distance that effects keep in the type latents
+SILENCE = 0.05  # energy per window that counts as silence: −53 dBFS over 0.2 s
 
 
 class DriveModelSection(Section):
@@ -37,8 +42,8 @@ class DriveModelSection(Section):
     latents: int = Field(8, ge=1, le=64)
     channels: int = Field(16, ge=4, multiple_of=4)
     kernel: int = Field(3, ge=2, le=9)
-    dilations: tuple[int, ...] = (1, 3, 9, 27, 81, 243, 1)
-    film: int = Field(32, ge=4, multiple_of=4)
+    dilations: tuple[int, ...] = (1, 3, 9, 27, 81, 243)
+    film: int = Field(64, ge=4, multiple_of=4)
     encoder: int = Field(64, ge=4, multiple_of=4)
     seconds: float = Field(0.5, ge=0.1, le=4.0)
 
@@ -48,6 +53,7 @@ class DriveLossSection(Section):
 
     esr: float = Field(1.0, ge=0)
     emphasised: float = Field(1.0, ge=0, description="ESR behind a pre-emphasis filter")
+    power: float = Field(0.5, gt=0, le=1, description="error ratios are raised to this before the mean")
     dc: float = Field(0.5, ge=0)
     spectral: float = Field(0.05, ge=0)
     sizes: tuple[int, ...] = (1024, 256)
@@ -55,10 +61,11 @@ class DriveLossSection(Section):
         0.3, ge=0, le=1, description="part of the windows whose z moves within its posterior"
     )
     same: float = Field(1.0, ge=0, description="topology: pairs of one effect agree in the type latents")
-    apart: float = Field(1.0, ge=0, description="topology: effects on one phrase differ in the type latents")
+    apart: float = Field(1.0, ge=0, description="topology: effects differ in the type latents")
     amount: float = Field(
         2.0, ge=0, description="topology: the amount latent follows the difference in amount"
     )
+    matching: float = Field(0.1, ge=0, description="matching: the flow reads the parameters from z")
     independence: float = Field(0.05, ge=0, description="topology: weight of the total correlation")
 
 
@@ -66,7 +73,7 @@ class DriveRecipe(Recipe):
     """A recipe of kind ``drive``."""
 
     kind: Literal["drive"]
-    direction: Literal["timbre", "topology"] = "timbre"
+    direction: Literal["timbre", "topology", "matching"] = "timbre"
     window: int = Field(9600, ge=2400, multiple_of=48, description="samples that count in a training window")
     type_latents: int = Field(
         4, ge=1, description="topology: latents tied to the type; the next is the amount"
@@ -104,13 +111,17 @@ def emphasise(audio: Tensor) -> Tensor:
     return audio[..., 1:] - PRE_EMPHASIS * audio[..., :-1]
 
 
-def amount_of(parameters: dict[str, float] | None) -> tuple[str, float] | None:
-    """The parameter that says how much an effect distorts, and its value with "more" upwards."""
-    for ending, direction in AMOUNTS:
-        for name, value in (parameters or {}).items():
-            if name.rpartition(".")[2] == ending:
-                return name, direction * float(value)
-    return None
+def balanced(indices: np.ndarray, effects: Sequence[str], count: int) -> np.ndarray:
+    """At most ``count`` of the indices, as many of every effect as there are, evenly spaced in each."""
+    members: dict[str, list[int]] = {}
+    for index, effect in zip(indices.tolist(), effects, strict=True):
+        members.setdefault(effect, []).append(index)
+    room, chosen = count, []
+    for left, some in zip(range(len(members), 0, -1), sorted(members.values(), key=len), strict=True):
+        share = evenly(np.array(some), max(1, room // left))
+        room -= len(share)
+        chosen += share.tolist()
+    return np.array(sorted(chosen), dtype=np.int64)
 
 
 class DriveTask(Task):
@@ -141,11 +152,23 @@ class DriveTask(Task):
         return DriveVAE(DriveShape(**self.recipe.model.model_dump()))
 
     def build_opponent(self) -> nn.Module | None:
-        """The judge of independence."""
+        """The judge of independence, or the flow that reads parameters once these are known."""
         recipe = self.recipe
         if recipe.direction == "topology" and recipe.loss.independence > 0:
             return Independence(recipe.model.latents)
+        if recipe.direction == "matching" and "table" in self.facts:
+            self.table = ParameterTable.from_json(self.facts["table"])
+            return ParameterFlow(
+                self.table.latents, len(self.table.effects), torch.from_numpy(self.table.known())
+            )
         return None
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The decoder at the recipe's pace; the encoder slower, or its latents run away from the prior."""
+        return [
+            {"params": list(self.model.decoder.parameters()), "pace": 1.0},
+            {"params": list(self.model.encoder.parameters()), "pace": ENCODER_PACE},
+        ]
 
     # Data -----------------------------------------------------------------------------------------
 
@@ -159,7 +182,8 @@ class DriveTask(Task):
                     f"{data.directory} has no pairs in its {split} split; add phrases and prepare again"
                 )
             if split == "validation":
-                picked = evenly(picked, self.recipe.fit.validation_items)
+                effects = [data.manifest[index]["effect"] for index in picked.tolist()]
+                picked = balanced(picked, effects, self.recipe.fit.validation_items)
             self.picked[split] = picked
             for index in picked.tolist():
                 dry, wet = data.pair(index)
@@ -182,6 +206,10 @@ class DriveTask(Task):
             self.facts["effects"] = sorted(
                 {data.manifest[i]["effect"] for i in self.picked["train"].tolist()}
             )
+            if self.recipe.direction == "matching":
+                rows = [data.manifest[i] for i in self.picked["train"].tolist()]
+                self.facts["table"] = ParameterTable.of(rows, self.latents).as_json()
+                self.opponent = self.build_opponent()
         for picked in self.picked.values():
             for index in picked.tolist():
                 self.amounts[index] = self.relative_amount(data.manifest[index])
@@ -203,28 +231,53 @@ class DriveTask(Task):
 
     def heard(self, index: int, rng: np.random.Generator | None = None) -> np.ndarray:
         """What the encoder hears of an item, ``[2, S]``: a loud window, or pieces in a row."""
-        need = self.heard_samples
+        dry, wet = self._long_enough(index)
+        start = 0
+        if len(dry) > self.heard_samples:
+            if rng is None:
+                start = self._loud_starts(wet, 1)[0]
+            else:
+                start = int(rng.integers(0, len(dry) - self.heard_samples))
+        return self._heard_at(dry, wet, start)
+
+    def windows_heard(self, index: int, count: int) -> list[np.ndarray]:
+        """The ``count`` loudest windows of an item that do not overlap by more than half; at least one."""
+        dry, wet = self._long_enough(index)
+        return [self._heard_at(dry, wet, start) for start in self._loud_starts(wet, count)]
+
+    def _long_enough(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """An item, and what follows it in its file and split until there is enough to hear."""
         dry, wet = self.pairs[index]
         item = self.data.manifest[index]
         following = index
-        while len(dry) < need:
+        while len(dry) < self.heard_samples:
             following += 1
             if following not in self.pairs:
                 break
             other = self.data.manifest[following]
-            if (other["file"], other["parameters"]) != (item["file"], item["parameters"]):
+            if (other["file"], other["split"]) != (item["file"], item["split"]):
                 break
             dry = np.concatenate([dry, self.pairs[following][0]])
             wet = np.concatenate([wet, self.pairs[following][1]])
-        start = 0
-        if len(dry) > need:
-            if rng is None:
-                energy = np.convolve(wet**2, np.ones(need, np.float32), "valid")[::HOP]
-                start = int(energy.argmax()) * HOP
-            else:
-                start = int(rng.integers(0, len(dry) - need))
-        out = np.zeros((2, need), np.float32)
-        window = slice(start, start + need)
+        return dry, wet
+
+    def _loud_starts(self, wet: np.ndarray, count: int) -> list[int]:
+        """Where the loudest windows begin, loudest first."""
+        need = self.heard_samples
+        if len(wet) <= need:
+            return [0]
+        total = np.concatenate([[0.0], np.cumsum(wet.astype(np.float64) ** 2)])
+        energy = (total[need:] - total[:-need])[::HOP]
+        starts: list[int] = []
+        while len(starts) < count and energy.max() > 0:
+            best = int(energy.argmax())
+            starts.append(best * HOP)
+            energy[max(0, best - need // HOP // 2) : best + need // HOP // 2 + 1] = 0.0
+        return starts or [0]
+
+    def _heard_at(self, dry: np.ndarray, wet: np.ndarray, start: int) -> np.ndarray:
+        out = np.zeros((2, self.heard_samples), np.float32)
+        window = slice(start, start + self.heard_samples)
         out[0, : len(dry[window])], out[1, : len(wet[window])] = dry[window], wet[window]
         return out
 
@@ -258,7 +311,16 @@ class DriveTask(Task):
                 picked.append(int(rng.choice(self.by_effect[item["effect"]])))
         windows = [self.window(i, rng) for i in picked]
         kinds = [effects.index(self.data.manifest[i]["effect"]) for i in picked]
+        if recipe.direction == "matching":
+            rows = [self.data.manifest[i] for i in picked]
+            more = {
+                "parameters": torch.from_numpy(self.table.standardised(rows)),
+                "kind": torch.tensor([self.table.effects.index(row["effect"]) for row in rows]),
+            }
+        else:
+            more = {}
         return {
+            **more,
             "heard": torch.from_numpy(np.stack([self.heard(i, rng) for i in picked])),
             "dry": torch.from_numpy(np.stack([dry for dry, _ in windows])[:, None]),
             "wanted": torch.from_numpy(np.stack([wet for _, wet in windows])[:, None]),
@@ -268,7 +330,7 @@ class DriveTask(Task):
         }
 
     def validation_batches(self) -> list[Batch]:
-        """The loudest second of validation pairs, or all of a shorter one, behind its own past."""
+        """The first second of validation pairs, or all of a shorter one."""
         return list(self.whole_items("validation", RATE_HZ))
 
     def whole_items(self, split: str, longest: int) -> Iterator[Batch]:
@@ -300,8 +362,8 @@ class DriveTask(Task):
         made = self.model.decoder(batch["dry"], z)[..., self.lead :]
         wanted = batch["wanted"]
         terms = {
-            "esr": error_to_signal(made, wanted).mean(),
-            "emphasised": error_to_signal(emphasise(made), emphasise(wanted)).mean(),
+            "esr": self._mean(error_to_signal(made, wanted)),
+            "emphasised": self._mean(error_to_signal(emphasise(made), emphasise(wanted))),
             "dc": ((made - wanted).mean(-1) ** 2 / ((wanted**2).mean(-1) + SILENCE)).mean(),
             "kl": kl_loss(mean, log_variance, self.recipe.kl.free_bits),
         }
@@ -314,20 +376,33 @@ class DriveTask(Task):
         total = total + self.beta() * terms["kl"]
         if self.recipe.direction == "topology":
             total = total + self.topology(mean, log_variance, batch, terms) * ramp(self.progress, 0.2)
+        if self.recipe.direction == "matching":
+            terms["unread"] = self.unread(mean, log_variance, batch)
+            total = total + weights.matching * terms["unread"] * ramp(self.progress, 0.2)
         return total, terms
 
+    def _mean(self, ratios: Tensor) -> Tensor:
+        """Mean of error ratios to the recipe's power: below 1, easy effects weigh as much as hard ones."""
+        return ((ratios + 1e-5) ** self.recipe.loss.power).mean()
+
     def topology(self, mean: Tensor, log_variance: Tensor, batch: Batch, terms: dict[str, Tensor]) -> Tensor:
-        """What the differences between a pair, its phrase-mate and its effect-mate must be."""
+        """What the difference vectors between the pairs of a batch must be.
+
+        A batch is made of triples (see :meth:`draw`), so that some of its pairs share a phrase and some an
+        effect. Amounts are compared where they are known on both sides.
+        """
         weights, kinds = self.recipe.loss, self.recipe.type_latents
-        one, phrase, mate = mean[0::3], mean[1::3], mean[2::3]
         effect, amount = batch["effect"], batch["amount"]
-        terms["same"] = ((one - mate)[:, :kinds] ** 2).sum(1).mean()
-        different = (effect[0::3] != effect[1::3]).float()
-        distance = torch.sqrt(((one - phrase)[:, :kinds] ** 2).sum(1) + 1e-6)
-        terms["apart"] = (F.relu(2.0 - distance) ** 2 * different).mean()
+        i, j = torch.triu_indices(len(mean), len(mean), 1)
+        alike = (effect[i] == effect[j]).float()
+        square = ((mean[i] - mean[j])[:, :kinds] ** 2).sum(1)
+        short = F.relu(APART - torch.sqrt(square + 1e-6)) ** 2
         # Amounts in (−1, 1) are spread to about a unit normal's quartiles.
-        error = one[:, kinds] - mate[:, kinds] - 1.2 * (amount[0::3] - amount[2::3])
-        terms["amount"] = torch.where(torch.isfinite(error), error, torch.zeros_like(error)).square().mean()
+        error = (mean[i] - mean[j])[:, kinds] - 1.2 * (amount[i] - amount[j])
+        known = torch.isfinite(error)
+        terms["same"] = (square * alike).sum() / alike.sum().clamp(min=1)
+        terms["apart"] = (short * (1 - alike)).sum() / (1 - alike).sum().clamp(min=1)
+        terms["amount"] = torch.where(known, error, 0.0).square().sum() / known.sum().clamp(min=1)
         total = (
             weights.same * terms["same"] + weights.apart * terms["apart"] + weights.amount * terms["amount"]
         )
@@ -337,13 +412,25 @@ class DriveTask(Task):
             total = total + weights.independence * terms["total_correlation"]
         return total
 
+    def unread(self, mean: Tensor, log_variance: Tensor, batch: Batch) -> Tensor:
+        """Mean square error of the standardised parameters that the flow reads from z."""
+        assert isinstance(self.opponent, ParameterFlow)
+        z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        u, _ = self.opponent(z, batch["kind"])
+        known = torch.isfinite(batch["parameters"])
+        error = torch.where(known, u - batch["parameters"], 0.0)
+        return error.square().sum() / known.sum().clamp(min=1)
+
     def opponent_loss(self, batch: Batch) -> Tensor | None:
-        """Tell joint draws from draws whose dimensions were shuffled over the batch."""
+        """Tell joint draws from draws whose dimensions were shuffled over the batch; or read parameters."""
         if self.opponent is None:
             return None
         with torch.no_grad():
             mean, log_variance = self.model.encoder(batch["heard"])
             z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        if isinstance(self.opponent, ParameterFlow):
+            return -self.opponent.log_likelihood(z, batch["kind"], batch["parameters"]).mean()
+        with torch.no_grad():
             shuffled = torch.stack([column[torch.randperm(len(z))] for column in z.T], 1)
         joint, product = self.opponent(z), self.opponent(shuffled)
         return F.softplus(-joint).mean() + F.softplus(product).mean()
@@ -395,6 +482,15 @@ class DriveTask(Task):
     def latent_layer(self) -> tuple[nn.Module, slice]:
         """The first layer of the FiLM network."""
         return self.model.decoder.film_in, slice(0, self.latents)
+
+    def latent_blocks(self) -> list[Block]:
+        """Tied latents stay apart: the type's, the amount, the rest."""
+        if self.recipe.direction == "topology":
+            kinds, size = self.recipe.type_latents, self.latents
+            tied = [Block(tuple(range(kinds)), "type"), Block((kinds,), "amount", signed=True)]
+            rest = tuple(range(kinds + 1, size))
+            return [*tied, Block(rest)] if rest else tied
+        return super().latent_blocks()
 
     def encoder_inputs(self, split: str) -> Iterator[Tensor]:
         """One window of every item."""
