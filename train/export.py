@@ -209,10 +209,20 @@ def _trace(module: nn.Module, inputs: list[Port], outputs: list[Port]) -> onnx.M
     finally:
         quiet.setLevel(level)
     assert program is not None
+    _free_names(program.model.graph)
     model = program.model_proto
     _crop_into_pads(model.graph)
     _strip(model)
     return model
+
+
+def _free_names(graph: Any) -> None:
+    """Rename inner values that bear an output's name: the exporter calls a mean ``mean``."""
+    outputs = {value.name for value in graph.outputs}
+    for node in graph:
+        for value in node.outputs:
+            if value.name in outputs and not any(value is output for output in graph.outputs):
+                value.name = f"inner_{value.name}"
 
 
 def _crop_into_pads(graph: onnx.GraphProto) -> None:
