@@ -35,9 +35,21 @@ def train(
     resume: Annotated[bool, typer.Option(help="Go on from the run's last checkpoint.")] = False,
     time: Annotated[str | None, typer.Option(help="Wall-clock budget: 90s, 10m, 2h.")] = None,
     anyway: Annotated[bool, typer.Option(help="Train even what cannot fit the board.")] = False,
+    sweep: Annotated[
+        str | None,
+        typer.Option(help="Search instead: a .toml of settings and values, or a name (drum_quick …)."),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="Where machines share a search: a database URL, or journal:FILE on a shared disk."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a recipe; Ctrl-C leaves a usable run, --resume continues it."""
+    """Train a recipe; Ctrl-C leaves a usable run, --resume continues it.
+
+    With --sweep, search for better recipes: vaectrol train drum_quick --data /tmp/kits --sweep drum_quick -o
+    studies/kit. The same command goes on with a search, also on several machines at once with one --storage.
+    """
     import json
 
     from train.data.store import DataSet
@@ -46,6 +58,10 @@ def train(
     limit = seconds(time) if time else None
     read = load_recipe(recipe, settings)
     opened = DataSet.open(data_dir) if data_dir else None
+    if sweep is not None:
+        folder = out or Path("studies") / read.name
+        _search(read, opened, sweep, folder, storage, limit, anyway, as_json)
+        return
     from train.fit import fit
     from train.kinds import task_class
 
@@ -67,6 +83,42 @@ def train(
     else:
         typer.echo(f"{folder}: score {card['metrics']['score']:.4g} after {card['spent']['wall_s']:.0f} s")
         typer.echo(f"model: {folder / (read.name + '.onnx')}")
+
+
+def _search(
+    recipe: Any,
+    data: Any,
+    sweep: str,
+    folder: Path,
+    storage: str | None,
+    limit: float | None,
+    anyway: bool,
+    as_json: bool,
+) -> None:
+    """Work on a study, and print its front."""
+    import json
+
+    from train.study import search
+    from train.sweep import load_sweep
+
+    found = load_sweep(sweep, recipe)
+    with _progress("searching") as show:
+
+        def watch(done: int, trials: int, words: str) -> None:
+            show(done, trials, {}, words)
+
+        report = search(
+            recipe, data, found, folder, storage=storage, time_limit_s=limit, anyway=anyway, watch=watch
+        )
+    if as_json:
+        typer.echo(json.dumps(report, indent=1))
+        return
+    elsewhere = f", {report['under_way']} under way elsewhere" if report["under_way"] else ""
+    typer.echo(f"{report['finished']} of {report['wanted']} trials{elsewhere}; none is better in both than:")
+    for row in report["front"]:
+        words = " ".join(f"--set {path}={value}" for path, value in row["settings"].items())
+        typer.echo(f"  trial {row['trial']:<3} score {row['score']:.4g}, {row['cpu_worst']:.1%} CPU: {words}")
+    typer.echo(f"report: {folder / 'pareto.md'}, pareto.png, study.json")
 
 
 def budget(
@@ -186,13 +238,13 @@ def seconds(text: str) -> float:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Callable[[int, int, dict[str, float]], None]]:
-    """Show a bar with the time left, the loss and the score on the error stream."""
+def _progress(title: str = "training") -> Iterator[Callable[..., None]]:
+    """Show a bar with the time left, the loss and the score, or other words, on the error stream."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("training"),
+        TextColumn(title),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -201,8 +253,10 @@ def _progress() -> Iterator[Callable[[int, int, dict[str, float]], None]]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=None)
 
-        def watch(step: int, steps: int, figures: dict[str, float]) -> None:
-            words = "  ".join(f"{name.removeprefix('train/')} {value:.4g}" for name, value in figures.items())
+        def watch(step: int, steps: int, figures: dict[str, float], words: str = "") -> None:
+            words += "  ".join(
+                f"{name.removeprefix('train/')} {value:.4g}" for name, value in figures.items()
+            )
             bar.update(task, completed=step, total=steps, description=words)
 
         yield watch

@@ -149,10 +149,10 @@ def parse_recipe(values: dict[str, Any], where: str) -> Recipe:
     try:
         return task_class(kind).recipe_type.model_validate(values)
     except ValidationError as error:
-        raise Refusal(_explain(error, where)) from None
+        raise Refusal(explain(error, where)) from None
 
 
-def _explain(error: ValidationError, where: str) -> str:
+def explain(error: ValidationError, where: str) -> str:
     """Turn a pydantic error into one sentence."""
     problems = error.errors()
     first = problems[0]
