@@ -1,6 +1,7 @@
 """Changes that make a recipe small enough to train in a test."""
 
 SMALL_RHYTHM = [
+    "model.hidden=8",
     "model.channels=8",
     "model.encoder=8",
     "model.latents=4",
@@ -25,6 +26,7 @@ SMALL_MEL = [
     "model.frames=16",
     "model.size=512",
     "model.hop=256",
+    "model.hidden=8",
     "model.channels=8",
     "fit.batch=8",
     "fit.validation_items=16",

@@ -72,7 +72,13 @@ def test_a_run_holds_everything_a_later_stage_needs(rhythms, tmp_path):
 
 
 def test_a_drum_run_trains_with_every_option_on(drums, tmp_path):
-    changes = ["augment.gain_db=3", "augment.polarity=true", "augment.tail=0.5", "augment.mute=0.2"]
+    changes = [
+        "augment.gain_db=3",
+        "augment.polarity=true",
+        "augment.damp=0.5",
+        "augment.speed=0.1",
+        "augment.mute=0.2",
+    ]
     recipe = load_recipe("drum_quick", [*SMALL_DRUM, "fit.steps=4", "fit.interval=2", *changes])
     run_dir = fit(recipe, drums, tmp_path / "run", **PLAIN)
     run = load_run(run_dir)

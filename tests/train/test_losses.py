@@ -57,6 +57,18 @@ def test_audio_losses_are_zero_on_the_same_and_finite_on_silence(loss):
     assert torch.isfinite(silence.grad).all()
 
 
+def test_the_spectral_loss_is_auralosss():
+    from auraloss.freq import MultiResolutionSTFTLoss
+
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 1, 9600) * 0.3, torch.randn(2, 1, 9600) * 0.01
+    sizes = [1024, 256]
+    theirs = MultiResolutionSTFTLoss(
+        sizes, [n // 4 for n in sizes], sizes, w_sc=0.0, w_log_mag=1.0, w_lin_mag=0.5, eps=1e-6
+    )
+    assert float(SpectralLoss(tuple(sizes))(a, b)) == pytest.approx(float(theirs(a, b)), rel=1e-5)
+
+
 def test_the_attack_is_all_that_the_transient_loss_sees():
     wanted, window = torch.zeros(1, 1, 10), torch.zeros(1, 1, 10)
     window[..., :4] = 1.0

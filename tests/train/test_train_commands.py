@@ -1,15 +1,24 @@
 """The commands train, budget and evaluate as a builder meets them."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import vaectrol
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
 from train.budget import refuse_what_cannot_fit, untrained_model
+from train.fit import load_run
 from train.recipe import load_recipe
 from train.refusal import Refusal
+
+ROOT = Path(__file__).parents[2]
 
 
 def settings(*changes):
@@ -79,3 +88,33 @@ def test_the_standard_drum_recipe_keeps_the_issues_limits():
     assert found.parameters <= 400_000
     assert found.macs_per_sample <= 6000
     assert found.fits
+
+
+def test_ctrl_c_leaves_a_usable_run(rhythms, tmp_path):
+    run_dir = tmp_path / "run"
+    changes = settings(*SMALL_RHYTHM, "fit.steps=1000000", "fit.interval=5")
+    words = ["train", "rhythm_quick", "--data", str(rhythms.directory), "-o", str(run_dir), *changes]
+    training = subprocess.Popen(
+        [sys.executable, str(ROOT / "vaectrol.py"), *words, "--anyway"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path,
+    )
+    try:
+        for _ in range(1200):  # a training that never gets to a checkpoint must not hang the suite
+            if (run_dir / "checkpoints" / "best.ckpt").exists() or training.poll() is not None:
+                break
+            time.sleep(0.1)
+        training.send_signal(signal.SIGINT)
+        said, _ = training.communicate(timeout=120)
+    finally:
+        training.kill()
+    assert training.returncode == 0, said
+    assert "Traceback" not in said and "KeyboardInterrupt" not in said
+    assert (run_dir / "rhythm_quick.onnx").exists() and not list(run_dir.rglob("*.part"))
+    run = load_run(run_dir)
+    run.prepare("test", data=rhythms)
+    feeds, _ = next(run.task.decoder_examples("test", 2, 0))
+    assert np.isfinite(feeds["z"]).all()
+    assert 0 < len(json.loads((run_dir / "metrics.json").read_text())["history"]) < 200_000

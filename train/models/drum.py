@@ -174,15 +174,16 @@ class DrumDecoder(nn.Module):
         """Start near silence, with noise filters near a unit impulse: training adds what is missing.
 
         The gains are exponents and must swing by 12 to fall silent; their weights start large, or silence
-        takes hundreds of steps to learn.
+        takes hundreds of steps to learn. The noise starts louder than the direct subbands, which would
+        otherwise take its place as a buzz and never give it back.
         """
         with torch.no_grad():
             impulse = (torch.arange(BANDS * self.shape.noise_taps) % self.shape.noise_taps == 0).float()
             for layer, scale, offset in (
-                (self.gains, 6.0, torch.full((BANDS,), -6.0)),
+                (self.gains, 6.0, torch.full((BANDS,), -4.0)),
                 (self.filters, 0.3, impulse),
                 (self.amplitudes, 0.1, torch.zeros(2 * self.tones)),
-                (self.direct.conv, 0.1, torch.zeros(BANDS)),
+                (self.direct.conv, 0.03, torch.zeros(BANDS)),
             ):
                 assert layer.bias is not None
                 layer.weight.mul_(scale)

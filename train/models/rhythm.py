@@ -1,8 +1,8 @@
 """The rhythm VAE: 32 steps × 9 voices × (onset, velocity, microtiming).
 
 The decoder is an event graph: one evaluation per pattern, ``z [1, Nz, 1]`` and ``attributes [1, 6, 1]`` to
-``pattern [1, 27, 32]``. A transposed convolution lays out 8 places, two more halve the step twice, and a
-last convolution writes the 27 channels: onset probabilities, velocities in 0..1, microtiming in ±0.5 step.
+``pattern [1, 27, 32]``. A layer mixes the inputs, a transposed convolution lays out 8 places, two more halve
+the step twice, and a last convolution writes the 27 channels: onset probabilities, velocities in 0..1, microtiming in ±0.5 step.
 """
 
 from __future__ import annotations
@@ -28,14 +28,17 @@ class RhythmShape:
     ----------
     latents, attributes : int
         Sizes of the two inputs.
+    hidden : int
+        Width of the layer that mixes the inputs.
     channels : int
-        Width of the decoder.
+        Width of the rest of the decoder.
     encoder : int
-        Width of the encoder.
+        Width of the encoder, which is generous: it stays on the desktop, and a poor one wastes the latents.
     """
 
     latents: int = 16
     attributes: int = 6
+    hidden: int = 64
     channels: int = 48
     encoder: int = 96
 
@@ -47,7 +50,9 @@ class RhythmDecoder(nn.Module):
         super().__init__()
         c = shape.channels
         self.body = nn.Sequential(
-            nn.ConvTranspose1d(shape.latents + shape.attributes, c, PLACES, stride=PLACES),
+            nn.Conv1d(shape.latents + shape.attributes, shape.hidden, 1),
+            nn.LeakyReLU(SLOPE),
+            nn.ConvTranspose1d(shape.hidden, c, PLACES, stride=PLACES),
             nn.LeakyReLU(SLOPE),
             nn.Conv1d(c, c, 3, padding=1),
             nn.LeakyReLU(SLOPE),
@@ -82,7 +87,13 @@ class RhythmEncoder(nn.Module):
             nn.Conv1d(c, c, 5, stride=2, padding=2),
             nn.LeakyReLU(SLOPE),
         )
-        self.head = nn.Linear(c * STEPS // 4, 2 * shape.latents)
+        self.head = nn.Sequential(
+            nn.Linear(c * STEPS // 4, 4 * c),
+            nn.LeakyReLU(SLOPE),
+            nn.Linear(4 * c, 2 * c),
+            nn.LeakyReLU(SLOPE),
+            nn.Linear(2 * c, 2 * shape.latents),
+        )
 
     def forward(self, pattern: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior of each pattern."""

@@ -27,6 +27,7 @@ from train.moving import moving_latents
 from train.recipe import FaderSection, Recipe, Section
 from train.refusal import Refusal
 from train.sound_attributes import SOUND_ATTRIBUTES, measure_sound
+from train.sound_attributes import decay as measure_decay
 from train.tasks.base import Batch, Task, evenly
 
 MAX_SAMPLES = 2 * RATE_HZ
@@ -54,8 +55,9 @@ class DrumLossSection(Section):
     sizes: tuple[int, ...] = (2048, 512, 128)
     linear: float = Field(default=0.5, ge=0, description="weight of linear beside log magnitudes")
     bands: float = Field(default=0.3, ge=0)
-    transient: float = Field(default=2.0, ge=0)
-    transient_ms: float = Field(default=8.0, gt=0)
+    attack: float = Field(default=10.0, ge=0, description="how much more the spectra of the attack count")
+    transient: float = Field(default=0.1, ge=0, description="weight of the attack's waveform")
+    transient_ms: float = Field(default=8.0, gt=0, description="length of the attack")
     level: float = Field(default=0.3, ge=0)
     moving: float = Field(
         default=0.5, ge=0, le=1, description="part of the hits whose z moves within its posterior"
@@ -71,7 +73,13 @@ class DrumAugmentSection(Section):
     gain_db: float = Field(default=0.0, ge=0, description="level by up to ± this")
     polarity: bool = False
     shift_ms: float = Field(default=0.5, ge=0, description="the encoder hears the sound up to this much late")
-    tail: float = Field(default=0.0, ge=0, le=1, description="part of the hits that get a shorter tail")
+    damp: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="part of the hits that are damped, for the encoder and the decoder each in its own way",
+    )
+    speed: float = Field(default=0.0, ge=0, description="octaves that a hit is sped up or slowed by, at most")
     mute: float = Field(default=0.01, ge=0, le=1, description="part of the hits replaced by silence")
 
 
@@ -105,6 +113,29 @@ class DrumRecipe(Recipe):
     fader: FaderSection = FaderSection()
     critic: CriticSection = CriticSection()
     distil: DistilSection = DistilSection()
+
+
+def damped(sound: np.ndarray, part: float) -> np.ndarray:
+    """A hit with its decay to −30 dB cut to ``part`` of what it was, 20 ms at least, at the same peak.
+
+    What the decay knob should do. The encoder hears one damping of a hit and the decoder is asked for
+    another, which it can only know from the knob.
+    """
+    seconds = 10.0 ** measure_decay(sound)
+    wanted = max(0.02, seconds * part)
+    if wanted >= seconds:
+        return sound
+    # Powers of e in 1/s for a fall by 30 dB in each time; their difference takes the one to the other.
+    slope = 30 / 20 * np.log(10) * (1 / wanted - 1 / seconds)
+    out = sound * np.exp(-slope * np.arange(len(sound)) / RATE_HZ).astype(np.float32)
+    return out * (np.abs(sound).max() / max(1e-9, np.abs(out).max()))
+
+
+def at_speed(sound: np.ndarray, speed: float) -> np.ndarray:
+    """A hit played at ``speed`` times its speed, pitch with it."""
+    import soxr
+
+    return soxr.resample(sound, RATE_HZ * speed, RATE_HZ, quality="LQ")[:MAX_SAMPLES].astype(np.float32)
 
 
 class DrumTask(Task):
@@ -157,11 +188,11 @@ class DrumTask(Task):
         return self.recipe.fader.rounds if self.recipe.fader.weight > 0 else 1
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Inlet and gains learn faster, for they make steep exponents; so does what starts near zero."""
+        """Inlet and gains learn faster, for they make steep exponents; so do the tones, which start near zero."""
         decoder = self.model.decoder
         groups = [
             {"params": [*decoder.inlet.parameters(), *decoder.gains.parameters()], "pace": 2.0},
-            {"params": [*decoder.amplitudes.parameters(), *decoder.direct.parameters()], "pace": 3.0},
+            {"params": [*decoder.amplitudes.parameters()], "pace": 3.0},
         ]
         known = {id(p) for group in groups for p in group["params"]}  # type: ignore[attr-defined]
         rest = [p for p in self.model.parameters() if p.requires_grad and id(p) not in known]
@@ -217,21 +248,28 @@ class DrumTask(Task):
         count = recipe.fit.batch
         picked = rng.choice(len(self.chances), count, p=self.chances)
         heard = np.zeros((count, 1, MAX_SAMPLES), np.float32)
+        source = heard.copy()
+        knobs, heard_knobs = self.labels["train"][picked].copy(), self.labels["train"][picked].copy()
         augment = recipe.augment
         for row, index in enumerate(picked):
             sound = self.sounds["train"][index].copy()
-            if augment.tail and rng.random() < augment.tail:
-                stop = max(480, int(len(sound) * rng.uniform(0.4, 1.0)))
-                fade = min(stop // 2, 960)
-                sound = sound[:stop]
-                sound[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
+            changed = augment.speed > 0 and rng.random() < 0.5
+            if changed:
+                sound = at_speed(sound, 2.0 ** rng.uniform(-augment.speed, augment.speed))
             if augment.gain_db:
                 sound *= np.float32(10 ** (rng.uniform(-augment.gain_db, augment.gain_db) / 20))
             if augment.polarity and rng.random() < 0.5:
                 sound = -sound
             if augment.mute and rng.random() < augment.mute:
                 sound[:] = 0.0
-            heard[row, 0, : len(sound)] = sound
+            for place, told in ((source, knobs), (heard, heard_knobs)):
+                damps = augment.damp > 0 and rng.random() < augment.damp
+                part = damped(sound, rng.uniform(0.1, 1.0)) if damps else sound
+                if damps or changed:
+                    told[row, len(CLASSES) :] = self.attribute_knobs(
+                        {name: np.array([value]) for name, value in measure_sound(part).items()}
+                    )
+                place[row, 0, : len(part)] = part
         frames = round(recipe.window_s * RATE_HZ / HOP)
         lengths = np.array([len(self.sounds["train"][i]) for i in picked])
         past = self.model.shape.past_frames
@@ -242,9 +280,9 @@ class DrumTask(Task):
         start = np.zeros(count, int)
         if not fresh:
             inner = rng.random(count) < 0.45
-            start = np.where(inner, rng.uniform(0, np.maximum(1, lengths / HOP - frames / 2)), 0).astype(
-                np.int64
-            )
+            # Most of them while it sounds; some long after, where a short hit must be silent.
+            last = np.where(rng.random(count) < 0.2, MAX_SAMPLES, lengths) / HOP - frames / 2
+            start = np.where(inner, rng.uniform(0, np.maximum(1, last)), 0).astype(np.int64)
         ticks = (start[:, None] - lead + np.arange(lead + frames)[None]) * HOP + late[:, None]
         if not fresh:
             # What rings before a trigger: nothing, or the tail of an earlier hit.
@@ -253,14 +291,16 @@ class DrumTask(Task):
             before = np.where(earlier[:, None], tail[:, None] + np.arange(lead + frames)[None] * HOP, -1)
             ticks = np.where(ticks < 0, before, ticks)
         target = (start[:, None] * HOP + late[:, None]) + np.arange(frames * HOP)[None] - self.delay
-        wanted = np.take_along_axis(heard[:, 0], np.clip(target, 0, MAX_SAMPLES - 1), 1)
+        wanted = np.take_along_axis(source[:, 0], np.clip(target, 0, MAX_SAMPLES - 1), 1)
         wanted *= (target >= 0) & (target < MAX_SAMPLES)
         shift = int(rng.integers(0, round(augment.shift_ms * RATE_HZ / 1000) + 1))
         if shift:
             heard = np.concatenate([np.zeros((count, 1, shift), np.float32), heard[..., :-shift]], -1)
         return {
             "heard": torch.from_numpy(heard),
-            "knobs": torch.from_numpy(self.labels["train"][picked]),
+            "source": torch.from_numpy(source),
+            "knobs": torch.from_numpy(knobs),
+            "heard_knobs": torch.from_numpy(heard_knobs),
             "seconds": torch.from_numpy(ticks / RATE_HZ),
             "wanted": torch.from_numpy(wanted[:, None]),
             "target": torch.from_numpy(target),
@@ -291,7 +331,7 @@ class DrumTask(Task):
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Reconstruction of the windows, KL, and what the opponent asks."""
         recipe = self.recipe
-        mean, log_variance = self.model.encoder(batch["heard"])
+        mean, log_variance = self.posterior(batch)
         seconds = batch["seconds"]
         frames, lead = seconds.shape[1], int(batch["lead"])
         z = moving_latents(mean, torch.exp(0.5 * log_variance), frames, recipe.loss.moving)
@@ -303,10 +343,11 @@ class DrumTask(Task):
         attack = (batch["target"] >= -self.delay) & (
             batch["target"] < recipe.loss.transient_ms * RATE_HZ / 1000
         )
+        attack = attack[:, None].float()
         terms = {
-            "spectral": self.spectral(made, wanted),
+            "spectral": self.spectral(made, wanted, 1 + recipe.loss.attack * attack),
             "bands": self.envelopes(made, wanted),
-            "transient": transient_loss(made, wanted, attack[:, None].float()),
+            "transient": transient_loss(made, wanted, attack),
             "level": level_loss(made, wanted),
             "kl": kl_loss(mean, log_variance, recipe.kl.free_bits),
         }
@@ -314,7 +355,7 @@ class DrumTask(Task):
         loss = loss + recipe.loss.level * terms["level"]
         loss = loss + recipe.loss.transient * terms["transient"] + self.beta() * terms["kl"]
         if recipe.fader.weight > 0 and self.opponent is not None:
-            hidden = self.opponent.loss(mean, batch["knobs"][:, len(CLASSES) :])  # type: ignore[operator]
+            hidden = self.opponent.loss(mean, batch["heard_knobs"][:, len(CLASSES) :])  # type: ignore[operator]
             terms["hidden"] = hidden
             loss = loss - recipe.fader.weight * ramp(self.progress, recipe.fader.warmup) * hidden
         elif self.critic_listens():
@@ -326,6 +367,12 @@ class DrumTask(Task):
             loss = loss + recipe.distil.weight * terms["distil"]
         return loss, terms
 
+    def posterior(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of what the encoder hears, worked out once for the opponent and the loss."""
+        if "posterior" not in batch:
+            batch["posterior"] = self.model.encoder(batch["heard"])
+        return batch["posterior"]
+
     def _switch(
         self, batch: Batch, z: Tensor, knobs: Tensor, wanted: Tensor, lead: int
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -333,9 +380,9 @@ class DrumTask(Task):
         count, _, frames = z.shape
         turns = torch.rand(count) < self.recipe.loss.switching * 2
         at = torch.randint(lead, frames, (count,))
-        other_heard = batch["heard"].roll(1, 0)
+        other_source = batch["source"].roll(1, 0)
         index = batch["target"].clamp(0, MAX_SAMPLES - 1)
-        other = torch.gather(other_heard[:, 0], 1, index) * (batch["target"] >= 0)
+        other = torch.gather(other_source[:, 0], 1, index) * (batch["target"] >= 0)
         frame = torch.arange(frames)[None]
         after = ((frame >= at[:, None]) & turns[:, None])[:, None].to(z.device)
         sample = torch.arange(wanted.shape[-1])[None] - (at[:, None] - lead) * HOP - self.delay
@@ -357,9 +404,8 @@ class DrumTask(Task):
         if self.opponent is None:
             return None
         if self.recipe.fader.weight > 0:
-            with torch.no_grad():
-                mean, _ = self.model.encoder(batch["heard"])
-            return self.opponent.loss(mean, batch["knobs"][:, len(CLASSES) :])  # type: ignore[operator]
+            mean = self.posterior(batch)[0].detach()
+            return self.opponent.loss(mean, batch["heard_knobs"][:, len(CLASSES) :])  # type: ignore[operator]
         if not self.critic_listens():
             return None
         self.model.encoder.requires_grad_(False)

@@ -19,6 +19,7 @@ from train.models.rhythm import STEPS, RhythmShape, RhythmVAE
 from train.models.voices import VOICES
 from train.recipe import FaderSection, Recipe, Section
 from train.refusal import Refusal
+from train.soft_attributes import soft_attributes
 from train.tasks.base import Batch, Task, evenly
 
 V = len(VOICES)
@@ -28,6 +29,7 @@ class RhythmModelSection(Section):
     """Sizes; see ``RhythmShape``."""
 
     latents: int = Field(default=16, ge=1, le=128)
+    hidden: int = Field(default=64, ge=4, multiple_of=4)
     channels: int = Field(default=48, ge=4, multiple_of=4)
     encoder: int = Field(default=96, ge=4, multiple_of=4)
 
@@ -47,6 +49,12 @@ class RhythmAugmentSection(Section):
 
     rotate_bars: bool = Field(
         default=True, description="let the second bar come first in half of the patterns"
+    )
+    mix: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="part of the patterns that get voices or a bar of another pattern",
     )
     velocity: float = Field(default=0.05, ge=0, description="spread of a common factor on the velocities")
     mute: float = Field(default=0.005, ge=0, le=1, description="part of the patterns replaced by silence")
@@ -130,7 +138,7 @@ class RhythmTask(Task):
         return np.stack(columns, 1).astype(np.float32)
 
     def draw(self, step: int) -> Batch:
-        """Pick patterns; turn the bars round and move the velocities."""
+        """Pick patterns; mix some, turn the bars round, move the velocities, and measure what came out."""
         recipe, augment = self.recipe, self.recipe.augment
         rng = np.random.default_rng([recipe.seed, step, self.global_rank if self._trainer else 0])
         picked = rng.integers(0, len(self.patterns["train"]), recipe.fit.batch)
@@ -138,15 +146,19 @@ class RhythmTask(Task):
         if augment.rotate_bars:
             turned = rng.random(len(picked)) < 0.5
             patterns[turned] = np.roll(patterns[turned], STEPS // 2, axis=2)
+        if augment.mix:
+            other = np.roll(patterns, 1, axis=0)
+            voices = np.tile(rng.random((len(picked), V, 1)) < rng.random((len(picked), 1, 1)), (1, 3, STEPS))
+            bar = np.broadcast_to(np.arange(STEPS) >= STEPS // 2, patterns.shape)
+            taken = np.where(rng.random((len(picked), 1, 1)) < 0.7, voices, bar)
+            taken = taken & (rng.random((len(picked), 1, 1)) < augment.mix)
+            patterns = np.where(taken, other, patterns)
         if augment.velocity:
             factor = 1 + rng.normal(0, augment.velocity, (len(picked), 1, 1)).astype(np.float32)
             patterns[:, V : 2 * V] = np.clip(patterns[:, V : 2 * V] * factor, 0, 1)
-        knobs = self.knobs["train"][picked].copy()
         if augment.mute:
-            silent = rng.random(len(picked)) < augment.mute
-            patterns[silent] = 0.0
-            if silent.any():
-                knobs[silent] = self.to_knobs(np.stack([measure_pattern(p) for p in patterns[silent]]))
+            patterns[rng.random(len(picked)) < augment.mute] = 0.0
+        knobs = self.to_knobs(soft_attributes(torch.from_numpy(patterns)).numpy())
         return {
             "pattern": torch.from_numpy(patterns),
             "knobs": torch.from_numpy(knobs),
@@ -183,7 +195,7 @@ class RhythmTask(Task):
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Reconstruction, KL, what the adversary must not see, and attributes that follow moved knobs."""
         recipe, loss = self.recipe, self.recipe.loss
-        mean, log_variance = self.model.encoder(batch["pattern"])
+        mean, log_variance = self.posterior(batch)
         z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
         logits = self.model.decoder.logits(z[:, :, None], batch["knobs"][:, :, None])
         terms = self.reconstruction(logits, batch["pattern"])
@@ -194,19 +206,25 @@ class RhythmTask(Task):
             terms["hidden"] = self.opponent.loss(z, batch["knobs"])  # type: ignore[operator]
             total = total - recipe.fader.weight * ramp(self.progress, recipe.fader.warmup) * terms["hidden"]
         if loss.control > 0:
-            part = slice(0, max(1, len(z) // 2))  # half of the batch says as much for half the time
-            terms["control"] = self.control_loss(z[part].detach(), batch["knobs"][part])
+            terms["control"] = self.control_loss(z.detach(), batch["knobs"])
             total = total + loss.control * ramp(self.progress, 0.3) * terms["control"]
         return total, terms
 
+    def posterior(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance, worked out once for the opponent and the loss."""
+        if "posterior" not in batch:
+            batch["posterior"] = self.model.encoder(batch["pattern"])
+        return batch["posterior"]
+
     def control_loss(self, z: Tensor, knobs: Tensor) -> Tensor:
-        """Move the knobs as a hand or an LFO would and ask the decoded pattern to follow.
+        """Move knobs and latents as a hand or an LFO would and ask the decoded pattern to follow.
 
-        The knobs of another pattern stand in for the moved ones, a random part of the way; the soft
-        (differentiable) attributes of what is decoded must land where the moved knobs say.
+        Half of the patterns have their latents and knobs a random part of the way to the next pattern's; then
+        half of the knobs go a random part of the way to anywhere. The soft (differentiable) attributes of
+        what is decoded must land where the moved knobs say.
         """
-        from train.soft_attributes import soft_attributes
-
+        sway = torch.rand(len(z), 1, device=z.device) * (torch.rand(len(z), 1, device=z.device) < 0.5)
+        z, knobs = torch.lerp(z, z.roll(1, 0), sway), torch.lerp(knobs, knobs.roll(1, 0), sway)
         blend = torch.rand(len(knobs), knobs.shape[1], device=knobs.device)
         chosen = (torch.rand_like(blend) < 0.5).float()
         moved = knobs + blend * chosen * (2 * torch.rand_like(knobs) - 1 - knobs)
@@ -240,9 +258,8 @@ class RhythmTask(Task):
         """What the adversary descends."""
         if self.opponent is None:
             return None
-        with torch.no_grad():
-            mean, log_variance = self.model.encoder(batch["pattern"])
-            z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        mean, log_variance = (part.detach() for part in self.posterior(batch))
+        z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
         return self.opponent.loss(z, batch["knobs"])  # type: ignore[operator]
 
     def score(self, batch: Batch) -> dict[str, Tensor]:
@@ -259,7 +276,7 @@ class RhythmTask(Task):
         total = loss.onset * terms["onset"] + loss.velocity * terms["velocity"] + loss.micro * terms["micro"]
         control = self.control_loss(mean, batch["knobs"]) if loss.control > 0 else torch.zeros(())
         return {
-            "score": total + loss.control * 20 * control,
+            "score": total + loss.control * control,
             "f1": f1,
             "kl": kl.sum(),
             "control": control,
@@ -322,7 +339,7 @@ class RhythmTask(Task):
         }
 
     def latent_layer(self) -> tuple[nn.Module, slice]:
-        """The first transposed convolution reads z first."""
+        """The first layer reads z first."""
         return self.model.decoder.body[0], slice(0, self.latents)
 
     def encoder_inputs(self, split: str) -> Iterator[Tensor]:
