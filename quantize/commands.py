@@ -169,6 +169,7 @@ def _walk(
     from rich.console import Console
 
     from quantize import budget, cost
+    from quantize.evidence import write_evidence
     from quantize.files import write_model
     from quantize.report import layer_noise, summary, write_report
     from quantize.road import walk
@@ -188,6 +189,7 @@ def _walk(
     if rows:
         console.print(budget.table(rows))
     page = write_report(place, outcome, material.test[0], sizes, str(source))
+    write_evidence(place, outcome, material)
     if json:
         import json as text
 
