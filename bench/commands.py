@@ -42,7 +42,11 @@ def bench(
         typer.Option(help="An earlier report.json: print what changed; status 1 on a regression."),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Only the prediction: no sweep, formats, quality.")
+        bool,
+        typer.Option(
+            "--quick",
+            help="The prediction, and quality where test items lie beside the model; no sweep, no formats.",
+        ),
     ] = False,
     live: Annotated[
         bool, typer.Option("--live", help="Measure this machine too, beside other runtimes.")

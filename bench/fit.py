@@ -2,14 +2,15 @@
 
     python -m bench.fit bench/results/kernels.json -o firmware/compiler/cost_table.json
 
-cycles = call + output·outputs + mac·multiply-accumulates per kernel (``firmware/compiler/cost.py``),
-coefficients ≥ 0, by non-negative least squares on relative errors. The table says how far off it is on the
-rows it was fitted to. Memory (line fills) comes on top, from the board file; ``exposed`` is the part of a
-fill that a prefetching kernel still waits for.
+cycles = call + frame·frames + output·outputs + mac·multiply-accumulates per kernel, or a price per register
+block (``firmware/compiler/cost.py``); coefficients ≥ 0, by non-negative least squares on relative errors. The
+table says how far off it is on the rows it was fitted to. Memory (line fills) comes on top, from the board
+file; ``exposed`` is the part of a fill that a prefetching kernel still waits for.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from bench.written import read_json, write_json
+from firmware.compiler.cost import blocks
 from hardware.refusal import Refusal
 
 # Kernels that the cost model prices under a common name, each by its int16 form.
@@ -29,7 +31,9 @@ COMMON_NAMES = {
 }
 BOARD = "patch_sm"
 """Where the kernel table's regions come from."""
-COEFFICIENTS = ("call", "output", "mac")
+COEFFICIENTS = ("call", "frame", "output", "mac")
+BLOCKED = ("vk_conv_w8a16",)
+"""Kernels priced by their register blocks."""
 
 
 def fit(rows: list[dict]) -> dict[str, dict[str, Any]]:
@@ -44,13 +48,22 @@ def fit(rows: list[dict]) -> dict[str, dict[str, Any]]:
     table: dict[str, dict[str, Any]] = {}
     for kernel in sorted({row["kernel"] for row in rows}):
         chosen = [row for row in rows if row["kernel"] == kernel and row["region"] == "dtcm"]
-        matrix = np.array([[1.0, row["outputs"], row["priced_macs"]] for row in chosen])
+        if kernel in BLOCKED:
+            counts = [blocks(*block_shape(row["shape"])) for row in chosen]
+            keys = tuple(counts[0])
+            matrix = np.array([[count[key] for key in keys] for count in counts], float)
+        else:
+            keys = COEFFICIENTS
+            matrix = np.array(
+                [[1.0, frames_of(row["shape"]), row["outputs"], row["priced_macs"]] for row in chosen]
+            )
         cycles = np.array([row["cycles"] for row in chosen], float)
         found, _ = nnls(matrix / cycles[:, None], np.ones(len(cycles)))
         errors = np.abs(matrix @ found / cycles - 1.0)
+        prices = {key: round(float(value), 4) for key, value in zip(keys, found, strict=True)}
         name = kernel.removeprefix("vk_")
         table[COMMON_NAMES.get(name, name)] = {
-            **{key: round(float(value), 4) for key, value in zip(COEFFICIENTS, found, strict=True)},
+            **({"blocks": prices} if kernel in BLOCKED else prices),
             "worst_error": round(float(errors.max()), 4),
             "mean_error": round(float(errors.mean()), 4),
         }
@@ -58,6 +71,22 @@ def fit(rows: list[dict]) -> dict[str, dict[str, Any]]:
         if waits:
             table[COMMON_NAMES.get(name, name)]["exposed"] = waits
     return table
+
+
+def frames_of(shape: str) -> int:
+    """Frames of an element-by-element row, "frames × lanes"; 0 for any other, priced without."""
+    found = re.fullmatch(r"(\d+) × \d+", shape)
+    return int(found[1]) if found else 0
+
+
+def block_shape(shape: str) -> tuple[int, int, int, int]:
+    """Read (runs, run, channels, frames) out of "inputs→outputs k taps d dilation ↑stride × frames"."""
+    found = re.fullmatch(r"(\d+)→(\d+) k(\d+)(?: d(\d+))?(?: ↑(\d+))? × (\d+)", shape)
+    if found is None:
+        raise Refusal(f"the kernel table has a convolution {shape!r} that nothing here can read.")
+    inputs, outputs, taps, dilation, stride, frames = (int(v or 1) for v in found.groups())
+    taps, outputs = taps // stride, outputs * stride
+    return (taps, inputs, outputs, frames) if dilation > 1 else (1, taps * inputs, outputs, frames)
 
 
 def exposed(rows: list[dict]) -> list[list[float]]:
@@ -86,7 +115,9 @@ def main(words: list[str]) -> int:
         raise Refusal("say which kernel table: python -m bench.fit bench/results/kernels.json -o OUT.")
     table = fit(read_json(Path(words[0]))["rows"])
     for kernel, row in table.items():
-        coefficients = "  ".join(f"{key} {row[key]:g}" for key in COEFFICIENTS)
+        prices = row.get("blocks", row)
+        keys = prices if "blocks" in row else COEFFICIENTS
+        coefficients = "  ".join(f"{key} {prices[key]:g}" for key in keys)
         print(f"{kernel:<20} ±{row['worst_error']:6.1%} (mean {row['mean_error']:.1%})  {coefficients}")
     if "-o" in words:
         write_json(Path(words[words.index("-o") + 1]), {"cortex-m7": table})

@@ -211,14 +211,27 @@ def _quality(quality: dict[str, Any]) -> str:
         [
             form,
             f"{row['snr_db']:.1f} dB",
+            f"{row['worst_snr_db']:.1f} dB",
             f"{row['log_spectral_db']:.2f} dB",
             f"{row['multi_resolution_stft']:.4f}",
             f"{row['onset_error_ms']:.2f} ms",
         ]
         for form, row in quality["formats"].items()
     ]
-    head = ["format", "SNR", "log-spectral", "multi-res. STFT", "onset error"]
-    return _table(head, rows) + f"<p class=note>Inputs: {html.escape(quality['inputs'])}.</p>"
+    head = ["against float", "SNR", "worst SNR", "log-spectral", "multi-res. STFT", "onset error"]
+    out = _table(head, rows) + f"<p class=note>Inputs: {html.escape(quality['inputs'])}.</p>"
+    if "recordings" in quality:
+        rows = [
+            [
+                form,
+                f"{row['log_spectral_db']:.2f} dB",
+                f"{row['multi_resolution_stft']:.3f}",
+                f"{row['onset_error_ms']:.2f} ms",
+            ]
+            for form, row in quality["recordings"].items()
+        ]
+        out += _table(["against the recordings", "log-spectral", "multi-res. STFT", "onset error"], rows)
+    return out
 
 
 def _live(live: dict[str, Any]) -> str:

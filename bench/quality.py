@@ -1,4 +1,7 @@
-"""How much a quantized model differs from its float original, on the same inputs.
+"""How much a pruned or quantized model differs from its float original, on the same inputs.
+
+The inputs are items of the test split, where ``vaectrol quantize`` left them beside the model
+(``NAME.int8.onnx.report/test.npz``); of a model that comes alone, seeded ones within its stated ranges.
 
 Float runs as our float build, the quantized one as our C on this machine, which is bit-exact with the module.
 Signal-to-noise ratio, log-spectral distance, multi-resolution STFT distance and onset error; WAVs of both,
@@ -7,6 +10,8 @@ and the null test, float minus quantized.
 
 from __future__ import annotations
 
+import zipfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,8 @@ import numpy as np
 from hardware.refusal import Refusal
 
 RESOLUTIONS = (256, 1024, 4096)
+SHOWN_ITEMS = 4
+"""How many items the spectrograms show."""
 
 
 def spectrogram(signal: np.ndarray, size: int, hop: int | None = None) -> np.ndarray:
@@ -73,16 +80,55 @@ def compare(reference: np.ndarray, other: np.ndarray, rate: float) -> dict[str, 
     }
 
 
-def render(path: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Run a model as our C on this machine; outputs [channels, frames] without added delay."""
-    from firmware.compiler.binding import StreamModel, load_host
-    from firmware.compiler.pipeline import compile_onnx
+class Player:
+    """A model as our C on this machine, compiled once; every `play` begins with silence."""
 
-    program = compile_onnx(path, "host", None, 48, schedule="eager")
-    model = load_host(program)
-    if not isinstance(model, StreamModel):
-        return model.evaluate(inputs)
-    return model.process(inputs)
+    def __init__(self, path: Path):
+        from firmware.compiler.binding import load_host
+        from firmware.compiler.pipeline import compile_onnx
+
+        self.model = load_host(compile_onnx(path, "host", None, 48, schedule="eager"))
+
+    def play(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs [channels, frames] without added delay."""
+        from firmware.compiler.binding import StreamModel
+
+        if not isinstance(self.model, StreamModel):
+            return self.model.evaluate(inputs)
+        self.model.reset()
+        return self.model.process(inputs)
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something to play: inputs [channels, frames] by name, and what the data say should come out."""
+
+    inputs: dict[str, np.ndarray]
+    truth: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def test_items(file: Path) -> tuple[list[Item], str]:
+    """Read what ``quantize`` left of the test split, and where it says that it is from.
+
+    Raises
+    ------
+    Refusal
+        The file is not such an archive.
+    """
+    try:
+        with np.load(file) as archive:
+            source = str(archive["source"])
+            items: dict[int, Item] = {}
+            for key in archive.files:
+                if key != "source":
+                    number, part, name = key.split("/", 2)
+                    item = items.setdefault(int(number), Item({}, {}))
+                    {"in": item.inputs, "truth": item.truth}[part][name] = archive[key]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        raise Refusal(
+            f"{file} does not hold test items as `vaectrol quantize` writes them; quantize the run again."
+        ) from None
+    return [items[number] for number in sorted(items)], source
 
 
 def test_inputs(path: Path, seconds: float, seed: int = 7) -> dict[str, np.ndarray]:
@@ -123,43 +169,75 @@ def test_inputs(path: Path, seconds: float, seed: int = 7) -> dict[str, np.ndarr
 
 
 def assess(
-    float_path: Path, others: dict[str, Path], seconds: float, wavs: Path | None = None
+    float_path: Path, others: dict[str, Path], items: list[Item], source: str, wavs: Path | None = None
 ) -> dict[str, Any]:
-    """Compare models with their float original.
+    """Compare models with their float original item by item, and all with the recordings where there are any.
 
     Parameters
     ----------
     others : name of the format → model file.
-    wavs : folder for float, quantized and null-test WAVs.
+    items : what to play.
+    source : how to call the items in the report.
+    wavs : folder for float, quantized and null-test WAVs, the items one after the other.
 
     Returns
     -------
     dict
-        ``formats``: numbers per format; ``inputs``: how the inputs were made. Sounds under ``_audio`` for
-        pictures.
+        ``formats``: means over the items per format, and the worst SNR; ``recordings``: distance of every
+        format to the data; ``inputs``: what was played. Sounds under ``_audio`` for pictures.
     """
-    inputs = test_inputs(float_path, seconds)
-    reference = render(float_path, inputs)
-    label = next(iter(reference))
-    sound = np.asarray(reference[label][0], np.float64)
-    found: dict[str, Any] = {
-        "inputs": f"seeded, {seconds:g} s",
-        "output": label,
-        "formats": {},
-        "_audio": {"float": sound},
-    }
-    for name, path in others.items():
-        other = np.asarray(render(path, inputs)[label][0], np.float64)[: len(sound)]
-        found["formats"][name] = compare(sound[: len(other)], other, 48000.0)
-        found["_audio"][name] = other
+    players = {"float": Player(float_path), **{name: Player(path) for name, path in others.items()}}
+    label = ""
+    sounds: dict[str, list[np.ndarray]] = {name: [] for name in players}
+    for item in items:
+        for name, player in players.items():
+            made = player.play(item.inputs)
+            label = label or next(iter(made))
+            sounds[name].append(np.asarray(made[label][0], np.float64))
+    found: dict[str, Any] = {"inputs": source, "items": len(items), "output": label, "formats": {}}
+    for name in others:
+        rows = [
+            compare(reference[: len(other)], other[: len(reference)], 48000.0)
+            for reference, other in zip(sounds["float"], sounds[name], strict=True)
+        ]
+        found["formats"][name] = {
+            **{key: round(float(np.mean([row[key] for row in rows])), 5) for key in rows[0]},
+            "peak_difference": max(row["peak_difference"] for row in rows),
+            "worst_snr_db": min(row["snr_db"] for row in rows),
+        }
+    truths = [item.truth.get(label) for item in items]
+    if all(truth is not None for truth in truths):
+        found["recordings"] = {
+            name: _to_recordings(
+                made, [np.asarray(truth[0], np.float64) for truth in truths if truth is not None]
+            )
+            for name, made in sounds.items()
+        }
+    found["_audio"] = {name: np.concatenate(made[:SHOWN_ITEMS]) for name, made in sounds.items()}
     if wavs is not None:
-        import soundfile
-
-        wavs.mkdir(parents=True, exist_ok=True)
-        peak = max(1e-9, float(np.abs(sound).max()))
-        for name, signal in found["_audio"].items():
-            soundfile.write(wavs / f"{name}.wav", (signal / peak * 0.9).astype(np.float32), 48000)
-            if name != "float":
-                null = (sound[: len(signal)] - signal) / peak * 0.9
-                soundfile.write(wavs / f"null_{name}.wav", null.astype(np.float32), 48000)
+        _write_sounds(wavs, {name: np.concatenate(made) for name, made in sounds.items()})
     return found
+
+
+def _to_recordings(made: list[np.ndarray], truths: list[np.ndarray]) -> dict[str, float]:
+    """Mean distance to the recordings; their phases are their own, so no SNR."""
+    pairs = [(truth[: len(one)], one[: len(truth)]) for truth, one in zip(truths, made, strict=True)]
+    measures = {"log_spectral_db": log_spectral_db, "multi_resolution_stft": multi_resolution}
+    found = {key: float(np.mean([measure(*pair) for pair in pairs])) for key, measure in measures.items()}
+    found["onset_error_ms"] = float(np.mean([onset_error_ms(*pair, 48000.0) for pair in pairs]))
+    return {key: round(value, 5) for key, value in found.items()}
+
+
+def _write_sounds(folder: Path, sounds: dict[str, np.ndarray]) -> None:
+    """Write every format and the null tests, float minus the other, at one level."""
+    import soundfile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    reference = sounds["float"]
+    level = 0.9 / max(1e-9, float(np.abs(reference).max()))
+    for name, signal in sounds.items():
+        soundfile.write(folder / f"{name}.wav", (signal * level).astype(np.float32), 48000)
+        if name != "float":
+            size = min(len(reference), len(signal))
+            null = (reference[:size] - signal[:size]) * level
+            soundfile.write(folder / f"null_{name}.wav", null.astype(np.float32), 48000)

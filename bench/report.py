@@ -53,18 +53,41 @@ def resolve(target: str, board: Board) -> dict[str, Path]:
 
 
 def siblings(path: Path) -> dict[str, Path]:
-    """Return the same model in other formats, as far as they can be found: ``float``, ``w8a16``, ``w8a8``."""
+    """Return the same model as far as it can be found: ``float``, ``pruned`` (float), ``w8a16``, ``w8a8``."""
     from bench.decoders import DECODERS, FORMATS, write_decoder
 
     stem = path.name.split(".")[0]
     if stem in DECODERS and path.name.split(".")[1] in FORMATS:
         return {form: write_decoder(stem, form, path.parent) for form in FORMATS}
+    beside = evidence(path)
     candidates = {
-        "float": path.with_name(f"{stem}.onnx"),
-        "w8a16": path.with_name(f"{stem}.int8.onnx"),
-        "w8a8": path.with_name(f"{stem}.w8a8.int8.onnx"),
+        "float": [path.with_name(f"{stem}.onnx"), beside / "float.onnx"],
+        "pruned": [beside / "pruned.onnx"],
+        "w8a16": [path.with_name(f"{stem}.int8.onnx")],
+        "w8a8": [path.with_name(f"{stem}.w8a8.int8.onnx")],
     }
-    return {form: file for form, file in candidates.items() if file.is_file()}
+    found = {form: next((f for f in files if f.is_file()), None) for form, files in candidates.items()}
+    return {form: file for form, file in found.items() if file is not None}
+
+
+def evidence(path: Path) -> Path:
+    """Where ``vaectrol quantize`` leaves what it made a model from, unless told otherwise."""
+    return path.with_name(f"{path.name}.report")
+
+
+def assess_quality(path: Path, found: dict[str, Path], seconds: float, wavs: Path | None) -> dict[str, Any]:
+    """Judge a model's formats on its test items, or on seeded inputs where it came without."""
+    from bench.quality import Item, assess, test_inputs, test_items
+
+    others = {form: file for form, file in found.items() if form != "float"}
+    file = evidence(path) / "test.npz"
+    if file.is_file():
+        items, source = test_items(file)
+        return assess(
+            found["float"], others, items, f"{len(items)} items of the test split of {source}", wavs
+        )
+    items = [Item(test_inputs(found["float"], seconds))]
+    return assess(found["float"], others, items, f"seeded, {seconds:g} s", wavs)
 
 
 def make_report(
@@ -84,7 +107,8 @@ def make_report(
 ) -> dict[str, Any]:
     """Run everything that was asked for; see the parts' modules.
 
-    `to_tflite` lets LiteRT take part in the live measurement (``bench.peers``).
+    `to_tflite` lets LiteRT take part in the live measurement (``bench.peers``). Quality on test items is
+    cheap: a model that comes with them is judged in any case.
 
     Returns
     -------
@@ -115,12 +139,10 @@ def make_report(
             part["formats"] = _formats(found, path, predicted, board, block, progress)
         if with_sweep and streamed and predicted:
             part["sweep"] = sweep(path, board, progress=progress)
-        if with_quality and streamed and "float" in found and len(found) > 1:
-            from bench.quality import assess
-
+        judged = with_quality or (evidence(path) / "test.npz").is_file()
+        if judged and streamed and "float" in found and len(found) > 1:
             progress(f"{path.name}: quality against {found['float'].name}")
-            others = {form: file for form, file in found.items() if form != "float"}
-            part["quality"] = assess(found["float"], others, seconds, wavs / role if wavs else None)
+            part["quality"] = assess_quality(path, found, seconds, wavs / role if wavs else None)
         if with_live and streamed:
             from bench.host import live
 

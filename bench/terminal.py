@@ -58,11 +58,18 @@ def show(report: dict[str, Any]) -> None:
         if "sweep" in part:
             known = [r for r in part["sweep"] if "cpu_mean" in r]
             console.print("  block " + "  ".join(f"{r['block']}: {r['cpu_mean']:.0%}" for r in known))
-        for form, row in part.get("quality", {}).get("formats", {}).items():
+        quality = part.get("quality", {})
+        if quality:
+            console.print(f"  quality over {quality['inputs']}:")
+        for form, row in quality.get("formats", {}).items():
             console.print(
-                f"  {form} against float: SNR {row['snr_db']:.1f} dB, log-spectral "
-                f"{row['log_spectral_db']:.2f} dB, "
-                f"onset {row['onset_error_ms']:.2f} ms"
+                f"  {form} against float: SNR {row['snr_db']:.1f} dB (worst {row['worst_snr_db']:.1f}), "
+                f"log-spectral {row['log_spectral_db']:.2f} dB, onset {row['onset_error_ms']:.2f} ms"
+            )
+        for form, row in quality.get("recordings", {}).items():
+            console.print(
+                f"  {form} against the recordings: log-spectral {row['log_spectral_db']:.2f} dB, "
+                f"multi-resolution STFT {row['multi_resolution_stft']:.3f}"
             )
         _show_live(console, part)
     device = report.get("device")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from bench.decoders import Builder, write_decoder
 from bench.host import percentiles
@@ -15,6 +17,7 @@ from bench.m7.microcases import CASES
 from bench.page import render_page
 from bench.predict import predict_model, sweep
 from bench.quality import compare, log_spectral_db, onset_error_ms, snr_db
+from bench.quality import test_items as read_items
 from bench.report import against, make_report, published, resolve
 from bench.written import write_json
 from hardware.board import load_board
@@ -85,6 +88,51 @@ def test_formats_and_quality_stand_beside_the_prediction(folder: Path, report: d
     quality = part["quality"]["formats"]
     assert quality["w8a16"]["snr_db"] > quality["w8a8"]["snr_db"] > 10
     assert (folder / "wav" / "model" / "null_w8a16.wav").exists()
+
+
+def test_quality_is_judged_on_the_test_items_beside_the_model(folder: Path, tmp_path: Path) -> None:
+    model = tmp_path / "kit.int8.onnx"
+    shutil.copy(folder / "tiny.int8.onnx", model)
+    beside = tmp_path / "kit.int8.onnx.report"
+    beside.mkdir()
+    shutil.copy(folder / "tiny.onnx", beside / "float.onnx")
+    shutil.copy(folder / "tiny.onnx", beside / "pruned.onnx")
+    rng = np.random.default_rng(0)
+    sounds = rng.uniform(-0.5, 0.5, (3, 1, 9600)).astype(np.float32)
+    items = {f"{n}/in/audio": sound for n, sound in enumerate(sounds)}
+    truths = {f"{n}/truth/out": 0.5 * sound for n, sound in enumerate(sounds)}
+    np.savez(beside / "test.npz", source=np.array("a run"), **items, **truths)
+    wavs = tmp_path / "wav"
+    made = make_report(
+        str(model),
+        load_board("patch_sm"),
+        with_sweep=False,
+        with_formats=False,
+        with_quality=False,
+        wavs=wavs,
+    )
+    quality = made["models"]["model"]["quality"]
+    assert quality["inputs"] == "3 items of the test split of a run"
+    # nothing was pruned in fact: not a bit may differ from float
+    assert quality["formats"]["pruned"]["peak_difference"] == 0.0
+    rounded = quality["formats"]["w8a16"]
+    assert 20 < rounded["worst_snr_db"] <= rounded["snr_db"] < 90
+    assert quality["recordings"]["float"] == quality["recordings"]["pruned"]
+    assert quality["recordings"]["float"]["multi_resolution_stft"] > 0.1
+    null, _ = soundfile.read(wavs / "model" / "null_pruned.wav")
+    assert len(null) == 3 * 9600
+    assert not null.any()
+    page = render_page(made)
+    assert "against the recordings" in page
+
+
+def test_a_file_that_holds_no_test_items_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "test.npz").write_text("no archive")
+    with pytest.raises(Refusal, match="does not hold test items"):
+        read_items(tmp_path / "test.npz")
+    np.savez(tmp_path / "other.npz", x=np.zeros(3))
+    with pytest.raises(Refusal, match="quantize the run again"):
+        read_items(tmp_path / "other.npz")
 
 
 def test_the_page_stands_alone(report: dict) -> None:
