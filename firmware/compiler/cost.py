@@ -1,14 +1,18 @@
-"""What a kernel call costs on a processor: a linear model per kernel, predicted, never measured here.
+"""What a kernel call costs on a processor: a small model per kernel, predicted, never measured here.
 
-cycles = call·calls + output·outputs + mac·multiply-accumulates
+cycles = call·calls + frame·frames + output·outputs + mac·multiply-accumulates
 
-``cost_table.json`` beside this file overrides the built-in coefficients: the bench writes it from the
-emulated Cortex-M7 (``{"cortex-m7": {"conv_w8a16": {"call": …, "output": …, "mac": …}}}``). The built-in
-ones come from the issue rules of FIELD §1 to §3: 0.75 cycle a MAC for register-blocked SMLAD loops,
+A dense int16 convolution is priced by the register blocks that ``kernels/conv_w8a16_m7.c`` cuts it into:
+(channels × frames) blocks, runs within a block, units of taps within a run (``blocks``).
+
+``cost_table.json`` beside this file overrides the built-in coefficients: ``bench/fit.py`` writes it from the
+emulated Cortex-M7 (``{"cortex-m7": {"add_s16": {"call": …, "frame": …, "output": …, "mac": …}}}``). The
+built-in ones come from the issue rules of FIELD §1 to §3: 0.75 cycle a MAC for register-blocked SMLAD loops,
 8 instructions a requantization, about 3 cycles a float MAC.
 
 Weights outside of tightly coupled memory cost line fills on top. A kernel that asks for its lines ahead (PLD)
-waits only for part of them: ``exposed`` holds that part, by the cycles of a fill.
+waits only for part of them: ``exposed`` holds that part, by the cycles of a fill. Around the kernels, the
+generated code costs a few cycles a layer and an item, and rings that slide move their bytes.
 """
 
 from __future__ import annotations
@@ -59,12 +63,58 @@ BUILT_IN: dict[str, tuple[float, float, float]] = {
     "rescale": (30.0, 6.0, 0.0),
     "copy": (25.0, 0.5, 0.0),
     "gather": (30.0, 4.0, 0.0),
+    "repeat": (60.0, 1.35, 0.0),  # a word is an output
     "pqmf_synthesis": (60.0, 4.0, 3.0),
     "pqmf_analysis": (60.0, 4.0, 3.0),
     "filtered_noise": (40.0, 14.0, 4.0),
 }
 # Other processors do several lanes at once; measured figures belong in the table.
 SPEEDUP = {"cortex-m7": 1.0, "cortex-a72": 6.0, "cortex-a76": 10.0, "host": 16.0}
+
+
+# Cycles of the generated code on a Cortex-M7, from the emulated reference decoders: finding where a layer
+# reads and writes, an item's turn, a ring's check, and a byte that a ring moves.
+LAYER_CYCLES, ITEM_CYCLES, RING_CYCLES, SLIDE_CYCLES_PER_BYTE = 20.0, 80.0, 12.0, 0.54
+TINY_FRAMES = 4
+"""As in ``kernels/conv_w8a16_m7.c``."""
+
+
+def blocks(runs: int, run: int, channels: int, frames: int) -> dict[str, int]:
+    """Count the register blocks of one call of the M7's int16 convolution.
+
+    Parameters
+    ----------
+    runs, run : int
+        Contiguous runs of a window, and elements in each.
+    channels, frames : int
+        Outputs of the call.
+
+    Returns
+    -------
+    dict
+        By block (tiny: 2 channels × 2 frames, unrolled; two: 2 × 2; one: 4 channels × 1 frame): calls,
+        blocks, runs, and units of four (tiny: two) taps.
+    """
+    pairs, twos = -(-channels // 2), frames // 2
+    steps, units = -(-run // 2), -(-run // 4)
+    tiny = frames >= TINY_FRAMES and ((runs == 1 and steps <= 6) or (runs in (2, 3) and steps <= 2))
+    left = (channels + 1) // 4 if frames % 2 else 0
+    pair_left = pairs % 2 if frames % 2 else 0
+    plain = 0 if tiny else pairs * twos
+    return {
+        "call": 1,
+        "tiny_call": pairs if tiny else 0,
+        "tiny_block": pairs * twos if tiny else 0,
+        "tiny_step": pairs * twos * runs * steps if tiny else 0,
+        "two_call": (plain > 0) + pair_left,
+        "two_block": plain + pair_left,
+        "two_run": (plain + pair_left) * runs,
+        "two_unit": (plain + pair_left) * runs * units,
+        "one_call": int(left > 0),
+        "one_block": left,
+        "one_run": left * runs,
+        "one_unit": left * runs * units,
+    }
 
 
 @dataclass(frozen=True)
@@ -75,18 +125,24 @@ class CostModel:
     ----------
     core : str
         As in the board file.
-    table : mapping of kernel to (call, output, mac)
+    table : mapping of kernel to (call, frame, output, mac)
         Cycles.
     source : str
         Where they come from, for the report.
     exposed : mapping of kernel to ((fill cycles, part of them waited for), …)
         For kernels that ask for lines ahead; fill cycles ascend.
+    blocked : mapping of kernel to cycles by entry of ``blocks``
+        Kernels that are priced by their register blocks.
+    around : float
+        What the generated code costs, as a multiple of the Cortex-M7's.
     """
 
     core: str
-    table: dict[str, tuple[float, float, float]]
+    table: dict[str, tuple[float, float, float, float]]
     source: str
     exposed: dict[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    blocked: dict[str, dict[str, float]] = field(default_factory=dict)
+    around: float = 1.0
 
     def waits(self, kernel: str, fill_cycles: float) -> float:
         """Part of a line fill that a kernel waits for; all of it beyond the slowest memory known."""
@@ -97,22 +153,46 @@ class CostModel:
 
     def cycles(self, work: Work, firings: float = 1.0, share: float = 1.0) -> float:
         """Cycles of one call that does ``firings`` firings (of a ``share`` of the outputs)."""
-        call, output, mac = self.table.get(work.kernel, (40.0, 6.0, 3.0))
-        return call * work.calls + firings * share * (output * work.outputs + mac * work.macs)
+        if work.kernel in self.blocked and work.shape:
+            low = int(firings)
+            part = firings - low
+            whole = self._blocked(work, low, share) if low else 0.0
+            return whole if part == 0 else whole * (1 - part) + self._blocked(work, low + 1, share) * part
+        call, frame, output, mac = self.table.get(work.kernel, (40.0, 0.0, 6.0, 3.0))
+        rows = min(firings, work.outputs) if work.kernel == "gather" else firings  # its longer loop is inside
+        fixed = (call + self.around * LAYER_CYCLES) * work.calls + frame * rows
+        return fixed + firings * share * (output * work.outputs + mac * work.macs)
+
+    def _blocked(self, work: Work, frames: int, share: float) -> float:
+        """Cycles of a convolution by its register blocks, group after group."""
+        runs, run, channels, groups = work.shape
+        counts = blocks(runs, run, max(1, round(channels * share)), frames)
+        price = self.blocked[work.kernel]
+        inner = sum(price[key] * count for key, count in counts.items() if key != "call")
+        calls = work.calls * (price["call"] + self.around * LAYER_CYCLES)
+        return calls + groups * inner
+
+    def sliding(self, keep_bytes: int, slack_bytes: float, bytes_per_callback: float) -> float:
+        """Cycles a callback spends on a ring: its check, and its part of a move to the front."""
+        moved = keep_bytes * bytes_per_callback / max(slack_bytes, 1.0)
+        return self.around * (RING_CYCLES + SLIDE_CYCLES_PER_BYTE * moved)
 
 
 @cache
 def cost_model(core: str) -> CostModel:
     """Coefficients for a core: those of the table where it has them, the built-in ones otherwise."""
     scale = SPEEDUP.get(core, 1.0)
-    table = {k: (c / scale, o / scale, m / scale) for k, (c, o, m) in BUILT_IN.items()}
+    table = {k: (c / scale, 0.0, o / scale, m / scale) for k, (c, o, m) in BUILT_IN.items()}
     source = "analytic, from published issue rules"
     exposed: dict[str, tuple[tuple[float, float], ...]] = {}
+    blocked: dict[str, dict[str, float]] = {}
     if TABLE.is_file():
         fitted = json.loads(TABLE.read_text()).get(core, {})
-        kernels = {k: (v["call"], v["output"], v["mac"]) for k, v in fitted.items() if not k.startswith("_")}
-        table |= kernels
+        table |= {
+            k: (v["call"], v["frame"], v["output"], v["mac"]) for k, v in fitted.items() if "output" in v
+        }
+        blocked = {k: v["blocks"] for k, v in fitted.items() if "blocks" in v}
         exposed = {k: tuple((f, e) for f, e in v["exposed"]) for k, v in fitted.items() if "exposed" in v}
-        if kernels:
-            source = f"fitted to the emulated {core} for {len(kernels)} kernels, analytic for the rest"
-    return CostModel(core, table, source, exposed)
+        if fitted:
+            source = f"fitted to the emulated {core} for {len(fitted)} kernels, analytic for the rest"
+    return CostModel(core, table, source, exposed, blocked, 1.0 / scale)

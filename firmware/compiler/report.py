@@ -149,7 +149,7 @@ def build_stream(
     plain = price(graph, model)
     sliced = choose_sliced(graph, ticks, plain) if policy == "flat" else frozenset()
     plan = stream(graph, ticks, sliced)
-    first = schedule(plan, plain)
+    first = schedule(plan, plain, model)
     emitter = StreamEmitter(plan, first, graph.name, LAYOUTS[target])
     sample_rate = SAMPLE_RATE_HZ
     tick_rate = sample_rate * float(per_sample)
@@ -157,7 +157,7 @@ def build_stream(
         placement = place(_demands(emitter, plan, tick_rate, ticks), board)
         fetched = _fetch_cycles(emitter, placement, model, _line_bytes(board))
         priced = price(plan.graph, model, _waiting(fetched))
-        final = schedule(plan, priced)
+        final = schedule(plan, priced, model)
         if final.items == emitter.schedule.items:
             break
         emitter = StreamEmitter(plan, final, graph.name, LAYOUTS[target])

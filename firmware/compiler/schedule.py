@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from firmware.compiler.cost import CostModel
+from firmware.compiler.arithmetic import LIMITS
+from firmware.compiler.cost import ITEM_CYCLES, CostModel
 from firmware.compiler.graph import Graph, Node
-from firmware.compiler.ops import FAMILIES
-from firmware.compiler.stream import Stream, firing_period
+from firmware.compiler.ops import FAMILIES, Work
+from firmware.compiler.stream import Stream, firing_period, period_of
 
 NEGLIGIBLE = 0.04
 """A clock one firing of which costs less than this part of a mean callback is not sliced."""
@@ -24,6 +25,8 @@ ITEMS_PER_CALLBACK = 64
 """Items aim at this part of a mean callback: their sum is as even as they are small."""
 MAX_ITEMS = 4096
 SLICE_CHANNELS = 8
+CLAMPS_ITSELF = ("Conv", "Add", "Sub", "Mul", "Affine", "Leaky", "Rescale", "Quantize", "Input")
+"""Operators that clamp what they wrote where its bounds are narrow (``Writer.clip``)."""
 MAX_SIMULATED_CALLBACKS = 4096
 
 Priced = Callable[[Node, float, float], float]
@@ -68,12 +71,25 @@ class Schedule:
 def price(graph: Graph, model: CostModel, fetch: Callable[[Node], float] | None = None) -> Priced:
     """Return a function (node, firings, share of rows) → cycles, memory traffic included."""
     works = {node.name: FAMILIES[node.op].work(node, graph) for node in graph.nodes}
+    clamps = {node.name: clamp_work(node, graph) for node in graph.nodes}
 
     def cycles(node: Node, firings: float, share: float = 1.0) -> float:
         traffic = fetch(node) * share if fetch is not None else 0.0
-        return model.cycles(works[node.name], firings, share) + traffic
+        clamp = clamps[node.name]
+        after = model.cycles(clamp, firings, share) if clamp is not None else 0.0
+        return model.cycles(works[node.name], firings, share) + after + traffic
 
     return cycles
+
+
+def clamp_work(node: Node, graph: Graph) -> Work | None:
+    """What ``Writer.clip`` costs behind an operator whose bounds are narrower than its type."""
+    quant = graph.tensors[node.outputs[0]].quant if node.outputs else None
+    if node.op not in CLAMPS_ITSELF or quant is None or (quant.low, quant.high) == LIMITS[quant.dtype]:
+        return None
+    suffix = {"int16": "s16", "int8": "s8"}[quant.dtype]
+    count = graph.tensors[node.outputs[0]].channels * FAMILIES[node.op].produce(node)
+    return Work(f"clip_{suffix}", outputs=count)
 
 
 def choose_sliced(graph: Graph, block: int, cycles: Priced) -> frozenset[int]:
@@ -91,8 +107,10 @@ def choose_sliced(graph: Graph, block: int, cycles: Priced) -> frozenset[int]:
     return frozenset(p for p, c in per_period.items() if block % p and c > NEGLIGIBLE * mean)
 
 
-def cut(nodes: tuple[Node, ...], graph: Graph, target: float, cycles: Priced) -> tuple[Item, ...]:
-    """Cut nodes into items of about ``target`` cycles."""
+def cut(
+    nodes: tuple[Node, ...], graph: Graph, target: float, cycles: Priced, turn: float = 0.0
+) -> tuple[Item, ...]:
+    """Cut nodes into items of about ``target`` cycles; each costs a ``turn`` on top."""
     items = []
     for node in nodes:
         work = FAMILIES[node.op].work(node, graph)
@@ -100,14 +118,14 @@ def cut(nodes: tuple[Node, ...], graph: Graph, target: float, cycles: Priced) ->
         rows = graph.tensors[node.outputs[0]].frame * FAMILIES[node.op].produce(node) if node.outputs else 1
         pieces = min(max(1, round(total / target)), -(-rows // SLICE_CHANNELS))
         if node.op != "Conv" or work.rows == 1 or pieces == 1:
-            items.append(Item(node, None, total))
+            items.append(Item(node, None, total + turn))
             continue
         rows = _packed_rows(node, graph)
         wanted = -(-rows // pieces)
         size = max(SLICE_CHANNELS, -(-wanted // SLICE_CHANNELS) * SLICE_CHANNELS)
         for first in range(0, rows, size):
             count = min(size, rows - first)
-            items.append(Item(node, (first, count), cycles(node, 1, count / rows)))
+            items.append(Item(node, (first, count), cycles(node, 1, count / rows) + turn))
     return tuple(items)
 
 
@@ -128,13 +146,15 @@ def spread(items: tuple[Item, ...], period: int) -> tuple[Item, ...]:
     return tuple(placed)
 
 
-def schedule(stream: Stream, cycles: Priced, callback: int | None = None) -> Schedule:
+def schedule(stream: Stream, cycles: Priced, model: CostModel, callback: int | None = None) -> Schedule:
     """Cut the sliced clocks and predict the cost of every callback.
 
     Parameters
     ----------
     stream : Stream
     cycles : Priced
+    model : CostModel
+        For what the code around the kernels costs.
     callback : int, optional
         Ticks per callback; the block by default.
     """
@@ -149,9 +169,22 @@ def schedule(stream: Stream, cycles: Priced, callback: int | None = None) -> Sch
             whole = sum(cycles(n, 1, 1.0) for n in unit)
             target = max(mean / ITEMS_PER_CALLBACK, whole / MAX_ITEMS, 1.0)
             items[stream.clock_of[unit[0].name]] = spread(
-                cut(unit, stream.graph, target, cycles), clock.period
+                cut(unit, stream.graph, target, cycles, model.around * ITEM_CYCLES), clock.period
             )
-    return Schedule(items, _simulate(stream, items, cycles, callback))
+    return Schedule(items, _simulate(stream, items, cycles, callback) + _sliding(stream, model, callback))
+
+
+def _sliding(stream: Stream, model: CostModel, callback: int) -> float:
+    """Cycles of a mean callback for the rings: their checks, and moving to the front when they are full."""
+    total = 0.0
+    for name, ring in stream.rings.items():
+        tensor = stream.graph.tensors[name]
+        frames = float(callback / period_of(tensor))
+        slack = ring.capacity - ring.keep
+        total += model.sliding(
+            ring.keep * tensor.frame_bytes, slack * tensor.frame_bytes, frames * tensor.frame_bytes
+        )
+    return total
 
 
 def _simulate(

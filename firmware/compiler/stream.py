@@ -27,6 +27,7 @@ MAX_LATENCY_TICKS = 1 << 24
 MAX_RING_BYTES = 64 << 20
 EXACT_TICKS = 1 << 16
 SLIDE_SLACK_BYTES = 1024
+"""A ring has room for this much more than it keeps, or for half as much: so it moves to the front seldom."""
 
 
 @dataclass(frozen=True)
@@ -294,7 +295,7 @@ def _ring(tensor: Tensor, produce: int, clock: Clock, edges: list[tuple[Clock, W
             keep = max(keep, math.ceil(frames * lag) + produce + window.before)
     incoming = produce * (-(-block // clock.period))
     frame_bytes = tensor.frame_bytes
-    slack = min(keep, max(incoming, SLIDE_SLACK_BYTES // frame_bytes))
+    slack = min(keep, max(incoming, SLIDE_SLACK_BYTES // frame_bytes, keep // 2))
     capacity = max(1, keep + incoming + slack)
     if capacity * frame_bytes > MAX_RING_BYTES:
         raise Refusal(

@@ -59,7 +59,7 @@ class Work:
     rows : int
         Outputs that can be computed apart from each other (1: not sliceable).
     shape : tuple of int
-        What else the price depends on: (reduction length, rows, frames) of a convolution.
+        What else the price depends on: (runs, elements of a run, channels, groups) of a convolution.
     calls : int
         Kernel calls.
     """

@@ -491,8 +491,13 @@ class Convolution(Family):
         depthwise = node.attrs["groups"] == x.channels == y.channels
         kind = {"int16": "w8a16", "int8": "w8a8", "float32": "f32"}[x.dtype]
         name = f"depthwise_{kind}" if depthwise else f"conv_{kind}"
-        if node.attrs.get("wide"):
+        groups, phases = node.attrs["groups"], node.attrs["phases"]
+        channels = rows // (groups * (phases if groups > 1 else 1))
+        odd_groups = groups > 1 and not depthwise and (channels % 2 or inputs % 2)
+        if node.attrs.get("wide") or (name == "conv_w8a16" and odd_groups):
             name = "conv_w8a16_wide"
+        whole = node.attrs["dilation"] == 1 and groups == 1
+        pitch = x.frame if groups == 1 else inputs
         weight_bytes = rows * inputs * taps * (1 if integer else 4) + rows * (12 if integer else 4)
         return Work(
             name,
@@ -501,7 +506,7 @@ class Convolution(Family):
             reads=inputs * node.attrs["groups"] * taps * WIDTH[x.dtype],
             weight_bytes=weight_bytes,
             rows=rows if node.attrs["groups"] == 1 or (depthwise and node.attrs["phases"] == 1) else 1,
-            shape=(inputs * taps, rows, 1),
+            shape=(1, taps * pitch, channels, groups) if whole else (taps, pitch, channels, groups),
             calls=node.attrs["phases"] if node.attrs["groups"] > 1 else 1,
         )
 

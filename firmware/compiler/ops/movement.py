@@ -430,9 +430,18 @@ class Shuffle(Family):
         """One element after the other."""
         y = graph.tensors[node.outputs[0]]
         count = y.channels * node.attrs["produce"]
-        return Work(
-            "gather", outputs=count, reads=count * WIDTH[y.dtype], calls=len(self.blocks(node, graph))
-        )
+        reads = count * WIDTH[y.dtype]
+        if self.repeated(node) is not None:
+            return Work("repeat", outputs=count * WIDTH[y.dtype] // 4, reads=reads)
+        return Work("gather", outputs=count, reads=reads, calls=len(self.blocks(node, graph)))
+
+    @staticmethod
+    def repeated(node: Node) -> int | None:
+        """First channel, where neighbouring channels of one frame are held for several; else None."""
+        table = node.attrs["table"]
+        held = node.attrs["stride"] == 1 and node.attrs["produce"] > 1
+        first = int(table[0, 0])
+        return first if held and np.all(table == first + np.arange(table.shape[1])) else None
 
     def blocks(self, node: Node, graph: Graph) -> list[tuple[int, int, int, int, int, int, int]]:
         """Cut the table into rectangles that advance evenly.
@@ -475,15 +484,10 @@ class Shuffle(Family):
         x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
         stride, produce = node.attrs["stride"], node.attrs["produce"]
         width, suffix = WIDTH[y.dtype], out.suffix(y)
-        table = node.attrs["table"]
-        if (
-            stride == 1
-            and np.array_equal(table, np.tile(np.arange(y.channels), (produce, 1)))
-            and x.channels == y.channels
-        ):
+        if (first := self.repeated(node)) is not None:
             out.call(
                 "vk_repeat_rows",
-                out.src(0),
+                f"{out.src(0)} + {first}" if first else out.src(0),
                 x.frame_bytes,
                 out.dst(),
                 y.frame_bytes,

@@ -33,7 +33,7 @@ class Ports(Family):
     def work(self, node: Node, graph: Graph) -> Work:
         """A conversion or a copy."""
         tensor = graph.tensors[(node.outputs or node.inputs)[0]]
-        kernel = "copy" if tensor.quant is None else ("quantize" if node.op == "Input" else "dequantize")
+        kernel = "gather" if tensor.quant is None else ("quantize" if node.op == "Input" else "dequantize")
         return Work(
             kernel, outputs=tensor.channels, reads=4 * tensor.channels + WIDTH[tensor.dtype] * tensor.channels
         )
