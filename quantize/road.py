@@ -56,8 +56,8 @@ class Settings:
         Whose predicted cycles weigh the channels.
     tune, qat : Effort
         Of float fine-tuning (after pruning) and of quantization-aware fine-tuning.
-    tune_rate, qat_rate : float
-        Learning rates.
+    tune_rate, qat_rate, qat_rate_8 : float
+        Learning rates, of the integers with 16-bit and with 8-bit activations apart.
     """
 
     keep: float = 1.0
@@ -78,6 +78,7 @@ class Settings:
     qat: Effort = field(default_factory=lambda: Effort(seconds=120.0))
     tune_rate: float = 2e-3
     qat_rate: float = 5e-5
+    qat_rate_8: float = 5e-4
 
 
 @dataclass
@@ -217,11 +218,21 @@ def _tune_integers(
     settings: Settings,
     tell: Callable[[float], None],
 ) -> None:
-    """Bring the integers nearer to the float network that they were rounded from.
+    """Tune the integers: 16-bit activations towards the float waveform, 8-bit ones within the task.
 
-    16-bit activations lose nothing audible, so the waveform itself is the goal; 8-bit ones can't keep it, so
-    the spectrum counts too.
+    16-bit activations lose nothing audible, so the waveform that they were rounded from is the goal. 8-bit
+    ones can't keep it; they must find another way to the same sound, so the goal is that of the training.
     """
+    if settings.activations == "8":
+        fine_tune(
+            network,
+            material.objective(),
+            material.judge,
+            settings.qat,
+            learning_rate=settings.qat_rate_8,
+            progress=tell,
+        )
+        return
     feeds = [{n: v[:TUNED_BATCH] for n, v in e.feed.items()} for e in material.pool]
     if is_event(graph):
         feeds = [e.feed for e in material.pool]
