@@ -341,6 +341,19 @@ def grid() -> Iterator[Callable[[], Row]]:
                 yield partial(conv, inputs, outputs, taps, frames)
     for inputs, frames, dilation in ((16, 1, 3), (16, 12, 3), (32, 4, 9), (64, 1, 5), (64, 4, 3), (8, 48, 2)):
         yield partial(conv, inputs, inputs, 3, frames, dilation=dilation)
+    for inputs, taps, frames, dilation in (
+        (8, 3, 48, 1),
+        (12, 3, 48, 1),
+        (12, 3, 48, 3),
+        (16, 3, 48, 9),
+        (24, 3, 12, 9),
+        (12, 5, 48, 2),
+        (16, 2, 48, 4),
+        (12, 3, 1, 3),
+        (8, 7, 12, 2),
+        (48, 3, 12, 3),
+    ):
+        yield partial(conv, inputs, inputs, taps, frames, dilation=dilation)
     for inputs, outputs, taps, frames, stride in ((64, 32, 8, 1, 4), (32, 16, 4, 4, 2), (16, 16, 8, 3, 4)):
         yield partial(conv, inputs, outputs, taps, frames, transposed_stride=stride)
     for element in ("s8", "f32"):

@@ -93,7 +93,7 @@ def blocks(runs: int, run: int, channels: int, frames: int) -> dict[str, int]:
     -------
     dict
         By block (tiny: 2 channels × 2 frames, unrolled; two: 2 × 2; one: 4 channels × 1 frame): calls,
-        blocks, runs, and units of four (tiny: two) taps.
+        blocks, runs, runs that loop, and units of four (tiny: two) taps.
     """
     pairs, twos = -(-channels // 2), frames // 2
     steps, units = -(-run // 2), -(-run // 4)
@@ -109,10 +109,12 @@ def blocks(runs: int, run: int, channels: int, frames: int) -> dict[str, int]:
         "two_call": (plain > 0) + pair_left,
         "two_block": plain + pair_left,
         "two_run": (plain + pair_left) * runs,
+        "two_loop": (plain + pair_left) * runs * (units > 2),
         "two_unit": (plain + pair_left) * runs * units,
         "one_call": int(left > 0),
         "one_block": left,
         "one_run": left * runs,
+        "one_loop": left * runs * (units > 2),
         "one_unit": left * runs * units,
     }
 

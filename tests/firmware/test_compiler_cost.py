@@ -1,0 +1,54 @@
+"""The compiler's prices are those of the emulated Cortex-M7."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.fit import block_shape
+from bench.written import read_json
+from firmware.compiler.cost import blocks, cost_model
+from firmware.compiler.ops import Work
+from firmware.compiler.pipeline import compile_onnx
+from firmware.compiler.schedule import clamp_work
+from tests.firmware.compiler_graphs import quantized, random_graph
+
+KERNELS = Path(__file__).resolve().parents[2] / "bench" / "results" / "kernels.json"
+
+
+def test_convolutions_cost_what_the_emulator_counted():
+    model = cost_model("cortex-m7")
+    off = []
+    for row in read_json(KERNELS)["rows"]:
+        if row["kernel"] == "vk_conv_w8a16" and row["region"] == "dtcm":
+            runs, run, channels, frames = block_shape(row["shape"])
+            work = Work("conv_w8a16", shape=(runs, run, channels, 1), calls=0)
+            alone = model.cycles(work, frames) + model.blocked["conv_w8a16"]["call"]
+            off.append(abs(alone / row["cycles"] - 1))
+    assert len(off) > 100
+    assert max(off) < 0.08
+    assert np.mean(off) < 0.02
+
+
+@pytest.mark.parametrize(("frames", "tiny", "two", "one"), [(1, 0, 0, 2), (2, 0, 4, 0), (5, 8, 0, 2)])
+def test_blocks_are_cut_as_the_kernel_cuts_them(frames, tiny, two, one):
+    """Eight channels of one run of 12 numbers: pairs of frames unrolled from four frames on."""
+    found = blocks(1, 12, 8, frames)
+    assert (found["tiny_block"], found["two_block"], found["one_block"]) == (tiny, two, one)
+
+
+def test_half_a_firing_costs_between_none_and_one():
+    model = cost_model("cortex-m7")
+    work = Work("conv_w8a16", shape=(3, 16, 16, 1))
+    one, two = model.cycles(work, 1), model.cycles(work, 2)
+    assert model.cycles(work, 1.5) == pytest.approx((one + two) / 2)
+    assert 0 < model.cycles(work, 0.5) < one
+
+
+def test_a_clamp_behind_an_operator_is_priced():
+    graph = compile_onnx(quantized(random_graph(3, 9, batch_norm=False)[1], "uint8")).graph
+    narrow = [n for n in graph.nodes if n.op == "Conv" and graph.tensors[n.outputs[0]].quant]
+    assert narrow
+    assert all(clamp_work(n, graph) is not None for n in narrow)  # 0..255 less the zero point, kept in int16
