@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def write_evidence(folder: Path, outcome: Outcome, material: Material, items: in
         (folder / "pruned.onnx").unlink(missing_ok=True)
     rows = [(example, row) for example in material.test for row in range(_size(example))]
     picked = [rows[at] for at in np.unique(np.linspace(0, len(rows) - 1, min(items, len(rows))).astype(int))]
-    arrays: dict[str, np.ndarray] = {"source": np.array(material.source)}
+    arrays: dict[str, Any] = {"source": np.array(material.source)}
     for number, (example, row) in enumerate(picked):
         arrays |= {f"{number}/in/{name}": value[row] for name, value in example.feed.items()}
         arrays |= {f"{number}/truth/{name}": value[row] for name, value in (example.truth or {}).items()}
