@@ -100,11 +100,16 @@ def bench(
         show(report)
         if out is not None:
             typer.echo(f"Written: {out / 'report.html'} and {out / 'report.json'}")
+    worse = False
     if against is not None:
         lines, worse = compare(published(report), against)
-        typer.echo("\n".join(lines) if lines else "Nothing changed.")
-        if worse:
-            raise typer.Exit(1)
+        typer.echo("\n".join(lines) if lines else "Nothing changed.", err=as_json)
+    if report.get("device", {}).get("incomplete"):
+        from hardware.refusal import Refusal
+
+        raise Refusal(f"{report['device']['incomplete']} What was found before is in the report.")
+    if worse:
+        raise typer.Exit(1)
 
 
 def emulate(

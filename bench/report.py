@@ -123,6 +123,7 @@ def make_report(
         "target": Path(target).name,
         "board": board.name,
         "board_title": board.title,
+        "line_fill_cycles": {r.name: r.line_fill_cycles for r in board.memory if r.line_fill_cycles},
         "version": importlib.metadata.version("vaectrol"),
         "models": {},
     }

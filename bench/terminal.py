@@ -73,14 +73,11 @@ def show(report: dict[str, Any]) -> None:
             )
         _show_live(console, part)
     device = report.get("device")
-    if device:
-        if "cpu" in device:
-            console.print(
-                f"measured on {device['who']['board']}: CPU {device['cpu']['mean']:.1%} mean, "
-                f"{device['cpu']['worst']:.1%} worst over {device['callbacks']:,} callbacks"
-            )
-        if "incomplete" in device:
-            console.print(f"the board: {device['incomplete']}")
+    if device and "cpu" in device:
+        console.print(
+            f"measured on {device['who']['board']}: CPU {device['cpu']['mean']:.1%} mean, "
+            f"{device['cpu']['worst']:.1%} worst over {device['callbacks']:,} callbacks"
+        )
 
 
 def show_latency(found: dict[str, Any]) -> None:
