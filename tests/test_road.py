@@ -7,8 +7,12 @@ import html
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -126,16 +130,13 @@ def scaled(stage: road.Stage) -> road.Stage:
     return dataclasses.replace(stage, argv=(*stage.argv[:at], *after, *stage.argv[at + len(before) :]))
 
 
-@pytest.fixture(scope="module")
-def whole_road(tmp_path_factory) -> tuple[Path, list[road.Stage], list[str]]:
-    """The demo's stages with a tiny model, in this process, so that torch is loaded once."""
-    import torch
+@contextmanager
+def small_road(folder: Path) -> Iterator[list[str]]:
+    """Make the road's commands walk with a tiny model, in this process, so that torch is loaded once.
 
-    torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("road")
+    Yields the first words of the vaectrol commands that were run.
+    """
     recipe, moves = folder / "tiny.toml", folder / "moves.csv"
-    recipe.write_text(TINY)
-    moves.write_text(MOVES)
     went: list[str] = []
 
     def here(program: list[str], check: bool) -> subprocess.CompletedProcess:
@@ -143,42 +144,72 @@ def whole_road(tmp_path_factory) -> tuple[Path, list[road.Stage], list[str]]:
         went.append(program[2])
         return subprocess.CompletedProcess(program, vaectrol.main(program[2:]))
 
+    def tiny(*words: Any, **options: Any) -> list[road.Stage]:
+        assert options["recipe"] == "drum_quick"
+        return [scaled(stage) for stage in stages(*words, **{**options, "recipe": str(recipe)})]
+
+    stages = road.sounds_to_module
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(road, "MOVES", moves)
-        patch.setattr(road.subprocess, "run", here)
-        stages = [
-            toy_stage(folder, "48"),
-            *road.sounds_to_module(
-                folder / "sounds",
-                "drums",
-                "patch_sm",
-                folder,
-                recipe=str(recipe),
-                train_time="75s",
-                quick=True,
-                cpu="45%",
-            ),
-        ]
-        stages = [scaled(stage) for stage in stages]
-        road.travel(stages, folder)
-    road.write_index(folder, "tiny", stages)
-    return folder, stages, went
+        patch.setattr(road, "sounds_to_module", tiny)
+        patch.setattr(road, "factory_instruments", dict)
+        patch.setattr(road, "subprocess", SimpleNamespace(run=here))
+        yield went
+
+
+@pytest.fixture(scope="module")
+def whole_road(tmp_path_factory) -> tuple[Path, list[str]]:
+    """What `vaectrol demo` made, and the commands it ran."""
+    import torch
+
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("road")
+    (folder / "tiny.toml").write_text(TINY)
+    (folder / "moves.csv").write_text(MOVES)
+    with small_road(folder) as went:
+        assert vaectrol.main(["demo", "-o", str(folder), "--items", "48"]) == 0
+    return folder, went
+
+
+STAGES = ["toy", "data", "train", "evaluate", "quantize", "compile", "build", "play", "emulate", "bench"]
 
 
 def test_a_toy_model_goes_through_every_stage(whole_road):
-    folder, stages, went = whole_road
-    words = ["toy", "data", "train", "evaluate", "quantize", "compile", "build", "play", "emulate", "bench"]
-    assert went == words
-    for stage in stages:
-        assert road.is_done(stage, folder)
-        assert all(path.exists() for path in stage.makes)
-    page = (folder / "index.html").read_text()
-    assert "the emulated module equals the host" in page
-    assert all(stage.command() in html.unescape(page) for stage in stages)
+    folder, went = whole_road
+    assert went == STAGES
+    stamps = [json.loads(file.read_text()) for file in (folder / road.STAMPS).glob("*.json")]
+    assert sorted(stamp["command"].split()[1] for stamp in stamps) == sorted(STAGES)
+    page = html.unescape((folder / "index.html").read_text())
+    assert all(stamp["command"] in page for stamp in stamps)
+    assert "the emulated module equals the host's rendering" in page
+    quality = json.loads((folder / "report" / "report.json").read_text())["models"]["model"]["quality"]
+    assert "test split" in quality["inputs"]
+    assert set(quality["formats"]) == {"pruned", "w8a16"}
+    assert set(quality["recordings"]) == {"float", "pruned", "w8a16"}
+    for made in (
+        "run/evaluation/report.html",
+        "drum.int8.onnx",
+        "drum.png",
+        "drum.wav",
+        "report/report.html",
+    ):
+        assert (folder / made).stat().st_size > 1000
+
+
+def test_make_on_the_same_sounds_keeps_what_the_demo_did(whole_road, capsys):
+    folder, _ = whole_road
+    words = ["make", str(folder / "sounds"), "--kind", "drums", "--board", "patch_sm", "-o", str(folder)]
+    with small_road(folder) as went:
+        assert vaectrol.main([*words, "--quick", "--time", "75s"]) == 0
+    assert went == []
+    said = capsys.readouterr().out
+    assert said.count("done before, kept") == len(STAGES) - 1
+    assert "the emulated module equals the host's rendering" in said
+    assert f"Everything is in {folder}" in said
 
 
 def test_the_emulated_module_plays_what_this_board_plays_on_the_host(whole_road, tmp_path):
-    folder, _, _ = whole_road
+    folder, _ = whole_road
     module, rate = soundfile.read(folder / "drum.module.wav", dtype="float32")
     board = load_board("patch_sm")
     models = {"drum": folder / "drum.int8.onnx"}
@@ -196,7 +227,7 @@ def test_the_emulated_module_plays_what_this_board_plays_on_the_host(whole_road,
 
 def test_numpy_the_host_and_the_emulated_module_agree_on_the_trained_model(whole_road):
     """The judge on whole signals; host and M7 in uneven blocks: integers equal, the float edge to 1e-5."""
-    folder, _, _ = whole_road
+    folder, _ = whole_road
     model = onnx.load(str(folder / "drum.int8.onnx"))
     blocks = [48, 1, 47, 96, 33, 15, 240, 48, 144]
     feeds = noise_within_ranges(model, sum(blocks))
@@ -211,7 +242,7 @@ def test_numpy_the_host_and_the_emulated_module_agree_on_the_trained_model(whole
 
 def test_every_integer_of_the_trained_model_is_the_judges(whole_road):
     """The model cut where its integers end: nothing may differ from the judge, on either processor."""
-    folder, _, _ = whole_road
+    folder, _ = whole_road
     model = cut_at_the_last_integers(onnx.load(str(folder / "drum.int8.onnx")))
     blocks = [48, 1, 47, 96, 33, 15, 240, 48, 144]
     feeds = noise_within_ranges(model, sum(blocks))

@@ -1,0 +1,256 @@
+"""What the READMEs say can be typed: every command of the root's is run, every room's is known.
+
+The root's commands run in the order of the page, in one folder, on tiny inputs. How each is made small
+stands in `HOW`; a command that is not there fails, so that nobody can add one that was never run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+import vaectrol
+from tests.firmware.conftest import model_files  # noqa: F401 - a fixture
+from tests.readme_commands import commands_of, words_of
+from tests.test_road import MOVES, TINY
+
+ROOT = Path(__file__).resolve().parents[1]
+READMES = sorted(
+    path
+    for path in ROOT.rglob("README.md")
+    if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run it here.
+
+    Attributes
+    ----------
+    swap : word of the README → word of ours.
+    more : words added at the end, which make it short.
+    makes : files that must be there afterwards.
+    """
+
+    swap: dict[str, str] = field(default_factory=dict)
+    more: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Run by another test, which must exist and hold `text`."""
+
+    file: str
+    test: str
+    text: str
+
+
+# By the first words of a command; the longest that fits counts.
+HOW: dict[str, Run | Elsewhere] = {
+    "make demo": Elsewhere("test_readme.py", "test_make_runs_what_the_readme_says", "demo"),
+    "make test": Elsewhere("test_readme.py", "test_make_runs_what_the_readme_says", "test"),
+    "vaectrol data prepare": Run({"~/Samples/kits": "sounds"}, makes=("data/manifest.json",)),
+    "vaectrol train": Run({"drum": "tiny.toml"}, ("--set", "fit.steps=6"), makes=("run/card.json",)),
+    "vaectrol quantize": Run(more=("--time", "0.02"), makes=("kit.int8.onnx",)),
+    "vaectrol play": Run(makes=("kit.wav", "kit.png")),
+    "vaectrol bench kit.int8.onnx": Run(makes=("report/report.html",)),
+    "vaectrol bench nano": Run(more=("--quick",)),
+    "vaectrol bench raspberry": Run(more=("--quick",)),
+    "vaectrol make": Elsewhere("test_road.py", "test_make_on_the_same_sounds", '"make"'),
+    "vaectrol build drum": Run(),
+    "vaectrol build rhythm": Run({"rhythm=FILE": "rhythm={rhythm}"}),
+    "vaectrol budget": Run(),
+    "python -m bench.kernels": Run(),
+}  # fmt: skip
+
+
+def how(command: str) -> Run | Elsewhere | None:
+    """Find the longest entry of `HOW` that `command` begins with."""
+    fitting = [start for start in HOW if f"{command} ".startswith(f"{start} ")]
+    return HOW[max(fitting, key=len)] if fitting else None
+
+
+def group() -> Any:
+    """The command line as typer knows it."""
+    return typer.main.get_command(vaectrol.build_app())
+
+
+def resolved(words: list[str]) -> tuple[Any, list[str]] | None:
+    """The command that `words` name, and the words after it; None where there is no such command."""
+    at = group()
+    left = words[1:]
+    while hasattr(at, "commands") and left:
+        inner = [at.commands.get(name) for name in left[0].split("|")]
+        if not all(inner):
+            return None
+        at, left = inner[0], left[1:]
+    return at, left
+
+
+def typed(program: str, words: list[str]) -> int:
+    """Exit status of a command: ours in this process, so that torch is loaded once; python as it is."""
+    if program == "vaectrol":
+        return vaectrol.main(words)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, *words], env=environment, check=False).returncode
+
+
+def is_a_name(command: str) -> bool:
+    """Whether the page only names a command, without words after it."""
+    found = resolved(words_of(command))
+    return command.startswith("vaectrol ") and found is not None and not found[1]
+
+
+ROOT_COMMANDS = commands_of(ROOT / "README.md")
+
+
+@dataclass
+class Walked:
+    """What running the page gave: exit status per command, and the folder."""
+
+    folder: Path
+    status: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory, model_files: dict[str, Path]) -> Walked:  # noqa: F811
+    """Run every command of the root README that is run here, in order."""
+    import torch
+
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "tiny.toml").write_text(TINY)
+    (folder / "moves.csv").write_text(MOVES)
+    status: dict[str, int] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert vaectrol.main(["toy", "drums", "sounds", "--items", "48"]) == 0
+        for command in ROOT_COMMANDS:
+            entry = how(command)
+            if isinstance(entry, Run) and not is_a_name(command):
+                words = [entry.swap.get(word, word) for word in words_of(command)[1:]]
+                words = [word.format(rhythm=model_files["rhythm"]) for word in words]
+                status[command] = typed(command.split()[0], [*words, *entry.more])
+    return Walked(folder, status)
+
+
+def test_the_pages_are_found_and_have_commands():
+    assert {path.parent.name for path in READMES} >= {
+        "toy",
+        "train",
+        "quantize",
+        "firmware",
+        "bench",
+        "hardware",
+    }
+    assert len(ROOT_COMMANDS) >= 10
+    assert sum(len(commands_of(path)) for path in READMES) >= 60
+
+
+@pytest.mark.parametrize("command", ROOT_COMMANDS)
+def test_every_command_of_the_readme_works(command, walked):
+    if command == "vaectrol COMMAND --help" or is_a_name(command):
+        return  # the next two tests
+    entry = how(command)
+    assert entry is not None, f"README.md shows `{command}`: say in tests/test_readme.py HOW it is run"
+    if isinstance(entry, Elsewhere):
+        source = (ROOT / "tests" / entry.file).read_text()
+        assert re.search(rf"^def {entry.test}\w*\(", source, re.MULTILINE), entry
+        assert entry.text in source
+        return
+    assert walked.status[command] == 0
+    for file in entry.makes:
+        assert (walked.folder / file).is_file(), file
+
+
+def test_help_of_every_command_has_an_example(capsys):
+    def leaves(at: Any, path: tuple[str, ...]):
+        if hasattr(at, "commands"):
+            for name, inner in at.commands.items():
+                yield from leaves(inner, (*path, name))
+        else:
+            yield path
+
+    for path in leaves(group(), ()):
+        assert vaectrol.main([*path, "--help"]) == 0
+        said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+        assert f"Example: vaectrol {' '.join(path)}" in said, path
+
+
+SHOWN = [
+    pytest.param(path, command, id=f"{path.parent.relative_to(ROOT)}: {command}")
+    for path in READMES
+    for command in commands_of(path)
+]
+
+
+@pytest.mark.parametrize(("page", "command"), [p for p in SHOWN if p.values[1].startswith("vaectrol ")])
+def test_every_page_shows_commands_and_options_that_exist(page, command):
+    words = words_of(command)
+    if words[1] == "COMMAND":
+        return
+    found = resolved(words)
+    assert found is not None, f"{page.relative_to(ROOT)}: there is no command `{command}`"
+    known = {
+        option for parameter in found[0].params for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    known.add("--help")
+    for word in found[1]:
+        if re.match(r"--?[a-z]", word):
+            assert word.split("=")[0] in known, f"{page.relative_to(ROOT)}: `{command}` has no {word}"
+
+
+@pytest.mark.parametrize(("page", "command"), [p for p in SHOWN if p.values[1].startswith("python ")])
+def test_every_python_line_names_what_is_there(page, command):
+    words = words_of(command)
+    if words[1] == "-m" and words[2] == "pytest":
+        places = [word for word in words[3:] if word.startswith("tests")]
+        assert places and all((ROOT / place).exists() for place in places), command
+    elif words[1] == "-m":
+        assert (ROOT / Path(*words[2].split("."))).with_suffix(".py").is_file(), command
+    else:
+        assert words[1] == "-c"
+        compile(words[2], command, "exec")
+
+
+MAKEFILE = (ROOT / "Makefile").read_text()
+OTHERS_MAKE = {"make program-boot": "libDaisy"}
+
+
+@pytest.mark.parametrize(("page", "command"), [p for p in SHOWN if p.values[1].startswith("make ")])
+def test_every_make_target_exists(page, command):
+    if command in OTHERS_MAKE:
+        assert OTHERS_MAKE[command] in page.read_text()
+        return
+    assert re.search(rf"^{re.escape(command.split()[1])}:", MAKEFILE, re.MULTILINE), command
+
+
+@pytest.mark.parametrize(
+    ("target", "runs"),
+    [
+        ("demo", ["vaectrol demo -o demo"]),
+        ("test", ["python -m pytest", '-m "not slow"']),
+        ("lint", ["ruff format --check .", "ruff check .", "mypy"]),
+        ("bench", ["vaectrol bench-all -o bench/results"]),
+    ],
+)
+def test_make_runs_what_the_readme_says(target, runs):
+    if not shutil.which("make"):
+        pytest.skip("make is not installed")
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
+    for words in runs:
+        assert words in done.stdout
+    for line in re.findall(r"bin/(vaectrol .*)", done.stdout):
+        found = resolved(line.split())
+        assert found is not None, line
