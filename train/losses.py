@@ -57,7 +57,7 @@ class SpectralLoss(nn.Module):
         return torch.sqrt(bins.square().sum(-1).clamp(min=self.floor))
 
     def forward(self, made: Tensor, wanted: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Compare ``[N, 1, S]`` with ``[N, 1, S]``; frames count by the ``weight [N, 1, S]`` at their middles."""
+        """Compare ``[N, 1, S]`` with ``[N, 1, S]``; a frame counts by ``weight [N, 1, S]`` at its middle."""
         total = made.new_zeros(())
         for size in self.sizes:
             a, b = self.magnitudes(made, size), self.magnitudes(wanted, size)

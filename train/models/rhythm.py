@@ -2,7 +2,8 @@
 
 The decoder is an event graph: one evaluation per pattern, ``z [1, Nz, 1]`` and ``attributes [1, 6, 1]`` to
 ``pattern [1, 27, 32]``. A layer mixes the inputs, a transposed convolution lays out 8 places, two more halve
-the step twice, and a last convolution writes the 27 channels: onset probabilities, velocities in 0..1, microtiming in ±0.5 step.
+the step twice, and a last convolution writes the 27 channels: onset probabilities, velocities in 0..1,
+microtiming in ±0.5 step.
 """
 
 from __future__ import annotations

@@ -188,7 +188,7 @@ class DrumTask(Task):
         return self.recipe.fader.rounds if self.recipe.fader.weight > 0 else 1
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Inlet and gains learn faster, for they make steep exponents; so do the tones, which start near zero."""
+        """Inlet and gains learn faster, for they make steep exponents; so do tones, which start near zero."""
         decoder = self.model.decoder
         groups = [
             {"params": [*decoder.inlet.parameters(), *decoder.gains.parameters()], "pace": 2.0},
