@@ -167,7 +167,7 @@ def _choose_voices(layout: Layout, report: Mapping[str, Any], busy: float, block
 def _cycles(report: Mapping[str, Any]) -> tuple[float, float]:
     """Predicted mean and worst cycles of one model per callback."""
     if report["event"]:
-        return DECODE_CYCLES, DECODE_CYCLES + report["cycles_per_step"]["worst"]
+        return DECODE_CYCLES, max(DECODE_CYCLES, report["cycles_per_step"]["worst"])
     return report["cycles_per_callback"]["mean"], report["cycles_per_callback"]["worst"]
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from firmware.model_file import ModelFile
 from hardware.refusal import Refusal
 
-DECODE_CYCLES = 16_000
-"""Of a pattern, per callback: under 4 % of 480 MHz at block 48, so a pattern is there within some 30 ms."""
+DECODE_CYCLES = 7_000
+"""Of a pattern, per callback: 1.5 % of 480 MHz at block 48; a pattern of 500,000 cycles takes 80 ms."""
 MAX_BASIS = 160  # VOICE_TIMES in engine/instruments/voice.h
 
 
@@ -185,20 +185,22 @@ static void {self.role}_begin(void *state, const float *latents, const float *at
     {self.name}_event_begin(state, &in);
 }}
 
-static bool {self.role}_step(void *state, Pattern *pattern)
+static bool {self.role}_step(void *state)
 {{
-    if (!{self.name}_event_step(state, {DECODE_CYCLES}u)) {{
-        return false;
-    }}
+    return {self.name}_event_step(state, {DECODE_CYCLES}u);
+}}
+
+static void {self.role}_result(void *state, Pattern *pattern)
+{{
     const {self.name}_outputs out = {{.{pattern} = &pattern->onset[0][0], .{pattern}_stride = RHYTHM_STEPS}};
     {self.name}_event_result(state, &out);
-    return true;
 }}
 
 static const RhythmModel {self.table} = {{
     .reset = {self.role}_reset_model,
     .begin = {self.role}_begin,
     .step = {self.role}_step,
+    .result = {self.role}_result,
 }};
 """
 

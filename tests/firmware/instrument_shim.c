@@ -33,16 +33,17 @@ static void pattern_begin(void *state, const float *latents, const float *attrib
     decoded_latent = latents[0];
     ++decodes;
 }
-static bool pattern_step(void *state, Pattern *pattern)
+static bool pattern_step(void *state)
 {
     (void)state;
-    if (++slice < slices) {
-        return false;
-    }
-    *pattern = wanted;
-    return true;
+    return ++slice >= slices;
 }
-static const RhythmModel pattern_model = {pattern_reset, pattern_begin, pattern_step};
+static void pattern_result(void *state, Pattern *pattern)
+{
+    (void)state;
+    *pattern = wanted;
+}
+static const RhythmModel pattern_model = {pattern_reset, pattern_begin, pattern_step, pattern_result};
 static const int8_t latent_of[1] = {0};
 static const float rest_of[1] = {0.0f};
 static int8_t gate_jacks[12] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};

@@ -27,6 +27,48 @@ static inline uint32_t pulse_next(uint16_t *left)
     return 1;
 }
 
+/* The same for many sources at once: bit s of `high` is pulse s, and most samples change nothing. */
+#define PULSES 16u
+typedef struct Pulses {
+    uint32_t high;
+    uint32_t now, change; /* ticks; when the first of them ends */
+    uint32_t end[PULSES];
+} Pulses;
+
+static inline void pulses_start(Pulses *pulses, uint8_t source)
+{
+    pulses->end[source] = pulses->now + PULSE_TICKS;
+    if (pulses->high == 0) {
+        pulses->change = pulses->end[source];
+    }
+    pulses->high |= 1u << source;
+}
+
+static inline void pulses_end(Pulses *pulses)
+{
+    uint32_t soonest = pulses->now + PULSE_TICKS;
+    for (uint8_t s = 0; s < PULSES; ++s) {
+        const bool ends = (int32_t)(pulses->end[s] - pulses->now) <= 0;
+        if (ends) {
+            pulses->high &= ~(1u << s);
+        } else if ((pulses->high >> s & 1u) && (int32_t)(pulses->end[s] - soonest) < 0) {
+            soonest = pulses->end[s];
+        }
+    }
+    pulses->change = soonest;
+}
+
+/* What is high in this sample. */
+static inline uint32_t pulses_next(Pulses *pulses)
+{
+    const uint32_t high = pulses->high;
+    ++pulses->now;
+    if (__builtin_expect(high != 0 && pulses->now == pulses->change, 0)) {
+        pulses_end(pulses);
+    }
+    return high;
+}
+
 /* A sample that a converter can take; NaN is silence. */
 static inline float audible(float x)
 {

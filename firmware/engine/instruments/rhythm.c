@@ -11,7 +11,8 @@
 
 static int64_t place_of(const Rhythm *rhythm, uint8_t voice, int64_t step)
 {
-    const float micro = rhythm->pattern.microtiming[voice][step & (RHYTHM_STEPS - 1u)] * rhythm->timing;
+    const Pattern *pattern = &rhythm->pattern[rhythm->played];
+    const float micro = pattern->microtiming[voice][step & (RHYTHM_STEPS - 1u)] * rhythm->timing;
     int64_t shift = (int64_t)(int32_t)((float)(STEP_UNITS >> 24) * bound(micro, -0.5f, 0.5f)) * (1 << 24);
     if (step & 1) {
         shift += (int64_t)(int32_t)((float)(SWING_MOST >> 24) * rhythm->swing) * (1 << 24);
@@ -84,9 +85,7 @@ void rhythm_reset(Rhythm *rhythm)
 {
     step_clock_init(&rhythm->clock, rhythm->spec->sample_rate_hz);
     rewind_steps(rhythm);
-    for (size_t i = 0; i < RHYTHM_VOICES + 3u; ++i) {
-        rhythm->pulse[i] = 0;
-    }
+    rhythm->pulses.high = 0;
     rhythm->remote_ticks = 0;
 }
 
@@ -96,14 +95,17 @@ static void decode(Rhythm *rhythm, const Panel *panel)
     const RhythmSpec *spec = rhythm->spec;
     const bool frozen = (panel->level[0] >> RHYTHM_FREEZE & 1u) && rhythm->playable;
     if (rhythm->deciding) {
-        if (!spec->model->step(spec->state, &rhythm->decoding)) {
-            return;
-        }
-        rhythm->deciding = false;
+        rhythm->decided = spec->model->step(spec->state);
+        rhythm->deciding = !rhythm->decided;
+        return;
+    }
+    if (rhythm->decided) { /* a slice of its own */
+        rhythm->decided = false;
         if (frozen) {
             rhythm->asked[0] = UNASKED;
         } else {
-            rhythm->pattern = rhythm->decoding;
+            rhythm->played ^= 1u;
+            spec->model->result(spec->state, &rhythm->pattern[rhythm->played]);
             rhythm->playable = true;
             move_steps(rhythm);
         }
@@ -140,14 +142,15 @@ static void play_step(Rhythm *rhythm, const Panel *panel, uint8_t voice, uint16_
         density += FILL_MOST * panel_value(panel, (uint8_t)spec->fill) * density;
     }
     /* Density 0 is silence, 1 is every step. */
-    if (!rhythm->playable || density <= 0.0f || rhythm->pattern.onset[voice][step] < 1.0f - density) {
+    const Pattern *pattern = &rhythm->pattern[rhythm->played];
+    if (!rhythm->playable || density <= 0.0f || pattern->onset[voice][step] < 1.0f - density) {
         return;
     }
-    const float velocity = bound_unit(rhythm->pattern.velocity[voice][step]);
+    const float velocity = bound_unit(pattern->velocity[voice][step]);
     const bool accent = velocity >= 1.0f - panel_value(panel, (uint8_t)spec->accent);
-    rhythm->pulse[voice] = PULSE_TICKS;
+    pulses_start(&rhythm->pulses, voice);
     if (accent) {
-        rhythm->pulse[RHYTHM_OUT_ACCENT] = PULSE_TICKS;
+        pulses_start(&rhythm->pulses, RHYTHM_OUT_ACCENT);
     }
     rhythm->velocity[voice] = velocity;
     rhythm->velocity[RHYTHM_OUT_VELOCITY] = velocity;
@@ -169,19 +172,45 @@ static void play_due(Rhythm *rhythm, const Panel *panel, uint16_t at, bool fill)
         }
         find_soonest(rhythm);
     }
-    const int64_t grid = rhythm->clock.place < 0 ? -1 : (int64_t)step_of(rhythm->clock.place);
-    if (grid != rhythm->last_grid) {
-        rhythm->last_grid = grid;
-        rhythm->pulse[RHYTHM_OUT_STEP] = PULSE_TICKS;
-        if ((grid & (RHYTHM_STEPS - 1)) == 0) {
-            rhythm->pulse[RHYTHM_OUT_START] = PULSE_TICKS;
-        }
-    }
 }
 
 static bool own_clock(const Rhythm *rhythm)
 {
     return !rhythm->spec->clocked && rhythm->remote_ticks == 0;
+}
+
+static void play_grid(Rhythm *rhythm)
+{
+    const int64_t grid = rhythm->clock.place < 0 ? -1 : (int64_t)step_of(rhythm->clock.place);
+    if (grid != rhythm->last_grid) {
+        rhythm->last_grid = grid;
+        pulses_start(&rhythm->pulses, RHYTHM_OUT_STEP);
+        if ((grid & (RHYTHM_STEPS - 1)) == 0) {
+            pulses_start(&rhythm->pulses, RHYTHM_OUT_START);
+        }
+    }
+}
+
+/* Whether the place has left the step of the last pulse. */
+static inline bool leaves_grid(const Rhythm *rhythm)
+{
+    const int64_t begin = rhythm->last_grid * STEP_UNITS;
+    return rhythm->clock.place < begin || rhythm->clock.place >= begin + STEP_UNITS;
+}
+
+/* Pulses and resets of the clock in one sample. */
+static void obey_clock(Rhythm *rhythm, bool pulse, bool reset)
+{
+    const bool waited = rhythm->clock.armed;
+    if (pulse) {
+        step_clock_pulse(&rhythm->clock);
+    }
+    if (reset) {
+        step_clock_reset(&rhythm->clock, own_clock(rhythm));
+    }
+    if (!rhythm->clock.armed && (waited || reset)) {
+        rewind_steps(rhythm);
+    }
 }
 
 void rhythm_advance(Rhythm *rhythm, const Panel *panel, size_t ticks)
@@ -209,7 +238,7 @@ void rhythm_advance(Rhythm *rhythm, const Panel *panel, size_t ticks)
     }
     for (size_t i = 0; i < ticks; ++i) {
         const uint32_t rise = panel->rise[i];
-        const bool clock = (rise >> RHYTHM_CLOCK & 1u) || (i == 0 && panel->remote_clock);
+        const bool pulse = (rise >> RHYTHM_CLOCK & 1u) || (i == 0 && panel->remote_clock);
         const bool reset = (rise >> RHYTHM_RESET & 1u) || (i == 0 && panel->remote_reset);
         if (own_clock(rhythm)) {
             step_clock_tick_internal(&rhythm->clock, own_units);
@@ -217,32 +246,31 @@ void rhythm_advance(Rhythm *rhythm, const Panel *panel, size_t ticks)
             step_clock_tick(&rhythm->clock);
             rhythm->remote_ticks -= rhythm->remote_ticks > 0;
         }
-        const bool waited = rhythm->clock.armed;
-        if (clock) {
-            step_clock_pulse(&rhythm->clock);
-        }
-        if (reset) {
-            step_clock_reset(&rhythm->clock, own_clock(rhythm));
-        }
-        if (!rhythm->clock.armed && (waited || reset)) {
-            rewind_steps(rhythm);
+        if (pulse || reset) {
+            obey_clock(rhythm, pulse, reset);
         }
         if (!rhythm->clock.armed) {
-            play_due(rhythm, panel, (uint16_t)i, panel->level[i] >> RHYTHM_FILL & 1u);
+            if (rhythm->soonest <= rhythm->clock.place) {
+                play_due(rhythm, panel, (uint16_t)i, panel->level[i] >> RHYTHM_FILL & 1u);
+            }
+            if (leaves_grid(rhythm)) {
+                play_grid(rhythm);
+            }
         }
-        uint32_t sources = 0;
-        for (size_t source = 0; source < RHYTHM_VOICES + 3u; ++source) {
-            sources |= pulse_next(&rhythm->pulse[source]) << source;
-        }
-        rhythm->gate_sources[i] = sources;
+        rhythm->gate_sources[i] = pulses_next(&rhythm->pulses);
         rhythm->last_velocity[i] = rhythm->velocity[RHYTHM_OUT_VELOCITY];
     }
 }
 
 void rhythm_outputs(const Rhythm *rhythm, const OutputSpec *outputs, const PortBlock *block)
 {
+    uint32_t sources = 0, jacks = 0; /* most samples are as the one before */
     for (size_t i = 0; i < block->ticks; ++i) {
-        block->gates_out[i] = output_gates(outputs, rhythm->gate_sources[i]);
+        if (__builtin_expect(rhythm->gate_sources[i] != sources, 0)) {
+            sources = rhythm->gate_sources[i];
+            jacks = output_gates(outputs, sources);
+        }
+        block->gates_out[i] = jacks;
     }
     /* In 24ths of a step and 12 more bits: a float holds them. */
     const uint32_t loop = 24u * RHYTHM_STEPS;
@@ -251,16 +279,16 @@ void rhythm_outputs(const Rhythm *rhythm, const OutputSpec *outputs, const PortB
     const float phase = (float)(whole << 12 | (uint32_t)(place >> 20 & 0xFFF)) / (float)(loop << 12);
     for (uint8_t c = 0; c < outputs->cvs; ++c) {
         const int8_t source = outputs->cv[c];
-        for (size_t i = 0; i < block->ticks; ++i) {
-            float unit = 0.0f;
-            if (source == RHYTHM_OUT_VELOCITY) {
-                unit = rhythm->last_velocity[i];
-            } else if (source == RHYTHM_OUT_PHASE) {
-                unit = phase;
-            } else if (source >= 0) {
-                unit = rhythm->velocity[source];
+        float *out = block->cv_out[c];
+        if (source == RHYTHM_OUT_VELOCITY) {
+            for (size_t i = 0; i < block->ticks; ++i) {
+                out[i] = 5.0f * rhythm->last_velocity[i];
             }
-            block->cv_out[c][i] = 5.0f * unit;
+            continue;
+        }
+        const float unit = source == RHYTHM_OUT_PHASE ? phase : source >= 0 ? rhythm->velocity[source] : 0.0f;
+        for (size_t i = 0; i < block->ticks; ++i) {
+            out[i] = 5.0f * unit;
         }
     }
 }

@@ -34,7 +34,8 @@ typedef struct Pattern {
 typedef struct RhythmModel {
     void (*reset)(void *state);
     void (*begin)(void *state, const float *latents, const float *attributes);
-    bool (*step)(void *state, Pattern *pattern); /* a slice; true: the pattern is complete */
+    bool (*step)(void *state);                  /* a slice; true: that was the last */
+    void (*result)(void *state, Pattern *pattern);
 } RhythmModel;
 
 typedef struct RhythmSpec {
@@ -60,17 +61,18 @@ typedef struct Rhythm {
     StepClock clock;
     Tone tone;
     float asked[TONE_LATENTS + TONE_KNOBS]; /* what the pattern was decoded from */
-    Pattern decoding, pattern;
-    bool deciding, playable; /* a decode is under way; a pattern is there */
+    Pattern pattern[2];
+    uint8_t played;                  /* which of them; the other one is decoded into */
+    bool deciding, decided, playable; /* a decode is under way; it waits to be read; a pattern is there */
     uint32_t remote_ticks;   /* the module's own clock stands still while pulses come from outside */
 
     int64_t next_step[RHYTHM_VOICES];  /* first step not played yet */
     int64_t next_place[RHYTHM_VOICES]; /* and when it is due */
     int64_t soonest;
-    int64_t last_grid;
+    int64_t last_grid; /* step of the last pulse at RHYTHM_OUT_STEP */
     float swing, timing;
 
-    uint16_t pulse[RHYTHM_VOICES + 3u];
+    Pulses pulses;
     float velocity[RHYTHM_VOICES + 1u];
     Hit hit[RHYTHM_HITS];
     size_t hits;

@@ -4,7 +4,6 @@
 #define COINCIDENT_TICKS 240u       /* 5 ms: a reset that comes just after its clock */
 #define PERIOD_MIN_TICKS 24u        /* 2 kHz: what is faster is noise on the line */
 #define PERIOD_MAX_TICKS 240000u    /* 5 s: what is slower is a clock that stood still */
-#define SINCE_MAX_TICKS 2880000u
 
 /* Steps per pulse, in 24ths. */
 static const uint8_t ratio_24ths[STEP_CLOCK_RATIOS] = {2, 3, 4, 6, 8, 12, 24, 48, 72, 96, 144, 192};
@@ -96,19 +95,6 @@ void step_clock_reset(StepClock *clock, bool internal)
         start_over(clock);
     } else {
         clock->armed = true;
-    }
-}
-
-void step_clock_tick(StepClock *clock)
-{
-    clock->since_ticks += clock->since_ticks < SINCE_MAX_TICKS;
-    if (!clock->heard || clock->armed) {
-        return;
-    }
-    const int64_t limit = clock->pulse_place + clock->pulse_units - 1;
-    clock->place += clock->tick_units;
-    if (clock->place > limit) {
-        clock->place = limit;
     }
 }
 

@@ -17,6 +17,7 @@ extern "C" {
 #define STEP_UNITS ((int64_t)24 << 32) /* divisible by every ratio below */
 #define STEP_CLOCK_RATIOS 12u          /* steps per pulse: 1/12 1/8 1/6 1/4 1/3 1/2 1 2 3 4 6 8 */
 #define STEP_CLOCK_ONE 6u
+#define SINCE_MAX_TICKS 2880000u       /* a minute */
 #define STEP_CLOCK_LOOP 768 /* steps: whole patterns and whole pulses at every ratio */
 
 /* Whole steps in a place that is not before the first; the processor divides 32 bits. */
@@ -45,7 +46,18 @@ void step_clock_pulse(StepClock *clock);
 /* Back to the first step: at the next pulse, or now if one came within the last 5 ms. */
 void step_clock_reset(StepClock *clock, bool internal);
 /* One sample goes by. */
-void step_clock_tick(StepClock *clock);
+static inline void step_clock_tick(StepClock *clock)
+{
+    clock->since_ticks += clock->since_ticks < SINCE_MAX_TICKS;
+    if (!clock->heard || clock->armed) {
+        return;
+    }
+    const int64_t limit = clock->pulse_place + clock->pulse_units - 1;
+    clock->place += clock->tick_units;
+    if (clock->place > limit) {
+        clock->place = limit;
+    }
+}
 /* One sample of the module's own clock. */
 void step_clock_tick_internal(StepClock *clock, int64_t tick_units);
 /* Counts start over before they grow out of their integers: by how many steps, mostly 0. Once per block. */
