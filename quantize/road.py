@@ -76,7 +76,7 @@ class Settings:
     board: str = "patch_sm"
     tune: Effort = field(default_factory=lambda: Effort(seconds=240.0))
     qat: Effort = field(default_factory=lambda: Effort(seconds=120.0))
-    tune_rate: float = 2e-3
+    tune_rate: float = 4e-3
     qat_rate: float = 5e-5
     qat_rate_8: float = 5e-4
 
