@@ -36,6 +36,9 @@ def bench(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for report.json, report.html, WAVs.")
     ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="ROLE=FILE.onnx, in place of an instrument's own model.")
+    ] = None,
     block: Annotated[int | None, typer.Option(help="Samples per callback; the board's by default.")] = None,
     against: Annotated[
         Path | None,
@@ -63,9 +66,11 @@ def bench(
     from bench.report import against as compare
     from bench.report import make_report, published
     from bench.written import read_json
+    from firmware.commands import pairs
     from hardware.board import load_board
 
     chosen = load_board(board)
+    models = pairs(model, "--model")
     if against is not None:
         read_json(against)
     if block is not None and not 1 <= block <= chosen.audio.max_block:
@@ -79,6 +84,7 @@ def bench(
         report = make_report(
             target,
             chosen,
+            models=models,
             block=block,
             with_sweep=not quick,
             with_formats=not quick,
@@ -224,6 +230,12 @@ def bench_all(
                 typer.echo(f"{target}: left out: {refusal}")
                 continue
             _write(report, out, target, page=False)
+            if "instrument" in report:
+                cpu = report["instrument"]["cpu"]
+                typer.echo(
+                    f"{target}, the whole instrument: predicted {cpu['mean']:.1%} mean, "
+                    f"{cpu['worst']:.1%} worst of {chosen.title}"
+                )
             for role, part in report["models"].items():
                 cpu = part["predicted"]["cpu"]
                 typer.echo(

@@ -44,6 +44,8 @@ def render_page(report: dict[str, Any]) -> str:
         "cache model, not "
         "measured on a board. Live and device figures, where present, are measured and marked so.</p>"
     )
+    if "instrument" in report:
+        parts += _instrument(report["instrument"])
     for role, part in report["models"].items():
         parts += _model(role, part, report)
     if "device" in report:
@@ -53,6 +55,28 @@ def render_page(report: dict[str, Any]) -> str:
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>{html.escape(title)}</title><style>{STYLE}</style><main>{body}</main></html>\n"
     )
+
+
+def _instrument(found: dict[str, Any]) -> list[str]:
+    cpu = found["cpu"]
+    over = "over" if cpu["worst"] > 1 else ""
+    cards = [
+        (f"{cpu['mean']:.1%}", "CPU mean"),
+        (f"<i class='{over}' style='font-style:normal'>{cpu['worst']:.1%}</i>", "worst callback"),
+        (f"{cpu['p99']:.1%}", "99th percentile"),
+        (f"{cpu['headroom']:.1%}", "headroom"),
+        (f"{found['samples_that_differ_from_host']:,}", "samples unlike the host's"),
+    ]
+    rows = [[html.escape(name), f"{share:.2%}"] for name, share in found["cpu_by_function"].items()]
+    return [
+        "<h2>The whole instrument: engine, controls, every voice</h2>",
+        _cards(cards),
+        f"<p class=note>{found['script']} played for {found['seconds']:.1f} s on the emulated module at "
+        f"block {found['block']}; {found['callbacks_traced']} callbacks counted from "
+        f"{found['traced_from_s']:.2f} s on.</p>",
+        _picture(_load_plot(found), "load per callback of the whole instrument"),
+        _table(["function", "CPU"], rows),
+    ]
 
 
 def _model(role: str, part: dict[str, Any], report: dict[str, Any]) -> list[str]:

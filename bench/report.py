@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +23,33 @@ GATE = 0.02
 """How much mean or worst CPU may grow, relatively, before `against` calls it a regression."""
 
 
-def resolve(target: str, board: Board) -> dict[str, Path]:
+MOVES = Path(__file__).parents[1] / "firmware" / "instruments" / "moves.csv"
+"""What a whole instrument plays while its cycles are counted."""
+FUNCTIONS = 16
+"""How many of an instrument's functions the report names."""
+
+
+def is_instrument(target: str) -> bool:
+    """Tell whether `target` names an instrument, or a file of one."""
+    from firmware.instrument import available_instruments
+
+    return Path(target).suffix == ".toml" or target in available_instruments()
+
+
+def resolve(target: str, board: Board, given: Mapping[str, Path] | None = None) -> dict[str, Path]:
     """Return the models behind a name: one model file, a reference decoder, or every model of an instrument.
+
+    Parameters
+    ----------
+    given : models by role, in place of an instrument's own.
 
     Raises
     ------
     Refusal
-        Neither a file nor a known name.
+        Neither a file nor a known name, or `given` models for what is no instrument.
     """
+    if given and not is_instrument(target):
+        raise Refusal(f"--model goes with an instrument, and {target!r} is none.")
     from bench.decoders import DECODERS, write_decoder
 
     path = Path(target)
@@ -43,8 +63,8 @@ def resolve(target: str, board: Board) -> dict[str, Path]:
         return {"model": write_decoder(name, form or "w8a16", folder)}
     from firmware.instrument import available_instruments, find_models, load_instrument
 
-    if path.suffix == ".toml" or target in available_instruments():
-        models = find_models(load_instrument(target))
+    if is_instrument(target):
+        models = find_models(load_instrument(target), given)
         return {role: model.path for role, model in models.items()}
     raise Refusal(
         f"{target!r} is no model file, instrument ({', '.join(available_instruments())}) "
@@ -94,6 +114,7 @@ def make_report(
     target: str,
     board: Board,
     *,
+    models: Mapping[str, Path] | None = None,
     block: int | None = None,
     with_sweep: bool = True,
     with_formats: bool = True,
@@ -127,7 +148,7 @@ def make_report(
         "version": importlib.metadata.version("vaectrol"),
         "models": {},
     }
-    for role, path in resolve(target, board).items():
+    for role, path in resolve(target, board, models).items():
         part: dict[str, Any] = {"file": path.name}
         found = siblings(path)
         # a Pi or this computer has no cycle model: there it is measured live
@@ -152,6 +173,9 @@ def make_report(
                 path, block or board.audio.block, float_path=found.get("float"), to_tflite=to_tflite
             )
         report["models"][role] = part
+    if is_instrument(target) and with_formats and board.processor.core == "cortex-m7":
+        progress(f"{target}: the whole instrument")
+        report["instrument"] = whole_instrument(target, board, models, block)
     if port:
         from bench.device import measure_device
 
@@ -161,6 +185,26 @@ def make_report(
         except Refusal as refusal:
             report["device"] = {"incomplete": str(refusal)}
     return report
+
+
+def whole_instrument(
+    target: str, board: Board, models: Mapping[str, Path] | None, block: int | None
+) -> dict[str, Any]:
+    """Play the CV script on the emulated module: engine, controls and every voice together."""
+    from bench.emulated import emulate
+
+    found = emulate(target, board, MOVES, models=models, block=block).report
+    dearest = list(found["cpu_by_function"].items())[:FUNCTIONS]
+    return {
+        "script": MOVES.name,
+        **{key: found[key] for key in ("block", "seconds", "traced_from_s", "callbacks_traced")},
+        "cpu": found["predicted_cpu"],
+        "callback_cycles": found["predicted_cycles"],
+        "cycles_per_callback": board.cycles_per_frame * found["block"],
+        "cpu_by_function": {name: round(share, 6) for name, share in dearest},
+        "samples_that_differ_from_host": found["samples_that_differ"],
+        "largest_difference_from_host": found["largest_difference_from_host"],
+    }
 
 
 def _formats(
@@ -217,6 +261,21 @@ def against(new: dict[str, Any], old_path: Path) -> tuple[list[str], bool]:
     if old.get("board") != new["board"]:
         raise Refusal(f"{old_path} is a report for {old.get('board')}, this one is for {new['board']}.")
     lines, worse = [], False
+
+    def compare(name: str, was: dict[str, float], now: dict[str, float]) -> None:
+        nonlocal worse
+        for figure in ("mean", "worst", "p99"):
+            before, after = was[figure], now[figure]
+            if before and abs(after / before - 1) > 1e-6:
+                regressed = after / before - 1 > GATE
+                worse = worse or (regressed and figure != "p99")
+                lines.append(
+                    f"{name}: CPU {figure} {before:.2%} → {after:.2%} ({after / before - 1:+.1%})"
+                    + " REGRESSED" * regressed
+                )
+
+    if "instrument" in new and "instrument" in old:
+        compare("whole instrument", old["instrument"]["cpu"], new["instrument"]["cpu"])
     for role, part in new["models"].items():
         before = old["models"].get(role)
         if "predicted" not in part:
@@ -224,15 +283,7 @@ def against(new: dict[str, Any], old_path: Path) -> tuple[list[str], bool]:
         if not isinstance(before, dict) or "predicted" not in before:
             lines.append(f"{role}: new")
             continue
-        for figure in ("mean", "worst", "p99"):
-            was, now = before["predicted"]["cpu"][figure], part["predicted"]["cpu"][figure]
-            if was and abs(now / was - 1) > 1e-6:
-                regressed = now / was - 1 > GATE
-                worse = worse or (regressed and figure != "p99")
-                lines.append(
-                    f"{role}: CPU {figure} {was:.2%} → {now:.2%} ({now / was - 1:+.1%})"
-                    + " REGRESSED" * regressed
-                )
+        compare(role, before["predicted"]["cpu"], part["predicted"]["cpu"])
         for what in ("weight_bytes", "state_bytes", "stack_bytes"):
             was, now = before["predicted"].get(what), part["predicted"].get(what)
             if was != now and was is not None and now is not None:

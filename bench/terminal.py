@@ -11,6 +11,14 @@ def show(report: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
+    if "instrument" in report:
+        whole = report["instrument"]
+        console.print(
+            f"[bold]{report['target']}[/bold], the whole instrument on {report['board_title']}: predicted "
+            f"CPU {whole['cpu']['mean']:.1%} mean, {whole['cpu']['worst']:.1%} worst over "
+            f"{whole['callbacks_traced']} callbacks of {whole['script']}; "
+            f"{whole['samples_that_differ_from_host']} samples differ from the host's"
+        )
     for role, part in report["models"].items():
         if "predicted" not in part:
             console.print(f"[bold]{part['file']}[/bold] ({role})")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import vaectrol
 from bench.decoders import Builder, write_decoder
 from bench.host import percentiles
 from bench.m7.microcases import CASES
@@ -22,6 +23,7 @@ from bench.report import against, make_report, published, resolve
 from bench.written import write_json
 from hardware.board import load_board
 from hardware.refusal import Refusal
+from tests.firmware.conftest import model_files  # noqa: F401 - a fixture
 
 
 def tiny(form: str, folder: Path) -> Path:
@@ -155,6 +157,54 @@ def test_an_unchanged_report_passes_the_gate_and_a_slower_one_does_not(report: d
     faster = copy.deepcopy(published(report))
     faster["models"]["model"]["predicted"]["cpu"]["mean"] *= 0.9
     assert against(faster, old)[1] is False
+
+
+def test_an_instrument_is_reported_whole_and_gated(
+    model_files: dict[str, Path],  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moves = tmp_path / "moves.csv"
+    moves.write_text("time,gate_in_1\n0,1\n0.005,0\n")
+    monkeypatch.setattr("bench.report.MOVES", moves)
+    made = make_report(
+        "drum",
+        load_board("patch_sm"),
+        models={"drum": model_files["drum"]},
+        with_sweep=False,
+        with_quality=False,
+    )
+    whole = made["instrument"]
+    assert whole["samples_that_differ_from_host"] == 0
+    assert len(whole["callback_cycles"]) == whole["callbacks_traced"] > 100
+    # the network alone is a part of the instrument
+    assert whole["cpu"]["mean"] > made["models"]["drum"]["predicted"]["cpu"]["mean"] > 0
+    shares = list(whole["cpu_by_function"].values())
+    assert shares == sorted(shares, reverse=True)
+    assert 0.5 * whole["cpu"]["mean"] < sum(shares) <= whole["cpu"]["mean"] * 1.001
+    assert "The whole instrument" in render_page(made)
+    old = tmp_path / "old.json"
+    write_json(old, published(made))
+    assert against(published(made), old) == ([], False)
+    slower = copy.deepcopy(published(made))
+    slower["instrument"]["cpu"]["worst"] *= 1.05
+    lines, worse = against(slower, old)
+    assert worse
+    assert lines == [line for line in lines if line.startswith("whole instrument: CPU worst")]
+    with pytest.raises(Refusal, match="goes with an instrument"):
+        resolve("nano", load_board("patch_sm"), {"drum": model_files["drum"]})
+
+
+RESULTS = Path(__file__).parents[2] / "bench" / "results"
+
+
+@pytest.mark.parametrize("decoder", ["nano", "raspberry"])
+def test_the_reference_decoders_cost_no_more_than_the_committed_results_say(decoder: str, capsys) -> None:
+    words = ["bench", decoder, "--quick", "--against", str(RESULTS / f"{decoder}.json")]
+    status = vaectrol.main(words)
+    said = capsys.readouterr().out
+    assert "REGRESSED" not in said, said
+    assert status == 0
 
 
 def test_the_gate_refuses_what_is_no_report(report: dict, tmp_path: Path) -> None:
