@@ -31,6 +31,8 @@ table{border-collapse:collapse;background:#fff;border:1px solid
 10px;text-align:right;border-bottom:1px solid #eef0f3}th{color:#6b7787;font-weight:500}
 td:first-child,th:first-child,td.l,th.l{text-align:left}img{max-width:100%;background:#fff;border:1px solid
 #e1e5ea; border-radius:10px}.bar{display:inline-block;height:9px;border-radius:2px;vertical-align:middle}
+.scroll{overflow-x:auto}@media(max-width:720px){.scroll img{max-width:none;width:680px}main{padding:16px
+12px 48px}td,th{padding:4px 6px}}
 .tag{background:#e8eef2;border-radius:5px;padding:1px 7px;font-size:12px;color:#2f6f8f}.over{color:#c8553d}
 """
 
@@ -154,7 +156,7 @@ def _table(head: list[str], rows: list[list[str]], left: tuple[int, ...] = (0,))
 
     lines = ["<tr>" + "".join(cell("th", k, h) for k, h in enumerate(head)) + "</tr>"]
     lines += ["<tr>" + "".join(cell("td", k, c) for k, c in enumerate(row)) + "</tr>" for row in rows]
-    return "<table>" + "".join(lines) + "</table>"
+    return "<div class=scroll><table>" + "".join(lines) + "</table></div>"
 
 
 def _layer_table(p: dict[str, Any]) -> str:
@@ -310,7 +312,7 @@ def _picture(figure: Any, alt: str) -> str:
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     plt.close(figure)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return f"<img alt='{alt}' src='data:image/png;base64,{data}'>"
+    return f"<div class=scroll><img alt='{alt}' src='data:image/png;base64,{data}'></div>"
 
 
 def _figure(width: float = 9.6, height: float = 3.0, columns: int = 1, rows: int = 1) -> tuple[Any, Any]:
