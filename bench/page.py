@@ -384,6 +384,7 @@ def _roofline(p: dict[str, Any], line_fill_cycles: dict[str, int]) -> Any:
         seen.add(region)
     axis.set_xscale("log")
     axis.set_yscale("log")
+    axis.set_xlim(0.08, 2e4)
     axis.set_ylim(0.02, 4)
     axis.set_xlabel("MAC per byte fetched through the cache (right edge: nothing fetched)", fontsize=9)
     axis.set_ylabel("MAC per cycle", fontsize=9)
