@@ -37,7 +37,7 @@ from train.fit import Clock, KeepCheckpoints, fit
 from train.kinds import task_class
 from train.recipe import Recipe
 from train.refusal import Refusal
-from train.study_report import describe, write_report
+from train.study_report import describe, draw, write_report
 from train.sweep import PruneSection, Sweep, candidate
 from train.tasks.base import LossNotFinite
 
@@ -129,6 +129,7 @@ def search(
             raise
         write_report(study, recipe, sweep, folder)
     report = write_report(study, recipe, sweep, folder)
+    draw(report, recipe, folder / "pareto.png")
     watch(report["finished"], sweep.trials, "")
     return report
 
@@ -418,8 +419,9 @@ def open_study(
         except Refusal:
             raise
         except Exception as error:
-            # Two processes that make the tables at the same moment trip over each other, once.
-            if "already exists" in str(error) and attempt < 4:
+            # Two processes that make the tables at the same moment trip over each other.
+            crossed = any(words in str(error) for words in ("already exists", "UNIQUE constraint", "locked"))
+            if crossed and attempt < 4:
                 time.sleep(0.1 * (attempt + 1))
                 continue
             words = str(error).strip().splitlines() or [type(error).__name__]

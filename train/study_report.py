@@ -41,7 +41,7 @@ def pareto(points: list[tuple[float, float]]) -> list[int]:
 
 
 def write_report(study: optuna.Study, recipe: Recipe, sweep: Sweep, folder: Path) -> dict[str, Any]:
-    """Write ``study.json``, ``pareto.md`` and ``pareto.png``; return what the first holds."""
+    """Write ``study.json`` and ``pareto.md``; return what the first holds."""
     from optuna.trial import TrialState
 
     trials = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
@@ -66,7 +66,6 @@ def write_report(study: optuna.Study, recipe: Recipe, sweep: Sweep, folder: Path
         temporary = folder / (name + ".part")
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(folder / name)
-    _draw(report, recipe, folder / "pareto.png")
     return report
 
 
@@ -124,7 +123,8 @@ def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _draw(report: dict[str, Any], recipe: Recipe, path: Path) -> None:
+def draw(report: dict[str, Any], recipe: Recipe, path: Path) -> None:
+    """Draw score against cost: the front, what was trained, stopped and refused, the recipe itself."""
     import matplotlib
 
     matplotlib.use("Agg")

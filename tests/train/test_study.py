@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -23,7 +24,7 @@ from train.tasks.base import LossNotFinite
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = """
-trials = 4
+trials = 3
 startup = 2
 [space]
 "model.channels" = [4, 8, 12]
@@ -39,6 +40,17 @@ def sweep_file(folder, text=SPACE):
     path = folder / "sweep.toml"
     path.write_text(text)
     return path
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch):
+    """Leave out of finishing a run what a search has no use for: pictures, and the plane."""
+    monkeypatch.setattr("train.tasks.rhythm.RhythmTask.show", lambda *_: None)
+    monkeypatch.setattr("train.latent.plane_map", no_plane)
+
+
+def no_plane(means, seed):
+    return np.zeros((16, 16, means.shape[1])), np.zeros((len(means), 2))
 
 
 @pytest.fixture
@@ -64,26 +76,26 @@ def test_a_study_makes_its_trials_and_reports_the_front(rhythms, tmp_path, capsy
     words = ["train", "rhythm_quick", "--data", str(rhythms.directory), "-o", str(tmp_path / "study")]
     for change in (*SMALL_RHYTHM, "fit.steps=4", "fit.interval=2"):
         words += ["--set", change]
-    text = SPACE.replace("trials = 4", "trials = 2")
+    text = SPACE.replace("trials = 3", "trials = 1")
     words += ["--sweep", str(sweep_file(tmp_path, text)), "--json"]
     assert vaectrol.main(words) == 0
     report = json.loads(capsys.readouterr().out)
-    first, second = report["trials"]
+    (first,) = report["trials"]
     # The recipe's own settings are the first trial; what it costs is what the compiler says.
     assert first["baseline"] and first["settings"]["model.channels"] == 8
     assert 0 < first["cpu_worst"] < 1 and first["parameters"] > 0
     assert [step for step, _ in first["curve"]] == [2, 4]
     assert first["score"] == min(score for _, score in first["curve"])
-    assert 1 <= len(report["front"]) <= 2 and report["finished"] == 2
+    assert report["front"] == [first] and report["finished"] == 1
     written = {path.name for path in (tmp_path / "study").iterdir()}
     assert written == {"study.db", "trials", "study.json", "pareto.md", "pareto.png"}
     assert "**front**" in (tmp_path / "study" / "pareto.md").read_text()
     # The same command finds it finished and trains nothing.
-    before = (tmp_path / "study" / "trials" / second["folder"] / "metrics.json").stat().st_mtime_ns
+    before = (tmp_path / "study" / "trials" / first["folder"] / "metrics.json").stat().st_mtime_ns
     assert vaectrol.main(words[:-1]) == 0
     said = capsys.readouterr().out
-    assert "2 of 2 trials; none is better in both than:" in said and "--set model.channels=" in said
-    assert (tmp_path / "study" / "trials" / second["folder"] / "metrics.json").stat().st_mtime_ns == before
+    assert "1 of 1 trials; none is better in both than:" in said and "--set model.channels=" in said
+    assert (tmp_path / "study" / "trials" / first["folder"] / "metrics.json").stat().st_mtime_ns == before
 
 
 def settings_of(report):
@@ -93,12 +105,12 @@ def settings_of(report):
 def test_a_study_that_goes_on_draws_what_it_would_have_drawn(rhythms, tmp_path, priced):
     made = recipe()
     whole = search(made, rhythms, load_sweep(sweep_file(tmp_path), made), tmp_path / "whole")
-    short = load_sweep(sweep_file(tmp_path, SPACE.replace("trials = 4", "trials = 2")), made)
+    short = load_sweep(sweep_file(tmp_path, SPACE.replace("trials = 3", "trials = 2")), made)
     search(made, rhythms, short, tmp_path / "parts")
     parts = search(made, rhythms, load_sweep(sweep_file(tmp_path), made), tmp_path / "parts")
     assert settings_of(parts) == settings_of(whole)
     assert [row["score"] for row in parts["trials"]] == [row["score"] for row in whole["trials"]]
-    assert len({json.dumps(s) for s in settings_of(whole)}) == 4
+    assert len({json.dumps(s) for s in settings_of(whole)}) == 3
 
 
 def test_a_candidate_over_the_budget_is_refused_before_a_step(rhythms, tmp_path, priced):
@@ -131,7 +143,7 @@ def test_a_trial_that_diverges_is_left_and_said_so(rhythms, tmp_path, priced, mo
     monkeypatch.setattr("train.study.fit", diverge)
     made = recipe()
     report = search(made, rhythms, load_sweep(sweep_file(tmp_path), made), tmp_path / "study")
-    assert [row["reason"] for row in report["trials"]] == ["failed: the loss became nan at step 3"] * 4
+    assert [row["reason"] for row in report["trials"]] == ["failed: the loss became nan at step 3"] * 3
     assert report["front"] == [] and "failed: the loss" in table(report)
 
 
@@ -188,7 +200,10 @@ def test_the_front_is_what_nothing_beats():
 PROGRAM = """
 import os, sys
 from types import SimpleNamespace
+import numpy as np
+import train.latent
 import train.study as study
+import train.tasks.rhythm
 from train.data.store import DataSet
 from train.recipe import load_recipe
 from train.sweep import load_sweep
@@ -201,6 +216,8 @@ def price(made):
                            weight_bytes=0, fits=True, reasons=[])
 
 study.recipe_budget = price
+train.latent.plane_map = lambda means, seed: (np.zeros((16, 16, means.shape[1])), np.zeros((len(means), 2)))
+train.tasks.rhythm.RhythmTask.show = lambda *_: None
 honest = study.Guard.on_train_epoch_end
 
 def die(self, trainer, task):
@@ -210,6 +227,8 @@ def die(self, trainer, task):
 
 study.Guard.on_train_epoch_end = die
 recipe = load_recipe("rhythm_quick", changes)
+print("ready", flush=True)
+sys.stdin.readline()
 study.search(recipe, DataSet.open(data), load_sweep(sweep, recipe), out, storage=storage or None)
 """
 
@@ -221,6 +240,7 @@ def start(rhythms, folder, storage="", kill="", text=SPACE):
         [sys.executable, "-c", textwrap.dedent(PROGRAM), *words, *changes],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -229,7 +249,7 @@ def start(rhythms, folder, storage="", kill="", text=SPACE):
 
 def test_a_trial_killed_half_way_is_taken_up_from_its_checkpoint(rhythms, tmp_path, priced):
     worker = start(rhythms, tmp_path, kill="1:0")
-    worker.communicate()
+    worker.communicate("go\n")
     assert worker.returncode == 9
     made = recipe()
     sweep = load_sweep(tmp_path / "sweep.toml", made)
@@ -240,29 +260,41 @@ def test_a_trial_killed_half_way_is_taken_up_from_its_checkpoint(rhythms, tmp_pa
     assert died["state"] == "died" and again["state"] == "complete"
     assert again["retry_of"] == 1 and again["settings"] == died["settings"]
     assert again["folder"] == died["folder"] and again["curve"][:1] == died["curve"]
-    assert report["finished"] == 4
+    assert report["finished"] == 3
     # It is the trial that was not killed, bit for bit.
     whole = search(made, rhythms, sweep, tmp_path / "whole")
     assert again["curve"] == whole["trials"][1]["curve"]
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "journal"])
-def test_two_processes_share_one_study(rhythms, tmp_path, kind):
-    storage = f"sqlite:///{tmp_path / 'shared.db'}" if kind == "sqlite" else f"journal:{tmp_path / 'log'}"
-    text = SPACE.replace("trials = 4", "trials = 6")
+def test_two_processes_share_one_study(rhythms, tmp_path):
+    storage = f"sqlite:///{tmp_path / 'shared.db'}"
+    text = SPACE.replace("trials = 3", "trials = 4")
     workers = [start(rhythms, tmp_path, storage, text=text) for _ in range(2)]
+    for worker in workers:
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:  # they meet where the tables are made
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
     for worker in workers:
         _, errors = worker.communicate()
         assert worker.returncode == 0, errors
     made = recipe()
     study = open_study(made, rhythms, load_sweep(tmp_path / "sweep.toml", made), tmp_path / "study", storage)
     done = [t for t in study.trials if counts(t)]
-    assert len(done) == 6 and all(t.state == TrialState.COMPLETE for t in done)
-    assert sum(t.user_attrs.get("baseline", False) for t in done) >= 1
-    # No values were trained twice, but for two that began at the same moment.
-    assert len({json.dumps(t.params, sort_keys=True) for t in done}) >= 5
-    by = {t.user_attrs["worker"]["pid"] for t in done}
-    assert by == {worker.pid for worker in workers}
+    assert len(done) == 4 and all(t.state == TrialState.COMPLETE for t in done)
+    assert any(t.user_attrs.get("baseline") for t in done)
+    # No values were trained twice, but for the recipe's own by two that began at the same moment.
+    assert len({json.dumps(t.params, sort_keys=True) for t in done}) >= 3
+
+
+def test_a_journal_on_a_shared_disk_holds_a_study_too(rhythms, tmp_path, priced):
+    made, storage = recipe(), f"journal:{tmp_path / 'study.log'}"
+    one = load_sweep(sweep_file(tmp_path, SPACE.replace("trials = 3", "trials = 1")), made)
+    search(made, rhythms, one, tmp_path / "here", storage=storage)
+    two = load_sweep(sweep_file(tmp_path, SPACE.replace("trials = 3", "trials = 2")), made)
+    report = search(made, rhythms, two, tmp_path / "there", storage=storage)
+    assert [row["state"] for row in report["trials"]] == ["complete"] * 2
+    assert [p.name for p in sorted((tmp_path / "there" / "trials").iterdir())] == ["0001"]
 
 
 def test_ctrl_c_leaves_a_study_that_goes_on(rhythms, tmp_path, priced, monkeypatch):
@@ -282,7 +314,7 @@ def test_ctrl_c_leaves_a_study_that_goes_on(rhythms, tmp_path, priced, monkeypat
         with pytest.raises(KeyboardInterrupt):
             search(made, rhythms, sweep, tmp_path / "study")
     report = search(made, rhythms, sweep, tmp_path / "study")
-    assert report["finished"] == 4 and sum("retry_of" in row for row in report["trials"]) == 1
+    assert report["finished"] == 3 and sum("retry_of" in row for row in report["trials"]) == 1
 
 
 # What is refused ------------------------------------------------------------------------------------------
