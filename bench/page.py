@@ -265,7 +265,7 @@ def _live(live: dict[str, Any]) -> str:
         rows.append(
             [
                 name,
-                *(f"{row[k]:,.0f}" for k in ("p50_us", "p99_us", "p999_us", "max_us")),
+                *(f"{row[k]:,.0f}" for k in ("p50_us", "p99_us", "p999_us", "max_us", "jitter_us")),
                 str(row["xruns"]),
                 f"{row['load']:.1%}",
             ]
@@ -280,7 +280,7 @@ def _live(live: dict[str, Any]) -> str:
         f"Ours at block {live['block']}: p50 {ours['p50_us']:.0f} µs, p99 {ours['p99_us']:.0f} µs, max "
         f"{ours['max_us']:.0f} µs. Side by side at block {live['side_by_side']['block']}, one "
         f"thread each:</p>"
-        + _table(["", "p50 µs", "p99 µs", "p99.9 µs", "max µs", "late", "load"], rows)
+        + _table(["", "p50 µs", "p99 µs", "p99.9 µs", "max µs", "jitter µs", "late", "load"], rows)
         + (f"<p class=note>Absent:</p><ul class=note>{absent}</ul>" if absent else "")
     )
 

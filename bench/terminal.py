@@ -120,9 +120,9 @@ def _show_live(console: Any, part: dict[str, Any]) -> None:
         console.print(f"  measured on this machine, block {side['block']}:")
         for name, row in side["rows"].items():
             console.print(
-                f"    {name:<12} p50 {row['p50_us']:,.0f} µs  p99 {row['p99_us']:,.0f}  max "
-                f"{row['max_us']:,.0f}"
-                f"  late {row['xruns']}"
+                f"    {name:<18} p50 {row['p50_us']:,.0f} µs  p99 {row['p99_us']:,.0f}  p99.9 "
+                f"{row['p999_us']:,.0f}  max {row['max_us']:,.0f}  jitter {row['jitter_us']:,.0f}  late "
+                f"{row['xruns']} of {row['callbacks']}"
             )
         for name, reason in side["absent"].items():
-            console.print(f"    {name:<12} absent: {reason}")
+            console.print(f"    {name:<18} absent: {reason}")

@@ -305,6 +305,22 @@ def test_a_live_run_has_a_row_for_every_peer_and_names_who_is_absent(folder: Pat
     assert set(without["absent"]) == {"LiteRT"}
 
 
+def test_on_a_board_without_a_cycle_model_the_command_measures_live(
+    folder: Path, tmp_path: Path, capsys
+) -> None:
+    words = ["bench", str(folder / "tiny.int8.onnx"), "--board", "rpi4", "--live", "--quick"]
+    assert vaectrol.main([*words, "-o", str(tmp_path)]) == 0
+    part = json.loads((tmp_path / "report.json").read_text())["models"]["model"]
+    assert "predicted" not in part
+    assert len(part["live"]["side_by_side"]["rows"]) == 6
+    assert part["live"]["side_by_side"]["absent"] == {}
+    assert {"processor", "cores", "governor"} <= set(part["live"]["machine"])
+    said = capsys.readouterr().out
+    for shown in (said, (tmp_path / "report.html").read_text()):
+        assert "LiteRT" in shown
+        assert "jitter" in shown
+
+
 def test_there_are_as_many_micro_cases_as_the_readme_says() -> None:
     text = (Path(__file__).parents[2] / "bench" / "README.md").read_text(encoding="utf-8")
     assert f"{len(CASES)} micro-cases" in text
