@@ -96,28 +96,40 @@ def refine(
     teacher : Network
         The float network with the same tensor names.
     feeds : sequence of Feed
-        Calibration data.
+        Calibration data; what makes the output on the last of them worse is taken back.
     adapt, correct : bool
         Which refinements to apply.
     """
     if adapt:
         rows = _layer_inputs(student, feeds)
-        wanted = _outputs(teacher, feeds[0])
-        least = _error(student, feeds[0], wanted)
+        wanted = _outputs(teacher, feeds[-1])
+        least = _error(student, feeds[-1], wanted)
         for position in student.plan.linear_positions():
             if position not in rows:
                 continue
             parameter = student.weights[student.index[student.plan.graph.nodes[position].inputs[1]]]
             before = parameter.detach().clone()
             _adapt_layer(student, position, rows[position])
-            error = _error(student, feeds[0], wanted)
-            if error < least:
-                least = error
-            else:  # a better layer is not always a better model: keep only what the output likes
-                with torch.no_grad():
-                    parameter.copy_(before)
+            least = _keep_if_better(student, feeds[-1], wanted, least, parameter, before)
     if correct:
-        _correct_biases(student, teacher, feeds[0])
+        _correct_biases(student, teacher, feeds[0], feeds[-1])
+
+
+def _keep_if_better(
+    student: QuantizedNetwork,
+    feed: Feed,
+    wanted: list[torch.Tensor],
+    least: float,
+    parameter: torch.Tensor,
+    before: torch.Tensor,
+) -> float:
+    """Take a changed parameter back unless the output likes it: a better layer can make a worse model."""
+    error = _error(student, feed, wanted)
+    if error < least:
+        return error
+    with torch.no_grad():
+        parameter.copy_(before)
+    return least
 
 
 def _outputs(network: Network, feed: Feed) -> list[torch.Tensor]:
@@ -185,8 +197,8 @@ def _adapt_layer(student: QuantizedNetwork, position: int, rows: np.ndarray) -> 
         parameter.copy_(torch.from_numpy(value))
 
 
-def _correct_biases(student: QuantizedNetwork, teacher: Network, feed: Feed) -> None:
-    """Shift every bias by the mean difference of its layer's output, in execution order."""
+def _correct_biases(student: QuantizedNetwork, teacher: Network, feed: Feed, judged: Feed) -> None:
+    """Shift biases by the mean difference of their layer's output, in execution order."""
     fed = tensors(feed)
     layers = [
         node
@@ -194,10 +206,14 @@ def _correct_biases(student: QuantizedNetwork, teacher: Network, feed: Feed) -> 
         if node.op in ("Conv", "ConvTranspose") and len(node.inputs) > 2 and node.inputs[2]
         if node.outputs[0] not in student.plan.fused
     ]
+    goal = _outputs(teacher, judged)
+    least = _error(student, judged, goal)
     with torch.no_grad():
         wanted = teacher(fed, keep=[node.outputs[0] for node in layers])
         for node in layers:
             name = node.outputs[0]
             made = student(fed, keep=[name])[name]
             bias = student.weights[student.index[node.inputs[2]]]
+            before = bias.detach().clone()
             bias += (wanted[name] - made).to(torch.float64).mean((0, 2)).to(bias.dtype)
+            least = _keep_if_better(student, judged, goal, least, bias, before)

@@ -92,6 +92,20 @@ def test_refinement_does_not_hurt_a_drum_and_rounds_what_it_leaves(drum_file):
     assert (np.abs(value - layer.weight * step) <= 0.5001 * step).all()
 
 
+@pytest.mark.parametrize("seed", [3, 20, 28])
+@pytest.mark.parametrize("how", [{"adapt": True, "correct": False}, {"adapt": False, "correct": True}])
+def test_a_refinement_that_the_output_does_not_like_is_taken_back(seed, how):
+    graph = random_graph(seed, blocks=4)
+    feeds = [random_feed(seed + k) for k in range(3)]
+    plan = make_plan(graph)
+    seen = observe(Network(graph), activation_tensors(plan), feeds)
+    network = QuantizedNetwork(plan, scales_from(plan, seen))
+    wanted = run(Network(graph), feeds[-1])["y"]
+    before = snr_db(wanted, run(network, feeds[-1])["y"])
+    refine(network, Network(graph), feeds, **how)
+    assert snr_db(wanted, run(network, feeds[-1])["y"]) >= before
+
+
 def test_tuning_8_bit_activations_helps_and_never_ends_worse():
     graph = random_graph(8, blocks=4)
     pool = teach(graph, [random_feed(s, batch=4) for s in range(4)])
