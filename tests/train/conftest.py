@@ -41,3 +41,13 @@ def with_nan(rhythms):
             return grid
 
     return Spoiled(rhythms.directory, rhythms.head, rhythms.arrays)
+
+
+@pytest.fixture(scope="session")
+def drives(tmp_path_factory):
+    from toy.make import make_drive
+
+    folder = tmp_path_factory.mktemp("drives")
+    make_drive(folder / "toy", items=48, seed=0, seconds=0.8, chain_files=[])
+    prepare("drive", folder / "toy", folder / "set", Options())
+    return DataSet.open(folder / "set")

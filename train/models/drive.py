@@ -127,8 +127,9 @@ def _amplified(x: Tensor, gain: Tensor) -> Tensor:
 class DriveEncoder(nn.Module):
     """Dry and wet ``[N, 2, S]`` to the posterior's ``(mean, log-variance)``, each ``[N, latents]``.
 
-    Both are seen as log-mel pictures; means and spreads over time are kept, so that it does not matter when
-    in the window something was played.
+    Both are seen as log-mel pictures; means and spreads over time of the pictures and of what convolutions
+    make of them are kept, so that it does not matter when in the window something was played. Beside them
+    stands the wet amplitude over the dry one (:func:`amplitude_curve`): a static curve shows there at once.
     """
 
     def __init__(self, shape: DriveShape):
@@ -145,19 +146,55 @@ class DriveEncoder(nn.Module):
             ]
             channels = width
         self.body = nn.Sequential(*layers)
+        heard = 2 * width + 4 * self.picture.mels + CURVE_FEATURES
         self.head = nn.Sequential(
-            nn.Linear(2 * width, width), nn.LeakyReLU(0.125), nn.Linear(width, 2 * shape.latents)
+            nn.Linear(heard, 2 * width), nn.LeakyReLU(0.125), nn.Linear(2 * width, 2 * shape.latents)
         )
 
     def forward(self, pair: Tensor) -> tuple[Tensor, Tensor]:
         """Hear both."""
         pictures = torch.cat([self.picture(pair[:, :1]), self.picture(pair[:, 1:])], 1)
-        features = self.body(pictures)
-        centre = F.adaptive_avg_pool1d(features, 1)[..., 0]
-        power = F.adaptive_avg_pool1d((features - centre[..., None]) ** 2, 1)[..., 0]
-        spread = torch.sqrt(power + 1e-6)
-        mean, log_variance = self.head(torch.cat([centre, spread], 1)).chunk(2, -1)
+        known = [*_over_time(self.body(pictures)), *_over_time(pictures), amplitude_curve(pair)]
+        mean, log_variance = self.head(torch.cat(known, 1)).chunk(2, -1)
         return mean, log_variance.clamp(-10.0, 4.0)
+
+
+def _over_time(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and spread over time, ``[N, C, T]`` to two of ``[N, C]``."""
+    centre = F.adaptive_avg_pool1d(features, 1)[..., 0]
+    power = F.adaptive_avg_pool1d((features - centre[..., None]) ** 2, 1)[..., 0]
+    return centre, torch.sqrt(power + 1e-6)
+
+
+LEVELS = 7  # octaves of dry amplitude, from 0.01 to 0.64, on either side of 0
+CURVE_FEATURES = 6 * LEVELS
+
+
+def amplitude_curve(pair: Tensor) -> Tensor:
+    """What is wet where the dry sample has a given amplitude: ``[N, 2, S]`` to ``[N, CURVE_FEATURES]``.
+
+    For every octave of amplitude and either sign, compressed to about ±1: the mean wet sample over that
+    amplitude (a static curve's gain there), its spread (memory, noise) and how often the octave occurs.
+    Every third sample is looked at.
+    """
+    dry, wet = pair[:, 0, ::3], pair[:, 1, ::3]
+    octave = torch.log2(dry.abs().clamp(min=1e-4) / 0.01)
+    features = []
+    for number in range(LEVELS):
+        near = F.relu(1.0 - (octave - number).abs())
+        amplitude = 0.01 * 2**number
+        for side in (dry > 0, dry < 0):
+            share = near * side.to(near.dtype)
+            often = share.mean(1)
+            mean = (share * wet).mean(1) / (often + 1e-4)
+            power = (share * wet**2).mean(1) / (often + 1e-4)
+            spread = torch.sqrt((power - mean**2).clamp(min=0) + 1e-8)
+            features += [
+                0.3 * torch.asinh(4 * mean / amplitude),
+                0.2 * torch.log(spread / amplitude + 0.01),
+                0.1 * torch.log(often + 1e-4),
+            ]
+    return torch.stack(features, 1)
 
 
 class DriveVAE(nn.Module):

@@ -30,7 +30,7 @@ from train.recipe import Recipe, Section
 from train.refusal import Refusal
 from train.tasks.base import Batch, Task, evenly
 
-ENCODER_PACE = 0.2  # of the learning rate
+ENCODER_PACE = 0.4  # of the learning rate
 PRE_EMPHASIS = 0.85
 APART = 2.0  # distance that effects keep in the type latents
 SILENCE = 0.05  # energy per window that counts as silence: −53 dBFS over 0.2 s
@@ -236,8 +236,10 @@ class DriveTask(Task):
         if len(dry) > self.heard_samples:
             if rng is None:
                 start = self._loud_starts(wet, 1)[0]
-            else:
-                start = int(rng.integers(0, len(dry) - self.heard_samples))
+            else:  # the loudest of three: silence says nothing of a device
+                starts = rng.integers(0, len(dry) - self.heard_samples, 3)
+                parts = [float((wet[s : s + self.heard_samples] ** 2).sum()) for s in starts]
+                start = int(starts[int(np.argmax(parts))])
         return self._heard_at(dry, wet, start)
 
     def windows_heard(self, index: int, count: int) -> list[np.ndarray]:
