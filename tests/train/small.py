@@ -26,7 +26,6 @@ SMALL_MEL = [
     "model.frames=16",
     "model.size=512",
     "model.hop=256",
-    "model.hidden=8",
     "model.channels=8",
     "fit.batch=8",
     "fit.validation_items=16",
