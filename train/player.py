@@ -32,6 +32,8 @@ class Player:
         Feeds by input name, ``[N, C, T]``, to the output ``[N, C, T]``.
     latents : list of dict
         The latent table.
+    own : bool
+        Whether the task's model is the one that is judged, so that it has gradients: true of a run.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Player:
     encode: Encode
     decode: Decode
     latents: list[dict[str, Any]]
+    own: bool = False
 
     def prior(self, count: int, seed: int) -> np.ndarray:
         """Latents as random knob positions make them: each dimension's table at an even random place."""
@@ -83,7 +86,7 @@ def _from_run(folder: Path) -> Player:
         with torch.no_grad():
             return run.model.decoder(*(torch.from_numpy(feeds[n]) for n in order)).numpy()  # type: ignore[operator]
 
-    return Player(run.recipe.name, run.task, encode, decode, run.latents)
+    return Player(run.recipe.name, run.task, encode, decode, run.latents, own=True)
 
 
 def _from_files(path: Path) -> Player:

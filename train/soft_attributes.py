@@ -63,9 +63,15 @@ def _syncopation(onset: Tensor) -> Tensor:
 
 
 def _complexity(onset: Tensor) -> Tensor:
-    """Mean entropy, in bits, over the voices and places of the beat that are in use."""
+    """Mean entropy, in bits, over the voices and places of the beat that are in use.
+
+    Its slope is that of a share between 1/16 and 15/16: at what always or never sounds the true slope is
+    infinite, and clamped it would be nothing, so that a repeating pattern could never leave itself.
+    """
     beats = onset.reshape(len(onset), V, STEPS // STEPS_PER_BEAT, STEPS_PER_BEAT)
     used = (beats.detach().amax((2, 3)) >= 0.5).float()[:, :, None]
-    p = beats.mean(2).clamp(1e-4, 1 - 1e-4)
+    share = beats.mean(2)
+    p, inner = share.detach().clamp(1e-4, 1 - 1e-4), share.detach().clamp(1 / 16, 15 / 16)
     entropy = -(p * torch.log2(p) + (1 - p) * torch.log2(1 - p))
+    entropy = entropy + torch.log2((1 - inner) / inner) * (share - share.detach())
     return (entropy * used).sum((1, 2)) / (used.sum((1, 2)) * STEPS_PER_BEAT).clamp(min=1.0)

@@ -146,3 +146,11 @@ def test_sounds_are_measured_in_known_units():
     dying = sine * np.exp(-t / 0.1)
     # Energy falls by e^(−2t/0.1): −30 dB after 0.345 s.
     assert 10 ** decay(dying) == pytest.approx(0.345, abs=0.01)
+
+
+def test_a_pattern_that_only_repeats_can_learn_to_be_complex():
+    made = torch.from_numpy(ROCK)[None].clone().requires_grad_()
+    soft_attributes(made)[0, list(PATTERN_ATTRIBUTES).index("complexity")].backward()
+    slope = made.grad[0, :9]
+    assert slope[VOICES.index("kick"), 1] > 0  # one more hit, in one beat only, is less alike
+    assert slope[VOICES.index("hat_closed"), 0] < 0  # so is one less of those in every beat

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
 import resource
@@ -134,6 +135,26 @@ def test_kits_and_instruments_are_never_cut(tmp_path):
     for group in set(ds.column("group")):
         assert len({item["split"] for item in ds.manifest if item["group"] == group}) == 1
     assert len(set(ds.column("group"))) == 18
+
+
+def test_who_is_held_out_is_the_whole_test_split(tmp_path, toy_sets):
+    def split_of(pattern):
+        prepare("rhythms", toy_sets / "rhythms", tmp_path / "set", Options(hold_out=pattern))
+        return {row["file"]: row["split"] for row in DataSet.open(tmp_path / "set").manifest}
+
+    plain = {row["file"]: row["split"] for row in DataSet.open(toy_sets / "rhythms_set").manifest}
+    pattern = sorted(plain)[0][:-6] + "*"
+    held = {name for name in plain if fnmatch.fnmatch(name, pattern)}
+    now = split_of(pattern)
+    assert 0 < len(held) < len(plain) and held <= {name for name in now if now[name] == "test"}
+    groups = {row["file"]: row["group"] for row in DataSet.open(tmp_path / "set").manifest}
+    gone = {groups[name] for name in held}
+    for name, split in now.items():
+        wanted = "test" if groups[name] in gone else {"test": "train"}.get(plain[name], plain[name])
+        assert split == wanted, name
+    for nothing in ("nobody/*", "*"):
+        with pytest.raises(Refusal, match="--hold-out"):
+            prepare("rhythms", toy_sets / "rhythms", tmp_path / "other", Options(hold_out=nothing))
 
 
 def test_a_copy_under_another_name_stays_on_the_same_side(tmp_path):

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from train.refusal import Refusal
+
 data = typer.Typer(help="Turn a folder of files into a data set.", no_args_is_help=True)
 
 
@@ -40,6 +42,13 @@ def prepare(
             help="Samples between the borders of a concatenated recording (drive); found when omitted."
         ),
     ] = None,
+    hold_out: Annotated[
+        str,
+        typer.Option(
+            help="Test on the files whose paths match this pattern, as 'drummer7/*', and on no others "
+            "(drums, rhythms).",
+        ),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Ingest a folder of real files and report what is wrong with it.
@@ -52,7 +61,11 @@ def prepare(
     from train.data.prepare import Options
     from train.data.prepare import prepare as run
 
-    options = Options(names=names, drum_map=drum_map, hop_bars=hop_bars, segment_samples=segment)
+    if hold_out and kind is Kind.drive:
+        raise Refusal("--hold-out is for drums and rhythms; a drive data set is split by its phrases")
+    options = Options(
+        names=names, drum_map=drum_map, hop_bars=hop_bars, segment_samples=segment, hold_out=hold_out
+    )
     outcome = run(kind.value, source, out, options, _watch)
     manifest = outcome.manifest
     if as_json:

@@ -6,6 +6,7 @@ it was), then group, split, write the arrays and the report, and put everything 
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -48,6 +49,7 @@ class Options:
     hop_bars: int = 1
     segment_samples: int | None = None
     near_duplicate_db: float = NEAR_DUPLICATE_DB
+    hold_out: str = ""
 
 
 @dataclass
@@ -220,6 +222,10 @@ class _Road:
         """What the command line changed, as far as it shapes the outcome."""
         raise NotImplementedError
 
+    def held_out(self) -> dict[str, str]:
+        """Say what was held out, if anything was."""
+        return {"hold_out": self.wanted.hold_out} if self.wanted.hold_out else {}
+
     def units(self, shop: Workshop, watch: Watch) -> list[_Unit]:
         """List the work, one unit a file."""
         raise NotImplementedError
@@ -231,6 +237,20 @@ class _Road:
     def arrays(self, batch: _Batch, lengths: list[int]) -> dict[str, np.ndarray | Joined]:
         """Name the arrays of the data set."""
         raise NotImplementedError
+
+    def split(self, batch: _Batch, groups: list[str], labels: list[str]) -> None:
+        """Give every item its split."""
+        chosen = splits.assign(groups, labels, [item.pop("given_split", None) for item in batch.items])
+        if self.wanted.hold_out:
+            held = [fnmatch.fnmatchcase(item["file"], self.wanted.hold_out) for item in batch.items]
+            if not any(held) or all(held):
+                raise Refusal(
+                    f"--hold-out {self.wanted.hold_out} takes {'all' if any(held) else 'none'} of the files "
+                    f"of {self.source.root}; give a pattern of their paths, as in 'drummer7/*'"
+                )
+            chosen = splits.hold_out(groups, chosen, held)
+        for item, split in zip(batch.items, chosen, strict=True):
+            item["split"] = split
 
     def key(self, file: SourceFile, **more: Any) -> dict[str, Any]:
         """Tell what decides one file's result."""
@@ -245,7 +265,11 @@ class _Drums(_Road):
         self.table = names.read_table(options.names)
 
     def options(self) -> dict[str, Any]:
-        return {"names": self.table.text, "near_duplicate_db": self.wanted.near_duplicate_db}
+        return {
+            "names": self.table.text,
+            "near_duplicate_db": self.wanted.near_duplicate_db,
+            **self.held_out(),
+        }
 
     def units(self, shop: Workshop, watch: Watch) -> list[_Unit]:
         key = {"names": self.table.text}
@@ -282,14 +306,10 @@ class _Drums(_Road):
         # a hat that looks like a shaker is a likeness, not a duplicate
         same = [(i, j) for i, j, _ in found if batch.items[i]["class"] == batch.items[j]["class"]]
         groups = splits.joined([item["group"] for item in batch.items], same)
-        chosen = splits.assign(
-            groups,
-            [item["class"] for item in batch.items],
-            [item.pop("given_split", None) for item in batch.items],
-        )
+        self.split(batch, groups, [item["class"] for item in batch.items])
         named = len({item["group"] for item in batch.items})
-        for item, group, split in zip(batch.items, groups, chosen, strict=True):
-            item["group"], item["split"] = group, split
+        for item, group in zip(batch.items, groups, strict=True):
+            item["group"] = group
         return {"near_duplicate_pairs": len(same), "named_groups": named, "groups": len(set(groups))}
 
     def arrays(self, batch: _Batch, lengths: list[int]) -> dict[str, np.ndarray | Joined]:
@@ -314,13 +334,17 @@ class _Rhythms(_Road):
         self.table = patterns.read_map(options.drum_map)
 
     def options(self) -> dict[str, Any]:
+        return {**self._reading(), **self.held_out()}
+
+    def _reading(self) -> dict[str, Any]:
+        """What shapes a single file's outcome."""
         notes = {VOICES[voice]: [] for voice in range(len(VOICES))}  # type: dict[str, list[int]]
         for note, voice in sorted(self.table.items()):
             notes[VOICES[voice]].append(note)
         return {"drum_map": notes, "hop_bars": self.wanted.hop_bars}
 
     def units(self, shop: Workshop, watch: Watch) -> list[_Unit]:
-        key = self.options()
+        key = self._reading()
         return [_Unit(f.relative, self.key(f, **key), partial(self._read, f)) for f in self.source.files]
 
     def _read(self, file: SourceFile) -> Result:
@@ -355,13 +379,7 @@ class _Rhythms(_Road):
     def finish(self, batch: _Batch) -> dict[str, Any]:
         """Choose the splits; fills count as a class of their own, so that every side has some."""
         labels = [f"{item['style']}{' fill' if item['fill'] else ''}" for item in batch.items]
-        chosen = splits.assign(
-            [item["group"] for item in batch.items],
-            labels,
-            [item.pop("given_split", None) for item in batch.items],
-        )
-        for item, split in zip(batch.items, chosen, strict=True):
-            item["split"] = split
+        self.split(batch, [item["group"] for item in batch.items], labels)
         return {"groups": len({item["group"] for item in batch.items})}
 
     def arrays(self, batch: _Batch, lengths: list[int]) -> dict[str, np.ndarray | Joined]:

@@ -107,6 +107,27 @@ def _given(groups: Sequence[str], given: Sequence[str | None]) -> list[str]:
     return [winner[group] for group in groups]
 
 
+def hold_out(groups: Sequence[str], chosen: Sequence[str], held: Sequence[bool]) -> list[str]:
+    """Make the held items the test split, and train on what was to be tested on.
+
+    Parameters
+    ----------
+    groups, chosen : sequence of str
+        Group and split of each item.
+    held : sequence of bool
+        Whether it is held out; its whole group goes with it.
+
+    Returns
+    -------
+    list of str
+    """
+    gone = {group for group, out in zip(groups, held, strict=True) if out}
+    return [
+        "test" if group in gone else "train" if split == "test" else split
+        for group, split in zip(groups, chosen, strict=True)
+    ]
+
+
 def by_time(parts: int) -> list[str]:
     """Splits of consecutive pieces of one recording: first 80 % train, then validation, then test."""
     return [

@@ -1,8 +1,8 @@
 """Judging a drum model on unseen kits.
 
-Every figure stands beside the same figure of the nearest training sound of the class: found by log-mel
-distance, and of the five nearest the one with the best MR-STFT. That is a strong opponent: it is a real
-recording, chosen with the answer in view.
+Every figure stands beside the same figure of two training sounds of the class: ``first``, the nearest by
+log-mel distance, and ``nearest``, of the five nearest the one with the best MR-STFT. Both are strong
+opponents: real recordings, the second chosen with the answer in view.
 """
 
 from __future__ import annotations
@@ -103,8 +103,9 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
         made = strike(player, z, task.labels[split][index : index + 1], seconds)[0]
         wanted = heard[0, 0, : len(made)]
         other = _closest_by_stft(task, nearest[order], wanted)
+        first = _fitted(task, nearest[order][0], len(wanted))
         row: dict[str, Any] = {"name": task.names[split][index], "class": task.kinds_of_items(split)[index]}
-        for who, sound in (("model", made), ("nearest", other)):
+        for who, sound in (("model", made), ("nearest", other), ("first", first)):
             row[who] = {
                 "mr_stft": mr_stft(sound, wanted),
                 "lsd_db": log_spectral_distance(sound, wanted),
@@ -118,10 +119,11 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
     return {
         "items": len(rows),
         "split": split,
-        "figures": {who: _summary(rows, who) for who in ("model", "nearest")},
+        "figures": {who: _summary(rows, who) for who in ("model", "nearest", "first")},
         "better_than_nearest": float(
             np.mean([r["model"]["mr_stft"] < r["nearest"]["mr_stft"] for r in rows])
         ),
+        "better_than_first": float(np.mean([r["model"]["mr_stft"] < r["first"]["mr_stft"] for r in rows])),
         "by_class": {
             name: {who: _summary(some, who)["mr_stft"] for who in ("model", "nearest")}
             for name in CLASSES
@@ -170,11 +172,14 @@ def _nearest(task: DrumTask, split: str, picked: np.ndarray, count: int = 5) -> 
     return found
 
 
+def _fitted(task: DrumTask, index: int, length: int) -> np.ndarray:
+    """A training sound cut or padded to a length."""
+    sound = task.sounds["train"][index][:length]
+    return np.pad(sound, (0, length - len(sound)))
+
+
 def _closest_by_stft(task: DrumTask, candidates: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    fitted = []
-    for index in candidates:
-        sound = task.sounds["train"][index][: len(wanted)]
-        fitted.append(np.pad(sound, (0, len(wanted) - len(sound))))
+    fitted = [_fitted(task, index, len(wanted)) for index in candidates]
     return min(fitted, key=lambda sound: mr_stft(sound, wanted))
 
 

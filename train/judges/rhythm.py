@@ -1,7 +1,8 @@
 """Judging a rhythm model on unseen drummers.
 
 The trivial opponents are the mean pattern of the training data, cut where its F1 is best, and the nearest
-training pattern by onsets, chosen with the answer in view.
+training pattern by onsets, chosen with the answer in view. ``refined`` is the model with latents sought by
+gradient from where the encoder put them, the answer in view: what the decoder could do with a better encoder.
 """
 
 from __future__ import annotations
@@ -59,6 +60,10 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
         patterns, knobs = patterns[picked], knobs[picked]
     z = player.encode(patterns)
     made = decode(player, z, knobs)
+    more = {}
+    if player.own:
+        sought = refine(task, z, knobs, patterns)
+        more["refined"] = reconstruction(decode(player, sought, knobs), patterns)
     folder.mkdir(parents=True, exist_ok=True)
     _write_pictures(player, patterns, made, folder)
     return {
@@ -66,6 +71,7 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
         "split": split,
         "figures": {
             "model": reconstruction(made, patterns),
+            **more,
             "mean": reconstruction(np.repeat(_mean_pattern(task)[None], len(patterns), 0), patterns),
             "nearest": reconstruction(_nearest(task, patterns), patterns),
         },
@@ -74,6 +80,24 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
         "leakage": leakage(player, task, z, knobs),
         "prior": prior(player, task),
     }
+
+
+def refine(
+    task: RhythmTask, z: np.ndarray, knobs: np.ndarray, patterns: np.ndarray, steps: int = 150
+) -> np.ndarray:
+    """Latents ``[N, Z]`` that reconstruct better: Adam on the onsets, and a weak pull to the prior."""
+    import torch
+
+    wanted, attributes = torch.from_numpy(patterns), torch.from_numpy(knobs)[:, :, None]
+    sought = torch.tensor(z, requires_grad=True)
+    optimizer = torch.optim.Adam([sought], 0.03)
+    for _ in range(steps):
+        logits = task.model.decoder.logits(sought[:, :, None], attributes)
+        far = task.reconstruction(logits, wanted)["onset"] * len(z) + 0.05 * (sought**2).sum()
+        optimizer.zero_grad()
+        far.backward()
+        optimizer.step()
+    return sought.detach().numpy()
 
 
 def _mean_pattern(task: RhythmTask) -> np.ndarray:
