@@ -11,12 +11,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from train.data.clips import NO_EFFECT, Clip
 from train.refusal import Refusal
+
+if TYPE_CHECKING:
+    from train.tasks.base import Task
 
 FEWEST = {"train": 20, "tested": 6}  # different clips that a probe needs
 SHUFFLES = 40
@@ -69,6 +72,7 @@ def probe_runs(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
+    previous: Task | None = None
     for number, directory in enumerate(runs, 1):
         run = load_run(directory)
         watch(f"{number} of {len(runs)}: clips of {directory}")
@@ -77,7 +81,9 @@ def probe_runs(
                 f"{data.directory} holds {data.kind}; {directory} is probed on data of kind "
                 f"{run.task.data_kind}"
             )
-        run.prepare("train", split, data=data)
+        if previous is None or not run.task.share(previous):
+            run.prepare("train", split, data=data)
+        previous = run.task
         means = {name: posterior(run.task, name)[0] for name in ("train", split)}
         known = {name: run.task.known_items(name) for name in ("train", split)}
         watch(f"{number} of {len(runs)}: probes of {directory}")
@@ -177,7 +183,9 @@ def probes(
             "tested_clips": len(there),
             "from_point": linear_probe(z[here], y, z_tested[there], y_tested),
         }
-        pairs = [np.array([side[i].dry for i in some.tolist()]) for side, some in ((clips, here), (tested, there))]
+        pairs = [
+            np.array([side[i].dry for i in some.tolist()]) for side, some in ((clips, here), (tested, there))
+        ]
         if all((dry >= 0).all() for dry in pairs):
             row["from_difference"] = linear_probe(
                 z[here] - z[pairs[0]], y, z_tested[there] - z_tested[pairs[1]], y_tested

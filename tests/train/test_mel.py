@@ -236,3 +236,11 @@ def test_any_kind_can_be_probed(drums, rhythms, run, tmp_path):
     assert report["runs"][0]["probes"] == [] and report["runs"][0]["neighbours"]["sound"]["names"] > 1
     with pytest.raises(Refusal, match="is probed on data of kind drums or drive"):
         probe_runs([run], rhythms, tmp_path / "q")
+
+
+def test_runs_that_see_the_same_pictures_take_them_once(run, drive, tmp_path):
+    first, second = load_run(run).task, load_run(run).task
+    first.prepare(drive, ("test",))
+    assert second.share(first) and second.pictures["test"] is first.pictures["test"]
+    coarser = load_run(fit(recipe("model.hop=128"), drive, tmp_path / "run", **PLAIN)).task
+    assert not coarser.share(first)

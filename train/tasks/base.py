@@ -82,6 +82,10 @@ class Task(lightning.LightningModule):
     def prepare(self, data: Any, splits: Sequence[str] = ("train", "validation")) -> None:
         """Take splits of an open data set into memory; measure ``facts`` on the training one."""
 
+    def share(self, other: Task) -> bool:
+        """Take what another task prepared of the same data set, if this one would prepare the same."""
+        return False
+
     @abstractmethod
     def draw(self, step: int) -> Batch:
         """Make the batch of a step; random only through ``step`` and the seed."""

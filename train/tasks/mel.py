@@ -110,6 +110,19 @@ class MelTask(Task):
             weight = np.array([1 / share[name] for name in sets])
             self.chances = weight / weight.sum()
 
+    def share(self, other: Task) -> bool:
+        """Take the pictures of another task, if it sees in the same way and has the same data beside."""
+        same = (
+            isinstance(other, MelTask)
+            and other.vocoder == self.vocoder
+            and other.facts.get("beside") == self.facts.get("beside")
+            and bool(other.pictures)
+        )
+        if same:
+            assert isinstance(other, MelTask)
+            self.pictures, self.clips = dict(other.pictures), dict(other.clips)
+        return same
+
     def _take(self, opened: list[Any], split: str) -> None:
         known: list[Clip] = []
         pictures: list[np.ndarray] = []
