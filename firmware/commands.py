@@ -186,9 +186,11 @@ def build(
         typer.echo(
             f"{report['instrument']} on {report['board']}, block {report['block']}: CPU "
             f"{report['cpu_mean']:.1%} "
-            f"on average, {report['cpu_worst']:.1%} at worst ({report['cost_model']}; models, all voices "
-            "sounding)"
+            f"on average, {report['cpu_worst']:.1%} at worst ({report['cost_model']}; engine and models, all "
+            "voices sounding)"
         )
+    if report["voices"] is not None and report["voices"] < report["voices_asked"]:
+        typer.echo(f"time for {report['voices']} of {report['voices_asked']} drums at once: the newest sound")
     typer.echo(f"latency {report['latency_samples']:g} samples and one block of {report['block']}")
     for name, use in report["regions"].items():
         typer.echo(f"{name}: {use['used']:,} bytes used, {use['left']:,} left")
