@@ -94,7 +94,8 @@ def _model(role: str, part: dict[str, Any], report: dict[str, Any]) -> list[str]
             (f"{len(p['steps']) - 1}", "steps over callbacks"),
             (f"{cpu['worst']:.1%}", "of a callback, worst step"),
         ]
-        return [*out, _cards(cards), _memory(p)]
+        out += [_cards(cards), "<h2>Memory</h2>", _memory(p)]
+        return [*out, "<h2>Quality</h2>", _quality(part["quality"])] if "quality" in part else out
     over = " over" if cpu["worst"] > 1 else ""
     cards = [
         (f"{cpu['mean']:.1%}", "CPU mean"),
@@ -134,7 +135,7 @@ def _model(role: str, part: dict[str, Any], report: dict[str, Any]) -> list[str]
             _sweep(part["sweep"]),
         ]
     if "quality" in part:
-        out += ["<h2>Quality against float</h2>", _quality(part["quality"])]
+        out += ["<h2>Quality</h2>", _quality(part["quality"])]
         if part["quality"].get("_audio"):
             out.append(_picture(_spectrograms(part["quality"]["_audio"]), "spectrograms"))
     if "live" in part:
@@ -231,30 +232,15 @@ def _sweep(rows: list[dict[str, Any]]) -> str:
 
 
 def _quality(quality: dict[str, Any]) -> str:
-    rows = [
-        [
-            form,
-            f"{row['snr_db']:.1f} dB",
-            f"{row['worst_snr_db']:.1f} dB",
-            f"{row['log_spectral_db']:.2f} dB",
-            f"{row['multi_resolution_stft']:.4f}",
-            f"{row['onset_error_ms']:.2f} ms",
-        ]
-        for form, row in quality["formats"].items()
-    ]
-    head = ["against float", "SNR", "worst SNR", "log-spectral", "multi-res. STFT", "onset error"]
-    out = _table(head, rows) + f"<p class=note>Inputs: {html.escape(quality['inputs'])}.</p>"
-    if "recordings" in quality:
-        rows = [
-            [
-                form,
-                f"{row['log_spectral_db']:.2f} dB",
-                f"{row['multi_resolution_stft']:.3f}",
-                f"{row['onset_error_ms']:.2f} ms",
-            ]
-            for form, row in quality["recordings"].items()
-        ]
-        out += _table(["against the recordings", "log-spectral", "multi-res. STFT", "onset error"], rows)
+    from bench.quality import MEASURES
+
+    out = f"<p class=note>Inputs: {html.escape(quality['inputs'])}.</p>"
+    for title, part in (("against float", "formats"), ("against the data", "recordings")):
+        forms = quality.get(part, {})
+        shown = [key for key in MEASURES if any(key in row for row in forms.values())]
+        if shown:
+            rows = [[form, *(MEASURES[k][1].format(row[k]) for k in shown)] for form, row in forms.items()]
+            out += _table([title, *(MEASURES[key][0] for key in shown)], rows)
     return out
 
 

@@ -100,6 +100,8 @@ def predict_model(
         A board without a Cortex-M7, a model the compiler refuses or that does not fit, or outputs that
         differ.
     """
+    from firmware.compiler.binding import StreamModel, load_host
+
     require_m7(board)
     block = block or board.audio.block
     program = compile_onnx(path, "m7", board, block)
@@ -108,9 +110,7 @@ def predict_model(
     model = EmulatedModel(program, board)
     make = input_maker(model, path)
     if report["event"]:
-        return _event(model, make, board, block)
-    from firmware.compiler.binding import StreamModel, load_host
-
+        return _event(model, make, board, block, load_host(compile_onnx(path, "host", board, block)))
     host = load_host(compile_onnx(path, "host", board, block)) if check else None
     assert host is None or isinstance(host, StreamModel)
     ticks = _ticks(report, block)
@@ -149,10 +149,7 @@ def predict_model(
         for reason, cycles in call.stalls.items():
             stalls[reason] = stalls.get(reason, 0) + cycles
     if differing:
-        raise Refusal(
-            f"{program.name}: {differing} of {compared} outputs differ between the emulated M7 and this "
-            "machine; the kernels disagree, so cycles would mean nothing."
-        )
+        raise _disagreement(program.name, differing, compared)
     budget = board.cycles_per_frame * block
     return {
         "model": program.name,
@@ -181,6 +178,13 @@ def predict_model(
             "cpu_worst": report["cycles_per_callback"]["worst"] / budget,
         },
     }
+
+
+def _disagreement(name: str, differing: int, compared: int) -> Refusal:
+    return Refusal(
+        f"{name}: {differing} of {compared} outputs differ between the emulated M7 and this machine; the "
+        "kernels disagree, so cycles would mean nothing."
+    )
 
 
 def _ticks(report: dict[str, Any], block: int) -> int:
@@ -282,7 +286,9 @@ def _latency(report: dict[str, Any], board: Board, block: int) -> dict[str, Any]
     }
 
 
-def _event(model: EmulatedModel, make: Callable[[dict], dict], board: Board, block: int) -> dict[str, Any]:
+def _event(
+    model: EmulatedModel, make: Callable[[dict], dict], board: Board, block: int, host: Any
+) -> dict[str, Any]:
     """Predict an event model: the whole cost, and the steps that are spread over callbacks."""
     report = model.program.report
     frames = {p["label"]: int(p.get("frames", 1)) for p in model.inputs}
@@ -290,11 +296,20 @@ def _event(model: EmulatedModel, make: Callable[[dict], dict], board: Board, blo
     slice_cycles = 20_000
     model.evaluate(inputs, slice_cycles, traced=True)
     steps = model.evaluate(inputs, slice_cycles, traced=True)
+    expected, found = host.evaluate(inputs), model.result()
+    compared = sum(array.size for array in expected.values())
+    differing = sum(
+        int(np.count_nonzero(found[name].view(np.int32) != array.view(np.int32)))
+        for name, array in expected.items()
+    )
+    if differing:
+        raise _disagreement(model.name, differing, compared)
     budget = board.cycles_per_frame * block
     return {
         "model": model.name,
         "block": block,
         "event": True,
+        "bit_exact": {"compared": compared, "differing": differing},
         "clock_hz": board.processor.clock_hz,
         "cycles_per_callback": budget,
         "steps": steps,

@@ -20,6 +20,17 @@ import numpy as np
 from hardware.refusal import Refusal
 
 RESOLUTIONS = (256, 1024, 4096)
+MEASURES = {
+    "snr_db": ("SNR", "{:.1f} dB"),
+    "worst_snr_db": ("worst SNR", "{:.1f} dB"),
+    "log_spectral_db": ("log-spectral", "{:.2f} dB"),
+    "multi_resolution_stft": ("multi-res. STFT", "{:.4f}"),
+    "onset_error_ms": ("onset error", "{:.2f} ms"),
+    "peak_difference": ("largest difference", "{:.2g}"),
+    "onsets_alike": ("same onsets", "{:.2%}"),
+    "onset_f1": ("F1 of onsets", "{:.3f}"),
+}
+"""What is measured, with its title and how it is written; the order of the tables."""
 SHOWN_ITEMS = 4
 """How many items the spectrograms show."""
 
@@ -89,11 +100,18 @@ class Player:
 
         self.model = load_host(compile_onnx(path, "host", None, 48, schedule="eager"))
 
+    @property
+    def is_event(self) -> bool:
+        """Whether it decodes events, not a stream."""
+        from firmware.compiler.binding import EventModel
+
+        return isinstance(self.model, EventModel)
+
     def play(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs [channels, frames] without added delay."""
-        from firmware.compiler.binding import StreamModel
+        from firmware.compiler.binding import EventModel
 
-        if not isinstance(self.model, StreamModel):
+        if isinstance(self.model, EventModel):
             return self.model.evaluate(inputs)
         self.model.reset()
         return self.model.process(inputs)
@@ -187,6 +205,8 @@ def assess(
         format to the data; ``inputs``: what was played. Sounds under ``_audio`` for pictures.
     """
     players = {"float": Player(float_path), **{name: Player(path) for name, path in others.items()}}
+    if players["float"].is_event:
+        return _assess_events(players, items, source, onset_rows(float_path))
     label = ""
     sounds: dict[str, list[np.ndarray]] = {name: [] for name in players}
     for item in items:
@@ -217,6 +237,56 @@ def assess(
     if wavs is not None:
         _write_sounds(wavs, {name: np.concatenate(made) for name, made in sounds.items()})
     return found
+
+
+def onset_rows(path: Path) -> slice:
+    """Rows of an event model's first output that are probabilities of onsets, by their names in the file."""
+    import json
+
+    import onnx
+
+    for entry in onnx.load(str(path), load_external_data=False).metadata_props:
+        if entry.key == "vaectrol.outputs":
+            names = json.loads(entry.value)[0].get("channels", [])
+            return slice(0, sum(name.startswith("onset:") for name in names))
+    return slice(0, 0)
+
+
+def _assess_events(
+    players: dict[str, Player], items: list[Item], source: str, onsets: slice
+) -> dict[str, Any]:
+    """Compare patterns: decisions at one half, differences, and F1 against what the data say."""
+    made = {name: [player.play(item.inputs) for item in items] for name, player in players.items()}
+    label = next(iter(made["float"][0]))
+    stacked = {name: np.stack([one[label] for one in ones]).astype(np.float64) for name, ones in made.items()}
+    reference = stacked["float"]
+    found: dict[str, Any] = {"inputs": source, "items": len(items), "output": label, "formats": {}}
+    for name, other in stacked.items():
+        if name == "float":
+            continue
+        row = {
+            "snr_db": round(snr_db(reference, other), 3),
+            "worst_snr_db": round(min(snr_db(a, b) for a, b in zip(reference, other, strict=True)), 3),
+            "peak_difference": round(float(np.abs(reference - other).max()), 6),
+        }
+        if onsets.stop:
+            alike = (reference[:, onsets] > 0.5) == (other[:, onsets] > 0.5)
+            row["onsets_alike"] = round(float(alike.mean()), 6)
+        found["formats"][name] = row
+    truths = [item.truth.get(label) for item in items]
+    if onsets.stop and all(truth is not None for truth in truths):
+        wanted = np.stack([np.asarray(truth) for truth in truths])[:, onsets] > 0.5
+        found["recordings"] = {
+            name: {"onset_f1": round(_f1(wanted, other[:, onsets] > 0.5), 5)}
+            for name, other in stacked.items()
+        }
+    return found
+
+
+def _f1(wanted: np.ndarray, made: np.ndarray) -> float:
+    """Harmonic mean of precision and recall of decisions."""
+    hits, said = int((wanted & made).sum()), int(wanted.sum()) + int(made.sum())
+    return 2.0 * hits / said if said else 1.0
 
 
 def _to_recordings(made: list[np.ndarray], truths: list[np.ndarray]) -> dict[str, float]:

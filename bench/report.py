@@ -161,8 +161,9 @@ def make_report(
             part["formats"] = _formats(found, path, predicted, board, block, progress)
         if with_sweep and streamed and predicted:
             part["sweep"] = sweep(path, board, progress=progress)
-        judged = with_quality or (evidence(path) / "test.npz").is_file()
-        if judged and streamed and "float" in found and len(found) > 1:
+        # seeded walks say nothing about patterns: event models are judged on their test items only
+        judged = (with_quality and streamed) or (evidence(path) / "test.npz").is_file()
+        if judged and "float" in found and len(found) > 1:
             progress(f"{path.name}: quality against {found['float'].name}")
             part["quality"] = assess_quality(path, found, seconds, wavs / role if wavs else None)
         if with_live and streamed:

@@ -33,8 +33,10 @@ def show(report: dict[str, Any]) -> None:
             console.print(
                 f"  an event takes {p['cycles']:,} cycles ({p['milliseconds_alone']:.2f} ms "
                 f"alone) in {len(p['steps']) - 1} "
-                f"steps; worst step {cpu['worst']:.1%} of a callback"
+                f"steps; worst step {cpu['worst']:.1%} of a callback; bit-exact over "
+                f"{p['bit_exact']['compared']:,} outputs"
             )
+            _show_quality(console, part)
             continue
         console.print(
             f"  CPU {cpu['mean']:.1%} mean, {cpu['worst']:.1%} worst, {cpu['p99']:.1%} p99; headroom "
@@ -66,19 +68,7 @@ def show(report: dict[str, Any]) -> None:
         if "sweep" in part:
             known = [r for r in part["sweep"] if "cpu_mean" in r]
             console.print("  block " + "  ".join(f"{r['block']}: {r['cpu_mean']:.0%}" for r in known))
-        quality = part.get("quality", {})
-        if quality:
-            console.print(f"  quality over {quality['inputs']}:")
-        for form, row in quality.get("formats", {}).items():
-            console.print(
-                f"  {form} against float: SNR {row['snr_db']:.1f} dB (worst {row['worst_snr_db']:.1f}), "
-                f"log-spectral {row['log_spectral_db']:.2f} dB, onset {row['onset_error_ms']:.2f} ms"
-            )
-        for form, row in quality.get("recordings", {}).items():
-            console.print(
-                f"  {form} against the recordings: log-spectral {row['log_spectral_db']:.2f} dB, "
-                f"multi-resolution STFT {row['multi_resolution_stft']:.3f}"
-            )
+        _show_quality(console, part)
         _show_live(console, part)
     device = report.get("device")
     if device and "cpu" in device:
@@ -111,6 +101,19 @@ def show_latency(found: dict[str, Any]) -> None:
         console.print(f"  {value:>6} samples {count:>4} {'█' * max(1, round(40 * count / most))}")
     if "incomplete" in found:
         console.print(f"  cut short: {found['incomplete']}")
+
+
+def _show_quality(console: Any, part: dict[str, Any]) -> None:
+    """Print how each format differs from float, and from the data."""
+    from bench.quality import MEASURES
+
+    quality = part.get("quality", {})
+    if quality:
+        console.print(f"  quality over {quality['inputs']}:")
+    for what, key in (("float", "formats"), ("the data", "recordings")):
+        for form, row in quality.get(key, {}).items():
+            figures = ", ".join(f"{t} {how.format(row[m])}" for m, (t, how) in MEASURES.items() if m in row)
+            console.print(f"  {form} against {what}: {figures}")
 
 
 def _show_live(console: Any, part: dict[str, Any]) -> None:

@@ -154,6 +154,18 @@ class EmulatedModel:
             if self.call.value & 1:
                 return spent
 
+    def result(self) -> dict[str, np.ndarray]:
+        """Outputs [channels, frames] of the event that `evaluate` ran last."""
+        arrays = {p["name"]: np.zeros((p["channels"], p["frames"]), np.float32) for p in self.outputs}
+        places = self._hand_over("outputs", arrays)
+        self.machine.call(f"{self.name}_event_result", self.state, self._structs["outputs"])
+        return {
+            p["label"]: self.machine.read_array(
+                places[p["name"]], np.float32, p["channels"] * p["frames"]
+            ).reshape(p["channels"], p["frames"])
+            for p in self.outputs
+        }
+
     def _hand_over(self, kind: str, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
         """Fill the struct of (pointer, stride) pairs; returns where each array lies."""
         words, places = [], {}

@@ -17,7 +17,7 @@ from bench.host import percentiles
 from bench.m7.microcases import CASES
 from bench.page import render_page
 from bench.predict import predict_model, sweep
-from bench.quality import compare, log_spectral_db, onset_error_ms, snr_db
+from bench.quality import Item, Player, assess, compare, log_spectral_db, onset_error_ms, snr_db
 from bench.quality import test_items as read_items
 from bench.report import against, make_report, published, resolve
 from bench.written import write_json
@@ -125,7 +125,52 @@ def test_quality_is_judged_on_the_test_items_beside_the_model(folder: Path, tmp_
     assert len(null) == 3 * 9600
     assert not null.any()
     page = render_page(made)
-    assert "against the recordings" in page
+    assert "against the data" in page
+
+
+def test_an_event_model_is_compared_with_the_host_and_judged_on_its_test_items(
+    model_files: dict[str, Path],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    model = tmp_path / "rhythm.onnx"
+    shutil.copy(model_files["rhythm"], model)
+    predicted = predict_model(model, load_board("patch_sm"))
+    assert predicted["event"]
+    assert predicted["bit_exact"]["differing"] == 0
+    assert predicted["bit_exact"]["compared"] >= 27 * 32
+    player = Player(model)
+    rng = np.random.default_rng(0)
+    ports = {port["label"]: (port["channels"], port["frames"]) for port in player.model.inputs}
+    items = []
+    for _ in range(4):
+        inputs = {name: rng.uniform(-1, 1, shape).astype(np.float32) for name, shape in ports.items()}
+        items.append(Item(inputs, player.play(inputs)))
+    found = assess(model, {"w8a16": model}, items, "four walks")
+    (row,) = found["formats"].values()
+    assert row["peak_difference"] == 0.0
+    assert row.get("onsets_alike", 1.0) == 1.0
+    assert all(judged["onset_f1"] in (0.0, 1.0) for judged in found.get("recordings", {}).values())
+
+
+def test_onsets_are_judged_by_decisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pattern:
+        is_event = True
+
+        def __init__(self, path: Path):
+            self.pattern = np.array([[0.9, 0.2, 0.6], [0.1, 0.4, 0.2], [9.0, 9.0, 9.0]], np.float32)
+            if path.name == "other.onnx":
+                self.pattern[0] = 0.8, 0.7, 0.4
+
+        def play(self, inputs: dict) -> dict[str, np.ndarray]:
+            return {"pattern": self.pattern}
+
+    monkeypatch.setattr("bench.quality.Player", Pattern)
+    monkeypatch.setattr("bench.quality.onset_rows", lambda path: slice(0, 2))
+    truth = np.array([[1, 0, 1], [0, 0, 1], [0, 0, 0]], np.float32)
+    found = assess(Path("float.onnx"), {"w8a16": Path("other.onnx")}, [Item({}, {"pattern": truth})], "one")
+    assert found["formats"]["w8a16"]["onsets_alike"] == pytest.approx(4 / 6, abs=1e-5)
+    assert found["recordings"]["float"]["onset_f1"] == 0.8  # two of two heard, two of three found
+    assert found["recordings"]["w8a16"]["onset_f1"] == 0.4
 
 
 def test_a_file_that_holds_no_test_items_is_refused(tmp_path: Path) -> None:
