@@ -16,7 +16,7 @@ from firmware.compiler.ops.conv import lower_transposed
 from firmware.compiler.ops.quantization import rescale
 
 MOVES = ("Shuffle", "Delay")
-TABLED = ("Tanh", "Sigmoid", "Exp", "Softplus", "Sin", "Leaky", "Clip")
+TABLED = ("Tanh", "Sigmoid", "Exp", "Softplus", "Sin", "Erf", "Leaky", "Clip")
 CLAMPED = ("Conv", "ConvTranspose", "Add", "Sub", "Mul", "Affine", "Leaky")
 """Operators that may have a clamp between them and their Quantize."""
 BOUNDED = (*CLAMPED, "Rescale", "Clip")

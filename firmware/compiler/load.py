@@ -131,7 +131,6 @@ class Loader:
         """Walk the file and return the typed graph."""
         self._constants()
         inputs = self._inputs()
-        known = known_operators()
         pending = list(self.model.graph.node)
         _refuse_cycles(pending, self.values)
         for node in pending:
@@ -144,9 +143,7 @@ class Loader:
                     "export the model with standard ONNX operators."
                 )
             if node.op_type not in READERS:
-                raise Refusal(
-                    f"{self.where}: {node.op_type} is not supported{_instead(node.op_type)} ({known})."
-                )
+                raise Refusal(f"{self.where}: {node.op_type} is not supported{instead(node.op_type)}.")
             try:
                 READERS[node.op_type](self, node)
             except Refusal as refusal:
@@ -270,6 +267,12 @@ class Loader:
                     )
                 else:
                     shape.append(dim)
+            if self.streaming and not any(isinstance(dim, Frames) for dim in shape):
+                raise Refusal(
+                    f"input {value.name!r}: it has no time axis in a model that streams; export it as "
+                    f"[1, {shape[-1]}, frames] at a rate of its own (1/48 is held for 48 samples), or export "
+                    "all lengths fixed for an event graph."
+                )
             names.append(self._declare_input(value.name, tuple(shape)))
         if self.streaming:
             rated = [n for n in dims if n in rates]
@@ -684,21 +687,38 @@ def _describe(node: onnx.NodeProto) -> str:
     return f"node {name[:80]!r} ({node.op_type[:40]})"
 
 
-def _instead(op: str) -> str:
+def instead(op: str) -> str:
     """Say what to use in place of an operator."""
+    known = f"; rewrite it with {known_operators()}"
+    ends = "; a stream has no end to look over, use a strided Conv"
+    compares = (
+        "; torch's newer exporter compares where it could compute (softplus): export with dynamo=False, "
+        "or use a Clip"
+    )
     advice = {
         "LSTM": "; use GRU",
         "RNN": "; use GRU",
-        "MaxPool": "; use a strided Conv",
-        "AveragePool": "; use a strided Conv with constant weights",
-        "GlobalAveragePool": "; a stream has no end to average over, use a strided Conv",
+        "GlobalAveragePool": ends,
+        "GlobalMaxPool": ends,
+        "ReduceMean": ends,
+        "ReduceSum": ends,
+        "ReduceMax": ends,
         "InstanceNormalization": "; use BatchNormalization, which folds into a Conv",
         "LayerNormalization": "; use BatchNormalization, which folds into a Conv",
         "GroupNormalization": "; use BatchNormalization, which folds into a Conv",
+        "RMSNormalization": "; use BatchNormalization, which folds into a Conv",
         "Softmax": "; use Sigmoid, or leave the choice to the caller",
-        "Elu": "; use LeakyRelu or Tanh",
-        "Gelu": "; use Relu, LeakyRelu or Tanh",
-        "Erf": "; use Relu, LeakyRelu or Tanh in place of GELU",
+        "Max": "; max(a, b) is a + relu(b - a)",
+        "Min": "; min(a, b) is a - relu(a - b)",
+        "Softsign": "; use Tanh",
+        "Sqrt": "; use Tanh or a Clip to bend a signal",
+        "Log": "; use Softplus or Tanh to bend a signal",
+        "Reciprocal": "; multiply by a gain instead",
+        "Where": compares,
+        "Greater": compares,
+        "GreaterOrEqual": compares,
+        "Less": compares,
+        "LessOrEqual": compares,
         "ConvInteger": "; write QuantizeLinear/DequantizeLinear around Conv (QDQ format)",
         "QLinearConv": "; quantize in QDQ format (quant_format=QuantFormat.QDQ)",
         "QLinearMatMul": "; quantize in QDQ format (quant_format=QuantFormat.QDQ)",
@@ -710,7 +730,7 @@ def _instead(op: str) -> str:
         "Attention": "; use convolutions",
         "Cos": "; use Sin",
     }
-    return advice.get(op, "; rewrite it with the operators below")
+    return advice.get(op, known)
 
 
 def _refuse_cycles(nodes: list[onnx.NodeProto], values: dict[str, Any]) -> None:

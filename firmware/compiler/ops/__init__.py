@@ -2,6 +2,7 @@
 
 from firmware.compiler.ops import (
     activation,
+    composed,
     conv,
     domain,
     elementwise,
@@ -16,9 +17,10 @@ from firmware.compiler.ops.base import FAMILIES, READERS, Family, Window, Work
 
 __all__ = ["FAMILIES", "READERS", "Family", "Window", "Work", "known_operators"]
 
-_FILES = (activation, conv, domain, elementwise, gru, movement, ports, quantization, resize, shape)
+_FILES = (activation, composed, conv, domain, elementwise, gru, movement, ports, quantization, resize, shape)
 
 
 def known_operators() -> str:
-    """List the ONNX operators that can be read."""
-    return ", ".join(sorted(READERS))
+    """List the ONNX operators that can be applied to a signal."""
+    others = {*shape.CONSTANT_ONLY, "Constant", "ConstantOfShape", "Shape"}
+    return ", ".join(sorted(set(READERS) - others))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "Exp": np.exp,
     "Softplus": lambda x: np.logaddexp(0.0, x),
     "Sin": np.sin,
+    "Erf": np.vectorize(math.erf, otypes=[np.float64]),
 }
 
 
@@ -40,7 +42,7 @@ def _unary(
     loader.values[node.output[0]] = ActValue(result, act.shape, act.base_shape, act.chain)
 
 
-@reader("Tanh", "Sigmoid", "Exp", "Softplus", "Sin")
+@reader("Tanh", "Sigmoid", "Exp", "Softplus", "Sin", "Erf")
 def read_function(loader: Any, node: Any) -> None:
     """Smooth functions."""
     _unary(loader, node, node.op_type, {})

@@ -260,6 +260,8 @@ def _slice_time(
         raise Refusal("it takes every n-th frame; use a strided Conv.")
     size = act.shape[axis]
     assert isinstance(size, Frames)
+    if isinstance(start, Frames) and start.ratio == -size.ratio and start.symbol == size.symbol:
+        start = start + size  # from the end, by as much as the signal is long
     if isinstance(start, Frames):
         start = start - size if start.ratio == size.ratio and start.symbol == size.symbol else start
         if not isinstance(start, int):

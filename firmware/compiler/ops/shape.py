@@ -107,6 +107,27 @@ def fold_arithmetic(loader: Any, node: Any) -> None:
     )
 
 
+@shape_folder("Range")
+def fold_range(loader: Any, node: Any) -> None:
+    """Whole numbers from shapes; as many as the signal has frames would need its length."""
+    bounds = [dim for name in node.input for dim in loader.ints(name)]
+    if any(isinstance(dim, Frames) for dim in bounds):
+        raise Refusal(
+            "it counts the frames of the signal, and a stream has no length; torch's newer exporter writes "
+            "linear upsampling so: use mode='nearest', or export with dynamo=False."
+        )
+    if len(bounds) != 3 or bounds[2] == 0 or abs(bounds[1] - bounds[0]) > MAX_FOLDED_ELEMENTS:
+        raise Refusal("it counts further than a constant can be kept.")
+    loader.values[node.output[0]] = Constant(np.arange(*bounds, dtype=np.int64))
+
+
+@shape_folder("Neg")
+def fold_negative(loader: Any, node: Any) -> None:
+    """Count from the end: x[..., -n:]."""
+    value = loader.value(node.input[0])
+    loader.values[node.output[0]] = ShapeValue(tuple(-e for e in loader.ints(node.input[0])), value.scalar)
+
+
 @reader("ConstantOfShape")
 @shape_folder("ConstantOfShape")
 def read_constant_of_shape(loader: Any, node: Any) -> None:
@@ -121,7 +142,7 @@ def read_constant_of_shape(loader: Any, node: Any) -> None:
     loader.values[node.output[0]] = Constant(np.full(dims, fill))
 
 
-@reader(
+CONSTANT_ONLY = (
     "Range",
     "Where",
     "Equal",
@@ -133,7 +154,6 @@ def read_constant_of_shape(loader: Any, node: Any) -> None:
     "Floor",
     "Ceil",
     "Sqrt",
-    "Abs",
     "Reciprocal",
     "OneHot",
     "Max",
@@ -147,15 +167,22 @@ def read_constant_of_shape(loader: Any, node: Any) -> None:
     "ReduceProd",
     "ReduceSum",
     "ReduceMean",
-    "Erf",
+    "ReduceMax",
+    "ReduceMin",
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceSumSquare",
     "CastLike",
     "Size",
 )
+
+
+@reader(*CONSTANT_ONLY)
 def read_foldable(loader: Any, node: Any) -> None:
     """Operators that are understood only where all their inputs are constants."""
     for name in node.input:
         if name and isinstance(loader.value(name), ActValue):
-            from firmware.compiler.load import _instead
+            from firmware.compiler.load import instead
 
-            raise Refusal(f"{node.op_type} of an activation is not supported{_instead(node.op_type)}.")
+            raise Refusal(f"{node.op_type} of an activation is not supported{instead(node.op_type)}.")
     raise Refusal(f"{node.op_type} of a length along time is not supported; a stream has no length.")

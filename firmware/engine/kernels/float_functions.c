@@ -1,4 +1,4 @@
-/* exp, tanh, sigmoid, softplus, sine and snake in float32 without libm, the same bits on every target.
+/* exp, tanh, sigmoid, softplus, sine, erf and snake in float32 without libm, the same bits on every target.
  *
  * Range reduction in two or three parts (Cody and Waite, "Software Manual for the Elementary Functions", 1980), then
  * a short polynomial. No branch depends on the data, so a compiler can vectorise; nothing is contracted to FMA.
@@ -85,6 +85,19 @@ static inline float sine(float x) {
     return ((int32_t)n & 1) ? -y : y;
 }
 
+/* Abramowitz and Stegun, "Handbook of Mathematical Functions", 7.1.26: within 1.5e-7 */
+static inline float error_function(float x) {
+    const float a = x < 0.0f ? -x : x;
+    const float t = 1.0f / (1.0f + 0.3275911f * a);
+    float p = 1.061405429f;
+    p = p * t + -1.453152027f;
+    p = p * t + 1.421413741f;
+    p = p * t + -0.284496736f;
+    p = p * t + 0.254829592f;
+    const float y = 1.0f - p * t * exponential(-(a * a));
+    return x < 0.0f ? -y : y;
+}
+
 static inline float snaked(float x, float rate, float scale) {
     const float s = sine(rate * x);
     return x + s * s * scale;
@@ -108,6 +121,10 @@ void vk_softplus_f32(const float *a, size_t a_step, float *out, size_t out_step,
 
 void vk_sin_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes) {
     VK_ROWS_1(float, float, sine(x))
+}
+
+void vk_erf_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes) {
+    VK_ROWS_1(float, float, error_function(x))
 }
 
 void vk_snake_f32(const float *rate, const float *scale, const float *a, size_t a_step, float *out,

@@ -196,11 +196,12 @@ void vk_leaky_f32(float slope, const float *a, size_t a_step, float *out, size_t
                   size_t lanes);
 void vk_clip_f32(float low, float high, const float *a, size_t a_step, float *out, size_t out_step,
                  size_t frames, size_t lanes);
-/* Without libm, the same bits on every target; relative error below 3e-7 (tanh, softplus: absolute). */
+/* Without libm, the same bits on every target; relative error below 3e-7 (tanh, softplus, erf: absolute). */
 void vk_exp_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes);
 void vk_tanh_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes);
 void vk_sigmoid_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes);
 void vk_softplus_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes);
+void vk_erf_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes);
 void vk_sin_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes);
 /* x + sin²(a·x)/a, rate[c] = a, scale[c] = 1/a */
 void vk_snake_f32(const float *rate, const float *scale, const float *a, size_t a_step, float *out,

@@ -1,0 +1,195 @@
+"""Operators that are a few of the others: smooth activations, magnitudes, pooling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from firmware.compiler.graph import Constant
+from firmware.compiler.ops.base import attribute, reader
+from firmware.compiler.values import ActValue, Dim
+from hardware.refusal import Refusal
+
+SELU = (1.67326319217681884765625, 1.05070102214813232421875)
+"""Slope and gain of Selu, as the ONNX standard has them."""
+
+
+class Chain:
+    """Nodes added one after the other, element by element, where an activation's moves are still pending."""
+
+    def __init__(self, loader: Any, node: Any, ahead: bool = False):
+        self.loader, self.node = loader, node
+        act = loader.act(node.input[0])
+        self.act = ActValue(act.base, act.shape, act.base_shape, act.chain)
+        self.x: str = loader.canonical(node.input[0]) if ahead else act.base
+        self.channels: int = loader.shapes[self.x][1]
+        self.length: Dim = loader.shapes[self.x][2]
+
+    def add(self, op: str, *inputs: str, **attrs: Any) -> str:
+        """Add a node."""
+        return self.loader.add_node(
+            op,
+            list(inputs),
+            channels=self.channels,
+            length=self.length,
+            hint=self.node.output[0],
+            attrs=attrs,
+        )
+
+    def affine(self, x: str, gain: float, offset: float = 0.0) -> str:
+        """Add gain·x + offset."""
+        row = {"gain": Constant(np.full(self.channels, gain))}
+        if offset:
+            row["offset"] = Constant(np.full(self.channels, offset))
+        return self.loader.add_node(
+            "Affine",
+            [x],
+            channels=self.channels,
+            length=self.length,
+            hint=self.node.output[0],
+            constants=row,
+        )
+
+    def positive(self) -> str:
+        """Add max(x, 0)."""
+        return self.add("Clip", self.x, low=0.0, high=np.inf)
+
+    def negative(self) -> str:
+        """Add min(x, 0)."""
+        return self.add("Clip", self.x, low=-np.inf, high=0.0)
+
+    def result(self, name: str) -> None:
+        """Give the node's output its value; the moves still to come stay."""
+        self.loader.values[self.node.output[0]] = ActValue(
+            name, self.act.shape, self.act.base_shape, self.act.chain
+        )
+
+
+@reader("Abs")
+def read_abs(loader: Any, node: Any) -> None:
+    """max(x, 0) − min(x, 0)."""
+    chain = Chain(loader, node)
+    chain.result(chain.add("Sub", chain.positive(), chain.negative()))
+
+
+@reader("Elu", "Selu", "Celu")
+def read_elu(loader: Any, node: Any) -> None:
+    """gain·(max(x, 0) + α·(e^(min(x, 0)/s) − 1)), with s = α for Celu."""
+    slope, gain = SELU if node.op_type == "Selu" else (1.0, 1.0)
+    slope = float(attribute(node, "alpha", slope))
+    gain = float(attribute(node, "gamma", gain)) if node.op_type == "Selu" else gain
+    if not (np.isfinite(slope) and np.isfinite(gain)) or (node.op_type == "Celu" and slope == 0):
+        raise Refusal("its slope is not a finite number other than zero.")
+    chain = Chain(loader, node)
+    below = chain.negative()
+    if node.op_type == "Celu":
+        below = chain.affine(below, 1.0 / slope)
+    bent = chain.affine(chain.add("Exp", below), slope * gain, -slope * gain)
+    above = chain.positive()
+    chain.result(chain.add("Add", chain.affine(above, gain) if gain != 1.0 else above, bent))
+
+
+@reader("Gelu")
+def read_gelu(loader: Any, node: Any) -> None:
+    """x·Φ(x), Φ the normal distribution: by erf, or the approximation by tanh where the file asks for it."""
+    chain = Chain(loader, node)
+    if attribute(node, "approximate", "none") == "tanh":
+        cube = chain.add("Mul", chain.add("Mul", chain.x, chain.x), chain.x)
+        inner = chain.add("Add", chain.x, chain.affine(cube, 0.044715))
+        share = chain.add("Tanh", chain.affine(inner, float(np.sqrt(2.0 / np.pi))))
+    else:
+        share = chain.add("Erf", chain.affine(chain.x, float(np.sqrt(0.5))))
+    chain.result(chain.add("Mul", chain.x, chain.affine(share, 0.5, 0.5)))
+
+
+@reader("HardSwish")
+def read_hard_swish(loader: Any, node: Any) -> None:
+    """x·clip(x/6 + ½, 0, 1)."""
+    chain = Chain(loader, node)
+    share = chain.add("Clip", chain.affine(chain.x, 1.0 / 6.0, 0.5), low=0.0, high=1.0)
+    chain.result(chain.add("Mul", chain.x, share))
+
+
+@reader("Mish")
+def read_mish(loader: Any, node: Any) -> None:
+    """x·tanh(softplus(x))."""
+    chain = Chain(loader, node)
+    chain.result(chain.add("Mul", chain.x, chain.add("Tanh", chain.add("Softplus", chain.x))))
+
+
+def _pooling(node: Any) -> tuple[int, int, list[int]]:
+    """Window, stride and pads of a 1-D pooling."""
+    sizes = [attribute(node, "kernel_shape"), attribute(node, "strides") or [1], attribute(node, "pads")]
+    pads = sizes[2] or [0, 0]
+    if any(s is None or len(s) != 1 for s in sizes[:2]) or len(pads) != 2:
+        raise Refusal("it pools over more than one axis; this compiler streams [1, channels, frames].")
+    if attribute(node, "ceil_mode", 0) or (attribute(node, "dilations") or [1]) != [1]:
+        raise Refusal("it pools with ceil_mode or dilation; pool without.")
+    if attribute(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        raise Refusal("it pads by itself (auto_pad); write its pads.")
+    window, stride = int(sizes[0][0]), int(sizes[1][0])
+    if not (0 < window <= 1 << 16 and 0 < stride <= 1 << 16) or min(pads) < 0 or max(pads) >= window:
+        raise Refusal(f"its window is {window}, its stride {stride} and its pads are {list(pads)}.")
+    return window, stride, [int(p) for p in pads]
+
+
+@reader("AveragePool")
+def read_average_pool(loader: Any, node: Any) -> None:
+    """A depthwise convolution whose weights are all 1/window."""
+    window, stride, pads = _pooling(node)
+    if any(pads) and not attribute(node, "count_include_pad", 0):
+        raise Refusal(
+            "it leaves its padding out of the mean, which differs at both ends; pool with "
+            "count_include_pad=True."
+        )
+    chain = Chain(loader, node, ahead=True)
+    length = (chain.length + (sum(pads) - window)) // stride + 1
+    result = loader.add_node(
+        "Conv",
+        [chain.x],
+        channels=chain.channels,
+        length=length,
+        hint=node.output[0],
+        attrs={
+            "stride": stride,
+            "dilation": 1,
+            "groups": chain.channels,
+            "before": pads[0],
+            "padded": sum(pads),
+            "phases": 1,
+        },
+        constants={
+            "weight": Constant(
+                np.ones((chain.channels, 1, window), np.int64), np.full(chain.channels, 1.0 / window)
+            )
+        },
+    )
+    loader.result(node, result)
+
+
+@reader("MaxPool")
+def read_max_pool(loader: Any, node: Any) -> None:
+    """The larger of neighbours, max(a, b) = a + max(b − a, 0), for windows that do not overlap."""
+    window, stride, pads = _pooling(node)
+    if window != stride or any(pads) or len(node.output) > 1:
+        raise Refusal(
+            f"it pools {window} frames every {stride} with pads {pads}; only windows that follow one another "
+            "without padding are supported, else use a strided Conv."
+        )
+    chain = Chain(loader, node, ahead=True)
+    length = chain.length // window
+    channels = chain.channels
+
+    def added(op: str, inputs: list[str], **attrs: Any) -> str:
+        return loader.add_node(op, inputs, channels=channels, length=length, hint=node.output[0], attrs=attrs)
+
+    def picked(index: int) -> str:
+        table = index * channels + np.arange(channels, dtype=np.int64)[None]
+        return added("Shuffle", [chain.x], stride=window, produce=1, table=table)
+
+    largest = picked(0)
+    for index in range(1, window):
+        more = added("Clip", [added("Sub", [picked(index), largest])], low=0.0, high=np.inf)
+        largest = added("Add", [largest, more])
+    loader.result(node, largest)
