@@ -31,7 +31,8 @@ table{border-collapse:collapse;background:#fff;border:1px solid
 10px;text-align:right;border-bottom:1px solid #eef0f3}th{color:#6b7787;font-weight:500}
 td:first-child,th:first-child,td.l,th.l{text-align:left}img{max-width:100%;background:#fff;border:1px solid
 #e1e5ea; border-radius:10px}.bar{display:inline-block;height:9px;border-radius:2px;vertical-align:middle}
-.scroll{overflow-x:auto}@media(max-width:720px){.scroll img{max-width:none;width:680px}main{padding:16px
+.scroll{overflow-x:auto;margin:10px 0}
+@media(max-width:720px){.scroll img{max-width:none;width:680px}main{padding:16px
 12px 48px}td,th{padding:4px 6px}}
 .tag{background:#e8eef2;border-radius:5px;padding:1px 7px;font-size:12px;color:#2f6f8f}.over{color:#c8553d}
 """
@@ -94,7 +95,9 @@ def _model(role: str, part: dict[str, Any], report: dict[str, Any]) -> list[str]
             (f"{len(p['steps']) - 1}", "steps over callbacks"),
             (f"{cpu['worst']:.1%}", "of a callback, worst step"),
         ]
-        out += [_cards(cards), "<h2>Memory</h2>", _memory(p)]
+        steps = {"callback_cycles": p["steps"][1:], "cycles_per_callback": p["cycles_per_callback"]}
+        out += [_cards(cards), "<h2>Load, step by step</h2>", _picture(_load_plot(steps), "load per step")]
+        out += ["<h2>Memory</h2>", _memory(p)]
         return [*out, "<h2>Quality</h2>", _quality(part["quality"])] if "quality" in part else out
     over = " over" if cpu["worst"] > 1 else ""
     cards = [

@@ -16,6 +16,7 @@ import numpy as np
 
 from bench.m7.model import EmulatedModel
 from firmware.compiler.pipeline import compile_onnx
+from firmware.glue import DECODE_CYCLES
 from hardware.board import Board
 from hardware.refusal import Refusal
 
@@ -293,9 +294,8 @@ def _event(
     report = model.program.report
     frames = {p["label"]: int(p.get("frames", 1)) for p in model.inputs}
     inputs = make(frames)
-    slice_cycles = 20_000
-    model.evaluate(inputs, slice_cycles, traced=True)
-    steps = model.evaluate(inputs, slice_cycles, traced=True)
+    model.evaluate(inputs, DECODE_CYCLES, traced=True)
+    steps = model.evaluate(inputs, DECODE_CYCLES, traced=True)
     expected, found = host.evaluate(inputs), model.result()
     compared = sum(array.size for array in expected.values())
     differing = sum(
