@@ -44,3 +44,34 @@ def test_play_equals_the_module(kind, block, model_files, tmp_path):
     if kind != "rhythm":
         assert np.abs(audio).max() > 1e-3
         print(kind, "samples that differ at all:", int((audio != expected.audio).sum()))
+
+
+def test_drums_of_a_groove_share_one_copy_of_the_weights(model_files, tmp_path):
+    from bench.emulated import EmulatedInstrument
+    from firmware.build import generate
+
+    models = {role: model_files[role] for role in ("rhythm", "drum")}
+    built = generate("groove", "patch_sm", tmp_path, models=models)
+    symbols = EmulatedInstrument(built, tmp_path).machine.elf.symbols
+    weights = [s.name for s in symbols if s.name.startswith("drum_net_") and "weight" in s.name]
+    assert weights
+    assert len(weights) == len(set(weights))
+    states = {s.address for s in symbols if s.name.startswith("drum_state_")}
+    assert len(states) == built.layout.voices == 4
+
+
+def test_a_board_keeps_the_drums_it_has_time_for(model_files, tmp_path):
+    from firmware import build
+    from firmware.instrument import find_models, load_instrument
+    from firmware.layout import fit
+    from hardware.board import load_board
+
+    board = load_board("patch_sm")
+    loaded = load_instrument("drum")
+    layout = fit(loaded, find_models(loaded, {"drum": model_files["drum"]}), board)
+    for share, voices in ((0.1, 2), (0.38, 2), (0.42, 1), (0.9, 1)):
+        layout.voices = layout.voices_asked
+        cycles = share * board.cycles_per_frame * 48
+        report = {"event": False, "cycles_per_callback": {"mean": cycles, "worst": cycles}}
+        build._choose_voices(layout, report, 0.0, 48)
+        assert layout.voices == voices, share
