@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: vaectrol train drum_quick --data /tmp/kits -o runs/kit --time 10m")(train)
     app.command(epilog="Example: vaectrol budget drum --board patch_sm")(budget)
     app.command(epilog="Example: vaectrol evaluate runs/kit --data /tmp/kits")(evaluate)
+    app.command(epilog="Example: vaectrol place runs/drive di.wav pedal.wav -o placed.wav")(place)
     app.command(epilog="Example: vaectrol probe runs/mel4 runs/mel32 --data /tmp/drive -o probes")(probe)
 
 
@@ -221,6 +222,39 @@ def probe(
             words = f"{one['effect']}: {one['parameter']}"
             typer.echo(f"  {words:<45} {told}")
     typer.echo(f"figures: {folder}")
+
+
+def place(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A drive run.")],
+    dry: Annotated[Path, typer.Argument(metavar="DRY", help="What went into the pedal.")],
+    wet: Annotated[Path, typer.Argument(metavar="WET", help="What came out of it.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The rendering; WET.placed.wav here if omitted.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say where a recorded pedal lies in a drive run's space, and render that point."""
+    import json
+
+    from train.place import place as locate
+    from train.place import write
+
+    found = locate(run, dry, wet)
+    path = out or Path(f"{wet.stem}.placed.wav")
+    write(found, path)
+    if as_json:
+        typer.echo(json.dumps({**found.as_json(), "rendering": str(path)}))
+        return
+    for name, value in found.latents.items():
+        typer.echo(f"{name:<12} {value:+.3f}   {found.travel[name]:.0%} of its travel")
+    nearest = sorted(found.others.items(), key=lambda one: -one[1])[1:3]
+    beside = ", ".join(f"{name} {chance:.0%}" for name, chance in nearest)
+    typer.echo(f"type         {found.effect} {found.probability:.0%}{f' ({beside})' if beside else ''}")
+    if found.amount is not None:
+        typer.echo(f"amount       {found.amount:.0%} of what {found.effect} has")
+    for name, value in found.parameters.items():
+        typer.echo(f"{name:<32} {value:.4g}")
+    typer.echo(f"rendering    {path}, ESR {found.esr:.4f}")
 
 
 def seconds(text: str) -> float:

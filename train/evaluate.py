@@ -12,7 +12,10 @@ from typing import Any
 from train.player import open_player
 from train.refusal import Refusal
 
-JUDGES = {"drum": "train.judges.drum", "rhythm": "train.judges.rhythm", "mel": "train.judges.mel"}
+JUDGES = {kind: f"train.judges.{kind}" for kind in ("drum", "rhythm", "drive", "mel")}
+
+# What the headline leaves to report.json
+LONG = ("rows", "data", "model", "kind", "split", "by_class", "curves")
 
 
 def evaluate(
@@ -84,9 +87,7 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             lines.append((prefix, f"{value:.4g}"))
 
-    shown = {
-        k: v for k, v in report.items() if k not in ("rows", "data", "model", "kind", "split", "by_class")
-    }
+    shown = {k: v for k, v in report.items() if k not in LONG}
     walk("", shown)
     return lines
 

@@ -243,8 +243,11 @@ class DriveTask(Task):
         return self._heard_at(dry, wet, start)
 
     def windows_heard(self, index: int, count: int) -> list[np.ndarray]:
-        """The ``count`` loudest windows of an item that do not overlap by more than half; at least one."""
-        dry, wet = self._long_enough(index)
+        """The loudest windows of an item, see :meth:`loud_windows`."""
+        return self.loud_windows(*self._long_enough(index), count)
+
+    def loud_windows(self, dry: np.ndarray, wet: np.ndarray, count: int) -> list[np.ndarray]:
+        """The ``count`` loudest windows ``[2, S]`` that overlap by half at most; at least one."""
         return [self._heard_at(dry, wet, start) for start in self._loud_starts(wet, count)]
 
     def _long_enough(self, index: int) -> tuple[np.ndarray, np.ndarray]:

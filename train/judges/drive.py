@@ -1,0 +1,454 @@
+"""Judging a drive model on phrases it never met.
+
+Every figure stands beside that of the best static curve and linear filter (:mod:`train.judges.static_curve`),
+fitted to the training pairs of the same device at the same setting, or of the same effect where the setting
+is new. A second one, fitted to the very window that the encoder hears, answer in view, says what a curve
+could do at best: a memoryless toy effect is one.
+
+How far the latents mean something is measured as a hand would: types told apart by their neighbours,
+parameters read by regression and by the flow, the amount turned while a sine goes through.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from train.judges.drum import mr_stft
+from train.judges.static_curve import StaticCurve, fit_static_curve
+from train.models.drive import HOP, RATE_HZ
+from train.player import Player
+from train.space import Space, fit_space
+from train.tasks.base import evenly
+from train.tasks.drive import DriveTask
+
+WINDOWS = 4  # of an item that the encoder hears; their posteriors are averaged
+REFERENCE = 100  # training items of an effect that neighbours are sought among
+NEIGHBOURS = 5
+POSITIONS = 11  # of the amount
+SINE_HZ = 187.5  # 256 samples a period
+SINE_LEVELS = (0.1, 0.25, 0.5)
+NOISE_MINUTES = 10.0
+CHUNK = 480_000  # samples rendered at a time
+LOUDEST = 12 * RATE_HZ  # most of a long item that is measured
+
+
+def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> dict[str, Any]:
+    """Measure reconstruction, control and safety on a split; write sounds and pictures to ``folder``."""
+    task = player.task
+    assert isinstance(task, DriveTask)
+    task.prepare(data, ("train", split))
+    picked = task.picked[split]
+    if limit:
+        picked = evenly(picked, limit)
+    folder.mkdir(parents=True, exist_ok=True)
+    train = _reference(task)
+    known, spreads = hear(player, train)
+    heard, _ = hear(player, picked)
+    rows, shown = _reconstruct(player, split, picked, heard)
+    _write_sounds(shown, folder)
+    items = {"train": [data.manifest[i] for i in train], "judged": [data.manifest[i] for i in picked]}
+    space = fit_space(items["train"], known, spreads, task.recipe.seed)
+    thd = amount_control(player, items["train"], known, space)
+    _write_pictures(player, items["train"], known, thd, folder)
+    return {
+        "items": len(rows),
+        "split": split,
+        "figures": _figures(rows),
+        "by_effect": {
+            name: _figures([row for row in rows if row["device"] == name])
+            for name in sorted({row["device"] for row in rows})
+        },
+        "amount": {way: {k: v["spearman"] for k, v in found.items()} for way, found in thd.items()},
+        "types": types_apart(task, items["train"], known, items["judged"], heard, space),
+        "parameters": parameters_read(items["train"], known, items["judged"], heard, space),
+        "silence_dbfs": silence(player),
+        "safety": safety(player),
+        "rows": rows,
+        "curves": thd,
+    }
+
+
+def hear(player: Player, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior means of items, each averaged over the loudest windows, and how much the windows differ.
+
+    Returns
+    -------
+    means, spreads : ndarray, shape (N, Z)
+    """
+    task = player.task
+    assert isinstance(task, DriveTask)
+    means, spreads = [], []
+    for index in indices:
+        z = player.encode(np.stack(task.windows_heard(int(index), WINDOWS)))
+        means.append(z.mean(0))
+        spreads.append(z.std(0) + 0.02)
+    return np.stack(means), np.stack(spreads)
+
+
+def render(player: Player, dry: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Distort ``dry [n]`` with held ``z [Z]``, from rest, a piece at a time; ``[n]``."""
+    task = player.task
+    assert isinstance(task, DriveTask)
+    lead = task.lead
+    padded = np.concatenate([np.zeros(lead, np.float32), dry, np.zeros(-len(dry) % HOP, np.float32)])
+    out = []
+    for start in range(lead, len(padded), CHUNK):
+        piece = np.ascontiguousarray(padded[start - lead : start + CHUNK], np.float32)
+        latent = np.repeat(z[None, :, None].astype(np.float32), len(piece) // HOP, 2)
+        out.append(player.decode({"audio": piece[None, None], "latent": latent})[0, 0, lead:])
+    return np.concatenate(out)[: len(dry)]
+
+
+def esr(made: np.ndarray, wanted: np.ndarray) -> float:
+    """Error energy over signal energy."""
+    return float(((made - wanted) ** 2).sum() / max(float((wanted**2).sum()), 1e-12))
+
+
+def _reference(task: DriveTask) -> np.ndarray:
+    """Training items, at most so many of an effect: sets are uneven."""
+    chosen = [evenly(np.array(members), REFERENCE) for members in task.by_effect.values()]
+    return np.sort(np.concatenate(chosen))
+
+
+# Reconstruction -------------------------------------------------------------------------------------------
+
+
+def _device(item: dict[str, Any], settings: set[tuple[str, str]]) -> str:
+    """Effect and setting where the training data has that setting, else the effect."""
+    setting = ", ".join(f"{key} {value:g}" for key, value in sorted((item["parameters"] or {}).items()))
+    return f"{item['effect']} {setting}".strip() if (item["effect"], setting) in settings else item["effect"]
+
+
+def _reconstruct(
+    player: Player, split: str, picked: np.ndarray, heard: np.ndarray
+) -> tuple[list[dict[str, Any]], list[tuple[str, np.ndarray]]]:
+    task = player.task
+    assert isinstance(task, DriveTask)
+    manifest = task.data.manifest
+    train = task.picked["train"].tolist()
+    settings = {
+        (i["effect"], ", ".join(f"{k} {v:g}" for k, v in sorted((i["parameters"] or {}).items())))
+        for i in (manifest[index] for index in train)
+    }
+    curves: dict[str, StaticCurve] = {}
+    rows: list[dict[str, Any]] = []
+    shown: dict[str, list[tuple[str, np.ndarray]]] = {}
+    for index, z in zip(picked.tolist(), heard, strict=True):
+        item = manifest[index]
+        dry, wet = (side[:LOUDEST] for side in task.pairs[index])
+        device = _device(item, settings)
+        if device not in curves:
+            same = [i for i in train if _device(manifest[i], settings) == device]
+            same = same or [i for i in train if manifest[i]["effect"] == item["effect"]] or train
+            curves[device] = fit_static_curve([task.pairs[i] for i in evenly(np.array(same), 60).tolist()])
+        window = task.heard(index)
+        own = fit_static_curve([(window[0], window[1])])
+        first = task.lead if item["continues"] else 0  # what was before is not known
+        row: dict[str, Any] = {"name": item["name"], "effect": item["effect"], "device": device}
+        made = {"model": render(player, dry, z), "static": curves[device](dry), "static_own": own(dry)}
+        for who, sound in made.items():
+            row[who] = {"esr": esr(sound[first:], wet[first:])}
+        for who in ("model", "static"):
+            row[who]["mr_stft"] = mr_stft(made[who][first:].astype(np.float32), wet[first:])
+        rows.append(row)
+        if device not in shown:
+            shown[device] = [
+                (f"{device} dry", dry),
+                (f"wet, ESR of made {row['model']['esr']:.3f}", wet),
+                ("made", made["model"]),
+                (f"curve and filter {row['static']['esr']:.3f}", made["static"].astype(np.float32)),
+            ]
+    return rows, [sound for sounds in shown.values() for sound in sounds]
+
+
+def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians, and how often the model is nearer than the opponent."""
+
+    def median(who: str, what: str) -> float:
+        return float(np.median([row[who][what] for row in rows]))
+
+    return {
+        "items": len(rows),
+        "esr": median("model", "esr"),
+        "esr_static": median("static", "esr"),
+        "esr_static_own": median("static_own", "esr"),
+        "mr_stft": median("model", "mr_stft"),
+        "mr_stft_static": median("static", "mr_stft"),
+        "better_than_static": float(np.mean([r["model"]["esr"] < r["static"]["esr"] for r in rows])),
+    }
+
+
+# What the latents mean ------------------------------------------------------------------------------------
+
+
+def distortion_of(player: Player, z: np.ndarray) -> float:
+    """Part of the amplitude that is not the fundamental, mean over three levels of a sine; 0 to 1."""
+    period = round(RATE_HZ / SINE_HZ)
+    settle = -(-player.task.lead // period) * period + 4800 // period * period  # type: ignore[attr-defined]
+    length = settle + 16 * period
+    parts = []
+    for level in SINE_LEVELS:
+        sine = level * np.sin(2 * np.pi * SINE_HZ * np.arange(length) / RATE_HZ)
+        power = np.abs(np.fft.rfft(render(player, sine.astype(np.float32), z)[settle:])) ** 2
+        harmonics = power[32::16].sum()
+        parts.append(np.sqrt(harmonics / max(float(harmonics + power[16]), 1e-20)))
+    return float(np.mean(parts))
+
+
+def amount_control(
+    player: Player, items: list[dict[str, Any]], z: np.ndarray, space: Space
+) -> dict[str, dict[str, Any]]:
+    """Turn the amount of every type that has one, and measure the distortion of a sine.
+
+    Three ways to turn it, each from the 5th to the 95th percentile of what the type's training items have,
+    everything else in the type's middle: ``knob``, the latent that was tied to the amount, where one was;
+    ``line``, the straight line that the type's latents follow as its amount grows (regression on the amount);
+    ``flow``, the amount's coordinate of the flow.
+    """
+    from scipy.stats import spearmanr
+
+    task = player.task
+    assert isinstance(task, DriveTask)
+    tied = next((i for i, row in enumerate(player.latents) if row.get("tied") == "amount"), None)
+    effects = np.array([item["effect"] for item in items])
+    amounts = np.array([task.relative_amount(item) for item in items])
+    found: dict[str, dict[str, Any]] = {}
+    for effect in sorted(set(effects.tolist())):
+        mine = (effects == effect) & np.isfinite(amounts)
+        if mine.sum() < 3 or np.ptp(amounts[mine]) == 0:
+            continue
+        middle, own = z[mine].mean(0), amounts[mine]
+        paths = {}
+        travel = np.linspace(*np.quantile(own, [0.05, 0.95]), POSITIONS)
+        slope = ((z[mine] - middle) * (own - own.mean())[:, None]).mean(0) / own.var()
+        paths["line"] = middle + (travel - own.mean())[:, None] * slope
+        if tied is not None:
+            path = np.repeat(middle[None], POSITIONS, 0)
+            path[:, tied] = np.linspace(*np.quantile(z[mine][:, tied], [0.05, 0.95]), POSITIONS)
+            paths["knob"] = path
+        if effect in space.table.effects and space.table.scales[space.table.effects.index(effect)]:
+            stated = space.table.standardised([i for i, m in zip(items, mine, strict=True) if m])[:, 0]
+            u = np.repeat(np.median(space.coordinates(z[mine], effect), 0)[None], POSITIONS, 0)
+            ends = np.quantile(stated, [0.05, 0.95])
+            # Coordinates rise with the parameter; the amount may fall with it.
+            rising = np.corrcoef(stated, own)[0, 1] >= 0
+            u[:, 0] = np.linspace(*(ends if rising else ends[::-1]), POSITIONS)
+            paths["flow"] = space.latents(effect, u)
+        for way, path in paths.items():
+            values = [distortion_of(player, point) for point in path]
+            rank = float(spearmanr(np.arange(POSITIONS), values).statistic) if np.ptp(values) > 0 else 0.0
+            found.setdefault(way, {})[effect] = {"spearman": rank, "distortion": values}
+    return found
+
+
+def types_apart(
+    task: DriveTask,
+    items: list[dict[str, Any]],
+    z: np.ndarray,
+    judged: list[dict[str, Any]],
+    heard: np.ndarray,
+    space: Space,
+) -> dict[str, float]:
+    """How often the type is right by nearest neighbours and by the flow, items and types counted evenly."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    known, wanted = ([item["effect"] for item in some] for some in (items, judged))
+    spread = z.std(0) + 1e-6
+
+    def right(told: list[str]) -> tuple[float, float]:
+        hits = np.array([a == b for a, b in zip(told, wanted, strict=True)])
+        each = [hits[[w == effect for w in wanted]].mean() for effect in set(wanted)]
+        return float(hits.mean()), float(np.mean(each))
+
+    out = {}
+    parts = {"knn": slice(None)}
+    if task.recipe.direction == "topology":
+        parts["knn_type_latents"] = slice(0, task.recipe.type_latents)
+    for name, part in parts.items():
+        neighbours = KNeighborsClassifier(min(NEIGHBOURS, len(items)))
+        neighbours.fit((z / spread)[:, part], known)
+        told = neighbours.predict((heard / spread)[:, part]).tolist()
+        out[name], out[f"{name}_by_type"] = right(told)
+    out["flow"], out["flow_by_type"] = right([space.read(point).effect for point in heard])
+    return out
+
+
+def parameters_read(
+    items: list[dict[str, Any]],
+    z: np.ndarray,
+    judged: list[dict[str, Any]],
+    heard: np.ndarray,
+    space: Space,
+) -> dict[str, Any]:
+    """R² of every parameter of every effect, read from the latents of items whose type is known.
+
+    Read by kernel ridge regression (width and ridge chosen by cross-validation on the training items), and by
+    the flow. ``pooled`` counts standardised errors of all together.
+    """
+    from sklearn.kernel_ridge import KernelRidge
+    from sklearn.model_selection import GridSearchCV
+
+    spread = z.std(0) + 1e-6
+    grid = {"alpha": [0.3, 0.1, 0.03, 0.01, 0.003], "gamma": [0.01, 0.03, 0.1, 0.3]}
+    table = space.table
+    errors: dict[str, list[tuple[float, float, float, bool]]] = {}
+    each: dict[str, Any] = {}
+    for effect, scales in zip(table.effects, table.scales, strict=True):
+        mine = [n for n, item in enumerate(items) if item["effect"] == effect]
+        theirs = [n for n, item in enumerate(judged) if item["effect"] == effect]
+        if len(theirs) < 2 or len(mine) < 10:
+            continue
+        stated = table.standardised([items[n] for n in mine])
+        truth = table.standardised([judged[n] for n in theirs])
+        flow = space.coordinates(heard[theirs], effect)
+        for column, scale in enumerate(scales):
+            search = GridSearchCV(KernelRidge(kernel="rbf"), grid, cv=min(5, len(mine)))
+            search.fit((z / spread)[mine], stated[:, column])
+            told = search.predict((heard / spread)[theirs])
+            wanted = truth[:, column]
+            errors.setdefault(effect, []).extend(
+                zip(wanted, told - wanted, flow[:, column] - wanted, [column == 0] * len(wanted), strict=True)
+            )
+            each[f"{effect}.{scale.name}"] = {
+                "regression": _r2(wanted, told - wanted),
+                "flow": _r2(wanted, flow[:, column] - wanted),
+            }
+    together = np.array([row for rows in errors.values() for row in rows], float).reshape(-1, 4)
+    amounts = together[together[:, 3] > 0]
+    return {
+        "pooled": {"regression": _r2(*together.T[:2]), "flow": _r2(together[:, 0], together[:, 2])},
+        "amounts": {"regression": _r2(*amounts.T[:2]), "flow": _r2(amounts[:, 0], amounts[:, 2])},
+        "each": each,
+    }
+
+
+def _r2(wanted: np.ndarray, error: np.ndarray) -> float:
+    spread = float(((wanted - wanted.mean()) ** 2).sum()) if len(wanted) else 0.0
+    return 1.0 - float((error**2).sum()) / spread if spread > 1e-9 else float("nan")
+
+
+# Safety ---------------------------------------------------------------------------------------------------
+
+
+def silence(player: Player) -> float:
+    """Loudest sample, dBFS, of a second of silence with latents moving at random; −200 when exactly zero."""
+    frames = RATE_HZ // HOP
+    latent = np.ascontiguousarray(player.prior(frames, 0).T[None])
+    made = player.decode({"audio": np.zeros((1, 1, RATE_HZ), np.float32), "latent": latent})
+    return 20 * float(np.log10(max(float(np.abs(made).max()), 1e-10)))
+
+
+def safety(player: Player) -> dict[str, Any]:
+    """Peaks under full-scale square, DC and minutes of noise, at random places of the latents' travel."""
+    task = player.task
+    assert isinstance(task, DriveTask)
+    time = np.arange(2 * RATE_HZ)
+    tests = {
+        "square": np.where(time // 240 % 2 == 0, 1.0, -1.0).astype(np.float32),
+        "dc": np.ones(2 * RATE_HZ, np.float32),
+    }
+    out: dict[str, Any] = {}
+    finite = True
+    for name, signal in tests.items():
+        peaks = [np.abs(render(player, signal, z)).max() for z in player.prior(8, 1)]
+        out[f"{name}_peak"] = float(np.max(peaks))
+        finite = finite and bool(np.isfinite(peaks).all())
+    peaks = _noise_peaks(player)
+    finite = finite and bool(np.isfinite(peaks).all())
+    out["noise_minutes"] = NOISE_MINUTES
+    out["noise_peak"] = float(peaks.max())
+    half = max(1, len(peaks) // 2)
+    out["noise_peak_late_over_early"] = float(peaks[-half:].max() / max(float(peaks[:half].max()), 1e-9))
+    out["finite"] = finite
+    return out
+
+
+def _noise_peaks(player: Player) -> np.ndarray:
+    """Peak of every chunk of a long full-scale noise, the past carried from chunk to chunk."""
+    task = player.task
+    assert isinstance(task, DriveTask)
+    rng = np.random.default_rng(3)
+    total = round(NOISE_MINUTES * 60 * RATE_HZ)
+    past = np.zeros(task.lead, np.float32)
+    places = player.prior(-(-total // CHUNK), 2)
+    peaks = []
+    for number, z in enumerate(places):
+        size = min(CHUNK, total - number * CHUNK) // HOP * HOP
+        noise = np.concatenate([past, rng.uniform(-1, 1, size).astype(np.float32)])
+        latent = np.repeat(z[None, :, None], len(noise) // HOP, 2)
+        made = player.decode({"audio": noise[None, None], "latent": latent})[0, 0, task.lead :]
+        peaks.append(np.abs(made).max())
+        past = noise[len(noise) - task.lead :]
+    return np.array(peaks)
+
+
+# Sounds and pictures --------------------------------------------------------------------------------------
+
+
+def _write_sounds(shown: list[tuple[str, np.ndarray]], folder: Path) -> None:
+    """Dry, wet, made, opponent of each device: a picture and one WAV with a quarter second between."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    import soundfile
+
+    from train.latent import spectrogram_figure
+
+    gap = np.zeros(RATE_HZ // 4, np.float32)
+    joined = np.concatenate([part for _, sound in shown for part in (sound[: 2 * RATE_HZ], gap)])
+    soundfile.write(folder / "reconstructions.wav", np.clip(joined, -1, 1), RATE_HZ)
+    figure = spectrogram_figure([(title, sound[:RATE_HZ]) for title, sound in shown], RATE_HZ, columns=4)
+    figure.savefig(folder / "reconstructions.png", dpi=80)
+    plt.close(figure)
+
+
+def _write_pictures(
+    player: Player, items: list[dict[str, Any]], z: np.ndarray, thd: dict[str, Any], folder: Path
+) -> None:
+    """Where the types lie, and the distortion as the amount turns."""
+    import matplotlib.pyplot as plt
+
+    figure = space_figure(player, items, z)
+    figure.savefig(folder / "space.png", dpi=90)
+    plt.close(figure)
+    if thd:
+        figure, axes = plt.subplots(1, len(thd), figsize=(4.2 * len(thd), 3.4), sharey=True, squeeze=False)
+        for place, (way, found) in zip(axes[0], thd.items(), strict=True):
+            for effect, one in found.items():
+                place.plot(np.linspace(0, 1, POSITIONS), one["distortion"], lw=1.2, label=effect)
+            place.set(title=way, xlabel="amount")
+        axes[0, 0].set_ylabel("part that is not the fundamental")
+        axes[0, -1].legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
+        figure.tight_layout()
+        figure.savefig(folder / "amount.png", dpi=90)
+        plt.close(figure)
+
+
+def space_figure(player: Player, items: list[dict[str, Any]], z: np.ndarray) -> Any:
+    """Training items in the first latents, by type; and the curve that a sine draws at each type's middle."""
+    import matplotlib.pyplot as plt
+
+    effects = sorted({item["effect"] for item in items})
+    figure, axes = plt.subplots(1, 2 + len(effects), figsize=(8 + 1.3 * len(effects), 3.6))
+    pairs = ((0, 1), (min(2, z.shape[1] - 1), min(3, z.shape[1] - 1)))
+    sine = (0.5 * np.sin(2 * np.pi * 100 * np.arange(4800) / RATE_HZ)).astype(np.float32)
+    for number, effect in enumerate(effects):
+        mine = np.array([item["effect"] == effect for item in items])
+        colour = plt.cm.tab20(number % 20)  # type: ignore[attr-defined]
+        for place, (a, b) in zip(axes, pairs, strict=False):
+            place.scatter(z[mine, a], z[mine, b], s=6, color=colour, label=effect)
+            place.set(
+                xlabel=" ".join([f"z{a + 1}", player.latents[a].get("tied", "")]),
+                ylabel=" ".join([f"z{b + 1}", player.latents[b].get("tied", "")]),
+            )
+        curve = render(player, sine, z[mine].mean(0))
+        axes[2 + number].plot(sine[-960:], curve[-960:], lw=1, color=colour)
+        axes[2 + number].set_title(effect, fontsize=7)
+        axes[2 + number].set(xticks=[], yticks=[])
+    axes[0].legend(fontsize=5)
+    figure.tight_layout()
+    return figure
