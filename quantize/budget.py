@@ -120,7 +120,7 @@ def _try(material: Material, settings: Settings, limits: Limits) -> Row:
     found = predict(to_qdq(quick_integers(graph, material, settings)), limits.board)
     flash_ok = limits.flash is None or found.weight_bytes <= limits.flash
     fits = bool(found.fits) and found.cpu_worst <= limits.cpu and flash_ok
-    measures = material.compare(None, Network(graph))
+    measures = material.compare(Network(graph))
     return Row(settings.keep, float(found.cpu_worst), int(found.weight_bytes), fits, measures)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,36 +62,49 @@ class Material:
         """The model's kind, "" when it does not say."""
         return str(self.graph.metadata.get("kind", ""))
 
-    def compare(self, reference: Network | None, network: Network) -> dict[str, float]:
-        """Measures of `network` against `reference` (None: the float model) on the test feeds."""
-        found: dict[str, list[float]] = {}
+    def compare(self, network: Network) -> dict[str, float]:
+        """Measures of `network` against the float model on the test feeds."""
+        pairs = [(e.taught, run(network, e.feed)) for e in self.test]
+        return _mean(compare(w[n], m[n], self.kind) for w, m in pairs for n in w)
+
+    def measure(self, network: Network, unrounded: Network | None = None) -> dict[str, float]:
+        """All measures on the test feeds, each of which the network runs once.
+
+        Parameters
+        ----------
+        network : Network
+            What is measured.
+        unrounded : Network, optional
+            Float network that its integers were rounded from.
+
+        Returns
+        -------
+        dict
+            Plain keys: against the float model; "truth/…": against what the data say, where they say it;
+            "unrounded/…": against `unrounded`; "task/…": the training task's own figures, for a run.
+        """
+        plain, truth, rounding = [], [], []
         for example in self.test:
             made = run(network, example.feed)
-            answers = example.taught if reference is None else run(reference, example.feed)
-            for name, wanted in answers.items():
-                for key, value in compare(wanted, made[name], self.kind).items():
-                    found.setdefault(key, []).append(value)
-        return {key: float(np.mean(values)) for key, values in found.items()}
-
-    def against_truth(self, network: Network) -> dict[str, float]:
-        """Distance to what the data say, on the test feeds that have it; keys begin with "truth/"."""
-        found: dict[str, list[float]] = {}
-        for example in self.test:
-            if example.truth is None:
-                continue
-            made = run(network, example.feed)
-            for name, wanted in example.truth.items():
-                for key, value in compare_truth(wanted, made[name], self.kind).items():
-                    found.setdefault(f"truth/{key}", []).append(value)
-        return {key: float(np.mean(values)) for key, values in found.items()}
-
-    def measure(self, network: Network) -> dict[str, float]:
-        """Measures against the float model on the test feeds, and the task's own figures."""
-        measures = self.compare(None, network)
-        measures.update(self.against_truth(network))
+            answers = {} if unrounded is None else run(unrounded, example.feed)
+            plain += [compare(w, made[n], self.kind) for n, w in example.taught.items()]
+            rounding += [compare(w, made[n], self.kind) for n, w in answers.items()]
+            truth += [compare_truth(w, made[n], self.kind) for n, w in (example.truth or {}).items()]
+        found = _mean(plain)
+        found |= {f"truth/{k}": v for k, v in _mean(truth).items()}
+        found |= {f"unrounded/{k}": v for k, v in _mean(rounding).items()}
         if self.figures:
-            measures.update({f"task/{k}": v for k, v in self.figures(network).items()})
-        return measures
+            found |= {f"task/{k}": v for k, v in self.figures(network).items()}
+        return found
+
+
+def _mean(rows: Iterable[dict[str, float]]) -> dict[str, float]:
+    """Mean of every key over rows."""
+    table: dict[str, list[float]] = {}
+    for row in rows:
+        for key, value in row.items():
+            table.setdefault(key, []).append(value)
+    return {key: float(np.mean(values)) for key, values in table.items()}
 
 
 def from_pool(graph: Graph, feeds: list[Feed], source: str, extremes: list[Feed] | None = None) -> Material:

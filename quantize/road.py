@@ -167,10 +167,9 @@ def walk(material: Material, settings: Settings, progress: Progress | None = Non
     def station(name: str, network: Network) -> None:
         nonlocal begin
         graph = network.graph
-        measures = material.measure(network)
-        if isinstance(network, QuantizedNetwork):
-            unrounded = Network(graph_before)
-            measures |= {f"unrounded/{k}": v for k, v in material.compare(unrounded, network).items()}
+        measures = material.measure(
+            network, Network(graph_before) if isinstance(network, QuantizedNetwork) else None
+        )
         now = time.monotonic(), time.process_time()
         spent = now[0] - begin[0], now[1] - begin[1]
         stages.append(Stage(name, graph.parameters(), macs_per_tick(graph), measures, *spent))
