@@ -125,6 +125,7 @@ def emulate(
     out: Annotated[Path, typer.Option("-o", "--out", help="WAV; the figures go beside it as .json.")] = Path(
         "module.wav"
     ),
+    sound: Annotated[list[str] | None, typer.Option(help="JACK=FILE.wav: audio into audio_in_1.")] = None,
     model: Annotated[
         list[str] | None, typer.Option(help="ROLE=FILE.onnx, in place of the instrument's own model.")
     ] = None,
@@ -148,6 +149,7 @@ def emulate(
             instrument,
             load_board(board),
             cv,
+            sounds=pairs(sound, "--sound"),
             models=pairs(model, "--model"),
             block=block,
             progress=lambda done, total: bar.update(task, completed=done, total=total),

@@ -23,6 +23,7 @@ from firmware import toolchain
 from firmware.build import PORTS, Built, generate, host_library
 from firmware.cv_script import Signals, read_script, signals
 from firmware.host import HostInstrument, Rendered
+from firmware.play import fitted, read_sound
 from hardware.board import Board
 from hardware.refusal import Refusal
 
@@ -158,6 +159,7 @@ def emulate(
     board: Board,
     script: Path,
     *,
+    sounds: Mapping[str, Path] | None = None,
     models: Mapping[str, Path] | None = None,
     block: int | None = None,
     callbacks: int = TRACED_CALLBACKS,
@@ -168,6 +170,8 @@ def emulate(
 
     Parameters
     ----------
+    sounds : mapping of str to Path
+        Audio files into audio jacks.
     callbacks : int
         So many go through the pipeline model.
     start_s : float
@@ -189,7 +193,11 @@ def emulate(
         host = HostInstrument(host_library(here))
         cv = read_script(script)
         ticks = round((cv.seconds + TAIL_S) * board.audio.sample_rate_hz)
-        played = signals(cv, board, ticks, host.parameters, {})
+        tracks = {
+            jack: fitted(read_sound(file, board.audio.sample_rate_hz), ticks)
+            for jack, file in (sounds or {}).items()
+        }
+        played = signals(cv, board, ticks, host.parameters, tracks)
         if played.events:
             raise Refusal(
                 f"{script} moves parameters or sends events by name, which the bare emulated module has no "

@@ -191,7 +191,7 @@ def test_bypass_and_dry_are_the_input_and_no_click(tmp_path, model_files):
     tone = (0.3 * np.sin(np.arange(48_000) * 0.02)).astype(np.float32)
     columns = {
         "gate_in_1": (np.array([0.5]), np.array([1.0])),
-        "knob_4": (np.array([0.0]), np.array([0.7071])),
+        "knob_6": (np.array([0.0]), np.array([0.7071])),
     }
     made = signals(Script(columns=columns), HOST, 48_000, host.parameters, {"audio_in_1": tone})
     out = host.render(made).audio[0]
