@@ -28,8 +28,9 @@ class SpectralLoss(nn.Module):
     """Multi-resolution STFT distance (Yamamoto et al. 2020), of log and linear magnitudes.
 
     Equals auraloss's ``MultiResolutionSTFTLoss`` with these terms, in two thirds of its time, for auraloss
-    takes the phases too. The spectral-convergence term divides by the target's energy and blows up on the
-    silent tails that one-shots have, so it is used in evaluation only.
+    takes the phases too. The spectral-convergence term (Arik et al. 2019), which is about the loudest bins,
+    divides by the target's energy and would blow up on the silent tails that one-shots have; here a part of
+    the batch's mean energy is added to the divisor.
 
     Parameters
     ----------
@@ -40,11 +41,21 @@ class SpectralLoss(nn.Module):
         size. What is quieter than that does not matter.
     linear : float
         Weight of linear magnitudes beside log ones.
+    convergence : float
+        Weight of the spectral convergence beside log magnitudes.
     """
 
-    def __init__(self, sizes: tuple[int, ...] = (2048, 512, 128), floor: float = 1e-6, linear: float = 0.5):
+    QUIET = 0.03  # part of the batch's mean energy below which an item's convergence counts less
+
+    def __init__(
+        self,
+        sizes: tuple[int, ...] = (2048, 512, 128),
+        floor: float = 1e-6,
+        linear: float = 0.5,
+        convergence: float = 0.0,
+    ):
         super().__init__()
-        self.sizes, self.floor, self.linear = sizes, floor, linear
+        self.sizes, self.floor, self.linear, self.convergence = sizes, floor, linear, convergence
         for size in sizes:
             self.register_buffer(f"window{size}", torch.hann_window(size), persistent=False)
 
@@ -66,6 +77,10 @@ class SpectralLoss(nn.Module):
                 middles = torch.arange(far.shape[-1], device=far.device) * (size // 4)
                 far = far * weight[..., middles.clamp(max=weight.shape[-1] - 1)]
             total = total + far.mean()
+            if self.convergence:
+                energy = b.square().sum((1, 2))
+                ratio = (a - b).square().sum((1, 2)) / (energy + self.QUIET * energy.mean())
+                total = total + self.convergence * (torch.sqrt(ratio + 1e-6).mean() - 1e-3)
         return total / len(self.sizes)
 
 

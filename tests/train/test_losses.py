@@ -46,11 +46,13 @@ def test_half_the_amplitude_is_a_level_of_two_log_two():
     assert float(level_loss(x * 0.5, x)) == pytest.approx(2 * math.log(2), rel=1e-3)
 
 
-@pytest.mark.parametrize("loss", [SpectralLoss((1024, 256)), BandEnvelopeLoss()])
+@pytest.mark.parametrize(
+    "loss", [SpectralLoss((1024, 256)), SpectralLoss((1024, 256), convergence=0.5), BandEnvelopeLoss()]
+)
 def test_audio_losses_are_zero_on_the_same_and_finite_on_silence(loss):
     x = torch.randn(2, 1, 9600, generator=torch.Generator().manual_seed(0)) * 0.3
     silence = torch.zeros_like(x).requires_grad_()
-    assert float(loss(x, x)) == 0
+    assert float(loss(x, x)) == pytest.approx(0, abs=1e-6)
     far = loss(silence, x)
     far.backward()
     assert float(far) > float(loss(x * 0.5, x)) > 0
@@ -67,6 +69,16 @@ def test_the_spectral_loss_is_auralosss():
         sizes, [n // 4 for n in sizes], sizes, w_sc=0.0, w_log_mag=1.0, w_lin_mag=0.5, eps=1e-6
     )
     assert float(SpectralLoss(tuple(sizes))(a, b)) == pytest.approx(float(theirs(a, b)), rel=1e-5)
+
+
+def test_convergence_is_a_ratio_that_a_quiet_item_cannot_blow_up():
+    torch.manual_seed(0)
+    wanted, made = torch.randn(2, 1, 9600) * 0.3, torch.randn(2, 1, 9600) * 0.3
+    plain, both = SpectralLoss((512,)), SpectralLoss((512,), convergence=1.0)
+    gap = float(both(made, wanted) - plain(made, wanted))
+    assert gap == pytest.approx(float(both(made * 10, wanted * 10) - plain(made * 10, wanted * 10)), rel=1e-2)
+    wanted[1] *= 1e-5
+    assert float(both(made, wanted) - plain(made, wanted)) < 8
 
 
 def test_the_attack_is_all_that_the_transient_loss_sees():

@@ -54,6 +54,7 @@ class DrumLossSection(Section):
     spectral: float = Field(default=1.0, ge=0)
     sizes: tuple[int, ...] = (2048, 512, 128)
     linear: float = Field(default=0.5, ge=0, description="weight of linear beside log magnitudes")
+    convergence: float = Field(default=0.0, ge=0, description="weight of the loudest bins' distance")
     bands: float = Field(default=0.3, ge=0)
     attack: float = Field(default=10.0, ge=0, description="how much more the spectra of the attack count")
     transient: float = Field(default=0.1, ge=0, description="weight of the attack's waveform")
@@ -149,7 +150,7 @@ class DrumTask(Task):
     def __init__(self, recipe: DrumRecipe, facts: dict[str, Any] | None = None):
         super().__init__(recipe, facts)
         loss = recipe.loss
-        self.spectral = SpectralLoss(loss.sizes, linear=loss.linear)
+        self.spectral = SpectralLoss(loss.sizes, linear=loss.linear, convergence=loss.convergence)
         self.envelopes = BandEnvelopeLoss()
         self.basis = self.model.shape.basis
         # Half a prototype, in whole samples: the attack gets the synthesis filters' rising half.
