@@ -186,6 +186,14 @@ def test_a_fill_adds_and_freeze_holds(instruments):
     assert rhythm.lib.shim_decoded() == pytest.approx(0.9, abs=1e-3)
 
 
+def test_a_fill_at_high_density_does_not_play_everything(instruments):
+    rhythm = Rhythm(instruments, grid=pattern(np.zeros((9, 32), np.float32)))
+    for voice in range(9):
+        rhythm.set(1 + voice, 0.9)
+    out = rhythm.run(clock(96_000, 6000) | np.uint32(FILL))
+    assert not any(rises(out, voice).size for voice in range(9))
+
+
 def test_nothing_plays_before_the_first_pattern_is_there(instruments):
     rhythm = Rhythm(instruments, slices=300)
     out = rhythm.run(clock(48_000, 6000))

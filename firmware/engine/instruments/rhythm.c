@@ -4,7 +4,6 @@
 #define SWING_MOST (STEP_UNITS / 3)        /* odd sixteenths late by a third: triplets */
 #define SHIFT_MOST (STEP_UNITS * 49 / 100) /* a step never passes its neighbour */
 #define ASK_AGAIN 2e-3f                    /* a latent that moved less needs no new pattern */
-#define FILL_MOST 0.5f
 #define REMOTE_TICKS 120000u               /* 2.5 s without a pulse: the module's own clock goes on */
 #define UNASKED 1e9f                       /* no latent is there: ask again when the freeze is over */
 #define FOREVER INT64_MAX
@@ -139,7 +138,8 @@ static void play_step(Rhythm *rhythm, const Panel *panel, uint8_t voice, uint16_
     const size_t step = (size_t)(rhythm->next_step[voice] & (RHYTHM_STEPS - 1u));
     float density = panel_value(panel, (uint8_t)spec->density[voice]);
     if (fill) {
-        density += FILL_MOST * panel_value(panel, (uint8_t)spec->fill) * density;
+        /* more, but never every step, and never from nothing */
+        density += panel_value(panel, (uint8_t)spec->fill) * density * (1.0f - density);
     }
     /* Density 0 is silence, 1 is every step. */
     const Pattern *pattern = &rhythm->pattern[rhythm->played];
