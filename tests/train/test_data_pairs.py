@@ -11,6 +11,7 @@ from scipy.signal import butter, sosfilt
 from tests.train.data_sources import write
 from train.data import pairs
 from train.data.audio import LeftOut
+from train.data.coherence import coherence
 from train.data.pairing import PairFiles, find_pairs, parameters_in
 from train.data.source import SourceFile
 
@@ -140,11 +141,42 @@ def test_strangers_and_silence_and_unequal_lengths_are_left_out(tmp_path):
     assert "lasts 1.00 s and its dry file dry.wav 3.00 s" in reason(phrase(132_300), phrase(132_300)[:44_100])
 
 
-def test_a_rectifier_is_known_by_its_loudness(tmp_path):
-    dry = phrase(132_300)
-    pair = written(tmp_path, dry, np.abs(dry))
-    facts = pairs.relate(pairs.read_pair(pair), pair, None)
-    assert facts["delay_found"] == 0
+def test_a_rectifier_is_known_though_nothing_of_the_wave_is_left(tmp_path):
+    """A steady tone through one: neither the waves agree nor do loudness curves say anything."""
+    t = np.arange(132_300) / 44_100
+    tone = 0.5 * np.sin(2 * np.pi * 60 * t) + 0.2 * np.sin(2 * np.pi * 97 * t)
+    for dry in (phrase(132_300), tone):
+        pair = written(tmp_path, dry, np.abs(dry) - np.abs(dry).mean())
+        facts = pairs.relate(pairs.read_pair(pair), pair, None)
+        assert facts["delay_found"] == 0 and facts["coherence"] > 0.8
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_partners_cohere_and_strangers_do_not(device):
+    dry, other = phrase(seed=1), phrase(seed=2)
+    wet = DEVICES[device](dry)
+    dark = sosfilt(butter(2, 3000, fs=48_000, output="sos"), wet)
+    assert coherence(dry, dark) > 0.8
+    assert coherence(other, dark) < pairs.MIN_COHERENCE
+    noisy = dark + 0.3 * dark.std() * np.random.default_rng(0).standard_normal(len(dark))
+    assert 0.6 < coherence(dry, noisy) < coherence(dry, dark)
+
+
+def test_coherence_of_what_is_too_short_or_silent_is_none():
+    assert coherence(phrase()[:1000], phrase()[:1000]) == 0.0
+    assert coherence(np.zeros(48_000), phrase()[:48_000]) <= 0.0
+    assert coherence(phrase(), np.zeros(96_000)) <= 0.0
+
+
+def test_a_stranger_that_lines_up_by_a_common_click_is_left_out(tmp_path):
+    """Two takes over one count-in align surely and yet are two performances."""
+    a, b = 0.2 * phrase(seed=1), 0.2 * phrase(seed=2)
+    a[200:204], b[200:204] = 1.0, 1.0
+    a[:200] = b[:200] = a[204:1000] = b[204:1000] = 0.0
+    assert pairs.align(a, b, 48_000).sure
+    pair = written(tmp_path, a, b, 48_000)
+    with pytest.raises(LeftOut, match="explain more than"):
+        pairs.relate(pairs.read_pair(pair), pair, None)
 
 
 def test_pairs_of_one_device_share_its_earliest_delay():

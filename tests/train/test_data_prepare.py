@@ -429,3 +429,29 @@ def test_the_report_finds_what_is_wrong(tmp_path):
     assert files("silence; it was cut off") == ["Kit B/late ride.wav"]
     assert files("below 44,100 Hz") == ["Kit C/zzz 11.wav"]
     assert files("say nothing of their class") == ["Kit C/zzz 11.wav"]
+
+
+def test_devices_with_few_phrases_are_split_by_time_beside_those_with_many(tmp_path):
+    """One folder with a synthetic chain of twelve phrases and a pedal recorded over one."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(13):
+        dry = rng.uniform(-0.5, 0.5, 48_000)
+        pedal = number == 12
+        write(tmp_path / "src" / f"p{number}_dry.wav", dry, 48_000)
+        write(tmp_path / "src" / f"p{number}_wet.wav", np.tanh(3 * dry), 48_000)
+        effect = "pedal" if pedal else "chain"
+        rows.append({"dry": f"p{number}_dry.wav", "wet": f"p{number}_wet.wav", "effect": effect})
+    (tmp_path / "src" / "manifest.json").write_text(json.dumps(rows))
+    outcome = prepare("drive", tmp_path / "src", tmp_path / "set", Options())
+    items = outcome.manifest["items"]
+    pedal = [item for item in items if item["effect"] == "pedal"]
+    assert [(item["split"], item["continues"]) for item in pedal] == [
+        ("train", False),
+        ("validation", True),
+        ("test", True),
+    ]
+    chain = [item for item in items if item["effect"] == "chain"]
+    assert len(chain) == 12 and {item["split"] for item in chain} == {"train", "validation", "test"}
+    assert outcome.manifest["notes"]["split_by"] == "phrase and time"
+    assert "Devices with few phrases" in (tmp_path / "set" / "report.html").read_text()

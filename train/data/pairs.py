@@ -209,12 +209,15 @@ def relate(signals: Signals, pair: PairFiles, segment_samples: int | None) -> di
         raise LeftOut("and its dry file have different sample rates; segments need one")
     found = align(dry, wet, rate_hz)
     delay, by = found.delay, "waveform"
+    explained = coherence(*shifted(dry, wet, delay))
     if not found.sure:
         late, alike, at_rest = _envelope_delay(dry, wet, rate_hz)
         by = "envelope"
         if abs(late) > 0.005 * rate_hz and alike > at_rest + 0.1:
-            delay = late
-    explained = coherence(*shifted(dry, wet, delay))
+            # The loudness curve of a steady tone is at home anywhere: the rest must agree.
+            there = coherence(*shifted(dry, wet, late))
+            if there > explained + 0.05:
+                delay, explained = late, there
     if explained < MIN_COHERENCE:
         raise LeftOut(
             f"has nothing in common with {pair.dry.relative} (no curve and filter of it explain more than "
