@@ -32,7 +32,7 @@ class Network(nn.Module):
         self.index: dict[str, str] = {}
         self.weights = nn.ParameterDict()
         self.fixed: dict[str, torch.Tensor] = {}
-        trainable = {n for node in graph.nodes if not node.is_domain for n in node.inputs}
+        trainable = {n for node in graph.nodes if not node.is_domain for n in _values(node)}
         trainable -= {n for node in graph.nodes if node.is_domain for n in node.inputs}
         for name, array in graph.constants.items():
             tensor = torch.from_numpy(np.array(array))
@@ -116,6 +116,11 @@ class Network(nn.Module):
         for name, key in self.index.items():
             graph.constants[name] = self.weights[key].detach().cpu().numpy().astype(np.float32)
         return graph
+
+
+def _values(node: Node) -> list[str]:
+    """Inputs of a node that it computes with, not those that say how it moves or bounds data."""
+    return node.inputs[:1] if node.op in ("Resize", "Pad", "Clip") else node.inputs
 
 
 def _last_uses(graph: Graph) -> dict[int, list[str]]:

@@ -97,3 +97,11 @@ def test_a_damaged_file_is_one_sentence(tmp_path):
     path.write_bytes(b"\x08\x09not a model")
     with pytest.raises(Refusal, match="not a valid ONNX model"):
         load_graph(path)
+
+
+def test_the_factor_of_a_resize_and_the_bounds_of_a_clip_are_not_trained(drive_file):
+    network = Network(load_graph(drive_file))
+    fixed = {n for node in network.graph.nodes if node.op in ("Resize", "Clip") for n in node.inputs[1:] if n}
+    assert fixed
+    assert not fixed & set(network.index)
+    assert any(name.endswith("weight") for name in network.index)
