@@ -13,7 +13,6 @@ from quantize.calibrate import Observations, activation_tensors, dead_channels, 
 from quantize.channels import TRACE_FRAMES, trace_channels
 from quantize.cost import layer_cycles
 from quantize.equalise import equalise
-from quantize.examples import teach
 from quantize.feeds import input_rates, is_event
 from quantize.graph import LINEAR, Graph
 from quantize.material import Material
@@ -25,13 +24,12 @@ from quantize.qat import QuantizedNetwork
 from quantize.qdq import Quantized, to_qdq
 from quantize.rounding import refine
 from quantize.surgery import layer_macs
-from quantize.tune import Effort, closeness, distance, fine_tune, pool_judge, pool_objective
+from quantize.tune import Effort, fine_tune
 from train.refusal import Refusal
 
 Progress = Callable[[str, float], None]
 REFINING_FEEDS = 4
 SEARCHED = 3  # feeds that the search for widths listens to, none of them of the test split
-TUNED_BATCH = 4  # of a streaming model's feeds: enough for the integers, and quick
 
 
 @dataclass(frozen=True)
@@ -191,9 +189,7 @@ def walk(material: Material, settings: Settings, progress: Progress | None = Non
     outcome = _quantized(graph, material, settings, tell)
     station(f"int8, {_width_name(settings)}", outcome.network)
     if settings.qat:
-        _tune_integers(
-            outcome.network, graph_before, material, settings, lambda s: tell("tuning integers", s)
-        )
+        _tune_integers(outcome.network, material, settings, lambda s: tell("tuning integers", s))
         station(f"int8, {_width_name(settings)}, tuned", outcome.network)
     outcome.original, outcome.stages, outcome.widths = original, stages, widths
     finish(outcome, settings)
@@ -212,40 +208,17 @@ def _tune(
 
 def _tune_integers(
     network: QuantizedNetwork,
-    graph: Graph,
     material: Material,
     settings: Settings,
     tell: Callable[[float], None],
 ) -> None:
-    """Tune the integers: 16-bit activations towards the float waveform, 8-bit ones within the task.
+    """Tune the integers within the task, as the float model was trained.
 
-    16-bit activations lose nothing audible, so the waveform that they were rounded from is the goal. 8-bit
-    ones can't keep it; they must find another way to the same sound, so the goal is that of the training.
+    The waveform of the float model is the wrong goal: its loud part decides, and what int8 weights leave
+    ringing in a tail, 40 dB below the peak, is what is heard.
     """
-    if settings.activations == "8":
-        fine_tune(
-            network,
-            material.objective(),
-            material.judge,
-            settings.qat,
-            learning_rate=settings.qat_rate_8,
-            progress=tell,
-        )
-        return
-    feeds = [{n: v[:TUNED_BATCH] for n, v in e.feed.items()} for e in material.pool]
-    if is_event(graph):
-        feeds = [e.feed for e in material.pool]
-    pool = teach(graph, feeds)
-    held_out = max(1, len(pool) // 5) if len(pool) > 1 else 0
-    measure = closeness if settings.activations == "16" else distance
-    fine_tune(
-        network,
-        pool_objective(pool[held_out:], material.kind, measure=measure),
-        pool_judge(pool[:held_out] or pool, material.kind, measure),
-        settings.qat,
-        learning_rate=settings.qat_rate,
-        progress=tell,
-    )
+    rate = settings.qat_rate_8 if settings.activations == "8" else settings.qat_rate
+    fine_tune(network, material.objective(), material.judge, settings.qat, learning_rate=rate, progress=tell)
 
 
 def _shared(settings: Settings, graph: Graph) -> dict[str, Any]:

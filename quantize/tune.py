@@ -84,12 +84,6 @@ def distance(made: torch.Tensor, wanted: torch.Tensor, kind: str = "") -> torch.
     return torch.sqrt(wave + 1e-10)
 
 
-def closeness(made: torch.Tensor, wanted: torch.Tensor, kind: str = "") -> torch.Tensor:
-    """Relative error of the waveform (or pattern) itself: what rounding to integers should change least."""
-    error = ((made.to(torch.float32) - wanted) ** 2).mean() / (wanted**2).mean().clamp(min=1e-9)
-    return torch.sqrt(error + 1e-12)
-
-
 def pool_objective(
     pool: Sequence[Example], kind: str = "", seed: int = 0, measure: Measure = distance
 ) -> Objective:
