@@ -24,7 +24,8 @@ from road import RoadStopped, Stage, travel
 MODELS = Path(__file__).parent / "firmware" / "models"
 LARGEST_BYTES = 1_000_000
 PICTURE_WIDTH = 1100
-NOT_FIGURES = {"rows", "items", "spearman"}
+# Details that the evaluation's own page shows
+NOT_FIGURES = {"rows", "items", "spearman", "spearman_pooled", "by_class", "f1_by_voice", "even", "linear"}
 
 
 class DataWords(BaseModel):
@@ -48,8 +49,10 @@ class Words(BaseModel):
         Headline and one paragraph.
     recipe : str
         Recipe of ``vaectrol train``.
-    train, quantize : list of str
-        The options typed after the recipe, and after the run.
+    train : list of list of str
+        The options typed after the recipe, once a stage; each stage starts from the one before.
+    quantize : list of str
+        The options typed after the run.
     boards : list of str
         Boards whose cost is predicted.
     machine : str
@@ -65,7 +68,7 @@ class Words(BaseModel):
     title: str
     about: str
     recipe: str
-    train: list[str] = []
+    train: list[list[str]] = [[]]
     quantize: list[str]
     boards: list[str] = ["patch_sm"]
     machine: str
@@ -118,16 +121,20 @@ def stages_to_model(
     shipped = work / f"{name}.int8.onnx"
     stages = []
     if run is None:
-        stages.append(
-            Stage(
-                "train",
-                f"train {words.title}",
-                ("train", words.recipe, "--data", str(data), "-o", str(trained), *words.train),
-                (data / "manifest.json",),
-                (trained / "card.json",),
-                resumes=trained / "checkpoints" / "last.ckpt",
+        folders = [work / f"run{number}" for number in range(1, len(words.train))] + [trained]
+        before: tuple[str, ...] = ()
+        for number, (options, folder) in enumerate(zip(words.train, folders, strict=True), start=1):
+            stages.append(
+                Stage(
+                    f"train-{number}",
+                    f"train {words.title}, stage {number} of {len(folders)}",
+                    ("train", words.recipe, "--data", str(data), "-o", str(folder), *options, *before),
+                    (data / "manifest.json",),
+                    (folder / "card.json",),
+                    resumes=folder / "checkpoints" / "last.ckpt",
+                )
             )
-        )
+            before = ("--set", f"fit.start={folder}")
     stages.append(
         Stage(
             "evaluate",
@@ -212,7 +219,10 @@ def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> 
         f"| data set | `{words.data.prepare}`, hash `{trained['data']['hash'][:16]}` |",
         f"| split | {words.data.split} |",
         f"| licence of the data | {words.data.licence} |",
-        f"| recipe | `{recipe_command(words)}`, seed {trained_seed(run)} |",
+        *(
+            f"| recipe{which} | `{text}`, seed {trained_seed(run)} |"
+            for which, text in recipe_commands(words)
+        ),
         f"| quantization | `vaectrol quantize RUN {' '.join(words.quantize)}` |",
         f"| trained on | {words.machine}; {spent_in_words(spent)} |",
         f"| all of it | `vaectrol factory {name} --data DATA -o WORK` |",
@@ -226,7 +236,8 @@ def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> 
     ]
     shipped = dict(figures(judged["int8"]))
     for label, value in figures(judged["float"]):
-        lines.append(f"| {label.replace('_', ' ')} | {value:.4g} | {shipped.get(label, float('nan')):.4g} |")
+        beside = f"{shipped[label]:.4g}" if label in shipped else "–"
+        lines.append(f"| {label.removeprefix('figures · ').replace('_', ' ')} | {value:.4g} | {beside} |")
     lines += [
         "",
         "## What it costs (predicted, the network alone)",
@@ -251,9 +262,12 @@ def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> 
     return path
 
 
-def recipe_command(words: Words) -> str:
-    """Give the training command as a reader would type it."""
-    return " ".join(["vaectrol train", words.recipe, "--data DATA", *words.train])
+def recipe_commands(words: Words) -> Iterator[tuple[str, str]]:
+    """Give the training commands as a reader would type them, each with its stage."""
+    for number, options in enumerate(words.train, start=1):
+        start = ["--set", f"fit.start=RUN{number - 1}"] if number > 1 else []
+        which = f", stage {number}" if len(words.train) > 1 else ""
+        yield which, " ".join(["vaectrol train", words.recipe, "--data DATA", *options, *start])
 
 
 def trained_seed(run: Path) -> int:
@@ -264,7 +278,7 @@ def trained_seed(run: Path) -> int:
 def spent_in_words(spent: dict[str, Any]) -> str:
     """Say how long the training took."""
     processor, wall = spent["processor_s"] / 60, spent["wall_s"] / 60
-    return f"{processor:.0f} processor minutes in {wall:.0f} by the clock, {spent['threads']} thread(s)"
+    return f"the last stage {processor:.0f} processor minutes in {wall:.0f} by the clock"
 
 
 def ship(name: str, words: Words, source: Path, folder: Path) -> Path:
@@ -339,7 +353,7 @@ def factory(
     into.mkdir(parents=True, exist_ok=True)
     trained = run or out / "run"
     stages = stages_to_model(name, words, data, out, run, model)
-    before = [stage for stage in stages if stage.name in ("train", "evaluate", "quantize")]
+    before = [stage for stage in stages if not stage.name.startswith(("evaluate-", "bench-"))]
     travel(before, out)
     if model is not None:
         shutil.copyfile(model, out / f"{name}.int8.onnx")

@@ -14,7 +14,7 @@ WORDS = """
 title = "A click"
 about = "It clicks."
 recipe = "drum_quick"
-train = ["--time", "1m"]
+train = [["--time", "1m"], ["--set", "fit.steps=9"]]
 quantize = ["--quick"]
 machine = "a test"
 licence = "CC0 1.0"
@@ -54,8 +54,10 @@ def models(tmp_path: Path) -> Path:
 def test_stages_are_the_commands_of_the_road(models, tmp_path):
     words = factory.read_words("click", models)
     stages = factory.stages_to_model("click", words, tmp_path / "data", tmp_path / "w", None, None)
-    assert [s.name for s in stages] == ["train", "evaluate", "quantize", "evaluate-int8", "bench-patch_sm"]
+    names = ["train-1", "train-2", "evaluate", "quantize", "evaluate-int8", "bench-patch_sm"]
+    assert [s.name for s in stages] == names
     assert stages[0].argv[:2] == ("train", "drum_quick") and stages[0].argv[-2:] == ("--time", "1m")
+    assert stages[1].argv[-1] == f"fit.start={stages[0].makes[0].parent}"
     run = factory.stages_to_model(
         "click", words, tmp_path / "data", tmp_path / "w", tmp_path / "run", tmp_path
     )
