@@ -192,6 +192,25 @@ static inline void four_frames(const vk_conv *layer, const block *b, const int16
     }
 }
 
+#if defined(__AVX512BW__)
+/* Four taps of eight channels in one register, two in each half; `run` taps, a multiple of 16. */
+static inline sums sixteen_taps(sums s, const int8_t *w, const int16_t *x, size_t run) {
+    const __m512i halves = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+    __m512i sum[4] = {_mm512_zextsi256_si512(s), _mm512_setzero_si512(), _mm512_setzero_si512(),
+                      _mm512_setzero_si512()};
+    for (size_t i = 0; i < run; i += 16u, w += 128, x += 16) {
+        for (size_t f = 0; f < 4u; f++) {
+            const __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)(w + 32u * f));
+            const __m128i four = _mm_loadl_epi64((const __m128i *)(const void *)(x + 4u * f));
+            const __m512i taps = _mm512_permutexvar_epi32(halves, _mm512_castsi128_si512(four));
+            sum[f] = _mm512_add_epi32(sum[f], _mm512_madd_epi16(_mm512_cvtepi8_epi16(bytes), taps));
+        }
+    }
+    const __m512i all = _mm512_add_epi32(_mm512_add_epi32(sum[0], sum[1]), _mm512_add_epi32(sum[2], sum[3]));
+    return _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
+}
+#endif
+
 /* One frame, as slow layers have it: four sums side by side, so that no addition waits for the one before. Their
  * parts stay within the bound of the whole, so the integers are the same. */
 static inline void one_frame(const vk_conv *layer, const block *b, const int16_t *x, int16_t *y) {
@@ -202,6 +221,11 @@ static inline void one_frame(const vk_conv *layer, const block *b, const int16_t
     for (size_t r = 0; r < layer->runs; r++) {
         const int16_t *xr = x + r * layer->run_step;
         size_t i = 0;
+#if defined(__AVX512BW__)
+        i = run & ~(size_t)15u;
+        s[0] = sixteen_taps(s[0], w, xr, i);
+        w += 8u * i;
+#endif
         for (; i + 8u <= run; i += 8u, w += 64) {
             for (size_t f = 0; f < 4u; f++) {
                 s[f] = two_taps(s[f], weights_load(w + 16u * f), xr + i + 2u * f);
