@@ -4,12 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
 from train.evaluate import evaluate, headline
 from train.fit import export_run, fit, load_run
 from train.judges.drum import log_spectral_distance, mr_stft, onset_ms
-from train.judges.rhythm import onset_f1, reconstruction
+from train.judges.rhythm import onset_f1, reconstruction, refine
 from train.player import open_player
 from train.recipe import load_recipe
 from train.refusal import Refusal
@@ -37,7 +38,24 @@ def test_a_run_and_its_model_files_get_the_same_figures(rhythm_run, rhythms, tmp
     assert 0 <= from_run["prior"]["valid"] <= 1
     # The nearest training pattern is chosen with the answer in view; the mean is blind.
     assert from_run["figures"]["nearest"]["onset_f1"] > from_run["figures"]["mean"]["onset_f1"]
+    # Latents are sought with gradients, which a model file has not.
+    assert "refined" in from_run["figures"] and "refined" not in from_file["figures"]
     assert dict(headline(from_run))["items"] == str(from_run["items"])
+
+
+def test_sought_latents_reconstruct_better_than_the_encoders(rhythm_run, rhythms):
+    player = open_player(rhythm_run)
+    player.task.prepare(rhythms, ("test",))
+    patterns, knobs = player.task.patterns["test"], player.task.knobs["test"]
+    z = player.encode(patterns)
+
+    def far(latents):
+        with torch.no_grad():
+            feeds = torch.from_numpy(latents)[:, :, None], torch.from_numpy(knobs)[:, :, None]
+            logits = player.task.model.decoder.logits(*feeds)
+            return float(player.task.reconstruction(logits, torch.from_numpy(patterns))["onset"])
+
+    assert far(refine(player.task, z, knobs, patterns)) < far(z)
 
 
 def test_a_drum_run_is_judged_beside_the_nearest_training_sound(drums, tmp_path):
@@ -47,6 +65,7 @@ def test_a_drum_run_is_judged_beside_the_nearest_training_sound(drums, tmp_path)
     assert report["items"] == 3 and len(report["rows"]) == 3
     assert report["silence_dbfs"] == -200
     assert set(report["control"]) == {"brightness", "decay"}
+    assert report["figures"]["nearest"]["mr_stft"] <= report["figures"]["first"]["mr_stft"]
     # Two steps cannot beat a recording.
     assert report["figures"]["nearest"]["mr_stft"] < report["figures"]["model"]["mr_stft"]
     assert (tmp_path / "report" / "reconstructions.wav").stat().st_size > 10_000
