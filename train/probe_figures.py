@@ -125,4 +125,4 @@ def directions_figure(row: dict[str, Any]) -> Any:
 
 
 def _short(parameter: str) -> str:
-    return parameter.rpartition(".")[2]
+    return ".".join(parameter.split(".")[-2:])
