@@ -139,9 +139,7 @@ def _read(dry: Path, wet: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]
     except LeftOut as reason:
         raise Refusal(f"{wet} {reason}") from None
     if len(pieces[0]) < MIN_SECONDS * SAMPLE_RATE_HZ:
-        raise Refusal(
-            f"{wet} lasts {len(pieces[0]) / SAMPLE_RATE_HZ:.3f} s; give {MIN_SECONDS:g} s or more"
-        )
+        raise Refusal(f"{wet} lasts {len(pieces[0]) / SAMPLE_RATE_HZ:.3f} s; give {MIN_SECONDS:g} s or more")
     return pieces[0], pieces[1], facts
 
 

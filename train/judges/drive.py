@@ -187,7 +187,9 @@ def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def distortion_of(player: Player, z: np.ndarray) -> float:
     """Part of the amplitude that is not the fundamental, mean over three levels of a sine; 0 to 1."""
     period = round(RATE_HZ / SINE_HZ)
-    settle = -(-player.task.lead // period) * period + 4800 // period * period  # type: ignore[attr-defined]
+    task = player.task
+    assert isinstance(task, DriveTask)
+    settle = -(-task.lead // period) * period + 4800 // period * period
     length = settle + 16 * period
     parts = []
     for level in SINE_LEVELS:
@@ -222,26 +224,32 @@ def amount_control(
             continue
         middle, own = z[mine].mean(0), amounts[mine]
         paths = {}
-        travel = np.linspace(*np.quantile(own, [0.05, 0.95]), POSITIONS)
+        travel = _between(own)
         slope = ((z[mine] - middle) * (own - own.mean())[:, None]).mean(0) / own.var()
         paths["line"] = middle + (travel - own.mean())[:, None] * slope
         if tied is not None:
             path = np.repeat(middle[None], POSITIONS, 0)
-            path[:, tied] = np.linspace(*np.quantile(z[mine][:, tied], [0.05, 0.95]), POSITIONS)
+            path[:, tied] = _between(z[mine][:, tied])
             paths["knob"] = path
         if effect in space.table.effects and space.table.scales[space.table.effects.index(effect)]:
             stated = space.table.standardised([i for i, m in zip(items, mine, strict=True) if m])[:, 0]
             u = np.repeat(np.median(space.coordinates(z[mine], effect), 0)[None], POSITIONS, 0)
-            ends = np.quantile(stated, [0.05, 0.95])
+            ends = _between(stated)
             # Coordinates rise with the parameter; the amount may fall with it.
             rising = np.corrcoef(stated, own)[0, 1] >= 0
-            u[:, 0] = np.linspace(*(ends if rising else ends[::-1]), POSITIONS)
+            u[:, 0] = ends if rising else ends[::-1]
             paths["flow"] = space.latents(effect, u)
         for way, path in paths.items():
             values = [distortion_of(player, point) for point in path]
             rank = float(spearmanr(np.arange(POSITIONS), values).statistic) if np.ptp(values) > 0 else 0.0
             found.setdefault(way, {})[effect] = {"spearman": rank, "distortion": values}
     return found
+
+
+def _between(values: np.ndarray) -> np.ndarray:
+    """Even positions from the 5th to the 95th percentile."""
+    low, high = np.quantile(values, [0.05, 0.95])
+    return np.linspace(float(low), float(high), POSITIONS)
 
 
 def types_apart(
@@ -356,12 +364,12 @@ def safety(player: Player) -> dict[str, Any]:
         peaks = [np.abs(render(player, signal, z)).max() for z in player.prior(8, 1)]
         out[f"{name}_peak"] = float(np.max(peaks))
         finite = finite and bool(np.isfinite(peaks).all())
-    peaks = _noise_peaks(player)
-    finite = finite and bool(np.isfinite(peaks).all())
+    noise = _noise_peaks(player)
+    finite = finite and bool(np.isfinite(noise).all())
     out["noise_minutes"] = NOISE_MINUTES
-    out["noise_peak"] = float(peaks.max())
-    half = max(1, len(peaks) // 2)
-    out["noise_peak_late_over_early"] = float(peaks[-half:].max() / max(float(peaks[:half].max()), 1e-9))
+    out["noise_peak"] = float(noise.max())
+    half = max(1, len(noise) // 2)
+    out["noise_peak_late_over_early"] = float(noise[-half:].max() / max(float(noise[:half].max()), 1e-9))
     out["finite"] = finite
     return out
 
