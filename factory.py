@@ -25,7 +25,10 @@ MODELS = Path(__file__).parent / "firmware" / "models"
 LARGEST_BYTES = 1_000_000
 PICTURE_WIDTH = 1100
 # Details that the evaluation's own page shows
-NOT_FIGURES = {"rows", "items", "spearman", "spearman_pooled", "by_class", "f1_by_voice", "even", "linear"}
+NOT_FIGURES = {
+    *("rows", "items", "spearman", "spearman_pooled", "by_class", "f1_by_voice", "even", "linear"),
+    *("curves", "parameters", "line", "esr_static_own", "mr_stft_static"),
+}
 
 
 class DataWords(BaseModel):
