@@ -63,8 +63,15 @@ HOW: dict[str, Run | Elsewhere] = {
     "vaectrol data prepare": Run({"~/Samples/kits": "sounds"}, makes=("data/manifest.json",)),
     "vaectrol train": Run({"drum": "tiny.toml"}, ("--set", "fit.steps=6"), makes=("run/card.json",)),
     "vaectrol quantize": Run(more=("--time", "0.02"), makes=("kit.int8.onnx",)),
-    "vaectrol play": Run(makes=("kit.wav", "kit.png")),
+    "vaectrol play drum --model": Run(makes=("kit.wav", "kit.png")),
+    "vaectrol play drum --cv": Run(makes=("drum.wav",)),
+    "vaectrol emulate drum": Run(),
+    "vaectrol factory": Elsewhere("test_factory.py", "test_stages_are_the_commands_of_the_road", "train-1"),
     "vaectrol bench kit.int8.onnx": Run(makes=("report/report.html",)),
+    "vaectrol bench firmware/models/drum.int8.onnx": Run(
+        {"firmware/models/drum.int8.onnx": str(ROOT / "firmware/models/drum.int8.onnx")}, ("--quick",)
+    ),
+    "vaectrol bench MODEL": Elsewhere("bench/test_report.py", "test_on_a_board_without", "--live"),
     "vaectrol bench nano": Run(more=("--quick",)),
     "vaectrol bench raspberry": Run(more=("--quick",)),
     "vaectrol make": Elsewhere("test_road.py", "test_make_on_the_same_sounds", '"make"'),
