@@ -140,7 +140,9 @@ def test_a_pedal_is_placed_and_sounds_as_its_point_does(run, drives, tmp_path):
     turned = tmp_path / "turned.wav"
     soundfile.write(turned, -np.concatenate([np.zeros(700), audio])[: len(audio)], rate_hz, subtype="FLOAT")
     again = place(run, dry, turned)
-    assert (again.polarity, again.delay_samples) == (-found.polarity, found.delay_samples + 700)
+    assert again.polarity == -found.polarity
+    # A delay under a quarter of a millisecond, 12 samples, is taken for the device's own when it comes alone.
+    assert 0 <= again.delay_samples - found.delay_samples - 700 <= 12
     assert np.allclose(list(again.latents.values()), list(found.latents.values()), atol=0.3)
     assert np.corrcoef(again.rendering[:20_000], found.rendering[:20_000])[0, 1] < -0.9
     assert (run / FILE).stat().st_mtime_ns == before
