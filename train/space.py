@@ -22,7 +22,8 @@ FILE = "flow.pt"
 STEPS = 1500
 BATCH = 256
 RATE = 3e-3
-DECAY = 1e-4
+DECAY = 0.03
+JITTER = 0.3  # of an effect's own spread, added to every draw: few pairs must not be learnt by heart
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,9 @@ def fit_space(
     kinds = np.array([table.effects.index(item["effect"]) for item in items])
     wanted = torch.from_numpy(table.standardised(items))
     z, deviation = torch.from_numpy(means.astype(np.float32)), torch.from_numpy(spreads.astype(np.float32))
+    own = torch.stack(
+        [z[torch.from_numpy(kinds == n)].std(0, correction=0) for n in range(len(table.effects))]
+    )
     members = [torch.from_numpy(np.flatnonzero(kinds == number)) for number in range(len(table.effects))]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -143,7 +147,8 @@ def fit_space(
         for _ in range(steps):
             numbers = torch.randint(len(members), (BATCH,)).tolist()
             picked = torch.stack([members[n][torch.randint(len(members[n]), ())] for n in numbers])
-            drawn = z[picked] + deviation[picked] * torch.randn(BATCH, table.latents)
+            jitter = torch.sqrt(deviation[picked] ** 2 + (JITTER * own[numbers]) ** 2)
+            drawn = z[picked] + jitter * torch.randn(BATCH, table.latents)
             loss = -flow.log_likelihood(drawn, torch.tensor(numbers), wanted[picked]).mean()
             optimizer.zero_grad()
             loss.backward()

@@ -66,6 +66,9 @@ class Pedal:
         self.curve, self.task = curve, DriveTask(load_recipe("drive_quick", SMALL))
         self.latents = [{"quantiles": [-1.0, 1.0]}] * 8
 
+    def prior(self, count, seed):
+        return np.random.default_rng(seed).uniform(-1, 1, (count, 8)).astype(np.float32)
+
     def decode(self, feeds):
         return self.curve(feeds["audio"], feeds["latent"][:, :1, :1])
 

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-REACH = 2.0  # the logarithm of a coupling's scale stays within ±this
+REACH = 0.5  # the logarithm of a coupling's scale stays within ±this
 
 
 class Coupling(nn.Module):
