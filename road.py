@@ -237,16 +237,17 @@ def played(
     chosen = ("--model", model) if model else ()
     wav, module = folder / f"{instrument}.wav", folder / f"{instrument}.module.wav"
     picture = folder / f"{instrument}.png"
+    which = instrument if model else f"factory-{instrument}"
     return [
         Stage(
-            f"play-{instrument}",
+            f"play-{which}",
             f"play {MOVES.name} on the {instrument} instrument",
             ("play", instrument, "--cv", str(MOVES), *chosen, "-o", str(wav), "--picture", str(picture)),
             (MOVES, *reads),
             (wav, picture),
         ),
         Stage(
-            f"emulate-{instrument}",
+            f"emulate-{which}",
             "play it again on the emulated module, compare, count cycles",
             ("emulate", instrument, "--cv", str(MOVES), *chosen, "--board", board, "-o", str(module)),
             (MOVES, *reads),

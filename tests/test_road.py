@@ -303,3 +303,13 @@ def cut_at_the_last_integers(model: onnx.ModelProto) -> onnx.ModelProto:
     for entry in [e for e in model.metadata_props if e.key == "vaectrol.outputs"]:
         model.metadata_props.remove(entry)
     return model
+
+
+def test_no_two_stages_of_the_demo_share_a_stamp(tmp_path):
+    """A toy drum and the factory drum are played on one road: each keeps its own stamp."""
+    arguments = {"recipe": "drum_quick", "train_time": "1m", "quick": True, "cpu": "45%"}
+    stages = road.sounds_to_module(tmp_path, "drums", "patch_sm", tmp_path, **arguments)
+    for instrument in ("drum", "rhythm"):
+        stages += road.played(instrument, "patch_sm", tmp_path / "factory")
+    names = [stage.name for stage in stages]
+    assert len(set(names)) == len(names)
