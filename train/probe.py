@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from train.data.clips import NO_EFFECT, Clip
+from train.effect_parameters import amount_of
 from train.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ SHUFFLES = 40
 NEIGHBOURS = 5
 MAP_ITEMS = 1500
 ALPHAS = np.logspace(-2, 4, 25)
-# Which parameter of an effect is its amount, looked for in this order, and whether more of it distorts more
-AMOUNTS = (("drive_db", 1), ("gain", 1), ("folds", 1), ("threshold_db", -1), ("bit_depth", -1), ("amount", 1))
 
 
 def probe_runs(
@@ -118,18 +117,9 @@ def probe_runs(
     return report
 
 
-def amount_of(parameters: dict[str, float]) -> float | None:
-    """The parameter that says how much an effect distorts, with "more" upwards; None where none does."""
-    for ending, direction in AMOUNTS:
-        for name, value in parameters.items():
-            if name.rpartition(".")[2] == ending:
-                return direction * float(value)
-    return None
-
-
 def amounts(clips: Sequence[Clip]) -> np.ndarray:
     """Amount of every clip by rank among its effect's, 0..1, ``[N]``; NaN where nothing says it."""
-    found = np.array([np.nan if (a := amount_of(c.parameters)) is None else a for c in clips])
+    found = np.array([told[1] if (told := amount_of(c.parameters)) else np.nan for c in clips])
     out = np.full(len(clips), np.nan)
     effects = np.array([c.effect for c in clips])
     for effect in set(effects) - {NO_EFFECT}:

@@ -13,7 +13,7 @@ from typing import Any
 
 from firmware.compiler.cost import cost_model
 from firmware.compiler.graph import Graph, Node
-from firmware.compiler.memory import Demand, liveness_arena, place
+from firmware.compiler.memory import Demand, figures, liveness_arena, place
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.report import SAMPLE_RATE_HZ, Program, layer_table, proofs
 from firmware.compiler.schedule import SLICE_CHANNELS, Priced, price
@@ -380,18 +380,7 @@ def build(
         "weight_bytes": sum(t.bytes for t in tables),
         "parameter_bytes": emitter.parameter_bytes(),
         "heap_bytes": 0,
-        "regions": {n: {"used": placement.used[n], "left": placement.left.get(n)} for n in placement.used},
-        "tensors": [
-            {
-                "name": d.name,
-                "layer": d.layer,
-                "region": placement.region_of[d.name],
-                "bytes": d.bytes,
-                "bytes_per_second": d.bytes_per_second,
-                "why": placement.reasons[d.name],
-            }
-            for d in demands
-        ],
+        **figures(placement, demands),
         "layers": layers,
         "overflow_proofs": proofs(offline),
         "ports": [

@@ -153,3 +153,21 @@ def _fill(board: Any, name: str) -> float:
     """Cycles to fill a cache line from a region; 0 where there is no cache in between."""
     region = board.region(name)
     return 0.0 if region.kind == "tcm" else float(region.line_fill_cycles or 0)
+
+
+def figures(placement: Placement, demands: Sequence[Demand]) -> dict[str, Any]:
+    """What a report says of the plan: bytes used and left of every region; every tensor and its region."""
+    return {
+        "regions": {n: {"used": placement.used[n], "left": placement.left.get(n)} for n in placement.used},
+        "tensors": [
+            {
+                "name": d.name,
+                "layer": d.layer,
+                "region": placement.region_of[d.name],
+                "bytes": d.bytes,
+                "bytes_per_second": d.bytes_per_second,
+                "why": placement.reasons[d.name],
+            }
+            for d in demands
+        ],
+    }

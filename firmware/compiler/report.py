@@ -15,7 +15,7 @@ import numpy as np
 from firmware.compiler.cost import CostModel, cost_model
 from firmware.compiler.emit import StreamEmitter
 from firmware.compiler.graph import Graph, Node
-from firmware.compiler.memory import Demand, Placement, place
+from firmware.compiler.memory import Demand, Placement, figures, place
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.schedule import Schedule, choose_sliced, price, schedule
 from firmware.compiler.stream import Stream, stream
@@ -299,18 +299,7 @@ def _stream_report(
         "weight_bytes": weights,
         "parameter_bytes": emitter.parameter_bytes(),
         "heap_bytes": 0,
-        "regions": {n: {"used": placement.used[n], "left": placement.left.get(n)} for n in placement.used},
-        "tensors": [
-            {
-                "name": d.name,
-                "layer": d.layer,
-                "region": placement.region_of[d.name],
-                "bytes": d.bytes,
-                "bytes_per_second": d.bytes_per_second,
-                "why": placement.reasons[d.name],
-            }
-            for d in _demands(emitter, plan, tick_rate, ticks)
-        ],
+        **figures(placement, _demands(emitter, plan, tick_rate, ticks)),
         "clocks": [
             {
                 "period": plan.clock(unit[0]).period,
