@@ -14,11 +14,13 @@ from train.losses import (
     kl_loss,
     kl_per_latent,
     level_loss,
+    loudest_loss,
     ramp,
     transient_loss,
 )
 from train.models.fader import LatentAdversary
 from train.moving import moving_latents
+from train.sound_attributes import loudness
 
 
 def test_kl_of_the_prior_is_zero_and_of_a_shift_is_half_its_square():
@@ -44,6 +46,17 @@ def test_half_the_amplitude_is_a_level_of_two_log_two():
     x = torch.randn(2, 1, 12_000, generator=torch.Generator().manual_seed(0))
     assert float(level_loss(x, x)) == 0
     assert float(level_loss(x * 0.5, x)) == pytest.approx(2 * math.log(2), rel=1e-3)
+
+
+def test_the_loudest_level_is_what_the_analyser_measures():
+    generator = torch.Generator().manual_seed(1)
+    hit = torch.randn(1, 1, 12_000, generator=generator) * torch.exp(-torch.arange(12_000) / 3000)
+    quieter = hit.clone()
+    quieter[..., 6000:] = 0.0  # the tail does not count
+    assert float(loudest_loss(quieter, hit)) == 0
+    other = hit * 0.3 + 0.1
+    decibels = loudness(other[0, 0].numpy()) - loudness(hit[0, 0].numpy())
+    assert float(loudest_loss(other, hit)) * 10 / math.log(10) == pytest.approx(abs(decibels), abs=0.2)
 
 
 @pytest.mark.parametrize(

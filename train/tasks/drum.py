@@ -18,6 +18,7 @@ from train.losses import (
     kl_loss,
     kl_per_latent,
     level_loss,
+    loudest_loss,
     ramp,
     transient_loss,
 )
@@ -60,6 +61,7 @@ class DrumLossSection(Section):
     transient: float = Field(default=0.1, ge=0, description="weight of the attack's waveform")
     transient_ms: float = Field(default=8.0, gt=0, description="length of the attack")
     level: float = Field(default=0.3, ge=0)
+    loudest: float = Field(default=0.0, ge=0, description="weight of the loudest 25 ms' level")
     moving: float = Field(
         default=0.5, ge=0, le=1, description="part of the hits whose z moves within its posterior"
     )
@@ -354,6 +356,9 @@ class DrumTask(Task):
         }
         loss = recipe.loss.spectral * terms["spectral"] + recipe.loss.bands * terms["bands"]
         loss = loss + recipe.loss.level * terms["level"]
+        if recipe.loss.loudest:
+            terms["loudest"] = loudest_loss(made, wanted)
+            loss = loss + recipe.loss.loudest * terms["loudest"]
         loss = loss + recipe.loss.transient * terms["transient"] + self.beta() * terms["kl"]
         if recipe.fader.weight > 0 and self.opponent is not None:
             hidden = self.opponent.loss(mean, batch["heard_knobs"][:, len(CLASSES) :])  # type: ignore[operator]
@@ -465,10 +470,12 @@ class DrumTask(Task):
         spectral = self.spectral(made, wanted)
         bands = self.envelopes(made, wanted)
         level = level_loss(made, wanted)
+        loudest = loudest_loss(made, wanted)
         kl = kl_per_latent(mean, log_variance)
         return {
-            "score": spectral + 0.3 * bands + 0.3 * level,
+            "score": spectral + 0.3 * bands + 0.3 * level + self.recipe.loss.loudest * loudest,
             "level": level,
+            "loudest": loudest,
             "spectral": spectral,
             "bands": bands,
             "kl": kl.sum(),
