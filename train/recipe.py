@@ -7,6 +7,7 @@ error is one sentence naming the file, the setting and what it should be.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -193,14 +194,19 @@ def _toml(values: dict[str, Any]) -> str:
     def scalar(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
 
+    def name(key: str) -> str:
+        return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key, ensure_ascii=False)
+
     lines: list[str] = []
 
     def table(items: dict[str, Any], prefix: str) -> None:
         tables = {k: v for k, v in items.items() if isinstance(v, dict)}
-        lines.extend(f"{k} = {scalar(v)}" for k, v in items.items() if k not in tables and v is not None)
+        lines.extend(
+            f"{name(k)} = {scalar(v)}" for k, v in items.items() if k not in tables and v is not None
+        )
         for key, inner in tables.items():
-            lines.extend(["", f"[{prefix}{key}]"])
-            table(inner, f"{prefix}{key}.")
+            lines.extend(["", f"[{prefix}{name(key)}]"])
+            table(inner, f"{prefix}{name(key)}.")
 
     table(values, "")
     return "\n".join(lines) + "\n"

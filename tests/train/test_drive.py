@@ -9,6 +9,7 @@ from train.kinds import task_class
 from train.latent import prepare_latents
 from train.models.drive import HOP, DriveDecoder, DriveShape
 from train.recipe import load_recipe
+from train.refusal import Refusal
 from train.tasks.drive import DriveTask, balanced
 
 SMALL = ["model.channels=8", "model.dilations=[1,3]", "model.film=8", "model.encoder=8", "model.seconds=0.2"]
@@ -194,6 +195,33 @@ def test_a_run_of_the_matching_direction_resumes_with_its_flow(drives, tmp_path)
     twice = fit(whole, drives, tmp_path / "b", resume=True, pictures=False, export=False)
     assert load_run(once).card["facts"] == load_run(twice).card["facts"]
     assert load_run(twice).task.table.effects
+
+
+def test_effects_are_drawn_as_often_as_the_recipe_says(drives):
+    task = DriveTask(load_recipe("drive_quick", [*SMALL, "often.fold=6", "often.tube=0.5", "fit.batch=50"]))
+    task.prepare(drives)
+    task._trainer = None
+    drawn = [drives.manifest[name]["effect"] for name in _indices(task, drives, 40)]
+    effects = task.facts["effects"]
+    parts = {effect: drawn.count(effect) / len(drawn) for effect in effects}
+    whole = 6 + 0.5 + len(effects) - 2
+    assert parts["fold"] == pytest.approx(6 / whole, abs=0.04)
+    assert parts["tube"] == pytest.approx(0.5 / whole, abs=0.02)
+    assert all(parts[e] == pytest.approx(1 / whole, abs=0.03) for e in effects if e not in ("fold", "tube"))
+
+
+def _indices(task, data, batches):
+    """What the first batches drew."""
+    places = {item["name"]: index for index, item in enumerate(data.manifest)}
+    return [places[name] for step in range(batches) for name in task.draw(step)["names"]]
+
+
+def test_an_effect_that_the_data_do_not_have_cannot_be_drawn_often(drives):
+    task = DriveTask(load_recipe("drive_quick", [*SMALL, "often.klong=3"]))
+    with pytest.raises(
+        Refusal, match=r"drive_quick: often\.klong names no effect that .* trains on; it has "
+    ):
+        task.prepare(drives)
 
 
 def test_every_effect_is_validated_on():

@@ -28,6 +28,13 @@ def test_settings_are_changed_by_path():
     )
 
 
+def test_names_that_toml_must_quote_survive_writing(tmp_path):
+    recipe = load_recipe("drive", ['often={"two words" = 2, "a.b" = 0.5, plain = 3}'])
+    path = tmp_path / "again.toml"
+    path.write_text(recipe.as_toml(), encoding="utf-8")
+    assert load_recipe(path).often == {"two words": 2, "a.b": 0.5, "plain": 3}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

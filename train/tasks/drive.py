@@ -11,7 +11,7 @@ and the encoder is asked to write what the flow can read (:mod:`train.space`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -77,6 +77,9 @@ class DriveRecipe(Recipe):
     window: int = Field(9600, ge=2400, multiple_of=48, description="samples that count in a training window")
     type_latents: int = Field(
         4, ge=1, description="topology: latents tied to the type; the next is the amount"
+    )
+    often: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default={}, description="how often an effect is drawn, by name; 1 where it is not named"
     )
     model: DriveModelSection = DriveModelSection()
     loss: DriveLossSection = DriveLossSection()
@@ -206,6 +209,12 @@ class DriveTask(Task):
             self.facts["effects"] = sorted(
                 {data.manifest[i]["effect"] for i in self.picked["train"].tolist()}
             )
+            strange = sorted(set(self.recipe.often) - set(self.facts["effects"]))
+            if strange:
+                raise Refusal(
+                    f"{self.recipe.name}: often.{strange[0]} names no effect that {data.directory} trains "
+                    f"on; it has {', '.join(self.facts['effects'])}"
+                )
             if self.recipe.direction == "matching":
                 rows = [data.manifest[i] for i in self.picked["train"].tolist()]
                 self.facts["table"] = ParameterTable.of(rows, self.latents).as_json()
@@ -220,6 +229,7 @@ class DriveTask(Task):
             item = data.manifest[index]
             self.by_effect.setdefault(item["effect"], []).append(index)
             self.by_phrase.setdefault(item["dry_file"], []).append(index)
+        self.up_to = np.cumsum([self.recipe.often.get(effect, 1.0) for effect in self.by_effect])
 
     def relative_amount(self, item: dict[str, Any]) -> float:
         """Amount of an item among its effect's, −1 to 1; NaN where the manifest does not say."""
@@ -308,7 +318,8 @@ class DriveTask(Task):
         effects = list(self.by_effect)
         picked: list[int] = []
         while len(picked) < recipe.fit.batch:
-            index = int(rng.choice(self.by_effect[effects[int(rng.integers(len(effects)))]]))
+            effect = effects[int(np.searchsorted(self.up_to, rng.uniform(0, self.up_to[-1])))]
+            index = int(rng.choice(self.by_effect[effect]))
             picked.append(index)
             if recipe.direction == "topology":
                 item = self.data.manifest[index]
