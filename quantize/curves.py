@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from quantize.cost import predict
+from quantize.files import write_picture, write_text
 from quantize.material import Material
 from quantize.road import Settings, Stage, walk
 from train.refusal import Refusal
@@ -142,9 +143,7 @@ def row_of(point: Point) -> dict[str, Any]:
 
 def write_curve(rows: list[dict[str, Any]], out: Path, title: str, command: str = "") -> None:
     """Write ``out`` (.json) and the picture beside it (.png)."""
-    temporary = out.with_name(out.name + ".part")
-    temporary.write_text(json.dumps({"title": title, "command": command, "rows": rows}, indent=1) + "\n")
-    temporary.replace(out)
+    write_text(json.dumps({"title": title, "command": command, "rows": rows}, indent=1) + "\n", out)
     _draw(rows, out.with_suffix(".png"), title)
 
 
@@ -175,9 +174,7 @@ def _draw(rows: list[dict[str, Any]], out: Path, title: str) -> None:
         axes.set_ylabel(f"loss of {rows[0]['measure']}, %")
         axes.legend()
     figure.suptitle(title)
-    temporary = out.with_name(out.name + ".part")
-    figure.savefig(temporary, dpi=80, format="png")
-    temporary.replace(out)
+    write_picture(figure, out, 80)
 
 
 def markdown(curve: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from quantize.calibrate import Feed
-from quantize.files import write_bytes, write_model
+from quantize.files import whole, write_bytes, write_model
 from quantize.graph import Graph, load_graph
 from quantize.qdq import Quantized, read_qdq, to_qdq
 from quantize.quality import snr_db
@@ -184,12 +184,8 @@ def _torchscript(source: Path, out: Path, bits: int | None, seconds: float) -> d
         )
     graph = float_graph(_model_of(source))
     module = module_of_run(source, graph)
-    temporary = out.with_name(out.name + ".part")
-    module.save(str(temporary))
-    try:
+    with whole(out) as temporary:
+        module.save(str(temporary))
         figures = compare_module(torch.jit.load(str(temporary)), graph)
         _check("torchscript", figures["snr_db"], "TorchScript fed in uneven buffers")
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
     return {"format": "TorchScript for nn~", **figures}

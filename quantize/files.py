@@ -1,29 +1,59 @@
-"""Write a model file whole or not at all."""
+"""Write a file whole or not at all: under a temporary name beside it, then renamed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-
-import onnx
+from typing import TYPE_CHECKING
 
 from train.refusal import Refusal
 
+if TYPE_CHECKING:
+    import onnx
+    from matplotlib.figure import Figure
 
-def write_bytes(data: bytes, path: Path) -> None:
-    """Write to a temporary name beside `path` and rename."""
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a temporary name to write to; `path` appears when the block ends well, else nothing is left.
+
+    Raises
+    ------
+    Refusal
+        When the folder is missing or the disk says no.
+    """
     if not path.parent.is_dir():
         raise Refusal(f"there is no folder {path.parent} to write {path.name} into; make it first.")
     temporary = path.with_name(path.name + ".part")
     try:
-        temporary.write_bytes(data)
+        yield temporary
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise Refusal(
             f"cannot write {path} ({error.strerror or error}); make room or choose another place."
         ) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(data: bytes, path: Path) -> None:
+    """Write bytes."""
+    with whole(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write UTF-8 text."""
+    write_bytes(text.encode("utf-8"), path)
 
 
 def write_model(model: onnx.ModelProto, path: Path) -> None:
     """Write an ONNX model."""
     write_bytes(model.SerializeToString(), path)
+
+
+def write_picture(figure: Figure, path: Path, dots_per_inch: int) -> None:
+    """Draw a figure into a PNG."""
+    with whole(path) as temporary:
+        figure.savefig(temporary, dpi=dots_per_inch, format="png")

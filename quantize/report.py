@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from quantize.examples import Example, tensors
+from quantize.files import whole, write_picture, write_text
 from quantize.graph import Graph
 from quantize.network import Network
 from quantize.plan import Plan
@@ -160,7 +161,7 @@ def write_report(folder: Path, outcome: Outcome, example: Example, sizes: dict[s
     folder.mkdir(parents=True, exist_ok=True)
     layers = layer_noise(outcome.network, example, outcome.graph)
     found = summary(outcome, layers, sizes)
-    _write(folder / "report.json", json.dumps(found, indent=1, default=float))
+    write_text(json.dumps(found, indent=1, default=float), folder / "report.json")
     _draw_layers(folder / "layers.png", layers)
     _draw_histograms(folder / "histograms.png", outcome)
     sounds = _render(folder, outcome, example)
@@ -184,14 +185,8 @@ def write_report(folder: Path, outcome: Outcome, example: Example, sizes: dict[s
         parts.append("<h2>Sounds</h2>" + sounds)
     if outcome.notes:
         parts.append("<h2>Notes</h2><ul>" + "".join(f"<li>{html.escape(n)}" for n in outcome.notes) + "</ul>")
-    _write(folder / "report.html", "\n".join(parts))
+    write_text("\n".join(parts), folder / "report.html")
     return folder / "report.html"
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -269,7 +264,7 @@ def _draw_layers(path: Path, layers: list[LayerNoise]) -> None:
     axes.set_yticks(range(len(layers)), [f"{r.operator}  {r.tensor}"[:48] for r in layers], fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("signal to quantization noise, dB (accumulated)")
-    figure.savefig(path, dpi=110)
+    write_picture(figure, path, 110)
 
 
 def _draw_histograms(path: Path, outcome: Outcome) -> None:
@@ -293,7 +288,7 @@ def _draw_histograms(path: Path, outcome: Outcome) -> None:
         axes.set_yscale("log")
         axes.set_title(name[:30], fontsize=7)
         axes.tick_params(labelsize=6)
-    figure.savefig(path, dpi=100)
+    write_picture(figure, path, 100)
 
 
 def _render(folder: Path, outcome: Outcome, example: Example) -> str:
@@ -318,7 +313,8 @@ def _render(folder: Path, outcome: Outcome, example: Example) -> str:
         cells = []
         for label, audio in takes.items():
             file = f"{index + 1}_{label.replace(' ', '_')}.wav"
-            soundfile.write(str(folder / file), audio[index, 0], RATE_HZ, subtype="FLOAT")
+            with whole(folder / file) as temporary:
+                soundfile.write(str(temporary), audio[index, 0], RATE_HZ, subtype="FLOAT", format="WAV")
             cells.append(f"{label} <audio controls src='{file}'></audio>")
         lines.append("<p>" + " &nbsp; ".join(cells))
     _draw_spectrograms(folder / "spectrograms.png", {k: v[:count, 0] for k, v in takes.items()})
@@ -342,7 +338,7 @@ def _draw_spectrograms(path: Path, takes: dict[str, np.ndarray]) -> None:
             )
             axes.set_title(f"{row + 1}, {label}", fontsize=8)
             axes.tick_params(labelsize=6)
-    figure.savefig(path, dpi=100)
+    write_picture(figure, path, 100)
 
 
 def write_plain_report(
@@ -351,7 +347,7 @@ def write_plain_report(
     """Write the report of a model quantized elsewhere: its figures and the noise of every layer."""
     folder.mkdir(parents=True, exist_ok=True)
     found = {**figures, "layers": [{"tensor": t, "operator": o, "snr_db": s} for t, o, s in layers]}
-    _write(folder / "report.json", json.dumps(found, indent=1, default=float))
+    write_text(json.dumps(found, indent=1, default=float), folder / "report.json")
     rows = [LayerNoise(t, o, s, None, 0, 0.0, 0.0) for t, o, s in layers]
     _draw_layers(folder / "layers.png", rows)
     page = [
@@ -361,5 +357,5 @@ def write_plain_report(
         "<h2>Noise by layer</h2><img src=layers.png alt='SNR of every layer'>",
         _table(["tensor", "operator", "SNR dB"], [[html.escape(t), o, _number(s)] for t, o, s in layers]),
     ]
-    _write(folder / "report.html", "\n".join(page))
+    write_text("\n".join(page), folder / "report.html")
     return folder / "report.html"
