@@ -85,7 +85,7 @@ def _resize(node: Node, inputs: list[Any]) -> Tensor:
         raise Refusal(f"node {node.name!r} (Resize) scales time by {factor:g}; use a whole number.")
     mode = node.attributes.get("mode", "nearest")
     if mode == "nearest":
-        return x.repeat_interleave(repeat, -1)
+        return x.unsqueeze(-1).expand(*x.shape, repeat).reshape(*x.shape[:-1], -1)
     aligned = node.attributes.get("coordinate_transformation_mode", "half_pixel")
     shape = x.shape
     flat = x.reshape(-1, 1, shape[-1])

@@ -30,7 +30,7 @@ from quantize.weights import (
 
 @dataclass
 class Integers:
-    """An activation in the integer part: whole numbers in float64, and the tensor whose scale they have."""
+    """An activation in the integer part: whole numbers in float32, and the tensor whose scale they have."""
 
     data: torch.Tensor
     tensor: str
@@ -133,7 +133,8 @@ class QuantizedNetwork(Network):
             return value.data if isinstance(value, Integers) else self._enter_integers(name, value).data
         bits = self.plan.width(name)
         top = float(integer.limits(bits)[1])
-        return integer.round_weight(self.constant(name).to(torch.float64), self.scale(name), top)
+        whole = integer.round_weight(self.constant(name).to(torch.float64), self.scale(name), top)
+        return whole.to(torch.float32)
 
     def _execute_integer(self, node: Node, values: dict[str, Any]) -> tuple[Any, ...]:
         if node.op in LINEAR:
@@ -167,7 +168,8 @@ class QuantizedNetwork(Network):
         y = self._integer_operand(other, values)
         s_a, s_b, s_y = self.scale(first), self.scale(other), self.scale(out)
         if node.op == "Mul":
-            return (Integers(integer.requantize(x * y, (s_a * s_b / s_y).reshape(1), bits), out),)
+            factor = (s_a * s_b / s_y).reshape(1)
+            return (Integers(integer.requantize(lambda d: x.to(d) * y.to(d), factor, bits), out),)
         sign = -1.0 if node.op == "Sub" else 1.0
         widths = (self.plan.width(first), self.plan.width(other))
         return (Integers(integer.blend((x, y), (s_a / s_y, sign * s_b / s_y), bits, widths), out),)
@@ -201,12 +203,15 @@ class QuantizedNetwork(Network):
         plain = Node(node.op, node.inputs, node.outputs, dict(node.attributes), "", node.name)
         if node.op == "Gemm":
             plain.attributes.update(alpha=1.0, beta=1.0)
-        acc = OPERATORS[node.op](plain, [x, w, b])
+
+        def accumulate(dtype: torch.dtype) -> torch.Tensor:
+            return OPERATORS[node.op](plain, [x.to(dtype), w.to(dtype), None if b is None else b.to(dtype)])
+
         out = self.plan.fused.get(node.outputs[0], node.outputs[0])
         low = 0 if node.outputs[0] in self.plan.fused else None
         factor = s_x * per_output / self.scale(out)
-        channel = acc.ndim - 1 if node.op in ("Gemm", "MatMul") else 1
-        return Integers(integer.requantize(acc, factor, self.plan.width(out), low, channel), out)
+        channel = x.ndim - 1 if node.op in ("Gemm", "MatMul") else 1
+        return Integers(integer.requantize(accumulate, factor, self.plan.width(out), low, channel), out)
 
     def to_quantized(self) -> Quantized:
         """Integers as they stand, ready to be written."""

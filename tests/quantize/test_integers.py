@@ -48,7 +48,7 @@ def test_requantization_is_the_judges(seed, factor, bits):
     low, high = arithmetic.LIMITS[f"int{bits}"]
     m = arithmetic.requantize_multiplier(factors, 0)
     wanted = arithmetic.requantize(acc, m.multiplier, m.shift, low, high, axis=1)
-    made = integer.requantize(torch.from_numpy(acc).double(), torch.from_numpy(factors), bits)
+    made = integer.requantize(lambda dtype: torch.from_numpy(acc).to(dtype), torch.from_numpy(factors), bits)
     np.testing.assert_array_equal(made.numpy(), wanted)
 
 
