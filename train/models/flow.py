@@ -101,10 +101,22 @@ class ParameterFlow(nn.Module):
             u = coupling.inverse(u, hot)  # type: ignore[operator]
         return u * torch.exp(self.log_size[kind]) + self.centre[kind]
 
+    def _stated(self, kind: Tensor, parameters: Tensor) -> Tensor:
+        return (self.known[kind] > 0) & torch.isfinite(parameters)
+
+    def corrected(self, z: Tensor, kind: Tensor, parameters: Tensor, reach: float = 2.0) -> Tensor:
+        """Latents ``[N, Z]`` that read as the parameters and otherwise as ``z``, but within ±``reach``.
+
+        NaN in ``parameters [N, Z]`` means not known.
+        """
+        u, _ = self(z, kind)
+        wanted = torch.where(self._stated(kind, parameters), parameters, u.clamp(-reach, reach))
+        return self.inverse(wanted, kind)
+
     def log_likelihood(self, z: Tensor, kind: Tensor, parameters: Tensor) -> Tensor:
         """Of latents whose parameters are known, ``[N]``: NaN in ``parameters [N, Z]`` means not known."""
         u, volume = self(z, kind)
-        stated = (self.known[kind] > 0) & torch.isfinite(parameters)
+        stated = self._stated(kind, parameters)
         doubt = torch.where(stated, self.log_doubt[kind], 0.0)
         off = u - torch.where(stated, parameters, 0.0)
         each = -0.5 * (off * torch.exp(-doubt)) ** 2 - doubt - 0.5 * math.log(2 * math.pi)

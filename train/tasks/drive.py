@@ -5,7 +5,7 @@
 between pairs that share a dry phrase or an effect, and a critic of the joint density (FactorVAE, Kim and
 Mnih 2018) keeps the dimensions independent.
 ``direction = "matching"``: an invertible flow learns beside the VAE to read each effect's parameters from z,
-and the encoder is asked to write what the flow can read (:mod:`train.space`).
+and the encoder is asked to put z where the flow would read them rightly (:mod:`train.space`).
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ class DriveLossSection(Section):
     amount: float = Field(
         2.0, ge=0, description="topology: the amount latent follows the difference in amount"
     )
-    matching: float = Field(0.1, ge=0, description="matching: the flow reads the parameters from z")
+    matching: float = Field(
+        0.1, ge=0, description="matching: z lies where the flow would read the right parameters"
+    )
     independence: float = Field(0.05, ge=0, description="topology: weight of the total correlation")
 
 
@@ -393,8 +395,10 @@ class DriveTask(Task):
         if self.recipe.direction == "topology":
             total = total + self.topology(mean, log_variance, batch, terms) * ramp(self.progress, 0.2)
         if self.recipe.direction == "matching":
-            terms["unread"] = self.unread(mean, log_variance, batch)
-            total = total + weights.matching * terms["unread"] * ramp(self.progress, 0.2)
+            with torch.no_grad():
+                terms["unread"] = self.unread(mean, log_variance, batch)
+            terms["misplaced"] = self.misplaced(mean, log_variance, batch)
+            total = total + weights.matching * terms["misplaced"] * ramp(self.progress, 0.2)
         return total, terms
 
     def _mean(self, ratios: Tensor) -> Tensor:
@@ -436,6 +440,20 @@ class DriveTask(Task):
         known = torch.isfinite(batch["parameters"])
         error = torch.where(known, u - batch["parameters"], 0.0)
         return error.square().sum() / known.sum().clamp(min=1)
+
+    def misplaced(self, mean: Tensor, log_variance: Tensor, batch: Batch) -> Tensor:
+        """Square distance of z to where the flow would read the right parameters, for each parameter.
+
+        The encoder is shown that place and walks towards it. It doesn't descend through the flow: what the flow
+        reads far from the latents it has met means nothing, and an encoder that followed it there ran away,
+        the flow behind it.
+        """
+        assert isinstance(self.opponent, ParameterFlow)
+        z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        with torch.no_grad():
+            place = self.opponent.corrected(z, batch["kind"], batch["parameters"])
+        known = torch.isfinite(batch["parameters"])
+        return (z - place).square().sum() / known.sum().clamp(min=1)
 
     def opponent_loss(self, batch: Batch) -> Tensor | None:
         """Tell joint draws from draws whose dimensions were shuffled over the batch; or read parameters."""

@@ -15,7 +15,7 @@ from train.attributes import PATTERN_ATTRIBUTES, AttributeScale, measure_pattern
 from train.export import Port
 from train.losses import kl_loss, kl_per_latent, ramp
 from train.models.fader import LatentAdversary
-from train.models.rhythm import STEPS, RhythmShape, RhythmVAE
+from train.models.rhythm import STEPS, Drafts, RhythmEncoder, RhythmShape, RhythmVAE
 from train.models.voices import VOICES
 from train.recipe import FaderSection, Recipe, Section
 from train.refusal import Refusal
@@ -29,9 +29,11 @@ class RhythmModelSection(Section):
     """Sizes; see ``RhythmShape``."""
 
     latents: int = Field(default=16, ge=1, le=128)
-    hidden: int = Field(default=64, ge=4, multiple_of=4)
-    channels: int = Field(default=48, ge=4, multiple_of=4)
-    encoder: int = Field(default=96, ge=4, multiple_of=4)
+    hidden: int = Field(default=96, ge=4, multiple_of=4)
+    planes: int = Field(default=12, ge=4, multiple_of=4)
+    channels: int = Field(default=24, ge=4, multiple_of=4)
+    encoder: int = Field(default=512, ge=4, multiple_of=4)
+    looks: int = Field(default=2, ge=0, le=8)
 
 
 class RhythmLossSection(Section):
@@ -42,6 +44,8 @@ class RhythmLossSection(Section):
     velocity: float = Field(default=8.0, ge=0)
     micro: float = Field(default=20.0, ge=0)
     control: float = Field(default=0.5, ge=0, description="weight of the moved attributes")
+    drafts: float = Field(default=0.5, ge=0, description="onsets that the encoder's earlier drafts miss")
+    read: float = Field(default=10.0, ge=0, description="attributes as the encoder reads them")
 
 
 class RhythmAugmentSection(Section):
@@ -202,6 +206,9 @@ class RhythmTask(Task):
         terms["kl"] = kl_loss(mean, log_variance, recipe.kl.free_bits)
         total = loss.onset * terms["onset"] + loss.velocity * terms["velocity"] + loss.micro * terms["micro"]
         total = total + self.beta() * terms["kl"]
+        if "drafts" in batch:
+            terms["drafts"], terms["read"] = self.draft_loss(batch)
+            total = total + loss.drafts * terms["drafts"] + loss.read * terms["read"]
         if self.opponent is not None:
             terms["hidden"] = self.opponent.loss(z, batch["knobs"])  # type: ignore[operator]
             total = total - recipe.fader.weight * ramp(self.progress, recipe.fader.warmup) * terms["hidden"]
@@ -213,8 +220,26 @@ class RhythmTask(Task):
     def posterior(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean and log-variance, worked out once for the opponent and the loss."""
         if "posterior" not in batch:
-            batch["posterior"] = self.model.encoder(batch["pattern"])
+            encoder = self.model.encoder
+            if isinstance(encoder, RhythmEncoder):  # not yet a finished run's, which is turned
+                encoder.look_at(self.model.decoder)
+                drafts = batch["drafts"] = encoder.drafts(batch["pattern"])
+                batch["posterior"] = drafts.means[-1], drafts.log_variance
+            else:
+                batch["posterior"] = encoder(batch["pattern"])
         return batch["posterior"]
+
+    def draft_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Onsets that the earlier drafts miss, on average; how far off the attributes are read."""
+        drafts: Drafts = batch["drafts"]
+        read = F.smooth_l1_loss(drafts.attributes, batch["knobs"])
+        missed = [
+            self.reconstruction(
+                self.model.decoder.logits(mean[:, :, None], batch["knobs"][:, :, None]), batch["pattern"]
+            )["onset"]
+            for mean in drafts.means[:-1]
+        ]
+        return torch.stack(missed).mean() if missed else read.new_zeros(()), read
 
     def control_loss(self, z: Tensor, knobs: Tensor) -> Tensor:
         """Move knobs and latents as a hand or an LFO would and ask the decoded pattern to follow.
@@ -265,6 +290,8 @@ class RhythmTask(Task):
     def score(self, batch: Batch) -> dict[str, Tensor]:
         """Reconstruction at the posterior's mean, and onset F1."""
         recipe = self.recipe
+        if isinstance(self.model.encoder, RhythmEncoder):
+            self.model.encoder.look_at(self.model.decoder)
         mean, log_variance = self.model.encoder(batch["pattern"])
         logits = self.model.decoder.logits(mean[:, :, None], batch["knobs"][:, :, None])
         terms = self.reconstruction(logits, batch["pattern"])
@@ -340,7 +367,7 @@ class RhythmTask(Task):
 
     def latent_layer(self) -> tuple[nn.Module, slice]:
         """The first layer reads z first."""
-        return self.model.decoder.body[0], slice(0, self.latents)
+        return self.model.decoder.inlet, slice(0, self.latents)
 
     def encoder_inputs(self, split: str) -> Iterator[Tensor]:
         """Patterns in batches."""
