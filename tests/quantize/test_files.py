@@ -28,6 +28,6 @@ def test_a_missing_folder_and_a_folder_in_the_way_are_one_sentence(tmp_path):
         write_bytes(b"", tmp_path / "no" / "a")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "x").touch()
-    with pytest.raises(Refusal, match="cannot write .*taken"):
+    with pytest.raises(Refusal, match=r"cannot write .*taken"):
         write_bytes(b"", tmp_path / "taken")
     assert [p.name for p in tmp_path.iterdir()] == ["taken"]
