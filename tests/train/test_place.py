@@ -51,6 +51,21 @@ def test_the_flow_knows_how_it_changes_volumes():
     assert float(flow(z, kind)[1]) == pytest.approx(float(torch.linalg.slogdet(jacobian)[1]), abs=1e-8)
 
 
+@torch.no_grad()
+def test_corrected_latents_read_as_the_parameters_and_else_as_they_were():
+    flow = random_flow(2).float()
+    flow.known[:, 5:] = 0
+    z, kind = 2 * torch.randn(64, SIZE), torch.arange(64) % TYPES
+    stated = torch.randn(64, SIZE)
+    stated[:, 1] = torch.nan
+    before, after = flow(z, kind)[0], flow(flow.corrected(z, kind, stated, reach=1.5), kind)[0]
+    told = [0, 2, 3, 4]
+    assert torch.allclose(after[:, told], stated[:, told], atol=1e-4)
+    rest = [1, 5, 6, 7]
+    assert before[:, rest].abs().max() > 1.5
+    assert torch.allclose(after[:, rest], before[:, rest].clamp(-1.5, 1.5), atol=1e-4)
+
+
 def made_up(count, seed=0):
     """Two effects whose parameters lie bent and mixed in the latents."""
     rng = np.random.default_rng(seed)

@@ -444,9 +444,9 @@ class DriveTask(Task):
     def misplaced(self, mean: Tensor, log_variance: Tensor, batch: Batch) -> Tensor:
         """Square distance of z to where the flow would read the right parameters, for each parameter.
 
-        The encoder is shown that place and walks towards it. It doesn't descend through the flow: what the flow
-        reads far from the latents it has met means nothing, and an encoder that followed it there ran away,
-        the flow behind it.
+        The encoder is shown that place and walks towards it. It doesn't descend through the flow: what the
+        flow reads far from the latents it has met means nothing, and an encoder that followed it there ran
+        away, the flow behind it.
         """
         assert isinstance(self.opponent, ParameterFlow)
         z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
