@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from bench.written import read_json, write_json
-from firmware.compiler.cost import blocks
+from firmware.compiler.cost import BLOCKS
+from firmware.kernelgen.packing import pitch_of
 from hardware.refusal import Refusal
 
 # Kernels that the cost model prices under a common name, each by its int16 form.
@@ -32,8 +33,6 @@ COMMON_NAMES = {
 BOARD = "patch_sm"
 """Where the kernel table's regions come from."""
 COEFFICIENTS = ("call", "frame", "output", "mac")
-BLOCKED = ("vk_conv_w8a16",)
-"""Kernels priced by their register blocks."""
 
 
 def fit(rows: list[dict]) -> dict[str, dict[str, Any]]:
@@ -48,8 +47,10 @@ def fit(rows: list[dict]) -> dict[str, dict[str, Any]]:
     table: dict[str, dict[str, Any]] = {}
     for kernel in sorted({row["kernel"] for row in rows}):
         chosen = [row for row in rows if row["kernel"] == kernel and row["region"] == "dtcm"]
-        if kernel in BLOCKED:
-            counts = [blocks(*block_shape(row["shape"])) for row in chosen]
+        name = kernel.removeprefix("vk_")
+        if name in BLOCKS:
+            short = name.endswith("_short")
+            counts = [BLOCKS[name](*block_shape(row["shape"], short=short)) for row in chosen]
             keys = tuple(counts[0])
             matrix = np.array([[count[key] for key in keys] for count in counts], float)
         else:
@@ -61,9 +62,8 @@ def fit(rows: list[dict]) -> dict[str, dict[str, Any]]:
         found, _ = nnls(matrix / cycles[:, None], np.ones(len(cycles)))
         errors = np.abs(matrix @ found / cycles - 1.0)
         prices = {key: round(float(value), 4) for key, value in zip(keys, found, strict=True)}
-        name = kernel.removeprefix("vk_")
         table[COMMON_NAMES.get(name, name)] = {
-            **({"blocks": prices} if kernel in BLOCKED else prices),
+            **({"blocks": prices} if name in BLOCKS else prices),
             "worst_error": round(float(errors.max()), 4),
             "mean_error": round(float(errors.mean()), 4),
         }
@@ -79,13 +79,18 @@ def frames_of(shape: str) -> int:
     return int(found[1]) if found else 0
 
 
-def block_shape(shape: str) -> tuple[int, int, int, int]:
-    """Read (runs, run, channels, frames) out of "inputs→outputs k taps d dilation ↑stride × frames"."""
+def block_shape(shape: str, *, short: bool = False) -> tuple[int, int, int, int]:
+    """Read (runs, run, channels, frames) out of "inputs→outputs k taps d dilation ↑stride × frames".
+
+    A ``short`` one is (taps, elements of a frame, channels, frames), whatever its dilation.
+    """
     found = re.fullmatch(r"(\d+)→(\d+) k(\d+)(?: d(\d+))?(?: ↑(\d+))? × (\d+)", shape)
     if found is None:
         raise Refusal(f"the kernel table has a convolution {shape!r} that nothing here can read.")
     inputs, outputs, taps, dilation, stride, frames = (int(v or 1) for v in found.groups())
     taps, outputs = taps // stride, outputs * stride
+    if short:
+        return taps, pitch_of(inputs, "s16"), outputs, frames
     return (taps, inputs, outputs, frames) if dilation > 1 else (1, taps * inputs, outputs, frames)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from bench.m7.emulator import Machine
 from bench.m7.measure import link_for
 from bench.written import write_json
+from firmware.kernelgen import m7_short
 from hardware.board import load_board
 from hardware.refusal import Refusal
 
@@ -70,6 +71,13 @@ class Bench:
         return self.machine.place(np.array([w & 0xFFFFFFFF for w in words], np.uint32), "dtcm")
 
 
+SHORT_SHAPES = [
+    *((taps, pitch) for pitch in (2, 4, 6, 8, 12, 16) for taps in (1, 3)),
+    *((2, 4), (5, 2), (2, 16)),
+]
+"""Straight-line convolutions of the table: taps × elements of a frame."""
+
+
 @cache
 def bench() -> Bench:
     """Link all kernels of the M7 target into one image on a Patch SM."""
@@ -77,13 +85,16 @@ def bench() -> Bench:
 
     board = load_board("patch_sm")
     with tempfile.TemporaryDirectory() as folder:
-        elf = link_for(kernel_sources("m7"), board, Path(folder) / "kernels.elf")
+        shapes = Path(folder) / "short.S"
+        shapes.write_text(m7_short.source(SHORT_SHAPES))
+        elf = link_for([*kernel_sources("m7"), shapes], board, Path(folder) / "kernels.elf")
     return Bench(Machine(elf, board))
 
 
 def text_bytes() -> dict[str, int]:
-    """Bytes of code per function of the linked engine."""
-    return {s.name: s.size for s in bench().machine.elf.functions if s.size}
+    """Bytes of code per function of the linked engine; straight-line convolutions are a model's own."""
+    functions = bench().machine.elf.functions
+    return {s.name: s.size for s in functions if s.size and not s.name.startswith("short_")}
 
 
 def conv(
@@ -146,6 +157,17 @@ def conv(
         window = rng.standard_normal(size).astype(np.float32)
     else:
         window = rng.integers(-100, 100, size).astype(dtype)
+    out = b.machine.alloc((frames * out_step + 16) * np.dtype(dtype).itemsize)
+    if name == "vk_conv_w8a16" and not transposed_stride and packing.is_short(weights.shape, in_pitch, 1, 1):
+        short = packing.pack_short(weights, *numbers, in_pitch=in_pitch, dilation=dilation)
+        code = b.machine.elf.symbol("short_{}x{}".format(*short.shape)).address | 1  # Thumb
+        stream = b.machine.place(short.stream, region, 32)
+        layer = b.struct(stream, code, short.run_bytes, packing.short_bytes(*short.shape))
+        cycles, instructions = b.cycles(
+            "vk_conv_short", layer, b.machine.place(window), out, out_step, frames, 0, packed.channels
+        )
+        name = "vk_conv_w8a16_short"
+        return Row(name, shape, region, macs, frames * rows, cycles, instructions, cycles / macs, macs)
     weight_at = b.machine.place(packed.weights, region, 32)
     table = packed.requant if packed.requant is not None else packed.bias
     layer = b.struct(
@@ -157,7 +179,6 @@ def conv(
         packed.groups | packed.group_in << 16,
         packed.channels,
     )
-    out = b.machine.alloc((frames * out_step + 16) * np.dtype(dtype).itemsize)
     cycles, instructions = b.cycles(
         name, layer, b.machine.place(window), out, out_step, frames, 0, packed.channels
     )
@@ -193,6 +214,7 @@ def flat(kernel: str, frames: int, lanes: int) -> Row:
         ],
         "leaky": lambda: [3000, *unary],
         "clip": lambda: [0, 100, *unary],
+        "bend": lambda: [8192, -8192, 8192, *unary],
         "snake": lambda: [
             b.struct(*[v for _ in range(lanes) for v in (70000, 12000 | 9000 << 16, 14)]),
             *unary,
@@ -317,7 +339,7 @@ FIGURES: dict[str, tuple[Callable[[], Row], float]] = {
 
 FLAT = (
     *("vk_add_s16", "vk_mul_s16", "vk_rescale_s16", "vk_table_s16", "vk_leaky_s16", "vk_clip_s16"),
-    *("vk_snake_s16", "vk_add_s8", "vk_mul_s8", "vk_leaky_s8", "vk_clip_s8", "vk_table_s8"),
+    *("vk_bend_s16", "vk_snake_s16", "vk_add_s8", "vk_mul_s8", "vk_leaky_s8", "vk_clip_s8", "vk_table_s8"),
     *("vk_add_f32", "vk_sub_f32", "vk_mul_f32", "vk_scale_f32", "vk_leaky_f32", "vk_clip_f32", "vk_exp_f32"),
     *("vk_tanh_f32", "vk_sigmoid_f32", "vk_softplus_f32", "vk_sin_f32", "vk_snake_f32"),
 )
@@ -352,8 +374,17 @@ def grid() -> Iterator[Callable[[], Row]]:
         (12, 3, 1, 3),
         (8, 7, 12, 2),
         (48, 3, 12, 3),
+        (2, 3, 48, 2),
+        (4, 3, 48, 4),
+        (2, 5, 48, 1),
+        (4, 2, 24, 8),
+        (6, 3, 24, 3),
+        (16, 3, 24, 27),
+        (16, 3, 6, 3),
     ):
         yield partial(conv, inputs, inputs, taps, frames, dilation=dilation)
+    for inputs, outputs, frames in ((1, 4, 48), (2, 2, 48), (1, 16, 48), (16, 1, 48), (12, 12, 23)):
+        yield partial(conv, inputs, outputs, 1, frames)
     for inputs, outputs, taps, frames, stride in ((64, 32, 8, 1, 4), (32, 16, 4, 4, 2), (16, 16, 8, 3, 4)):
         yield partial(conv, inputs, outputs, taps, frames, transposed_stride=stride)
     for element in ("s8", "f32"):

@@ -217,7 +217,7 @@ def _layers(
     """One row per layer, and one for the scheduler: MAC, cycles, cycle/MAC, region, share."""
     regions: dict[str, str] = {}
     for tensor in report["tensors"]:
-        if tensor["name"].endswith("_weights"):
+        if tensor["name"].endswith(("_weights", "_stream")):
             regions[tensor["layer"]] = tensor["region"]
     rows = []
     total = max(1, sum(row[0] for row in found.values()))

@@ -10,7 +10,12 @@ from hardware.refusal import Refusal
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to a temporary file beside `path` and rename it.
+    """Write `text` as UTF-8; see `write_bytes`."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to a temporary file beside `path` and rename it.
 
     Raises
     ------
@@ -22,8 +27,8 @@ def write_text(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         part = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
         part.chmod(0o644)
         part.replace(path)
     except OSError as error:

@@ -3,7 +3,8 @@
 cycles = call·calls + frame·frames + output·outputs + mac·multiply-accumulates
 
 A dense int16 convolution is priced by the register blocks that ``kernels/conv_w8a16_m7.c`` cuts it into:
-(channels × frames) blocks, runs within a block, units of taps within a run (``blocks``).
+(channels × frames) blocks, runs within a block, units of taps within a run (``blocks``); one of few taps by
+the straight-line code of ``kernels/conv_short_m7.S`` (``short_blocks``).
 
 ``cost_table.json`` beside this file overrides the built-in coefficients: ``bench/fit.py`` writes it from the
 emulated Cortex-M7 (``{"cortex-m7": {"add_s16": {"call": …, "frame": …, "output": …, "mac": …}}}``). The
@@ -31,6 +32,7 @@ TABLE = Path(__file__).with_name("cost_table.json")
 # call, output, mac: cycles on a Cortex-M7, from the rules above; replaced kernel by kernel by the table.
 BUILT_IN: dict[str, tuple[float, float, float]] = {
     "conv_w8a16": (60.0, 9.0, 0.75),
+    "conv_w8a16_short": (60.0, 9.0, 0.75),
     "conv_w8a16_wide": (60.0, 20.0, 3.0),
     "conv_w8a8": (60.0, 9.0, 0.9),
     "conv_f32": (60.0, 5.0, 3.0),
@@ -47,6 +49,7 @@ BUILT_IN: dict[str, tuple[float, float, float]] = {
     "clip_s8": (30.0, 3.0, 0.0),
     "clip_f32": (30.0, 5.0, 0.0),
     "leaky_s16": (30.0, 5.0, 0.0),
+    "bend_s16": (30.0, 5.0, 0.0),
     "leaky_s8": (30.0, 5.0, 0.0),
     "leaky_f32": (30.0, 6.0, 0.0),
     "table_s16": (30.0, 10.0, 0.0),
@@ -76,8 +79,6 @@ SPEEDUP = {"cortex-m7": 1.0, "cortex-a72": 6.0, "cortex-a76": 10.0, "host": 16.0
 # Cycles of the generated code on a Cortex-M7, from the emulated reference decoders: finding where a layer
 # reads and writes, an item's turn, a ring's check, and a byte that a ring moves.
 LAYER_CYCLES, ITEM_CYCLES, RING_CYCLES, SLIDE_CYCLES_PER_BYTE = 20.0, 80.0, 12.0, 0.54
-TINY_FRAMES = 4
-"""As in ``kernels/conv_w8a16_m7.c``."""
 
 
 def blocks(runs: int, run: int, channels: int, frames: int) -> dict[str, int]:
@@ -93,20 +94,15 @@ def blocks(runs: int, run: int, channels: int, frames: int) -> dict[str, int]:
     Returns
     -------
     dict
-        By block (tiny: 2 channels × 2 frames, unrolled; two: 2 × 2; one: 4 channels × 1 frame): calls,
-        blocks, runs, runs that loop, and units of four (tiny: two) taps.
+        By block (two: 2 channels × 2 frames; one: 4 channels × 1 frame): calls, blocks, runs, runs that loop,
+        and units of four taps.
     """
-    pairs, twos = -(-channels // 2), frames // 2
-    steps, units = -(-run // 2), -(-run // 4)
-    tiny = frames >= TINY_FRAMES and ((runs == 1 and steps <= 6) or (runs in (2, 3) and steps <= 2))
+    pairs, twos, units = -(-channels // 2), frames // 2, -(-run // 4)
     left = (channels + 1) // 4 if frames % 2 else 0
     pair_left = pairs % 2 if frames % 2 else 0
-    plain = 0 if tiny else pairs * twos
+    plain = pairs * twos
     return {
         "call": 1,
-        "tiny_call": pairs if tiny else 0,
-        "tiny_block": pairs * twos if tiny else 0,
-        "tiny_step": pairs * twos * runs * steps if tiny else 0,
         "two_call": (plain > 0) + pair_left,
         "two_block": plain + pair_left,
         "two_run": (plain + pair_left) * runs,
@@ -118,6 +114,42 @@ def blocks(runs: int, run: int, channels: int, frames: int) -> dict[str, int]:
         "one_loop": left * runs * (units > 2),
         "one_unit": left * runs * units,
     }
+
+
+def short_blocks(taps: int, pitch: int, channels: int, frames: int) -> dict[str, int]:
+    """Count what one call of a straight-line convolution does (``kernelgen/m7_short.py``).
+
+    Parameters
+    ----------
+    taps, pitch : int
+        Its shape: taps × elements of a frame.
+    channels, frames : int
+        Outputs of the call.
+
+    Returns
+    -------
+    dict
+        Frames by four and left over ("one"), their pairs of channels, changes from tap to tap, steps of two
+        elements.
+    """
+    pairs, fours, ones = -(-channels // 2), frames // 4, frames % 4
+    return {
+        "call": 1,
+        "four_call": int(fours > 0),
+        "four": fours,
+        "four_pair": fours * pairs,
+        "four_tap": fours * taps,
+        "four_change": fours * pairs * (taps - 1),
+        "four_step": fours * pairs * taps * pitch // 2,
+        "one_call": int(ones > 0),
+        "one": ones,
+        "one_pair": ones * pairs,
+        "one_step": ones * pairs * taps * pitch // 2,
+    }
+
+
+BLOCKS = {"conv_w8a16": blocks, "conv_w8a16_short": short_blocks}
+"""How kernels that are priced by blocks are counted."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +201,7 @@ class CostModel:
     def _blocked(self, work: Work, frames: int, share: float) -> float:
         """Cycles of a convolution by its register blocks, group after group."""
         runs, run, channels, groups = work.shape
-        counts = blocks(runs, run, max(1, round(channels * share)), frames)
+        counts = BLOCKS[work.kernel](runs, run, max(1, round(channels * share)), frames)
         price = self.blocked[work.kernel]
         inner = sum(price[key] * count for key, count in counts.items() if key != "call")
         calls = work.calls * (price["call"] + self.around * LAYER_CYCLES)

@@ -38,6 +38,8 @@ class Layout:
     arena : int
         Bytes of the arena of passing tensors.
     eager, sliced : mapping of clock to its index in the state
+    holds : mapping of (clock, repeats) to its index in the state
+        Readers for whose firings frames of a slower tensor are held.
     """
 
     rings: Mapping[str, str]
@@ -45,6 +47,7 @@ class Layout:
     arena: int
     eager: Mapping[Clock, int]
     sliced: Mapping[Clock, int]
+    holds: Mapping[tuple[Clock, int], int]
 
 
 def lay_out(stream: Stream) -> Layout:
@@ -76,7 +79,16 @@ def lay_out(stream: Stream) -> Layout:
         arena += size
     eager = {c: i for i, c in enumerate(c for c in stream.clocks if not c.sliced)}
     sliced = {c: i for i, c in enumerate(c for c in stream.clocks if c.sliced)}
-    return Layout({n: f"r_{names[n]}" for n in stream.rings}, offsets, arena, eager, sliced)
+    holds: dict[tuple[Clock, int], int] = {}
+    for node in stream.graph.nodes:
+        if (repeats := held_repeats(node)) > 1:
+            holds.setdefault((stream.clock(node), repeats), len(holds))
+    return Layout({n: f"r_{names[n]}" for n in stream.rings}, offsets, arena, eager, sliced, holds)
+
+
+def held_repeats(node: Node) -> int:
+    """How many firings of a node read one frame of its held operand; 1: it has none."""
+    return max((window.hold for window in FAMILIES[node.op].windows(node)), default=1)
 
 
 def state_fields(stream: Stream, layout: Layout, writer: Writer) -> list[Field]:
@@ -85,6 +97,8 @@ def state_fields(stream: Stream, layout: Layout, writer: Writer) -> list[Field]:
         Field("wait", "uint32_t", max(1, len(layout.eager))),
         Field("done", "uint32_t", max(1, len(layout.eager))),
     ]
+    if layout.holds:
+        fields.append(Field("held", "vs_held", len(layout.holds)))
     for name, member in layout.rings.items():
         tensor, ring = stream.graph.tensors[name], stream.rings[name]
         pad = READABLE_BYTES * tensor.frame // max(1, tensor.frame_bytes) if tensor.quant else 0
@@ -132,6 +146,10 @@ class StreamEmitter:
         window = FAMILIES[node.op].windows(node)[index]
         member = self.layout.rings[name]
         at = _frame_number(self._count(self.stream.clock(node)), window.stride, -window.before)
+        if window.hold > 1:
+            first = node.attrs["held"][2]
+            offset = f" + {first}" if first else ""
+            return f"s->{member} + (size_t)(h.frame - s->base_{member[2:]}) * {tensor.frame}u{offset}"
         return f"s->{member} + (size_t)({at} - s->base_{member[2:]}) * {tensor.frame}u"
 
     def _written(self, node: Node) -> str:
@@ -149,6 +167,8 @@ class StreamEmitter:
     ) -> list[str]:
         """One node's work: pointers, then calls."""
         graph = self.stream.graph
+        if (repeats := held_repeats(node)) > 1:
+            return self._held_block(node, frames, repeats, indent)
         lines = []
         sources: list[str] = []
         for index, name in enumerate(node.inputs):
@@ -171,6 +191,27 @@ class StreamEmitter:
             node, sources, "y", frames, rows=rows, single=single, port=port, first=first
         )
         return [f"{indent}{line}" for line in (*lines, *(c.removeprefix("    ") for c in calls))]
+
+    def _held_block(self, node: Node, frames: str, repeats: int, indent: str) -> list[str]:
+        """The same over the runs of firings that share a frame of the slower operand."""
+        hold = self.layout.holds[self.stream.clock(node), repeats]
+        graph = self.stream.graph
+        held = node.attrs["held"][0]
+        names = [graph.tensors[n] for n in (*node.inputs, *node.outputs)]
+        reads = [self._read(node, index) for index in range(len(node.inputs))]
+        lines = [
+            f"vs_held h = s->held[{hold}];",
+            f"for (uint32_t i = 0u, run; i < {frames}; i += run) {{",
+            f"    run = vs_run(h, {repeats}u, {frames} - i);",
+        ]
+        for index, (tensor, at) in enumerate(zip(names, [*reads, self._written(node)], strict=True)):
+            name = f"x{index}" if index < len(reads) else "y"
+            along = "" if index == held else f" + i * {tensor.frame}u"
+            lines.append(f"    {C_TYPE[tensor.dtype]} *const {name} = {at}{along};")
+        calls = self.writer.write(node, ["x0", "x1"], "y", "run")
+        lines += [f"    {call.removeprefix('    ')}" for call in calls]
+        lines += [f"    h = vs_moved(h, {repeats}u, run);", "}"]
+        return [f"{indent}{line}" for line in lines]
 
     # ---- functions -------------------------------------------------------------------------------------
 
@@ -252,6 +293,9 @@ class StreamEmitter:
                 label = next(p.label for p in self.ports if p.node is node)
                 lines.append(f"        at->{label} += {count};")
             lines.append("    }")
+        for (clock, repeats), index in self.layout.holds.items():
+            count = f"n{self.layout.eager[clock]}"
+            lines.append(f"    s->held[{index}] = vs_moved(s->held[{index}], {repeats}u, {count});")
         lines += [f"    s->done[{i}] = t{i} + n{i};" for i in self.layout.eager.values()]
         lines.append("}")
         return "\n".join(lines) + "\n"

@@ -28,6 +28,7 @@ PASSES: tuple[tuple[str, Callable[[Graph], Graph]], ...] = (
     ("fold clips", fuse.fold_clips),  # a clamp on integers becomes the bounds of the operator before
     ("lower", fuse.lower),  # transposed convolutions become convolutions (polyphase)
     ("fold shuffles", fuse.fold_shuffles),  # sub-pixel upsampling becomes an order of channels
+    ("hold rows", fuse.hold_rows),  # gains of a slower clock are read where they lie, not repeated
     ("own ends", fuse.own_ends),  # linear upsampling holds the first frame in a memory of its own
 )
 TARGETS = ("host", "m7", "aarch64", "wasm")

@@ -17,6 +17,7 @@ from firmware.compiler.arithmetic import LIMITS
 from firmware.compiler.cost import ITEM_CYCLES, CostModel
 from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops import FAMILIES, Work
+from firmware.compiler.ops.activation import bends
 from firmware.compiler.stream import Stream, firing_period, period_of
 
 NEGLIGIBLE = 0.04
@@ -86,6 +87,8 @@ def clamp_work(node: Node, graph: Graph) -> Work | None:
     """What ``Writer.clip`` costs behind an operator whose bounds are narrower than its type."""
     quant = graph.tensors[node.outputs[0]].quant if node.outputs else None
     if node.op not in CLAMPS_ITSELF or quant is None or (quant.low, quant.high) == LIMITS[quant.dtype]:
+        return None
+    if bends(node, graph.tensors[node.outputs[0]]):
         return None
     suffix = {"int16": "s16", "int8": "s8"}[quant.dtype]
     count = graph.tensors[node.outputs[0]].channels * FAMILIES[node.op].produce(node)

@@ -130,7 +130,7 @@ def readiness(produce: int, period: int, window: Window) -> int:
     """Ticks that the newest frame of firing t's window is written after tick t·(reader's period).
 
     The writer's firing j writes frames j·produce … at tick j·period; firing t reads up to frame
-    t·stride + after. The pattern repeats after ``produce`` firings.
+    t·stride + after (t // hold in place of t). The pattern repeats after ``produce`` of these.
     """
     reader = Fraction(window.stride * period, produce)
     latest = max(
@@ -267,7 +267,10 @@ def _memories(graph: Graph, block: int, clocks: dict[str, Clock]) -> tuple[dict[
                 if read == name:
                     edges.append((clocks[reader.name], windows[index]))
         passes = all(
-            other == clock and window.stride == produce and window.before <= 0 and window.after < produce
+            other == clock
+            and (window.stride, window.hold) == (produce, 1)
+            and window.before <= 0
+            and window.after < produce
             for other, window in edges
         )
         if passes:
@@ -287,11 +290,11 @@ def _ring(tensor: Tensor, produce: int, clock: Clock, edges: list[tuple[Clock, W
         if settled + common <= EXACT_TICKS:
             ticks = np.arange(0, settled + common, dtype=np.int64)
             written = produce * clock.started(ticks)
-            needed = reader.finished(ticks) * window.stride - window.before
+            needed = reader.finished(ticks) // window.hold * window.stride - window.before
             keep = max(keep, int((written - needed).max()))
         else:
             frames = Fraction(produce, clock.period)
-            lag = reader.offset - clock.offset + (2 if reader.sliced else 1) * reader.period
+            lag = reader.offset - clock.offset + (2 if reader.sliced else 1) * reader.period * window.hold
             keep = max(keep, math.ceil(frames * lag) + produce + window.before)
     incoming = produce * (-(-block // clock.period))
     frame_bytes = tensor.frame_bytes

@@ -72,6 +72,6 @@ def _verify_types(graph: Graph, node, need) -> None:
         for tensor, window in zip(ins, family.windows(node), strict=True):
             assert tensor.rate is not None and outs[0].rate is not None
             need(
-                tensor.rate * family.produce(node) == outs[0].rate * window.stride,
+                tensor.rate * family.produce(node) * window.hold == outs[0].rate * window.stride,
                 f"{node.name}: rates {tensor.rate} and {outs[0].rate}",
             )

@@ -23,6 +23,7 @@ PARAMETERS = "kernel_parameters"
 """What the memory plan calls all constant structs of a model together."""
 STRUCT_BYTES = {
     "vk_conv": 28,
+    "vk_short": 16,
     "vk_conv_float": 28,
     "vk_depthwise": 20,
     "vk_depthwise_float": 20,
@@ -33,6 +34,7 @@ STRUCT_BYTES = {
     "vs_item": 12,
     "vs_slices": 16,
     "vs_progress": 20,
+    "vs_held": 8,
     "uint32_t": 4,
 }
 """sizeof on a 32-bit processor, where memory is counted."""
@@ -131,6 +133,7 @@ class Writer:
     tables: dict[str, Table] = field(default_factory=dict)
     structs: dict[str, Struct] = field(default_factory=dict)
     fields: dict[str, Field] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
     rows: tuple[str, str] | None = None
     single_firing: bool = False
     frames: str = "1"
@@ -249,6 +252,12 @@ class Writer:
             self._content[key] = name
             self.tables[name] = Table(name, ctype, array, self._node.name)
         return self._content[key]
+
+    def code(self, shape: tuple[int, int]) -> str:
+        """Bring the straight-line convolution of a shape (taps, pitch), for a Cortex-M7; return its name."""
+        name = "{}_short_{}x{}".format(self.prefix, *shape)
+        self.shapes[name] = shape
+        return name
 
     def array(self, hint: str, kind: str, values: np.ndarray, tensor: Tensor) -> str:
         """Make a constant frame, padded to the tensor's pitch."""

@@ -34,6 +34,22 @@ static inline void vs_room(void *ring, uint32_t *base, uint32_t written, uint32_
     }
 }
 
+/* Where a reader stands whose firings share the frames of a slower tensor, `repeats` each. */
+typedef struct vs_held {
+    uint32_t frame, past; /* the frame in turn; firings that have read it */
+} vs_held;
+
+/* Firings, of the next `due`, that read the same frame. */
+static inline uint32_t vs_run(vs_held held, uint32_t repeats, uint32_t due) {
+    const uint32_t left = repeats - held.past;
+    return due < left ? due : left;
+}
+
+static inline vs_held vs_moved(vs_held held, uint32_t repeats, uint32_t firings) {
+    const uint32_t past = held.past + firings;
+    return (vs_held){held.frame + past / repeats, past % repeats};
+}
+
 /* Layers whose work is spread over their period: an item runs once `due` ticks of the period have passed. */
 typedef struct vs_item {
     uint32_t due;

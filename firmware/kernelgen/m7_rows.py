@@ -18,7 +18,9 @@ OUT = Path(__file__).resolve().parents[1] / "engine" / "kernels" / "rows_m7.S"
 # What an instruction is to the pipeline; anything else is a plain ALU operation.
 LOADS = ("ldr", "ldrsh")
 MULTIPLIES = ("smlad", "smulbb", "smultt", "smmulr", "smlabb", "smlatb", "smlabt", "smlatt", "mla")
-OLDER_ONLY = ("pkhbt", "pkhtb", "ssat", "ubfx", "sxth", "sxtb16", "ssub16", "sel")
+OLDER_ONLY = (
+    *("pkhbt", "pkhtb", "ssat", "ubfx", "sxth", "sxtb16", "ssub16", "sel", "shadd16", "qadd16", "qsub16"),
+)
 # Cycles until another instruction may use the result; one more where it is shifted or extracted.
 LATENCY = {"load": 2, "multiply": 2, "older": 1, "alu": 1}
 
@@ -192,18 +194,24 @@ class Kernel:
     pointers : operands that advance, the output last.
     constants : what else it is called with.
     word : its instructions for one word; ``@`` is the word's offset.
+    step : the constant by which the pointers advance, in bytes; by what a turn reads where there is none.
     """
 
     name: str
     pointers: tuple[str, ...]
     constants: tuple[str, ...]
     word: tuple[str, ...]
+    step: str = ""
 
     WORDS = 4
 
     def body(self, fixed: dict[str, str], free: list[str]) -> list[str]:
         """Return the shortest schedule over all skews."""
-        found = (scheduled(unrolled(self.word, self.WORDS, fixed), free, fixed, skew) for skew in range(20))
+        found = (
+            scheduled(unrolled(self.word, self.WORDS, fixed), free, fixed, skew, spare)
+            for spare in (0, 2)
+            for skew in range(0, 20, 1 + spare)
+        )
         return min((lines for lines in found if lines), key=len)
 
     def text(self) -> str:
@@ -214,9 +222,10 @@ class Kernel:
         free = names[len(arguments) :]
         lines = self.body(fixed, free)
         # a last load or store carries each pointer on
-        lines.append("; ".join(f"add {fixed[p]}, {fixed[p]}, #{4 * self.WORDS}" for p in self.pointers[:-1]))
+        by = fixed[self.step] if self.step else f"#{4 * self.WORDS}"
+        lines.append("; ".join(f"add {fixed[p]}, {fixed[p]}, {by}" for p in self.pointers[:-1]))
         out = fixed[self.pointers[-1]]
-        lines.append(f"subs {fixed['n']}, {fixed['n']}, #1; add {out}, {out}, #{4 * self.WORDS}")
+        lines.append(f"subs {fixed['n']}, {fixed['n']}, #1; add {out}, {out}, {by}")
         stacked = [f"    ldr {fixed[a]}, [sp, #{36 + 4 * i}]" for i, a in enumerate(arguments[4:])]
         return "\n".join(
             [
@@ -262,7 +271,80 @@ def looked_up(value: str, index: str, fraction: str) -> tuple[str, ...]:
     )
 
 
+ADD_SHIFTS = (13, 14, 15)
+"""Shifts of sums that have code of their own: a shift known beforehand goes into the saturation."""
+
+
+def summed(shift: int) -> Kernel:
+    """Add with one shift."""
+    return Kernel(
+        f"vk_m7_add_{shift}",
+        ("a", "b", "out"),
+        ("multipliers", "rounding"),
+        (
+            "ldr {x}, [{a}, #@]",
+            "ldr {y}, [{b}, #@]",
+            "smlabb {l}, {x}, {multipliers}, {rounding}",
+            "smlatb {h}, {x}, {multipliers}, {rounding}",
+            "smlabt {l}, {y}, {multipliers}, {l}",
+            "smlatt {h}, {y}, {multipliers}, {h}",
+            f"ssat {{l}}, #16, {{l}}, asr #{shift}",
+            f"ssat {{h}}, #16, {{h}}, asr #{shift}",
+            *SATURATED[2:],
+        ),
+    )
+
+
 KERNELS = (
+    *(summed(shift) for shift in ADD_SHIFTS),
+    Kernel(
+        "vk_m7_mul_held",
+        ("a", "out"),
+        ("row", "step", "m"),
+        (
+            "ldr {x}, [{a}, #@]",
+            "ldr {y}, [{row}, #@]",
+            "smulbb {l}, {x}, {y}",
+            "smultt {h}, {x}, {y}",
+            *SCALED[2:],
+            *SATURATED,
+        ),
+        step="step",
+    ),
+    Kernel(
+        "vk_m7_bend",
+        ("a", "out"),
+        ("slope", "rounding", "floor", "room"),
+        (
+            "ldr {x}, [{a}, #@]",
+            "smlabb {l}, {x}, {slope}, {rounding}",
+            "smlatb {h}, {x}, {slope}, {rounding}",
+            "lsl {h}, {h}, #1",
+            "pkhtb {p}, {h}, {l}, asr #15",
+            "ssub16 {ge}, {x}, {p}",
+            "sel {p}, {x}, {p}",
+            "qsub16 {p}, {p}, {floor}",
+            "qadd16 {p}, {p}, {floor}",
+            "qadd16 {p}, {p}, {room}",
+            "qsub16 {p}, {p}, {room}",
+            "str {p}, [{out}, #@]",
+        ),
+    ),
+    Kernel(
+        "vk_m7_bend_quarter",
+        ("a", "out"),
+        ("zero", "one", "room"),
+        (
+            "ldr {x}, [{a}, #@]",
+            "shadd16 {p}, {x}, {zero}",
+            "shadd16 {p}, {p}, {one}",
+            "ssub16 {ge}, {x}, {p}",
+            "sel {p}, {x}, {p}",
+            "qadd16 {p}, {p}, {room}",
+            "qsub16 {p}, {p}, {room}",
+            "str {p}, [{out}, #@]",
+        ),
+    ),
     Kernel(
         "vk_m7_add",
         ("a", "b", "out"),

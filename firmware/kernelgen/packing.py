@@ -178,6 +178,78 @@ def pack_conv(
     )
 
 
+SHORT_PITCH, SHORT_WINDOW = 16, 48
+"""Most elements of a frame, and of all taps, that ``m7_short`` writes straight-line code for."""
+
+
+def short_bytes(taps: int, pitch: int) -> int:
+    """Bytes that a pair of output channels takes in the stream of a straight-line convolution."""
+    return 16 + 4 * taps * pitch
+
+
+@dataclass(frozen=True)
+class PackedShort:
+    """A ``vk_short`` (Cortex-M7): the stream and the distance between taps.
+
+    Attributes
+    ----------
+    stream : int16, flat
+        For every pair of output channels: two biases (int32), the weights by steps of two taps, channel after
+        channel, two multipliers (int32). Sixteen bytes of zeros end it: the code reads ahead.
+    run_bytes : int
+        Between the taps' frames in the window.
+    shape : (taps, pitch)
+    """
+
+    stream: np.ndarray
+    run_bytes: int
+    shape: tuple[int, int]
+
+    def initializer(self, stream: str, code: str) -> str:
+        """Write the C initializer, given the names of the stream and of the code."""
+        return f"{{{stream}, {code}, {self.run_bytes}, {short_bytes(*self.shape)}}}"
+
+
+def is_short(weights: tuple[int, int, int], in_pitch: int, stride: int, groups: int, shift: int = 0) -> bool:
+    """Whether a convolution of these weights [out, in, taps] has straight-line code on a Cortex-M7.
+
+    Its weights take up the ``shift`` of the requantization, for which int16 has eight bits to spare.
+    """
+    small = in_pitch <= SHORT_PITCH and weights[2] * in_pitch <= SHORT_WINDOW
+    return small and stride == 1 and groups == 1 and shift <= 8
+
+
+def pack_short(
+    weights: np.ndarray,
+    bias: np.ndarray,
+    multiplier: np.ndarray,
+    shift: np.ndarray,
+    *,
+    in_pitch: int,
+    dilation: int = 1,
+) -> PackedShort:
+    """Pack a convolution for which `is_short` holds; parameters as of `pack_conv`.
+
+    y = sat((acc·2^k·M + 2^31) >> 32) is the same number with weights·2^k and bias·2^k: acc·2^k is proven to
+    fit.
+    """
+    out, channels, taps = weights.shape
+    pairs = (out + 1) // 2
+    scale = np.left_shift(1, np.asarray(shift, np.int64))
+    full = np.zeros((2 * pairs, taps, in_pitch), np.int64)
+    full[:out, :, :channels] = np.asarray(weights, np.int64).transpose(0, 2, 1) * scale[:, None, None]
+    words = np.zeros((2, 2 * pairs), np.int32)
+    words[0, :out] = np.asarray(bias, np.int64) * scale
+    words[1, :out] = multiplier
+    biases, multipliers = (row.reshape(pairs, 2).view(np.int16) for row in words)
+    # [pair, channel, step, 2 taps] → step, channel
+    steps = full.reshape(pairs, 2, -1, 2).transpose(0, 2, 1, 3).reshape(pairs, -1)
+    stream = np.concatenate([biases, steps.astype(np.int16), multipliers], axis=1).reshape(-1)
+    return PackedShort(
+        np.concatenate([stream, np.zeros(8, np.int16)]), 2 * dilation * in_pitch, (taps, in_pitch)
+    )
+
+
 def pack_dense(
     weights: np.ndarray,
     bias: np.ndarray,

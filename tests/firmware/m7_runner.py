@@ -7,6 +7,21 @@ from functools import cache
 import numpy as np
 
 from firmware import toolchain
+from firmware.kernelgen import m7_short
+
+SHORT_SHAPES = [
+    *((taps, 2) for taps in range(1, 7)),
+    *((taps, 4) for taps in (1, 2, 3)),
+    *((taps, pitch) for pitch in (6, 8, 12, 16) for taps in (1, 3)),
+    (24, 2),
+    (4, 12),
+]
+"""Taps × pitch of the straight-line convolutions that are tested."""
+
+
+def short_code(taps: int, pitch: int) -> int:
+    """Address of a straight-line convolution, as a pointer to Thumb code."""
+    return machine()[0].elf.symbol(f"short_{taps}x{pitch}").address | 1
 
 
 @cache
@@ -19,7 +34,10 @@ def machine():
     from tests.firmware.kernel_runner import sources
 
     board = load_board("patch_sm")
-    objects = [toolchain.compile_source(source, "m7") for source in sources("m7")]
+    shapes = toolchain.cache_dir() / "tests" / "short.S"
+    shapes.parent.mkdir(parents=True, exist_ok=True)
+    shapes.write_text(m7_short.source(SHORT_SHAPES))
+    objects = [toolchain.compile_source(source, "m7") for source in (*sources("m7"), shapes)]
     image = link(objects, board, toolchain.cache_dir() / "tests" / "kernels-m7.elf")
     m = Machine(read_elf(image), board)
     return m, dict(m._heap)

@@ -9,7 +9,7 @@ import pytest
 
 from bench.fit import block_shape
 from bench.written import read_json
-from firmware.compiler.cost import blocks, cost_model
+from firmware.compiler.cost import BLOCKS, blocks, cost_model, short_blocks
 from firmware.compiler.ops import Work
 from firmware.compiler.pipeline import compile_onnx
 from firmware.compiler.schedule import clamp_work
@@ -22,21 +22,27 @@ def test_convolutions_cost_what_the_emulator_counted():
     model = cost_model("cortex-m7")
     off = []
     for row in read_json(KERNELS)["rows"]:
-        if row["kernel"] == "vk_conv_w8a16" and row["region"] == "dtcm":
-            runs, run, channels, frames = block_shape(row["shape"])
-            work = Work("conv_w8a16", shape=(runs, run, channels, 1), calls=0)
-            alone = model.cycles(work, frames) + model.blocked["conv_w8a16"]["call"]
+        name = row["kernel"].removeprefix("vk_")
+        if name in BLOCKS and row["region"] == "dtcm":
+            runs, run, channels, frames = block_shape(row["shape"], short=name.endswith("_short"))
+            work = Work(name, shape=(runs, run, channels, 1), calls=0)
+            alone = model.cycles(work, frames) + model.blocked[name]["call"]
             off.append(abs(alone / row["cycles"] - 1))
     assert len(off) > 100
     assert max(off) < 0.08
     assert np.mean(off) < 0.02
 
 
-@pytest.mark.parametrize(("frames", "tiny", "two", "one"), [(1, 0, 0, 2), (2, 0, 4, 0), (5, 8, 0, 2)])
-def test_blocks_are_cut_as_the_kernel_cuts_them(frames, tiny, two, one):
-    """Eight channels of one run of 12 numbers: pairs of frames unrolled from four frames on."""
-    found = blocks(1, 12, 8, frames)
-    assert (found["tiny_block"], found["two_block"], found["one_block"]) == (tiny, two, one)
+@pytest.mark.parametrize(("frames", "two", "one"), [(1, 0, 2), (2, 4, 0), (5, 8, 2)])
+def test_blocks_are_cut_as_the_kernel_cuts_them(frames, two, one):
+    """Eight channels of one run of 20 numbers: pairs of frames, and the one that is left."""
+    found = blocks(1, 20, 8, frames)
+    assert (found["two_block"], found["one_block"]) == (two, one)
+
+
+def test_short_layers_are_counted_by_fours_of_frames():
+    found = short_blocks(3, 16, 5, 7)
+    assert (found["four_pair"], found["four_step"], found["one_pair"]) == (3, 72, 9)
 
 
 def test_half_a_firing_costs_between_none_and_one():

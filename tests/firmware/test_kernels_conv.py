@@ -8,15 +8,19 @@ import pytest
 from firmware import toolchain
 from firmware.kernelgen import m7_conv
 from firmware.kernelgen.packing import (
+    is_short,
     pack_conv,
     pack_conv_f32,
     pack_dense,
     pack_depthwise,
     pack_depthwise_f32,
+    pack_short,
     pack_transposed,
     pitch_of,
+    short_bytes,
 )
 from tests.firmware.kernel_runner import Array, Call, Struct, make_calls
+from tests.firmware.m7_runner import SHORT_SHAPES, short_code
 
 TARGETS = ["host", "host-asan", "m7", "aarch64", "aarch64-dotprod", "wasm"]
 
@@ -98,7 +102,13 @@ def conv_case(
     # a frame's row is wider than the layer, and what lies beside its slice must stay
     step = out_pitch + (0 if part is None else 4)
     before = rng.integers(info.min, info.max + 1, (frames, step)).astype(dtype)
-    arguments = [layer_struct(packed), Array(window), Array(before), step, frames, first, count]
+    layer = layer_struct(packed)
+    if name == "short":
+        short = pack_short(weights, bias, multiplier, shift, in_pitch=pitch, dilation=dilation)
+        name, code = "vk_conv_short", short_code(*short.shape)
+        fields = [code, short.run_bytes, short_bytes(*short.shape)]
+        layer = Struct([("P", Array(short.stream, b"")), *(("I", n) for n in fields)])
+    arguments = [layer, Array(window), Array(before), step, frames, first, count]
     pads = 2 if dtype == np.int16 else 4
     untouched = np.ones((frames, step), bool)
     untouched[:, low : -(-high // pads) * pads] = False
@@ -154,8 +164,8 @@ def test_every_remainder_of_run_and_channels_once(target):
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_tiny_layers_over_many_frames(target):
-    """Shapes that the M7 unrolls (kernelgen.m7_tiny), and their neighbours that it does not."""
+def test_layers_of_few_taps_over_many_frames(target):
+    """Shapes that the compiler has straight-line code for on the M7, here in loops, and their neighbours."""
     rng = np.random.default_rng(11)
     cases = []
     for out in (1, 2, 3, 4, 5, 8):
@@ -171,6 +181,38 @@ def test_tiny_layers_over_many_frames(target):
                 )
             )
     check(target, cases)
+
+
+def test_straight_line_convolutions_of_the_m7_equal_numpy():
+    """Every shape, odd channels, one to nine frames, dilated, shifted, and a slice of the channels."""
+    rng = np.random.default_rng(13)
+    cases = []
+    for taps, pitch in SHORT_SHAPES:
+        for frames in range(1, 10):
+            channels, out = pitch - int(rng.integers(0, 2)), int(rng.integers(1, 20))
+            if pitch_of(channels, "s16") != pitch:
+                channels = pitch
+            part = None
+            if frames in (3, 8):
+                out, part = 21, [(0, 8), (8, 8), (16, 5)][frames % 3]
+            sizes = {"out": out, "channels": channels, "taps": taps, "frames": frames}
+            cases.append(
+                conv_case(
+                    rng, "m7", "short", dilation=int(rng.choice([1, 2, 5])), part=part, wild=True, **sizes
+                )
+            )
+    check("m7", cases)
+
+
+def test_the_shift_of_a_straight_line_convolution_goes_into_its_weights():
+    """Up to eight bits, the most that int16 weights have room for."""
+    weights, bias = np.full((2, 2, 1), -127), np.array([5, -7])
+    packed = pack_short(weights, bias, np.full(2, 1 << 30), np.full(2, 8), in_pitch=2)
+    assert packed.stream.min() == -127 * 256
+    assert is_short((2, 2, 1), 2, 1, 1, 8)
+    assert not is_short((2, 2, 1), 2, 1, 1, 9)
+    assert not is_short((2, 2, 1), 2, 2, 1)
+    assert not is_short((2, 2, 1), 2, 1, 2)
 
 
 @pytest.mark.parametrize("name", ["vk_conv_w8a16", "vk_conv_w8a8", "vk_conv_w8a16_wide"])

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from firmware.kernelgen import m7_rows, m7_tiny, tables
+from firmware.kernelgen import m7_rows, tables
 from tests.firmware.kernel_runner import Array, Call, Struct, make_calls, struct_array
 
 TARGETS = ["host", "host-asan", "m7", "aarch64", "wasm"]
@@ -154,6 +154,19 @@ def make_clip(element):
     return make
 
 
+def make_bend(rng):
+    """A leaky slope and a clamp; a quarter with a low enough bound has code of its own on the M7."""
+    slope = int(rng.choice([8192, 8192, 8192, 0, 6554, 32767]))
+    low, high = -int(rng.integers(0, 32769)), int(rng.integers(0, 32768))
+    if rng.random() < 0.3:
+        low, high = int(rng.choice([-8192, -8191, -32768])), 32767
+    return (
+        "vk_bend_s16",
+        [slope, low, high],
+        lambda a: np.clip(np.where(a >= 0, a, (a * slope + (1 << 14)) >> 15), low, high).astype(np.int16),
+    )
+
+
 def make_snake(rng):
     settings = [
         (int(r), int(x), int(s), int(q))
@@ -195,6 +208,7 @@ KERNELS = {
     "leaky int8": ("s8", 1, make_leaky("s8")),
     "clip": ("s16", 1, make_clip("s16")),
     "clip int8": ("s8", 1, make_clip("s8")),
+    "bend": ("s16", 1, make_bend),
     "snake": ("s16", 1, make_snake),
 }
 
@@ -217,13 +231,50 @@ def test_every_int16_goes_through_table_and_leaky_relu_unharmed(target):
             "vk_table_s16", [Array(table, b""), Array(x), len(x), Array(np.zeros_like(x)), len(x), 1, len(x)]
         ),
         Call("vk_leaky_s16", [6554, Array(x), len(x), Array(np.zeros_like(x)), len(x), 1, len(x)]),
+        Call(
+            "vk_bend_s16",
+            [8192, -8192, 8192, Array(x), len(x), Array(np.zeros_like(x)), len(x), 1, len(x)],
+        ),
     ]
     wanted = [
         interpolated(table, (wide + 32768) >> 7, (wide + 32768) & 127),
         np.where(wide >= 0, wide, (wide * 6554 + (1 << 14)) >> 15),
+        np.clip(np.where(wide >= 0, wide, (wide * 8192 + (1 << 14)) >> 15), -8192, 8192),
     ]
     del rng
     check(target, calls, wanted)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_gain_is_held_over_frames(target):
+    """Rows of 8 lanes and more, their remainders, one frame and many, with a shift and without."""
+    rng = np.random.default_rng(14)
+    calls, wanted = [], []
+    for lanes in (1, 7, 8, 9, 16, 21):
+        for frames, beside, shift in ((1, 0, 0), (2, 0, 0), (5, 3, 0), (48, 0, 0), (5, 0, 1)):
+            pitch = lanes + beside
+            a, gain = extreme(rng, "s16", frames * pitch), extreme(rng, "s16", lanes)
+            canvas, multiplier = extreme(rng, "s16", frames * pitch), int(rng.integers(1 << 8, 1 << 22))
+            product = a.reshape(frames, pitch)[:, :lanes].astype(np.int64) * gain
+            want = canvas.reshape(frames, pitch).copy()
+            product = np.minimum(product, 2**30 - 1)
+            want[:, :lanes] = sat(scaled(product, multiplier, shift), "s16")
+            struct = Struct([("i", multiplier), ("i", shift)])
+            sizes = [pitch, frames, lanes]
+            calls.append(Call("vk_mul_s16", [struct, Array(a), pitch, Array(gain), 0, Array(canvas), *sizes]))
+            wanted.append(want.reshape(-1))
+    check(target, calls, wanted)
+
+
+@pytest.mark.parametrize("shift", [1, 12, 13, 14, 15, 16])
+def test_sums_of_the_usual_shifts_on_the_m7(shift):
+    rng = np.random.default_rng(shift)
+    a, b = (extreme(rng, "s16", 101) for _ in range(2))
+    ma, mb = (int(v) for v in rng.integers(-(2**shift), 2**shift, 2).clip(-32767, 32767))
+    want = sat(shift_round(a.astype(np.int64) * ma + b.astype(np.int64) * mb, shift), "s16")
+    struct = Struct([("h", ma), ("h", mb), ("i", shift)])
+    out = Array(np.zeros(101, np.int16))
+    check("m7", [Call("vk_add_s16", [struct, Array(a), 101, Array(b), 101, out, 101, 1, 101])], [want])
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -402,5 +453,4 @@ def test_float_rows_equal_numpy(target):
 def test_the_committed_tables_and_assembly_are_what_the_generators_write():
     assert (tables.KERNELS / "sin2_table.c").read_text() == tables.sin2_source()
     assert m7_rows.OUT.read_text() == m7_rows.source()
-    assert m7_tiny.OUT.read_text() == m7_tiny.source()
     assert math.isclose(tables.sin2_table()[256], 32767)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from firmware.compiler import arithmetic
-from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant
+from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant, Tensor
 from firmware.compiler.ops.base import Family, Work, attribute, family, reader
 from firmware.compiler.values import ActValue
 from hardware.refusal import Refusal
@@ -140,6 +140,18 @@ def read_identity(loader: Any, node: Any) -> None:
     loader.values[node.output[0]] = loader.value(node.input[0])
 
 
+def bends(node: Node, y: Tensor) -> bool:
+    """Whether a leaky slope and the clamp behind it are one kernel: int16, one slope, narrow bounds."""
+    return (
+        node.op == "Leaky"
+        and "leaky" in node.attrs
+        and y.quant is not None
+        and y.dtype == "int16"
+        and (y.quant.low, y.quant.high) != arithmetic.LIMITS["int16"]
+        and len(set(node.attrs["leaky"].negative.tolist())) == 1
+    )
+
+
 @family
 class Activations(Family):
     """In place in time, nothing remembered."""
@@ -200,7 +212,7 @@ class Activations(Family):
         """One element after the other."""
         y = graph.tensors[node.outputs[0]]
         suffix = {"int16": "s16", "int8": "s8", "float32": "f32"}[y.dtype]
-        name = "table" if "table" in node.constants else node.op.lower()
+        name = "table" if "table" in node.constants else "bend" if bends(node, y) else node.op.lower()
         table = node.constants["table"].values.nbytes if "table" in node.constants else 0
         return Work(
             f"{name}_{suffix}", outputs=y.channels, reads=y.channels * WIDTH[y.dtype], weight_bytes=table
@@ -231,6 +243,11 @@ class Activations(Family):
         else:
             slopes = [out.real(v) for v in node.constants["slope"].real]
         rest = (y.frame, out.frames)
+        if bends(node, y):
+            assert y.quant is not None
+            bounds = (slopes[0], y.quant.low, y.quant.high)
+            out.call("vk_bend_s16", *bounds, out.src(0), x.frame, out.dst(), *rest, y.channels)
+            return
         if len(set(slopes)) == 1:
             out.call(f"vk_leaky_{suffix}", slopes[0], out.src(0), x.frame, out.dst(), *rest, y.channels)
         else:

@@ -28,11 +28,15 @@ MAX_FOLDED_ELEMENTS = 1 << 24
 
 @dataclass(frozen=True)
 class Window:
-    """What one firing reads: frames ``t·stride - before`` to ``t·stride + after``, both included."""
+    """What one firing reads: frames ``t·stride - before`` to ``t·stride + after``, both included.
+
+    With ``hold`` above 1 so many firings in a row read the same: ``t // hold`` takes the place of t.
+    """
 
     stride: int = 1
     before: int = 0
     after: int = 0
+    hold: int = 1
 
     @property
     def frames(self) -> int:

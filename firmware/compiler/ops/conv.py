@@ -16,6 +16,7 @@ from firmware.compiler import arithmetic
 from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant
 from firmware.compiler.ops.base import Family, Window, Work, attribute, family, reader
 from firmware.compiler.values import Dim, Frames
+from firmware.kernelgen import packing
 from hardware.refusal import Refusal
 
 MAX_TAPS = 65_536
@@ -499,6 +500,12 @@ class Convolution(Family):
         whole = node.attrs["dilation"] == 1 and groups == 1
         pitch = x.frame if groups == 1 else inputs
         weight_bytes = rows * inputs * taps * (1 if integer else 4) + rows * (12 if integer else 4)
+        shape = (1, taps * pitch, channels, groups) if whole else (taps, pitch, channels, groups)
+        if name == "conv_w8a16" and packing.is_short(
+            (rows, inputs, taps), pitch, node.attrs["stride"], groups, node.attrs["shift"]
+        ):
+            name, shape = "conv_w8a16_short", (taps, pitch, channels, groups)
+            weight_bytes = -(-rows // 2) * packing.short_bytes(taps, pitch)
         return Work(
             name,
             macs=rows * inputs * taps,
@@ -506,7 +513,7 @@ class Convolution(Family):
             reads=inputs * node.attrs["groups"] * taps * WIDTH[x.dtype],
             weight_bytes=weight_bytes,
             rows=rows if node.attrs["groups"] == 1 or (depthwise and node.attrs["phases"] == 1) else 1,
-            shape=(1, taps * pitch, channels, groups) if whole else (taps, pitch, channels, groups),
+            shape=shape,
             calls=node.attrs["phases"] if node.attrs["groups"] > 1 else 1,
         )
 

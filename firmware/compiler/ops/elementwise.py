@@ -8,7 +8,16 @@ import numpy as np
 
 from firmware.compiler import arithmetic
 from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant
-from firmware.compiler.ops.base import Family, Work, attribute, broadcastable, family, per_channel, reader
+from firmware.compiler.ops.base import (
+    Family,
+    Window,
+    Work,
+    attribute,
+    broadcastable,
+    family,
+    per_channel,
+    reader,
+)
 from firmware.compiler.values import ActValue
 from hardware.refusal import Refusal
 
@@ -223,12 +232,23 @@ def _as_depthwise(node: Node, inputs: list[Quant], output: Quant, channels: int)
 
 @family
 class Pointwise(Family):
-    """In place in time; nothing is remembered. In an event graph one frame may be held over all frames."""
+    """In place in time; nothing is remembered. In an event graph one frame may be held over all frames.
+
+    ``held`` among the attributes, (operand, repeats, first channel), says that an operand is of a slower
+    rate: each of its frames, from that channel on, serves so many firings (``fuse.hold_rows``).
+    """
 
     ops = ("Add", "Sub", "Mul", "Affine")
 
+    def windows(self, node: Node) -> tuple[Window, ...]:
+        """One frame of each operand."""
+        held, repeats, _ = node.attrs.get("held", (-1, 1, 0))
+        return tuple(Window(hold=repeats if i == held else 1) for i in range(len(node.inputs)))
+
     def length(self, node: Node, lengths: Any) -> int:
         """A single frame is repeated over the other operand's."""
+        held, repeats, _ = node.attrs.get("held", (-1, 1, 0))
+        lengths = [n * repeats if i == held else n for i, n in enumerate(lengths)]
         long = [n for n in lengths if n != 1]
         return min(long) if long else 1
 
@@ -237,8 +257,17 @@ class Pointwise(Family):
         quant = graph.tensors[node.outputs[0]].quant
         if node.op == "Affine":
             return self._affine(node, inputs[0], quant)
+        if "held" in node.attrs:
+            held, repeats, first = node.attrs["held"]
+            channels = graph.tensors[node.outputs[0]].channels
+            inputs = list(inputs)
+            inputs[held] = np.repeat(inputs[held][first : first + channels], repeats, axis=1)
         a, b = inputs
-        frames = self.length(node, [a.shape[1], b.shape[1]])
+        frames = (
+            min(a.shape[1], b.shape[1])
+            if "held" in node.attrs
+            else self.length(node, [a.shape[1], b.shape[1]])
+        )
         a, b = (v if v.shape[1] == 1 else v[:, :frames] for v in (a, b))
         if quant is None:
             return {"Add": a + b, "Sub": a - b, "Mul": a * b}[node.op]
@@ -331,6 +360,8 @@ class Pointwise(Family):
             z = graph.tensors[node.inputs[1]]
             other, step = out.src(1), 0 if _held(z, y) else z.frame
         first_step = 0 if _held(x, y) else x.frame
+        if "held" in node.attrs:
+            first_step, step = (0, step) if node.attrs["held"][0] == 0 else (first_step, 0)
         if y.quant is None:
             out.call(
                 f"vk_{node.op.lower()}_f32",

@@ -46,6 +46,19 @@ void vk_clip_s16(int32_t low, int32_t high, const int16_t *a, size_t a_step, int
     VK_ROWS_1_S16(clipped(x, low, high), vk_m7_clip(a_, out_, turns, vk_twice(low), vk_twice(high)))
 }
 
+void vk_bend_s16(int32_t slope, int32_t low, int32_t high, const int16_t *a, size_t a_step, int16_t *out,
+                 size_t out_step, size_t frames, size_t lanes) {
+#if defined(__ARM_ARCH_7EM__)
+    const uint32_t room = vk_twice(32767 - high);
+    if (slope == 8192 && low <= -8192) { /* a quarter of int16 is never below that */
+        VK_ROWS_1_S16(clipped(leaked(x, slope), low, high), vk_m7_bend_quarter(a_, out_, turns, 0u, 0x10001u, room))
+        return;
+    }
+#endif
+    VK_ROWS_1_S16(clipped(leaked(x, slope), low, high),
+                  vk_m7_bend(a_, out_, turns, slope, 1 << 14, vk_twice(low + 32768), room))
+}
+
 void vk_clip_s8(int32_t low, int32_t high, const int8_t *a, size_t a_step, int8_t *out, size_t out_step,
                 size_t frames, size_t lanes) {
     VK_ROWS_1(int8_t, int8_t, clipped(x, low, high))

@@ -11,12 +11,27 @@ static inline int32_t sum(const vk_add *q, int32_t x, int32_t y) {
 static inline uint32_t multipliers_of(const vk_add *q) {
     return (uint32_t)(uint16_t)q->multiplier_a | (uint32_t)(uint16_t)q->multiplier_b << 16;
 }
+
+/* the usual shifts have code of their own */
+static void turned(const vk_add *k, const int16_t *a, const int16_t *b, int16_t *out, uint32_t turns) {
+    const uint32_t multipliers = multipliers_of(k);
+    const int32_t rounding = 1 << (k->shift - 1);
+    if (k->shift == 15) {
+        vk_m7_add_15(a, b, out, turns, multipliers, rounding);
+    } else if (k->shift == 14) {
+        vk_m7_add_14(a, b, out, turns, multipliers, rounding);
+    } else if (k->shift == 13) {
+        vk_m7_add_13(a, b, out, turns, multipliers, rounding);
+    } else {
+        vk_m7_add(a, b, out, turns, multipliers, rounding, k->shift);
+    }
+}
 #endif
 
 void vk_add_s16(const vk_add *q, const int16_t *a, size_t a_step, const int16_t *b, size_t b_step, int16_t *out,
                 size_t out_step, size_t frames, size_t lanes) {
     const vk_add k = *q;
-    VK_ROWS_2_S16(vk_sat16(sum(&k, x, y)), vk_m7_add(a_, b_, out_, turns, multipliers_of(&k), 1 << (k.shift - 1), k.shift))
+    VK_ROWS_2_S16(vk_sat16(sum(&k, x, y)), turned(&k, a_, b_, out_, turns))
 }
 
 void vk_add_s8(const vk_add *q, const int8_t *a, size_t a_step, const int8_t *b, size_t b_step, int8_t *out,

@@ -2,7 +2,8 @@
  *
  * Two frames at a time take blocks of 2 channels × 2 frames (vk_m7_conv_2x2, 0.59 cycle per multiply-accumulate
  * inside the loop), a frame that is left takes 4 channels × 1 frame (vk_m7_conv_4x1, 0.72). Each assembly function
- * runs over all channels of the slice and requantizes what it sums: see firmware/kernelgen/m7_conv.py.
+ * runs over all channels of the slice and requantizes what it sums: see firmware/kernelgen/m7_conv.py. Layers of few
+ * taps and channels are packed for, and done by, conv_short_m7.c.
  */
 #include <stdbool.h>
 
@@ -22,29 +23,6 @@ typedef void conv_2x2(const int8_t *weights, const vk_requant *requant, const in
 conv_4x1 vk_m7_conv_4x1, vk_m7_conv_4x1_far;
 conv_2x2 vk_m7_conv_2x2, vk_m7_conv_2x2_far;
 
-/* Two channels over `turns` pairs of frames, all taps unrolled (firmware/kernelgen/m7_tiny.py).
- * run_bytes: between runs. back: from the last run of two frames to the first of the next two. */
-typedef void conv_tiny(const int8_t *weights, const vk_requant *requant, const int16_t *window, int16_t *out,
-                       uint32_t turns, uint32_t run_bytes, uint32_t back, uint32_t frame_bytes, uint32_t out_bytes);
-conv_tiny vk_m7_conv_tiny_1x1, vk_m7_conv_tiny_1x2, vk_m7_conv_tiny_1x3, vk_m7_conv_tiny_1x4, vk_m7_conv_tiny_1x5,
-    vk_m7_conv_tiny_1x6, vk_m7_conv_tiny_2x1, vk_m7_conv_tiny_2x2, vk_m7_conv_tiny_3x1, vk_m7_conv_tiny_3x2;
-
-/* runs × steps of two taps; NULL: no such shape */
-static conv_tiny *tiny_for(uint32_t runs, uint32_t steps) {
-    static conv_tiny *const one_run[] = {vk_m7_conv_tiny_1x1, vk_m7_conv_tiny_1x2, vk_m7_conv_tiny_1x3,
-                                         vk_m7_conv_tiny_1x4, vk_m7_conv_tiny_1x5, vk_m7_conv_tiny_1x6};
-    static conv_tiny *const two_runs[] = {vk_m7_conv_tiny_2x1, vk_m7_conv_tiny_2x2};
-    static conv_tiny *const three_runs[] = {vk_m7_conv_tiny_3x1, vk_m7_conv_tiny_3x2};
-    if (runs == 1u && steps <= 6u) {
-        return one_run[steps - 1u];
-    }
-    if (steps <= 2u && (runs == 2u || runs == 3u)) {
-        return runs == 2u ? two_runs[steps - 1u] : three_runs[steps - 1u];
-    }
-    return NULL;
-}
-enum { TINY_FRAMES = 4 }; /* fewer do not pay for the call */
-
 /* above the tightly coupled memories of an STM32H7, weights come through the cache: ask for them early */
 #define FAR ((uintptr_t)0x20020000u)
 
@@ -63,7 +41,6 @@ void vk_conv_w8a16(const vk_conv *layer, const int16_t *window, int16_t *out, si
     const uint32_t frame_pairs = frames / 2u;
     const bool far = (uintptr_t)layer->weights >= FAR;
     conv_2x2 *const two_frames = far ? vk_m7_conv_2x2_far : vk_m7_conv_2x2;
-    conv_tiny *const tiny = frames >= TINY_FRAMES ? tiny_for(runs, (layer->run + 1u) / 2u) : NULL;
     conv_4x1 *const one_frame = far ? vk_m7_conv_4x1_far : vk_m7_conv_4x1;
     const int32_t gap = (int32_t)(2u * layer->run_step - 8u * units);
     const uint32_t frame_bytes = 2u * layer->frame_step, out_bytes = 2u * out_step;
@@ -75,15 +52,7 @@ void vk_conv_w8a16(const vk_conv *layer, const int16_t *window, int16_t *out, si
         const uint32_t n = (uint32_t)(s.channel_end - s.channel);
         const uint32_t quads = (n + 1u) / 4u; /* three channels are a quad with a pad lane; one or two are a pair */
         const uint32_t pairs = (n + 1u) / 2u;
-        if (frame_pairs && tiny) {
-            const uint32_t run_bytes = 2u * layer->run_step;
-            for (uint32_t p = 0; p < pairs; p++) {
-                /* the odd pair of a quad lies 4 bytes behind the even one */
-                const int8_t *wp = w + (p & ~1u) * 2u * taps + (p & 1u) * 4u;
-                tiny(wp, q + 2u * p, x, y + 2u * p, frame_pairs, run_bytes, 2u * frame_bytes - (runs - 1u) * run_bytes,
-                     frame_bytes, out_bytes);
-            }
-        } else if (frame_pairs) {
+        if (frame_pairs) {
             two_frames(w, q, x, y, turns, runs, gap, pairs, frame_bytes, out_bytes, 4u * taps - 8u, 0u, frame_pairs, q, y,
                        pairs);
         }

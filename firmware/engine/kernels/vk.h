@@ -51,6 +51,20 @@ typedef struct vk_conv {
  * An odd last channel writes one pad lane beside it. */
 void vk_conv_w8a16(const vk_conv *layer, const int16_t *window, int16_t *out, size_t out_step, size_t frames,
                    size_t first, size_t count);
+#if defined(__ARM_ARCH_7EM__)
+/* The same for a dense layer of few taps, stride 1, by straight-line code for its very shape, which comes with the
+ * model (firmware/kernelgen/m7_short.py). One stream holds weights, times 2^shift, biases and multipliers. */
+typedef void vk_short_code(const char *stream, const int16_t *window, int16_t *out, uint32_t fours, uint32_t ones,
+                           uint32_t pairs, uint32_t run_bytes, uint32_t out_bytes);
+typedef struct vk_short {
+    const void *stream;
+    vk_short_code *code;
+    uint32_t run_bytes;  /* between taps: dilation × pitch × 2 */
+    uint32_t pair_bytes; /* of the stream, for two output channels */
+} vk_short;
+void vk_conv_short(const vk_short *layer, const int16_t *window, int16_t *out, size_t out_step, size_t frames,
+                   size_t first, size_t count);
+#endif
 /* The same for layers whose sums may pass 2^31: int64 accumulators, bias·2^shift included; slower. */
 void vk_conv_w8a16_wide(const vk_conv *layer, const int16_t *window, int16_t *out, size_t out_step,
                         size_t frames, size_t first, size_t count);
@@ -154,6 +168,10 @@ void vk_clip_s16(int32_t low, int32_t high, const int16_t *a, size_t a_step, int
                  size_t frames, size_t lanes);
 void vk_clip_s8(int32_t low, int32_t high, const int8_t *a, size_t a_step, int8_t *out, size_t out_step,
                 size_t frames, size_t lanes);
+
+/* both, one after the other; low ≤ 0 ≤ high */
+void vk_bend_s16(int32_t slope, int32_t low, int32_t high, const int16_t *a, size_t a_step, int16_t *out,
+                 size_t out_step, size_t frames, size_t lanes);
 
 /* Snake, x + sin²(ax)/a, per channel. p = (uint32)x·rate (mod 2^32; 2^32 is one period of sin²), i = p >> 23,
  * f = (p >> 16) & 127, s = vk_sin2[i] + (((vk_sin2[i+1] - vk_sin2[i])·f + 64) >> 7) in Q15,
