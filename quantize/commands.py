@@ -112,20 +112,22 @@ def quantize(
 
 
 def _curve(material: Material, settings: Settings, out: Path, title: str, json: bool) -> None:
+    import hashlib
     import json as text
     import shlex
     import sys
 
     from rich.console import Console
 
-    from quantize.curves import row_of, trace, write_curve
+    from quantize.curves import row_of, rows_so_far, trace, write_curve
 
     command = shlex.join(["vaectrol", *sys.argv[1:]])
-    rows: list[dict[str, Any]] = []
+    model = hashlib.sha256(material.graph.to_model().SerializeToString()).hexdigest()[:16]
+    rows = rows_so_far(out, command, model)
     with _progress(Console(stderr=True)) as tell:
-        for point in trace(material, settings, tell):
+        for point in trace(material, settings, tell, known=rows):
             rows.append(row_of(point))
-            write_curve(rows, out, title, command)
+            write_curve(rows, out, title, command, model)
     if json:
         typer.echo(text.dumps(rows))
         return

@@ -15,10 +15,11 @@ from typing import Any
 from quantize.cost import predict
 from quantize.files import write_picture, write_text
 from quantize.material import Material
-from quantize.road import Settings, Stage, walk
+from quantize.road import Settings, Stage, prune_once, walk
 from train.refusal import Refusal
 
 KEEPS = (1.0, 0.7, 0.5, 0.35, 0.2, 0.1)
+SAME_SHARE = 0.002
 # the measure that counts, by what the material offers: (key, whether larger is better)
 MEASURES = (("truth/onset_f1", True), ("truth/mr_stft", False), ("mr_stft", False), ("snr_db", True))
 UNITS = {"truth/onset_f1": "F1 of onsets", "truth/mr_stft": "MR-STFT to the recording"}
@@ -75,16 +76,29 @@ def trace(
     settings: Settings,
     tell: Callable[[str, float], None],
     keeps: Sequence[float] = KEEPS,
+    known: Sequence[dict[str, Any]] = (),
 ) -> Iterator[Point]:
     """Walk the road once for every share of the cost to keep, and once unpruned with 8-bit activations.
 
-    A share that can't be reached ends the curve.
+    A share that can't be reached ends the curve; one whose pruning gives a network that the curve has
+    already is left out.
+
+    Parameters
+    ----------
+    known : sequence of dict
+        Rows of an earlier, unfinished trace: they are not walked again.
     """
+    there = {(row["keep"], row["activations"]) for row in known}
+    shares = [row["macs"] for row in known if row["keep"] < 1.0]
     ways = [replace(settings, keep=1.0, activations="8")] if 1.0 in keeps else []
     ways += [replace(settings, keep=keep) for keep in keeps]
     for index, way in enumerate(ways):
+        if (way.keep, way.activations) in there:
+            continue
         tell(f"keeping {way.keep:.0%}, {way.activations}-bit activations", index / len(ways))
         try:
+            if way.keep < 1.0 and _seen(prune_once(material, way).macs, shares):
+                continue
             outcome = walk(material, way)
         except Refusal as refusal:
             if not index:
@@ -94,6 +108,7 @@ def trace(
         cost = predict(outcome.model, settings.board)
         cycles = cost.cycles_per_second or sum(layer.get("cycles_per_event", 0.0) for layer in cost.layers)
         macs = outcome.stages[-1].macs_per_tick / outcome.stages[0].macs_per_tick
+        shares += [macs] if way.keep < 1.0 else []
         yield Point(
             way.keep,
             way.activations,
@@ -103,6 +118,11 @@ def trace(
             int(cost.weight_bytes),
             outcome.stages,
         )
+
+
+def _seen(share: float, shares: list[float]) -> bool:
+    """Whether a network of this share of the cost is among those of `shares`."""
+    return any(abs(share - other) < SAME_SHARE for other in shares)
 
 
 def row_of(point: Point) -> dict[str, Any]:
@@ -141,10 +161,29 @@ def row_of(point: Point) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def write_curve(rows: list[dict[str, Any]], out: Path, title: str, command: str = "") -> None:
-    """Write ``out`` (.json) and the picture beside it (.png)."""
-    write_text(json.dumps({"title": title, "command": command, "rows": rows}, indent=1) + "\n", out)
+def write_curve(
+    rows: list[dict[str, Any]], out: Path, title: str, command: str = "", model: str = ""
+) -> None:
+    """Write ``out`` (.json) and the picture beside it (.png).
+
+    Parameters
+    ----------
+    command, model : str
+        What was typed, and a digest of the float model: a later trace of both continues this one.
+    """
+    found = {"title": title, "command": command, "model": model, "rows": rows}
+    write_text(json.dumps(found, indent=1) + "\n", out)
     _draw(rows, out.with_suffix(".png"), title)
+
+
+def rows_so_far(out: Path, command: str, model: str) -> list[dict[str, Any]]:
+    """Rows that an earlier run of the same command wrote of the same model."""
+    try:
+        found = json.loads(out.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    same = isinstance(found, dict) and (found.get("command"), found.get("model")) == (command, model)
+    return list(found.get("rows", [])) if same else []
 
 
 def _draw(rows: list[dict[str, Any]], out: Path, title: str) -> None:

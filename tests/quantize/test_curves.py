@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from quantize.curves import markdown, row_of, trace, write_curve
+from quantize.curves import markdown, row_of, rows_so_far, trace, write_curve
 from quantize.graph import load_graph
 from quantize.material import from_metadata
 from quantize.road import Settings
@@ -49,6 +49,20 @@ def test_a_curve_is_written_as_figures_picture_and_table(rows, tmp_path):
     table = markdown(written)
     assert "`vaectrol quantize small --curve c.json`" in table
     assert f"| {rows[2]['macs']:.0%} | 16 bit | {rows[2]['weight_bytes']:,} |" in table
+
+
+def test_a_curve_goes_on_where_it_stopped_but_only_its_own(rows, tmp_path, rhythm_file):
+    out = tmp_path / "c.json"
+    write_curve(rows[:2], out, "small", "the command", "the model")
+    assert rows_so_far(out, "the command", "another model") == []
+    assert rows_so_far(out, "another command", "the model") == []
+    assert rows_so_far(tmp_path / "none.json", "", "") == []
+    known = rows_so_far(out, "the command", "the model")
+    material = from_metadata(load_graph(rhythm_file), count=4)
+    settings = Settings(tune=Effort(steps=4), qat=Effort(steps=2), per_cycle=False)
+    more = list(trace(material, settings, lambda name, share: None, (1.0, 0.5, 0.499), known))
+    assert [p.keep for p in more] == [0.5]  # 0.499 gives the same network
+    assert [s.measures for s in more[0].stages] == [s["measures"] for s in rows[2]["stages"]]
 
 
 def test_an_effort_divides():
