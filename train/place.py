@@ -1,20 +1,28 @@
 """``vaectrol place``: where a recorded pedal lies in a run's space of distortions, and how that point sounds.
 
-The recording is aligned as a data set's pairs are. The encoder hears its loudest windows; the mean of what it
-says is the point. The flow of the run (:mod:`train.space`) reads it as a type and that type's parameters.
+The recording is aligned as a data set's pairs are, and then by the model itself: one phrase alone shows a
+device's delay only to within the delay of the device's own filters, and of the delays so near the one that
+the model explains best is taken. The encoder hears the loudest windows; the mean of what it says is the
+point. The flow of the run (:mod:`train.space`) reads it as a type and that type's parameters.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from train.refusal import Refusal
 
+if TYPE_CHECKING:
+    from train.data.pairs import Signals
+    from train.player import Player
+from train.written import whole
+
 WINDOWS = 8  # that the encoder hears at most
+ROUNDS = 4  # of hearing at one delay and looking for a better one
 MIN_SECONDS = 0.1
 
 
@@ -37,9 +45,9 @@ class Placed:
     esr : float
         Error energy over signal energy of the rendering.
     delay_samples, polarity : int
-        What was found and taken out.
+        What was found and taken out, samples as recorded.
     rendering : ndarray, shape (n,)
-        The dry recording through that point, at 48 kHz, the way up the wet one is.
+        The dry recording through that point, at 48 kHz, without the delay, the way up the wet one is.
     """
 
     latents: dict[str, float]
@@ -86,15 +94,18 @@ def place(folder: str | Path, dry: str | Path, wet: str | Path) -> Placed:
         raise Refusal(
             f"{folder} is of kind {run.recipe.kind}; only a drive run has a space to place pedals in"
         )
-    dry_audio, wet_audio, facts = _read(Path(dry), Path(wet))
+    signals, facts = _read(Path(dry), Path(wet))
     if not (run.directory / FILE).exists():
         run.prepare("train")
     space = open_space(run.directory, task)
     player = open_player(folder)
-    windows = task.loud_windows(dry_audio, wet_audio, WINDOWS)
-    z = player.encode(np.stack(windows)).mean(0)
+    delay, z = _settle(player, signals, facts)
     reading = space.read(z)
+    dry_audio, wet_audio = _aligned(signals, delay, facts["polarity"])
     rendering = render(player, dry_audio, z)
+    error = esr(rendering, wet_audio)
+    if delay:  # what is handed out is all of the dry recording
+        rendering = render(player, _aligned(signals, 0, 1)[0], z)
     names = [row["name"] for row in run.latents]
     places = [
         float(np.interp(value, row["quantiles"], np.linspace(0, 1, len(row["quantiles"]))))
@@ -110,18 +121,18 @@ def place(folder: str | Path, dry: str | Path, wet: str | Path) -> Placed:
         reading.others,
         reading.parameters,
         (relative + 1) / 2 if np.isfinite(relative) else None,
-        esr(rendering, wet_audio),
-        facts["delay_found"],
+        error,
+        delay,
         facts["polarity"],
         facts["polarity"] * rendering,
     )
 
 
-def _read(dry: Path, wet: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """Both sides at 48 kHz, aligned and the same way up, and what was found between them."""
+def _read(dry: Path, wet: Path) -> tuple[Signals, dict[str, Any]]:
+    """Both recordings, and what was found between them."""
     from train.data.audio import LeftOut
     from train.data.pairing import PairFiles
-    from train.data.pairs import AlignedPair, read_pair, relate
+    from train.data.pairs import read_pair, relate
     from train.data.source import SourceFile
     from train.data.store import SAMPLE_RATE_HZ
 
@@ -134,13 +145,64 @@ def _read(dry: Path, wet: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]
     try:
         signals = read_pair(pair)
         facts = relate(signals, pair, None)
-        aligned = AlignedPair(signals, facts["delay_found"], facts["polarity"], None)
-        (pieces,) = aligned.cut(into_thirds=False)
+        pieces = _aligned(signals, facts["delay_found"], facts["polarity"])
     except LeftOut as reason:
         raise Refusal(f"{wet} {reason}") from None
     if len(pieces[0]) < MIN_SECONDS * SAMPLE_RATE_HZ:
         raise Refusal(f"{wet} lasts {len(pieces[0]) / SAMPLE_RATE_HZ:.3f} s; give {MIN_SECONDS:g} s or more")
-    return pieces[0], pieces[1], facts
+    return signals, facts
+
+
+def _aligned(signals: Signals, delay: int, polarity: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides at 48 kHz, a delay (in samples as read) taken out, the wet one turned the right way up."""
+    from train.data.pairs import AlignedPair
+
+    (piece,) = AlignedPair(signals, delay, polarity, None).cut(into_thirds=False)
+    return piece[0], piece[1]
+
+
+def _settle(player: Player, signals: Signals, facts: dict[str, Any]) -> tuple[int, np.ndarray]:
+    """The delay, near the one found, at which the model explains loud windows best; and the point there.
+
+    The point is heard at one delay and decides the next, until none is better.
+    """
+    from train.data.pairs import SHORTEST_DELAY_SECONDS
+    from train.models.drive import RATE_HZ
+
+    found, per_sample = facts["delay_found"], RATE_HZ / signals.rate_hz
+    reach = round(SHORTEST_DELAY_SECONDS * signals.rate_hz)
+    delay, tried = found, {}
+    for _ in range(ROUNDS):
+        windows = player.task.loud_windows(*_aligned(signals, delay, facts["polarity"]), WINDOWS)  # type: ignore[operator]
+        z = player.encode(np.stack(windows)).mean(0)
+        errors = _errors_when_late(player, windows, z, round(reach * per_sample))
+        tried[delay] = errors[0], z
+        near = {
+            shift: error
+            for shift, error in errors.items()
+            if abs(delay + round(shift / per_sample) - found) <= reach
+        }
+        delay += round(min(near, key=lambda shift: near[shift]) / per_sample)
+        if delay in tried:
+            break
+    delay = min(tried, key=lambda one: tried[one][0])
+    return delay, tried[delay][1]
+
+
+def _errors_when_late(
+    player: Player, windows: list[np.ndarray], z: np.ndarray, reach: int
+) -> dict[int, float]:
+    """Error energy over signal energy in windows ``[2, S]``, were the wet side so many samples late."""
+    from train.judges.drive import esr, render
+
+    made = np.stack([render(player, window[0], z) for window in windows])
+    wet = np.stack([window[1] for window in windows])
+    size = wet.shape[1]
+    first = min(player.task.lead, size // 2) + reach  # type: ignore[operator]
+    part = made[:, first : size - reach]
+    return {
+        shift: esr(part, wet[:, first + shift : size - reach + shift]) for shift in range(-reach, reach + 1)
+    }
 
 
 def write(placed: Placed, path: Path) -> None:
@@ -155,10 +217,8 @@ def write(placed: Placed, path: Path) -> None:
 
     from train.models.drive import RATE_HZ
 
-    temporary = path.with_name(path.name + ".part")
     try:
-        soundfile.write(temporary, placed.rendering, RATE_HZ, subtype="FLOAT", format="WAV")
-        temporary.replace(path)
+        with whole(path) as part:
+            soundfile.write(part, placed.rendering, RATE_HZ, subtype="FLOAT", format="WAV")
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
         raise Refusal(f"cannot write {path} ({error}); choose another place with -o") from None

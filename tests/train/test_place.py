@@ -13,6 +13,7 @@ from train.effect_parameters import ParameterTable, amount_of
 from train.fit import fit
 from train.models.flow import ParameterFlow
 from train.place import place, write
+from train.player import Player, open_player
 from train.recipe import load_recipe
 from train.refusal import Refusal
 from train.space import FILE, Space, fit_space
@@ -172,6 +173,38 @@ def test_the_command_prints_the_point(run, drives, tmp_path, capsys):
     assert main(["place", str(run), dry, wet, "-o", str(out)]) == 0
     words = capsys.readouterr().out
     assert "type " in words and "z8" in words and "ESR" in words
+
+
+@pytest.mark.parametrize(("rate_hz", "late"), [(48_000, 100), (44_100, 100), (48_000, 0)])
+def test_a_delay_is_taken_out_as_the_model_knows_the_device(run, monkeypatch, tmp_path, rate_hz, late):
+    """A phrase shows the delay with that of the device's own filters; what the model knows of them stays."""
+    own = 9  # samples at 48 kHz: the device's filter
+
+    def device(x, delay):
+        taps = np.zeros(64)
+        taps[0], taps[round(delay)], taps[round(delay) + 1] = 0.05, 0.7, 0.3
+        return np.tanh(3 * np.convolve(x, taps)[: len(x)])
+
+    known = open_player(run)
+    monkeypatch.setattr(
+        "train.player.open_player",
+        lambda folder: Player(
+            "device",
+            known.task,
+            known.encode,
+            lambda feeds: device(feeds["audio"][0, 0], own)[None, None].astype(np.float32),
+            known.latents,
+        ),
+    )
+    rng = np.random.default_rng(5)
+    dry = np.convolve(0.2 * rng.standard_normal(2 * rate_hz), np.hanning(9) / 4, "same")
+    wet = np.concatenate([np.zeros(late), device(dry, own * rate_hz / 48_000)])[: len(dry)]
+    for name, sound in (("dry", dry), ("wet", wet)):
+        soundfile.write(tmp_path / f"{name}.wav", sound, rate_hz, subtype="FLOAT")
+    found = place(run, tmp_path / "dry.wav", tmp_path / "wet.wav")
+    assert found.delay_samples == late
+    assert found.esr < (1e-6 if rate_hz == 48_000 else 0.1)
+    assert len(found.rendering) == 96_000
 
 
 def test_what_cannot_be_placed_is_refused(run, drives, rhythms, tmp_path, capsys):
