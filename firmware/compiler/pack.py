@@ -81,12 +81,7 @@ def _call(
         first, count = "0", str(groups)
     kind = {"int16": "w8a16", "int8": "w8a8", "float32": "f32"}[x.dtype]
     dst = f"{out.dst()} + {offset}" if offset else out.dst()
-    if (
-        kind == "w8a16"
-        and out.layout == "quad"
-        and not (depthwise or a.get("wide"))
-        and packing.is_short(weight.shape, x.frame, a["stride"], groups, a["shift"])
-    ):
+    if a.get("short") and out.layout == "quad":
         short = packing.pack_short(weight, bias, multiplier, shift, in_pitch=x.frame, dilation=a["dilation"])
         stream = out.flat(f"stream{suffix}", "int16", short.stream)
         layer = out.table("vk_short", f"layer{suffix}", short.initializer(stream, out.code(short.shape)))

@@ -14,6 +14,7 @@ from typing import Any
 from firmware.compiler import fuse
 from firmware.compiler.graph import Graph, dump
 from firmware.compiler.load import load
+from firmware.compiler.ops.conv import mark_short
 from firmware.compiler.ops.ports import add_ports
 from firmware.compiler.report import Program, build_event, build_stream, parameters
 from firmware.compiler.verify import verify
@@ -119,7 +120,7 @@ def compile_onnx(
 
         graph = pretend_quantized(graph)
     offline = optimise(graph, show)
-    ported = verify(add_ports(offline), "add ports")
+    ported = verify(mark_short(add_ports(offline), block), "add ports")
     show("add ports", ported)
     build = build_event if ported.event else build_stream
     return build(offline, ported, target, board, block, schedule, dump_to)

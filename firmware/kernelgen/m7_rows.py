@@ -271,7 +271,7 @@ def looked_up(value: str, index: str, fraction: str) -> tuple[str, ...]:
     )
 
 
-ADD_SHIFTS = (13, 14, 15)
+ADD_SHIFTS = (14, 15)
 """Shifts of sums that have code of their own: a shift known beforehand goes into the saturation."""
 
 

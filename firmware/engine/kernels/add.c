@@ -20,8 +20,6 @@ static void turned(const vk_add *k, const int16_t *a, const int16_t *b, int16_t 
         vk_m7_add_15(a, b, out, turns, multipliers, rounding);
     } else if (k->shift == 14) {
         vk_m7_add_14(a, b, out, turns, multipliers, rounding);
-    } else if (k->shift == 13) {
-        vk_m7_add_13(a, b, out, turns, multipliers, rounding);
     } else {
         vk_m7_add(a, b, out, turns, multipliers, rounding, k->shift);
     }

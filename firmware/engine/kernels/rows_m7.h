@@ -9,8 +9,6 @@
 void vk_m7_add(const int16_t *a, const int16_t *b, int16_t *out, uint32_t turns, uint32_t multipliers, int32_t rounding,
                int32_t shift);
 /* the same for one shift */
-void vk_m7_add_13(const int16_t *a, const int16_t *b, int16_t *out, uint32_t turns, uint32_t multipliers,
-                  int32_t rounding);
 void vk_m7_add_14(const int16_t *a, const int16_t *b, int16_t *out, uint32_t turns, uint32_t multipliers,
                   int32_t rounding);
 void vk_m7_add_15(const int16_t *a, const int16_t *b, int16_t *out, uint32_t turns, uint32_t multipliers,
