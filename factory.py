@@ -8,8 +8,8 @@ cost on the boards, and writes ``NAME.int8.onnx`` (licence and credits inside), 
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import shutil
 import tomllib
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from firmware.written import write_bytes, write_text
 from road import RoadStopped, Stage, travel
 
 MODELS = Path(__file__).parent / "firmware" / "models"
@@ -259,9 +260,7 @@ def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> 
     if (folder / f"{name}.png").is_file():
         lines += [f"![{words.title}, on sounds it never met]({name}.png)", ""]
     path = folder / f"{name}.md"
-    temporary = path.with_suffix(".md.part")
-    temporary.write_text("\n".join(lines), encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, "\n".join(lines))
     return path
 
 
@@ -305,9 +304,7 @@ def ship(name: str, words: Words, source: Path, folder: Path) -> Path:
             f"{source} has {len(packed):,} bytes; a factory model may have {LARGEST_BYTES:,}: prune more."
         )
     path = folder / f"{name}.int8.onnx"
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(packed)
-    os.replace(temporary, path)
+    write_bytes(path, packed)
     return path
 
 
@@ -324,9 +321,9 @@ def ship_picture(name: str, evaluation: Path, folder: Path) -> Path | None:
         size = (round(picture.width * ratio), round(picture.height * ratio))
         small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(64)
     path = folder / f"{name}.png"
-    temporary = folder / f"{name}.part.png"
-    small.save(temporary, optimize=True)
-    os.replace(temporary, path)
+    png = io.BytesIO()
+    small.save(png, "PNG", optimize=True)
+    write_bytes(path, png.getvalue())
     return path
 
 

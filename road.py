@@ -23,6 +23,8 @@ from typing import Annotated, Any
 
 import typer
 
+from firmware.written import write_text
+
 STAMPS = ".road"
 HERE = Path(__file__).parent
 MOVES = HERE / "firmware" / "instruments" / "moves.csv"
@@ -98,9 +100,7 @@ def mark_done(stage: Stage, folder: Path, seconds: float, cpu_seconds: float) ->
         "seconds": round(seconds, 1),
         "cpu_seconds": round(cpu_seconds, 1),
     }
-    temporary = stamp.with_suffix(".tmp")
-    temporary.write_text(json.dumps(record, indent=1))
-    os.replace(temporary, stamp)
+    write_text(stamp, json.dumps(record, indent=1))
 
 
 def travel(stages: Sequence[Stage], folder: Path) -> None:
@@ -290,9 +290,7 @@ def write_index(folder: Path, title: str, stages: Sequence[Stage]) -> Path:
     )
     page = f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{style}</style>"
     index = folder / "index.html"
-    temporary = index.with_suffix(".tmp")
-    temporary.write_text(page + "\n".join(parts), encoding="utf-8")
-    os.replace(temporary, index)
+    write_text(index, page + "\n".join(parts))
     return index
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from train.player import open_player
 from train.refusal import Refusal
+from train.written import write_text
 
 JUDGES = {kind: f"train.judges.{kind}" for kind in ("drum", "rhythm", "drive", "mel")}
 
@@ -70,9 +71,7 @@ def evaluate(
         ("report.json", json.dumps(report, indent=1)),
         ("report.html", _page(report, folder)),
     ):
-        temporary = folder / (name + ".part")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(folder / name)
+        write_text(folder / name, text)
     return report
 
 

@@ -18,6 +18,7 @@ from torch import nn
 
 from train import domain_functions
 from train.refusal import Refusal
+from train.written import whole
 
 OPSET = 21
 FORMAT = 1
@@ -116,9 +117,8 @@ def export_module(
             f"the exported {path.name} differs from torch by {difference:.1e} of full scale where "
             f"{TOLERANCE:g} is allowed; report it with the recipe"
         )
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(model.SerializeToString())
-    temporary.replace(path)
+    with whole(path) as part:
+        part.write_bytes(model.SerializeToString())
     return model
 
 

@@ -36,6 +36,7 @@ from train.latent import RotatedEncoder, prepare_latents, save_table, write_pict
 from train.recipe import Recipe, load_recipe, parse_recipe
 from train.refusal import Refusal
 from train.tasks.base import Task
+from train.written import whole, write_text
 
 
 @dataclass
@@ -200,12 +201,10 @@ class KeepCheckpoints(Callback):
             trainer.should_stop = True
 
     def _save(self, trainer: Any, name: str) -> None:
-        temporary = self.folder / (name + ".part")
         try:
-            trainer.save_checkpoint(temporary)
-            temporary.replace(self.folder / name)
+            with whole(self.folder / name) as part:
+                trainer.save_checkpoint(part)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise Refusal(
                 f"cannot write {self.folder / name} ({error.strerror or error}); the checkpoint before it "
                 "is whole; make room and run again with --resume"
@@ -316,8 +315,8 @@ def fit(
     if recipe.fit.start and not resume:
         _start_from(task, recipe.fit.start)
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-    _write_text(folder / "recipe.toml", recipe.as_toml())
-    _write_text(folder / "data.json", json.dumps(_data_reference(data)))
+    write_text(folder / "recipe.toml", recipe.as_toml())
+    write_text(folder / "data.json", json.dumps(_data_reference(data)))
     keep, clock = KeepCheckpoints(folder / "checkpoints"), Clock(time_limit_s, watch)
     failure = _run_trainer(task, folder, resume, [keep, clock, *(callbacks or [])])
     if not (folder / "checkpoints" / "best.ckpt").exists():
@@ -426,12 +425,11 @@ def finish(
             "metrics": best,
             "spent": spent,
         }
-        temporary = folder / "model.pt.part"
-        torch.save(task.model.state_dict(), temporary)
-        temporary.replace(folder / "model.pt")
+        with whole(folder / "model.pt") as part:
+            torch.save(task.model.state_dict(), part)
         save_table(prepared, folder / "latent.json")
-        _write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
-        _write_text(folder / "card.json", json.dumps(card, indent=1))
+        write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
+        write_text(folder / "card.json", json.dumps(card, indent=1))
         if export:
             export_run(load_run(folder))
         if pictures:
@@ -500,9 +498,3 @@ def _same_recipe(folder: Path, recipe: Recipe, data: Any) -> None:
             raise Refusal(
                 f"{folder} was trained on other data ({before[:12]}, now {data.hash[:12]}); use that data"
             )
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

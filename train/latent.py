@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from train.written import write_text
+
 if TYPE_CHECKING:
     from train.tasks.base import Task
 
@@ -360,6 +362,4 @@ def pattern_figure(patterns: Sequence[tuple[str, np.ndarray]], columns: int = 2)
 def save_table(prepared: dict[str, Any], path: Path) -> None:
     """Write what the run keeps of its latents."""
     kept = {key: prepared[key] for key in ("latents", "map", "rotation")}
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(kept))
-    temporary.replace(path)
+    write_text(path, json.dumps(kept))

@@ -18,6 +18,7 @@ import numpy as np
 from train.data.clips import NO_EFFECT, Clip
 from train.effect_parameters import amount_of
 from train.refusal import Refusal
+from train.written import write_text
 
 if TYPE_CHECKING:
     from train.tasks.base import Task
@@ -111,9 +112,7 @@ def probe_runs(
     if any(row["probes"] for row in rows):
         save(probes_figure(rows, split), folder / "probes.png")
     report = {"data": {"path": str(data.directory), "hash": data.hash}, "split": split, "runs": rows}
-    temporary = folder / "probes.json.part"
-    temporary.write_text(json.dumps(report, indent=1), encoding="utf-8")
-    temporary.replace(folder / "probes.json")
+    write_text(folder / "probes.json", json.dumps(report, indent=1))
     return report
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from train.data.clips import NO_EFFECT, Clip
+from train.written import whole
 
 LEAST_R2 = -0.5  # what lies below is drawn here
 
@@ -17,10 +18,9 @@ def save(figure: Any, path: Path) -> None:
     """Write a figure whole or not at all, and close it."""
     import matplotlib.pyplot as plt
 
-    temporary = path.with_name(path.name + ".part")
-    figure.savefig(temporary, dpi=80, format="png")
+    with whole(path) as part:
+        figure.savefig(part, dpi=80, format="png")
     plt.close(figure)
-    temporary.replace(path)
 
 
 def tsne_figure(places: np.ndarray, clips: Sequence[Clip], amount: np.ndarray, title: str) -> Any:

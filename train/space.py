@@ -17,6 +17,7 @@ import torch
 from train.effect_parameters import ParameterTable
 from train.models.flow import ParameterFlow
 from train.refusal import Refusal
+from train.written import whole
 
 FILE = "flow.pt"
 STEPS = 1500
@@ -88,9 +89,8 @@ class Space:
 
     def save(self, path: Path) -> None:
         """Write under a temporary name and rename."""
-        temporary = path.with_name(path.name + ".part")
-        torch.save({"table": self.table.as_json(), "flow": self.flow.state_dict()}, temporary)
-        temporary.replace(path)
+        with whole(path) as part:
+            torch.save({"table": self.table.as_json(), "flow": self.flow.state_dict()}, part)
 
     @classmethod
     def load(cls, path: Path) -> Space:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from train.recipe import Recipe
 from train.sweep import Sweep
+from train.written import whole, write_text
 
 if TYPE_CHECKING:
     import optuna
@@ -63,9 +64,7 @@ def write_report(study: optuna.Study, recipe: Recipe, sweep: Sweep, folder: Path
         "trials": rows,
     }
     for name, text in (("study.json", json.dumps(report, indent=1)), ("pareto.md", table(report))):
-        temporary = folder / (name + ".part")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(folder / name)
+        write_text(folder / name, text)
     return report
 
 
@@ -174,7 +173,6 @@ def draw(report: dict[str, Any], recipe: Recipe, path: Path) -> None:
     axes.grid(color="0.93")
     axes.legend(fontsize=8)
     figure.tight_layout()
-    temporary = path.with_name(path.name + ".part")
-    figure.savefig(temporary, dpi=80, format="png")
+    with whole(path) as part:
+        figure.savefig(part, dpi=80, format="png")
     plt.close(figure)
-    temporary.replace(path)
