@@ -1,0 +1,59 @@
+"""What one tensor's rounding does alone."""
+
+import numpy as np
+import pytest
+
+from quantize.calibrate import activation_tensors, observe, scales_from
+from quantize.examples import run
+from quantize.graph import load_graph
+from quantize.material import from_metadata
+from quantize.network import Network
+from quantize.plan import make_plan
+from quantize.steps import Stepped, _quiet_noise, listen
+from train.refusal import Refusal
+
+
+def prepared(path, bits=16):
+    material = from_metadata(load_graph(path), count=2)
+    plan = make_plan(material.graph, bits)
+    seen = observe(Network(material.graph), activation_tensors(plan), material.calibration)
+    return material, plan, scales_from(plan, seen)
+
+
+def test_every_scale_gets_a_row_and_fewer_bits_are_heard_more(drum_file):
+    found = {}
+    for bits in (16, 8):
+        material, plan, scales = prepared(drum_file, bits)
+        recorded = [{n: v * np.float32(0.999) for n, v in e.taught.items()} for e in material.test]
+        pairs = list(zip([e.feed for e in material.test], recorded, strict=True))
+        *alone, together = listen(plan, scales, pairs)
+        assert together.tensor == "all activations"
+        assert {row.tensor for row in alone} <= set(scales)
+        assert all(np.isfinite(row.reach) and row.reach > 0 for row in alone)
+        found[bits] = together
+    assert found[8].change_percent > found[16].change_percent
+
+
+def test_only_the_named_tensors_are_rounded(drum_file):
+    material = from_metadata(load_graph(drum_file), count=2)
+    feed = material.test[0].feed
+    name = material.graph.output_names[0]
+    plain = run(Network(material.graph), feed)[name]
+    np.testing.assert_array_equal(run(Stepped(material.graph, {}), feed)[name], plain)
+    step = 0.25
+    rounded = run(Stepped(material.graph, {name: (step, 16)}), feed)[name]
+    np.testing.assert_array_equal(rounded, np.rint(plain / np.float32(step)) * np.float32(step))
+
+
+def test_noise_is_counted_where_the_recording_is_quiet():
+    truth = np.zeros((1, 1, 960), np.float32)
+    truth[..., 480:] = 0.5
+    made = truth + 0.01
+    made[..., 480:] += 0.3
+    np.testing.assert_allclose(_quiet_noise(truth, truth, made), [1e-4], rtol=1e-4)
+
+
+def test_a_model_without_sound_is_refused(rhythm_file):
+    material, plan, scales = prepared(rhythm_file)
+    with pytest.raises(Refusal, match="makes no audio"):
+        list(listen(plan, scales, [(e.feed, e.taught) for e in material.test]))
