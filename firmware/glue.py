@@ -11,8 +11,6 @@ import numpy as np
 from firmware.model_file import ModelFile
 from hardware.refusal import Refusal
 
-DECODE_CYCLES = 7_000
-"""Of a pattern, per callback: 1.5 % of 480 MHz at block 48; a pattern of 500,000 cycles takes 80 ms."""
 MAX_BASIS = 160  # VOICE_TIMES in engine/instruments/voice.h
 
 
@@ -185,9 +183,9 @@ static void {self.role}_begin(void *state, const float *latents, const float *at
     {self.name}_event_begin(state, &in);
 }}
 
-static bool {self.role}_step(void *state)
+static bool {self.role}_step(void *state, uint32_t cycles)
 {{
-    return {self.name}_event_step(state, {DECODE_CYCLES}u);
+    return {self.name}_event_step(state, cycles);
 }}
 
 static void {self.role}_result(void *state, Pattern *pattern)

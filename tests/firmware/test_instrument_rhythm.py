@@ -58,6 +58,28 @@ def rises(out, source):
     return np.flatnonzero(np.diff(level, prepend=0) == 1)
 
 
+@pytest.mark.parametrize("block", [16, 48, 256])
+@pytest.mark.parametrize("first", [0, 60, 300])
+def test_a_clock_at_power_on_plays_its_first_step(instruments, first, block):
+    """The pattern takes 80 callbacks of an ordinary decode; what falls due before it is there is held."""
+    rhythm = Rhythm(instruments, slices=80)
+    out = rhythm.run(clock(6000 * 9, 6000, first), block)
+    beats = rises(out, KICK)
+    assert beats[0] < 2000  # 42 ms at blocks of 16, 10 ms at 48; not left out
+    assert beats[0] < 480 + 2 * block + first or block == 16
+    assert list(beats[1:] - first) == [4 * 6000, 8 * 6000]
+
+
+def test_steps_long_past_are_left_out_when_the_first_pattern_comes(instruments):
+    grid = pattern()
+    grid[0, KICK] = 0.9  # every step
+    rhythm = Rhythm(instruments, slices=13 * 400, grid=grid)  # 0.4 s
+    beats = rises(rhythm.run(clock(48_000, 3000, 0)), KICK)
+    assert beats[0] > 19_000
+    assert np.all(np.diff(beats) > 2000)  # no burst of what was missed
+    assert set(beats[1:] % 3000) == {0}
+
+
 @pytest.mark.parametrize("block", [1, 48, 64, 256])
 def test_one_pulse_is_one_step_to_the_sample(instruments, block):
     rhythm = Rhythm(instruments)
@@ -195,7 +217,7 @@ def test_a_fill_at_high_density_does_not_play_everything(instruments):
 
 
 def test_nothing_plays_before_the_first_pattern_is_there(instruments):
-    rhythm = Rhythm(instruments, slices=300)
+    rhythm = Rhythm(instruments, slices=13 * 300)  # 13 in a callback of 48 until something plays
     out = rhythm.run(clock(48_000, 6000))
     beats = rises(out, KICK)
     assert (beats > 300 * 48).all()

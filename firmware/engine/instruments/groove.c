@@ -25,8 +25,14 @@ void groove_reset(Groove *groove)
     }
 }
 
+/* Samples since a player was struck, at sample `at` of this block. */
+static size_t age_of(const GroovePlayer *player, size_t at)
+{
+    return player->voice.age_ticks + (at - player->rendered);
+}
+
 /* The player that sounds this voice already, else an idle one, else the one struck longest ago. */
-static GroovePlayer *player_for(Groove *groove, uint8_t v)
+static GroovePlayer *player_for(Groove *groove, uint8_t v, size_t at)
 {
     GroovePlayer *oldest = &groove->player[0];
     GroovePlayer *idle = NULL;
@@ -37,50 +43,53 @@ static GroovePlayer *player_for(Groove *groove, uint8_t v)
         } else if (player->plays == v) {
             return player;
         }
-        if (player->voice.age_ticks > oldest->voice.age_ticks) {
+        if (age_of(player, at) > age_of(oldest, at)) {
             oldest = player;
         }
     }
     return idle != NULL ? idle : oldest;
 }
 
-static void strike(Groove *groove, uint8_t v, float velocity)
+/* A player's sound up to `end`. Only what strikes or chokes it cuts its block in two: every call of a model costs. */
+static void render_player(Groove *groove, const Panel *panel, GroovePlayer *player, size_t end)
+{
+    const size_t start = player->rendered;
+    player->rendered = end;
+    if (!player->voice.active || start == end) {
+        return;
+    }
+    const GrooveVoice *spec = &groove->spec->voice[player->plays];
+    for (size_t i = start; i < end; ++i) {
+        groove->mono[i] = 0.0f;
+    }
+    voice_render(&player->voice, &spec->tone, &groove->tone[player->plays],
+                 panel_value(panel, (uint8_t)spec->decay), &groove->frames, start, end - start, panel->ticks,
+                 groove->mono + start);
+    Slope level = panel_slope(panel, (uint8_t)spec->level, start);
+    for (size_t i = start; i < end; ++i) {
+        const float y = groove->mono[i] * slope_next(&level);
+        groove->mix[0][i] += y * spec->left;
+        groove->mix[1][i] += y * spec->right;
+    }
+}
+
+static void strike(Groove *groove, const Panel *panel, uint8_t v, float velocity, size_t at)
 {
     const GrooveVoice *spec = &groove->spec->voice[v];
-    GroovePlayer *player = player_for(groove, v);
-    if (player->voice.active && player->voice.age_ticks < NEAREST_HITS) {
+    GroovePlayer *player = player_for(groove, v, at);
+    if (player->voice.active && age_of(player, at) < NEAREST_HITS) {
         return;
     }
     for (uint8_t p = 0; p < groove->spec->players; ++p) {
-        if (spec->chokes >> groove->player[p].plays & 1u) {
-            voice_choke(&groove->player[p].voice);
+        GroovePlayer *other = &groove->player[p];
+        if (spec->chokes >> other->plays & 1u) {
+            render_player(groove, panel, other, at);
+            voice_choke(&other->voice);
         }
     }
+    render_player(groove, panel, player, at);
     player->plays = v;
     voice_trigger(&player->voice, SOFTEST + (1.0f - SOFTEST) * velocity);
-}
-
-static void render_span(Groove *groove, const Panel *panel, size_t start, size_t end)
-{
-    for (uint8_t p = 0; p < groove->spec->players && start < end; ++p) {
-        GroovePlayer *player = &groove->player[p];
-        const GrooveVoice *spec = &groove->spec->voice[player->plays];
-        if (!player->voice.active) {
-            continue;
-        }
-        for (size_t i = start; i < end; ++i) {
-            groove->mono[i] = 0.0f;
-        }
-        voice_render(&player->voice, &spec->tone, &groove->tone[player->plays],
-                     panel_value(panel, (uint8_t)spec->decay), &groove->frames, start, end - start, panel->ticks,
-                     groove->mono + start);
-        Slope level = panel_slope(panel, (uint8_t)spec->level, start);
-        for (size_t i = start; i < end; ++i) {
-            const float y = groove->mono[i] * slope_next(&level);
-            groove->mix[0][i] += y * spec->left;
-            groove->mix[1][i] += y * spec->right;
-        }
-    }
 }
 
 void groove_render(Groove *groove, const Panel *panel, const PortBlock *block)
@@ -96,23 +105,25 @@ void groove_render(Groove *groove, const Panel *panel, const PortBlock *block)
     for (uint8_t v = 0; v < spec->voices; ++v) {
         tone_update(&groove->tone[v], &spec->voice[v].tone, panel);
     }
+    for (uint8_t p = 0; p < spec->players; ++p) {
+        groove->player[p].rendered = 0;
+    }
     for (uint8_t v = 0; v < spec->voices; ++v) {
         if (panel->remote_voices >> v & 1u) {
-            strike(groove, v, panel->remote_accent);
+            strike(groove, panel, v, panel->remote_accent, 0);
         }
     }
-    size_t rendered = 0;
     for (size_t h = 0; h < groove->rhythm.hits; ++h) {
         const Hit *hit = &groove->rhythm.hit[h];
-        render_span(groove, panel, rendered, hit->at);
-        rendered = hit->at;
         for (uint8_t v = 0; v < spec->voices; ++v) {
             if (spec->voice[v].plays >> hit->voice & 1u) {
-                strike(groove, v, hit->velocity);
+                strike(groove, panel, v, hit->velocity, hit->at);
             }
         }
     }
-    render_span(groove, panel, rendered, panel->ticks);
+    for (uint8_t p = 0; p < spec->players; ++p) {
+        render_player(groove, panel, &groove->player[p], panel->ticks);
+    }
     for (uint8_t c = 0; c < outputs->audios; ++c) {
         const int8_t source = outputs->audio[c];
         Slope level = panel_slope(panel, (uint8_t)spec->level, 0);

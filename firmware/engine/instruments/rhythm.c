@@ -5,6 +5,8 @@
 #define SHIFT_MOST (STEP_UNITS * 49 / 100) /* a step never passes its neighbour */
 #define ASK_AGAIN 2e-3f                    /* a latent that moved less needs no new pattern */
 #define REMOTE_TICKS 120000u               /* 2.5 s without a pulse: the module's own clock goes on */
+#define SLICE_CYCLES 7000u                 /* of a decode, per callback */
+#define FIRST_CYCLES 2000u                 /* per sample, until there is a pattern to play: nothing else sounds yet */
 #define UNASKED 1e9f                       /* no latent is there: ask again when the freeze is over */
 #define FOREVER INT64_MAX
 
@@ -88,13 +90,26 @@ void rhythm_reset(Rhythm *rhythm)
     rhythm->remote_ticks = 0;
 }
 
+/* The first pattern: what fell due before it was there is held, and only what is long past is left out. */
+static void catch_up(Rhythm *rhythm)
+{
+    const int64_t now = rhythm->clock.place < 0 ? 0 : (int64_t)step_of(rhythm->clock.place);
+    for (uint8_t v = 0; v < RHYTHM_VOICES; ++v) {
+        if (rhythm->next_step[v] < now) {
+            rhythm->next_step[v] = now;
+        }
+    }
+}
+
 /* Asks for a new pattern when a control moved, and works on one that was asked for. */
 static void decode(Rhythm *rhythm, const Panel *panel)
 {
     const RhythmSpec *spec = rhythm->spec;
     const bool frozen = (panel->level[0] >> RHYTHM_FREEZE & 1u) && rhythm->playable;
     if (rhythm->deciding) {
-        rhythm->decided = spec->model->step(spec->state);
+        const uint32_t first = FIRST_CYCLES * (uint32_t)panel->ticks;
+        const bool hurry = !rhythm->playable && first > SLICE_CYCLES;
+        rhythm->decided = spec->model->step(spec->state, hurry ? first : SLICE_CYCLES);
         rhythm->deciding = !rhythm->decided;
         return;
     }
@@ -105,7 +120,10 @@ static void decode(Rhythm *rhythm, const Panel *panel)
         } else {
             rhythm->played ^= 1u;
             spec->model->result(spec->state, &rhythm->pattern[rhythm->played]);
-            rhythm->playable = true;
+            if (!rhythm->playable) {
+                rhythm->playable = true;
+                catch_up(rhythm);
+            }
             move_steps(rhythm);
         }
         return;
@@ -143,7 +161,7 @@ static void play_step(Rhythm *rhythm, const Panel *panel, uint8_t voice, uint16_
     }
     /* Density 0 is silence, 1 is every step. */
     const Pattern *pattern = &rhythm->pattern[rhythm->played];
-    if (!rhythm->playable || density <= 0.0f || pattern->onset[voice][step] < 1.0f - density) {
+    if (density <= 0.0f || pattern->onset[voice][step] < 1.0f - density) {
         return;
     }
     const float velocity = bound_unit(pattern->velocity[voice][step]);
@@ -250,7 +268,7 @@ void rhythm_advance(Rhythm *rhythm, const Panel *panel, size_t ticks)
             obey_clock(rhythm, pulse, reset);
         }
         if (!rhythm->clock.armed) {
-            if (rhythm->soonest <= rhythm->clock.place) {
+            if (rhythm->playable && rhythm->soonest <= rhythm->clock.place) {
                 play_due(rhythm, panel, (uint16_t)i, panel->level[i] >> RHYTHM_FILL & 1u);
             }
             if (leaves_grid(rhythm)) {

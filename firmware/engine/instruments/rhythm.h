@@ -34,7 +34,7 @@ typedef struct Pattern {
 typedef struct RhythmModel {
     void (*reset)(void *state);
     void (*begin)(void *state, const float *latents, const float *attributes);
-    bool (*step)(void *state);                  /* a slice; true: that was the last */
+    bool (*step)(void *state, uint32_t cycles); /* a slice of about so many; true: that was the last */
     void (*result)(void *state, Pattern *pattern);
 } RhythmModel;
 
