@@ -79,7 +79,7 @@ def quantize_static(
         "seconds": round(seconds, 2),
         "parameters": graph.parameters(),
         "bytes": out.stat().st_size,
-        "float_bytes": source.stat().st_size,
+        "float_bytes": onnx.load(str(source)).ByteSize(),  # with weights that lie beside the file
         "bits": f"W8A{bits}",
         "in integers": ", ".join(wanted),
         "left in float": ", ".join(left) or "nothing",

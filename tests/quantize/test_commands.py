@@ -122,6 +122,16 @@ def test_a_model_from_elsewhere_is_quantized_by_onnxruntime(foreign, capsys, bit
     assert (foreign / "out.int8.onnx.report" / "report.html").is_file()
 
 
+def test_weights_that_lie_beside_the_file_are_counted(foreign, tmp_path, capsys):
+    model = onnx.load(str(foreign / "foreign.onnx"))
+    path = tmp_path / "apart.onnx"
+    onnx.save(model, str(path), save_as_external_data=True, size_threshold=0, location="apart.data")
+    arguments = ["--ptq", str(path), "--calibration", str(foreign / "examples"), "-o", str(tmp_path / "o")]
+    assert vaectrol.main(["quantize", *arguments, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["float_bytes"] >= 4 * figures["parameters"]
+
+
 def test_bad_input_is_one_sentence(foreign, rhythm_file, tmp_path, capsys):
     model, out = str(foreign / "foreign.onnx"), str(tmp_path / "o.onnx")
     assert "give a run folder" in refused(capsys, "quantize", "-o", out)
