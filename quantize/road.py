@@ -54,8 +54,10 @@ class Settings:
         Whose predicted cycles weigh the channels.
     tune, qat : Effort
         Of float fine-tuning (after pruning) and of quantization-aware fine-tuning.
-    tune_rate, qat_rate, qat_rate_8 : float
-        Learning rates, of the integers with 16-bit and with 8-bit activations apart.
+    tune_rate, tune_rate_events : float
+        Learning rates of the float fine-tuning: of streams, and of models that decode one event at a time.
+    qat_rate, qat_rate_8 : float
+        Learning rates of the integers, with 16-bit and with 8-bit activations.
     """
 
     keep: float = 1.0
@@ -74,7 +76,8 @@ class Settings:
     board: str = "patch_sm"
     tune: Effort = field(default_factory=lambda: Effort(seconds=240.0))
     qat: Effort = field(default_factory=lambda: Effort(seconds=120.0))
-    tune_rate: float = 4e-3
+    tune_rate: float = 2e-3
+    tune_rate_events: float = 4e-3
     qat_rate: float = 5e-5
     qat_rate_8: float = 5e-4
 
@@ -182,7 +185,7 @@ def walk(material: Material, settings: Settings, progress: Progress | None = Non
         student = Network(graph)
         station("pruned", student)
         if settings.tune:
-            _tune(student, material, settings.tune, settings.tune_rate, lambda s: tell("fine-tuning", s))
+            _tune(student, material, settings, settings.tune, lambda s: tell("fine-tuning", s))
             graph = student.to_graph()
             station("pruned, tuned", Network(graph))
     graph_before = graph
@@ -201,8 +204,9 @@ def _width_name(settings: Settings) -> str:
 
 
 def _tune(
-    student: Network, material: Material, effort: Effort, rate: float, tell: Callable[[float], None]
+    student: Network, material: Material, settings: Settings, effort: Effort, tell: Callable[[float], None]
 ) -> None:
+    rate = settings.tune_rate_events if is_event(material.graph) else settings.tune_rate
     fine_tune(student, material.objective(), material.judge, effort, learning_rate=rate, progress=tell)
 
 
@@ -245,7 +249,7 @@ def _pruned(material: Material, settings: Settings, tell: Progress) -> Step:
 
     def tune(current: Graph) -> Graph:
         student = Network(current)
-        _tune(student, material, effort, settings.tune_rate, lambda s: tell("pruning in rounds", s))
+        _tune(student, material, settings, effort, lambda s: tell("pruning in rounds", s))
         return student.to_graph()
 
     return prune_iteratively(
