@@ -1,6 +1,7 @@
 """The judge of drives measures what it says; its opponent is a fair one."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -48,6 +49,35 @@ def test_a_run_is_judged_whole(run, drives, tmp_path, brief):
     assert page.count("data:image/png") == 3 and "audio controls" in page
     from_file = evaluate(run / "drive_quick.onnx", drives, tmp_path / "file", limit=6)
     assert from_file["figures"]["esr"] == pytest.approx(report["figures"]["esr"], rel=1e-3)
+
+
+def test_a_device_that_was_trained_on_is_also_made_at_the_point_heard_in_training():
+    """An encoder that mishears quiet phrases: the point heard from loud ones acquits the decoder."""
+    pedal = Pedal(lambda x, z: z * x)
+    task = pedal.task
+    words = {"effect": "box", "parameters": {"box.gain": 3}, "continues": False, "file": "f"}
+    splits = ("train", "train", "test")
+    rows = [{**words, "name": f"{number}", "split": split} for number, split in enumerate(splits)]
+    task.data = SimpleNamespace(manifest=rows)
+    task.picked = {"train": np.array([0, 1]), "test": np.array([2])}
+    for number, level in enumerate((0.5, 0.6, 0.02)):
+        dry = (level * music(number)).astype(np.float32)
+        task.pairs[number] = dry, 0.5 * dry
+    loud = float(np.abs(task.pairs[2][0]).max())
+    pedal.encode = lambda windows: np.array(
+        [np.full(8, 0.5 if np.abs(w[0]).max() > 2 * loud else 0.1, np.float32) for w in windows]
+    )
+    heard, _ = judge.hear(pedal, task.picked["test"])
+    found, _ = judge._reconstruct(pedal, "test", task.picked["test"], heard)
+    assert found[0]["device"] == "box box.gain 3"
+    assert found[0]["model"]["esr"] == pytest.approx(0.64, abs=1e-3)
+    assert found[0]["device_point"]["esr"] < 1e-9
+    assert judge._figures(found)["esr_device_point"] == found[0]["device_point"]["esr"]
+    # a setting that nobody trained on has no such point
+    rows[2]["parameters"] = {"box.gain": 4}
+    found, _ = judge._reconstruct(pedal, "test", task.picked["test"], heard)
+    assert found[0]["device"] == "box" and "device_point" not in found[0]
+    assert "esr_device_point" not in judge._figures(found)
 
 
 def test_rendering_in_pieces_is_rendering_whole(run, monkeypatch):

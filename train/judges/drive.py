@@ -3,7 +3,9 @@
 Every figure stands beside that of the best static curve and linear filter (:mod:`train.judges.static_curve`),
 fitted to the training pairs of the same device at the same setting, or of the same effect where the setting
 is new. A second one, fitted to the very window that the encoder hears, answer in view, says what a curve
-could do at best: a memoryless toy effect is one.
+could do at best: a memoryless toy effect is one. Where the very device and setting is in the training data, a
+second point is tried as well, heard from those training pairs, as the curve and filter were fitted to them:
+what differs between the two is the encoder's doing, not the decoder's.
 
 How far the latents mean something is measured as a hand would: types told apart by their neighbours,
 parameters read by regression and by the flow, the amount turned while a sine goes through.
@@ -25,6 +27,7 @@ from train.tasks.base import evenly
 from train.tasks.drive import DriveTask
 
 WINDOWS = 4  # of an item that the encoder hears; their posteriors are averaged
+HEARD_OF_DEVICE = 12  # training items that the point of a device is heard from
 REFERENCE = 100  # training items of an effect that neighbours are sought among
 NEIGHBOURS = 5
 POSITIONS = 11  # of the amount
@@ -116,10 +119,10 @@ def _reference(task: DriveTask) -> np.ndarray:
 # Reconstruction -------------------------------------------------------------------------------------------
 
 
-def _device(item: dict[str, Any], settings: set[tuple[str, str]]) -> str:
-    """Effect and setting where the training data has that setting, else the effect."""
-    setting = ", ".join(f"{key} {value:g}" for key, value in sorted((item["parameters"] or {}).items()))
-    return f"{item['effect']} {setting}".strip() if (item["effect"], setting) in settings else item["effect"]
+def _setting(item: dict[str, Any]) -> tuple[str, str]:
+    """Effect and parameters, in words."""
+    parameters = sorted((item["parameters"] or {}).items())
+    return item["effect"], ", ".join(f"{key} {value:g}" for key, value in parameters)
 
 
 def _reconstruct(
@@ -129,26 +132,31 @@ def _reconstruct(
     assert isinstance(task, DriveTask)
     manifest = task.data.manifest
     train = task.picked["train"].tolist()
-    settings = {
-        (i["effect"], ", ".join(f"{k} {v:g}" for k, v in sorted((i["parameters"] or {}).items())))
-        for i in (manifest[index] for index in train)
-    }
+    trained: dict[tuple[str, str], list[int]] = {}
+    for index in train:
+        trained.setdefault(_setting(manifest[index]), []).append(index)
     curves: dict[str, StaticCurve] = {}
+    points: dict[str, np.ndarray] = {}
     rows: list[dict[str, Any]] = []
     shown: dict[str, list[tuple[str, np.ndarray]]] = {}
     for index, z in zip(picked.tolist(), heard, strict=True):
         item = manifest[index]
         dry, wet = (side[:LOUDEST] for side in task.pairs[index])
-        device = _device(item, settings)
+        # Effect and setting where the training data has that setting, else the effect.
+        own_training = trained.get(_setting(item), [])
+        device = " ".join(_setting(item)).strip() if own_training else item["effect"]
         if device not in curves:
-            same = [i for i in train if _device(manifest[i], settings) == device]
-            same = same or [i for i in train if manifest[i]["effect"] == item["effect"]] or train
+            same = own_training or [i for i in train if manifest[i]["effect"] == item["effect"]] or train
             curves[device] = fit_static_curve([task.pairs[i] for i in evenly(np.array(same), 60).tolist()])
+            if own_training:
+                points[device] = hear(player, evenly(np.array(own_training), HEARD_OF_DEVICE))[0].mean(0)
         window = task.heard(index)
         own = fit_static_curve([(window[0], window[1])])
         first = task.lead if item["continues"] else 0  # what was before is not known
         row: dict[str, Any] = {"name": item["name"], "effect": item["effect"], "device": device}
         made = {"model": render(player, dry, z), "static": curves[device](dry), "static_own": own(dry)}
+        if own_training:
+            made["device_point"] = render(player, dry, points[device])
         for who, sound in made.items():
             row[who] = {"esr": esr(sound[first:], wet[first:])}
         for who in ("model", "static"):
@@ -170,7 +178,10 @@ def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
     def median(who: str, what: str) -> float:
         return float(np.median([row[who][what] for row in rows]))
 
+    devices = [row["device_point"]["esr"] for row in rows if "device_point" in row]
+    more = {"esr_device_point": float(np.median(devices))} if devices else {}
     return {
+        **more,
         "items": len(rows),
         "esr": median("model", "esr"),
         "esr_static": median("static", "esr"),
