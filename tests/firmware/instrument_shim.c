@@ -102,6 +102,7 @@ typedef struct Sine {
     float latent;
 } Sine;
 static bool from_cosine;
+static size_t frames_now, frames_most; /* begun in this block, and in the fullest one */
 static void sine_reset(void *state, uint32_t seed) { *(Sine *)state = (Sine){.n = 0}; (void)seed; }
 static size_t sine_due(const void *state, size_t ticks)
 {
@@ -111,6 +112,7 @@ static size_t sine_due(const void *state, size_t ticks)
 static void sine_process(void *state, size_t ticks, VoiceFrames *frames)
 {
     Sine *sine = state;
+    frames_now += sine_due(state, ticks);
     for (size_t i = 0; i < ticks; ++i, ++sine->n) {
         const double t = sine->n;
         frames->audio[i] = (float)((from_cosine ? cos(0.02 * t) : sin(0.02 * t)) * exp(-t / 9600.0));
@@ -134,6 +136,7 @@ static Drum drum;
 void shim_drum_init(uint8_t voices, bool cut, bool cosine)
 {
     from_cosine = cosine;
+    frames_most = 0;
     drum_spec.voices = voices;
     drum_spec.cut = cut;
     panel_init(&panel, &drum_panel);
@@ -147,10 +150,13 @@ void shim_drum_run(const uint32_t *gates, size_t ticks, size_t block, float *aud
         const PortBlock one = {.ticks = ticks - at < block ? ticks - at : block, .inputs = readings,
                                .gates_in = gates + at, .audio_out = audio_out, .gates_out = gates_out + at};
         panel_begin(&panel, &one);
+        frames_now = 0;
         drum_render(&drum, &panel, &one);
+        frames_most = frames_now > frames_most ? frames_now : frames_most;
         panel_end(&panel, &one);
     }
 }
+unsigned shim_drum_most_frames(void) { return (unsigned)frames_most; }
 /* [frames][channels] of a basis made of the given constants */
 void shim_time_basis(const float *decay, uint8_t decays, const float *rotation, uint8_t tones, float window,
                      float fade, float *out, size_t frames)

@@ -27,19 +27,33 @@ void drum_reset(Drum *drum)
     drum->follow = 0.0f;
 }
 
-static void render_span(Drum *drum, const Panel *panel, size_t start, size_t end)
+static VoicePlace place_of(Drum *drum, const Panel *panel)
+{
+    return (VoicePlace){.frames = &drum->frames, .out = drum->mix, .ticks = panel->ticks};
+}
+
+/* Only what a hit or a choke falls upon has its block cut in two: every call of a model costs. */
+static void render_all(Drum *drum, const Panel *panel, size_t end)
 {
     const DrumSpec *spec = drum->spec;
     const float decay = panel_value(panel, (uint8_t)spec->decay);
     for (uint8_t v = 0; v < spec->voices; ++v) {
-        voice_render(&drum->voice[v], &spec->tone, &drum->tone, decay, &drum->frames, start, end - start,
-                     panel->ticks, drum->mix + start);
+        voice_render(&drum->voice[v], &spec->tone, &drum->tone, decay, place_of(drum, panel), end);
     }
 }
 
-static void hit(Drum *drum, const Panel *panel, uint32_t level)
+static void choke_all(Drum *drum, const Panel *panel, size_t at)
+{
+    render_all(drum, panel, at);
+    for (uint8_t v = 0; v < drum->spec->voices; ++v) {
+        voice_choke(&drum->voice[v]);
+    }
+}
+
+static void hit(Drum *drum, const Panel *panel, uint32_t level, size_t at, bool choked)
 {
     const DrumSpec *spec = drum->spec;
+    Voice *voice = &drum->voice[drum->turn];
     float accent = panel_value(panel, (uint8_t)spec->accent);
     if (level >> DRUM_ACCENT & 1u) {
         accent = 1.0f;
@@ -47,12 +61,12 @@ static void hit(Drum *drum, const Panel *panel, uint32_t level)
     if (panel->remote_accent >= 0.0f && panel->remote_voices != 0) {
         accent = panel->remote_accent;
     }
-    if (spec->cut) {
-        for (uint8_t v = 0; v < spec->voices; ++v) {
-            voice_choke(&drum->voice[v]);
-        }
+    voice_render(voice, &spec->tone, &drum->tone, panel_value(panel, (uint8_t)spec->decay),
+                 place_of(drum, panel), at);
+    if (spec->cut || choked) {
+        choke_all(drum, panel, at);
     }
-    voice_trigger(&drum->voice[drum->turn], SOFTEST + (1.0f - SOFTEST) * accent);
+    voice_trigger(voice, SOFTEST + (1.0f - SOFTEST) * accent);
     drum->turn = (uint8_t)((drum->turn + 1u) % spec->voices);
     drum->since_hit = 0;
     drum->pulse = PULSE_TICKS;
@@ -96,7 +110,6 @@ void drum_render(Drum *drum, const Panel *panel, const PortBlock *block)
     const size_t ticks = block->ticks;
     const uint32_t high = output_gates(&spec->outputs, 1u << DRUM_OUT_TRIGGER);
     tone_update(&drum->tone, &spec->tone, panel);
-    size_t rendered = 0;
     for (size_t i = 0; i < ticks; ++i) {
         drum->mix[i] = 0.0f;
     }
@@ -104,20 +117,15 @@ void drum_render(Drum *drum, const Panel *panel, const PortBlock *block)
         const uint32_t rise = panel->rise[i];
         const bool struck = (rise >> DRUM_TRIGGER & 1u) || (i == 0 && panel->remote_voices != 0);
         const bool choked = rise >> DRUM_CHOKE & 1u;
-        if ((struck && drum->since_hit >= NEAREST_HITS) || choked) {
-            render_span(drum, panel, rendered, i);
-            rendered = i;
-            for (uint8_t v = 0; choked && v < spec->voices; ++v) {
-                voice_choke(&drum->voice[v]);
-            }
-            if (struck && drum->since_hit >= NEAREST_HITS) {
-                hit(drum, panel, panel->level[i]);
-            }
+        if (struck && drum->since_hit >= NEAREST_HITS) {
+            hit(drum, panel, panel->level[i], i, choked);
+        } else if (choked) {
+            choke_all(drum, panel, i);
         }
         drum->since_hit += drum->since_hit < NEAREST_HITS;
         block->gates_out[i] = pulse_next(&drum->pulse) ? high : 0u;
     }
-    render_span(drum, panel, rendered, ticks);
+    render_all(drum, panel, ticks);
     write_sound(drum, panel, block);
     write_envelope(drum, block);
 }

@@ -28,7 +28,8 @@ void groove_reset(Groove *groove)
 /* Samples since a player was struck, at sample `at` of this block. */
 static size_t age_of(const GroovePlayer *player, size_t at)
 {
-    return player->voice.age_ticks + (at - player->rendered);
+    const Voice *voice = &player->voice;
+    return voice->age_ticks + (voice->model->hop - voice->wait_ticks) + (at - voice->rendered);
 }
 
 /* The player that sounds this voice already, else an idle one, else the one struck longest ago. */
@@ -53,18 +54,18 @@ static GroovePlayer *player_for(Groove *groove, uint8_t v, size_t at)
 /* A player's sound up to `end`. Only what strikes or chokes it cuts its block in two: every call of a model costs. */
 static void render_player(Groove *groove, const Panel *panel, GroovePlayer *player, size_t end)
 {
-    const size_t start = player->rendered;
-    player->rendered = end;
-    if (!player->voice.active || start == end) {
-        return;
-    }
+    const size_t start = player->voice.rendered;
     const GrooveVoice *spec = &groove->spec->voice[player->plays];
-    for (size_t i = start; i < end; ++i) {
+    const VoicePlace place = {.frames = &groove->frames, .out = groove->mono, .ticks = panel->ticks};
+    const float decay = panel_value(panel, (uint8_t)spec->decay);
+    const bool sounds = player->voice.active;
+    for (size_t i = start; i < end && sounds; ++i) {
         groove->mono[i] = 0.0f;
     }
-    voice_render(&player->voice, &spec->tone, &groove->tone[player->plays],
-                 panel_value(panel, (uint8_t)spec->decay), &groove->frames, start, end - start, panel->ticks,
-                 groove->mono + start);
+    voice_render(&player->voice, &spec->tone, &groove->tone[player->plays], decay, place, end);
+    if (!sounds) {
+        return;
+    }
     Slope level = panel_slope(panel, (uint8_t)spec->level, start);
     for (size_t i = start; i < end; ++i) {
         const float y = groove->mono[i] * slope_next(&level);
@@ -104,9 +105,6 @@ void groove_render(Groove *groove, const Panel *panel, const PortBlock *block)
     }
     for (uint8_t v = 0; v < spec->voices; ++v) {
         tone_update(&groove->tone[v], &spec->voice[v].tone, panel);
-    }
-    for (uint8_t p = 0; p < spec->players; ++p) {
-        groove->player[p].rendered = 0;
     }
     for (uint8_t v = 0; v < spec->voices; ++v) {
         if (panel->remote_voices >> v & 1u) {

@@ -33,7 +33,6 @@ typedef struct GrooveSpec {
 typedef struct GroovePlayer {
     Voice voice;
     uint8_t plays;
-    size_t rendered; /* samples of this block that have sounded */
 } GroovePlayer;
 
 typedef struct Groove {

@@ -28,6 +28,7 @@ void voice_trigger(Voice *voice, float gain)
     time_basis_trigger(&voice->basis, voice->model->time);
     voice->active = true;
     voice->age_ticks = 0;
+    voice->wait_ticks = voice->model->hop;
     voice->envelope = gain;
     voice->fade = 1.0f;
     voice->fade_step = 0.0f;
@@ -82,24 +83,44 @@ static void add_fading_sound(Voice *voice, const float *sound, float keep, size_
     }
 }
 
-void voice_render(Voice *voice, const ToneSpec *spec, const Tone *tone, float decay, VoiceFrames *frames,
-                  size_t start, size_t ticks, size_t block, float *out)
+/* What a cut left, until the model begins; returns the samples it took. */
+static size_t add_rest(Voice *voice, size_t ticks, float *out)
 {
-    if (!voice->active || ticks == 0) {
+    const size_t rest = ticks < voice->wait_ticks ? ticks : voice->wait_ticks;
+    for (size_t i = 0; i < rest; ++i) {
+        voice->last = voice->declick;
+        out[i] += voice->last;
+        voice->declick = magnitude(voice->declick) > GONE ? voice->declick * DECLICK : 0.0f;
+    }
+    voice->wait_ticks -= (uint32_t)rest;
+    return rest;
+}
+
+void voice_render(Voice *voice, const ToneSpec *spec, const Tone *tone, float decay, VoicePlace place, size_t end)
+{
+    size_t start = voice->rendered;
+    voice->rendered = end == place.ticks ? 0 : end;
+    if (!voice->active) {
+        return;
+    }
+    start += add_rest(voice, end - start, place.out + start);
+    const size_t ticks = end - start;
+    if (ticks == 0) {
         return;
     }
     const VoiceModel *model = voice->model;
-    fill_frames(voice, spec, tone, frames, model->frames_due(voice->state, ticks), start, block);
+    VoiceFrames *frames = place.frames;
+    fill_frames(voice, spec, tone, frames, model->frames_due(voice->state, ticks), start, place.ticks);
     model->process(voice->state, ticks, frames);
     const float keep = 1.0f - bound_unit(decay);
     if (voice->fade_step > 0.0f || voice->declick != 0.0f) {
-        add_fading_sound(voice, frames->audio, keep, ticks, out);
+        add_fading_sound(voice, frames->audio, keep, ticks, place.out + start);
     } else {
-        add_sound(voice, frames->audio, keep, ticks, out);
+        add_sound(voice, frames->audio, keep, ticks, place.out + start);
     }
     voice->age_ticks += (uint32_t)ticks;
-    const float end = model->time->frames_per_window + (float)model->tail_frames;
-    const bool over = (float)voice->age_ticks >= end * (float)model->hop;
+    const float whole = model->time->frames_per_window + (float)model->tail_frames;
+    const bool over = (float)voice->age_ticks >= whole * (float)model->hop;
     const bool gone = voice->fade * voice->envelope < SILENT && magnitude(voice->declick) < SILENT;
     if (over || gone) {
         voice->active = false;

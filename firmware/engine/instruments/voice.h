@@ -44,17 +44,27 @@ typedef struct Voice {
     float envelope;        /* level of the hit, decaying */
     float fade, fade_step; /* choking: fade falls from 1 to 0 */
     float last, declick;   /* last output; what a cut left, running out */
+    size_t rendered;       /* samples of this block that have sounded */
+    uint32_t wait_ticks;   /* until the model begins */
 } Voice;
 
 void voice_init(Voice *voice, const VoiceModel *model, void *state);
 void voice_reset(Voice *voice);
+/* A hit. What sounded is cut, and the model begins one frame later, always: so a block in which a drum is struck again
+ * has no more frames to compute than any other, and every hit comes as late as the next. */
 void voice_trigger(Voice *voice, float gain);
 void voice_choke(Voice *voice);
 
-/* Adds `ticks` samples to out, which begin `start` samples into a block of `block`.
+/* Where a voice is heard: the model's scratch, and a block of `ticks` samples that it adds itself to. */
+typedef struct VoicePlace {
+    VoiceFrames *frames;
+    float *out;
+    size_t ticks;
+} VoicePlace;
+
+/* Sounds on up to sample `end` of the block; every voice goes to the end of every block.
  * decay: share of the level that is lost per sample. */
-void voice_render(Voice *voice, const ToneSpec *spec, const Tone *tone, float decay, VoiceFrames *frames,
-                  size_t start, size_t ticks, size_t block, float *out);
+void voice_render(Voice *voice, const ToneSpec *spec, const Tone *tone, float decay, VoicePlace place, size_t end);
 
 #ifdef __cplusplus
 }
