@@ -452,7 +452,8 @@ def space_figure(player: Player, items: list[dict[str, Any]], z: np.ndarray) -> 
     import matplotlib.pyplot as plt
 
     effects = sorted({item["effect"] for item in items})
-    figure, axes = plt.subplots(1, 2 + len(effects), figsize=(8 + 1.3 * len(effects), 3.6))
+    wide = {"width_ratios": [3, 3, *[1] * len(effects)]}
+    figure, axes = plt.subplots(1, 2 + len(effects), figsize=(8 + 1.3 * len(effects), 3.6), gridspec_kw=wide)
     pairs = ((0, 1), (min(2, z.shape[1] - 1), min(3, z.shape[1] - 1)))
     sine = (0.5 * np.sin(2 * np.pi * 100 * np.arange(4800) / RATE_HZ)).astype(np.float32)
     for number, effect in enumerate(effects):
@@ -466,8 +467,7 @@ def space_figure(player: Player, items: list[dict[str, Any]], z: np.ndarray) -> 
             )
         curve = render(player, sine, z[mine].mean(0))
         axes[2 + number].plot(sine[-960:], curve[-960:], lw=1, color=colour)
-        axes[2 + number].set_title(effect, fontsize=7)
+        axes[2 + number].set_title(effect, fontsize=8, color=colour)
         axes[2 + number].set(xticks=[], yticks=[])
-    axes[0].legend(fontsize=5)
     figure.tight_layout()
     return figure
