@@ -76,6 +76,9 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
             "nearest": reconstruction(_nearest(task, patterns), patterns),
         },
         "control": control(player, z, knobs),
+        "anywhere": control(
+            player, player.prior(64, 2), np.random.default_rng(2).uniform(-1, 1, (64, knobs.shape[1]))
+        ),
         "motion": motion(player, z, knobs),
         "leakage": leakage(player, task, z, knobs),
         "prior": prior(player, task),
@@ -126,7 +129,11 @@ def _nearest(task: RhythmTask, patterns: np.ndarray) -> np.ndarray:
 
 
 def control(player: Player, z: np.ndarray, knobs: np.ndarray, positions: int = 11) -> dict[str, Any]:
-    """Spearman of each knob over its travel against the measured attribute; median over test patterns."""
+    """Spearman of each knob over its travel against the measured attribute; median over the patterns given.
+
+    Latents ``z [N, Z]`` and the other knobs ``[N, 6]`` are those of test patterns, or anywhere a hand may put
+    them.
+    """
     from scipy.stats import spearmanr
 
     some = np.linspace(0, len(z) - 1, min(64, len(z))).round().astype(int)

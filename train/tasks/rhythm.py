@@ -244,12 +244,17 @@ class RhythmTask(Task):
     def control_loss(self, z: Tensor, knobs: Tensor) -> Tensor:
         """Move knobs and latents as a hand or an LFO would and ask the decoded pattern to follow.
 
-        Half of the patterns have their latents and knobs a random part of the way to the next pattern's; then
-        half of the knobs go a random part of the way to anywhere. The soft (differentiable) attributes of
-        what is decoded must land where the moved knobs say.
+        Half of the patterns have their latents and knobs a random part of the way to the next pattern's; the
+        latents of half are then anywhere a hand may put them: each dimension taken from a pattern of its own,
+        all drawn in towards the middle by a random part. Then half of the knobs go a random part of the way
+        to anywhere. The soft (differentiable) attributes of what is decoded must land where the moved knobs
+        say.
         """
         sway = torch.rand(len(z), 1, device=z.device) * (torch.rand(len(z), 1, device=z.device) < 0.5)
         z, knobs = torch.lerp(z, z.roll(1, 0), sway), torch.lerp(knobs, knobs.roll(1, 0), sway)
+        order = torch.rand(z.shape, device=z.device).argsort(0)
+        anywhere = torch.lerp(z.mean(0), z.gather(0, order), torch.rand(len(z), 1, device=z.device))
+        z = torch.where(torch.rand(len(z), 1, device=z.device) < 0.5, anywhere, z)
         blend = torch.rand(len(knobs), knobs.shape[1], device=knobs.device)
         chosen = (torch.rand_like(blend) < 0.5).float()
         moved = knobs + blend * chosen * (2 * torch.rand_like(knobs) - 1 - knobs)
