@@ -28,6 +28,7 @@ COMMON_NAMES = {
     "dequantize_s16_f32": "dequantize",
     "rescale_s16": "rescale",
     "copy_rows": "copy",
+    "copy_rows_strided": "copy_strided",
     "gather_s16": "gather",
 }
 BOARD = "patch_sm"

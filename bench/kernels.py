@@ -269,11 +269,14 @@ def rows(kernel: str, frames: int, lanes: int) -> Row:
     b.reset()
     count = frames * lanes
     source, out = b.machine.alloc(2 * count + 64), b.machine.alloc(2 * count + 64)
-    if kernel == "vk_copy_rows":
-        args = [source, 2 * lanes, out, 2 * lanes, frames, 2 * lanes]
+    if kernel.startswith("vk_copy_rows"):
+        beside = 6 if kernel.endswith("strided") else 0  # bytes between the rows
+        if beside:
+            source, out = b.machine.alloc(count * 8 + 64), b.machine.alloc(count * 8 + 64)
+        args = [source, 2 * lanes + beside, out, 2 * lanes + beside, frames, 2 * lanes]
     else:
         args = [source, 1, frames, out, lanes, 1, frames, lanes]
-    cycles, instructions = b.cycles(kernel, *args)
+    cycles, instructions = b.cycles(kernel.removesuffix("_strided"), *args)
     return Row(kernel, f"{frames} × {lanes}", "dtcm", 0, count, cycles, instructions, None, 0)
 
 
@@ -407,6 +410,8 @@ def grid() -> Iterator[Callable[[], Row]]:
     ):
         for frames, lanes in ((1, 16), (3, 16), (12, 8), (48, 1)):
             yield partial(edge, kernel, frames, lanes)
+    for frames, lanes in ((1, 9), (4, 16), (32, 9), (32, 16), (48, 4), (12, 33)):
+        yield partial(rows, "vk_copy_rows_strided", frames, lanes)
     for kernel in ("vk_copy_rows", "vk_gather_s16"):
         for frames, lanes in ((1, 16), (4, 32), (12, 16), (3, 64)):
             yield partial(rows, kernel, frames, lanes)

@@ -107,15 +107,19 @@ def generate(
     busy = 0.0
     for role, model in files.items():
         name = f"{role}_net"
-        program = compile_onnx(model.path, target=compiler_target, board=room, block=block, name=name)
-        if role == "drum" and board.processor.target != "host":
-            _choose_voices(layout, program.report, busy, block)
-        voices = instances(layout, role)
-        if voices > 1:  # every voice has a state of its own; the weights are shared
-            more = {_state_region(program.report): (voices - 1) * int(program.report["state_bytes"])}
-            room = _without(room, more)
-            program = compile_onnx(model.path, target=compiler_target, board=room, block=block, name=name)
-        busy += _cycles(program.report)[1] * voices
+        alone = compile_onnx(model.path, target=compiler_target, board=room, block=block, name=name)
+        state, state_region = int(alone.report["state_bytes"]), _state_region(alone.report)
+        while (voices := instances(layout, role)) > 1:
+            # every voice has a state of its own, which leaves less fast memory for the weights they share
+            beside = _without(room, {state_region: (voices - 1) * state})
+            program = compile_onnx(model.path, target=compiler_target, board=beside, block=block, name=name)
+            if board.processor.target == "host" or _has_time(layout, program.report, board, busy, block):
+                room = beside
+                break
+            layout.voices -= 1
+        else:
+            program = alone
+        busy += _cycles(program.report, board)[1] * voices
         program.write(out)
         (out / "report.json").replace(out / f"{name}.json")
         reports[role] = program.report
@@ -158,19 +162,34 @@ def instances(layout: Layout, role: str) -> int:
     return layout.voices if role == "drum" else 1
 
 
-def _choose_voices(layout: Layout, report: Mapping[str, Any], busy: float, block: int) -> None:
-    """Keep as many voices as the board has time for: `BUSIEST` of it, at worst, at least one."""
-    budget = BUSIEST * layout.board.processor.clock_hz * block / layout.board.audio.sample_rate_hz
-    busy += engine_cycles(layout, block, voices=0)
-    each = _cycles(report)[1] + VOICE_CYCLES * block
-    layout.voices = max(1, min(layout.voices, int((budget - busy) / each)))
+def _has_time(layout: Layout, report: Mapping[str, Any], board: Board, busy: float, block: int) -> bool:
+    """Whether a board plays all voices of a drum, all struck in the worst callback, in `BUSIEST` of its time.
+
+    Parameters
+    ----------
+    report : the drum model's, compiled beside the states of all voices.
+    busy : worst cycles per callback of the models before it.
+    """
+    budget = BUSIEST * board.processor.clock_hz * block / board.audio.sample_rate_hz
+    worst = busy + engine_cycles(layout, block, layout.voices)
+    return worst + layout.voices * _cycles(report, board)[1] <= budget
 
 
-def _cycles(report: Mapping[str, Any]) -> tuple[float, float]:
-    """Predicted mean and worst cycles of one model per callback."""
+def _cycles(report: Mapping[str, Any], board: Board) -> tuple[float, float]:
+    """Predicted mean and worst cycles of one model per callback.
+
+    A drum's worst is the one in which it is struck: the hit begins a frame after its trigger and so computes
+    none more (``engine/instruments/voice.h``), but it clears the model's state.
+    """
     if report["event"]:
         return DECODE_CYCLES, max(DECODE_CYCLES, report["cycles_per_step"]["worst"])
-    return report["cycles_per_callback"]["mean"], report["cycles_per_callback"]["worst"]
+    cycles = report["cycles_per_callback"]
+    if report["kind"] != "drum" or board.processor.core != "cortex-m7":
+        return cycles["mean"], cycles["worst"]
+    region = board.region(_state_region(report))
+    fill = 0 if region.kind == "tcm" else region.line_fill_cycles or 0
+    per_byte = CLEAR_CYCLES_PER_BYTE + fill / (board.processor.cache_line_bytes or 32)
+    return cycles["mean"], cycles["worst"] + per_byte * report["state_bytes"]
 
 
 def _state_region(report: Mapping[str, Any]) -> str:
@@ -179,11 +198,19 @@ def _state_region(report: Mapping[str, Any]) -> str:
 
 
 DECODE_CYCLES = 7_000
-"""Of a pattern, per callback, as in ``engine/instruments/rhythm.c``: 1.5 % of 480 MHz at block 48; a pattern of
-500,000 cycles takes 80 ms, the very first, before anything sounds, 6 ms."""
+"""Of a pattern, per callback, as in ``engine/instruments/rhythm.c``: 1.5 % of 480 MHz at block 48.
+
+A pattern of 500,000 cycles takes 80 ms; the very first, before anything sounds, 6 ms.
+"""
+
+CLEAR_CYCLES_PER_BYTE = 0.3
+"""Of a state that a hit clears, in tightly coupled memory."""
 
 BUSIEST = 0.85
-"""Share of the processor that an instrument may fill; what is left is for converters, USB and surprises."""
+"""Share of the processor that an instrument may fill in its worst callback.
+
+What is left is for converters, USB and surprises.
+"""
 
 # The engine around the models on a Cortex-M7, by emulation at blocks of 16 and 48 (`vaectrol emulate`).
 ENGINE_CYCLES = {"drum": (3_500, 200), "rhythm": (4_000, 155), "drive": (4_000, 135), "groove": (7_000, 340)}
@@ -233,8 +260,8 @@ def predict(
     budget = board.processor.clock_hz * block / board.audio.sample_rate_hz
     for role, report in reports.items():
         count = instances(layout, role)
-        mean += count * _cycles(report)[0]
-        worst += count * _cycles(report)[1]
+        mean += count * _cycles(report, board)[0]
+        worst += count * _cycles(report, board)[1]
         for region, use in report["regions"].items():
             used[region] = used.get(region, 0) + int(use["used"])
         region = _state_region(report)

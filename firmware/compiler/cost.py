@@ -66,6 +66,7 @@ BUILT_IN: dict[str, tuple[float, float, float]] = {
     "dequantize": (40.0, 6.0, 0.0),
     "rescale": (30.0, 6.0, 0.0),
     "copy": (25.0, 0.5, 0.0),
+    "copy_strided": (25.0, 2.0, 0.0),
     "gather": (30.0, 4.0, 0.0),
     "repeat": (60.0, 1.35, 0.0),  # a word is an output
     "pqmf_synthesis": (60.0, 4.0, 3.0),

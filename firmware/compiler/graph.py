@@ -77,6 +77,15 @@ class Tensor:
         return self.frame * WIDTH[self.dtype]
 
 
+def lanes(*tensors: Tensor) -> int:
+    """Elements of a frame that an element-by-element kernel does: the pads too where that makes one flat run.
+
+    Pads hold any value, so nothing is lost; row by row a kernel begins anew in every frame.
+    """
+    *_, y = tensors
+    return y.frame if y.quant is not None and len({t.frame for t in tensors}) == 1 else y.channels
+
+
 @dataclass(frozen=True)
 class Constant:
     """A weight: real values, or integers with a scale along ``axis`` (zero points already folded)."""

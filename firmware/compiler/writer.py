@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from firmware.compiler.graph import WIDTH, Graph, Node, Tensor
+from firmware.compiler.graph import WIDTH, Graph, Node, Tensor, lanes
 from firmware.compiler.ops import FAMILIES
 
 C_TYPE = {"int8": "int8_t", "int16": "int16_t", "float32": "float"}
@@ -237,7 +237,7 @@ class Writer:
             self._target,
             y.frame,
             frames,
-            y.channels,
+            lanes(y),
         )
 
     def flat(self, hint: str, kind: str, values: np.ndarray) -> str:

@@ -69,9 +69,42 @@ def test_a_board_keeps_the_drums_it_has_time_for(model_files, tmp_path):
     board = load_board("patch_sm")
     loaded = load_instrument("drum")
     layout = fit(loaded, find_models(loaded, {"drum": model_files["drum"]}), board)
-    for share, voices in ((0.1, 2), (0.38, 2), (0.42, 1), (0.9, 1)):
-        layout.voices = layout.voices_asked
-        cycles = share * board.cycles_per_frame * 48
-        report = {"event": False, "cycles_per_callback": {"mean": cycles, "worst": cycles}}
-        build._choose_voices(layout, report, 0.0, 48)
-        assert layout.voices == voices, share
+    for mean, worst, fits in ((0.1, 0.1, True), (0.38, 0.38, True), (0.38, 0.42, False), (0.42, 0.42, False)):
+        budget = board.cycles_per_frame * 48
+        report = {
+            **{"event": False, "kind": "drum", "state_bytes": 8192, "tensors": []},
+            "cycles_per_callback": {"mean": mean * budget, "worst": worst * budget},
+        }
+        assert build._has_time(layout, report, board, 0.0, 48) == fits, (mean, worst)
+        assert not build._has_time(layout, report, board, 0.9 * budget, 48)
+
+
+def test_build_counts_the_worst_callback_of_a_hit(model_files, tmp_path):
+    """Every voice struck at once clears its state: the voices that fit are those that then still do."""
+    from firmware import build
+    from hardware.board import load_board
+
+    board = load_board("patch_sm")
+    built = build.generate("drum", board, tmp_path / "two", models={"drum": model_files["drum"]}, block=48)
+    assert built.layout.voices == 2
+    cycles = built.report["cycles_per_callback"]
+    assert cycles["worst"] > cycles["mean"] + 2 * 0.3 * 1000
+    slow = board.model_copy(
+        update={
+            "processor": board.processor.model_copy(
+                update={"clock_hz": int(board.processor.clock_hz * built.report["cpu_worst"] / 0.84)}
+            )
+        }
+    )
+    again = build.generate("drum", slow, tmp_path / "fits", models={"drum": model_files["drum"]}, block=48)
+    assert again.layout.voices == 2
+    slower = board.model_copy(
+        update={
+            "processor": board.processor.model_copy(
+                update={"clock_hz": int(board.processor.clock_hz * built.report["cpu_worst"] / 0.86)}
+            )
+        }
+    )
+    less = build.generate("drum", slower, tmp_path / "less", models={"drum": model_files["drum"]}, block=48)
+    assert less.layout.voices == 1
+    assert less.report["voices_asked"] == 2

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from firmware.compiler import arithmetic
-from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant, Tensor
+from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant, Tensor, lanes
 from firmware.compiler.ops.base import Family, Work, attribute, family, reader
 from firmware.compiler.values import ActValue
 from hardware.refusal import Refusal
@@ -222,7 +222,7 @@ class Activations(Family):
         """Call ``vk_clip_…``, ``vk_leaky_…``, ``vk_table_…`` or the float function."""
         x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
         suffix = out.suffix(y)
-        rest = (out.src(0), x.frame, out.dst(), y.frame, out.frames, y.channels)
+        rest = (out.src(0), x.frame, out.dst(), y.frame, out.frames, lanes(x, y))
         if "table" in node.constants:
             table = out.flat("table", y.dtype, node.constants["table"].values)
             out.call(f"vk_table_{suffix}", table, *rest)
@@ -246,10 +246,10 @@ class Activations(Family):
         if bends(node, y):
             assert y.quant is not None
             bounds = (slopes[0], y.quant.low, y.quant.high)
-            out.call("vk_bend_s16", *bounds, out.src(0), x.frame, out.dst(), *rest, y.channels)
+            out.call("vk_bend_s16", *bounds, out.src(0), x.frame, out.dst(), *rest, lanes(x, y))
             return
         if len(set(slopes)) == 1:
-            out.call(f"vk_leaky_{suffix}", slopes[0], out.src(0), x.frame, out.dst(), *rest, y.channels)
+            out.call(f"vk_leaky_{suffix}", slopes[0], out.src(0), x.frame, out.dst(), *rest, lanes(x, y))
         else:
             for channel, slope in enumerate(slopes):
                 out.call(

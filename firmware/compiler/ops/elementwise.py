@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from firmware.compiler import arithmetic
-from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant
+from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant, lanes
 from firmware.compiler.ops.base import (
     Family,
     Window,
@@ -355,7 +355,7 @@ class Pointwise(Family):
         x = graph.tensors[node.inputs[0]]
         if node.op == "Affine":
             row = out.array("row", y.dtype, node.constants["row"].values, y)
-            other, step = row, 0
+            other, step, z = row, 0, x
         else:
             z = graph.tensors[node.inputs[1]]
             other, step = out.src(1), 0 if _held(z, y) else z.frame
@@ -392,7 +392,7 @@ class Pointwise(Family):
             out.dst(),
             y.frame,
             out.frames,
-            y.channels,
+            y.channels if 0 in (first_step, step) else lanes(x, z, y),
         )
         out.clip()
 
