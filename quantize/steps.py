@@ -1,7 +1,7 @@
 """Which tensor's step is heard: what rounding one tensor alone, all else float, does to the sound.
 
-``python -m quantize.steps RUN [--data DIR]`` prints a row for every scale of the integer model, on the
-validation split: the range it must reach, the change of the distance to the recording, and the noise in
+``python -m quantize.steps RUN [--bits 8] [--data DIR]`` prints a row for every scale of the integer model, on
+the validation split: the range it must reach, the change of the distance to the recording, and the noise in
 passages where the recording is quiet. Weights stay float here; the last row rounds all activations together.
 """
 
@@ -143,6 +143,7 @@ def main(
     source: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run that makes audio.")],
     data: Annotated[Path | None, typer.Option(help="Data set instead of the run's own.")] = None,
     items: Annotated[int, typer.Option(min=1, help="Items of the validation split.")] = ITEMS,
+    bits: Annotated[int, typer.Option(help="Width of the integers, 8 or 16.")] = 16,
 ) -> None:
     """Print the table."""
     from quantize.apprentice import open_workshop
@@ -154,8 +155,9 @@ def main(
         workshop = open_workshop(source, graph, data)
         feeds = workshop.capture(POOL)
         feeds += extremes(graph, FeedMaker(graph, recordings(graph, feeds)))
-        plan = make_plan(graph, 16)
-        scales = scales_from(plan, observe(Network(graph), activation_tensors(plan), feeds))
+        plan = make_plan(graph, 8 if bits == 8 else 16)
+        seen = observe(Network(graph), activation_tensors(plan), feeds)
+        scales = scales_from(plan, seen, "mse" if bits == 8 else "minmax")
         print("| tensor | reach | MR-STFT to the recording | noise in quiet passages |\n|---|---|---|---|")
         for row in listen(plan, scales, workshop.examples("validation", items)):
             reach = "" if np.isnan(row.reach) else f"{row.reach:.2f}"
