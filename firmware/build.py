@@ -279,7 +279,10 @@ def predict(
         "cpu_mean": mean / budget,
         "cpu_worst": worst / budget,
         "worst_over_mean": worst / mean if mean else 1.0,
-        "latency_samples": max((float(r["latency_samples"]) for r in reports.values()), default=0.0),
+        "latency_samples": max(
+            (float(r["latency_samples"]) + layout.models[role].wait() for role, r in reports.items()),
+            default=0.0,
+        ),
         "regions": {
             name: {"used": size, "left": left.get(name, 0) - size} for name, size in sorted(used.items())
         },

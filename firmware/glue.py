@@ -37,7 +37,7 @@ class ModelGlue:
     model : ModelFile
         Its metadata.
     latency_ticks : int
-        Samples from input to output.
+        Samples from input to output, of the model alone.
     input_order : list of str
         Inputs as the compiled model numbers them.
     state_region : str
@@ -87,16 +87,6 @@ class ModelGlue:
                 return str(entry["name"])
         raise Refusal(f"{self.file.name}: no {'output' if outputs else 'input'} has the role {roles[0]}.")
 
-    def _hop(self, tensor: str) -> int:
-        """Samples per frame of an input."""
-        entry = next(e for e in self.model.about["inputs"] if e["name"] == tensor)
-        numerator, _, denominator = str(entry["rate"]).partition("/")
-        if numerator != "1" or not denominator.isdigit():
-            raise Refusal(
-                f"{self.file.name}: input {tensor} has rate {entry['rate']!r}; an instrument needs 1/N."
-            )
-        return int(denominator)
-
     def _voice(self) -> str:
         z, knobs, time = (
             self._tensor("latent"),
@@ -104,7 +94,7 @@ class ModelGlue:
             self._tensor("time"),
         )
         audio = self._tensor("audio", outputs=True)
-        hop = self._hop(z)
+        hop = self.model.hop(z)
         return f"""{self._time_basis(hop)}
 static void {self.role}_reset_model(void *state, uint32_t seed)
 {{
@@ -205,7 +195,7 @@ static const RhythmModel {self.table} = {{
     def _drive(self) -> str:
         audio, latent = self._tensor("audio"), self._tensor("latent", "condition")
         out = self._tensor("audio", outputs=True)
-        hop = self._hop(latent)
+        hop = self.model.hop(latent)
         return f"""static void {self.role}_reset_model(void *state)
 {{
     {self.name}_reset(state);

@@ -38,6 +38,22 @@ class ModelFile:
         """The model's own name."""
         return str(self.about.get("name", self.path.stem))
 
+    def hop(self, tensor: str) -> int:
+        """Samples per frame of an input."""
+        entry = next(e for e in self.about["inputs"] if e["name"] == tensor)
+        numerator, _, denominator = str(entry["rate"]).partition("/")
+        if numerator != "1" or not denominator.isdigit():
+            raise Refusal(
+                f"{self.path.name}: input {tensor} has rate {entry['rate']!r}; an instrument needs 1/N."
+            )
+        return int(denominator)
+
+    def wait(self) -> int:
+        """Samples that an instrument lets pass before the model begins: a drum's hit waits for one frame."""
+        if self.kind != "drum":
+            return 0
+        return self.hop(next(str(e["name"]) for e in self.about["inputs"] if e.get("role") == "latent"))
+
     @cached_property
     def latents(self) -> list[dict[str, Any]]:
         """The latent table, in order of importance."""

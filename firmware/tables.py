@@ -280,7 +280,7 @@ def _info(layout: Layout, glue: dict[str, ModelGlue], block: int, version: str) 
     board = layout.board
     rows = "\n".join(f"    {{{text(p.name)}, {p.knob}, {p.cv}}}," for p in layout.parameters)
     models = zlib.crc32(b"".join(model.file.read_bytes() for model in glue.values()))
-    latency = max((model.latency_ticks for model in glue.values()), default=0)
+    latency = max((each.latency_ticks + each.model.wait() for each in glue.values()), default=0)
     return f"""static const PortParameter port_parameters[] = {{
 {rows}
 }};

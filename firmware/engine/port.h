@@ -47,7 +47,7 @@ typedef struct PortInfo {
     const char *title, *kind, *board, *version, *model_hash;
     float sample_rate_hz;
     uint16_t block;                   /* the block it was scheduled for; others work */
-    uint16_t latency_ticks;           /* of the model, in samples, blocks not counted */
+    uint16_t latency_ticks;           /* from control to sound, in samples, blocks not counted */
     uint8_t inputs, gates_in, gates_out, audio_in, audio_out, cv_outs, parameters, presets;
     const PortParameter *parameter;   /* [parameters] */
 } PortInfo;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,24 @@ def test_a_board_keeps_the_drums_it_has_time_for(model_files, tmp_path):
         }
         assert build._has_time(layout, report, board, 0.0, 48) == fits, (mean, worst)
         assert not build._has_time(layout, report, board, 0.9 * budget, 48)
+
+
+def test_build_says_the_frame_that_a_hit_waits(model_files, tmp_path):
+    """Model latency and one frame of its own: what the port tells and the report says."""
+    import onnx
+
+    from firmware import build
+    from hardware.board import load_board
+
+    built = build.generate(
+        "drum", load_board("host"), tmp_path, models={"drum": model_files["drum"]}, block=48
+    )
+    props = {p.key: p.value for p in onnx.load(str(model_files["drum"])).metadata_props}
+    own = float(json.loads(props.get("vaectrol.latency_samples", "0")))
+    assert built.report["latency_samples"] >= own + 48
+    assert (
+        f".latency_ticks = {int(built.report['latency_samples'])}," in (tmp_path / "instrument.c").read_text()
+    )
 
 
 def test_build_counts_the_worst_callback_of_a_hit(model_files, tmp_path):
