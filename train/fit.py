@@ -119,7 +119,7 @@ def load_run(directory: str | Path) -> Run:
     card = _read_json(folder / "card.json")
     task = task_class(recipe.kind)(recipe, card.get("facts"))
     task.model.encoder = RotatedEncoder(task.model.encoder, task.latents)  # type: ignore[arg-type]
-    task.model.load_state_dict(_torch_load(folder / "model.pt"))
+    _take_weights(task.model, _torch_load(folder / "model.pt"), folder)
     task.eval()
     table = _read_json(folder / "latent.json")
     return Run(folder, recipe, task, task.model, table["latents"], table["map"], card)
@@ -131,8 +131,24 @@ def load_task(directory: str | Path, which: str = "best") -> Task:
     recipe = _recipe_of(folder)
     checkpoint = _torch_load(folder / "checkpoints" / f"{which}.ckpt")
     task = task_class(recipe.kind)(recipe, checkpoint["facts"])
-    task.load_state_dict(checkpoint["state_dict"])
+    _take_weights(task, checkpoint["state_dict"], folder)
     return task
+
+
+def _take_weights(module: torch.nn.Module, state: dict[str, Any], folder: Path) -> None:
+    """Load a run's weights.
+
+    Raises
+    ------
+    Refusal
+        When the networks of this version are built otherwise than those of the run.
+    """
+    try:
+        module.load_state_dict(state)
+    except RuntimeError:
+        raise Refusal(
+            f"{folder} was trained by a version of Vaectrol whose networks were built otherwise; train it again"
+        ) from None
 
 
 def _recipe_of(folder: Path) -> Recipe:
