@@ -147,7 +147,7 @@ def _take_weights(module: torch.nn.Module, state: dict[str, Any], folder: Path) 
         module.load_state_dict(state)
     except RuntimeError:
         raise Refusal(
-            f"{folder} was trained by a version of Vaectrol whose networks were built otherwise; train it again"
+            f"{folder} is of a version of Vaectrol whose networks were built otherwise; train it again"
         ) from None
 
 

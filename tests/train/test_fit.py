@@ -223,3 +223,17 @@ def test_a_run_can_start_from_anothers_weights(rhythms, tmp_path):
     wider = rhythm_recipe("model.channels=12", f"fit.start={first}")
     with pytest.raises(Refusal, match="its model has another shape"):
         fit(wider, rhythms, tmp_path / "third", **PLAIN)
+
+
+def test_a_run_of_another_version_is_refused_in_a_sentence(run_dir, tmp_path):
+    import shutil
+
+    import torch
+
+    old = tmp_path / "old"
+    shutil.copytree(run_dir, old)
+    weights = torch.load(old / "model.pt", weights_only=True)
+    weights.pop(next(iter(weights)))
+    torch.save(weights, old / "model.pt")
+    with pytest.raises(Refusal, match="built otherwise; train it again"):
+        load_run(old)
