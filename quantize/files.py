@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from train import written
 from train.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -25,16 +26,13 @@ def whole(path: Path) -> Iterator[Path]:
     """
     if not path.parent.is_dir():
         raise Refusal(f"there is no folder {path.parent} to write {path.name} into; make it first.")
-    temporary = path.with_name(path.name + ".part")
     try:
-        yield temporary
-        temporary.replace(path)
+        with written.whole(path) as temporary:
+            yield temporary
     except OSError as error:
         raise Refusal(
             f"cannot write {path} ({error.strerror or error}); make room or choose another place."
         ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_bytes(data: bytes, path: Path) -> None:

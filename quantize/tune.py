@@ -23,7 +23,6 @@ CHECKS = 5  # how often the judge is asked during a training
 
 Objective = Callable[[Network, int], torch.Tensor]
 Judge = Callable[[Network], float]
-Measure = Callable[[torch.Tensor, torch.Tensor, str], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -84,9 +83,7 @@ def distance(made: torch.Tensor, wanted: torch.Tensor, kind: str = "") -> torch.
     return torch.sqrt(wave + 1e-10)
 
 
-def pool_objective(
-    pool: Sequence[Example], kind: str = "", seed: int = 0, measure: Measure = distance
-) -> Objective:
+def pool_objective(pool: Sequence[Example], kind: str = "", seed: int = 0) -> Objective:
     """Build the distance to the float model over a pool of examples, visited in random order."""
     if not pool:
         raise Refusal("there is nothing to fine-tune on; give data that the model was trained for.")
@@ -99,13 +96,13 @@ def pool_objective(
         example = pool[order.pop()]
         outputs = student(tensors(example.feed))
         return torch.stack(
-            [measure(outputs[n], torch.from_numpy(w), kind) for n, w in example.taught.items()]
+            [distance(outputs[n], torch.from_numpy(w), kind) for n, w in example.taught.items()]
         ).sum()
 
     return objective
 
 
-def pool_judge(pool: Sequence[Example], kind: str = "", measure: Measure = distance) -> Judge:
+def pool_judge(pool: Sequence[Example], kind: str = "") -> Judge:
     """Build the mean distance to the float model over a pool that is not trained on."""
 
     def judge(student: Network) -> float:
@@ -114,7 +111,7 @@ def pool_judge(pool: Sequence[Example], kind: str = "", measure: Measure = dista
             for example in pool:
                 outputs = student(tensors(example.feed))
                 total += sum(
-                    float(measure(outputs[n], torch.from_numpy(w), kind)) for n, w in example.taught.items()
+                    float(distance(outputs[n], torch.from_numpy(w), kind)) for n, w in example.taught.items()
                 )
         return total / len(pool)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from toy.chain import Chain, apply, draw, factory_chains
+from toy.chain import Chain, apply, draw, factory_chains, in_ratio
 from toy.phrases import phrase
 
 # Who reads a parameter with R² = 0.8 is off by √0.2 standard deviations in the root mean square.
@@ -42,7 +42,7 @@ def moved(chain: Chain, drawn: list[dict[str, Any]]) -> dict[str, list[dict[str,
             if not isinstance(value, list):
                 continue
             low, high = value
-            now, ratio = drawn[number][key], key.endswith("_hz")
+            now, ratio = drawn[number][key], in_ratio(key)
             if ratio:
                 low, high, now = math.log(low), math.log(high), math.log(now)
             step = STEP * (high - low) / math.sqrt(12)

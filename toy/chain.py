@@ -97,6 +97,11 @@ def _pedal(name: str, settings: dict[str, Any]):
     return kind(**settings)
 
 
+def in_ratio(parameter: str) -> bool:
+    """Whether a parameter's range is drawn evenly in ratio."""
+    return parameter.endswith("_hz")
+
+
 def draw(chain: Chain, rng: np.random.Generator) -> list[dict[str, Any]]:
     """Choose a value for every range of the chain: what :func:`apply` takes and the manifest logs."""
     drawn = []
@@ -105,7 +110,7 @@ def draw(chain: Chain, rng: np.random.Generator) -> list[dict[str, Any]]:
         for key, value in effect.items():
             if isinstance(value, list):
                 low, high = value
-                if key.endswith("_hz"):
+                if in_ratio(key):
                     one[key] = float(low * (high / low) ** rng.random())
                 else:
                     one[key] = float(rng.uniform(low, high))

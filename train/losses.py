@@ -117,6 +117,11 @@ def transient_loss(made: Tensor, wanted: Tensor, window: Tensor) -> Tensor:
     return ((made - wanted).abs() * window).sum() / window.sum().clamp(min=1.0)
 
 
+def frame_levels(audio: Tensor, frame: int, hop: int, floor: float) -> Tensor:
+    """Log power, nats, of frames ``hop`` samples apart: ``audio [N, 1, S]`` to ``[N, 1, frames]``."""
+    return torch.log(F.avg_pool1d(audio**2, frame, stride=hop) + floor)
+
+
 def level_loss(made: Tensor, wanted: Tensor, frame: int = 1200, floor: float = 1e-5) -> Tensor:
     """L1 distance of log power over 25 ms frames: spectra of log magnitudes alone settle for too quiet.
 
@@ -132,8 +137,7 @@ def level_loss(made: Tensor, wanted: Tensor, frame: int = 1200, floor: float = 1
     floor : float
         Power that counts as silence.
     """
-    powers = (F.avg_pool1d(x**2, frame, stride=frame // 4) + floor for x in (made, wanted))
-    a, b = (torch.log(p) for p in powers)
+    a, b = (frame_levels(x, frame, frame // 4, floor) for x in (made, wanted))
     return (a - b).abs().mean()
 
 
@@ -152,8 +156,8 @@ def loudest_loss(made: Tensor, wanted: Tensor, frame: int = 1200, floor: float =
     floor : float
         Power that counts as silence.
     """
-    a, b = (F.avg_pool1d(x**2, frame, stride=frame // 10).amax(-1) + floor for x in (made, wanted))
-    return (torch.log(a) - torch.log(b)).abs().mean()
+    a, b = (frame_levels(x, frame, frame // 10, floor).amax(-1) for x in (made, wanted))
+    return (a - b).abs().mean()
 
 
 def hinge_critic_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from train.refusal import Refusal
+from train.written import whole
 
 if TYPE_CHECKING:
     from train.data.pairs import Signals
     from train.player import Player
-from train.written import whole
 
 WINDOWS = 8  # that the encoder hears at most
 ROUNDS = 4  # of hearing at one delay and looking for a better one

@@ -18,7 +18,7 @@ import numpy as np
 from train.data.clips import NO_EFFECT, Clip
 from train.effect_parameters import amount_of
 from train.refusal import Refusal
-from train.written import write_text
+from train.written import save_figure, write_text
 
 if TYPE_CHECKING:
     from train.tasks.base import Task
@@ -65,7 +65,7 @@ def probe_runs(
     """
     from train.fit import load_run
     from train.latent import posterior
-    from train.probe_figures import directions_figure, probes_figure, save, tsne_figure
+    from train.probe_figures import directions_figure, probes_figure, tsne_figure
 
     if split not in ("validation", "test"):
         raise Refusal(f"probes learn from the training split, so --split {split} says nothing; take test")
@@ -101,16 +101,16 @@ def probe_runs(
         watch(f"{number} of {len(runs)}: t-SNE of {directory}")
         places, shown = tsne(np.concatenate(list(means.values())), run.recipe.seed)
         clips = [clip for part in known.values() for clip in part]
-        save(
+        save_figure(
             tsne_figure(
                 places, [clips[i] for i in shown], amounts(clips)[shown], f"{run.task.latents} latents"
             ),
             folder / f"tsne_{name}.png",
         )
         if found:
-            save(directions_figure(row), folder / f"directions_{name}.png")
+            save_figure(directions_figure(row), folder / f"directions_{name}.png")
     if any(row["probes"] for row in rows):
-        save(probes_figure(rows, split), folder / "probes.png")
+        save_figure(probes_figure(rows, split), folder / "probes.png")
     report = {"data": {"path": str(data.directory), "hash": data.hash}, "split": split, "runs": rows}
     write_text(folder / "probes.json", json.dumps(report, indent=1))
     return report

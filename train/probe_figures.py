@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from train.data.clips import NO_EFFECT, Clip
-from train.written import whole
 
 LEAST_R2 = -0.5  # what lies below is drawn here
-
-
-def save(figure: Any, path: Path) -> None:
-    """Write a figure whole or not at all, and close it."""
-    import matplotlib.pyplot as plt
-
-    with whole(path) as part:
-        figure.savefig(part, dpi=80, format="png")
-    plt.close(figure)
 
 
 def tsne_figure(places: np.ndarray, clips: Sequence[Clip], amount: np.ndarray, title: str) -> Any:

@@ -131,10 +131,8 @@ def fit_space(
     kinds = np.array([table.effects.index(item["effect"]) for item in items])
     wanted = torch.from_numpy(table.standardised(items))
     z, deviation = torch.from_numpy(means.astype(np.float32)), torch.from_numpy(spreads.astype(np.float32))
-    own = torch.stack(
-        [z[torch.from_numpy(kinds == n)].std(0, correction=0) for n in range(len(table.effects))]
-    )
     members = [torch.from_numpy(np.flatnonzero(kinds == number)) for number in range(len(table.effects))]
+    own = torch.stack([z[some].std(0, correction=0) for some in members])
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         flow = ParameterFlow(table.latents, len(table.effects), torch.from_numpy(table.known()))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from train.recipe import Recipe
 from train.sweep import Sweep
-from train.written import whole, write_text
+from train.written import save_figure, write_text
 
 if TYPE_CHECKING:
     import optuna
@@ -173,6 +173,4 @@ def draw(report: dict[str, Any], recipe: Recipe, path: Path) -> None:
     axes.grid(color="0.93")
     axes.legend(fontsize=8)
     figure.tight_layout()
-    with whole(path) as part:
-        figure.savefig(part, dpi=80, format="png")
-    plt.close(figure)
+    save_figure(figure, path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -28,3 +29,12 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text."""
     with whole(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Draw a pyplot figure into a PNG, and close it."""
+    import matplotlib.pyplot as plt
+
+    with whole(path) as part:
+        figure.savefig(part, dpi=80, format="png")
+    plt.close(figure)

@@ -4,7 +4,7 @@ cycles = call·calls + frame·frames + output·outputs + mac·multiply-accumulat
 
 A dense int16 convolution is priced by the register blocks that ``kernels/conv_w8a16_m7.c`` cuts it into:
 (channels × frames) blocks, runs within a block, units of taps within a run (``blocks``); one of few taps by
-the straight-line code of ``kernels/conv_short_m7.S`` (``short_blocks``).
+the straight-line code of ``kernelgen/m7_short.py`` (``short_blocks``).
 
 ``cost_table.json`` beside this file overrides the built-in coefficients: ``bench/fit.py`` writes it from the
 emulated Cortex-M7 (``{"cortex-m7": {"add_s16": {"call": …, "frame": …, "output": …, "mac": …}}}``). The

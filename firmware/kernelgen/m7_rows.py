@@ -255,6 +255,15 @@ SATURATED = (
     "pkhbt {l}, {l}, {h}, lsl #16",
     "str {l}, [{out}, #@]",
 )
+LEAKED = (  # for a slope below 1 the leaking branch is the larger one exactly where x is negative
+    "ldr {x}, [{a}, #@]",
+    "smlabb {l}, {x}, {slope}, {rounding}",
+    "smlatb {h}, {x}, {slope}, {rounding}",
+    "lsl {h}, {h}, #1",
+    "pkhtb {p}, {h}, {l}, asr #15",
+    "ssub16 {ge}, {x}, {p}",
+    "sel {p}, {x}, {p}",
+)
 SCALED = ("lsl {l}, {l}, {shift}", "lsl {h}, {h}, {shift}", "smmulr {l}, {l}, {m}", "smmulr {h}, {h}, {m}")
 
 
@@ -316,13 +325,7 @@ KERNELS = (
         ("a", "out"),
         ("slope", "rounding", "floor", "room"),
         (
-            "ldr {x}, [{a}, #@]",
-            "smlabb {l}, {x}, {slope}, {rounding}",
-            "smlatb {h}, {x}, {slope}, {rounding}",
-            "lsl {h}, {h}, #1",
-            "pkhtb {p}, {h}, {l}, asr #15",
-            "ssub16 {ge}, {x}, {p}",
-            "sel {p}, {x}, {p}",
+            *LEAKED,
             "qsub16 {p}, {p}, {floor}",
             "qadd16 {p}, {p}, {floor}",
             "qadd16 {p}, {p}, {room}",
@@ -385,13 +388,7 @@ KERNELS = (
         ("a", "out"),
         ("slope", "rounding"),
         (
-            "ldr {x}, [{a}, #@]",
-            "smlabb {l}, {x}, {slope}, {rounding}",
-            "smlatb {h}, {x}, {slope}, {rounding}",
-            "lsl {h}, {h}, #1",
-            "pkhtb {p}, {h}, {l}, asr #15",
-            "ssub16 {ge}, {x}, {p}",
-            "sel {p}, {x}, {p}",
+            *LEAKED,
             "str {p}, [{out}, #@]",
         ),
     ),

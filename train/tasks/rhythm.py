@@ -183,18 +183,22 @@ class RhythmTask(Task):
 
     def reconstruction(self, logits: Tensor, pattern: Tensor) -> dict[str, Tensor]:
         """Onset, velocity and microtiming terms, each summed over the pattern and averaged over the batch."""
-        loss = self.recipe.loss
-        onset, velocity, micro = logits.split(V, 1)
+        _, velocity, micro = logits.split(V, 1)
         there = pattern[:, :V]
-        weight = 1.0 + (loss.positive - 1.0) * there
-        heard = F.binary_cross_entropy_with_logits(onset, there, weight, reduction="none")
         speed = (torch.sigmoid(velocity) - pattern[:, V : 2 * V]) ** 2 * there
         late = (torch.tanh(micro) * 0.5 - pattern[:, 2 * V :]) ** 2 * there
         return {
-            "onset": heard.sum((1, 2)).mean(),
+            "onset": self.missed_onsets(logits, pattern),
             "velocity": speed.sum((1, 2)).mean(),
             "micro": late.sum((1, 2)).mean(),
         }
+
+    def missed_onsets(self, logits: Tensor, pattern: Tensor) -> Tensor:
+        """Cross entropy of the onsets, summed over the pattern and averaged over the batch."""
+        there = pattern[:, :V]
+        weight = 1.0 + (self.recipe.loss.positive - 1.0) * there
+        heard = F.binary_cross_entropy_with_logits(logits[:, :V], there, weight, reduction="none")
+        return heard.sum((1, 2)).mean()
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Reconstruction, KL, what the adversary must not see, and attributes that follow moved knobs."""
@@ -234,9 +238,9 @@ class RhythmTask(Task):
         drafts: Drafts = batch["drafts"]
         read = F.smooth_l1_loss(drafts.attributes, batch["knobs"])
         missed = [
-            self.reconstruction(
+            self.missed_onsets(
                 self.model.decoder.logits(mean[:, :, None], batch["knobs"][:, :, None]), batch["pattern"]
-            )["onset"]
+            )
             for mean in drafts.means[:-1]
         ]
         return torch.stack(missed).mean() if missed else read.new_zeros(()), read
