@@ -51,12 +51,12 @@ class Row:
     measures: dict[str, float]
 
 
-def parse_share(text: str) -> float:
-    """Read "40%" or "0.4" as 0.4."""
+def parse_share(text: str, option: str = "--cpu", whole: str = "a processor") -> float:
+    """Read "40%" or "0.4" as 0.4; a refusal names the option and what it is a share of."""
     match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(%?)\s*", text)
     value = float(match[1]) / (100.0 if match[2] else 1.0) if match else 0.0
     if not match or not 0.0 < value <= 1.0:
-        raise Refusal(f"--cpu {text} is no share of a processor; write 40% or 0.4.")
+        raise Refusal(f"{option} {text} is no share of {whole}; write 40% or 0.4.")
     return value
 
 

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from quantize.material import Material
     from quantize.road import Settings
 
-TUNING_SHARE = 0.7  # of --time, for the float fine-tuning after pruning; the rest tunes the integers
 QUICK_S = 24.0
 QUICK_BATCH = 4
 
@@ -44,7 +43,13 @@ def quantize(
         bool, typer.Option(help="Survivors restart from the trained weights each round.")
     ] = False,
     activations: Annotated[Literal["16", "8", "mixed"], typer.Option(help="Bits of the activations.")] = "16",
-    snr: Annotated[float, typer.Option(help="Output SNR in dB that mixed keeps.")] = 35.0,
+    loss: Annotated[
+        str, typer.Option(help="What mixed may lose of the data's own measure (a run's), as 5%.")
+    ] = "2%",
+    snr: Annotated[
+        float | None,
+        typer.Option(help="Output SNR in dB that mixed keeps, instead; 35 where no data say what is right."),
+    ] = None,
     ranges: Annotated[str | None, typer.Option(help="minmax, percentile, mse or entropy.")] = None,
     equalise: Annotated[bool, typer.Option(help="Cross-layer equalisation first.")] = False,
     minutes: Annotated[float, typer.Option("--time", min=0, help="Minutes of fine-tuning in all.")] = 6.0,
@@ -72,6 +77,7 @@ def quantize(
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Prune, fine-tune and quantize a model to int8 weights, and report what it cost in sound."""
+    from quantize.budget import parse_share
     from quantize.ranges import ESTIMATORS
     from quantize.road import Settings
     from quantize.tune import Effort
@@ -99,10 +105,10 @@ def quantize(
         estimator_16=ranges or "minmax",
         estimator_8=ranges or "mse",
         least_snr_db=snr,
+        most_loss_percent=100.0 * parse_share(loss, "--loss", "the quality"),
         equalise=equalise,
         board=board or "patch_sm",
-        tune=effort.part(TUNING_SHARE),
-        qat=effort.part(1 - TUNING_SHARE),
+        effort=effort,
     )
     material = _material(source, calibration, data, seed, QUICK_BATCH if quick else None)
     if curve is not None:

@@ -15,13 +15,12 @@ from typing import Any
 from quantize.cost import predict
 from quantize.files import write_picture, write_text
 from quantize.material import Material
+from quantize.quality import measure_that_counts
 from quantize.road import Settings, Stage, prune_once, walk
 from train.refusal import Refusal
 
 KEEPS = (1.0, 0.7, 0.5, 0.35, 0.2, 0.1)
 SAME_SHARE = 0.002
-# the measure that counts, by what the material offers: (key, whether larger is better)
-MEASURES = (("truth/onset_f1", True), ("truth/mr_stft", False), ("mr_stft", False), ("snr_db", True))
 UNITS = {"truth/onset_f1": "F1 of onsets", "truth/mr_stft": "MR-STFT to the recording"}
 
 
@@ -54,14 +53,6 @@ class Point:
     cpu: float
     weight_bytes: int
     stages: list[Stage]
-
-
-def measure_of(stages: list[Stage]) -> tuple[str, bool]:
-    """The measure that a curve is drawn of."""
-    for key, larger in MEASURES:
-        if key in stages[-1].measures:
-            return key, larger
-    raise Refusal("this model offers no measure to draw a curve of.")
 
 
 def loss_percent(stage: Stage, reference: Stage, key: str, larger_is_better: bool) -> float:
@@ -127,7 +118,7 @@ def _seen(share: float, shares: list[float]) -> bool:
 
 def row_of(point: Point) -> dict[str, Any]:
     """One plain row: cost, bytes, and the loss in percent at every stage on the way to integers."""
-    key, larger = measure_of(point.stages)
+    key, larger = measure_that_counts(point.stages[-1].measures)
     reference = point.stages[0]
     floats = [s for s in point.stages if not s.name.startswith("int8")]
     integers = [s for s in point.stages if s.name.startswith("int8")]

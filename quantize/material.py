@@ -21,6 +21,8 @@ SECONDS = 0.25  # of each made-up feed of a streaming model
 BATCH = 4
 POOL = 12
 TEST_ITEMS = 64
+LISTENING_ITEMS = 32  # of each of the training and the validation split
+SEARCHED = 3  # feeds that a search for widths listens to where the data do not say what is right
 # shortest wave files that are worth a training example
 LEAST_SAMPLES = 2048
 SILENCE = 1e-4  # a recording below this peak is not brought to full scale
@@ -46,6 +48,8 @@ class Material:
         Figures of the training task on its validation data, for a run.
     source : str
         Where it came from, for the report.
+    listening : list of Example
+        What choices are made by; none of it is in `test`. With truths where the data have them.
     """
 
     graph: Graph
@@ -56,6 +60,7 @@ class Material:
     source: str
     figures: Callable[[Network], dict[str, float]] | None = None
     pool: list[Example] = field(default_factory=list)
+    listening: list[Example] = field(default_factory=list)
 
     @property
     def kind(self) -> str:
@@ -123,6 +128,7 @@ def from_pool(graph: Graph, feeds: list[Feed], source: str, extremes: list[Feed]
         pool_judge(test, kind),
         source,
         pool=pool,
+        listening=pool[-SEARCHED:],
     )
 
 
@@ -196,6 +202,7 @@ def from_run(folder: Path, data: Path | None = None, seed: int = 0, batch: int |
     feeds = workshop.capture(POOL)
     ends = extremes(graph, FeedMaker(graph, recordings(graph, feeds), seed))
     pairs = workshop.examples("test", TEST_ITEMS)
+    heard = [pair for split in ("train", "validation") for pair in workshop.examples(split, LISTENING_ITEMS)]
     pool = teach(graph, feeds)
     return Material(
         graph,
@@ -206,6 +213,7 @@ def from_run(folder: Path, data: Path | None = None, seed: int = 0, batch: int |
         f"{folder} with its data",
         workshop.figures,
         pool,
+        teach(graph, [feed for feed, _ in heard], [truth for _, truth in heard]),
     )
 
 

@@ -20,7 +20,6 @@ from quantize.qdq import Quantized, linear_parameters
 from quantize.weights import (
     TOP,
     QuantizedLayer,
-    along,
     channel_scales,
     output_axis,
     quantize_layer,
@@ -235,14 +234,8 @@ class QuantizedNetwork(Network):
         plan = replace(self.plan, graph=graph)
         return Quantized(plan, scales, layers)
 
-    def load_layer(self, position: int, layer: QuantizedLayer) -> None:
-        """Take over integers found elsewhere: the float weight becomes their exact value."""
-        node = self.plan.graph.nodes[position]
-        with torch.no_grad():
-            value = layer.weight.astype(np.float64) * along(
-                layer.scale.astype(np.float64), layer.axis, layer.weight.ndim
-            )
-            self.weights[self.index[node.inputs[1]]].copy_(torch.from_numpy(value))
-            self.log_weight_scales[str(position)].copy_(
-                torch.from_numpy(np.log(layer.scale.astype(np.float64)))
-            )
+    def take_weights(self, other: QuantizedNetwork) -> None:
+        """Take over the weights and their scales from a network of the same graph."""
+        own = self.state_dict()
+        kept = {n: v for n, v in other.state_dict().items() if not n.startswith("log_scales.")}
+        self.load_state_dict(own | kept)

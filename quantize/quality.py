@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from train.refusal import Refusal
+
+# the measure that counts, by what the data offer: (key, whether larger is better)
+MEASURES = (("onset_f1", True), ("mr_stft", False), ("snr_db", True))
 RESOLUTIONS = (2048, 512, 128)
 SILENCE = 1e-7
 
@@ -70,6 +75,23 @@ def error_to_signal(wanted: np.ndarray, made: np.ndarray) -> float:
     """Energy of the error over that of the signal, of all rows together."""
     wanted, made = np.asarray(wanted, np.float64), np.asarray(made, np.float64)
     return float(((made - wanted) ** 2).sum() / max(float((wanted**2).sum()), 1e-30))
+
+
+def measure_that_counts(measures: Mapping[str, float], prefix: str = "truth/") -> tuple[str, bool]:
+    """Choose the measure that a loss of quality is counted in: its key, and whether larger is better.
+
+    Parameters
+    ----------
+    measures : mapping of str to float
+        What was measured.
+    prefix : str
+        Of the keys that compare with what the data say; they are preferred to the plain ones.
+    """
+    for before in (prefix, ""):
+        for key, larger in MEASURES:
+            if before + key in measures:
+                return before + key, larger
+    raise Refusal("this model offers no measure of its quality.")
 
 
 def is_audio(output: np.ndarray) -> bool:

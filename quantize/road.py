@@ -13,10 +13,11 @@ from quantize.calibrate import Observations, activation_tensors, dead_channels, 
 from quantize.channels import TRACE_FRAMES, trace_channels
 from quantize.cost import layer_cycles
 from quantize.equalise import equalise
+from quantize.examples import teach
 from quantize.feeds import input_rates, is_event
 from quantize.graph import LINEAR, Graph
 from quantize.material import Material
-from quantize.mixed import mixed_scales, search
+from quantize.mixed import Choice, Goal, goal_by_noise, goal_by_truth, mixed_scales, search
 from quantize.network import Network
 from quantize.plan import Plan, make_plan
 from quantize.prune import Step, prune, prune_iteratively
@@ -29,7 +30,8 @@ from train.refusal import Refusal
 
 Progress = Callable[[str, float], None]
 REFINING_FEEDS = 4
-SEARCHED = 3  # feeds that the search for widths listens to, none of them of the test split
+FLOAT_SHARE = 0.7  # of the fine-tuning, in float after pruning; the rest tunes the integers
+LEAST_SNR_DB = 35.0  # that mixed widths keep where the data do not say what is right
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,16 @@ class Settings:
         Widths of the activations.
     estimator_16, estimator_8 : str
         Range estimators.
-    least_snr_db : float
-        Output SNR that mixed precision keeps.
+    least_snr_db : float or None
+        Output SNR that mixed precision keeps; None: where the data say what is right, their measure decides.
+    most_loss_percent : float
+        What mixed precision may lose of that measure, in percent.
     equalise, adapt, correct : bool
         Cross-layer equalisation, adaptive rounding, bias correction.
     board : str
         Whose predicted cycles weigh the channels.
-    tune, qat : Effort
-        Of float fine-tuning (after pruning) and of quantization-aware fine-tuning.
+    effort : Effort
+        Of all fine-tuning: after pruning in float and then of the integers, else of the integers alone.
     tune_rate, tune_rate_events : float
         Learning rates of the float fine-tuning: of streams, and of models that decode one event at a time.
     qat_rate, qat_rate_8 : float
@@ -69,17 +73,27 @@ class Settings:
     activations: Literal["16", "8", "mixed"] = "16"
     estimator_16: str = "minmax"
     estimator_8: str = "mse"
-    least_snr_db: float = 35.0
+    least_snr_db: float | None = None
+    most_loss_percent: float = 2.0
     equalise: bool = False
     adapt: bool = True
     correct: bool = True
     board: str = "patch_sm"
-    tune: Effort = field(default_factory=lambda: Effort(seconds=240.0))
-    qat: Effort = field(default_factory=lambda: Effort(seconds=120.0))
+    effort: Effort = field(default_factory=lambda: Effort(seconds=360.0))
     tune_rate: float = 2e-3
     tune_rate_events: float = 4e-3
     qat_rate: float = 5e-5
     qat_rate_8: float = 5e-4
+
+    @property
+    def float_effort(self) -> Effort:
+        """What the float weights are tuned with after pruning."""
+        return self.effort.part(FLOAT_SHARE)
+
+    @property
+    def integer_effort(self) -> Effort:
+        """What the integers are tuned with."""
+        return self.effort if self.keep >= 1.0 else self.effort.part(1.0 - FLOAT_SHARE)
 
 
 @dataclass
@@ -184,14 +198,14 @@ def walk(material: Material, settings: Settings, progress: Progress | None = Non
         graph, widths = step.graph, step.widths
         student = Network(graph)
         station("pruned", student)
-        if settings.tune:
-            _tune(student, material, settings, settings.tune, lambda s: tell("fine-tuning", s))
+        if settings.effort:
+            _tune(student, material, settings, settings.float_effort, lambda s: tell("fine-tuning", s))
             graph = student.to_graph()
             station("pruned, tuned", Network(graph))
     graph_before = graph
     outcome = _quantized(graph, material, settings, tell)
     station(f"int8, {_width_name(settings)}", outcome.network)
-    if settings.qat:
+    if settings.effort:
         _tune_integers(outcome.network, material, settings, lambda s: tell("tuning integers", s))
         station(f"int8, {_width_name(settings)}, tuned", outcome.network)
     outcome.original, outcome.stages, outcome.widths = original, stages, widths
@@ -222,7 +236,8 @@ def _tune_integers(
     ringing in a tail, 40 dB below the peak, is what is heard.
     """
     rate = settings.qat_rate_8 if settings.activations == "8" else settings.qat_rate
-    fine_tune(network, material.objective(), material.judge, settings.qat, learning_rate=rate, progress=tell)
+    effort = settings.integer_effort
+    fine_tune(network, material.objective(), material.judge, effort, learning_rate=rate, progress=tell)
 
 
 def _shared(settings: Settings, graph: Graph) -> dict[str, Any]:
@@ -245,7 +260,7 @@ def _pruned(material: Material, settings: Settings, tell: Progress) -> Step:
     tell("pruning", 0.0)
     if settings.rounds <= 1:
         return prune_once(material, settings)
-    effort = settings.tune.part(1 / (2 * settings.rounds))
+    effort = settings.float_effort.part(1 / (2 * settings.rounds))
 
     def tune(current: Graph) -> Graph:
         student = Network(current)
@@ -282,23 +297,51 @@ def _quantized(graph: Graph, material: Material, settings: Settings, tell: Progr
         if name not in graph.input_names
     ]
     estimators = (settings.estimator_16, settings.estimator_8)
+
+    def rounded() -> QuantizedNetwork:
+        network = QuantizedNetwork(plan, mixed_scales(plan, seen, estimators))
+        if settings.adapt or settings.correct:
+            refine(
+                network,
+                Network(graph),
+                material.calibration[:REFINING_FEEDS],
+                adapt=settings.adapt,
+                correct=settings.correct,
+            )
+        return network
+
+    tell("rounding", 0.0)
+    network = rounded()
     if settings.activations == "mixed":
-        search(
-            plan, seen, material.pool[-SEARCHED:], settings.least_snr_db, reading_macs(plan), estimators,
-            lambda s: tell("searching widths", s),
-        )  # fmt: skip
-    network = QuantizedNetwork(plan, mixed_scales(plan, seen, estimators))
-    if settings.adapt or settings.correct:
-        tell("rounding", 0.0)
-        refine(
-            network,
-            Network(graph),
-            material.calibration[:REFINING_FEEDS],
-            adapt=settings.adapt,
-            correct=settings.correct,
-        )
-    quantized = network.to_quantized()
-    return Outcome(graph, graph, network, quantized, onnx.ModelProto(), [], seen, {}, notes)
+        goal, macs, wide = _goal(graph, material, settings), reading_macs(plan), network
+        choices = search(plan, seen, goal, macs, estimators, lambda s: tell("searching widths", s), wide)
+        notes.append(_widths_note(plan, macs, choices))
+        # weights rounded anew for these widths, or as they were for 16 bits: what is heard less
+        candidates = [QuantizedNetwork(plan, mixed_scales(plan, seen, estimators)), rounded()]
+        candidates[0].take_weights(wide)
+        network = min(candidates, key=goal.harm)
+    return Outcome(graph, graph, network, network.to_quantized(), onnx.ModelProto(), [], seen, {}, notes)
+
+
+def _goal(graph: Graph, material: Material, settings: Settings) -> Goal:
+    """What mixed widths may cost: of the data's own measure where there is one, else in noise."""
+    if settings.least_snr_db is None and any(e.truth for e in material.listening):
+        return goal_by_truth(material.listening, graph, settings.most_loss_percent)
+    examples = teach(graph, [e.feed for e in material.listening])
+    least = LEAST_SNR_DB if settings.least_snr_db is None else settings.least_snr_db
+    return goal_by_noise(examples, least)
+
+
+def _widths_note(plan: Plan, macs: dict[str, float], choices: list[Choice]) -> str:
+    """One sentence on what got 8 bits."""
+    small = [c for c in choices if all(plan.bits[root] == 8 for root in c.roots)]
+    share = sum(macs.get(root, 0.0) for c in small for root in c.roots)
+    kept = [c.roots[0] for c in sorted(choices, key=lambda c: -c.harm) if c not in small]
+    wide = f"; 16 are kept, by what 8 would cost, for {', '.join(kept)}" if kept else ""
+    return (
+        f"{len(small)} of {len(choices)} groups of tensors have 8 bits, which {share:.0%} of the "
+        f"multiply-accumulates read{wide}"
+    )
 
 
 def reading_macs(plan: Plan) -> dict[str, float]:

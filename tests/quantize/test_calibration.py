@@ -14,7 +14,7 @@ from quantize.examples import run, teach
 from quantize.feeds import FeedMaker, read_folder
 from quantize.graph import load_graph
 from quantize.material import extremes, recordings
-from quantize.mixed import mixed_scales, search
+from quantize.mixed import goal_by_noise, goal_by_truth, mixed_scales, search
 from quantize.network import Network
 from quantize.plan import make_plan
 from quantize.qat import QuantizedNetwork
@@ -226,10 +226,77 @@ def test_the_search_keeps_16_bits_only_where_the_goal_needs_them():
 
     widths = {}
     for goal in (200.0, 25.0, 0.0):
-        choices = search(plan, seen, pool, goal, reading_macs(plan))
+        choices = search(plan, seen, goal_by_noise(pool, goal), reading_macs(plan))
         widths[goal] = [plan.bits[root] for root in plan.members()]
         assert goal == 200.0 or reached() >= goal
     assert {r for c in choices for r in c.roots} == set(plan.members())
     assert set(widths[200.0]) == {16}
     assert set(widths[0.0]) == {8}
     assert 8 in widths[25.0]
+
+
+def spoken(graph, count):
+    """Examples with truths that the float model itself misses a little."""
+    random = np.random.default_rng(5)
+    examples = teach(graph, [random_feed(s) for s in range(count)])
+    for example in examples:
+        wanted = example.taught["y"]
+        noise = random.standard_normal(wanted.shape).astype(np.float32)
+        example.truth = {"y": wanted + 0.02 * float(np.abs(wanted).max()) * noise}
+    return examples
+
+
+def test_the_search_keeps_16_bits_where_the_data_hear_8():
+    graph = random_graph(12, blocks=3)
+    examples = spoken(graph, 2)
+    plan = make_plan(graph)
+    seen = observe(Network(graph), activation_tensors(plan), [e.feed for e in examples])
+
+    def searched(most):
+        goal = goal_by_truth(
+            examples, graph, most
+        )  # percent of the float model's signal-to-noise ratio in dB
+        search(plan, seen, goal, reading_macs(plan))
+        harm = goal.harm(QuantizedNetwork(plan, mixed_scales(plan, seen)))
+        return harm, {root for root in plan.members() if plan.bits[root] == 8}
+
+    _, none = searched(-1000.0)
+    worst, everything = searched(1000.0)
+    assert none == set()
+    assert everything == set(plan.members())
+    harm, some = searched(worst / 2)
+    assert set() < some < everything
+    assert harm <= worst / 2
+
+
+def test_what_is_lost_is_counted_from_the_float_model_and_grows_as_bits_go():
+    graph = random_graph(12, blocks=3)
+    examples = spoken(graph, 2)
+    plan = make_plan(graph)
+    seen = observe(Network(graph), activation_tensors(plan), [e.feed for e in examples])
+    goal = goal_by_truth(examples, graph, 1.0)
+    harms = []
+    for bits in (16, 8):
+        plan.bits = dict.fromkeys(plan.bits, bits)
+        harms.append(goal.harm(QuantizedNetwork(plan, mixed_scales(plan, seen))))
+    assert abs(harms[0]) < harms[1]
+    kept = float(np.mean([snr_db(e.truth["y"], e.taught["y"]) for e in examples]))
+    network = QuantizedNetwork(plan, mixed_scales(plan, seen))
+    left = float(np.mean([snr_db(e.truth["y"], run(network, e.feed)["y"]) for e in examples]))
+    assert harms[1] == pytest.approx(100.0 * (kept - left) / kept)
+
+
+def test_weights_travel_between_networks_of_other_widths():
+    graph = random_graph(12, blocks=3)
+    pool = teach(graph, [random_feed(s) for s in range(2)])
+    plan = make_plan(graph)
+    seen = observe(Network(graph), activation_tensors(plan), [e.feed for e in pool])
+    wide = QuantizedNetwork(plan, mixed_scales(plan, seen))
+    refine(wide, Network(graph), [e.feed for e in pool], adapt=True, correct=True)
+    narrow_plan = make_plan(graph, 8)
+    narrow = QuantizedNetwork(narrow_plan, mixed_scales(narrow_plan, seen))
+    scales = narrow.to_quantized().scales
+    narrow.take_weights(wide)
+    assert narrow.to_quantized().scales == scales
+    for position, layer in wide.to_quantized().layers.items():
+        np.testing.assert_array_equal(narrow.to_quantized().layers[position].weight, layer.weight)

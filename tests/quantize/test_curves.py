@@ -9,14 +9,14 @@ import pytest
 from quantize.curves import markdown, row_of, rows_so_far, trace, write_curve
 from quantize.graph import load_graph
 from quantize.material import from_metadata
-from quantize.road import Settings
+from quantize.road import Settings, walk
 from quantize.tune import Effort
 
 
 @pytest.fixture(scope="module")
 def rows(rhythm_file):
     material = from_metadata(load_graph(rhythm_file), count=4)
-    settings = Settings(tune=Effort(steps=4), qat=Effort(steps=2), per_cycle=False)
+    settings = Settings(effort=Effort(steps=6), per_cycle=False)
     return [row_of(p) for p in trace(material, settings, lambda name, share: None, (1.0, 0.5))]
 
 
@@ -35,7 +35,7 @@ def test_a_curve_tries_eight_bits_and_every_share(rows):
 
 def test_steps_give_the_same_figures_again(rhythm_file, rows):
     material = from_metadata(load_graph(rhythm_file), count=4)
-    settings = Settings(tune=Effort(steps=4), qat=Effort(steps=2), per_cycle=False)
+    settings = Settings(effort=Effort(steps=6), per_cycle=False)
     *_, again = trace(material, settings, lambda name, share: None, (1.0, 0.5))
     assert [s.measures for s in again.stages] == [s["measures"] for s in rows[2]["stages"]]
 
@@ -59,7 +59,7 @@ def test_a_curve_goes_on_where_it_stopped_but_only_its_own(rows, tmp_path, rhyth
     assert rows_so_far(tmp_path / "none.json", "", "") == []
     known = rows_so_far(out, "the command", "the model")
     material = from_metadata(load_graph(rhythm_file), count=4)
-    settings = Settings(tune=Effort(steps=4), qat=Effort(steps=2), per_cycle=False)
+    settings = Settings(effort=Effort(steps=6), per_cycle=False)
     more = list(trace(material, settings, lambda name, share: None, (1.0, 0.5, 0.499), known))
     assert [p.keep for p in more] == [0.5]  # 0.499 gives the same network
     assert [s.measures for s in more[0].stages] == [s["measures"] for s in rows[2]["stages"]]
@@ -72,3 +72,25 @@ def test_an_effort_divides():
     assert not Effort(seconds=0.0)
     assert not Effort()
     assert Effort(steps=1).part(0.1).steps == 1
+
+
+def test_without_pruning_all_effort_is_the_integers():
+    settings = Settings(effort=Effort(steps=100))
+    assert settings.integer_effort == Effort(steps=100)
+    pruned = Settings(effort=Effort(steps=100), keep=0.5)
+    assert pruned.float_effort.steps + pruned.integer_effort.steps == 100
+    assert pruned.float_effort.steps == 70
+
+
+def test_mixed_widths_are_walked_and_told(rhythm_file):
+    material = from_metadata(load_graph(rhythm_file), count=6)
+    notes, bits = {}, {}
+    for least in (20.0, 200.0):
+        outcome = walk(material, Settings(activations="mixed", least_snr_db=least, effort=Effort(steps=0)))
+        assert [s.name for s in outcome.stages] == ["float", "int8, mixed"]
+        notes[least] = outcome.notes[-1]
+        bits[least] = set(outcome.quantized.plan.bits.values())
+    assert bits[200.0] == {16}
+    assert notes[200.0].startswith("0 of ")
+    assert 8 in bits[20.0]
+    assert outcome.stages[-1].measures["snr_db"] > 30
