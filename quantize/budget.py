@@ -1,9 +1,9 @@
-"""How much must be pruned for a model to fit a board."""
+"""How much must be pruned, and how wide activations may be, for a model to fit a board."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from quantize.mixed import mixed_scales
 from quantize.network import Network
 from quantize.plan import make_plan
 from quantize.qdq import Quantized, to_qdq
-from quantize.road import Settings, prune_once
+from quantize.road import Settings, Width, prune_once
 from train.refusal import Refusal
 
 KEEPS = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)
@@ -45,6 +45,7 @@ class Row:
     """One line of the trade-off table."""
 
     keep: float
+    activations: str
     cpu_worst: float
     weight_bytes: int
     fits: bool
@@ -75,15 +76,26 @@ def quick_integers(graph: Graph, material: Material, settings: Settings) -> Quan
     return Quantized(plan, mixed_scales(plan, seen), {})
 
 
-def choose_keep(
-    material: Material, settings: Settings, limits: Limits, tell: Callable[[str, float], None]
-) -> tuple[float, list[Row]]:
+def choose(
+    material: Material,
+    settings: Settings,
+    limits: Limits,
+    tell: Callable[[str, float], None],
+    widths: Sequence[Width] = ("16", "8"),
+) -> tuple[Settings, list[Row]]:
     """Find the least pruning with which the model fits.
+
+    Parameters
+    ----------
+    widths : sequence of {"16", "8", "mixed"}
+        Widths of the activations; one is tried when nothing fits with those before it. Eight bits are heard
+        more than pruning to a fifth, and most boards need more cycles for them, but less memory.
 
     Returns
     -------
-    float, list of Row
-        Share of the cost to keep, and the table of what was tried (before any tuning).
+    Settings, list of Row
+        The settings with the share of the cost to keep and the width, and the table of what was tried
+        (before any tuning).
 
     Raises
     ------
@@ -91,19 +103,23 @@ def choose_keep(
         When even the smallest network does not fit: by how much, and what would have to give.
     """
     rows: list[Row] = []
-    for index, keep in enumerate(KEEPS):
-        tell("looking for what fits", index / len(KEEPS))
-        try:
-            row = _try(material, replace(settings, keep=keep), limits)
-        except Refusal:
-            break  # below the smallest network
-        rows.append(row)
-        if row.fits:
-            return keep, rows
-    least = rows[-1]
+    for turn, width in enumerate(widths):
+        for index, keep in enumerate(KEEPS):
+            tell("looking for what fits", (turn + index / len(KEEPS)) / len(widths))
+            way = replace(settings, keep=keep, activations=width)
+            try:
+                row = _try(material, way, limits)
+            except Refusal:
+                if not rows:
+                    raise
+                break  # below the smallest network
+            rows.append(row)
+            if row.fits:
+                return way, rows
+    least = min(rows, key=lambda row: (row.cpu_worst, row.weight_bytes))
     over = []
     if least.cpu_worst > limits.cpu:
-        over.append(f"{least.cpu_worst:.0%} of the processor where {limits.cpu:.0%} is allowed")
+        over.append(f"{least.cpu_worst:.1%} of the processor where {limits.cpu:.1%} is allowed")
     if limits.flash is not None and least.weight_bytes > limits.flash:
         over.append(f"{least.weight_bytes:,} bytes of weights where {limits.flash:,} are allowed")
     needs = " and ".join(over) or "more memory"
@@ -121,7 +137,14 @@ def _try(material: Material, settings: Settings, limits: Limits) -> Row:
     flash_ok = limits.flash is None or found.weight_bytes <= limits.flash
     fits = bool(found.fits) and found.cpu_worst <= limits.cpu and flash_ok
     measures = material.compare(Network(graph))
-    return Row(settings.keep, float(found.cpu_worst), int(found.weight_bytes), fits, measures)
+    return Row(
+        settings.keep,
+        settings.activations,
+        float(found.cpu_worst),
+        int(found.weight_bytes),
+        fits,
+        measures,
+    )
 
 
 def table(rows: list[Row]) -> Any:
@@ -129,10 +152,10 @@ def table(rows: list[Row]) -> Any:
     from rich.table import Table
 
     keys = list(dict.fromkeys(k for r in rows for k in r.measures))
-    out = Table("cost kept", "worst CPU", "weight bytes", "fits", *(f"{k} untuned" for k in keys))
+    heads = ("kept", "bits", "worst CPU", "weight bytes", "fits", *keys)
+    out = Table(*heads, title="What was tried (CPU predicted, measures before any tuning)")
     for r in rows:
         cells = [f"{r.measures[k]:.3g}" for k in keys]
-        out.add_row(
-            f"{r.keep:.0%}", f"{r.cpu_worst:.1%}", f"{r.weight_bytes:,}", "yes" if r.fits else "no", *cells
-        )
+        fits = "yes" if r.fits else "no"
+        out.add_row(f"{r.keep:.0%}", r.activations, f"{r.cpu_worst:.1%}", f"{r.weight_bytes:,}", fits, *cells)
     return out

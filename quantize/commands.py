@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
+    from quantize.budget import Limits
     from quantize.material import Material
-    from quantize.road import Settings
+    from quantize.road import Settings, Width
 
 QUICK_S = 24.0
 QUICK_BATCH = 4
@@ -42,7 +43,10 @@ def quantize(
     rewind: Annotated[
         bool, typer.Option(help="Survivors restart from the trained weights each round.")
     ] = False,
-    activations: Annotated[Literal["16", "8", "mixed"], typer.Option(help="Bits of the activations.")] = "16",
+    activations: Annotated[
+        Literal["16", "8", "mixed"] | None,
+        typer.Option(help="Bits of the activations; 16, or with --board 8 where only that fits, if omitted."),
+    ] = None,
     loss: Annotated[
         str, typer.Option(help="What mixed may lose of the data's own measure (a run's), as 5%.")
     ] = "2%",
@@ -77,7 +81,7 @@ def quantize(
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Prune, fine-tune and quantize a model to int8 weights, and report what it cost in sound."""
-    from quantize.budget import parse_share
+    from quantize.budget import Limits, parse_bytes, parse_share
     from quantize.ranges import ESTIMATORS
     from quantize.road import Settings
     from quantize.tune import Effort
@@ -87,7 +91,7 @@ def quantize(
         raise Refusal(f"--ranges {ranges} is none of {', '.join(ESTIMATORS)}.")
     place = report or out.with_name(out.name + ".report")
     if ptq is not None:
-        _from_elsewhere(ptq, calibration, out, place, activations, ranges, json)
+        _from_elsewhere(ptq, calibration, out, place, activations or "16", ranges, json)
         return
     if source is None:
         raise Refusal(
@@ -101,7 +105,7 @@ def quantize(
         scope=scope,
         rounds=rounds,
         rewind=rewind,
-        activations=activations,
+        activations=activations or "16",
         estimator_16=ranges or "minmax",
         estimator_8=ranges or "mse",
         least_snr_db=snr,
@@ -110,11 +114,15 @@ def quantize(
         board=board or "patch_sm",
         effort=effort,
     )
+    limits = None
+    if board is not None:
+        limits = Limits(board, parse_share(cpu), parse_bytes(flash) if flash else None)
     material = _material(source, calibration, data, seed, QUICK_BATCH if quick else None)
     if curve is not None:
         _curve(material, settings, curve, str(material.graph.metadata.get("name", source.stem)), json)
         return
-    _walk(material, settings, source, out, place, board, cpu, flash, json)
+    widths: list[Width] = [activations] if activations else ["16", "8"]
+    _walk(material, settings, source, out, place, limits, widths, json)
 
 
 def _curve(material: Material, settings: Settings, out: Path, title: str, json: bool) -> None:
@@ -167,13 +175,10 @@ def _walk(
     source: Path,
     out: Path,
     place: Path,
-    board: str | None,
-    cpu: str,
-    flash: str | None,
+    limits: Limits | None,
+    widths: list[Width],
     json: bool,
 ) -> None:
-    import dataclasses
-
     from rich.console import Console
 
     from quantize import budget, cost
@@ -185,12 +190,8 @@ def _walk(
     console = Console(stderr=json)
     with _progress(console) as tell:
         rows: list[budget.Row] = []
-        if board is not None:
-            limits = budget.Limits(
-                board, budget.parse_share(cpu), budget.parse_bytes(flash) if flash else None
-            )
-            keep, rows = budget.choose_keep(material, settings, limits, tell)
-            settings = dataclasses.replace(settings, keep=keep)
+        if limits is not None:
+            settings, rows = budget.choose(material, settings, limits, tell, widths)
         outcome = walk(material, settings, tell)
     write_model(outcome.model, out)
     sizes = cost.sizes(material.graph, outcome.model, settings.board)

@@ -16,7 +16,7 @@ from quantize.cost import predict
 from quantize.files import write_picture, write_text
 from quantize.material import Material
 from quantize.quality import measure_that_counts
-from quantize.road import Settings, Stage, prune_once, walk
+from quantize.road import FLOAT_SHARE, Settings, Stage, prune_once, walk
 from train.refusal import Refusal
 
 KEEPS = (1.0, 0.7, 0.5, 0.35, 0.2, 0.1)
@@ -74,6 +74,8 @@ def trace(
     A share that can't be reached ends the curve; one whose pruning gives a network that the curve has
     already is left out.
 
+    The integers of every row are tuned alike: unpruned ones leave the float part of the effort unspent.
+
     Parameters
     ----------
     known : sequence of dict
@@ -81,8 +83,9 @@ def trace(
     """
     there = {(row["keep"], row["activations"]) for row in known}
     shares = [row["macs"] for row in known if row["keep"] < 1.0]
-    ways = [replace(settings, keep=1.0, activations="8")] if 1.0 in keeps else []
-    ways += [replace(settings, keep=keep) for keep in keeps]
+    whole = replace(settings, keep=1.0, effort=settings.effort.part(1.0 - FLOAT_SHARE))
+    ways = [replace(whole, activations="8")] if 1.0 in keeps else []
+    ways += [whole if keep == 1.0 else replace(settings, keep=keep) for keep in keeps]
     for index, way in enumerate(ways):
         if (way.keep, way.activations) in there:
             continue

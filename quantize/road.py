@@ -29,6 +29,7 @@ from quantize.tune import Effort, fine_tune
 from train.refusal import Refusal
 
 Progress = Callable[[str, float], None]
+Width = Literal["16", "8", "mixed"]
 REFINING_FEEDS = 4
 FLOAT_SHARE = 0.7  # of the fine-tuning, in float after pruning; the rest tunes the integers
 LEAST_SNR_DB = 35.0  # that mixed widths keep where the data do not say what is right
@@ -61,7 +62,7 @@ class Settings:
     tune_rate, tune_rate_events : float
         Learning rates of the float fine-tuning: of streams, and of models that decode one event at a time.
     qat_rate, qat_rate_8 : float
-        Learning rates of the integers, with 16-bit and with 8-bit activations.
+        Learning rates of the integers, with 16-bit and with any 8-bit activations, whose gradients are rough.
     """
 
     keep: float = 1.0
@@ -70,7 +71,7 @@ class Settings:
     scope: str = "global"
     rounds: int = 1
     rewind: bool = False
-    activations: Literal["16", "8", "mixed"] = "16"
+    activations: Width = "16"
     estimator_16: str = "minmax"
     estimator_8: str = "mse"
     least_snr_db: float | None = None
@@ -83,7 +84,7 @@ class Settings:
     tune_rate: float = 2e-3
     tune_rate_events: float = 4e-3
     qat_rate: float = 5e-5
-    qat_rate_8: float = 5e-4
+    qat_rate_8: float = 2e-5
 
     @property
     def float_effort(self) -> Effort:
@@ -235,7 +236,7 @@ def _tune_integers(
     The waveform of the float model is the wrong goal: its loud part decides, and what int8 weights leave
     ringing in a tail, 40 dB below the peak, is what is heard.
     """
-    rate = settings.qat_rate_8 if settings.activations == "8" else settings.qat_rate
+    rate = settings.qat_rate if settings.activations == "16" else settings.qat_rate_8
     effort = settings.integer_effort
     fine_tune(network, material.objective(), material.judge, effort, learning_rate=rate, progress=tell)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,10 +11,14 @@ import pytest
 import soundfile
 
 import vaectrol
-from quantize.budget import parse_bytes, parse_share
-from quantize.graph import read_metadata
+from quantize.budget import Limits, choose, parse_bytes, parse_share
+from quantize.cost import predict
+from quantize.graph import load_graph, read_metadata
+from quantize.material import from_metadata
+from quantize.road import Settings
 from quantize.runtime import session
 from tests.quantize.random_graphs import random_feed, random_model
+from train.refusal import Refusal
 
 
 @pytest.fixture
@@ -100,6 +105,32 @@ def test_a_budget_below_the_floor_is_refused_with_numbers(rhythm_file, tmp_path,
     )
     assert "bytes of weights where 100 are allowed" in told
     assert not out.exists()
+
+
+def widest_activation(model: onnx.ModelProto) -> int:
+    """Bits of the widest tensor that a QuantizeLinear makes, by its zero point."""
+    zeros = {
+        t.name: 8 * onnx.helper.tensor_dtype_to_np_dtype(t.data_type).itemsize
+        for t in model.graph.initializer
+    }
+    return max(zeros[n.input[2]] for n in model.graph.node if n.op_type == "QuantizeLinear")
+
+
+def test_a_budget_takes_8_bits_only_where_16_fit_at_no_pruning(rhythm_file, monkeypatch):
+    material = from_metadata(load_graph(rhythm_file), count=4)
+    settings, limits = Settings(per_cycle=False), Limits("patch_sm", 1.0, None)
+
+    def small_memory(model, board):  # a board whose memory holds 8-bit activations only
+        return dataclasses.replace(predict(model, board), fits=widest_activation(model) == 8)
+
+    monkeypatch.setattr("quantize.budget.predict", small_memory)
+    way, rows = choose(material, settings, limits, lambda name, share: None)
+    assert (way.keep, way.activations) == (1.0, "8")
+    assert [r.activations for r in rows] == ["16"] * (len(rows) - 1) + ["8"]
+    assert rows[-2].keep < 0.5
+    assert [r.fits for r in rows] == [False] * (len(rows) - 1) + [True]
+    with pytest.raises(Refusal, match="more memory"):
+        choose(material, settings, limits, lambda name, share: None, ["16"])
 
 
 @pytest.mark.parametrize("bits", ["16", "8"])

@@ -9,6 +9,7 @@ import pytest
 from quantize.curves import markdown, row_of, rows_so_far, trace, write_curve
 from quantize.graph import load_graph
 from quantize.material import from_metadata
+from quantize.qat import QuantizedNetwork
 from quantize.road import Settings, walk
 from quantize.tune import Effort
 
@@ -94,3 +95,15 @@ def test_mixed_widths_are_walked_and_told(rhythm_file):
     assert notes[200.0].startswith("0 of ")
     assert 8 in bits[20.0]
     assert outcome.stages[-1].measures["snr_db"] > 30
+
+
+def test_the_integers_of_every_row_are_tuned_alike(rhythm_file, monkeypatch):
+    material = from_metadata(load_graph(rhythm_file), count=4)
+    tuned = []
+    monkeypatch.setattr(
+        "quantize.road.fine_tune",
+        lambda network, *args, **kw: tuned.append((isinstance(network, QuantizedNetwork), args[2].steps)),
+    )
+    settings = Settings(effort=Effort(steps=10), per_cycle=False)
+    list(trace(material, settings, lambda name, share: None, (1.0, 0.5)))
+    assert tuned == [(True, 3), (True, 3), (False, 7), (True, 3)]
