@@ -13,12 +13,13 @@ from quantize.exports import LEAST_SNR_DB, export_model
 from quantize.feeds import FeedMaker
 from quantize.graph import load_graph
 from quantize.network import Network
+from quantize.nn_tilde import DriveModule, DrumModule
 from quantize.plan import make_plan
 from quantize.qdq import Quantized, to_qdq
 from quantize.quality import snr_db
 from quantize.runtime import run_onnx
 from quantize.tflite import run_tflite, to_tflite
-from quantize.torchscript import DrumModule, compare_module, frames_looked_back, trace_decoder
+from quantize.torchscript import compare_module, frames_looked_back, trace_decoder
 from tests.quantize.random_graphs import random_feed, random_graph
 from train.refusal import Refusal
 
@@ -87,8 +88,12 @@ def test_a_traced_decoder_takes_any_length_and_goes_on_with_its_noise(drum_file)
 class Silent(nn.Module):
     """An encoder that always finds the same point."""
 
+    def __init__(self, latents: int = 8):
+        super().__init__()
+        self.latents = latents
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.zeros(x.shape[0], 8) + 0.0 * x.sum()
+        return torch.zeros(x.shape[0], self.latents) + 0.0 * x.sum()
 
 
 def test_the_nn_module_streams_any_buffers_as_the_whole(drum_file, tmp_path):
@@ -120,6 +125,38 @@ def test_the_nn_module_streams_any_buffers_as_the_whole(drum_file, tmp_path):
     assert loaded.set_drum_class(8) == -1
     loaded.reset()
     assert float(loaded.forward(torch.zeros(1, 1, 1000)).abs().max()) == 0.0
+
+
+def test_the_drive_module_streams_any_buffers_as_the_whole(drive_file, tmp_path):
+    graph = load_graph(drive_file)
+    names = [str(c) for e in graph.metadata["inputs"] if e["name"] == "latent" for c in e["channels"]]
+    heard = 9600
+    place = [0.1, 0.2, 0.3]
+    past = frames_looked_back(graph)
+    encoder = torch.jit.trace(Silent(3), (torch.zeros(1, 2, heard),))
+    module = DriveModule(trace_decoder(graph), encoder, past, names, place, 48, heard)
+    path = tmp_path / "d.ts"
+    torch.jit.script(module.eval()).save(str(path))
+    loaded = torch.jit.load(str(path))
+    figures = compare_module(loaded, graph)
+    assert figures["attributes"] == ["latent", "value"]
+    assert figures["snr_db"] >= LEAST_SNR_DB["torchscript"]
+    assert figures["largest_output"] > 0.01
+    assert figures["decode_inputs"] == ["dry", *names]
+    assert loaded.encode(torch.zeros(1, 2, 4096)).shape == (1, 3, 2)
+    loaded.reset()
+    dry = 0.1 * torch.randn(1, 1, 1000, generator=torch.Generator().manual_seed(1))
+    as_set = loaded.forward(dry)
+    loaded.reset()
+    held = torch.tensor(place)[None, :, None].expand(1, 3, 1000)
+    torch.testing.assert_close(as_set, loaded.decode(torch.cat([dry, held], 1)))
+    assert (loaded.set_latent(3), loaded.set_value(-2.0)) == (0, 0)
+    assert loaded.get_value() == [-2.0]
+    assert (loaded.set_latent(4), loaded.set_latent(0), loaded.set_value(5.0)) == (-1, -1, -1)
+    loaded.reset()
+    assert float((loaded.forward(dry) - as_set).abs().max()) > 1e-3
+    loaded.reset()
+    assert float(loaded.forward(torch.zeros(1, 1, 500)).abs().max()) == 0.0
 
 
 def test_a_model_file_alone_is_not_enough_for_nn(rhythm_file, tmp_path):
