@@ -10,11 +10,14 @@ import onnx
 from quantize.graph import LINEAR, Graph
 
 
-def predict(model: onnx.ModelProto, board: str, block: int = 48) -> Any:
-    """Ask the compiler what a model costs on a board (predicted, not measured)."""
+def predict(model: onnx.ModelProto, board: str, block: int = 48, *, as_if_quantized: bool = True) -> Any:
+    """Ask the compiler what a model costs on a board (predicted, not measured).
+
+    A float model is counted as if rounded to W8A16, or, without `as_if_quantized`, in float arithmetic.
+    """
     from firmware.compiler import budget
 
-    return budget(model, board=board, block=block)
+    return budget(model, board=board, block=block, as_if_quantized=as_if_quantized)
 
 
 def layer_cycles(graph: Graph, board: str) -> dict[int, float]:
@@ -37,12 +40,13 @@ def layer_cycles(graph: Graph, board: str) -> dict[int, float]:
 
 
 def sizes(graph: Graph, model: onnx.ModelProto, board: str) -> dict[str, Any]:
-    """Bytes and predicted cycles of the float model and of its integers."""
-    before, after = predict(graph.to_model(), board), predict(model, board)
+    """Bytes and predicted cycles of the float model, in float arithmetic, and of its integers."""
+    before = predict(graph.to_model(), board, as_if_quantized=False)
+    after = predict(model, board)
     out: dict[str, Any] = {
-        "board": f"{board} (cycles predicted, not measured)",
+        "board": f"{board}; float → integers; cycles are predicted, not measured",
         "parameters": f"{before.parameters:,} → {after.parameters:,}",
-        "weight bytes": f"{4 * before.parameters:,} (float32) → {after.weight_bytes:,}",
+        "weight bytes": f"{before.weight_bytes:,} → {after.weight_bytes:,}",
         "state bytes": f"{before.state_bytes:,} → {after.state_bytes:,}",
         "worst callback": f"{before.cpu_worst:.2%} → {after.cpu_worst:.2%} of the processor",
     }

@@ -2,8 +2,8 @@
 
 Adaptive rounding quantizes a layer's weights one tap after the other and lets the taps that are still free
 make up for the error, weighed by how the layer's inputs correlate (optimal brain surgeon; Frantar et al.,
-"GPTQ", arXiv 2210.17323). Bias correction removes the mean error that is left (Nagel et al., arXiv
-1906.04721).
+"GPTQ", arXiv 2210.17323); the inputs are those behind the layers that are rounded already. Bias correction
+removes the mean error that is left (Nagel et al., arXiv 1906.04721).
 """
 
 from __future__ import annotations
@@ -96,40 +96,17 @@ def refine(
     teacher : Network
         The float network with the same tensor names.
     feeds : sequence of Feed
-        Calibration data; what makes the output on the last of them worse is taken back.
+        Calibration data; a bias that makes the output on the last of them worse is taken back.
     adapt, correct : bool
         Which refinements to apply.
     """
     if adapt:
-        rows = _layer_inputs(student, feeds)
-        wanted = _outputs(teacher, feeds[-1])
-        least = _error(student, feeds[-1], wanted)
         for position in student.plan.linear_positions():
-            if position not in rows:
-                continue
-            parameter = student.weights[student.index[student.plan.graph.nodes[position].inputs[1]]]
-            before = parameter.detach().clone()
-            _adapt_layer(student, position, rows[position])
-            least = _keep_if_better(student, feeds[-1], wanted, least, parameter, before)
+            node = student.plan.graph.nodes[position]
+            if _adaptable(node):
+                _adapt_layer(student, position, _layer_inputs(student, node, feeds))
     if correct:
         _correct_biases(student, teacher, feeds[0], feeds[-1])
-
-
-def _keep_if_better(
-    student: QuantizedNetwork,
-    feed: Feed,
-    wanted: list[torch.Tensor],
-    least: float,
-    parameter: torch.Tensor,
-    before: torch.Tensor,
-) -> float:
-    """Take a changed parameter back unless the output likes it: a better layer can make a worse model."""
-    error = _error(student, feed, wanted)
-    if error < least:
-        return error
-    with torch.no_grad():
-        parameter.copy_(before)
-    return least
 
 
 def _outputs(network: Network, feed: Feed) -> list[torch.Tensor]:
@@ -152,22 +129,16 @@ def _adaptable(node: Node) -> bool:
     return node.op in ("Conv", "Gemm") or (node.op == "ConvTranspose" and plain)
 
 
-def _layer_inputs(student: QuantizedNetwork, feeds: Sequence[Feed]) -> dict[int, np.ndarray]:
-    """Rows that every adaptable layer sees, quantized as they will be, by position."""
-    nodes = {p: student.plan.graph.nodes[p] for p in student.plan.linear_positions()}
-    nodes = {p: node for p, node in nodes.items() if _adaptable(node)}
-    rows: dict[int, list[np.ndarray]] = {p: [] for p in nodes}
-    names = {node.inputs[0] for node in nodes.values()}
+def _layer_inputs(student: QuantizedNetwork, node: Node, feeds: Sequence[Feed]) -> np.ndarray:
+    """Rows that an adaptable layer sees behind the layers that are rounded already, [rows, Cin·taps]."""
+    kernel = int(student.constant(node.inputs[1]).shape[-1])
+    rows = []
     for feed in feeds:
-        fed = tensors(feed)
         with torch.no_grad():
-            values = student(fed, keep=names)
-        for position, node in nodes.items():
-            x = values[node.inputs[0]].numpy()
-            kernel = int(student.constant(node.inputs[1]).shape[-1])
-            windows = x.reshape(-1, x.shape[-1]) if node.op == "Gemm" else _windows(node, x, kernel)
-            rows[position].append(_thin(windows, len(feeds)))
-    return {position: np.concatenate(parts) for position, parts in rows.items()}
+            x = student(tensors(feed), keep=[node.inputs[0]])[node.inputs[0]].numpy()
+        windows = x.reshape(-1, x.shape[-1]) if node.op == "Gemm" else _windows(node, x, kernel)
+        rows.append(_thin(windows, len(feeds)))
+    return np.concatenate(rows)
 
 
 def _adapt_layer(student: QuantizedNetwork, position: int, rows: np.ndarray) -> None:
@@ -198,7 +169,10 @@ def _adapt_layer(student: QuantizedNetwork, position: int, rows: np.ndarray) -> 
 
 
 def _correct_biases(student: QuantizedNetwork, teacher: Network, feed: Feed, judged: Feed) -> None:
-    """Shift biases by the mean difference of their layer's output, in execution order."""
+    """Shift biases by the mean difference of their layer's output, in execution order.
+
+    A shift that makes the model's output worse is taken back.
+    """
     fed = tensors(feed)
     layers = [
         node
@@ -216,4 +190,8 @@ def _correct_biases(student: QuantizedNetwork, teacher: Network, feed: Feed, jud
             bias = student.weights[student.index[node.inputs[2]]]
             before = bias.detach().clone()
             bias += (wanted[name] - made).to(torch.float64).mean((0, 2)).to(bias.dtype)
-            least = _keep_if_better(student, judged, goal, least, bias, before)
+            error = _error(student, judged, goal)
+            if error < least:
+                least = error
+            else:
+                bias.copy_(before)

@@ -47,7 +47,9 @@ class Budget:
     reasons: list[str] = field(default_factory=list)
 
 
-def budget(model: Any, board: str = "patch_sm", block: int | None = None) -> Budget:
+def budget(
+    model: Any, board: str = "patch_sm", block: int | None = None, as_if_quantized: bool = True
+) -> Budget:
     """Say what a model costs on a board, as if quantized to W8A16 when it is still float.
 
     Parameters
@@ -58,6 +60,8 @@ def budget(model: Any, board: str = "patch_sm", block: int | None = None) -> Bud
         Name or file of a board, or the board itself.
     block : int, optional
         Samples per callback; the board's by default.
+    as_if_quantized : bool
+        False: a float model is counted in float arithmetic, as it is.
 
     Returns
     -------
@@ -70,4 +74,4 @@ def budget(model: Any, board: str = "patch_sm", block: int | None = None) -> Bud
     """
     from firmware.compiler.measure import measure
 
-    return measure(model, board, block)
+    return measure(model, board, block, as_if_quantized)

@@ -13,7 +13,7 @@ USABLE = 0.95
 """Part of a callback a model may take: audio conversion, controls and the port need the rest."""
 
 
-def measure(model: Any, board: Any, block: int | None) -> Budget:
+def measure(model: Any, board: Any, block: int | None, as_if_quantized: bool = True) -> Budget:
     """See ``firmware.compiler.budget``."""
     if isinstance(board, (str, Path)):
         from hardware.board import load_board
@@ -22,12 +22,13 @@ def measure(model: Any, board: Any, block: int | None) -> Budget:
     target = {"m7": "m7", "aarch64": "aarch64"}.get(board.processor.target, "host")
     reasons = []
     try:
-        program = compile_onnx(model, target, board, block, as_if_quantized=True)
+        program = compile_onnx(model, target, board, block, as_if_quantized=as_if_quantized)
     except Refusal as refusal:
         if "does not fit" not in str(refusal):
             raise
         reasons.append(str(refusal))
-        program = compile_onnx(model, target, None, block or board.audio.block, as_if_quantized=True)
+        size = block or board.audio.block
+        program = compile_onnx(model, target, None, size, as_if_quantized=as_if_quantized)
     report = program.report
     clock_hz, rate = float(board.processor.clock_hz), report["sample_rate_hz"]
     frames = block or board.audio.block

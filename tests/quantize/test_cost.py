@@ -1,0 +1,30 @@
+"""What the report says a model costs, before and after."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from quantize.budget import quick_integers
+from quantize.cost import predict, sizes
+from quantize.graph import load_graph
+from quantize.material import from_metadata
+from quantize.qdq import to_qdq
+from quantize.road import Settings
+
+
+@pytest.mark.parametrize("which", ["drum_file", "rhythm_file", "drive_file"])
+def test_float_is_counted_in_floats_and_integers_in_integers(which, request):
+    graph = load_graph(request.getfixturevalue(which))
+    noise = 0.1 * np.random.default_rng(0).standard_normal(48_000).astype(np.float32)
+    material = from_metadata(graph, audio=[noise], count=4)
+    model = to_qdq(quick_integers(graph, material, Settings()))
+    real = predict(graph.to_model(), "patch_sm", as_if_quantized=False)
+    foreseen, integers = predict(graph.to_model(), "patch_sm"), predict(model, "patch_sm")
+    assert real.weight_bytes >= 4 * real.parameters
+    assert real.weight_bytes > 1.5 * integers.weight_bytes
+    assert foreseen.cpu_worst == pytest.approx(integers.cpu_worst, rel=0.2)
+    assert real.cpu_worst > 1.1 * integers.cpu_worst  # the small drum is nearly all filter bank, always float
+    told = sizes(graph, model, "patch_sm")
+    assert told["weight bytes"] == f"{real.weight_bytes:,} → {integers.weight_bytes:,}"
+    assert told["worst callback"].startswith(f"{real.cpu_worst:.2%} → ")
