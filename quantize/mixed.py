@@ -37,10 +37,13 @@ class Goal:
         Quantized network → harm: a figure that falls as it sounds better, 0 when nothing is lost.
     most : float
         The most that is allowed.
+    told : callable
+        Harm → words.
     """
 
     harm: Callable[[QuantizedNetwork], float]
     most: float
+    told: Callable[[float], str]
 
 
 def goal_by_noise(examples: Sequence[Example], least_snr_db: float) -> Goal:
@@ -55,7 +58,10 @@ def goal_by_noise(examples: Sequence[Example], least_snr_db: float) -> Goal:
         ]
         return float(10.0 ** (-np.mean(values) / 10.0))
 
-    return Goal(harm, 10.0 ** (-least_snr_db / 10.0))
+    def told(ratio: float) -> str:
+        return f"{-10.0 * np.log10(max(ratio, 1e-30)):.1f} dB of SNR"
+
+    return Goal(harm, 10.0 ** (-least_snr_db / 10.0), told)
 
 
 def goal_by_truth(examples: Sequence[Example], graph: Graph, most_percent: float) -> Goal:
@@ -72,7 +78,7 @@ def goal_by_truth(examples: Sequence[Example], graph: Graph, most_percent: float
     """
     kind = str(graph.metadata.get("kind", ""))
 
-    def heard(network: Network) -> tuple[float, bool]:
+    def heard(network: Network) -> tuple[str, float, bool]:
         rows = [
             compare_truth(wanted, made[name], kind)
             for example in examples
@@ -80,16 +86,16 @@ def goal_by_truth(examples: Sequence[Example], graph: Graph, most_percent: float
             for name, wanted in (example.truth or {}).items()
         ]
         key, larger = measure_that_counts(rows[0], "")
-        return float(np.mean([row[key] for row in rows])), larger
+        return key, float(np.mean([row[key] for row in rows])), larger
 
-    base, larger_is_better = heard(Network(graph))
+    key, base, larger_is_better = heard(Network(graph))
 
     def harm(network: QuantizedNetwork) -> float:
-        value, _ = heard(network)
+        _, value, _ = heard(network)
         change = base - value if larger_is_better else value - base
         return 100.0 * change / max(abs(base), 1e-12)
 
-    return Goal(harm, most_percent)
+    return Goal(harm, most_percent, lambda percent: f"{percent:.1f} % of {key}")
 
 
 @dataclass

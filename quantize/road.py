@@ -314,14 +314,32 @@ def _quantized(graph: Graph, material: Material, settings: Settings, tell: Progr
     tell("rounding", 0.0)
     network = rounded()
     if settings.activations == "mixed":
-        goal, macs, wide = _goal(graph, material, settings), reading_macs(plan), network
-        choices = search(plan, seen, goal, macs, estimators, lambda s: tell("searching widths", s), wide)
-        notes.append(_widths_note(plan, macs, choices))
-        # weights rounded anew for these widths, or as they were for 16 bits: what is heard less
-        candidates = [QuantizedNetwork(plan, mixed_scales(plan, seen, estimators)), rounded()]
-        candidates[0].take_weights(wide)
-        network = min(candidates, key=goal.harm)
+        goal = _goal(graph, material, settings)
+        network, note = _narrowed(network, rounded, seen, goal, estimators, tell)
+        notes.append(note)
     return Outcome(graph, graph, network, network.to_quantized(), onnx.ModelProto(), [], seen, {}, notes)
+
+
+def _narrowed(
+    wide: QuantizedNetwork,
+    rounded: Callable[[], QuantizedNetwork],
+    seen: Observations,
+    goal: Goal,
+    estimators: tuple[str, str],
+    tell: Progress,
+) -> tuple[QuantizedNetwork, str]:
+    """Give 8 bits to what the goal allows: the network, and a sentence on what got them.
+
+    Its weights are rounded anew for these widths, or as they were for 16 bits: what is heard less.
+    """
+    plan = wide.plan
+    macs = reading_macs(plan)
+    choices = search(plan, seen, goal, macs, estimators, lambda s: tell("searching widths", s), wide)
+    as_they_were = QuantizedNetwork(plan, mixed_scales(plan, seen, estimators))
+    as_they_were.take_weights(wide)
+    network = min((as_they_were, rounded()), key=goal.harm)
+    lost = f"{goal.told(goal.harm(network))} on what it listened to, {goal.told(goal.most)} allowed"
+    return network, f"{_widths_note(plan, macs, choices)}; {lost}"
 
 
 def _goal(graph: Graph, material: Material, settings: Settings) -> Goal:

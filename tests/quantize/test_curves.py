@@ -93,6 +93,7 @@ def test_mixed_widths_are_walked_and_told(rhythm_file):
         bits[least] = set(outcome.quantized.plan.bits.values())
     assert bits[200.0] == {16}
     assert notes[200.0].startswith("0 of ")
+    assert "200.0 dB of SNR allowed" in notes[200.0]
     assert 8 in bits[20.0]
     assert outcome.stages[-1].measures["snr_db"] > 30
 
