@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import onnx
 
+from quantize.balance import balance_entries
 from quantize.calibrate import Observations, activation_tensors, dead_channels, observe
 from quantize.channels import TRACE_FRAMES, trace_channels
 from quantize.cost import layer_cycles
@@ -288,9 +289,11 @@ def _quantized(graph: Graph, material: Material, settings: Settings, tell: Progr
     if not plan.linear_positions():
         raise Refusal("this model has no layer that can run in integers; compile its float file instead.")
     seen = observe(Network(graph), activation_tensors(plan), material.calibration)
-    if settings.equalise:
-        graph = equalise(graph, seen)
-        plan = make_plan(graph, bits)
+    eased = equalise(graph, seen) if settings.equalise else graph
+    if bits == 16 and settings.adapt:
+        eased = balance_entries(eased, seen)
+    if eased is not graph:
+        graph, plan = eased, make_plan(eased, bits)
         seen = observe(Network(graph), activation_tensors(plan), material.calibration)
     notes = [
         f"{len(dead)} of {len(seen.peaks[name])} channels of {name} stay at zero on the calibration data"

@@ -1,0 +1,93 @@
+"""Inputs of unequal weight: the same function, and less noise from the same eight bits."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from quantize.balance import balance_entries
+from quantize.calibrate import activation_tensors, observe, scales_from
+from quantize.examples import run
+from quantize.graph import load_graph
+from quantize.network import Network
+from quantize.plan import make_plan
+from quantize.qat import QuantizedNetwork
+from quantize.quality import snr_db
+from quantize.runtime import run_onnx
+
+
+def unequal(seed: int, spread: float):
+    """Two inputs, one of them large with small weights, joined in front of a convolution."""
+    random = np.random.default_rng(seed)
+    weight = random.standard_normal((8, 6, 1)).astype(np.float32)
+    weight[:, :3] /= np.float32(spread)
+    constants = {"w": weight, "b": random.standard_normal(8).astype(np.float32)}
+    nodes = [
+        helper.make_node("Concat", ["z", "time"], ["joined"], axis=1),
+        helper.make_node("Conv", ["joined", "w", "b"], ["hidden"]),
+        helper.make_node("LeakyRelu", ["hidden"], ["y"], alpha=0.25),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "unequal",
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 3, "T"]) for n in ("z", "time")],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8, "T"])],
+        [onnx.numpy_helper.from_array(v, n) for n, v in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    feed = {
+        "z": (spread * random.standard_normal((1, 3, 400))).astype(np.float32),
+        "time": random.standard_normal((1, 3, 400)).astype(np.float32),
+    }
+    return load_graph(model), feed
+
+
+def integers(graph, feed):
+    """The rounded network of a graph, nothing refined."""
+    plan = make_plan(graph)
+    seen = observe(Network(graph), activation_tensors(plan), [feed])
+    return QuantizedNetwork(plan, scales_from(plan, seen))
+
+
+def balanced(graph, feed):
+    return balance_entries(graph, observe(Network(graph), activation_tensors(make_plan(graph)), [feed]))
+
+
+@given(st.integers(0, 1000), st.floats(4.0, 60.0))
+def test_balanced_inputs_give_the_same_function_and_less_noise(seed, spread):
+    graph, feed = unequal(seed, spread)
+    eased = balanced(graph, feed)
+    assert [n.op for n in eased.nodes] == ["Concat", "Mul", "Conv", "LeakyRelu"]
+    wanted = run(Network(graph), feed)["y"]
+    np.testing.assert_allclose(run(Network(eased), feed)["y"], wanted, atol=1e-4 * np.abs(wanted).max())
+    np.testing.assert_allclose(run_onnx(eased.to_model(), feed)[0], wanted, atol=1e-4 * np.abs(wanted).max())
+    before, after = (snr_db(wanted, run(integers(g, feed), feed)["y"]) for g in (graph, eased))
+    assert after > before + 1.0
+
+
+def test_equal_inputs_are_left_alone():
+    graph, feed = unequal(3, 1.0)
+    assert balanced(graph, feed) is graph
+
+
+@pytest.mark.parametrize("which", ["drum_file", "rhythm_file", "drive_file"])
+def test_only_layers_that_read_inputs_are_balanced(which, request):
+    from quantize.feeds import FeedMaker
+
+    graph = load_graph(request.getfixturevalue(which))
+    noise = 0.1 * np.random.default_rng(0).standard_normal(48_000).astype(np.float32)
+    feed = FeedMaker(graph, [noise]).make(0.1, 2)
+    for node in graph.nodes:  # as after a training that liked the first input best
+        if node.op == "Conv" and graph.constants[node.inputs[1]].shape[1] > 1:
+            weight = graph.constants[node.inputs[1]].copy()
+            weight[:, 0] *= 30.0
+            graph.constants[node.inputs[1]] = weight
+    eased = balanced(graph, feed)
+    assert len(eased.nodes) == len(graph.nodes) + 1
+    wanted = run(Network(graph), feed)
+    for name, value in run(Network(eased), feed).items():
+        np.testing.assert_allclose(value, wanted[name], atol=1e-4 * np.abs(wanted[name]).max())
