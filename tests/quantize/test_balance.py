@@ -5,17 +5,22 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+from firmware.compiler.binding import load_host
+from firmware.compiler.load import load
+from firmware.compiler.pipeline import compile_onnx, optimise
+from firmware.compiler.reference import run as judge
 from quantize.balance import balance_entries
 from quantize.calibrate import activation_tensors, observe, scales_from
-from quantize.examples import run
+from quantize.examples import run, tensors
 from quantize.graph import load_graph
 from quantize.network import Network
 from quantize.plan import make_plan
 from quantize.qat import QuantizedNetwork
+from quantize.qdq import to_qdq
 from quantize.quality import snr_db
 from quantize.runtime import run_onnx
 
@@ -91,3 +96,20 @@ def test_only_layers_that_read_inputs_are_balanced(which, request):
     wanted = run(Network(graph), feed)
     for name, value in run(Network(eased), feed).items():
         np.testing.assert_allclose(value, wanted[name], atol=1e-4 * np.abs(wanted[name]).max())
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=8, deadline=None)
+def test_balanced_integers_are_those_of_the_judge_and_of_the_compiled_c(seed):
+    graph, feed = unequal(seed, 10.0)
+    network = integers(balanced(graph, feed), feed)
+    wanted = network.integers(tensors(feed), ["y"])["y"][0]
+    model, scale = to_qdq(network.to_quantized()), network.scale("y").item()
+    assert any(n.op_type == "Mul" for n in model.graph.node)
+    judged = judge(optimise(load(model)), feed)["y"]
+    np.testing.assert_array_equal(np.rint(judged / scale).astype(np.int64)[0], wanted)
+    program = load_host(compile_onnx(model, "host"))
+    program.reset()
+    streamed = program.process({n: v[0] for n, v in feed.items()})["y"]
+    whole = np.rint(np.asarray(streamed, np.float64) / scale).astype(np.int64)
+    np.testing.assert_array_equal(whole, wanted[:, : whole.shape[1]])
