@@ -188,7 +188,7 @@ def _draw(rows: list[dict[str, Any]], out: Path, title: str) -> None:
     FigureCanvasAgg(figure)
     wide = [row for row in rows if row["activations"] != "8"]
     narrow = [row for row in rows if row["activations"] == "8"]
-    worst = max([10.0, *(row["pruned_loss_percent"] for row in rows)])
+    worst = max([10.0, *(r[k] for r in wide for k in ("pruned_loss_percent", "int8_loss_percent"))])
     for place, (axis, label) in enumerate(
         (("cycles", "predicted cycles"), ("weight_bytes", "bytes of weights"))
     ):
