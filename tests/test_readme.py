@@ -63,6 +63,7 @@ HOW: dict[str, Run | Elsewhere] = {
     "vaectrol data prepare": Run({"~/Samples/kits": "sounds"}, makes=("data/manifest.json",)),
     "vaectrol train": Run({"drum": "tiny.toml"}, ("--set", "fit.steps=6"), makes=("run/card.json",)),
     "vaectrol quantize": Run(more=("--time", "0.02"), makes=("kit.int8.onnx",)),
+    "vaectrol export run": Run(makes=("run/run.ts",)),
     "vaectrol play drum --model": Run(makes=("kit.wav", "kit.png")),
     "vaectrol play drum --cv": Run(makes=("drum.wav",)),
     "vaectrol emulate drum": Run(),
