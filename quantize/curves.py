@@ -15,7 +15,7 @@ from typing import Any
 from quantize.cost import predict
 from quantize.files import write_picture, write_text
 from quantize.material import Material
-from quantize.quality import measure_that_counts
+from quantize.quality import lost_percent, measure_that_counts
 from quantize.road import FLOAT_SHARE, Settings, Stage, prune_once, walk
 from train.refusal import Refusal
 
@@ -57,9 +57,7 @@ class Point:
 
 def loss_percent(stage: Stage, reference: Stage, key: str, larger_is_better: bool) -> float:
     """How much worse a stage is than the float model, in percent of the float model's figure."""
-    value, base = stage.measures[key], reference.measures[key]
-    change = (base - value) if larger_is_better else (value - base)
-    return 100.0 * change / max(abs(base), 1e-12)
+    return lost_percent(stage.measures[key], reference.measures[key], larger_is_better)
 
 
 def trace(

@@ -48,8 +48,8 @@ class Material:
         Figures of the training task on its validation data, for a run.
     source : str
         Where it came from, for the report.
-    listening : list of Example
-        What choices are made by; none of it is in `test`. With truths where the data have them.
+    listening : callable
+        Makes the examples that widths are chosen by; none is in `test`. With truths where the data have them.
     """
 
     graph: Graph
@@ -60,7 +60,7 @@ class Material:
     source: str
     figures: Callable[[Network], dict[str, float]] | None = None
     pool: list[Example] = field(default_factory=list)
-    listening: list[Example] = field(default_factory=list)
+    listening: Callable[[], list[Example]] = list
 
     @property
     def kind(self) -> str:
@@ -128,7 +128,7 @@ def from_pool(graph: Graph, feeds: list[Feed], source: str, extremes: list[Feed]
         pool_judge(test, kind),
         source,
         pool=pool,
-        listening=pool[-SEARCHED:],
+        listening=lambda: pool[-SEARCHED:],
     )
 
 
@@ -201,8 +201,12 @@ def from_run(folder: Path, data: Path | None = None, seed: int = 0, batch: int |
     workshop = open_workshop(folder, graph, data, batch)
     feeds = workshop.capture(POOL)
     ends = extremes(graph, FeedMaker(graph, recordings(graph, feeds), seed))
+
+    def listening() -> list[Example]:
+        heard = [p for split in ("train", "validation") for p in workshop.examples(split, LISTENING_ITEMS)]
+        return teach(graph, [feed for feed, _ in heard], [truth for _, truth in heard])
+
     pairs = workshop.examples("test", TEST_ITEMS)
-    heard = [pair for split in ("train", "validation") for pair in workshop.examples(split, LISTENING_ITEMS)]
     pool = teach(graph, feeds)
     return Material(
         graph,
@@ -213,7 +217,7 @@ def from_run(folder: Path, data: Path | None = None, seed: int = 0, batch: int |
         f"{folder} with its data",
         workshop.figures,
         pool,
-        teach(graph, [feed for feed, _ in heard], [truth for _, truth in heard]),
+        listening,
     )
 
 

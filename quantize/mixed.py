@@ -22,7 +22,7 @@ from quantize.graph import LINEAR, Graph
 from quantize.network import Network
 from quantize.plan import Plan, quantized_inputs
 from quantize.qat import QuantizedNetwork
-from quantize.quality import compare_truth, measure_that_counts, snr_db
+from quantize.quality import compare_truth, lost_percent, measure_that_counts, snr_db
 
 LEAST_HARM = 1e-9  # chance makes some choices sound better; they are no harm
 
@@ -92,8 +92,7 @@ def goal_by_truth(examples: Sequence[Example], graph: Graph, most_percent: float
 
     def harm(network: QuantizedNetwork) -> float:
         _, value, _ = heard(network)
-        change = base - value if larger_is_better else value - base
-        return 100.0 * change / max(abs(base), 1e-12)
+        return lost_percent(value, base, larger_is_better)
 
     return Goal(harm, most_percent, lambda percent: f"{percent:.1f} % of {key}")
 

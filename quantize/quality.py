@@ -94,6 +94,12 @@ def measure_that_counts(measures: Mapping[str, float], prefix: str = "truth/") -
     raise Refusal("this model offers no measure of its quality.")
 
 
+def lost_percent(value: float, base: float, larger_is_better: bool) -> float:
+    """How much worse a figure is than another, in percent of that one; below 0 where it is better."""
+    change = base - value if larger_is_better else value - base
+    return 100.0 * change / max(abs(base), 1e-12)
+
+
 def is_audio(output: np.ndarray) -> bool:
     """Whether an output is long enough and mono, so that spectra say something."""
     return output.ndim == 3 and output.shape[1] == 1 and output.shape[2] >= 256

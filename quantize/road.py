@@ -340,16 +340,18 @@ def _narrowed(
     choices = search(plan, seen, goal, macs, estimators, lambda s: tell("searching widths", s), wide)
     as_they_were = QuantizedNetwork(plan, mixed_scales(plan, seen, estimators))
     as_they_were.take_weights(wide)
-    network = min((as_they_were, rounded()), key=goal.harm)
-    lost = f"{goal.told(goal.harm(network))} on what it listened to, {goal.told(goal.most)} allowed"
+    tried = [(goal.harm(network), network) for network in (as_they_were, rounded())]
+    least, network = min(tried, key=lambda pair: pair[0])
+    lost = f"{goal.told(least)} on what it listened to, {goal.told(goal.most)} allowed"
     return network, f"{_widths_note(plan, macs, choices)}; {lost}"
 
 
 def _goal(graph: Graph, material: Material, settings: Settings) -> Goal:
     """What mixed widths may cost: of the data's own measure where there is one, else in noise."""
-    if settings.least_snr_db is None and any(e.truth for e in material.listening):
-        return goal_by_truth(material.listening, graph, settings.most_loss_percent)
-    examples = teach(graph, [e.feed for e in material.listening])
+    heard = material.listening()
+    if settings.least_snr_db is None and any(e.truth for e in heard):
+        return goal_by_truth(heard, graph, settings.most_loss_percent)
+    examples = teach(graph, [e.feed for e in heard])
     least = LEAST_SNR_DB if settings.least_snr_db is None else settings.least_snr_db
     return goal_by_noise(examples, least)
 
