@@ -1,0 +1,76 @@
+"""Digest all C that is generated from what ships: every instrument on every board, every model on every target.
+
+A change of structure must leave it alone. ``python -m tests.firmware.generated_c before.txt`` writes the list;
+after the change, ``python -m tests.firmware.generated_c --against before.txt`` compares: status 1 when a file differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from hardware.refusal import Refusal
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGETS = ("host", "m7", "aarch64", "wasm")
+
+
+def digests() -> Iterator[tuple[str, str]]:
+    """Yield (place and file, SHA-256) of each generated file, or the refusal's sentence in place of a digest."""
+    from firmware.build import generate
+    from firmware.compiler.pipeline import compile_onnx
+
+    with tempfile.TemporaryDirectory() as scratch:
+        for board in sorted((ROOT / "hardware" / "boards").glob("*.toml")):
+            for instrument in sorted((ROOT / "firmware" / "instruments").glob("*.toml")):
+                out = Path(scratch) / board.stem / instrument.stem
+                yield from _made(
+                    f"{board.stem}/{instrument.stem}",
+                    out,
+                    lambda b=board.stem, i=instrument.stem, o=out: generate(i, b, o),
+                )
+        for model in sorted((ROOT / "firmware" / "models").glob("*.onnx")):
+            for target in TARGETS:
+                out = Path(scratch) / target / model.stem
+                yield from _made(
+                    f"{target}/{model.stem}",
+                    out,
+                    lambda m=model, t=target, o=out: compile_onnx(m, target=t, block=48, name="net").write(o),
+                )
+
+
+def _made(place: str, out: Path, make) -> Iterator[tuple[str, str]]:  # type: ignore[no-untyped-def]
+    try:
+        make()
+    except Refusal as why:
+        yield place, str(why).replace(str(ROOT), "")
+        return
+    for file in sorted(out.rglob("*")):
+        if file.suffix in {".c", ".h", ".S"}:
+            yield f"{place}/{file.relative_to(out)}", hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def main() -> int:
+    """Write the list, or compare with one written before."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, nargs="?", help="where to write the list")
+    parser.add_argument("--against", type=Path, help="a list written before the change")
+    chosen = parser.parse_args()
+    lines = [f"{digest}  {name}" for name, digest in digests()]
+    if chosen.file:
+        chosen.file.write_text("\n".join(lines) + "\n")
+    if not chosen.against:
+        print(f"{len(lines)} files")
+        return 0
+    before = chosen.against.read_text().splitlines()
+    changed = sorted(set(before) ^ set(lines), key=lambda line: line[66:])
+    print("\n".join(changed) or f"{len(lines)} files, all as they were")
+    return 1 if changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
