@@ -19,8 +19,8 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from firmware.written import write_bytes, write_text
-from road import RoadStopped, Stage, travel
+from firmware.files import write_bytes, write_text
+from workflow import Stage, WorkflowStopped, run_stages
 
 MODELS = Path(__file__).parent / "firmware" / "models"
 LARGEST_BYTES = 1_000_000
@@ -86,21 +86,21 @@ def read_words(name: str, folder: Path = MODELS) -> Words:
 
     Raises
     ------
-    RoadStopped
+    WorkflowStopped
         When it is missing or a field is wrong: one sentence.
     """
     path = folder / f"{name}.toml"
     if not path.is_file():
         there = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
-        raise RoadStopped(f"there is no {path}; the factory models are {there or 'not described yet'}.")
+        raise WorkflowStopped(f"there is no {path}; the factory models are {there or 'not described yet'}.")
     try:
         return Words.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except tomllib.TOMLDecodeError as error:
-        raise RoadStopped(f"{path} is not TOML: {error}.") from None
+        raise WorkflowStopped(f"{path} is not TOML: {error}.") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise RoadStopped(f"{path}: {where}: {first['msg'].lower()}; mend that field.") from None
+        raise WorkflowStopped(f"{path}: {where}: {first['msg'].lower()}; mend that field.") from None
 
 
 def stages_to_model(
@@ -288,7 +288,7 @@ def ship(name: str, words: Words, source: Path, folder: Path) -> Path:
 
     Raises
     ------
-    RoadStopped
+    WorkflowStopped
         When it is larger than a factory model may be.
     """
     import onnx
@@ -300,7 +300,7 @@ def ship(name: str, words: Words, source: Path, folder: Path) -> Path:
         entry.key, entry.value = f"vaectrol.{key}", json.dumps(value)
     packed = model.SerializeToString()
     if len(packed) > LARGEST_BYTES:
-        raise RoadStopped(
+        raise WorkflowStopped(
             f"{source} has {len(packed):,} bytes; a factory model may have {LARGEST_BYTES:,}: prune more."
         )
     path = folder / f"{name}.int8.onnx"
@@ -346,20 +346,20 @@ def factory(
     words = read_words(name)
     for path, what in ((data / "manifest.json", "data set"), (run, "run"), (model, "model")):
         if path is not None and not path.exists():
-            raise RoadStopped(f"there is no {what} at {path}; check the path.")
+            raise WorkflowStopped(f"there is no {what} at {path}; check the path.")
     if model is not None and run is None:
-        raise RoadStopped("--model needs --run: the run that the model was quantized from.")
+        raise WorkflowStopped("--model needs --run: the run that the model was quantized from.")
     out.mkdir(parents=True, exist_ok=True)
     into.mkdir(parents=True, exist_ok=True)
     trained = run or out / "run"
     stages = stages_to_model(name, words, data, out, run, model)
     before = [stage for stage in stages if not stage.name.startswith(("evaluate-", "bench-"))]
-    travel(before, out)
+    run_stages(before, out)
     if model is not None:
         shutil.copyfile(model, out / f"{name}.int8.onnx")
     encoder = next(trained.glob("*.encoder.onnx"))
     shutil.copyfile(encoder, out / f"{name}.encoder.onnx")
-    travel(stages[len(before) :], out)
+    run_stages(stages[len(before) :], out)
     ship(name, words, out / f"{name}.int8.onnx", into)
     ship_picture(name, out / "int8", into)
     card = write_card(name, words, out, trained, into)

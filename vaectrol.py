@@ -17,14 +17,14 @@ from typing import Any
 import typer
 
 import factory
-import road
+import workflow
 
 ROOMS = ("toy", "train", "quantize", "firmware", "bench", "hardware")
 
 
 def _float_tflite(model: Any) -> bytes:
     """Write a float ONNX model as TFLite: quantize can, the bench times it, and neither imports the other."""
-    from quantize.tflite import float_tflite
+    from quantize.formats.tflite import float_tflite
 
     return float_tflite(model)
 
@@ -44,7 +44,7 @@ def build_app() -> typer.Typer:
     )
     for room in ROOMS:
         importlib.import_module(f"{room}.commands").register(app)
-    road.register(app)
+    workflow.register(app)
     factory.register(app)
     return app
 

@@ -63,9 +63,9 @@ def bench(
     """Predict CPU, memory, latency and quality of a model or instrument on a board."""
     import json
 
-    from bench.report import against as compare
-    from bench.report import make_report, published
-    from bench.written import read_json
+    from bench.report.files import read_json
+    from bench.report.report import against as compare
+    from bench.report.report import make_report, published
     from firmware.commands import pairs
     from hardware.board import load_board
 
@@ -101,7 +101,7 @@ def bench(
     if as_json:
         typer.echo(json.dumps(published(report), indent=1))
     else:
-        from bench.terminal import show
+        from bench.report.terminal import show
 
         show(report)
         if out is not None:
@@ -138,9 +138,9 @@ def emulate(
     from rich.progress import Progress
 
     from bench.emulated import emulate as run
-    from bench.written import write_json
+    from bench.report.files import write_json
     from firmware.commands import pairs
-    from firmware.play import write_tracks
+    from firmware.play.render import write_tracks
     from hardware.board import load_board
 
     with Progress(transient=True, disable=as_json) as bar:
@@ -189,9 +189,9 @@ def latency(
 
     from rich.progress import Progress
 
-    from bench.loopback import measure
-    from bench.terminal import show_latency
-    from bench.written import write_json
+    from bench.live.loopback import measure
+    from bench.report.files import write_json
+    from bench.report.terminal import show_latency
 
     with Progress(transient=True, disable=as_json) as bar:
         task = bar.add_task(f"listening on {device}", total=repeats)
@@ -214,10 +214,10 @@ def bench_all(
 ) -> None:
     """Predict the kernel table, the reference decoders and every factory instrument into result files."""
     from bench import kernels
-    from bench.decoders import DECODERS
-    from bench.report import make_report
-    from bench.written import write_json
-    from firmware.instrument import available_instruments
+    from bench.reference_decoders import DECODERS
+    from bench.report.files import write_json
+    from bench.report.report import make_report
+    from firmware.instruments.spec import available_instruments
     from hardware.board import load_board
     from hardware.refusal import Refusal
 
@@ -247,13 +247,13 @@ def bench_all(
 
 
 def _write(report: dict[str, Any], out: Path, name: str, page: bool = True) -> None:
-    from bench.report import published
-    from bench.written import write_json
-    from firmware.written import write_text
+    from bench.report.files import write_json
+    from bench.report.report import published
+    from firmware.files import write_text
 
     write_json(out / f"{name}.json", published(report))
     if page:
-        from bench.page import render_page
+        from bench.report.page import render_page
 
         write_text(out / f"{name}.html", render_page(report))
 

@@ -21,9 +21,9 @@ from bench.m7.link import Placement, link
 from bench.predict import require_m7, summary
 from firmware import toolchain
 from firmware.build import PORTS, Built, generate, host_library
-from firmware.cv_script import Signals, read_script, signals
-from firmware.host import HostInstrument, Rendered
-from firmware.play import fitted, read_sound
+from firmware.play.cv_script import Signals, read_script, signals
+from firmware.play.host import HostInstrument, Rendered
+from firmware.play.render import fitted, read_sound
 from hardware.board import Board
 from hardware.refusal import Refusal
 

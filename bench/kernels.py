@@ -3,7 +3,7 @@
     python -m bench.kernels -o bench/results/kernels.json
 
 Each row is one call with warm caches, code in ITCM, data in DTCM, weights where `region` says. The named
-rows are the figures that ``firmware/README.md`` quotes; the grid behind them is what ``bench.fit`` fits
+rows are the figures that ``firmware/README.md`` quotes; the grid behind them is what ``bench.fit_costs`` fits
 the compiler's cost table to. Everything is *predicted*; two runs on one commit give the same file.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.m7.emulator import Machine
 from bench.m7.measure import link_for
-from bench.written import write_json
+from bench.report.files import write_json
 from firmware.kernelgen import m7_short
 from hardware.board import load_board
 from hardware.refusal import Refusal

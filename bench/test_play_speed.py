@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from firmware.build import generate, host_library
-from firmware.cv_script import Script, signals
-from firmware.host import HostInstrument
-from firmware.model_file import find_model
+from firmware.instruments.model_file import find_model
+from firmware.play.cv_script import Script, signals
+from firmware.play.host import HostInstrument
 
 SECONDS = 5
 

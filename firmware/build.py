@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from firmware.glue import ModelGlue
-from firmware.instrument import find_models, load_instrument
-from firmware.layout import Layout, fit
-from firmware.tables import instrument_source
-from firmware.written import write_text
+from firmware.files import write_text
+from firmware.instruments.layout import Layout, fit
+from firmware.instruments.model_calls import ModelGlue
+from firmware.instruments.source import instrument_source
+from firmware.instruments.spec import find_models, load_instrument
 from hardware.board import Board, load_board
 from hardware.refusal import Refusal
 

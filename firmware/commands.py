@@ -66,7 +66,7 @@ def compile_model(
     if target == "m7":
         from dataclasses import asdict
 
-        from firmware.compiler.footprint import footprint
+        from firmware.compiler.plan.footprint import footprint
 
         program.report["m7"] = asdict(footprint(program.name, program.header, program.source))
     program.write(out)
@@ -242,11 +242,11 @@ def play(
 
     from rich.progress import Progress
 
-    from firmware import play as player
+    from firmware.play import render as player
 
     models = pairs(model, "--model")
     if live or osc is not None:
-        from firmware.live import play_live
+        from firmware.play.live import play_live
 
         made = play_live(
             instrument,
@@ -275,7 +275,7 @@ def play(
         )
     files = [str(path) for path in played.files]
     if picture is not None:
-        from firmware.picture import draw
+        from firmware.play.picture import draw
 
         draw(played, picture)
         files.append(str(picture))

@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from quantize.calibrate import activation_tensors, observe
 from quantize.cost import predict
-from quantize.graph import Graph
-from quantize.material import Material
-from quantize.mixed import mixed_scales
-from quantize.network import Network
-from quantize.plan import make_plan
-from quantize.qdq import Quantized, to_qdq
-from quantize.road import Settings, Width, prune_once
+from quantize.data.calibration_set import Material
+from quantize.graph.graph import Graph
+from quantize.graph.network import Network
+from quantize.integers.calibrate import activation_tensors, observe
+from quantize.integers.mixed import mixed_scales
+from quantize.integers.plan import make_plan
+from quantize.integers.qdq import Quantized, to_qdq
+from quantize.procedure import Settings, Width, prune_once
 from train.refusal import Refusal
 
 KEEPS = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)

@@ -9,8 +9,8 @@ import typer
 
 if TYPE_CHECKING:
     from quantize.budget import Limits
-    from quantize.material import Material
-    from quantize.road import Settings, Width
+    from quantize.data.calibration_set import Material
+    from quantize.procedure import Settings, Width
 
 QUICK_S = 24.0
 QUICK_BATCH = 4
@@ -82,9 +82,9 @@ def quantize(
 ) -> None:
     """Prune, fine-tune and quantize a model to int8 weights, and report what it cost in sound."""
     from quantize.budget import Limits, parse_bytes, parse_share
-    from quantize.ranges import ESTIMATORS
-    from quantize.road import Settings
-    from quantize.tune import Effort
+    from quantize.data.tune import Effort
+    from quantize.integers.ranges import ESTIMATORS
+    from quantize.procedure import Settings
     from train.refusal import Refusal
 
     if ranges is not None and ranges not in ESTIMATORS:
@@ -133,7 +133,7 @@ def _curve(material: Material, settings: Settings, out: Path, title: str, json: 
 
     from rich.console import Console
 
-    from quantize.curves import row_of, rows_so_far, trace, write_curve
+    from quantize.report.curves import row_of, rows_so_far, trace, write_curve
 
     command = shlex.join(["vaectrol", *sys.argv[1:]])
     model = hashlib.sha256(material.graph.to_model().SerializeToString()).hexdigest()[:16]
@@ -157,11 +157,11 @@ def _curve(material: Material, settings: Settings, out: Path, title: str, json: 
 def _material(
     source: Path, calibration: Path | None, data: Path | None, seed: int, batch: int | None
 ) -> Material:
-    from quantize import material
+    from quantize.data import calibration_set as material
 
     if source.is_dir():
         return material.from_run(source, data, seed, batch)
-    from quantize.graph import load_graph
+    from quantize.graph.graph import load_graph
 
     graph = load_graph(source)
     return (
@@ -182,10 +182,10 @@ def _walk(
     from rich.console import Console
 
     from quantize import budget, cost
-    from quantize.evidence import write_evidence
     from quantize.files import write_model
-    from quantize.report import layer_noise, summary, write_report
-    from quantize.road import walk
+    from quantize.procedure import walk
+    from quantize.report.bench_inputs import write_evidence
+    from quantize.report.report import layer_noise, summary, write_report
 
     console = Console(stderr=json)
     with _progress(console) as tell:
@@ -289,7 +289,7 @@ def export(
     """Write a model for another runtime, load it back there and compare."""
     import json as text
 
-    from quantize.exports import export_model
+    from quantize.formats.export import export_model
 
     figures = export_model(model, to, out, int(bits) if bits else None, seconds)
     typer.echo(text.dumps(figures, default=float) if json else _lines(figures))

@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx
 
-from quantize.graph import LINEAR, Graph
+from quantize.graph.graph import LINEAR, Graph
 
 
 def predict(model: onnx.ModelProto, board: str, block: int = 48, *, as_if_quantized: bool = True) -> Any:

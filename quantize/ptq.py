@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from quantize.calibrate import Feed
+from quantize.data.quality import compare
 from quantize.files import write_model
-from quantize.graph import Graph, load_graph
-from quantize.plan import make_plan
-from quantize.quality import compare
-from quantize.runtime import session
+from quantize.graph.graph import Graph, load_graph
+from quantize.graph.runtime import session
+from quantize.integers.calibrate import Feed
+from quantize.integers.plan import make_plan
 from train.refusal import Refusal
 
 METHODS = {"minmax": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}
@@ -33,7 +33,7 @@ def quantize_static(
     source : Path
         Float model from anywhere.
     calibration : Path
-        Folder of examples; see ``quantize.feeds.read_folder``.
+        Folder of examples; see ``quantize.data.feeds.read_folder``.
     out : Path
         QDQ model to write.
     report : Path
@@ -85,7 +85,7 @@ def quantize_static(
         "left in float": ", ".join(left) or "nothing",
         **figures,
     }
-    from quantize.report import write_plain_report
+    from quantize.report.report import write_plain_report
 
     found["report"] = str(write_plain_report(report, found, _layer_snr(graph, model, test[0]), str(source)))
     return found
@@ -98,7 +98,7 @@ def plan_names(graph: Graph) -> list[str]:
 
 
 def _feeds(graph: Graph, folder: Path) -> list[Feed]:
-    from quantize.feeds import FeedMaker, read_folder, read_wav
+    from quantize.data.feeds import FeedMaker, read_folder, read_wav
 
     recordings = sorted(folder.rglob("*.wav")) if folder.is_dir() else []
     if recordings and graph.metadata.get("inputs"):
@@ -180,7 +180,7 @@ def _figures(graph: Graph, model: onnx.ModelProto, feeds: list[Feed]) -> dict[st
 
 def _layer_snr(graph: Graph, model: onnx.ModelProto, feed: Feed) -> list[tuple[str, str, float]]:
     """SNR of every tensor that both models have, in execution order."""
-    from quantize.quality import snr_db
+    from quantize.data.quality import snr_db
 
     present = {name for node in model.graph.node for name in node.output}
     rows = [(n.outputs[0], n.op) for n in graph.nodes if n.outputs[0] in present]

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import factory
-from road import RoadStopped
+from workflow import WorkflowStopped
 
 WORDS = """
 title = "A click"
@@ -75,12 +75,12 @@ def test_stages_are_the_commands_of_the_road(models, tmp_path):
 )
 def test_bad_words_are_refused_in_a_sentence(models, change, says):
     (models / "click.toml").write_text(WORDS.replace(*change))
-    with pytest.raises(RoadStopped, match=says):
+    with pytest.raises(WorkflowStopped, match=says):
         factory.read_words("click", models)
 
 
 def test_unknown_models_are_refused_with_those_there_are(models):
-    with pytest.raises(RoadStopped, match="the factory models are click"):
+    with pytest.raises(WorkflowStopped, match="the factory models are click"):
         factory.read_words("clack", models)
 
 
@@ -97,7 +97,7 @@ def test_a_shipped_model_carries_licence_and_credits(models, tmp_path):
 
 def test_a_model_too_large_to_ship_is_refused_and_leaves_nothing(models, tmp_path):
     tiny_model(tmp_path / "big.onnx", 300_000)
-    with pytest.raises(RoadStopped, match="prune more"):
+    with pytest.raises(WorkflowStopped, match="prune more"):
         factory.ship("click", factory.read_words("click", models), tmp_path / "big.onnx", models)
     assert [p.name for p in models.iterdir()] == ["click.toml"]
 

@@ -21,7 +21,7 @@ import typer.main
 import vaectrol
 from tests.firmware.conftest import model_files  # noqa: F401 - a fixture
 from tests.readme_commands import commands_of, words_of
-from tests.test_road import MOVES, TINY
+from tests.test_workflow import MOVES, TINY
 
 ROOT = Path(__file__).resolve().parents[1]
 READMES = sorted(
@@ -75,7 +75,7 @@ HOW: dict[str, Run | Elsewhere] = {
     "vaectrol bench MODEL": Elsewhere("bench/test_report.py", "test_on_a_board_without", "--live"),
     "vaectrol bench nano": Run(more=("--quick",)),
     "vaectrol bench raspberry": Run(more=("--quick",)),
-    "vaectrol make": Elsewhere("test_road.py", "test_make_on_the_same_sounds", '"make"'),
+    "vaectrol make": Elsewhere("test_workflow.py", "test_make_on_the_same_sounds", '"make"'),
     "vaectrol build drum": Run(),
     "vaectrol build rhythm": Run({"rhythm=FILE": "rhythm={rhythm}"}),
     "vaectrol budget": Run(),

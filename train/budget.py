@@ -34,7 +34,7 @@ def recipe_budget(recipe: Recipe, board: str | None = None) -> Any:
 
 def untrained_model(recipe: Recipe, path: Path) -> Path:
     """Write the recipe's decoder, untrained, as ONNX."""
-    from train.export import export_module
+    from train.export.export import export_module
     from train.kinds import task_class
 
     task = task_class(recipe.kind)(recipe)

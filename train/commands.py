@@ -99,8 +99,8 @@ def _search(
     """Work on a study, and print its front."""
     import json
 
-    from train.study import search
-    from train.sweep import load_sweep
+    from train.search.study import search
+    from train.search.sweep import load_sweep
 
     found = load_sweep(sweep, recipe)
     with _progress("searching") as show:
@@ -172,8 +172,8 @@ def evaluate(
     import json
 
     from train.data.store import DataSet
-    from train.evaluate import evaluate as run
-    from train.evaluate import headline
+    from train.judges.evaluate import evaluate as run
+    from train.judges.evaluate import headline
 
     folder = out or (model / "evaluation" if model.is_dir() else model.with_suffix(".evaluation"))
     report = run(model, DataSet.open(data_dir), folder, split=split, limit=limit)
@@ -197,8 +197,8 @@ def probe(
     """Look into latents: a t-SNE map, linear probes of effect parameters, neighbours of one kind."""
     import json
 
+    from train.analysis.probe import probe_runs
     from train.data.store import DataSet
-    from train.probe import probe_runs
 
     folder = out or runs[0] / "probes"
     opened = DataSet.open(data_dir)
@@ -236,8 +236,8 @@ def place(
     """Say where a recorded pedal lies in a drive run's space, and render that point."""
     import json
 
-    from train.place import place as locate
-    from train.place import write
+    from train.analysis.locate_device import place as locate
+    from train.analysis.locate_device import write
 
     found = locate(run, dry, wet)
     path = out or Path(f"{wet.stem}.placed.wav")

@@ -30,9 +30,9 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from train.export import export_module
+from train.export.export import export_module
 from train.kinds import task_class
-from train.latent import RotatedEncoder, prepare_latents, save_table, write_pictures
+from train.latents.table import RotatedEncoder, prepare_latents, save_table, write_pictures
 from train.recipe import Recipe, load_recipe, parse_recipe
 from train.refusal import Refusal
 from train.tasks.base import Task

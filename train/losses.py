@@ -144,7 +144,7 @@ def level_loss(made: Tensor, wanted: Tensor, frame: int = 1200, floor: float = 1
 def loudest_loss(made: Tensor, wanted: Tensor, frame: int = 1200, floor: float = 1e-6) -> Tensor:
     """L1 distance, in nats, of the log power of the loudest 25 ms: how hard a hit is as a whole.
 
-    What :func:`train.sound_attributes.loudness` measures. A level by frames counts a long tail more than the
+    What :func:`train.attributes.sound.loudness` measures. A level by frames counts a long tail more than the
     stroke; this one pulls the whole hit up or down, and L1 leaves no bias in its median.
 
     Parameters

@@ -72,6 +72,6 @@ def budget(
     Refusal
         When the model cannot be compiled at all. One that is only too large is a Budget that does not fit.
     """
-    from firmware.compiler.measure import measure
+    from firmware.compiler.estimate import measure
 
     return measure(model, board, block, as_if_quantized)

@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from firmware.compiler import fuse
 from firmware.compiler.graph import Graph, dump
-from firmware.compiler.load import load
 from firmware.compiler.ops.conv import mark_short
 from firmware.compiler.ops.ports import add_ports
+from firmware.compiler.passes import fuse
+from firmware.compiler.passes.verify import verify
+from firmware.compiler.read.load import load
 from firmware.compiler.report import Program, build_event, build_stream, parameters
-from firmware.compiler.verify import verify
 from hardware.refusal import Refusal
 
 PASSES: tuple[tuple[str, Callable[[Graph], Graph]], ...] = (
@@ -116,7 +116,7 @@ def compile_onnx(
     graph = load(source, name, streaming)
     graph = replace(graph, metadata={**graph.metadata, "parameters": parameters(graph)})
     if as_if_quantized:
-        from firmware.compiler.pretend import pretend_quantized
+        from firmware.compiler.passes.assume_quantized import pretend_quantized
 
         graph = pretend_quantized(graph)
     offline = optimise(graph, show)

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from firmware.compiler.cost import CostModel, cost_model
-from firmware.compiler.emit import StreamEmitter
 from firmware.compiler.graph import Graph, Node
-from firmware.compiler.memory import Demand, Placement, figures, place
 from firmware.compiler.ops import FAMILIES
-from firmware.compiler.schedule import Schedule, choose_sliced, price, schedule
-from firmware.compiler.stream import Stream, stream
-from firmware.compiler.text import describe
-from firmware.compiler.writer import PARAMETERS, struct_bytes
+from firmware.compiler.plan.cost import CostModel, cost_model
+from firmware.compiler.plan.memory import Demand, Placement, figures, place
+from firmware.compiler.plan.schedule import Schedule, choose_sliced, price, schedule
+from firmware.compiler.plan.stream import Stream, stream
+from firmware.compiler.write.emit import StreamEmitter
+from firmware.compiler.write.text import describe
+from firmware.compiler.write.writer import PARAMETERS, struct_bytes
 
 SAMPLE_RATE_HZ = 48_000.0
 PLANNINGS = 2
@@ -359,6 +359,6 @@ def build_event(
     dump_to: Callable[[str], None] | None,
 ) -> Program:
     """Plan, place and write an event model."""
-    from firmware.compiler.event import build
+    from firmware.compiler.write.event import build
 
     return build(offline, graph, target, board, block, LAYOUTS[target], dump_to)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import vaectrol
-from bench import device
+from bench.live import module as device
 from hardware.board import load_board
 from hardware.simulated import SimulatedBoard
 from tests.bench.test_device import library  # noqa: F401 - a fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import device
+from bench.live import module as device
 from hardware.board import load_board
 from hardware.refusal import Refusal
 from hardware.simulated import SimulatedBoard

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.loopback import round_trip
+from bench.live.loopback import round_trip
 from hardware.refusal import Refusal
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,15 +12,15 @@ import pytest
 import soundfile
 
 import vaectrol
-from bench.decoders import Builder, write_decoder
-from bench.host import percentiles
+from bench.live.host import percentiles
 from bench.m7.microcases import CASES
-from bench.page import render_page
 from bench.predict import predict_model, sweep
 from bench.quality import Item, Player, assess, compare, log_spectral_db, onset_error_ms, snr_db
 from bench.quality import test_items as read_items
-from bench.report import against, make_report, published, resolve
-from bench.written import write_json
+from bench.reference_decoders import Builder, write_decoder
+from bench.report.files import write_json
+from bench.report.page import render_page
+from bench.report.report import against, make_report, published, resolve
 from hardware.board import load_board
 from hardware.refusal import Refusal
 from tests.firmware.conftest import model_files  # noqa: F401 - a fixture
@@ -211,7 +211,7 @@ def test_an_instrument_is_reported_whole_and_gated(
 ) -> None:
     moves = tmp_path / "moves.csv"
     moves.write_text("time,gate_in_1\n0,1\n0.005,0\n")
-    monkeypatch.setattr("bench.report.MOVES", moves)
+    monkeypatch.setattr("bench.report.report.MOVES", moves)
     made = make_report(
         "drum",
         load_board("patch_sm"),
@@ -303,9 +303,9 @@ def test_percentiles_count_what_came_too_late() -> None:
 def test_every_peer_streams_what_the_network_gives_offline(tmp_path: Path, name: str, block: int) -> None:
     import onnxruntime
 
-    from bench import peers
-    from bench.streamed import with_states
-    from quantize.tflite import float_tflite
+    from bench.live import peers
+    from bench.live.explicit_state import with_states
+    from quantize.formats.tflite import float_tflite
 
     path = write_decoder(name, "float", tmp_path)
     model, states = with_states(path)
@@ -332,8 +332,8 @@ def test_every_peer_streams_what_the_network_gives_offline(tmp_path: Path, name:
 
 
 def test_a_live_run_has_a_row_for_every_peer_and_names_who_is_absent(folder: Path) -> None:
-    from bench.host import live
-    from quantize.tflite import float_tflite
+    from bench.live.host import live
+    from quantize.formats.tflite import float_tflite
 
     path, plain = folder / "tiny.int8.onnx", folder / "tiny.onnx"
     found = live(path, 48, float_path=plain, callbacks=20, to_tflite=float_tflite)["side_by_side"]

@@ -1,7 +1,8 @@
-"""Digest all C that is generated from what ships: every instrument on every board, every model on every target.
+"""Digest all generated C: every shipped instrument on every board, every shipped model on every target.
 
-A change of structure must leave it alone. ``python -m tests.firmware.generated_c before.txt`` writes the list;
-after the change, ``python -m tests.firmware.generated_c --against before.txt`` compares: status 1 when a file differs.
+A change of structure must leave it alone. ``python -m tests.firmware.generated_c before.txt`` writes the
+list; after the change, ``python -m tests.firmware.generated_c --against before.txt`` compares: status 1 when
+a file differs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ TARGETS = ("host", "m7", "aarch64", "wasm")
 
 
 def digests() -> Iterator[tuple[str, str]]:
-    """Yield (place and file, SHA-256) of each generated file, or the refusal's sentence in place of a digest."""
+    """Yield (place and file, SHA-256) of each generated file; a refusal's sentence stands for a digest."""
     from firmware.build import generate
     from firmware.compiler.pipeline import compile_onnx
 

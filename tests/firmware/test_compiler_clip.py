@@ -7,10 +7,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from firmware.compiler import arithmetic
 from firmware.compiler.binding import load_host
+from firmware.compiler.judge import arithmetic
+from firmware.compiler.judge.reference import run
 from firmware.compiler.pipeline import compile_onnx
-from firmware.compiler.reference import run
 from tests.firmware.compiler_graphs import session
 from tests.firmware.compiler_targets import run_on
 

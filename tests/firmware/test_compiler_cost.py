@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.fit import block_shape
-from bench.written import read_json
-from firmware.compiler.cost import BLOCKS, blocks, cost_model, short_blocks
+from bench.fit_costs import block_shape
+from bench.report.files import read_json
 from firmware.compiler.ops import Work
 from firmware.compiler.pipeline import compile_onnx
-from firmware.compiler.schedule import clamp_work
+from firmware.compiler.plan.cost import BLOCKS, blocks, cost_model, short_blocks
+from firmware.compiler.plan.schedule import clamp_work
 from tests.firmware.compiler_graphs import quantized, random_graph
 
 KERNELS = Path(__file__).resolve().parents[2] / "bench" / "results" / "kernels.json"

@@ -8,8 +8,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from firmware.compiler.binding import load_host
+from firmware.compiler.judge.reference import run
 from firmware.compiler.pipeline import compile_onnx
-from firmware.compiler.reference import run
 from tests.firmware.compiler_graphs import session
 from tests.firmware.compiler_targets import run_on
 

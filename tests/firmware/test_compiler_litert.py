@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from firmware.compiler.binding import load_host
+from firmware.compiler.judge.reference import run
 from firmware.compiler.pipeline import compile_onnx
-from firmware.compiler.reference import run
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 FRAMES, INPUTS, OUTPUTS = 40, 12, 10

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from firmware import toolchain
-from firmware.compiler import arithmetic, budget
+from firmware.compiler import budget
 from firmware.compiler.binding import load_host
 from firmware.compiler.graph import Quant
-from firmware.compiler.memory import liveness_arena
+from firmware.compiler.judge import arithmetic
+from firmware.compiler.judge.reference import run
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.pipeline import compile_onnx
-from firmware.compiler.reference import run
+from firmware.compiler.plan.memory import liveness_arena
 from hardware.refusal import Refusal
 from tests.firmware.compiler_graphs import quantized, random_graph
 
@@ -305,7 +306,7 @@ def test_the_stack_bound_covers_what_the_emulated_m7_uses(schedule):
     """The bound holds over what a run touches, and is near enough to say something."""
     pytest.importorskip("unicorn", reason="needs the unicorn emulator")
     from bench.m7.model import MARK_DEFINITION, EmulatedModel
-    from firmware.compiler.footprint import footprint
+    from firmware.compiler.plan.footprint import footprint
     from hardware.board import load_board
 
     board = load_board("patch_sm")
@@ -371,7 +372,7 @@ def test_the_plan_counts_what_the_object_places(model, block):
 
 
 def test_a_stack_without_bound_is_refused():
-    from firmware.compiler.footprint import footprint
+    from firmware.compiler.plan.footprint import footprint
 
     header = "int m_dig(int depth);\nvoid m_process(int *out);\n"
     source = (

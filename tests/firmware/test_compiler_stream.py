@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from firmware.compiler.binding import load_host
-from firmware.compiler.load import load
+from firmware.compiler.judge.reference import run
 from firmware.compiler.pipeline import compile_onnx
-from firmware.compiler.reference import run
+from firmware.compiler.read.load import load
 from tests.firmware.compiler_graphs import quantized, random_graph, session
 
 BLOCKS = [1, 1, 2, 3, 7, 13, 31, 48, 97, 211]

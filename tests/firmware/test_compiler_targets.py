@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from firmware import toolchain
+from firmware.compiler.judge.reference import run
 from firmware.compiler.pipeline import compile_onnx
-from firmware.compiler.reference import run
 from tests.firmware.compiler_graphs import quantized, random_graph
 from tests.firmware.compiler_targets import run_on
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firmware.cv_script import Script, read_script, signals
+from firmware.play.cv_script import Script, read_script, signals
 from hardware.board import load_board
 from hardware.refusal import Refusal
 
@@ -58,7 +58,7 @@ def test_knobs_are_lines_gates_are_steps_events_are_events(tmp_path):
 @pytest.fixture(scope="module")
 def drum(model_files, tmp_path_factory):
     from firmware.build import generate, host_library
-    from firmware.host import HostInstrument
+    from firmware.play.host import HostInstrument
 
     built = generate("drum", "host", tmp_path_factory.mktemp("drum"), models={"drum": model_files["drum"]})
     return built, HostInstrument(host_library(built))
@@ -72,7 +72,7 @@ def rendered(host, columns, ticks=24_000, block=48):
 
 def test_the_declarations_are_those_of_the_headers(drum):
     from firmware import toolchain
-    from firmware.host import DECLARATIONS
+    from firmware.play.host import DECLARATIONS
 
     built, host = drum
     names = ("PortInfo", "PortReport", "PortCommand")
@@ -150,7 +150,7 @@ def test_the_envelope_follows_what_sounds(drum):
 def test_play_writes_sound_and_tracks(tmp_path, model_files):
     import soundfile
 
-    from firmware.play import play
+    from firmware.play.render import play
 
     out = tmp_path / "deep" / "out.wav"
     text = "time,gate_in_1,knob_2\n0,0,0\n0.1,1,1\n0.2,0,0\n"
@@ -168,7 +168,7 @@ def test_play_writes_sound_and_tracks(tmp_path, model_files):
 def test_sounds_go_into_jacks(tmp_path, model_files):
     import soundfile
 
-    from firmware.play import play
+    from firmware.play.render import play
 
     tone = tmp_path / "tone.wav"
     soundfile.write(tone, 0.3 * np.sin(np.arange(22_050) * 0.05), 44_100)
@@ -184,7 +184,7 @@ def test_sounds_go_into_jacks(tmp_path, model_files):
 
 def test_bypass_and_dry_are_the_input_and_no_click(tmp_path, model_files):
     from firmware.build import generate, host_library
-    from firmware.host import HostInstrument
+    from firmware.play.host import HostInstrument
 
     built = generate("drive", "host", tmp_path, models={"drive": model_files["drive"]})
     host = HostInstrument(host_library(built))
@@ -206,7 +206,7 @@ def test_osc_sets_triggers_answers_and_refuses(drum):
     from pythonosc.osc_server import BlockingOSCUDPServer
     from pythonosc.udp_client import SimpleUDPClient
 
-    from firmware.osc import OscControl, OscServer
+    from firmware.play.osc import OscControl, OscServer
 
     _, host = drum
     host.begin()
@@ -252,7 +252,7 @@ def test_osc_sets_triggers_answers_and_refuses(drum):
 
 
 def test_a_recorded_session_is_a_script(tmp_path):
-    from firmware.live import script_text
+    from firmware.play.live import script_text
 
     path = script(
         tmp_path, script_text([(0.1, "latent/1", 0.5), (0.2, "trigger", 1.0), (0.3, "latent/1", 0.75)])
@@ -263,8 +263,8 @@ def test_a_recorded_session_is_a_script(tmp_path):
 
 @pytest.mark.parametrize("kind", ["drum", "rhythm", "drive", "groove"])
 def test_everything_going_wrong_stays_bounded(kind, model_files):
-    """A short piece of the hour that `python -m firmware.fuzz` runs."""
-    from firmware.fuzz import fuzz
+    """A short piece of the hour that `python -m firmware.play.fuzz` runs."""
+    from firmware.play.fuzz import fuzz
 
     roles = {"groove": ("rhythm", "drum")}.get(kind, (kind,))
     status, text = fuzz(kind, 8.0, 5, {role: model_files[role] for role in roles})

@@ -9,7 +9,7 @@ import pytest
 
 
 def moving_signals(board, ticks, parameters, block):
-    from firmware.cv_script import Script, signals
+    from firmware.play.cv_script import Script, signals
 
     rng = np.random.default_rng(7)
     knots = np.arange(0, ticks / 48_000 + 0.05, 0.05)
@@ -28,7 +28,7 @@ def moving_signals(board, ticks, parameters, block):
 def test_play_equals_the_module(kind, block, model_files, tmp_path):
     from bench.emulated import EmulatedInstrument
     from firmware.build import generate, host_library
-    from firmware.host import HostInstrument
+    from firmware.play.host import HostInstrument
 
     roles = {"groove": ("rhythm", "drum")}.get(kind, (kind,))
     models = {role: model_files[role] for role in roles}
@@ -64,8 +64,8 @@ def test_drums_of_a_groove_share_one_copy_of_the_weights(model_files, tmp_path):
 
 def test_a_board_keeps_the_drums_it_has_time_for(model_files, tmp_path):
     from firmware import build
-    from firmware.instrument import find_models, load_instrument
-    from firmware.layout import fit
+    from firmware.instruments.layout import fit
+    from firmware.instruments.spec import find_models, load_instrument
     from hardware.board import load_board
 
     board = load_board("patch_sm")

@@ -62,8 +62,8 @@ def rendered(model_files, tmp_path_factory):
     import onnxruntime
 
     from firmware.build import generate, host_library
-    from firmware.cv_script import Script, signals
-    from firmware.host import HostInstrument
+    from firmware.play.cv_script import Script, signals
+    from firmware.play.host import HostInstrument
 
     folder = tmp_path_factory.mktemp("swept")
     built = generate("drive", "host", folder, models={"drive": quantized(model_files["drive"], folder)})

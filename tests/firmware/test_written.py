@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.written import write_text
+from firmware.files import write_text
 from hardware.refusal import Refusal
 
 

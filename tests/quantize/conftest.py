@@ -11,7 +11,7 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def drum_file(tmp_path_factory):
     """An untrained drum decoder of a few thousand parameters, with metadata."""
-    from train.export import Port, export_module
+    from train.export.export import Port, export_module
     from train.models.drum import DrumDecoder, DrumShape
 
     torch.manual_seed(3)
@@ -42,7 +42,7 @@ def drum_file(tmp_path_factory):
 @pytest.fixture(scope="session")
 def rhythm_file(tmp_path_factory):
     """An untrained rhythm decoder: an event graph."""
-    from train.export import Port, export_module
+    from train.export.export import Port, export_module
     from train.models.rhythm import RhythmDecoder, RhythmShape
 
     torch.manual_seed(3)
@@ -67,7 +67,7 @@ def rhythm_file(tmp_path_factory):
 @pytest.fixture(scope="session")
 def drive_file(tmp_path_factory):
     """An untrained drive decoder: audio through gains that a latent moves, bends and clips."""
-    from train.export import Port, export_module
+    from train.export.export import Port, export_module
     from train.models.drive import DriveDecoder, DriveShape
 
     torch.manual_seed(3)

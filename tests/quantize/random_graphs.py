@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from quantize.graph import Graph, load_graph
+from quantize.graph.graph import Graph, load_graph
 
 
 class Builder:

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from firmware.compiler.binding import load_host
-from firmware.compiler.load import load
+from firmware.compiler.judge.reference import run as judge
 from firmware.compiler.pipeline import compile_onnx, optimise
-from firmware.compiler.reference import run as judge
-from quantize.balance import balance_entries
-from quantize.calibrate import activation_tensors, observe, scales_from
-from quantize.examples import run, tensors
-from quantize.graph import load_graph
-from quantize.network import Network
-from quantize.plan import make_plan
-from quantize.qat import QuantizedNetwork
-from quantize.qdq import to_qdq
-from quantize.quality import snr_db
-from quantize.runtime import run_onnx
+from firmware.compiler.read.load import load
+from quantize.data.examples import run, tensors
+from quantize.data.quality import snr_db
+from quantize.graph.graph import load_graph
+from quantize.graph.network import Network
+from quantize.graph.runtime import run_onnx
+from quantize.integers.balance import balance_entries
+from quantize.integers.calibrate import activation_tensors, observe, scales_from
+from quantize.integers.network import QuantizedNetwork
+from quantize.integers.plan import make_plan
+from quantize.integers.qdq import to_qdq
 
 
 def unequal(seed: int, spread: float):
@@ -81,7 +81,7 @@ def test_equal_inputs_are_left_alone():
 
 @pytest.mark.parametrize("which", ["drum_file", "rhythm_file", "drive_file"])
 def test_only_layers_that_read_inputs_are_balanced(which, request):
-    from quantize.feeds import FeedMaker
+    from quantize.data.feeds import FeedMaker
 
     graph = load_graph(request.getfixturevalue(which))
     noise = 0.1 * np.random.default_rng(0).standard_normal(48_000).astype(np.float32)

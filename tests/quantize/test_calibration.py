@@ -8,21 +8,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantize.calibrate import activation_tensors, observe, scales_from
-from quantize.equalise import equalise
-from quantize.examples import run, teach
-from quantize.feeds import FeedMaker, read_folder
-from quantize.graph import load_graph
-from quantize.material import extremes, recordings
-from quantize.mixed import goal_by_noise, goal_by_truth, mixed_scales, search
-from quantize.network import Network
-from quantize.plan import make_plan
-from quantize.qat import QuantizedNetwork
-from quantize.quality import compare, onset_f1, snr_db
-from quantize.ranges import ESTIMATORS, Histogram, estimate
-from quantize.road import reading_macs
-from quantize.rounding import refine, round_adaptively
-from quantize.tune import Effort, fine_tune, pool_judge, pool_objective
+from quantize.data.calibration_set import extremes, recordings
+from quantize.data.examples import run, teach
+from quantize.data.feeds import FeedMaker, read_folder
+from quantize.data.quality import compare, onset_f1, snr_db
+from quantize.data.tune import Effort, fine_tune, pool_judge, pool_objective
+from quantize.graph.graph import load_graph
+from quantize.graph.network import Network
+from quantize.integers.calibrate import activation_tensors, observe, scales_from
+from quantize.integers.equalise import equalise
+from quantize.integers.mixed import goal_by_noise, goal_by_truth, mixed_scales, search
+from quantize.integers.network import QuantizedNetwork
+from quantize.integers.plan import make_plan
+from quantize.integers.ranges import ESTIMATORS, Histogram, estimate
+from quantize.integers.rounding import refine, round_adaptively
+from quantize.procedure import reading_macs
 from tests.quantize.random_graphs import random_feed, random_graph
 from train.refusal import Refusal
 

@@ -13,10 +13,10 @@ import soundfile
 import vaectrol
 from quantize.budget import Limits, choose, parse_bytes, parse_share
 from quantize.cost import predict
-from quantize.graph import load_graph, read_metadata
-from quantize.material import from_metadata
-from quantize.road import Settings
-from quantize.runtime import session
+from quantize.data.calibration_set import from_metadata
+from quantize.graph.graph import load_graph, read_metadata
+from quantize.graph.runtime import session
+from quantize.procedure import Settings
 from tests.quantize.random_graphs import random_feed, random_model
 from train.refusal import Refusal
 

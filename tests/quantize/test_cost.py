@@ -7,10 +7,10 @@ import pytest
 
 from quantize.budget import quick_integers
 from quantize.cost import predict, sizes
-from quantize.graph import load_graph
-from quantize.material import from_metadata
-from quantize.qdq import to_qdq
-from quantize.road import Settings
+from quantize.data.calibration_set import from_metadata
+from quantize.graph.graph import load_graph
+from quantize.integers.qdq import to_qdq
+from quantize.procedure import Settings
 
 
 @pytest.mark.parametrize("which", ["drum_file", "rhythm_file", "drive_file"])

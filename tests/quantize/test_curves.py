@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from quantize.curves import markdown, row_of, rows_so_far, trace, write_curve
-from quantize.graph import load_graph
-from quantize.material import from_metadata
-from quantize.qat import QuantizedNetwork
-from quantize.road import Settings, walk
-from quantize.tune import Effort
+from quantize.data.calibration_set import from_metadata
+from quantize.data.tune import Effort
+from quantize.graph.graph import load_graph
+from quantize.integers.network import QuantizedNetwork
+from quantize.procedure import Settings, walk
+from quantize.report.curves import markdown, row_of, rows_so_far, trace, write_curve
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_the_integers_of_every_row_are_tuned_alike(rhythm_file, monkeypatch):
     material = from_metadata(load_graph(rhythm_file), count=4)
     tuned = []
     monkeypatch.setattr(
-        "quantize.road.fine_tune",
+        "quantize.procedure.fine_tune",
         lambda network, *args, **kw: tuned.append((isinstance(network, QuantizedNetwork), args[2].steps)),
     )
     settings = Settings(effort=Effort(steps=10), per_cycle=False)

@@ -7,19 +7,19 @@ import pytest
 import torch
 from torch import nn
 
-from quantize.calibrate import activation_tensors, observe, scales_from
-from quantize.examples import run
-from quantize.exports import LEAST_SNR_DB, export_model
-from quantize.feeds import FeedMaker
-from quantize.graph import load_graph
-from quantize.network import Network
-from quantize.nn_tilde import DriveModule, DrumModule
-from quantize.plan import make_plan
-from quantize.qdq import Quantized, to_qdq
-from quantize.quality import snr_db
-from quantize.runtime import run_onnx
-from quantize.tflite import run_tflite, to_tflite
-from quantize.torchscript import compare_module, frames_looked_back, trace_decoder
+from quantize.data.examples import run
+from quantize.data.feeds import FeedMaker
+from quantize.data.quality import snr_db
+from quantize.formats.export import LEAST_SNR_DB, export_model
+from quantize.formats.nn_tilde import DriveModule, DrumModule
+from quantize.formats.tflite import run_tflite, to_tflite
+from quantize.formats.torchscript import compare_module, frames_looked_back, trace_decoder
+from quantize.graph.graph import load_graph
+from quantize.graph.network import Network
+from quantize.graph.runtime import run_onnx
+from quantize.integers.calibrate import activation_tensors, observe, scales_from
+from quantize.integers.plan import make_plan
+from quantize.integers.qdq import Quantized, to_qdq
 from tests.quantize.random_graphs import random_feed, random_graph
 from train.refusal import Refusal
 

@@ -8,23 +8,23 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware.compiler import arithmetic
 from firmware.compiler.binding import load_host
-from firmware.compiler.load import load
+from firmware.compiler.judge import arithmetic
+from firmware.compiler.judge.reference import run as judge
 from firmware.compiler.pipeline import compile_onnx, optimise
-from firmware.compiler.reference import run as judge
-from quantize import integer
-from quantize.calibrate import activation_tensors, observe, scales_from
-from quantize.examples import tensors
-from quantize.feeds import FeedMaker
-from quantize.graph import load_graph
-from quantize.mixed import width_groups
-from quantize.network import Network
-from quantize.plan import make_plan
-from quantize.qat import QuantizedNetwork
-from quantize.qdq import read_qdq, to_qdq
-from quantize.quality import snr_db
-from quantize.runtime import run_onnx
+from firmware.compiler.read.load import load
+from quantize.data.examples import tensors
+from quantize.data.feeds import FeedMaker
+from quantize.data.quality import snr_db
+from quantize.graph.graph import load_graph
+from quantize.graph.network import Network
+from quantize.graph.runtime import run_onnx
+from quantize.integers import arithmetic as integer
+from quantize.integers.calibrate import activation_tensors, observe, scales_from
+from quantize.integers.mixed import width_groups
+from quantize.integers.network import QuantizedNetwork
+from quantize.integers.plan import make_plan
+from quantize.integers.qdq import read_qdq, to_qdq
 from tests.quantize.random_graphs import Builder, random_feed, random_graph
 
 

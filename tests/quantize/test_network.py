@@ -7,11 +7,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from quantize.examples import run
-from quantize.feeds import FeedMaker
-from quantize.graph import load_graph
-from quantize.network import Network
-from quantize.runtime import run_onnx
+from quantize.data.examples import run
+from quantize.data.feeds import FeedMaker
+from quantize.graph.graph import load_graph
+from quantize.graph.network import Network
+from quantize.graph.runtime import run_onnx
 from tests.quantize.random_graphs import random_feed, random_graph, random_model
 from train.refusal import Refusal
 

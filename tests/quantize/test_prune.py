@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantize.channels import PINNED, trace_channels
-from quantize.examples import run, teach
-from quantize.feeds import FeedMaker
-from quantize.graph import LINEAR, Graph, load_graph
-from quantize.network import Network
-from quantize.prune import CRITERIA, choose, element_scores, prune, prune_iteratively, rewound, savings
-from quantize.surgery import layer_costs, remove
+from quantize.data.examples import run, teach
+from quantize.data.feeds import FeedMaker
+from quantize.graph.channels import PINNED, trace_channels
+from quantize.graph.graph import LINEAR, Graph, load_graph
+from quantize.graph.network import Network
+from quantize.prune.select import CRITERIA, choose, element_scores, prune, prune_iteratively, rewound, savings
+from quantize.prune.surgery import layer_costs, remove
 from tests.quantize.random_graphs import random_feed, random_graph
 from train.refusal import Refusal
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from quantize.calibrate import activation_tensors, observe, scales_from
-from quantize.examples import run
-from quantize.graph import load_graph
-from quantize.material import from_metadata
-from quantize.network import Network
-from quantize.plan import make_plan
-from quantize.steps import Stepped, _quiet_noise, listen
+from quantize.data.calibration_set import from_metadata
+from quantize.data.examples import run
+from quantize.graph.graph import load_graph
+from quantize.graph.network import Network
+from quantize.integers.calibrate import activation_tensors, observe, scales_from
+from quantize.integers.plan import make_plan
+from quantize.report.sensitivity import Stepped, _quiet_noise, listen
 from train.refusal import Refusal
 
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train.attributes import (
+from train.attributes.rhythm import (
     PATTERN_ATTRIBUTES,
     WEIGHTS,
     AttributeScale,
@@ -18,9 +18,9 @@ from train.attributes import (
     swing,
     syncopation,
 )
+from train.attributes.rhythm_soft import soft_attributes
+from train.attributes.sound import brightness, decay, loudness
 from train.models.voices import VOICES
-from train.soft_attributes import soft_attributes
-from train.sound_attributes import brightness, decay, loudness
 
 
 def pattern(velocity=0.8, late=0.0, **voices):

@@ -6,7 +6,7 @@ import torch
 
 from train.fit import fit, load_run
 from train.kinds import task_class
-from train.latent import prepare_latents
+from train.latents.table import prepare_latents
 from train.models.drive import HOP, DriveDecoder, DriveShape
 from train.recipe import load_recipe
 from train.refusal import Refusal
@@ -88,7 +88,7 @@ def test_recipes_keep_within_the_multiplications_they_may_use(name):
 @torch.no_grad()
 def test_the_exported_graph_is_the_trained_one(tmp_path):
     """Held gains are written in another way for export than for training; export compares them."""
-    from train.export import export_module
+    from train.export.export import export_module
 
     task = task_class("drive")(load_recipe("drive_quick", SMALL))
     task.eval()

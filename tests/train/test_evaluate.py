@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
-from train.evaluate import evaluate, headline
 from train.fit import export_run, fit, load_run
 from train.judges.drum import log_spectral_distance, mr_stft, onset_ms
+from train.judges.evaluate import evaluate, headline
+from train.judges.player import open_player
 from train.judges.rhythm import onset_f1, reconstruction, refine
-from train.player import open_player
 from train.recipe import load_recipe
 from train.refusal import Refusal
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from train.export import Port, example_inputs, export_module, read_metadata, write_metadata
+from train.export.export import Port, example_inputs, export_module, read_metadata, write_metadata
 from train.fit import version
 from train.models.drum import DrumDecoder, DrumShape
 from train.models.noise import FilteredNoise

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from tests.train.small import PLAIN, SMALL_DRUM, SMALL_RHYTHM
-from train.export import read_metadata
+from train.export.export import read_metadata
 from train.fit import fit, load_run, load_task
 from train.recipe import load_recipe
 from train.refusal import Refusal

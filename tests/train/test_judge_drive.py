@@ -8,11 +8,11 @@ import pytest
 from scipy.signal import lfilter
 
 from tests.train.test_drive import SMALL
-from train.evaluate import evaluate
 from train.fit import export_run, fit, load_run
 from train.judges import drive as judge
+from train.judges.evaluate import evaluate
+from train.judges.player import open_player
 from train.judges.static_curve import fit_static_curve
-from train.player import open_player
 from train.recipe import load_recipe
 from train.tasks.drive import DriveTask
 
@@ -154,7 +154,7 @@ def test_parameters_that_stand_in_the_latents_are_read():
         }
         for i, row in enumerate(z)
     ]
-    from train.space import fit_space
+    from train.latents.space import fit_space
 
     space = fit_space(items[:120], z[:120], np.full((120, 8), 0.05), steps=300)
     read = judge.parameters_read(items[:120], z[:120], items[120:], z[120:], space)

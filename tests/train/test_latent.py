@@ -6,7 +6,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train.latent import QUANTILES, Rotation, fold, plane_map, principal_rotation, quantile_table, signs
+from train.latents.table import (
+    QUANTILES,
+    Rotation,
+    fold,
+    plane_map,
+    principal_rotation,
+    quantile_table,
+    signs,
+)
 from train.recipe import load_recipe
 from train.tasks.digits import DigitsTask
 from train.tasks.drum import DrumTask

@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 
+from train.attributes.sound import loudness
+from train.latents.motion import moving_latents
 from train.losses import (
     BandEnvelopeLoss,
     SpectralLoss,
@@ -19,8 +21,6 @@ from train.losses import (
     transient_loss,
 )
 from train.models.fader import LatentAdversary
-from train.moving import moving_latents
-from train.sound_attributes import loudness
 
 
 def test_kl_of_the_prior_is_zero_and_of_a_shift_is_half_its_square():

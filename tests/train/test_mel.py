@@ -8,16 +8,16 @@ import pytest
 
 import vaectrol
 from tests.train.small import PLAIN, SMALL_MEL
+from train.analysis.probe import amounts, linear_probe, neighbours, probe_runs, probes, targets
 from train.data.clips import NO_EFFECT, Clip, clips
 from train.data.prepare import Options, prepare
 from train.data.store import DataSet
-from train.evaluate import evaluate
 from train.fit import export_run, fit, load_run
+from train.judges.evaluate import evaluate
 from train.judges.mel import components, nearest
-from train.probe import amounts, linear_probe, neighbours, probe_runs, probes, targets
+from train.models.vocoder import FLOOR_DB, HIGH_HZ, LOW_HZ, RATE_HZ, SPAN_DB, Vocoder
 from train.recipe import load_recipe
 from train.refusal import Refusal
-from train.vocoder import FLOOR_DB, HIGH_HZ, LOW_HZ, RATE_HZ, SPAN_DB, Vocoder
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +210,7 @@ def test_the_chance_level_is_that_of_shuffled_parameters():
 
 
 def test_the_probe_command_draws_and_writes(run, drive, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("train.probe.FEWEST", {"train": 5, "tested": 3})
+    monkeypatch.setattr("train.analysis.probe.FEWEST", {"train": 5, "tested": 3})
     words = ["probe", str(run), str(run), "--data", str(drive.directory), "-o", str(tmp_path / "p")]
     assert vaectrol.main(words) == 0
     said = capsys.readouterr().out

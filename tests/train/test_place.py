@@ -9,14 +9,14 @@ import soundfile
 import torch
 
 from tests.train.test_drive import SMALL
-from train.effect_parameters import ParameterTable, amount_of
+from train.analysis.locate_device import place, write
+from train.attributes.effect import ParameterTable, amount_of
 from train.fit import fit
+from train.judges.player import Player, open_player
+from train.latents.space import FILE, Space, fit_space
 from train.models.flow import ParameterFlow
-from train.place import place, write
-from train.player import Player, open_player
 from train.recipe import load_recipe
 from train.refusal import Refusal
-from train.space import FILE, Space, fit_space
 from vaectrol import main
 
 SIZE, TYPES = 8, 5
@@ -187,7 +187,7 @@ def test_a_delay_is_taken_out_as_the_model_knows_the_device(run, monkeypatch, tm
 
     known = open_player(run)
     monkeypatch.setattr(
-        "train.player.open_player",
+        "train.judges.player.open_player",
         lambda folder: Player(
             "device",
             known.task,

@@ -17,9 +17,9 @@ import vaectrol
 from tests.train.small import SMALL_RHYTHM
 from train.recipe import load_recipe
 from train.refusal import Refusal
-from train.study import counts, hopeless, open_study, search
-from train.study_report import pareto, table
-from train.sweep import PruneSection, load_sweep, setting
+from train.search.report import pareto, table
+from train.search.study import counts, hopeless, open_study, search
+from train.search.sweep import PruneSection, load_sweep, setting
 from train.tasks.base import LossNotFinite
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +46,7 @@ def sweep_file(folder, text=SPACE):
 def brief(monkeypatch):
     """Leave out of finishing a run what a search has no use for: pictures, and the plane."""
     monkeypatch.setattr("train.tasks.rhythm.RhythmTask.show", lambda *_: None)
-    monkeypatch.setattr("train.latent.plane_map", no_plane)
+    monkeypatch.setattr("train.latents.table.plane_map", no_plane)
 
 
 def no_plane(means, seed):
@@ -69,7 +69,7 @@ def priced(monkeypatch):
             reasons=[],
         )
 
-    monkeypatch.setattr("train.study.recipe_budget", answer)
+    monkeypatch.setattr("train.search.study.recipe_budget", answer)
 
 
 def test_a_study_makes_its_trials_and_reports_the_front(rhythms, tmp_path, capsys):
@@ -140,7 +140,7 @@ def test_a_trial_that_diverges_is_left_and_said_so(rhythms, tmp_path, priced, mo
     def diverge(*_, **__):
         raise LossNotFinite("the loss became nan at step 3")
 
-    monkeypatch.setattr("train.study.fit", diverge)
+    monkeypatch.setattr("train.search.study.fit", diverge)
     made = recipe()
     report = search(made, rhythms, load_sweep(sweep_file(tmp_path), made), tmp_path / "study")
     assert [row["reason"] for row in report["trials"]] == ["failed: the loss became nan at step 3"] * 3
@@ -201,12 +201,12 @@ PROGRAM = """
 import os, sys
 from types import SimpleNamespace
 import numpy as np
-import train.latent
-import train.study as study
+import train.latents.table
+import train.search.study as study
 import train.tasks.rhythm
 from train.data.store import DataSet
 from train.recipe import load_recipe
-from train.sweep import load_sweep
+from train.search.sweep import load_sweep
 
 data, sweep, out, storage, kill, *changes = sys.argv[1:]
 
@@ -216,7 +216,8 @@ def price(made):
                            weight_bytes=0, fits=True, reasons=[])
 
 study.recipe_budget = price
-train.latent.plane_map = lambda means, seed: (np.zeros((16, 16, means.shape[1])), np.zeros((len(means), 2)))
+train.latents.table.plane_map = lambda means, seed: (
+    np.zeros((16, 16, means.shape[1])), np.zeros((len(means), 2)))
 train.tasks.rhythm.RhythmTask.show = lambda *_: None
 honest = study.Guard.on_train_epoch_end
 
@@ -298,7 +299,7 @@ def test_a_journal_on_a_shared_disk_holds_a_study_too(rhythms, tmp_path, priced)
 
 
 def test_ctrl_c_leaves_a_study_that_goes_on(rhythms, tmp_path, priced, monkeypatch):
-    from train.study import Guard
+    from train.search.study import Guard
 
     honest = Guard.on_train_epoch_end
 

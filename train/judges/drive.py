@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from train.judges.drum import mr_stft
+from train.judges.player import Player
 from train.judges.static_curve import StaticCurve, fit_static_curve
+from train.latents.space import Space, fit_space
 from train.models.drive import HOP, RATE_HZ
-from train.player import Player
-from train.space import Space, fit_space
 from train.tasks.base import evenly
 from train.tasks.drive import DriveTask
 
@@ -415,7 +415,7 @@ def _write_sounds(shown: list[tuple[str, np.ndarray]], folder: Path) -> None:
     import matplotlib.pyplot as plt
     import soundfile
 
-    from train.latent import spectrogram_figure
+    from train.latents.table import spectrogram_figure
 
     gap = np.zeros(RATE_HZ // 4, np.float32)
     joined = np.concatenate([part for _, sound in shown for part in (sound[: 2 * RATE_HZ], gap)])

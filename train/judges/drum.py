@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from train.attributes.sound import loudness, measure_sound
+from train.judges.player import Player
 from train.models.drum import CLASSES, HOP, RATE_HZ, MelPicture
-from train.player import Player
-from train.sound_attributes import loudness, measure_sound
 from train.tasks.base import evenly
 from train.tasks.drum import MAX_SAMPLES, DrumTask
 
@@ -228,7 +228,7 @@ def _write_sounds(shown: list[tuple[str, np.ndarray]], folder: Path) -> None:
     import matplotlib.pyplot as plt
     import soundfile
 
-    from train.latent import spectrogram_figure
+    from train.latents.table import spectrogram_figure
 
     gap = np.zeros(RATE_HZ // 4, np.float32)
     joined = np.concatenate([part for _, sound in shown for part in (sound[:RATE_HZ], gap)])

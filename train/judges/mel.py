@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from train.judges.drum import mr_stft
-from train.player import Player
+from train.judges.player import Player
+from train.models.vocoder import RATE_HZ
 from train.tasks.base import evenly
 from train.tasks.mel import MelTask, mel_distance, picture_figure
-from train.vocoder import RATE_HZ
 
 SHOWN = 8
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from train.attributes import PATTERN_ATTRIBUTES, measure_pattern
+from train.attributes.rhythm import PATTERN_ATTRIBUTES, measure_pattern
+from train.judges.player import Player
 from train.models.voices import VOICES
-from train.player import Player
 from train.tasks.rhythm import RhythmTask
 
 V = len(VOICES)
@@ -239,7 +239,7 @@ def _write_pictures(player: Player, patterns: np.ndarray, made: np.ndarray, fold
     import matplotlib.pyplot as plt
     import soundfile
 
-    from train.latent import pattern_figure
+    from train.latents.table import pattern_figure
     from train.sonify import RATE_HZ, sonify
 
     some = np.linspace(0, len(patterns) - 1, 4).round().astype(int)

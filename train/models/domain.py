@@ -1,7 +1,8 @@
 """Nodes of the ``vaectrol`` operator domain in an exported graph.
 
-A domain operator is a model-local function whose body is standard ONNX (``train/domain_functions.py``); the
-compiler knows it by name. While torch exports, a module puts one such node instead of its own arithmetic.
+A domain operator is a model-local function whose body is standard ONNX
+(``train/export/domain_functions.py``); the compiler knows it by name. While torch exports, a module puts one
+such node instead of its own arithmetic.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from train.export import Port
-from train.latent import Block
+from train.export.export import Port
+from train.latents.table import Block
 from train.losses import ramp
 from train.recipe import Recipe
 from train.refusal import Refusal

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.export import Port
+from train.export.export import Port
 from train.losses import kl_loss, kl_per_latent
 from train.models.digits import PIXELS, DigitsShape, DigitsVAE
 from train.recipe import Recipe, Section

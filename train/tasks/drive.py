@@ -5,7 +5,7 @@
 between pairs that share a dry phrase or an effect, and a critic of the joint density (FactorVAE, Kim and
 Mnih 2018) keeps the dimensions independent.
 ``direction = "matching"``: an invertible flow learns beside the VAE to read each effect's parameters from z,
-and the encoder is asked to put z where the flow would read them rightly (:mod:`train.space`).
+and the encoder is asked to put z where the flow would read them rightly (:mod:`train.latents.space`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.effect_parameters import ParameterTable, amount_of
-from train.export import Port
-from train.latent import Block
+from train.attributes.effect import ParameterTable, amount_of
+from train.export.export import Port
+from train.latents.motion import moving_latents
+from train.latents.table import Block
 from train.losses import SpectralLoss, kl_loss, kl_per_latent, ramp
 from train.models.drive import HOP, RATE_HZ, DriveShape, DriveVAE
 from train.models.flow import ParameterFlow
-from train.moving import moving_latents
 from train.recipe import Recipe, Section
 from train.refusal import Refusal
 from train.tasks.base import Batch, Task, evenly

@@ -10,8 +10,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from train.attributes import AttributeScale
-from train.export import Port
+from train.attributes.rhythm import AttributeScale
+from train.attributes.sound import SOUND_ATTRIBUTES, measure_sound
+from train.attributes.sound import decay as measure_decay
+from train.export.export import Port
+from train.latents.motion import moving_latents
 from train.losses import (
     BandEnvelopeLoss,
     SpectralLoss,
@@ -24,11 +27,8 @@ from train.losses import (
 )
 from train.models.drum import CLASSES, HOP, RATE_HZ, DrumShape, DrumVAE
 from train.models.fader import LatentAdversary
-from train.moving import moving_latents
 from train.recipe import FaderSection, Recipe, Section
 from train.refusal import Refusal
-from train.sound_attributes import SOUND_ATTRIBUTES, measure_sound
-from train.sound_attributes import decay as measure_decay
 from train.tasks.base import Batch, Task, evenly
 
 MAX_SAMPLES = 2 * RATE_HZ
@@ -486,7 +486,7 @@ class DrumTask(Task):
         """Sounds and spectrograms of two validation hits beside what is made of them."""
         import matplotlib.pyplot as plt
 
-        from train.latent import spectrogram_figure
+        from train.latents.table import spectrogram_figure
 
         batch = self.validation_batches()[0]
         batch = {k: v[:4].to(self.device) if isinstance(v, Tensor) else v for k, v in batch.items()}
@@ -601,7 +601,7 @@ class DrumTask(Task):
                 made = self.render(z, knobs, 0.6)[:, 0].numpy()
             sounds += [(f"{CLASSES[number]} {i}", row) for i, row in enumerate(made)]
             audio.append(made.reshape(-1))
-        from train.latent import spectrogram_figure
+        from train.latents.table import spectrogram_figure
 
         figure = spectrogram_figure(sounds, RATE_HZ, columns=len(z))
         figure.suptitle(title, fontsize=9, y=1.01)

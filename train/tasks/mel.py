@@ -11,13 +11,13 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from train.data.clips import NO_EFFECT, Clip, clips
-from train.export import Port
+from train.export.export import Port
 from train.losses import kl_loss, kl_per_latent
 from train.models.mel import STEPS, MelShape, MelVAE
+from train.models.vocoder import RATE_HZ, SPAN_DB, Vocoder
 from train.recipe import Recipe, Section
 from train.refusal import Refusal
 from train.tasks.base import Batch, Task, evenly
-from train.vocoder import RATE_HZ, SPAN_DB, Vocoder
 
 TRAVERSAL_ROUNDS = 12
 

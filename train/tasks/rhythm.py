@@ -11,15 +11,15 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.attributes import PATTERN_ATTRIBUTES, AttributeScale, measure_pattern
-from train.export import Port
+from train.attributes.rhythm import PATTERN_ATTRIBUTES, AttributeScale, measure_pattern
+from train.attributes.rhythm_soft import soft_attributes
+from train.export.export import Port
 from train.losses import kl_loss, kl_per_latent, ramp
 from train.models.fader import LatentAdversary
 from train.models.rhythm import STEPS, Drafts, RhythmEncoder, RhythmShape, RhythmVAE
 from train.models.voices import VOICES
 from train.recipe import FaderSection, Recipe, Section
 from train.refusal import Refusal
-from train.soft_attributes import soft_attributes
 from train.tasks.base import Batch, Task, evenly
 
 V = len(VOICES)
@@ -324,7 +324,7 @@ class RhythmTask(Task):
         """A validation pattern above its reconstruction."""
         import matplotlib.pyplot as plt
 
-        from train.latent import pattern_figure
+        from train.latents.table import pattern_figure
 
         batch = self.validation_batches()[0]
         with torch.no_grad():
@@ -410,7 +410,7 @@ class RhythmTask(Task):
 
     def traversal(self, z: Tensor, title: str) -> tuple[Any, np.ndarray, int]:
         """Patterns at every z with all attributes in the middle, and how they sound at 110 BPM."""
-        from train.latent import pattern_figure
+        from train.latents.table import pattern_figure
         from train.sonify import RATE_HZ, sonify
 
         attributes = torch.zeros(len(z), len(PATTERN_ATTRIBUTES), 1)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from firmware.compiler import arithmetic
 from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant, Tensor, lanes
+from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import Family, Work, attribute, family, reader
-from firmware.compiler.values import ActValue
+from firmware.compiler.read.values import ActValue
 from hardware.refusal import Refusal
 
 FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from firmware.compiler.graph import Constant, Graph, Node, Quant
-from firmware.compiler.values import ActValue, Frames, ShapeValue
+from firmware.compiler.read.values import ActValue, Frames, ShapeValue
 from hardware.refusal import Refusal
 
 if TYPE_CHECKING:
     import onnx
 
-    from firmware.compiler.load import Loader
-    from firmware.compiler.writer import Writer
+    from firmware.compiler.read.load import Loader
+    from firmware.compiler.write.writer import Writer
 
 MAX_FOLDED_ELEMENTS = 1 << 24
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from firmware.compiler.graph import Constant
 from firmware.compiler.ops.base import attribute, reader
-from firmware.compiler.values import ActValue, Dim
+from firmware.compiler.read.values import ActValue, Dim
 from hardware.refusal import Refusal
 
 SELU = (1.67326319217681884765625, 1.05070102214813232421875)

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from firmware.compiler import arithmetic
 from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant
+from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import Family, Window, Work, attribute, family, reader
-from firmware.compiler.values import Dim, Frames
+from firmware.compiler.read.values import Dim, Frames
 from firmware.kernelgen import packing
 from hardware.refusal import Refusal
 
@@ -544,6 +544,6 @@ class Convolution(Family):
 
     def emit(self, node: Node, graph: Graph, out: Any) -> None:
         """Call ``vk_conv_…`` or ``vk_depthwise_…``; weights are packed for the target."""
-        from firmware.compiler.pack import convolution_calls
+        from firmware.compiler.write.pack import convolution_calls
 
         convolution_calls(node, graph, out)

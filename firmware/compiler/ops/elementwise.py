@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from firmware.compiler import arithmetic
 from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant, lanes
+from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import (
     Family,
     Window,
@@ -18,7 +18,7 @@ from firmware.compiler.ops.base import (
     per_channel,
     reader,
 )
-from firmware.compiler.values import ActValue
+from firmware.compiler.read.values import ActValue
 from hardware.refusal import Refusal
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from firmware.compiler.graph import Constant, Graph, Node
 from firmware.compiler.ops.base import Family, Work, attribute, family, reader
-from firmware.compiler.values import ActValue
+from firmware.compiler.read.values import ActValue
 from hardware.refusal import Refusal
 
 
@@ -115,7 +115,7 @@ class GRU(Family):
 
     def emit(self, node: Node, graph: Graph, out: Any) -> None:
         """Dense layers and gates from the float kernels, frame by frame."""
-        from firmware.compiler.pack import float_dense
+        from firmware.compiler.write.pack import float_dense
 
         x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
         hidden = node.attrs["hidden"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from firmware.compiler.graph import WIDTH, Graph, Node
 from firmware.compiler.ops.base import Family, Window, Work, attribute, family, reader
-from firmware.compiler.values import ActValue, Dim, Frames, product
+from firmware.compiler.read.values import ActValue, Dim, Frames, product
 from hardware.refusal import Refusal
 
 MAX_MOVED = 1 << 24

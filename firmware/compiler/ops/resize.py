@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from firmware.compiler import arithmetic
 from firmware.compiler.graph import WIDTH, Graph, Node, Quant
+from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import Family, Window, Work, attribute, family, reader
-from firmware.compiler.values import ActValue, Frames
+from firmware.compiler.read.values import ActValue, Frames
 from hardware.refusal import Refusal
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from firmware.compiler.graph import Constant
 from firmware.compiler.ops.base import MAX_FOLDED_ELEMENTS, attribute, reader, shape_folder
-from firmware.compiler.values import ActValue, Dim, Frames, ShapeValue
+from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue
 from hardware.refusal import Refusal
 
 
@@ -182,7 +182,7 @@ def read_foldable(loader: Any, node: Any) -> None:
     """Operators that are understood only where all their inputs are constants."""
     for name in node.input:
         if name and isinstance(loader.value(name), ActValue):
-            from firmware.compiler.load import instead
+            from firmware.compiler.read.load import instead
 
             raise Refusal(f"{node.op_type} of an activation is not supported{instead(node.op_type)}.")
     raise Refusal(f"{node.op_type} of a length along time is not supported; a stream has no length.")

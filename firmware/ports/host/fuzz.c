@@ -1,5 +1,5 @@
 /* Torn-off knobs, broken cables, storms of clocks and resets, remotes gone mad, a flash that loses power: for as long
- * as asked, the sound goes on, bounded. Built with the sanitizers; `python -m firmware.fuzz` runs it.
+ * as asked, the sound goes on, bounded. Built with the sanitizers; `python -m firmware.play.fuzz` runs it.
  *
  * fuzz SECONDS SEED — seconds of sound. Prints what it did; exit status 1 and one line where a promise broke.
  */

@@ -1,8 +1,8 @@
 """The Python side of a Pi: OSC in, presets, telemetry out. Never in the way of the audio.
 
 It talks to the C program over its socket (or to a Daisy over USB: the protocol is the same) and answers the
-same OSC messages as the host does (`firmware/osc.py`). Telemetry goes out as OSC, one message per value that
-changed.
+same OSC messages as the host does (`firmware/play/osc.py`). Telemetry goes out as OSC, one message per value
+that changed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,16 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from firmware.osc import CLOCK, PRESET_RECALL, PRESET_SAVE, RESET_STEP, SET, TRIGGER, OscControl, OscServer
+from firmware.play.osc import (
+    CLOCK,
+    PRESET_RECALL,
+    PRESET_SAVE,
+    RESET_STEP,
+    SET,
+    TRIGGER,
+    OscControl,
+    OscServer,
+)
 from hardware.protocol import Hello, Link, Report
 from hardware.refusal import Refusal
 

@@ -1,0 +1,160 @@
+"""Measure this machine live: every callback's time, ours beside the peers of ``bench.live.peers``.
+
+All run the same network at the same block. What is here is *measured*, and differs from run to run; it is
+kept apart from the predicted figures. On a Raspberry Pi it is the same command.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hardware.refusal import Refusal
+
+if TYPE_CHECKING:
+    from bench.live.peers import ToTflite
+    from firmware.compiler.binding import StreamModel
+
+WARM_UP = 50
+
+
+@contextmanager
+def pinned():
+    """Run on one core; yields its number, or None where pinning is not allowed."""
+    try:
+        before = os.sched_getaffinity(0)
+        core = max(before)
+        os.sched_setaffinity(0, {core})
+    except (AttributeError, OSError):
+        yield None
+        return
+    try:
+        yield core
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def machine() -> dict[str, Any]:
+    """Say what was measured on: processor, cores, governor."""
+    model = platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(("model name", "Model")):
+                model = line.split(":", 1)[1].strip()
+                break
+    except OSError:
+        pass
+    governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "governor": governor.read_text().strip() if governor.exists() else "unknown",
+        "system": platform.platform(),
+    }
+
+
+def percentiles(seconds: np.ndarray, period: float) -> dict[str, float]:
+    """p50, p99, p99.9, max and jitter in microseconds; xruns are callbacks longer than their period."""
+    micro = 1e6 * np.asarray(seconds)
+    p50 = float(np.percentile(micro, 50))
+    return {
+        "p50_us": p50,
+        "p99_us": float(np.percentile(micro, 99)),
+        "p999_us": float(np.percentile(micro, 99.9)),
+        "max_us": float(micro.max()),
+        "jitter_us": float(np.percentile(micro, 99) - p50),
+        "xruns": int(np.count_nonzero(micro > 1e6 * period)),
+        "load": float(micro.mean() / (1e6 * period)),
+        "callbacks": int(micro.size),
+    }
+
+
+def timed(step: Callable[[], object], callbacks: int, period: float) -> dict[str, float]:
+    """Time `callbacks` calls of `step` after a warm-up."""
+    for _ in range(WARM_UP):
+        step()
+    spent = np.empty(callbacks)
+    for k in range(callbacks):
+        start = time.perf_counter()
+        step()
+        spent[k] = time.perf_counter() - start
+    return percentiles(spent, period)
+
+
+def live(
+    path: Path,
+    block: int,
+    *,
+    float_path: Path | None = None,
+    callbacks: int = 1000,
+    to_tflite: ToTflite | None = None,
+) -> dict[str, Any]:
+    """Measure a model on this machine.
+
+    Parameters
+    ----------
+    path : the model as our engine runs it.
+    block : samples per callback; rounded up to whole frames of the slowest input, and said so.
+    float_path : the float network for the peers; `path` itself where it is float.
+    to_tflite : writes a float ONNX model as TFLite; without it LiteRT is named as absent.
+
+    Returns
+    -------
+    dict
+        ``ours``, a row per peer, ``absent`` with reasons, ``machine``.
+
+    Raises
+    ------
+    Refusal
+        The model decodes events.
+    """
+    from bench.live.peers import measure_peers
+
+    host, report = _streamed(path, block)
+    rate = report["sample_rate_hz"]
+    slowest = max(int(p["period_ticks"]) for p in report["ports"])
+    common = -(-block // slowest) * slowest
+    with pinned() as core:
+        result: dict[str, Any] = {"machine": machine(), "core": core, "block": block}
+        result["ours"] = timed(_callback(host, block), callbacks, block / rate)
+        turns = max(20, callbacks * block // common)
+        name = "vaectrol" if float_path is None or float_path == path else "vaectrol, integers"
+        rows = {name: timed(_callback(host, common), turns, common / rate)}
+        if name != "vaectrol" and float_path is not None:
+            plain, _ = _streamed(float_path, block)
+            rows["vaectrol, float"] = timed(_callback(plain, common), turns, common / rate)
+        found, absent = measure_peers(float_path or path, common, turns, rate, to_tflite)
+    result["side_by_side"] = {"block": common, "rows": {**rows, **found}, "absent": absent}
+    return result
+
+
+def _streamed(path: Path, block: int) -> tuple[StreamModel, dict[str, Any]]:
+    """Compile and load a streaming model for this machine; the compiler's report beside it."""
+    from firmware.compiler.binding import StreamModel, load_host
+    from firmware.compiler.pipeline import compile_onnx
+
+    program = compile_onnx(path, "host", None, block)
+    if program.report["event"]:
+        raise Refusal(f"{path.name} decodes events, not a stream; there are no callbacks to time.")
+    model = load_host(program)
+    assert isinstance(model, StreamModel)
+    return model, program.report
+
+
+def _callback(host: StreamModel, ticks: int) -> Callable[[], object]:
+    """Return one callback of `ticks` samples on noise that was made before, as the peers' is."""
+    rng = np.random.default_rng(1)
+    channels = {p["label"]: p["channels"] for p in host.inputs}
+    noise = {label: rng.standard_normal((n, ticks)).astype(np.float32) for label, n in channels.items()}
+
+    def step() -> object:
+        return host.process({n: noise[n][:, :due] for n, due in host.frames_due(ticks).items()}, ticks)
+
+    return step

@@ -1,0 +1,1 @@
+"""What a bench run says: files, terminal and page."""

@@ -1,0 +1,1 @@
+"""The arithmetic contract in numpy, and the reference interpreter that judges the C."""

@@ -1,0 +1,1 @@
+"""Rewrites of the graph, and the verifier that runs between them."""

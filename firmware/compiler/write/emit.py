@@ -1,0 +1,458 @@
+"""The streamed model as C: one header with its interface, one source with its tables and its clockwork."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from firmware.compiler.graph import Node
+from firmware.compiler.ops import FAMILIES
+from firmware.compiler.plan.memory import liveness_arena
+from firmware.compiler.plan.schedule import Item, Schedule
+from firmware.compiler.plan.stream import Clock, Stream
+from firmware.compiler.write.text import (
+    Port,
+    channel_macros,
+    describe,
+    fields_text,
+    header,
+    identifiers,
+    port_struct,
+    source_head,
+    tables_text,
+)
+from firmware.compiler.write.writer import C_TYPE, STRUCT_BYTES, Field, Writer
+
+READABLE_BYTES = 16
+"""Bytes behind every integer buffer that kernels may read (kernels/vk.h)."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The state struct of a streamed model.
+
+    Attributes
+    ----------
+    rings : mapping of tensor to C member
+    offsets : mapping of passing tensor to offset in the arena
+    arena : int
+        Bytes of the arena of passing tensors.
+    eager, sliced : mapping of clock to its index in the state
+    holds : mapping of (clock, repeats) to its index in the state
+        Readers for whose firings frames of a slower tensor are held.
+    """
+
+    rings: Mapping[str, str]
+    offsets: Mapping[str, int]
+    arena: int
+    eager: Mapping[Clock, int]
+    sliced: Mapping[Clock, int]
+    holds: Mapping[tuple[Clock, int], int]
+
+
+def lay_out(stream: Stream) -> Layout:
+    """Name the rings and pack the passing tensors."""
+    names = identifiers(list(stream.graph.tensors))
+    position, order = {}, 0
+    for unit in stream.units:
+        for node in unit:
+            position[node.name] = order
+            order += 1
+    producer, consumers = stream.graph.producer(), stream.graph.consumers()
+    shared: list[tuple[str, int, int, int]] = []
+    offsets: dict[str, int] = {}
+    arena = 0
+    private: dict[Clock, list[tuple[str, int, int, int]]] = {}
+    for name, frames in stream.passing.items():
+        writer = producer[name]
+        first = position[writer.name]
+        last = max([first] + [position[r.name] for r in consumers[name]])
+        size = frames * stream.graph.tensors[name].frame_bytes + READABLE_BYTES
+        clock = stream.clock(writer)
+        if clock.sliced:
+            private.setdefault(clock, []).append((name, first, last, size))
+        else:
+            shared.append((name, first, last, size))
+    for group in (shared, *private.values()):
+        placed, size = liveness_arena(group)
+        offsets |= {name: arena + offset for name, offset in placed.items()}
+        arena += size
+    eager = {c: i for i, c in enumerate(c for c in stream.clocks if not c.sliced)}
+    sliced = {c: i for i, c in enumerate(c for c in stream.clocks if c.sliced)}
+    holds: dict[tuple[Clock, int], int] = {}
+    for node in stream.graph.nodes:
+        if (repeats := held_repeats(node)) > 1:
+            holds.setdefault((stream.clock(node), repeats), len(holds))
+    return Layout({n: f"r_{names[n]}" for n in stream.rings}, offsets, arena, eager, sliced, holds)
+
+
+def held_repeats(node: Node) -> int:
+    """How many firings of a node read one frame of its held operand; 1: it has none."""
+    return max((window.hold for window in FAMILIES[node.op].windows(node)), default=1)
+
+
+def state_fields(stream: Stream, layout: Layout, writer: Writer) -> list[Field]:
+    """Members of the state: clocks, rings, kernels' own memory, passing tensors last."""
+    fields = [
+        Field("wait", "uint32_t", max(1, len(layout.eager))),
+        Field("done", "uint32_t", max(1, len(layout.eager))),
+    ]
+    if layout.holds:
+        fields.append(Field("held", "vs_held", len(layout.holds)))
+    for name, member in layout.rings.items():
+        tensor, ring = stream.graph.tensors[name], stream.rings[name]
+        pad = READABLE_BYTES * tensor.frame // max(1, tensor.frame_bytes) if tensor.quant else 0
+        fields.append(Field(f"base_{member[2:]}", "uint32_t", 0))
+        fields.append(Field(member, C_TYPE[tensor.dtype], ring.capacity * tensor.frame + pad))
+    fields += writer.fields.values()
+    if layout.sliced:
+        fields.append(Field("slices", "vs_progress", len(layout.sliced)))
+    fields.append(Field("passing", "uint8_t", max(8, layout.arena)))
+    return fields
+
+
+class StreamEmitter:
+    """Writes the chunk function, the sliced items and the interface of one streamed model."""
+
+    def __init__(self, stream: Stream, schedule: Schedule, name: str, weight_layout: str):
+        self.stream, self.schedule, self.name = stream, schedule, name
+        self.layout = lay_out(stream)
+        self.writer = Writer(name, stream.graph, weight_layout)
+        self.producer = stream.graph.producer()
+        self.layers = {node.name: i for i, node in enumerate(stream.graph.nodes)}
+        self.ports = [
+            Port(n.attrs["label"], n, stream.clock(n).period)
+            for n in stream.graph.nodes
+            if n.op in ("Input", "Output")
+        ]
+        names = identifiers([p.label for p in self.ports])
+        self.ports = [Port(names[p.label], p.node, p.period) for p in self.ports]
+        self.body = self._bodies()
+
+    # ---- expressions -----------------------------------------------------------------------------------
+
+    def _count(self, clock: Clock) -> str:
+        """Firings finished before this chunk (of the firing under way, for sliced clocks)."""
+        if clock.sliced:
+            return f"s->slices[{self.layout.sliced[clock]}].done"
+        return f"t{self.layout.eager[clock]}"
+
+    def _read(self, node: Node, index: int) -> str:
+        """First frame of a window."""
+        name = node.inputs[index]
+        tensor = self.stream.graph.tensors[name]
+        if name in self.layout.offsets:
+            return f"({C_TYPE[tensor.dtype]} *)(void *)(s->passing + {self.layout.offsets[name]})"
+        window = FAMILIES[node.op].windows(node)[index]
+        member = self.layout.rings[name]
+        at = _frame_number(self._count(self.stream.clock(node)), window.stride, -window.before)
+        if window.hold > 1:
+            first = node.attrs["held"][2]
+            offset = f" + {first}" if first else ""
+            return f"s->{member} + (size_t)(h.frame - s->base_{member[2:]}) * {tensor.frame}u{offset}"
+        return f"s->{member} + (size_t)({at} - s->base_{member[2:]}) * {tensor.frame}u"
+
+    def _written(self, node: Node) -> str:
+        """First frame written."""
+        name = node.outputs[0]
+        tensor = self.stream.graph.tensors[name]
+        if name in self.layout.offsets:
+            return f"({C_TYPE[tensor.dtype]} *)(void *)(s->passing + {self.layout.offsets[name]})"
+        member = self.layout.rings[name]
+        at = _frame_number(self._count(self.stream.clock(node)), FAMILIES[node.op].produce(node), 0)
+        return f"s->{member} + (size_t)({at} - s->base_{member[2:]}) * {tensor.frame}u"
+
+    def _block(
+        self, node: Node, frames: str, rows: tuple[str, str] | None, single: bool, indent: str
+    ) -> list[str]:
+        """One node's work: pointers, then calls."""
+        graph = self.stream.graph
+        if (repeats := held_repeats(node)) > 1:
+            return self._held_block(node, frames, repeats, indent)
+        lines = []
+        sources: list[str] = []
+        for index, name in enumerate(node.inputs):
+            if name in node.inputs[:index]:
+                sources.append(sources[node.inputs.index(name)])
+                continue
+            ctype = C_TYPE[graph.tensors[name].dtype]
+            lines.append(f"{ctype} *const x{index} = {self._read(node, index)};")
+            sources.append(f"x{index}")
+        if node.outputs:
+            ctype = C_TYPE[graph.tensors[node.outputs[0]].dtype]
+            lines.append(f"{ctype} *const y = {self._written(node)};")
+        port = ("", "")
+        if node.op in ("Input", "Output"):
+            label = next(p.label for p in self.ports if p.node is node)
+            where = "in" if node.op == "Input" else "out"
+            port = (f"{where}->{label} + at->{label}", f"{where}->{label}_stride")
+        first = f"{self._count(self.stream.clock(node))} == 0u && {frames} > 0u"
+        calls = self.writer.write(
+            node, sources, "y", frames, rows=rows, single=single, port=port, first=first
+        )
+        return [f"{indent}{line}" for line in (*lines, *(c.removeprefix("    ") for c in calls))]
+
+    def _held_block(self, node: Node, frames: str, repeats: int, indent: str) -> list[str]:
+        """The same over the runs of firings that share a frame of the slower operand."""
+        hold = self.layout.holds[self.stream.clock(node), repeats]
+        graph = self.stream.graph
+        held = node.attrs["held"][0]
+        names = [graph.tensors[n] for n in (*node.inputs, *node.outputs)]
+        reads = [self._read(node, index) for index in range(len(node.inputs))]
+        lines = [
+            f"vs_held h = s->held[{hold}];",
+            f"for (uint32_t i = 0u, run; i < {frames}; i += run) {{",
+            f"    run = vs_run(h, {repeats}u, {frames} - i);",
+        ]
+        for index, (tensor, at) in enumerate(zip(names, [*reads, self._written(node)], strict=True)):
+            name = f"x{index}" if index < len(reads) else "y"
+            along = "" if index == held else f" + i * {tensor.frame}u"
+            lines.append(f"    {C_TYPE[tensor.dtype]} *const {name} = {at}{along};")
+        calls = self.writer.write(node, ["x0", "x1"], "y", "run")
+        lines += [f"    {call.removeprefix('    ')}" for call in calls]
+        lines += [f"    h = vs_moved(h, {repeats}u, run);", "}"]
+        return [f"{indent}{line}" for line in lines]
+
+    # ---- functions -------------------------------------------------------------------------------------
+
+    def _bodies(self) -> str:
+        """The items of sliced clocks, and the chunk."""
+        text = []
+        for unit in self.stream.units:
+            clock = self.stream.clock(unit[0])
+            if clock.sliced:
+                text.append(self._items(clock, self.schedule.items[self.stream.clock_of[unit[0].name]]))
+        text.append(self._chunk())
+        return "\n".join(text)
+
+    def _items(self, clock: Clock, items: tuple[Item, ...]) -> str:
+        """Switch over the items of one sliced clock."""
+        index = self.layout.sliced[clock]
+        lines = [
+            f"/* Clock of {clock.period} ticks: {len(items)} items, spread evenly by predicted cost. */",
+            f"static void slice_{index}(void *model, const vs_item *item) {{",
+            f"    {self.name}_state *const s = model;",
+            "    switch (item->layer) {",
+        ]
+        nodes = list(dict.fromkeys(item.node.name for item in items))
+        sliced = {item.node.name for item in items if item.rows is not None}
+        for number, name in enumerate(nodes):
+            node = next(item.node for item in items if item.node.name == name)
+            lines.append(f"    case {number}: {{ /* {describe(node, self.stream.graph)} */")
+            lines.append(f"        VAECTROL_MARK({self.layers[name]});")
+            rows = ("item->first", "item->count") if name in sliced else None
+            lines += self._block(node, "1", rows, True, "        ")
+            lines += ["        break;", "    }"]
+        lines += ["    default:", "        break;", "    }", "}"]
+        entries = []
+        for item in items:
+            first, count = item.rows or (0, 0)
+            entries.append(f"{{{item.due}, {nodes.index(item.node.name)}, {first}, {count}}}")
+        rows_of_text = ["    " + ", ".join(entries[i : i + 8]) for i in range(0, len(entries), 8)]
+        lines += [
+            "/* {tick it is due, layer, first output, outputs} */",
+            f"static const vs_item slice_{index}_items[{len(items)}] "
+            f"VAECTROL_PARAMETERS(slice_{index}_items) = {{",
+            ",\n".join(rows_of_text) + ",",
+            "};",
+            f"static const vs_slices slice_{index}_plan VAECTROL_PARAMETERS(slice_{index}_plan) = {{",
+            f"    slice_{index}_items, {len(items)}, {clock.period}, slice_{index},",
+            "};",
+            "",
+        ]
+        return "\n".join(lines)
+
+    def _chunk(self) -> str:
+        """Everything that happens within at most one block of ticks."""
+        name = self.name
+        inputs = any(p.node.op == "Input" for p in self.ports)
+        lines = [
+            "/* One chunk: rooms in the rings, then every layer that has frames due, in order. */",
+            f"static void chunk({name}_state *s, uint32_t ticks, const {name}_inputs *in, const "
+            f"{name}_outputs *out,",
+            f"                  {name}_cursor *at) {{",
+        ]
+        if not inputs:
+            lines.append("    (void)in;")
+        for clock, index in self.layout.eager.items():
+            lines.append(f"    const uint32_t t{index} = s->done[{index}];")
+            lines.append(f"    const uint32_t n{index} = vs_due(&s->wait[{index}], {clock.period}u, ticks);")
+        lines += self._rooms()
+        for unit in self.stream.units:
+            clock = self.stream.clock(unit[0])
+            if clock.sliced:
+                index = self.layout.sliced[clock]
+                lines.append(f"    vs_advance(&s->slices[{index}], &slice_{index}_plan, ticks, s);")
+                continue
+            (node,) = unit
+            count = f"n{self.layout.eager[clock]}"
+            lines.append(f"    if ({count} > 0u) {{ /* {describe(node, self.stream.graph)} */")
+            lines.append(f"        VAECTROL_MARK({self.layers[node.name]});")
+            lines += self._block(node, count, None, False, "        ")
+            if node.op in ("Input", "Output"):
+                label = next(p.label for p in self.ports if p.node is node)
+                lines.append(f"        at->{label} += {count};")
+            lines.append("    }")
+        for (clock, repeats), index in self.layout.holds.items():
+            count = f"n{self.layout.eager[clock]}"
+            lines.append(f"    s->held[{index}] = vs_moved(s->held[{index}], {repeats}u, {count});")
+        lines += [f"    s->done[{i}] = t{i} + n{i};" for i in self.layout.eager.values()]
+        lines.append("}")
+        return "\n".join(lines) + "\n"
+
+    def _rooms(self) -> list[str]:
+        """Make room in every ring for what this chunk will write."""
+        lines = []
+        for tensor_name, member in self.layout.rings.items():
+            tensor, ring = self.stream.graph.tensors[tensor_name], self.stream.rings[tensor_name]
+            writer = self.producer[tensor_name]
+            clock, produce = self.stream.clock(writer), FAMILIES[writer.op].produce(writer)
+            if clock.sliced:
+                state = f"s->slices[{self.layout.sliced[clock]}]"
+                written, incoming = f"{state}.started", f"vs_count({state}.wait, {clock.period}u, ticks)"
+            else:
+                index = self.layout.eager[clock]
+                written, incoming = f"t{index}", f"n{index}"
+            if produce > 1:
+                written, incoming = f"{written} * {produce}u", f"{incoming} * {produce}u"
+            lines.append(
+                f"    vs_room(s->{member}, &s->base_{member[2:]}, {written}, {incoming}, {ring.keep}u, "
+                f"{ring.capacity}u, "
+                f"{tensor.frame_bytes}u);"
+            )
+        return lines
+
+    # ---- files -----------------------------------------------------------------------------------------
+
+    def fields(self) -> list[Field]:
+        """Members of the state struct."""
+        return state_fields(self.stream, self.layout, self.writer)
+
+    def parameter_bytes(self) -> int:
+        """Constant structs: those of the kernels, and the items of the sliced clocks."""
+        items = sum(len(self.schedule.items[self.stream.clocks.index(c)]) for c in self.layout.sliced)
+        own = sum(s.bytes for s in self.writer.structs.values())
+        clocks = len(self.layout.sliced) * STRUCT_BYTES["vs_slices"]
+        return own + items * STRUCT_BYTES["vs_item"] + clocks
+
+    def header_text(self, facts: list[str]) -> str:
+        """The model's interface."""
+        stream, name = self.stream, self.name
+        state = fields_text(self.fields())
+        latencies = "".join(
+            f"#define {name.upper()}_LATENCY_{p.label.upper()} {stream.latency[p.node.attrs['label']]}u "
+            "/* base ticks */\n"
+            for p in self.ports
+            if p.node.op == "Output"
+        )
+        latencies += (
+            f"#define {name.upper()}_LATENCY {max(stream.latency.values(), default=0)}u /* the longest */\n"
+        )
+        latencies += channel_macros(name, self.ports, stream.graph)
+        noises = [n for n in stream.graph.nodes if n.op == "FilteredNoise"]
+        latencies += f"#define {name.upper()}_HAS_NOISE {int(bool(noises))}\n"
+        ins = [p for p in self.ports if p.node.op == "Input"]
+        outs = [p for p in self.ports if p.node.op == "Output"]
+        cursor = "\n".join(f"    uint32_t {p.label};" for p in self.ports)
+        body = f"""
+#define {name.upper()}_MAX_BLOCK {stream.block}u /* ticks worked on at once; longer calls are cut */
+{latencies}
+{port_struct(name, "inputs", ins, stream.graph, "const float")}
+{port_struct(name, "outputs", outs, stream.graph, "float")}
+/* How far into the caller's buffers a call has come, in frames. */
+typedef struct {name}_cursor {{
+{cursor}
+}} {name}_cursor;
+
+/* All memory of one voice; rings slide, nothing is allocated. */
+typedef struct {name}_state {{
+{state}
+}} {name}_state;
+
+size_t {name}_state_bytes(void); /* sizeof, for callers in other languages */
+void {name}_reset({name}_state *s);
+/* Begin the noise at sample n of its endless sequence, so that two hits differ; call it after a reset. */
+void {name}_noise_at({name}_state *s, uint32_t n);
+/* Frames of input `index` (of output `index`) that the next `ticks` base ticks consume (deliver). */
+size_t {name}_frames_due(const {name}_state *s, size_t ticks, size_t index);
+size_t {name}_frames_out(const {name}_state *s, size_t ticks, size_t index);
+/* Advance by any number of base ticks; the result does not depend on how they are cut into calls. */
+void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, const {name}_outputs *out);
+"""
+        return header(name, facts, body)
+
+    def source_text(self, regions: Mapping[str, str]) -> str:
+        """The source: tables, items, chunk, interface."""
+        name, eager = self.name, self.layout.eager
+        reset = [f"    s->wait[{i}] = {c.offset}u;" for c, i in eager.items()]
+        for clock, index in self.layout.sliced.items():
+            reset.append(f"    s->slices[{index}].wait = {clock.offset}u;")
+            reset.append(f"    s->slices[{index}].elapsed = {clock.period}u;")
+        reset += [
+            f"    s->base_{m[2:]} = 0u - {self.stream.rings[n].keep}u;" for n, m in self.layout.rings.items()
+        ]
+
+        def counts(op: str) -> str:
+            cases = []
+            for index, port in enumerate(p for p in self.ports if p.node.op == op):
+                clock = self.stream.clock(port.node)
+                cases.append(
+                    f"    case {index}:\n        return vs_count(s->wait[{eager[clock]}], "
+                    f"{clock.period}u, (uint32_t)ticks);"
+                )
+            return "\n".join(cases)
+
+        resets = "\n".join(reset)
+        noises = [n for n in self.stream.graph.nodes if n.op == "FilteredNoise"]
+        noise_lines = (
+            "\n".join(f"    s->{n.name}_state[0].n = n;" for n in noises) or "    (void)s;\n    (void)n;"
+        )
+        return f"""{source_head(name)}
+{tables_text(self.writer, regions)}
+{self.body}
+size_t {name}_state_bytes(void) {{
+    return sizeof({name}_state);
+}}
+
+void {name}_reset({name}_state *s) {{
+    vk_zero(s, offsetof({name}_state, passing));
+{resets}
+}}
+
+void {name}_noise_at({name}_state *s, uint32_t n) {{
+{noise_lines}
+}}
+
+size_t {name}_frames_due(const {name}_state *s, size_t ticks, size_t index) {{
+    switch (index) {{
+{counts("Input")}
+    default:
+        return 0;
+    }}
+}}
+
+size_t {name}_frames_out(const {name}_state *s, size_t ticks, size_t index) {{
+    switch (index) {{
+{counts("Output")}
+    default:
+        return 0;
+    }}
+}}
+
+void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, const {name}_outputs *out) {{
+    {name}_cursor at = {{0}};
+    while (ticks > 0u) {{
+        const uint32_t step = ticks < {name.upper()}_MAX_BLOCK ? (uint32_t)ticks : {name.upper()}_MAX_BLOCK;
+        chunk(s, step, in, out, &at);
+        ticks -= step;
+    }}
+}}
+"""
+
+
+def _frame_number(count: str, factor: int, shift: int) -> str:
+    """Frame number of a firing: count·factor + shift, modulo 2^32."""
+    text = count if factor == 1 else f"{count} * {factor}u"
+    if shift:
+        text = f"{text} {'+' if shift > 0 else '-'} {abs(shift)}u"
+    return text

@@ -1,0 +1,246 @@
+"""The plain parts of the generated C: identifiers, tables, structs, the heads of the files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from firmware.compiler.graph import Graph, Node
+from firmware.compiler.write.writer import PARAMETERS, Field, Writer
+from firmware.kernelgen import m7_short
+
+C_WORDS = frozenset(
+    [
+        "auto",
+        "break",
+        "case",
+        "char",
+        "const",
+        "continue",
+        "default",
+        "do",
+        "double",
+        "else",
+        "enum",
+        "extern",
+        "float",
+        "for",
+        "goto",
+        "if",
+        "inline",
+        "int",
+        "long",
+        "register",
+        "restrict",
+        "return",
+        "short",
+        "signed",
+        "sizeof",
+        "static",
+        "struct",
+        "switch",
+        "typedef",
+        "union",
+        "unsigned",
+        "void",
+        "volatile",
+        "while",
+        "in",
+        "out",
+        "at",
+        "s",
+        "ticks",
+        "index",
+    ]
+)
+PER_LINE = 24
+OCTAL = tuple(f"\\{b:03o}" for b in range(256))
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output as C sees it."""
+
+    label: str
+    node: Node
+    period: int
+
+
+def identifiers(names: Sequence[str]) -> dict[str, str]:
+    """Turn names into distinct C identifiers in lower case."""
+    made: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        base = re.sub(r"[^0-9a-z]+", "_", name.lower()).strip("_") or "t"
+        base = f"t_{base}" if base[0].isdigit() or base in C_WORDS else base
+        candidate, number = base, 1
+        while candidate in taken:
+            number += 1
+            candidate = f"{base}_{number}"
+        taken.add(candidate)
+        made[name] = candidate
+    return made
+
+
+def describe(node: Node, graph: Graph) -> str:
+    """One line about a node, for a comment."""
+    tensor = graph.tensors[(node.outputs or node.inputs)[0]]
+    extra = ""
+    if node.op == "Conv":
+        rows, inputs, taps = node.constants["weight"].values.shape
+        a = node.attrs
+        extra = f", {inputs * a['groups']} to {rows // a['phases']} channels, {taps} taps"
+        extra += "".join(f", {key} {a[key]}" for key in ("stride", "dilation", "groups") if a[key] != 1) + (
+            f", {a['phases']} frames out per frame in" if a["phases"] > 1 else ""
+        )
+    elif node.op == "Output" and node.attrs["delay"]:
+        extra = f", delayed by {node.attrs['delay']} frames"
+    where = f"{tensor.length} frames" if tensor.length is not None else f"rate {tensor.rate}"
+    return f"{node.name}: {node.op}, {tensor.channels} channels, {where}{extra}"
+
+
+def numbers(values: np.ndarray, ctype: str) -> str:
+    """Lay an array out as the lines of an initializer."""
+    flat = values.reshape(-1)
+    if ctype == "float":
+        words = list(map("{:.8e}f".format, flat.tolist()))  # nine digits read back to the same float32
+        per_line = 8
+    elif ctype == "vk_requant":
+        words = [f"{{{b}, {m}, {k}}}" for b, m, k in values.reshape(-1, 3).tolist()]
+        per_line = 4
+    else:
+        words = list(map(str, flat.tolist()))
+        per_line = PER_LINE
+    return ",\n    ".join(", ".join(words[i : i + per_line]) for i in range(0, len(words), per_line))
+
+
+def as_string(values: np.ndarray) -> str:
+    """Write bytes as a string literal: clang reads it ten times faster than a list of numbers."""
+    raw = values.astype(np.int8).tobytes()
+    lines = ("".join(OCTAL[b] for b in raw[i : i + PER_LINE]) for i in range(0, len(raw), PER_LINE))
+    return "\n    ".join(f'"{line}"' for line in lines)
+
+
+def tables_text(writer: Writer, regions: Mapping[str, str]) -> str:
+    """All constant arrays and structs; long byte arrays as strings, whose last byte is the string's own 0."""
+    lines = [f"#define VAECTROL_PARAMETERS(name){placed(regions, PARAMETERS, 'name')}"]
+    for table in writer.tables.values():
+        place = placed(regions, table.name, table.name)
+        head = f"_Alignas(8) static const {table.ctype} {table.name}"
+        if table.is_string:
+            lines.append(f"{head}[{table.values.size + 1}]{place} =\n    {as_string(table.values)};")
+            continue
+        count = table.values.size // (3 if table.ctype == "vk_requant" else 1)
+        lines.append(f"{head}[{count}]{place} = {{\n    {numbers(table.values, table.ctype)},\n}};")
+    lines += [as_asm(name, m7_short.function(name, *shape)) for name, shape in writer.shapes.items()]
+    lines += [
+        f"static const {s.ctype} {s.name} VAECTROL_PARAMETERS({s.name}) = {s.initializer};"
+        for s in writer.structs.values()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def as_asm(name: str, text: str) -> str:
+    """A function in assembly as a part of the C source."""
+    lines = (m7_short.HEADER + text + "    .text\n").splitlines()
+    quoted = "\n".join('    "{}\\n"'.format(line.replace('"', '\\"')) for line in lines)
+    return f"extern vk_short_code {name};\n__asm__(\n{quoted});"
+
+
+def placed(regions: Mapping[str, str], demand: str, name: str) -> str:
+    """Attribute that puts a constant where the memory plan wants it."""
+    return f" VAECTROL_PLACE({regions[demand]}, {name})" if demand in regions else ""
+
+
+def fields_text(fields: Sequence[Field]) -> str:
+    """Members of a struct."""
+    lines: list[str] = []
+    for f in fields:
+        count = f"[{f.count}]" if f.count else ""
+        align = "_Alignas(8) " if f.is_aligned else ""
+        lines.append(f"    {align}{f.ctype} {f.name}{count};")
+    return "\n".join(lines)
+
+
+def port_struct(name: str, kind: str, ports: Sequence[Port], graph: Graph, ctype: str) -> str:
+    """The struct that hands over the caller's buffers."""
+    lines = [
+        f"/* Planar: channel c of a tensor begins at pointer + c*stride. */\ntypedef struct {name}_{kind} {{"
+    ]
+    for port in ports:
+        tensor = graph.tensors[(port.node.outputs or port.node.inputs)[0]]
+        where = (
+            f"{tensor.length} frames" if tensor.length is not None else f"one frame every {port.period} ticks"
+        )
+        lines.append(f"    {ctype} *{port.label}; /* {tensor.channels} channels, {where} */")
+        lines.append(f"    size_t {port.label}_stride;")
+    lines.append(f"}} {name}_{kind};")
+    return "\n".join(lines)
+
+
+def header(name: str, facts: Sequence[str], body: str) -> str:
+    """The header file."""
+    guard = f"VAECTROL_MODEL_{name.upper()}_H"
+    about = "".join(f" * {line}\n" for line in facts)
+    return f"""/* {name}: generated by `vaectrol compile`; do not edit.
+ *
+{about} */
+#ifndef {guard}
+#define {guard}
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dsp/vk_dsp.h"
+#include "stream.h"
+
+#ifdef __cplusplus
+extern "C" {{
+#define _Alignas(n) alignas(n)
+#endif
+{body}
+#ifdef __cplusplus
+#undef _Alignas
+}}
+#endif
+#endif
+"""
+
+
+def source_head(name: str) -> str:
+    """The first lines of the source file."""
+    return f"""/* {name}: generated by `vaectrol compile`; do not edit. */
+#include "{name}.h"
+
+#include "kernels/vk.h"
+
+/* A profiling build may define this to count cycles per layer; the numbers are those of report.json. */
+#ifndef VAECTROL_MARK
+#define VAECTROL_MARK(layer) ((void)0)
+#endif
+/* Where the memory plan puts a table; a linker script that knows the regions collects these sections. */
+#if defined(__arm__) && !defined(VAECTROL_PLACE)
+#define VAECTROL_PLACE(region, name) __attribute__((section("." #region ".rodata." #name)))
+#elif !defined(VAECTROL_PLACE)
+#define VAECTROL_PLACE(region, name)
+#endif
+"""
+
+
+def channel_macros(name: str, ports: Sequence[Port], graph: Graph) -> str:
+    """Sizes of the ports as constants."""
+    lines = ""
+    for port in ports:
+        tensor = graph.tensors[(port.node.outputs or port.node.inputs)[0]]
+        lines += f"#define {name.upper()}_{port.label.upper()}_CHANNELS {tensor.channels}u\n"
+        if tensor.length is None:
+            lines += (
+                f"#define {name.upper()}_{port.label.upper()}_PERIOD {port.period}u /* ticks a frame */\n"
+            )
+        else:
+            lines += f"#define {name.upper()}_{port.label.upper()}_FRAMES {tensor.length}u\n"
+    return lines

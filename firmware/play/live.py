@@ -1,0 +1,149 @@
+"""An instrument played in real time under OSC: through the sound card where there is one, else into a file.
+
+Without a sound card the sound is paced by the clock and written at the end; with ``record`` everything that
+came in by OSC is kept as a CV script, which `vaectrol play --cv` renders again.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware.files import write_text
+from firmware.play.cv_script import Script, Signals, signals
+from firmware.play.host import HostInstrument, Rendered
+from firmware.play.osc import OscControl, OscServer
+from firmware.play.render import open_instrument, write_tracks
+from hardware.refusal import Refusal
+
+CHUNK_BLOCKS = 4
+"""Blocks rendered at a time: 4 ms at block 48."""
+
+
+def play_live(
+    instrument: str | Path,
+    out: Path,
+    *,
+    models: Mapping[str, Path] | None,
+    osc_port: int | None,
+    sound_card: bool,
+    seconds: float | None,
+    block: int,
+    record: Path | None,
+) -> dict[str, Any]:
+    """Play until `seconds` are over or the user interrupts.
+
+    Returns
+    -------
+    dict
+        ``says`` (one sentence), ``files``, ``seconds``, ``messages``.
+
+    Raises
+    ------
+    Refusal
+        No sound card or no library for it; no length for a recording; a port that is taken.
+    """
+    card = _sound_library() if sound_card else None
+    if card is None and seconds is None:
+        raise Refusal("without a sound card (--live) say how long to play: --seconds 60.")
+    with tempfile.TemporaryDirectory(prefix="vaectrol-") as folder, ExitStack() as stack:
+        built, host = open_instrument(instrument, Path(folder), models, block)
+        rate = built.board.audio.sample_rate_hz
+        control = OscControl(
+            host, lambda: [built.layout.loaded.spec.title, built.layout.kind, "host", built.version]
+        )
+        if osc_port is not None:
+            stack.enter_context(OscServer(control, osc_port))
+        chunk = block * CHUNK_BLOCKS
+        quiet = signals(Script(), built.board, chunk, host.parameters, {})
+        control.started = time.monotonic()
+        if card is not None:
+            _through_card(card, host, quiet, block, int(rate), seconds)
+            files: list[Path] = []
+            played_s = time.monotonic() - control.started
+        else:
+            assert seconds is not None
+            rendered = _by_the_clock(host, quiet, block, chunk, rate, seconds)
+            files = write_tracks(out, rendered, built)
+            played_s = rendered.gates.size / rate
+    if record is not None:
+        write_text(record, script_text(control.recorded))
+        files.append(record)
+    made = [str(path) for path in files]
+    return {
+        "says": f"played {played_s:.1f} s, {len(control.recorded)} messages obeyed"
+        + (f"; wrote {', '.join(made)}" if made else ""),
+        "files": made,
+        "seconds": played_s,
+        "messages": len(control.recorded),
+    }
+
+
+def _by_the_clock(
+    host: HostInstrument, quiet: Signals, block: int, chunk: int, rate_hz: float, seconds: float
+) -> Rendered:
+    parts = []
+    began = time.monotonic()
+    for number in range(max(1, round(seconds * rate_hz / chunk))):
+        ahead = number * chunk / rate_hz - (time.monotonic() - began)
+        if ahead > 0:
+            time.sleep(ahead)
+        parts.append(host.render(quiet, block))
+    return Rendered(
+        np.concatenate([part.audio for part in parts], axis=1),
+        np.concatenate([part.cv for part in parts], axis=1),
+        np.concatenate([part.gates for part in parts]),
+        np.concatenate([part.positions for part in parts]),
+    )
+
+
+def _sound_library() -> Any:
+    try:
+        import sounddevice
+    except (ImportError, OSError):
+        raise Refusal(
+            "--live needs the sound-card library: pip install sounddevice (and PortAudio); or use the ALSA "
+            "program that `vaectrol build INSTRUMENT --board rpi4` makes."
+        ) from None
+    try:
+        sounddevice.query_devices(kind="output")
+    except (ValueError, sounddevice.PortAudioError) as error:
+        raise Refusal(f"there is no sound card to play through: {error}.") from None
+    return sounddevice
+
+
+def _through_card(
+    card: Any, host: HostInstrument, quiet: Signals, block: int, rate_hz: int, seconds: float | None
+) -> None:
+    def callback(indata: NDArray, outdata: NDArray, frames: int, *_: object) -> None:
+        inputs = np.repeat(quiet.inputs[:, :1], frames, axis=1)
+        gates = np.zeros((quiet.gates.shape[0], frames), np.float32)
+        audio = np.ascontiguousarray(indata.T[: quiet.audio.shape[0]])
+        outdata[:] = host.render(Signals(inputs, gates, audio, []), block).audio.T[:, : outdata.shape[1]]
+
+    with card.Stream(samplerate=rate_hz, blocksize=block * CHUNK_BLOCKS, channels=2, callback=callback):
+        if seconds is not None:
+            time.sleep(seconds)
+            return
+        while True:
+            time.sleep(1.0)
+
+
+def script_text(recorded: list[tuple[float, str, float]]) -> str:
+    """Return a CV script of what came in by OSC: a row per message."""
+    columns = sorted({column for _, column, _ in recorded})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["time", *columns])
+    for at, column, value in recorded:
+        writer.writerow([f"{at:.4f}", *(f"{value:g}" if name == column else "" for name in columns)])
+    return text.getvalue()

@@ -1,0 +1,265 @@
+"""What to feed a model while calibrating and fine-tuning: its own inputs, moving as they do on the module.
+
+Latents and attributes follow their quantile tables (DESIGN §6), still, at the extremes, in steps, ramps,
+oscillations and noise; classes are one-hot or blends; the time basis restarts at random triggers; audio
+comes from recordings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantize.graph.graph import Graph
+from quantize.integers.calibrate import Feed
+from train.refusal import Refusal
+
+RATE_HZ = 48_000
+FAST_HZ = 20.0  # quickest oscillation of a control voltage that is played, not audio
+
+
+def input_rates(graph: Graph) -> dict[str, Fraction]:
+    """Rate of every input as a fraction of the sample rate; 0 for events; empty without metadata."""
+    rates = {}
+    for entry in graph.metadata.get("inputs", []):
+        text = entry.get("rate", "1")
+        rates[entry["name"]] = Fraction(0) if text == "event" else Fraction(text)
+    return rates
+
+
+def is_event(graph: Graph) -> bool:
+    """Whether the model is evaluated once per event instead of along time."""
+    rates = input_rates(graph)
+    return bool(rates) and not any(rates.values())
+
+
+class FeedMaker:
+    """Make random, representative feeds for a model from its metadata.
+
+    Parameters
+    ----------
+    graph : Graph
+        The model; its ``vaectrol.inputs`` metadata says what the inputs mean.
+    audio : sequence of ndarray [samples], optional
+        Recordings at 48 kHz for inputs that carry audio.
+    seed : int
+        Of the random generator.
+    """
+
+    def __init__(self, graph: Graph, audio: Sequence[np.ndarray] = (), seed: int = 0):
+        self.graph = graph
+        self.audio = list(audio)
+        self.random = np.random.default_rng(seed)
+        self.entries = {e["name"]: e for e in graph.metadata.get("inputs", [])}
+        missing = [n for n in graph.input_names if n not in self.entries]
+        if missing:
+            raise Refusal(
+                f"the model's metadata does not say what its input {missing[0]!r} means, so "
+                "calibration data can't be "
+                "made up; give real inputs with --calibration DIR (one .npz per example)."
+            )
+
+    def make(self, seconds: float, batch: int) -> Feed:
+        """Make one feed.
+
+        Parameters
+        ----------
+        seconds : float
+            Length; ignored by event models.
+        batch : int
+            How many examples.
+
+        Returns
+        -------
+        dict of str to ndarray [batch, C, T] float32
+        """
+        rates = input_rates(self.graph)
+        slow = min((r for r in rates.values() if r), default=Fraction(0))
+        frames = max(2, round(seconds * RATE_HZ * float(slow)))
+        feed: Feed = {}
+        for name in self.graph.input_names:
+            shape = self.graph.fixed_shape(name)
+            channels = shape[1] if len(shape) > 1 else 1
+            if channels is None:
+                raise Refusal(f"input {name!r} has no fixed number of channels; export it with one.")
+            fixed = shape[2] if len(shape) > 2 else 1
+            length = fixed if fixed is not None else int(frames * rates[name] / slow)
+            feed[name] = self._signal(self.entries[name], batch, channels, length, rates[name])
+        return feed
+
+    def _signal(
+        self, entry: dict[str, Any], batch: int, channels: int, length: int, rate: Fraction
+    ) -> np.ndarray:
+        role = entry.get("role", "condition")
+        frame_hz = RATE_HZ * float(rate) if rate else 1.0
+        if role == "time" and "time_basis" in self.graph.metadata:
+            return self._time(batch, length, frame_hz)
+        if role == "audio":
+            return self._audio(batch, channels, length)
+        names = entry.get("channels") or [""] * channels
+        tables = self.tables(entry["name"])
+        position = self.positions(batch, channels, length, frame_hz)
+        signal = np.stack(
+            [
+                np.interp(position[:, c], np.linspace(0, 1, len(tables[c])), tables[c])
+                for c in range(channels)
+            ],
+            1,
+        )
+        classes = [c for c, name in enumerate(names) if str(name).startswith("class:")]
+        if role == "class" and not classes:
+            classes = list(range(channels))
+        if classes:
+            signal[:, classes] = self._classes(batch, len(classes))[:, :, None]
+        return signal.astype(np.float32)
+
+    def tables(self, name: str) -> list[np.ndarray]:
+        """Quantile table of every channel of an input, its stated range where there is none."""
+        entry = self.entries[name]
+        names = entry.get("channels") or [""] * int(self.graph.fixed_shape(name)[1] or 1)
+        known = {
+            e["name"]: np.asarray(e["quantiles"], np.float64)
+            for key in ("latents", "attributes")
+            for e in self.graph.metadata.get(key, [])
+            if e.get("quantiles")
+        }
+        low, high = entry.get("range", [-1.0, 1.0])
+        return [known.get(channel, np.array([low, high])) for channel in names]
+
+    def positions(self, batch: int, channels: int, length: int, frame_hz: float) -> np.ndarray:
+        """Draw the travel 0..1 of controls, each moving in its own way: [batch, channels, length]."""
+        random = self.random
+        time = np.arange(length) / frame_hz
+        out = np.empty((batch, channels, length))
+        for index in np.ndindex(batch, channels):
+            kind = random.choice(6, p=[0.4, 0.15, 0.15, 0.1, 0.1, 0.1])
+            here, there = random.random(2)
+            if kind == 0 or length < 4:
+                move = np.full(length, here if random.random() < 0.85 else round(here))
+            elif kind == 1:
+                move = np.full(length, float(random.integers(2)))
+            elif kind == 2:
+                move = np.where(np.arange(length) < random.integers(1, length), here, there)
+            elif kind == 3:
+                move = np.linspace(here, there, length)
+            elif kind == 4:
+                speed = np.exp(random.uniform(np.log(0.2), np.log(min(FAST_HZ, frame_hz / 4))))
+                move = here + 0.5 * there * np.sin(2 * np.pi * (speed * time + random.random()))
+            else:
+                knots = random.random(max(2, int(time[-1] * 10) + 2))
+                move = np.interp(np.linspace(0, len(knots) - 1, length), np.arange(len(knots)), knots)
+            out[index] = np.clip(move, 0.0, 1.0)
+        return out
+
+    def _classes(self, batch: int, count: int) -> np.ndarray:
+        """One-hot mostly, blends of two otherwise; [batch, count]."""
+        first, second = self.random.integers(count, size=(2, batch))
+        share = np.where(self.random.random(batch) < 0.8, 1.0, self.random.random(batch))
+        out = np.zeros((batch, count))
+        out[np.arange(batch), first] += share
+        out[np.arange(batch), second] += 1 - share
+        return out
+
+    def _time(self, batch: int, length: int, frame_hz: float) -> np.ndarray:
+        """Time basis with a trigger near the start and sometimes another one later."""
+        import torch
+
+        from train.models.time_basis import TimeBasis
+
+        constants = self.graph.metadata["time_basis"]["constants"]
+        basis = TimeBasis(
+            constants["window_s"],
+            constants["fade_s"],
+            tuple(constants["decays_s"]),
+            tuple(constants["frequencies_hz"]),
+        )
+        seconds = np.empty((batch, length))
+        for row in range(batch):
+            start = 0.0 if self.random.random() < 0.7 else self.random.uniform(-0.3, 0.5) * length / frame_hz
+            t = np.arange(length) / frame_hz - start
+            if self.random.random() < 0.25:
+                again = self.random.uniform(0.3, 0.9) * length / frame_hz
+                t = np.where(t + start >= again, t + start - again, t)
+            seconds[row] = t
+        return basis(torch.from_numpy(seconds)).numpy()
+
+    def _audio(self, batch: int, channels: int, length: int) -> np.ndarray:
+        """Pieces of the recordings, at levels from −30 dB to full scale."""
+        if not self.audio:
+            raise Refusal(
+                "this model reads audio, so calibration needs recordings; give --calibration DIR "
+                "with WAV files."
+            )
+        out = np.zeros((batch, channels, length), np.float32)
+        for row in np.ndindex(batch, channels):
+            source = self.audio[self.random.integers(len(self.audio))]
+            start = self.random.integers(max(1, len(source) - length))
+            piece = source[start : start + length]
+            out[row][: len(piece)] = piece * 10 ** (self.random.uniform(-18, 0) / 20)
+        return out
+
+
+def read_folder(folder: Path, graph: Graph, most: int = 256) -> list[Feed]:
+    """Read calibration examples: ``.npz`` with one array per input, ``.npy`` or WAV for models of one input.
+
+    Raises
+    ------
+    Refusal
+        For an empty folder, arrays of another shape, or recordings of another sample rate.
+    """
+    if not folder.is_dir():
+        raise Refusal(f"there is no calibration folder {folder}; give one with .npz, .npy or .wav files.")
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".npz", ".npy", ".wav"))[:most]
+    if not files:
+        raise Refusal(f"{folder} holds no .npz, .npy or .wav file to calibrate with.")
+    names = graph.input_names
+    feeds: list[Feed] = []
+    for path in files:
+        if path.suffix.lower() == ".npz":
+            with np.load(path) as archive:
+                missing = [n for n in names if n not in archive]
+                if missing:
+                    raise Refusal(f"{path} has no array {missing[0]!r}; the model's inputs are {names}.")
+                feed = {n: np.asarray(archive[n], np.float32) for n in names}
+        elif len(names) != 1:
+            raise Refusal(
+                f"{path} holds one array, but the model reads {names}; give .npz files with these names."
+            )
+        elif path.suffix.lower() == ".npy":
+            feed = {names[0]: np.asarray(np.load(path), np.float32)}
+        else:
+            feed = {names[0]: read_wav(path, graph)[None, None]}
+        feeds.append({n: _fit(v, graph.fixed_shape(n), path, n) for n, v in feed.items()})
+    return feeds
+
+
+def read_wav(path: Path, graph: Graph) -> np.ndarray:
+    """Read a recording as mono float32 [samples]; its rate must be the model's."""
+    import soundfile
+
+    try:
+        data, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except (RuntimeError, soundfile.LibsndfileError) as error:
+        raise Refusal(f"{path} is not a sound file that can be read ({error}); convert it to WAV.") from None
+    wanted = int(graph.metadata.get("sample_rate_hz", RATE_HZ))
+    if rate != wanted:
+        raise Refusal(f"{path} is at {rate} Hz but the model runs at {wanted} Hz; resample the recording.")
+    return data.mean(1)
+
+
+def _fit(value: np.ndarray, shape: tuple[int | None, ...], path: Path, name: str) -> np.ndarray:
+    """Add missing leading axes and check the shape of an example."""
+    while value.ndim < len(shape):
+        value = value[None]
+    wrong = value.ndim != len(shape) or any(
+        s is not None and s != v for s, v in zip(shape[1:], value.shape[1:], strict=False)
+    )
+    if wrong or not np.isfinite(value).all():
+        what = f"shape {value.shape}" if wrong else "NaN or infinite values"
+        expected = [s if s is not None else "any" for s in shape]
+        raise Refusal(f"{path}: {name!r} has {what}; the model expects {expected} and finite values.")
+    return value

@@ -1,0 +1,241 @@
+"""From a run to a TorchScript file for nn~: trace encoder and decoder, put them into a module, compare.
+
+What the modules do is in :mod:`quantize.formats.nn_tilde`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from quantize.data.feeds import input_rates
+from quantize.formats.nn_tilde import DriveModule, DrumModule, NnModule, PatternModule
+from quantize.graph.channels import TRACE_FRAMES as SHAPE_FRAMES
+from quantize.graph.channels import example_feeds, trace_shapes
+from quantize.graph.graph import Graph, Node
+from quantize.graph.network import Network
+from quantize.graph.operators import filtered_noise
+from train.refusal import Refusal
+
+TRACE_FRAMES = 64
+PROBE_FRAMES = 512
+COMPARED_FRAMES = 200
+
+
+class Positional(nn.Module):
+    """A float graph as a module of positional tensors, which torch can trace.
+
+    The last argument counts the control frames before the first one, so that counted noise goes on where it
+    was.
+    """
+
+    def __init__(self, graph: Graph):
+        super().__init__()
+        self.network = _CountedNetwork(graph)
+        self.names, self.outputs = graph.input_names, graph.output_names
+        self.network.requires_grad_(False)
+
+    def forward(self, inputs: list[Tensor], start: Tensor) -> Tensor:
+        """First output of the graph."""
+        self.network.start = start
+        return self.network(dict(zip(self.names, inputs, strict=True)))[self.outputs[0]]
+
+
+class _CountedNetwork(Network):
+    """A float network whose noise goes on after `start` frames of the slowest input."""
+
+    start: Tensor
+
+    def __init__(self, graph: Graph):
+        super().__init__(graph)
+        shapes = trace_shapes(graph)
+        noises = [n.outputs[0] for n in graph.nodes if n.op == "FilteredNoise" and n.is_domain]
+        self.per_frame = {name: shapes[name][-1] // SHAPE_FRAMES for name in noises}
+
+    def execute(self, node: Node, values: dict[str, Any]) -> tuple[Any, ...]:
+        if node.op == "FilteredNoise" and node.is_domain:
+            start = self.start * self.per_frame[node.outputs[0]]
+            return (filtered_noise(node, [values[node.inputs[0]], start]),)
+        return super().execute(node, values)
+
+
+def frames_looked_back(graph: Graph) -> int:
+    """Measure how many frames of its slowest input an output sample depends on, by disturbing one frame."""
+    feeds = {n: torch.from_numpy(v) for n, v in example_feeds(graph, PROBE_FRAMES).items()}
+    network = Network(graph, torch.float64)
+    with torch.no_grad():
+        random = torch.Generator().manual_seed(0)
+        base = {
+            n: 0.3 * torch.randn(v.shape, generator=random, dtype=torch.float64) for n, v in feeds.items()
+        }
+        disturbed = {n: v.clone() for n, v in base.items()}
+        shortest = min(v.shape[-1] for v in base.values())
+        for value in disturbed.values():
+            value[..., : value.shape[-1] // shortest] += 0.5
+        difference = [
+            (network(base)[n] - network(disturbed)[n]).abs().amax((0, 1)) for n in graph.output_names
+        ]
+    last = 0
+    for trace in difference:
+        touched = torch.nonzero(trace > 0)
+        if touched.numel():
+            last = max(last, -(-int(touched[-1] + 1) * shortest // trace.shape[0]))
+    if last >= shortest:
+        raise Refusal(f"this model looks back further than {PROBE_FRAMES} frames, too far to stream in nn~.")
+    return last
+
+
+class _Mean(nn.Module):
+    """The posterior's mean."""
+
+    def __init__(self, encoder: nn.Module):
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode."""
+        return self.encoder(x)[0]
+
+
+def trace_decoder(graph: Graph) -> Any:
+    """Trace the float decoder: (list of inputs, samples before) → first output, of any length and batch."""
+    module = Positional(graph).eval()
+    frames = TRACE_FRAMES if any(input_rates(graph).values()) else 1
+    feeds = {n: torch.from_numpy(v) for n, v in example_feeds(graph, frames).items()}
+    inputs = [0.1 * torch.randn(v.shape, generator=torch.Generator().manual_seed(1)) for v in feeds.values()]
+    start = torch.zeros((), dtype=torch.int64)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # of Python numbers in the trace: shapes of constants, which are constant
+        return torch.jit.trace(module, (inputs, start), check_trace=False)
+
+
+def module_of_run(folder: Path, graph: Graph) -> Any:
+    """Build the nn~ module of a run, with the given decoder graph (pruned or not) and the run's encoder.
+
+    Raises
+    ------
+    Refusal
+        For kinds that nn~ has no use for.
+    """
+    from train.fit import load_run
+
+    run = load_run(folder)
+    entries = {e["name"]: e for e in graph.metadata["inputs"]}
+    kind = graph.metadata.get("kind")
+    encoder_ports, _ = run.task.encoder_ports()
+    port = encoder_ports[0]
+    example = 0.1 * torch.randn(1, len(port.channels), port.length)
+    with torch.no_grad():
+        encoder = torch.jit.trace(_Mean(run.model.encoder).eval(), (example,), check_trace=False)  # type: ignore[arg-type]
+    decoder = trace_decoder(graph)
+    if kind == "drum":
+        knobs = [str(c) for c in entries["knobs"]["channels"]]
+        module: NnModule = DrumModule(
+            decoder,
+            encoder,
+            frames_looked_back(graph),
+            [str(c) for c in entries["z"]["channels"]],
+            knobs,
+            sum(k.startswith("class:") for k in knobs),
+            graph.metadata["time_basis"]["constants"],
+            int(1 / input_rates(graph)["z"]),
+            port.length,
+        )
+    elif kind == "rhythm":
+        module = PatternModule(
+            decoder,
+            encoder,
+            [str(c) for c in entries["z"]["channels"]],
+            [str(c) for c in entries["attributes"]["channels"]],
+            [str(c) for c in graph.metadata["outputs"][0]["channels"]],
+        )
+    elif kind == "drive":
+        latents = graph.metadata.get("latents") or []
+        tables = [entry["quantiles"] for entry in latents]
+        names = [str(c) for c in entries["latent"]["channels"]]
+        middle = [float(np.median(table)) for table in tables] or [0.0] * len(names)
+        hop = int(1 / input_rates(graph)["latent"])
+        module = DriveModule(decoder, encoder, frames_looked_back(graph), names, middle, hop, port.length)
+    else:
+        raise Refusal(f"{folder} is of kind {kind}; only drum, rhythm and drive runs can be written for nn~.")
+    return torch.jit.script(module.eval())
+
+
+def compare_module(module: Any, graph: Graph, seed: int = 0) -> dict[str, Any]:
+    """Compare a loaded nn~ module, fed in uneven buffers, with the float model as a whole in onnxruntime."""
+    from quantize.data.quality import snr_db
+
+    answers = {"rhythm": _patterns_both_ways, "drive": _drive_both_ways, "drum": _drum_both_ways}
+    wanted, made = answers[graph.metadata["kind"]](module, graph, seed)
+    return {
+        "methods": list(module.get_methods()),
+        "attributes": list(module.get_attributes()),
+        "decode_inputs": list(module.decode_input_labels),
+        "snr_db": snr_db(wanted, made),
+        "largest_difference": float(np.abs(wanted - made).max()),
+        "largest_output": float(np.abs(wanted).max()),
+    }
+
+
+def _patterns_both_ways(module: Any, graph: Graph, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Five patterns [1, 27, 160] by onnxruntime and by the module."""
+    from quantize.data.feeds import FeedMaker
+    from quantize.graph.runtime import run_onnx
+
+    feed = FeedMaker(graph, seed=seed).make(0.0, 5)
+    controls = np.concatenate([feed[n][:, :, 0] for n in graph.input_names], 1)
+    made = module.decode(torch.from_numpy(controls.T[None])).numpy()
+    singles = [{n: v[k : k + 1] for n, v in feed.items()} for k in range(5)]
+    return np.concatenate([run_onnx(graph.to_model(), one)[0] for one in singles], 2), made
+
+
+def _drum_both_ways(module: Any, graph: Graph, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A hit [1, 1, S] by onnxruntime as a whole and by the module in uneven buffers."""
+    from quantize.data.feeds import FeedMaker
+    from quantize.graph.runtime import run_onnx
+    from train.models.time_basis import TimeBasis
+
+    hop = int(1 / input_rates(graph)["z"])
+    feed = FeedMaker(graph, seed=seed).make(COMPARED_FRAMES * hop / 48_000, 1)
+    constants = graph.metadata["time_basis"]["constants"]
+    basis = TimeBasis(
+        constants["window_s"],
+        constants["fade_s"],
+        tuple(constants["decays_s"]),
+        tuple(constants["frequencies_hz"]),
+    )
+    feed["time"] = basis(torch.arange(COMPARED_FRAMES)[None].double() * hop / 48_000).numpy()
+    gate = np.ones((1, 1, COMPARED_FRAMES), np.float32)
+    controls = np.repeat(np.concatenate([feed["z"], feed["knobs"], gate], 1), hop, 2)
+    return run_onnx(graph.to_model(), feed)[0], _in_uneven_buffers(module, controls, seed)
+
+
+def _drive_both_ways(module: Any, graph: Graph, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distorted noise [1, 1, S] by onnxruntime as a whole and by the module in uneven buffers."""
+    from quantize.data.feeds import FeedMaker
+    from quantize.graph.runtime import run_onnx
+
+    hop = int(1 / input_rates(graph)["latent"])
+    noise = 0.1 * np.random.default_rng(seed).standard_normal(COMPARED_FRAMES * hop).astype(np.float32)
+    feed = FeedMaker(graph, [noise], seed).make(COMPARED_FRAMES * hop / 48_000, 1)
+    signal = np.concatenate([feed["audio"], np.repeat(feed["latent"], hop, 2)], 1)
+    return run_onnx(graph.to_model(), feed)[0], _in_uneven_buffers(module, signal, seed)
+
+
+def _in_uneven_buffers(module: Any, signal: np.ndarray, seed: int) -> np.ndarray:
+    """What ``decode`` gives of a signal [1, C, S] that is handed over in buffers of any length."""
+    random = np.random.default_rng(seed)
+    module.reset()
+    parts, place = [], 0
+    while place < signal.shape[2]:
+        step = int(random.choice([1, 47, 512, 2048, 31]))
+        parts.append(module.decode(torch.from_numpy(signal[:, :, place : place + step])).numpy())
+        place += step
+    return np.concatenate(parts, 2)

@@ -1,0 +1,1 @@
+"""An ONNX graph as torch modules: reading, operators, channels."""

@@ -1,0 +1,1 @@
+"""Scales, roundings and the exact integer network."""

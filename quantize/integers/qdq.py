@@ -1,0 +1,296 @@
+"""Write and read QDQ ONNX: QuantizeLinear/DequantizeLinear around what runs in integers (DESIGN §2, §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from quantize.graph.graph import LINEAR, Graph, Node, graph_nodes
+from quantize.integers.plan import FUSED, INTEGER, PRODUCTS, Plan, quantized_inputs
+from quantize.integers.weights import QuantizedLayer, bias_scale, quantize_layer
+from train.refusal import Refusal
+
+ACTIVATION_TYPES: dict[int, Any] = {8: np.dtype(np.int8), 16: np.dtype(np.int16)}
+# int16 QuantizeLinear arrived with this opset
+LEAST_OPSET = 21
+
+
+@dataclass
+class Quantized:
+    """A quantized model before it is written.
+
+    Attributes
+    ----------
+    plan : Plan
+        What is integer, and the widths.
+    scales : dict of str to float
+        Scale of every class.
+    layers : dict of int to QuantizedLayer
+        Node position → integers; positions that are missing are rounded to nearest when written.
+    """
+
+    plan: Plan
+    scales: Mapping[str, float]
+    layers: dict[int, QuantizedLayer]
+
+    def scale(self, tensor: str) -> float:
+        """Scale of a quantized tensor."""
+        return self.scales[self.plan.scale_class[tensor]]
+
+    def layer(self, position: int) -> QuantizedLayer:
+        """Integers of a linear layer, rounded to nearest unless something better was stored."""
+        if position not in self.layers:
+            node, graph = self.plan.graph.nodes[position], self.plan.graph
+            bias = graph.constants[node.inputs[2]] if len(node.inputs) > 2 and node.inputs[2] else None
+            weight, bias = linear_parameters(node, graph.constants[node.inputs[1]], bias)
+            self.layers[position] = quantize_layer(node, weight, bias, self.scale(node.inputs[0]))
+        return self.layers[position]
+
+
+def linear_parameters(
+    node: Node, weight: np.ndarray, bias: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Weight and flat bias with Gemm's alpha and beta multiplied in."""
+    if node.op == "Gemm":
+        weight = weight * np.float32(node.attributes.get("alpha", 1.0))
+        bias = None if bias is None else bias.reshape(-1) * np.float32(node.attributes.get("beta", 1.0))
+    return weight, bias
+
+
+def to_qdq(model: Quantized, metadata: dict[str, Any] | None = None) -> onnx.ModelProto:
+    """Build the QDQ ONNX model.
+
+    Parameters
+    ----------
+    model : Quantized
+        Plan, scales and integers.
+    metadata : dict, optional
+        ``vaectrol.*`` values to add.
+    """
+    plan, graph = model.plan, model.plan.graph
+    constants: dict[str, np.ndarray] = {}
+    nodes: list[Node] = []
+    inputs, outputs = set(graph.input_names), set(graph.output_names)
+
+    def read(name: str) -> str:
+        """Name of the dequantized form."""
+        return name if name in outputs else f"{name}/dequantized"
+
+    def add_pair(name: str, source: str) -> None:
+        """Quantize `source` and dequantize it again under the name that integer nodes read."""
+        width = plan.width(name)
+        constants[f"{name}/scale"] = np.array(model.scale(name), np.float32)
+        constants[f"{name}/zero"] = np.zeros((), ACTIVATION_TYPES[width])
+        pair = [f"{name}/scale", f"{name}/zero"]
+        nodes.append(Node("QuantizeLinear", [source, *pair], [f"{name}/integer"], name=f"{name}/quantize"))
+        nodes.append(
+            Node("DequantizeLinear", [f"{name}/integer", *pair], [read(name)], name=f"{name}/dequantize")
+        )
+
+    quantized = {name for name in plan.scale_class if name not in graph.constants}
+    for name in graph.input_names:
+        if name in quantized:
+            add_pair(name, name)
+    for name in plan.constants():
+        _add_constant(model, name, constants, nodes)
+
+    for position, node in enumerate(graph.nodes):
+        integer = position in plan.integer
+        operands = set(quantized_inputs(node, graph)) if integer else set()
+
+        def source(name: str, integer: bool = integer, operands: set[str] = operands) -> str:
+            if name in quantized and (name not in inputs or (integer and name in operands)):
+                return read(name)
+            return f"{name}/dequantized" if name in operands and name in graph.constants else name
+
+        written = Node(
+            node.op, [source(n) for n in node.inputs], [], dict(node.attributes), node.domain, node.name
+        )
+        if integer and node.op in LINEAR:
+            _add_layer(model, position, written, constants, nodes)
+        written.outputs = [f"{n}/float" if n in quantized else n for n in node.outputs]
+        nodes.append(written)
+        for name in node.outputs:
+            if name in quantized:
+                add_pair(name, f"{name}/float")
+
+    used = {name for node in nodes for name in node.inputs} - {
+        name for node in nodes for name in node.outputs
+    }
+    constants.update({name: value for name, value in graph.constants.items() if name in used})
+    result = Graph(nodes, constants, graph.inputs, graph.outputs, graph.source)
+    written_model = result.to_model(metadata)
+    _raise_opset(written_model)
+    onnx.checker.check_model(written_model)
+    return written_model
+
+
+def _add_constant(model: Quantized, name: str, constants: dict[str, np.ndarray], nodes: list[Node]) -> None:
+    kind = ACTIVATION_TYPES[model.plan.width(name)]
+    scale = model.scale(name)
+    top = np.iinfo(kind).max
+    integers = np.rint(model.plan.graph.constants[name].astype(np.float64) / scale)
+    constants[f"{name}/integer"] = np.clip(integers, -top, top).astype(kind)
+    constants[f"{name}/scale"] = np.array(scale, np.float32)
+    constants[f"{name}/zero"] = np.zeros((), kind)
+    nodes.append(
+        Node(
+            "DequantizeLinear",
+            [f"{name}/integer", f"{name}/scale", f"{name}/zero"],
+            [f"{name}/dequantized"],
+            name=f"{name}/dequantize",
+        )
+    )
+
+
+def _add_layer(
+    model: Quantized, position: int, node: Node, constants: dict[str, np.ndarray], nodes: list[Node]
+) -> None:
+    """Write weight and bias as integers with their DequantizeLinear, and point `node` at them."""
+    original = model.plan.graph.nodes[position]
+    layer = model.layer(position)
+    stem = original.outputs[0]
+    constants[f"{stem}/weight/integer"] = layer.weight
+    constants[f"{stem}/weight/scale"] = layer.scale
+    constants[f"{stem}/weight/zero"] = np.zeros(layer.scale.shape, np.int8)
+    nodes.append(
+        Node(
+            "DequantizeLinear",
+            [f"{stem}/weight/integer", f"{stem}/weight/scale", f"{stem}/weight/zero"],
+            [f"{stem}/weight"],
+            {"axis": layer.axis},
+            name=f"{stem}/weight/dequantize",
+        )
+    )
+    node.inputs = [node.inputs[0], f"{stem}/weight"]
+    if node.op == "Gemm":
+        node.attributes = {k: v for k, v in node.attributes.items() if k not in ("alpha", "beta")}
+    if layer.bias is not None:
+        groups = len(layer.bias) // len(layer.scale)
+        scale = bias_scale(model.scale(original.inputs[0]), layer.scale, groups)
+        constants[f"{stem}/bias/integer"] = layer.bias
+        constants[f"{stem}/bias/scale"] = scale
+        constants[f"{stem}/bias/zero"] = np.zeros(scale.shape, np.int32)
+        nodes.append(
+            Node(
+                "DequantizeLinear",
+                [f"{stem}/bias/integer", f"{stem}/bias/scale", f"{stem}/bias/zero"],
+                [f"{stem}/bias"],
+                {"axis": 0},
+                name=f"{stem}/bias/dequantize",
+            )
+        )
+        node.inputs.append(f"{stem}/bias")
+
+
+def _raise_opset(model: onnx.ModelProto) -> None:
+    for entry in model.opset_import:
+        if entry.domain in ("", "ai.onnx") and entry.version < LEAST_OPSET:
+            # of the operators in DESIGN §2 none changed meaning between 13 and 21 in the forms load_graph
+            # accepts
+            entry.version = LEAST_OPSET
+    if model.ir_version < 10:
+        model.ir_version = 10
+
+
+def read_qdq(model: onnx.ModelProto) -> Quantized:
+    """Read a QDQ model with zero points of 0 back into a plan, scales and integers.
+
+    Raises
+    ------
+    Refusal
+        If a zero point is not 0, or nothing is quantized.
+    """
+    constants = {init.name: numpy_helper.to_array(init) for init in model.graph.initializer}
+    alias: dict[str, str] = {}
+    scales: dict[str, float] = {}
+    bits: dict[str, int] = {}
+    integers: dict[str, tuple[np.ndarray, np.ndarray, int]] = {}
+    outputs = {value.name for value in model.graph.output}
+    sources: dict[str, str] = {}
+    kept: list[Node] = []
+    for node in graph_nodes(model):
+        if node.op == "QuantizeLinear":
+            sources[node.outputs[0]] = node.inputs[0]
+        elif node.op == "DequantizeLinear":
+            zero = constants.get(node.inputs[2]) if len(node.inputs) > 2 else None
+            if zero is not None and np.any(zero != 0):
+                raise Refusal(
+                    f"node {node.name!r} has a zero point that is not 0; quantize the float model "
+                    "with Vaectrol."
+                )
+            scale, result = constants[node.inputs[1]], node.outputs[0]
+            if node.inputs[0] in constants:
+                values = constants[node.inputs[0]]
+                integers[result] = (values, scale, node.attributes.get("axis", 1) if scale.ndim else 0)
+                if scale.ndim == 0 and values.dtype in (np.int8, np.int16):
+                    scales[result], bits[result] = float(scale), 8 * values.dtype.itemsize
+            else:
+                source = sources[node.inputs[0]]
+                name = result if result in outputs else source
+                alias[result], alias[source] = name, name
+                scales[name] = float(scale)
+                bits[name] = 8 if zero is None else 8 * zero.dtype.itemsize
+        else:
+            kept.append(node)
+    if not scales:
+        raise Refusal("this model is not quantized; run vaectrol quantize on it first.")
+    return _assemble(model, kept, alias, scales, bits, integers, constants)
+
+
+def _assemble(
+    model: onnx.ModelProto,
+    kept: list[Node],
+    alias: dict[str, str],
+    scales: dict[str, float],
+    bits: dict[str, int],
+    integers: dict[str, tuple[np.ndarray, np.ndarray, int]],
+    constants: dict[str, np.ndarray],
+) -> Quantized:
+    """Put the nodes that remain without their Q and DQ into a plan."""
+    values = dict(constants)
+    for name, (whole, scale, axis) in integers.items():
+        shape = [1] * whole.ndim
+        if scale.ndim and whole.ndim:
+            shape[axis] = -1
+        values[name] = (whole.astype(np.float64) * scale.reshape(shape)).astype(np.float32)
+    dequantized = {name for name, target in alias.items() if target in scales} | set(integers)
+    reads_integers = [
+        all(n in dequantized for n in node.inputs[: 2 if node.op in PRODUCTS else 1] if n) for node in kept
+    ]
+    for node in kept:
+        node.inputs = [alias.get(n, n) for n in node.inputs]
+        node.outputs = [alias.get(n, n) for n in node.outputs]
+    graph = Graph(kept, values, list(model.graph.input), list(model.graph.output), model)
+    consumers = graph.consumers()
+    fused: dict[str, str] = {}
+    integer: set[int] = set()
+    for position, node in enumerate(kept):
+        readers = consumers.get(node.outputs[0], [])
+        if (
+            node.op in LINEAR
+            and node.outputs[0] not in scales
+            and len(readers) == 1
+            and readers[0].op in FUSED
+        ):
+            if reads_integers[position] and readers[0].outputs[0] in scales:
+                fused[node.outputs[0]] = readers[0].outputs[0]
+                integer.update((position, kept.index(readers[0])))
+        elif reads_integers[position] and node.op in INTEGER and all(n in scales for n in node.outputs):
+            integer.add(position)
+    layers = {}
+    for position in sorted(integer):
+        node = kept[position]
+        if node.op in LINEAR and node.inputs[1] in integers:
+            weight, scale, axis = integers[node.inputs[1]]
+            bias = (
+                integers[node.inputs[2]][0] if len(node.inputs) > 2 and node.inputs[2] in integers else None
+            )
+            whole = weight.shape[axis]
+            layers[position] = QuantizedLayer(weight, np.broadcast_to(scale, whole).copy(), axis, bias)
+    return Quantized(Plan(graph, integer, fused, {n: n for n in scales}, bits), scales, layers)

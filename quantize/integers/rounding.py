@@ -1,0 +1,197 @@
+"""Better integers for given scales: adaptive rounding and bias correction, layer by layer, without training.
+
+Adaptive rounding quantizes a layer's weights one tap after the other and lets the taps that are still free
+make up for the error, weighed by how the layer's inputs correlate (optimal brain surgeon; Frantar et al.,
+"GPTQ", arXiv 2210.17323); the inputs are those behind the layers that are rounded already. Bias correction
+removes the mean error that is left (Nagel et al., arXiv 1906.04721).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from quantize.data.examples import tensors
+from quantize.graph.graph import Node
+from quantize.graph.network import Network
+from quantize.graph.operators import pads_of
+from quantize.integers.calibrate import Feed
+from quantize.integers.network import QuantizedNetwork
+from quantize.integers.weights import TOP
+
+DAMPING = 0.01  # share of the mean diagonal, as in GPTQ
+MOST_FRAMES = 4096
+
+
+def _windows(node: Node, x: np.ndarray, kernel: int) -> np.ndarray:
+    """Rows of inputs that each output of a layer sees: [rows, Cin·taps].
+
+    A transposed convolution of stride s is s convolutions of ⌈K/s⌉ taps over the same rows, newest tap first.
+    """
+    if node.op == "ConvTranspose":
+        taps = -(-kernel // node.attributes.get("strides", [1])[0])
+        padded = np.pad(x, ((0, 0), (0, 0), (taps - 1, taps - 1)))
+        view = np.lib.stride_tricks.sliding_window_view(padded, taps, axis=2)[..., ::-1]
+        return view.transpose(0, 2, 1, 3).reshape(-1, x.shape[1] * taps)
+    begin, end = pads_of(node)
+    stride = node.attributes.get("strides", [1])[0]
+    dilation = node.attributes.get("dilations", [1])[0]
+    padded = np.pad(x, ((0, 0), (0, 0), (begin, end)))
+    span = (kernel - 1) * dilation + 1
+    view = np.lib.stride_tricks.sliding_window_view(padded, span, axis=2)[:, :, ::stride, ::dilation]
+    return view.transpose(0, 2, 1, 3).reshape(-1, x.shape[1] * kernel)
+
+
+def _thin(rows: np.ndarray, shares: int) -> np.ndarray:
+    return rows[:: max(1, len(rows) * shares // MOST_FRAMES)].astype(np.float64)
+
+
+def round_adaptively(weight: np.ndarray, scale: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Quantize [Cout, D] weights so that their product with `rows` [n, D] changes least.
+
+    Parameters
+    ----------
+    weight : ndarray [Cout, D]
+        Float weights.
+    scale : ndarray [Cout]
+        Scale of each row.
+    rows : ndarray [n, D]
+        Inputs the layer sees.
+
+    Returns
+    -------
+    ndarray [Cout, D]
+        Whole numbers in [-127, 127].
+    """
+    hessian = rows.T @ rows
+    diagonal = np.diag(hessian).copy()
+    dead = diagonal == 0
+    hessian[dead, dead] = 1.0
+    hessian += np.eye(len(hessian)) * max(DAMPING * float(diagonal.mean()), 1e-12)
+    order = np.argsort(-diagonal)  # the taps that matter most choose first
+    inverse = np.linalg.inv(hessian[np.ix_(order, order)])
+    factor = np.linalg.cholesky(inverse).T  # upper: row i holds how tap i's error spreads to the later ones
+    work = weight[:, order].astype(np.float64).copy()
+    integers = np.empty_like(work)
+    for tap in range(work.shape[1]):
+        integers[:, tap] = np.clip(np.rint(work[:, tap] / scale), -TOP, TOP)
+        error = (work[:, tap] - integers[:, tap] * scale) / factor[tap, tap]
+        work[:, tap + 1 :] -= error[:, None] * factor[tap, tap + 1 :][None, :]
+    out = np.empty_like(integers)
+    out[:, order] = integers
+    return out
+
+
+def refine(
+    student: QuantizedNetwork, teacher: Network, feeds: Sequence[Feed], *, adapt: bool, correct: bool
+) -> None:
+    """Improve the integers of every layer; in place.
+
+    Parameters
+    ----------
+    student : QuantizedNetwork
+        Changed in place: weights become the exact values of their integers.
+    teacher : Network
+        The float network with the same tensor names.
+    feeds : sequence of Feed
+        Calibration data; a bias that makes the output on the last of them worse is taken back.
+    adapt, correct : bool
+        Which refinements to apply.
+    """
+    if adapt:
+        for position in student.plan.linear_positions():
+            node = student.plan.graph.nodes[position]
+            if _adaptable(node):
+                _adapt_layer(student, position, _layer_inputs(student, node, feeds))
+    if correct:
+        _correct_biases(student, teacher, feeds[0], feeds[-1])
+
+
+def _outputs(network: Network, feed: Feed) -> list[torch.Tensor]:
+    with torch.no_grad():
+        values = network(tensors(feed))
+    return [values[name] for name in network.graph.output_names]
+
+
+def _error(student: QuantizedNetwork, feed: Feed, wanted: list[torch.Tensor]) -> float:
+    """Squared error of the outputs, each over its own energy."""
+    made = _outputs(student, feed)
+    parts = [((m - w) ** 2).sum() / (w**2).sum().clamp(min=1e-30) for m, w in zip(made, wanted, strict=True)]
+    return float(sum(parts))
+
+
+def _adaptable(node: Node) -> bool:
+    if node.attributes.get("group", 1) != 1:
+        return False
+    plain = node.attributes.get("dilations", [1])[0] == 1
+    return node.op in ("Conv", "Gemm") or (node.op == "ConvTranspose" and plain)
+
+
+def _layer_inputs(student: QuantizedNetwork, node: Node, feeds: Sequence[Feed]) -> np.ndarray:
+    """Rows that an adaptable layer sees behind the layers that are rounded already, [rows, Cin·taps]."""
+    kernel = int(student.constant(node.inputs[1]).shape[-1])
+    rows = []
+    for feed in feeds:
+        with torch.no_grad():
+            x = student(tensors(feed), keep=[node.inputs[0]])[node.inputs[0]].numpy()
+        windows = x.reshape(-1, x.shape[-1]) if node.op == "Gemm" else _windows(node, x, kernel)
+        rows.append(_thin(windows, len(feeds)))
+    return np.concatenate(rows)
+
+
+def _adapt_layer(student: QuantizedNetwork, position: int, rows: np.ndarray) -> None:
+    node = student.plan.graph.nodes[position]
+    parameter = student.weights[student.index[node.inputs[1]]]
+    weight = parameter.detach().numpy().astype(np.float64)
+    scale = student.weight_scale(position).detach().numpy()
+    if node.op == "ConvTranspose":
+        stride = node.attributes.get("strides", [1])[0]
+        taps = -(-weight.shape[2] // stride)
+        value = weight.copy()
+        for phase in range(stride):
+            part = weight[:, :, phase::stride]
+            full = np.zeros((*weight.shape[:2], taps))
+            full[:, :, : part.shape[2]] = part
+            flat = full.transpose(1, 0, 2).reshape(weight.shape[1], -1)
+            rounded = (round_adaptively(flat, scale, rows) * scale[:, None]).reshape(
+                weight.shape[1], weight.shape[0], taps
+            )
+            value[:, :, phase::stride] = rounded.transpose(1, 0, 2)[:, :, : part.shape[2]]
+    else:
+        turned = node.op == "Gemm" and not node.attributes.get("transB", 0)
+        flat = (weight.T if turned else weight).reshape(weight.shape[1 if turned else 0], -1)
+        value = round_adaptively(flat, scale, rows) * scale[:, None]
+        value = (value.T if turned else value).reshape(weight.shape)
+    with torch.no_grad():
+        parameter.copy_(torch.from_numpy(value))
+
+
+def _correct_biases(student: QuantizedNetwork, teacher: Network, feed: Feed, judged: Feed) -> None:
+    """Shift biases by the mean difference of their layer's output, in execution order.
+
+    A shift that makes the model's output worse is taken back.
+    """
+    fed = tensors(feed)
+    layers = [
+        node
+        for node in (student.plan.graph.nodes[p] for p in student.plan.linear_positions())
+        if node.op in ("Conv", "ConvTranspose") and len(node.inputs) > 2 and node.inputs[2]
+        if node.outputs[0] not in student.plan.fused
+    ]
+    goal = _outputs(teacher, judged)
+    least = _error(student, judged, goal)
+    with torch.no_grad():
+        wanted = teacher(fed, keep=[node.outputs[0] for node in layers])
+        for node in layers:
+            name = node.outputs[0]
+            made = student(fed, keep=[name])[name]
+            bias = student.weights[student.index[node.inputs[2]]]
+            before = bias.detach().clone()
+            bias += (wanted[name] - made).to(torch.float64).mean((0, 2)).to(bias.dtype)
+            error = _error(student, judged, goal)
+            if error < least:
+                least = error
+            else:
+                bias.copy_(before)

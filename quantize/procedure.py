@@ -1,0 +1,390 @@
+"""The road from a float model to an int8 one: prune, tune, calibrate, refine, tune again, write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import onnx
+
+from quantize.cost import layer_cycles
+from quantize.data.calibration_set import Material
+from quantize.data.examples import teach
+from quantize.data.feeds import input_rates, is_event
+from quantize.data.tune import Effort, fine_tune
+from quantize.graph.channels import TRACE_FRAMES, trace_channels
+from quantize.graph.graph import LINEAR, Graph
+from quantize.graph.network import Network
+from quantize.integers.balance import balance_entries
+from quantize.integers.calibrate import Observations, activation_tensors, dead_channels, observe
+from quantize.integers.equalise import equalise
+from quantize.integers.mixed import Choice, Goal, goal_by_noise, goal_by_truth, mixed_scales, search
+from quantize.integers.network import QuantizedNetwork
+from quantize.integers.plan import Plan, make_plan
+from quantize.integers.qdq import Quantized, to_qdq
+from quantize.integers.rounding import refine
+from quantize.prune.select import Step, prune, prune_iteratively
+from quantize.prune.surgery import layer_macs
+from train.refusal import Refusal
+
+Progress = Callable[[str, float], None]
+Width = Literal["16", "8", "mixed"]
+REFINING_FEEDS = 4
+FLOAT_SHARE = 0.7  # of the fine-tuning, in float after pruning; the rest tunes the integers
+LEAST_SNR_DB = 35.0  # that mixed widths keep where the data do not say what is right
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to walk the road.
+
+    Attributes
+    ----------
+    keep : float
+        Share of the cost that pruning leaves; 1 prunes nothing.
+    criterion, per_cycle, scope, rounds, rewind
+        See ``quantize.prune.select``.
+    activations : {"16", "8", "mixed"}
+        Widths of the activations.
+    estimator_16, estimator_8 : str
+        Range estimators.
+    least_snr_db : float or None
+        Output SNR that mixed precision keeps; None: where the data say what is right, their measure decides.
+    most_loss_percent : float
+        What mixed precision may lose of that measure, in percent.
+    equalise, adapt, correct : bool
+        Cross-layer equalisation, adaptive rounding, bias correction.
+    board : str
+        Whose predicted cycles weigh the channels.
+    effort : Effort
+        Of all fine-tuning: after pruning in float and then of the integers, else of the integers alone.
+    tune_rate, tune_rate_events : float
+        Learning rates of the float fine-tuning: of streams, and of models that decode one event at a time.
+    qat_rate, qat_rate_8 : float
+        Learning rates of the integers, with 16-bit and with any 8-bit activations, whose gradients are rough.
+    """
+
+    keep: float = 1.0
+    criterion: str = "taylor"
+    per_cycle: bool = True
+    scope: str = "global"
+    rounds: int = 1
+    rewind: bool = False
+    activations: Width = "16"
+    estimator_16: str = "minmax"
+    estimator_8: str = "mse"
+    least_snr_db: float | None = None
+    most_loss_percent: float = 2.0
+    equalise: bool = False
+    adapt: bool = True
+    correct: bool = True
+    board: str = "patch_sm"
+    effort: Effort = field(default_factory=lambda: Effort(seconds=360.0))
+    tune_rate: float = 2e-3
+    tune_rate_events: float = 4e-3
+    qat_rate: float = 5e-5
+    qat_rate_8: float = 2e-5
+
+    @property
+    def float_effort(self) -> Effort:
+        """What the float weights are tuned with after pruning."""
+        return self.effort.part(FLOAT_SHARE)
+
+    @property
+    def integer_effort(self) -> Effort:
+        """What the integers are tuned with."""
+        return self.effort if self.keep >= 1.0 else self.effort.part(1.0 - FLOAT_SHARE)
+
+
+@dataclass
+class Stage:
+    """A station on the road: what was measured there, and the time it took to come there.
+
+    Attributes
+    ----------
+    seconds, processor_s : float
+        Wall-clock time, and processor time (all threads), since the station before; measuring counts.
+    """
+
+    name: str
+    parameters: int
+    macs_per_tick: float
+    measures: dict[str, float]
+    seconds: float
+    processor_s: float
+
+
+@dataclass
+class Outcome:
+    """Everything the road produced.
+
+    Attributes
+    ----------
+    original, graph : Graph
+        Float model before and after pruning and tuning.
+    network : QuantizedNetwork
+        The integers.
+    model : ModelProto
+        QDQ file.
+    stages : list of Stage
+        Float, pruned, tuned, int8, int8 tuned.
+    seen : Observations
+        Calibration of `graph`.
+    """
+
+    original: Graph
+    graph: Graph
+    network: QuantizedNetwork
+    quantized: Quantized
+    model: onnx.ModelProto
+    stages: list[Stage]
+    seen: Observations
+    widths: dict[str, tuple[int, int]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def base_ticks(graph: Graph) -> int:
+    """Base ticks (samples where rates are known, frames otherwise) of a trace; 1 for events."""
+    if is_event(graph):
+        return 1
+    slow = min((r for r in input_rates(graph).values() if r), default=None)
+    return TRACE_FRAMES if slow is None else int(TRACE_FRAMES / slow)
+
+
+def macs_per_tick(graph: Graph) -> float:
+    """Multiply-accumulates of the linear layers for one base tick (or one event)."""
+    channels = trace_channels(graph)
+    layers = [n for n in graph.nodes if n.op in LINEAR and n.inputs[1] in graph.constants]
+    return sum(layer_macs(channels, n) for n in layers) / base_ticks(graph)
+
+
+def walk(material: Material, settings: Settings, progress: Progress | None = None) -> Outcome:
+    """Prune, tune, quantize, refine and tune again.
+
+    Parameters
+    ----------
+    material : Material
+        Model and data.
+    settings : Settings
+        What to do.
+    progress : callable, optional
+        Called with the name of the step and the share of it that is done.
+
+    Raises
+    ------
+    Refusal
+        When pruning can't reach its goal, a tensor is not finite, or the loss is not.
+    """
+    tell = progress or (lambda name, share: None)
+    stages: list[Stage] = []
+    begin = time.monotonic(), time.process_time()
+
+    def station(name: str, network: Network) -> None:
+        nonlocal begin
+        graph = network.graph
+        measures = material.measure(
+            network, Network(graph_before) if isinstance(network, QuantizedNetwork) else None
+        )
+        now = time.monotonic(), time.process_time()
+        spent = now[0] - begin[0], now[1] - begin[1]
+        stages.append(Stage(name, graph.parameters(), macs_per_tick(graph), measures, *spent))
+        begin = now
+
+    original = graph_before = material.graph
+    station("float", Network(original))
+    graph, widths = original, {}
+    if settings.keep < 1.0:
+        step = _pruned(material, settings, tell)
+        graph, widths = step.graph, step.widths
+        student = Network(graph)
+        station("pruned", student)
+        if settings.effort:
+            _tune(student, material, settings, settings.float_effort, lambda s: tell("fine-tuning", s))
+            graph = student.to_graph()
+            station("pruned, tuned", Network(graph))
+    graph_before = graph
+    outcome = _quantized(graph, material, settings, tell)
+    station(f"int8, {_width_name(settings)}", outcome.network)
+    if settings.effort:
+        _tune_integers(outcome.network, material, settings, lambda s: tell("tuning integers", s))
+        station(f"int8, {_width_name(settings)}, tuned", outcome.network)
+    outcome.original, outcome.stages, outcome.widths = original, stages, widths
+    finish(outcome, settings)
+    return outcome
+
+
+def _width_name(settings: Settings) -> str:
+    return {"16": "W8A16", "8": "W8A8", "mixed": "mixed"}[settings.activations]
+
+
+def _tune(
+    student: Network, material: Material, settings: Settings, effort: Effort, tell: Callable[[float], None]
+) -> None:
+    rate = settings.tune_rate_events if is_event(material.graph) else settings.tune_rate
+    fine_tune(student, material.objective(), material.judge, effort, learning_rate=rate, progress=tell)
+
+
+def _tune_integers(
+    network: QuantizedNetwork,
+    material: Material,
+    settings: Settings,
+    tell: Callable[[float], None],
+) -> None:
+    """Tune the integers within the task, as the float model was trained.
+
+    The waveform of the float model is the wrong goal: its loud part decides, and what int8 weights leave
+    ringing in a tail, 40 dB below the peak, is what is heard.
+    """
+    rate = settings.qat_rate if settings.activations == "16" else settings.qat_rate_8
+    effort = settings.integer_effort
+    fine_tune(network, material.objective(), material.judge, effort, learning_rate=rate, progress=tell)
+
+
+def _shared(settings: Settings, graph: Graph) -> dict[str, Any]:
+    return {
+        "criterion": settings.criterion,
+        "per_cycle": settings.per_cycle,
+        "scope": settings.scope,
+        "ticks": base_ticks(graph),
+    }
+
+
+def prune_once(material: Material, settings: Settings) -> Step:
+    """Prune in one shot, without tuning."""
+    pool = material.pool[:REFINING_FEEDS]
+    cycles = layer_cycles(material.graph, settings.board) if settings.per_cycle else None
+    return prune(material.graph, pool, settings.keep, cycles=cycles, **_shared(settings, material.graph))
+
+
+def _pruned(material: Material, settings: Settings, tell: Progress) -> Step:
+    tell("pruning", 0.0)
+    if settings.rounds <= 1:
+        return prune_once(material, settings)
+    effort = settings.float_effort.part(1 / (2 * settings.rounds))
+
+    def tune(current: Graph) -> Graph:
+        student = Network(current)
+        _tune(student, material, settings, effort, lambda s: tell("pruning in rounds", s))
+        return student.to_graph()
+
+    return prune_iteratively(
+        material.graph,
+        material.pool[:REFINING_FEEDS],
+        settings.keep,
+        tune,
+        rounds=settings.rounds,
+        rewind=settings.rewind,
+        cycles=(lambda graph: layer_cycles(graph, settings.board)) if settings.per_cycle else None,
+        **_shared(settings, material.graph),
+    )
+
+
+def _quantized(graph: Graph, material: Material, settings: Settings, tell: Progress) -> Outcome:
+    """Calibrate and round; the result still awaits its tuning."""
+    tell("calibrating", 0.0)
+    bits = 8 if settings.activations == "8" else 16
+    plan = make_plan(graph, bits)
+    if not plan.linear_positions():
+        raise Refusal("this model has no layer that can run in integers; compile its float file instead.")
+    seen = observe(Network(graph), activation_tensors(plan), material.calibration)
+    eased = equalise(graph, seen) if settings.equalise else graph
+    if bits == 16 and settings.adapt:
+        eased = balance_entries(eased, seen)
+    if eased is not graph:
+        graph, plan = eased, make_plan(eased, bits)
+        seen = observe(Network(graph), activation_tensors(plan), material.calibration)
+    notes = [
+        f"{len(dead)} of {len(seen.peaks[name])} channels of {name} stay at zero on the calibration data"
+        for name, dead in dead_channels(plan, seen).items()
+        if name not in graph.input_names
+    ]
+    estimators = (settings.estimator_16, settings.estimator_8)
+
+    def rounded() -> QuantizedNetwork:
+        network = QuantizedNetwork(plan, mixed_scales(plan, seen, estimators))
+        if settings.adapt or settings.correct:
+            refine(
+                network,
+                Network(graph),
+                material.calibration[:REFINING_FEEDS],
+                adapt=settings.adapt,
+                correct=settings.correct,
+            )
+        return network
+
+    tell("rounding", 0.0)
+    network = rounded()
+    if settings.activations == "mixed":
+        goal = _goal(graph, material, settings)
+        network, note = _narrowed(network, rounded, seen, goal, estimators, tell)
+        notes.append(note)
+    return Outcome(graph, graph, network, network.to_quantized(), onnx.ModelProto(), [], seen, {}, notes)
+
+
+def _narrowed(
+    wide: QuantizedNetwork,
+    rounded: Callable[[], QuantizedNetwork],
+    seen: Observations,
+    goal: Goal,
+    estimators: tuple[str, str],
+    tell: Progress,
+) -> tuple[QuantizedNetwork, str]:
+    """Give 8 bits to what the goal allows: the network, and a sentence on what got them.
+
+    Its weights are rounded anew for these widths, or as they were for 16 bits: what is heard less.
+    """
+    plan = wide.plan
+    macs = reading_macs(plan)
+    choices = search(plan, seen, goal, macs, estimators, lambda s: tell("searching widths", s), wide)
+    as_they_were = QuantizedNetwork(plan, mixed_scales(plan, seen, estimators))
+    as_they_were.take_weights(wide)
+    tried = [(goal.harm(network), network) for network in (as_they_were, rounded())]
+    least, network = min(tried, key=lambda pair: pair[0])
+    lost = f"{goal.told(least)} on what it listened to, {goal.told(goal.most)} allowed"
+    return network, f"{_widths_note(plan, macs, choices)}; {lost}"
+
+
+def _goal(graph: Graph, material: Material, settings: Settings) -> Goal:
+    """What mixed widths may cost: of the data's own measure where there is one, else in noise."""
+    heard = material.listening()
+    if settings.least_snr_db is None and any(e.truth for e in heard):
+        return goal_by_truth(heard, graph, settings.most_loss_percent)
+    examples = teach(graph, [e.feed for e in heard])
+    least = LEAST_SNR_DB if settings.least_snr_db is None else settings.least_snr_db
+    return goal_by_noise(examples, least)
+
+
+def _widths_note(plan: Plan, macs: dict[str, float], choices: list[Choice]) -> str:
+    """One sentence on what got 8 bits."""
+    small = [c for c in choices if all(plan.bits[root] == 8 for root in c.roots)]
+    share = sum(macs.get(root, 0.0) for c in small for root in c.roots)
+    kept = [c.roots[0] for c in sorted(choices, key=lambda c: -c.harm) if c not in small]
+    wide = f"; 16 are kept, by what 8 would cost, for {', '.join(kept)}" if kept else ""
+    return (
+        f"{len(small)} of {len(choices)} groups of tensors have 8 bits, which {share:.0%} of the "
+        f"multiply-accumulates read{wide}"
+    )
+
+
+def reading_macs(plan: Plan) -> dict[str, float]:
+    """Scale class → share of all multiply-accumulates whose input it is."""
+    channels = trace_channels(plan.graph)
+    shares: dict[str, float] = {}
+    macs = {p: layer_macs(channels, plan.graph.nodes[p]) for p in plan.linear_positions()}
+    total = float(sum(macs.values())) or 1.0
+    for position, count in macs.items():
+        root = plan.scale_class[plan.graph.nodes[position].inputs[0]]
+        shares[root] = shares.get(root, 0.0) + count / total
+    return shares
+
+
+def finish(outcome: Outcome, settings: Settings) -> None:
+    """Write the QDQ model with what was done to it in its metadata."""
+    outcome.quantized = outcome.network.to_quantized()
+    note = {
+        "settings": asdict(settings),
+        "stages": [asdict(s) for s in outcome.stages],
+    }
+    outcome.model = to_qdq(outcome.quantized, {"quantization": note})

@@ -1,0 +1,1 @@
+"""Structured pruning: which channels go, and the surgery."""

@@ -1,0 +1,361 @@
+"""Structured pruning: which channels to give up, by what they contribute and what they cost.
+
+Criteria (a score for each channel, summed over what is tied to it, normalised per layer family):
+
+magnitude   norm of the weights that make and read the channel (Li et al., arXiv 1608.08710)
+activation  mean |activation| × norm of the weights that read it (after Sun et al., "Wanda", arXiv 2306.11695)
+taylor      first-order change of the output when it goes: E[(Σ w·∂⟨v, output⟩/∂w)²] over random v. The
+loss's own
+            gradient (Molchanov et al., arXiv 1906.10771) vanishes when the teacher is the model itself;
+            this does not.
+
+With ``per_cycle`` the score is divided by the predicted cycles that the channel's removal saves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from quantize.data.examples import Example, tensors
+from quantize.graph.channels import Channels, trace_channels
+from quantize.graph.graph import LINEAR, Graph
+from quantize.graph.network import Network
+from quantize.integers.calibrate import observe
+from quantize.prune.surgery import Costs, Kept, compose, layer_costs, remove, take
+from train.refusal import Refusal
+
+CRITERIA = ("magnitude", "activation", "taylor")
+MULTIPLE = 4  # the kernels' register block counts channels by fours
+GLOBAL_LIMIT = 0.9  # a family loses no more than this share while ranking is global
+PROBES = 8  # random output directions of the Taylor criterion, per example
+
+
+@dataclass
+class Step:
+    """One pruning.
+
+    Attributes
+    ----------
+    graph : Graph
+        What is left.
+    kept : dict
+        Constant → surviving indices per axis, in the original's numbering.
+    macs : float
+        Share of the original's cost that is left, in (0, 1].
+    widths : dict of str to (int, int)
+        Family (its first layer's output) → channels before, after.
+    """
+
+    graph: Graph
+    kept: Kept
+    macs: float
+    widths: dict[str, tuple[int, int]]
+
+
+def element_scores(
+    channels: Channels, criterion: str, pool: Sequence[Example], network: Network | None = None
+) -> dict[int, float]:
+    """Score of every prunable root label; larger is more worth keeping."""
+    if criterion not in CRITERIA:
+        raise Refusal(f"there is no pruning criterion {criterion!r}; choose one of {', '.join(CRITERIA)}.")
+    network = network or Network(channels.graph)
+    families = channels.families()
+    scores = dict.fromkeys(families, 0.0)
+    if criterion == "taylor":
+        parts = _taylor(channels, network, pool)
+    elif criterion == "activation":
+        parts = _activation(channels, network, pool)
+    else:
+        parts = _magnitude(channels)
+    for labels, values in parts:
+        roots = channels.roots(labels)
+        for root in np.unique(roots).tolist():
+            if root in scores:
+                scores[root] += float(values[roots == root].sum())
+    return scores
+
+
+def _magnitude(channels: Channels) -> list[tuple[np.ndarray, np.ndarray]]:
+    parts = []
+    for node in channels.graph.nodes:
+        if node.op not in LINEAR or node.inputs[1] not in channels.axes:
+            continue
+        weight = channels.graph.constants[node.inputs[1]]
+        for axis, labels in enumerate(channels.axes[node.inputs[1]]):
+            if labels is not None:
+                other = tuple(a for a in range(weight.ndim) if a != axis)
+                energy = (weight.astype(np.float64) ** 2).sum(other)
+                parts.append((labels, energy / max(float(energy.mean()), 1e-30)))
+    return parts
+
+
+def _activation(
+    channels: Channels, network: Network, pool: Sequence[Example]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    layers = [node for node in channels.graph.nodes if node.op in LINEAR and node.inputs[1] in channels.axes]
+    seen = observe(network, {n.inputs[0] for n in layers}, (e.feed for e in pool))
+    parts = []
+    for node in layers:
+        axes = channels.axes[node.inputs[1]]
+        weight = channels.graph.constants[node.inputs[1]].astype(np.float64)
+        axis = 0 if node.op in ("ConvTranspose", "MatMul") else 1
+        if node.op == "Gemm":
+            axis = 1 if node.attributes.get("transB", 0) else 0
+        labels = axes[axis]
+        if labels is None or node.inputs[0] not in seen.peaks:
+            continue
+        other = tuple(a for a in range(weight.ndim) if a != axis)
+        size = np.sqrt(seen.energies[node.inputs[0]])
+        reach = np.sqrt((weight**2).sum(other))
+        if size.size != reach.size:
+            continue
+        contribution = (size * reach) ** 2
+        parts.append((labels, contribution / max(float(contribution.sum()), 1e-30) * contribution.size))
+    return parts
+
+
+def _taylor(
+    channels: Channels, network: Network, pool: Sequence[Example]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Estimate, to first order, the squared change of the outputs when a channel goes to zero."""
+    random = torch.Generator().manual_seed(0)
+    layers = [
+        node
+        for node in channels.graph.nodes
+        if node.op in LINEAR and node.inputs[1] in channels.axes and node.inputs[1] in network.index
+    ]
+    born = {id(node): channels.births_of(node) for node in layers}
+    totals = {id(node): np.zeros(born[id(node)].size) for node in layers}
+    names = [node.outputs[0] for node in layers]
+    for example in pool:
+        values = network(tensors(example.feed), keep=names)
+        outputs = [values[name] for name in channels.graph.output_names]
+        inner = [values[name] for name in names]
+        for probe in range(max(1, PROBES // len(pool))):
+            target = sum(
+                (o * torch.randn(o.shape, generator=random, dtype=o.dtype)).sum() / np.sqrt(o.numel())
+                for o in outputs
+            )
+            last = probe == max(1, PROBES // len(pool)) - 1
+            gradients = torch.autograd.grad(target, inner, retain_graph=not last, allow_unused=True)
+            for node, value, gradient in zip(layers, inner, gradients, strict=True):
+                if gradient is not None:
+                    # what the channel adds to the output, over all its frames, for each example of the batch
+                    change = (value * gradient).sum(tuple(range(2, value.ndim))).detach().numpy()
+                    change = change.reshape(change.shape[0], -1) if change.ndim > 1 else change[None]
+                    totals[id(node)] += (change**2).mean(0)
+    return [(born[id(node)], totals[id(node)]) for node in layers]
+
+
+def savings(channels: Channels, costs: Costs) -> dict[int, float]:
+    """Cost that goes when one root label goes alone."""
+    found = dict.fromkeys(channels.families(), 0.0)
+    for cost, entering, leaving in zip(costs.per_pair, costs.inputs, costs.outputs, strict=True):
+        for labels, other in ((entering, leaving), (leaving, entering)):
+            for root, count in zip(*np.unique(labels, return_counts=True), strict=True):
+                if int(root) in found:
+                    found[int(root)] += cost * count * other.size
+    return found
+
+
+def choose(
+    channels: Channels,
+    scores: dict[int, float],
+    costs: Costs,
+    target: float,
+    *,
+    scope: str = "global",
+    multiple: int = MULTIPLE,
+) -> set[int]:
+    """Pick the root labels to remove so that the cost falls to `target` of what it is.
+
+    Parameters
+    ----------
+    channels : Channels
+        Labels of the graph.
+    scores : dict of int to float
+        Worth of every root label.
+    costs : Costs
+        Of the same graph.
+    target : float
+        Share of the cost to keep, in (0, 1].
+    scope : {"global", "local"}
+        One ranking for all layers (up to 90 % of a family), or the same share of every family.
+    multiple : int
+        Channel counts stay multiples of this.
+
+    Raises
+    ------
+    Refusal
+        If even the smallest network costs more.
+    """
+    families: dict[int, list[int]] = {}
+    for root, family in channels.families().items():
+        families.setdefault(family, []).append(root)
+    ranked = {f: sorted(roots, key=lambda r: scores[r]) for f, roots in families.items()}
+    whole = costs.total(set())
+
+    def kept_count(size: int, wanted: float) -> int:
+        least = min(size, multiple)
+        return min(size, max(least, int(np.ceil(round(wanted, 6) / multiple)) * multiple))
+
+    def local(share: float) -> set[int]:
+        gone: set[int] = set()
+        for roots in ranked.values():
+            gone.update(roots[: len(roots) - kept_count(len(roots), share * len(roots))])
+        return gone
+
+    order = np.sort(np.array([scores[r] for r in scores]))
+
+    def ranking(share: float) -> set[int]:
+        cut = order[min(len(order) - 1, int((1 - share) * len(order)))] if share < 1 else -np.inf
+        gone: set[int] = set()
+        for roots in ranked.values():
+            above = sum(scores[r] >= cut for r in roots)
+            floor = (1 - GLOBAL_LIMIT) * len(roots)
+            gone.update(roots[: len(roots) - kept_count(len(roots), max(above, floor))])
+        return gone
+
+    rules: list[Callable[[float], set[int]]] = [local] if scope == "local" else [ranking, local]
+    for rule in rules:
+        if costs.total(rule(0.0)) > target * whole:
+            continue
+        low, high = 0.0, 1.0
+        for _ in range(24):
+            middle = (low + high) / 2
+            if costs.total(rule(middle)) <= target * whole:
+                low = middle
+            else:
+                high = middle
+        return rule(low)
+    least = costs.total(local(0.0)) / whole
+    raise Refusal(
+        f"pruning can't reach {target:.0%} of the cost: with {multiple} channels in every layer "
+        f"{least:.0%} is left; "
+        "ask for less, or train a smaller model."
+    )
+
+
+def prune(
+    graph: Graph,
+    pool: Sequence[Example],
+    target: float,
+    *,
+    criterion: str = "taylor",
+    per_cycle: bool = True,
+    scope: str = "global",
+    ticks: int = 1,
+    cycles: dict[int, float] | None = None,
+    network: Network | None = None,
+) -> Step:
+    """Remove channels until `target` of the cost is left.
+
+    Parameters
+    ----------
+    graph : Graph
+        Float graph.
+    pool : sequence of Example
+        Feeds for the criteria that look at data.
+    target : float
+        Share of the multiply-accumulates to keep.
+    criterion, per_cycle, scope
+        See the module and :func:`choose`.
+    ticks : int
+        Base ticks of the trace.
+    cycles : dict of int to float, optional
+        Predicted cycles of every linear layer, for `per_cycle`; multiply-accumulates stand in where it is
+        silent.
+    """
+    channels = trace_channels(graph)
+    families = channels.families()
+    if not families:
+        raise Refusal("no channel of this model can be pruned: every one is tied to an input or an output.")
+    costs = layer_costs(channels, ticks)
+    scores = element_scores(channels, criterion, pool, network)
+    if per_cycle:
+        saved = savings(channels, layer_costs(channels, ticks, cycles) if cycles else costs)
+        scores = {root: score / max(saved[root], 1e-12) for root, score in scores.items()}
+    removed = choose(channels, scores, costs, target, scope=scope)
+    trimmed = remove(channels, removed)
+    return Step(
+        trimmed.graph,
+        trimmed.kept,
+        costs.total(removed) / costs.total(set()),
+        _widths(channels, families, removed),
+    )
+
+
+def _widths(channels: Channels, families: dict[int, int], removed: set[int]) -> dict[str, tuple[int, int]]:
+    table: dict[str, tuple[int, int]] = {}
+    for family in dict.fromkeys(families.values()):
+        roots = [r for r, f in families.items() if f == family]
+        layer = next(n for n, born in channels.births if set(channels.roots(born).tolist()) & set(roots))
+        table[layer.outputs[0]] = (len(roots), len([r for r in roots if r not in removed]))
+    return table
+
+
+def prune_iteratively(
+    graph: Graph,
+    pool: Sequence[Example],
+    target: float,
+    tune: Callable[[Graph], Graph],
+    *,
+    rounds: int = 3,
+    rewind: bool = False,
+    criterion: str = "taylor",
+    per_cycle: bool = True,
+    scope: str = "global",
+    ticks: int = 1,
+    cycles: Callable[[Graph], dict[int, float]] | None = None,
+) -> Step:
+    """Prune in rounds, fine-tuning between them; with `rewind` survivors restart from the original weights.
+
+    Rewinding is the trimming of Esling et al. ("Diet deep generative audio models", DAFx-20) after the
+    lottery ticket: the tuned weights only decide who stays.
+
+    Parameters
+    ----------
+    tune : callable
+        Fine-tunes a graph between rounds and returns it.
+    rounds : int
+        How many; the cost falls geometrically. The last round is left for the caller to tune.
+    """
+    current, share = graph, 1.0
+    kept: Kept = {}
+    widths: dict[str, tuple[int, int]] = {}
+    for index in range(rounds):
+        goal = target ** ((index + 1) / rounds)
+        step = prune(
+            current,
+            pool,
+            min(1.0, goal / share),
+            criterion=criterion,
+            per_cycle=per_cycle,
+            scope=scope,
+            ticks=ticks,
+            cycles=cycles(current) if cycles else None,
+        )
+        kept = compose(kept, step.kept)
+        share *= step.macs
+        widths = {
+            name: (widths.get(name, (before, 0))[0], after) for name, (before, after) in step.widths.items()
+        } | {k: v for k, v in widths.items() if k not in step.widths}
+        current = step.graph
+        if index + 1 < rounds:
+            current = tune(current)
+        if rewind:
+            current = rewound(current, graph, kept)
+    return Step(current, kept, share, widths)
+
+
+def rewound(graph: Graph, original: Graph, kept: Kept) -> Graph:
+    """Give a pruned graph the original's weights."""
+    result = graph.copy()
+    for name, axes in kept.items():
+        if name in result.constants and name in original.constants:
+            result.constants[name] = take(original.constants[name], axes)
+    return result

@@ -1,0 +1,1 @@
+"""What a quantization run says."""

@@ -1,0 +1,51 @@
+"""What the bench judges sound by: the float models before the integers, and items of the test split.
+
+Files are all that the bench may see of this room, so they are left beside the report:
+
+- ``float.onnx``: as trained; ``pruned.onnx``: pruned and tuned, where that was done;
+- ``test.npz``: ``N/in/NAME`` [C, T] what the decoder was fed with, ``N/truth/NAME`` what the data say, and
+  ``source``, where they are from.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantize.data.calibration_set import Material
+from quantize.data.examples import Example
+from quantize.files import write_bytes, write_model
+from quantize.procedure import Outcome
+
+ITEMS = 12
+
+
+def write_evidence(folder: Path, outcome: Outcome, material: Material, items: int = ITEMS) -> None:
+    """Write models and test items into `folder`, which exists.
+
+    Parameters
+    ----------
+    items : int
+        How many, evenly picked over the test examples.
+    """
+    write_model(outcome.original.to_model(), folder / "float.onnx")
+    if outcome.widths:
+        write_model(outcome.graph.to_model(), folder / "pruned.onnx")
+    else:
+        (folder / "pruned.onnx").unlink(missing_ok=True)
+    rows = [(example, row) for example in material.test for row in range(_size(example))]
+    picked = [rows[at] for at in np.unique(np.linspace(0, len(rows) - 1, min(items, len(rows))).astype(int))]
+    arrays: dict[str, Any] = {"source": np.array(material.source)}
+    for number, (example, row) in enumerate(picked):
+        arrays |= {f"{number}/in/{name}": value[row] for name, value in example.feed.items()}
+        arrays |= {f"{number}/truth/{name}": value[row] for name, value in (example.truth or {}).items()}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    write_bytes(buffer.getvalue(), folder / "test.npz")
+
+
+def _size(example: Example) -> int:
+    return len(next(iter(example.feed.values())))

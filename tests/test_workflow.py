@@ -1,0 +1,315 @@
+"""The workflow keeps what is done, goes on where it stopped, and ends with a module that plays right."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import soundfile
+
+import vaectrol
+import workflow
+from firmware.build import generate, host_library
+from firmware.compiler.judge.reference import run
+from firmware.compiler.pipeline import compile_onnx
+from firmware.play.cv_script import read_script, signals
+from firmware.play.host import HostInstrument
+from hardware.board import load_board
+from tests.firmware.compiler_targets import run_on
+
+
+def toy_stage(folder: Path, items: str = "8") -> workflow.Stage:
+    sounds = folder / "sounds"
+    return workflow.Stage(
+        "toy",
+        "a few drums",
+        ("toy", "drums", str(sounds), "--items", items),
+        (),
+        (sounds / "manifest.json",),
+    )
+
+
+def prepare_stage(folder: Path) -> workflow.Stage:
+    return workflow.Stage(
+        "prepare",
+        "read them",
+        ("data", "prepare", "drums", str(folder / "sounds"), str(folder / "data")),
+        (folder / "sounds",),
+        (folder / "data" / "manifest.json",),
+        tolerates=(0, 1),
+    )
+
+
+def test_a_stage_that_is_done_is_kept_and_runs_again_when_what_it_reads_changes(tmp_path, capfd):
+    stages = [toy_stage(tmp_path), prepare_stage(tmp_path)]
+    workflow.run_stages(stages, tmp_path)
+    made = (tmp_path / "data" / "manifest.json").stat().st_mtime_ns
+    capfd.readouterr()
+    workflow.run_stages(stages, tmp_path)
+    assert capfd.readouterr().out.count("done before, kept") == 2
+    assert (tmp_path / "data" / "manifest.json").stat().st_mtime_ns == made
+    page = workflow.write_index(tmp_path, "toy", stages).read_text()
+    assert "vaectrol toy drums" in page
+    (tmp_path / "sounds" / "manifest.json").touch()
+    assert workflow.is_done(stages[0], tmp_path)
+    assert not workflow.is_done(stages[1], tmp_path)
+
+
+def test_a_stage_that_fails_stops_the_road_and_leaves_no_stamp(tmp_path):
+    stage = prepare_stage(tmp_path)
+    (tmp_path / "sounds").mkdir()
+    with pytest.raises(workflow.WorkflowStopped, match="stopped at 'prepare'"):
+        workflow.run_stages([stage], tmp_path)
+    assert not workflow.is_done(stage, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["make", "nowhere", "--kind", "drums"], "there is no folder nowhere"),
+        (["make", ".", "--kind", "pianos"], "there is no kind 'pianos'"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_2(words, said, capsys):
+    assert vaectrol.main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+TINY = """\
+kind = "drum"
+name = "tiny"
+title = "A drum that takes seconds to train"
+window_s = 0.1
+[model]
+low = 8
+high = 8
+tones = 8
+encoder = 4
+latents = 8
+low_dilations = [1]
+high_dilations = [1]
+noise_taps = 2
+[loss]
+sizes = [512, 128]
+[fit]
+steps = 12
+batch = 4
+interval = 6
+validation_items = 8
+"""
+# a hit at once, one in the middle of turning knobs
+MOVES = (
+    "time,gate_in_1,knob_1,knob_2\n0,1,0,0.5\n0.005,0,0,0.5\n0.1,1,0.9,0.2\n0.11,0,1,0.1\n0.15,0,0.3,0.8\n"
+)
+# What is smaller here than in the workflow itself: (before, after) in a stage's command
+SCALED = {
+    "train": (("--time", "75s"), ("--time", "10m")),
+    "evaluate": (("--limit", "64"), ("--limit", "4")),
+    "quantize": (("--quick",), ("--time", "0.03")),
+}
+
+
+def scaled(stage: workflow.Stage) -> workflow.Stage:
+    """Swap the words that make a stage long."""
+    if stage.name not in SCALED:
+        return stage
+    before, after = SCALED[stage.name]
+    at = next(i for i in range(len(stage.argv)) if stage.argv[i : i + len(before)] == before)
+    return dataclasses.replace(stage, argv=(*stage.argv[:at], *after, *stage.argv[at + len(before) :]))
+
+
+@contextmanager
+def small_road(folder: Path) -> Iterator[list[str]]:
+    """Make the workflow's commands run with a tiny model, in this process, so that torch is loaded once.
+
+    Yields the first words of the vaectrol commands that were run.
+    """
+    recipe, moves = folder / "tiny.toml", folder / "moves.csv"
+    went: list[str] = []
+
+    def here(program: list[str], check: bool) -> subprocess.CompletedProcess:
+        assert program[:2] == [sys.executable, str(Path(workflow.__file__).with_name("vaectrol.py"))]
+        went.append(program[2])
+        return subprocess.CompletedProcess(program, vaectrol.main(program[2:]))
+
+    def tiny(*words: Any, **options: Any) -> list[workflow.Stage]:
+        assert options["recipe"] == "drum_quick"
+        return [scaled(stage) for stage in stages(*words, **{**options, "recipe": str(recipe)})]
+
+    stages = workflow.sounds_to_module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workflow, "MOVES", moves)
+        patch.setattr(workflow, "sounds_to_module", tiny)
+        patch.setattr(workflow, "factory_instruments", dict)
+        patch.setattr(workflow, "subprocess", SimpleNamespace(run=here))
+        yield went
+
+
+@pytest.fixture(scope="module")
+def whole_workflow(tmp_path_factory) -> tuple[Path, list[str]]:
+    """What `vaectrol demo` made, and the commands it ran."""
+    import torch
+
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("workflow")
+    (folder / "tiny.toml").write_text(TINY)
+    (folder / "moves.csv").write_text(MOVES)
+    with small_road(folder) as went:
+        assert vaectrol.main(["demo", "-o", str(folder), "--items", "48"]) == 0
+    return folder, went
+
+
+STAGES = ["toy", "data", "train", "evaluate", "quantize", "compile", "build", "play", "emulate", "bench"]
+
+
+def test_a_toy_model_goes_through_every_stage(whole_workflow):
+    folder, went = whole_workflow
+    assert went == STAGES
+    stamps = [json.loads(file.read_text()) for file in (folder / workflow.STAMPS).glob("*.json")]
+    assert sorted(stamp["command"].split()[1] for stamp in stamps) == sorted(STAGES)
+    page = html.unescape((folder / "index.html").read_text())
+    assert all(stamp["command"] in page for stamp in stamps)
+    assert "the emulated module equals the host's rendering" in page
+    quality = json.loads((folder / "report" / "report.json").read_text())["models"]["model"]["quality"]
+    assert "test split" in quality["inputs"]
+    assert set(quality["formats"]) == {"pruned", "w8a16"}
+    assert set(quality["recordings"]) == {"float", "pruned", "w8a16"}
+    for made in (
+        "run/evaluation/report.html",
+        "drum.int8.onnx",
+        "drum.png",
+        "drum.wav",
+        "report/report.html",
+    ):
+        assert (folder / made).stat().st_size > 1000
+
+
+def test_make_on_the_same_sounds_keeps_what_the_demo_did(whole_workflow, capsys):
+    folder, _ = whole_workflow
+    words = ["make", str(folder / "sounds"), "--kind", "drums", "--board", "patch_sm", "-o", str(folder)]
+    with small_road(folder) as went:
+        assert vaectrol.main([*words, "--quick", "--time", "75s"]) == 0
+    assert went == []
+    said = capsys.readouterr().out
+    assert said.count("done before, kept") == len(STAGES) - 1
+    assert "the emulated module equals the host's rendering" in said
+    assert f"Everything is in {folder}" in said
+
+
+def test_the_emulated_module_plays_what_this_board_plays_on_the_host(whole_workflow, tmp_path):
+    folder, _ = whole_workflow
+    module, rate = soundfile.read(folder / "drum.module.wav", dtype="float32")
+    board = load_board("patch_sm")
+    models = {"drum": folder / "drum.int8.onnx"}
+    host = HostInstrument(host_library(generate("drum", board, tmp_path, models=models, target="host")))
+    played = signals(read_script(folder / "moves.csv"), board, len(module), host.parameters, {})
+    expected = host.render(played, board.audio.block).audio.T
+    assert (rate, len(module)) == (48_000, round(0.65 * 48_000))
+    assert np.abs(expected).max() > 1e-3
+    assert np.array_equal(expected, module)
+    figures = json.loads((folder / "drum.module.json").read_text())
+    assert figures["equals_host"]
+    assert figures["samples_that_differ"] == 0
+    assert 0 < figures["predicted_cpu"]["mean"] <= figures["predicted_cpu"]["worst"] < 1
+
+
+def test_numpy_the_host_and_the_emulated_module_agree_on_the_trained_model(whole_workflow):
+    """The judge on whole signals; host and M7 in uneven blocks: integers equal, the float edge to 1e-5."""
+    folder, _ = whole_workflow
+    model = onnx.load(str(folder / "drum.int8.onnx"))
+    blocks = [48, 1, 47, 96, 33, 15, 240, 48, 144]
+    feeds = noise_within_ranges(model, sum(blocks))
+    truth = run(compile_onnx(model, block=48).graph, feeds)
+    heard = {target: run_on(target, model, feeds, blocks, block=48) for target in ("host", "m7")}
+    for name, expected in truth.items():
+        host, module = heard["host"][name], heard["m7"][name]
+        assert np.array_equal(host.view(np.int32), module.view(np.int32)), name
+        assert np.abs(expected).max() > 0
+        assert np.allclose(host, expected[:, : host.shape[1]], rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_every_integer_of_the_trained_model_is_the_judges(whole_workflow):
+    """The model cut where its integers end: nothing may differ from the judge, on either processor."""
+    folder, _ = whole_workflow
+    model = cut_at_the_last_integers(onnx.load(str(folder / "drum.int8.onnx")))
+    blocks = [48, 1, 47, 96, 33, 15, 240, 48, 144]
+    feeds = noise_within_ranges(model, sum(blocks))
+    program = compile_onnx(model, block=48)
+    truth = run(program.graph, feeds)
+    ports = {p["label"]: p for p in program.report["ports"]}
+    assert len(truth) >= 4
+    for target in ("host", "m7"):
+        heard = run_on(target, model, feeds, blocks, block=48)
+        for name, expected in truth.items():
+            late = ports[name]["latency_ticks"] // ports[name]["period_ticks"]
+            found = heard[name][:, late:]
+            assert len(np.unique(found)) > 10, name
+            assert np.array_equal(found, expected[:, : found.shape[1]].astype(np.float32)), (target, name)
+
+
+def noise_within_ranges(model: onnx.ModelProto, ticks: int) -> dict[str, np.ndarray]:
+    """Inputs [1, channels, frames] for so many samples, uniform within the ranges the file states."""
+    rng = np.random.default_rng(5)
+    stated = next(json.loads(e.value) for e in model.metadata_props if e.key == "vaectrol.inputs")
+    return {
+        port["name"]: rng.uniform(
+            *port["range"], (1, len(port["channels"]), -(-ticks // round(1 / Fraction(port["rate"]))))
+        ).astype(np.float32)
+        for port in stated
+    }
+
+
+def cut_at_the_last_integers(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Make outputs of the activations that leave the integers for float, and drop what comes after."""
+    graph = model.graph
+    makers = {name: node for node in graph.node for name in node.output}
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+
+    def leaves(name: str) -> bool:
+        after = [r for node in readers.get(name, []) for out in node.output for r in readers.get(out, [])]
+        return any(node.op_type != "QuantizeLinear" for node in after)
+
+    ends = [
+        node.output[0]
+        for node in graph.node
+        if node.op_type == "DequantizeLinear"
+        and node.input[0] in makers
+        and makers[node.input[0]].op_type == "QuantizeLinear"
+        and leaves(node.output[0])
+    ]
+    kept, wanted = [], set(ends)
+    for node in reversed(graph.node):
+        if wanted & set(node.output):
+            kept.append(node)
+            wanted |= set(node.input)
+    del graph.node[:], graph.output[:]
+    graph.node.extend(reversed(kept))
+    graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in ends)
+    for entry in [e for e in model.metadata_props if e.key == "vaectrol.outputs"]:
+        model.metadata_props.remove(entry)
+    return model
+
+
+def test_no_two_stages_of_the_demo_share_a_stamp(tmp_path):
+    """A toy drum and the factory drum are played in one workflow: each keeps its own stamp."""
+    arguments = {"recipe": "drum_quick", "train_time": "1m", "quick": True, "cpu": "45%"}
+    stages = workflow.sounds_to_module(tmp_path, "drums", "patch_sm", tmp_path, **arguments)
+    for instrument in ("drum", "rhythm"):
+        stages += workflow.played(instrument, "patch_sm", tmp_path / "factory")
+    names = [stage.name for stage in stages]
+    assert len(set(names)) == len(names)

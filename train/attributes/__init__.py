@@ -1,0 +1,1 @@
+"""Attributes measured from data, which become knobs."""

@@ -1,0 +1,1 @@
+"""The latent table, the latent space, and how latents move."""
