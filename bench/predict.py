@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from bench.m7.model import EmulatedModel
-from firmware.build import DECODE_CYCLES
 from firmware.compiler.pipeline import compile_onnx
+from firmware.estimate import DECODE_CYCLES
 from hardware.board import Board
 from hardware.refusal import Refusal
 

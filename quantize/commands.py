@@ -161,7 +161,7 @@ def _material(
 
     if source.is_dir():
         return material.from_run(source, data, seed, batch)
-    from quantize.graph.graph import load_graph
+    from quantize.graph.load import load_graph
 
     graph = load_graph(source)
     return (

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import onnx
 
+from quantize.data.feeds import Feed
 from quantize.data.quality import compare
 from quantize.files import write_model
-from quantize.graph.graph import Graph, load_graph
+from quantize.graph.graph import Graph
+from quantize.graph.load import load_graph
 from quantize.graph.runtime import session
-from quantize.integers.calibrate import Feed
 from quantize.integers.plan import make_plan
 from train.refusal import Refusal
 

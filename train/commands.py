@@ -54,7 +54,7 @@ def train(
     import json
 
     from train.data.store import DataSet
-    from train.recipe import load_recipe
+    from train.kinds import load_recipe
 
     limit = seconds(time) if time else None
     read = load_recipe(recipe, settings)
@@ -141,7 +141,7 @@ def budget(
         found = ask(what, board=board or "patch_sm", block=block)
     else:
         from train.budget import recipe_budget
-        from train.recipe import load_recipe
+        from train.kinds import load_recipe
 
         found = recipe_budget(load_recipe(what, [*(settings or []), f"budget.block={block}"]), board)
     if as_json:

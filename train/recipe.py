@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from train.refusal import Refusal
 
 HERE = Path(__file__).parent / "recipes"
 
@@ -99,60 +96,6 @@ def available_recipes() -> list[str]:
     return sorted(p.stem for p in HERE.glob("*.toml"))
 
 
-def load_recipe(source: str | Path, overrides: list[str] | None = None) -> Recipe:
-    """Read a recipe by path or by the name of one that comes with Vaectrol.
-
-    Parameters
-    ----------
-    source : str or Path
-        ``drum_quick`` or ``path/to/mine.toml``.
-    overrides : list of str, optional
-        ``section.setting=value`` with a TOML value (a bare word counts as a string).
-
-    Returns
-    -------
-    Recipe
-        Of the kind's own class.
-
-    Raises
-    ------
-    Refusal
-        In one sentence, whatever is wrong with it.
-    """
-    path = Path(source)
-    if path.suffix != ".toml" and not path.exists():
-        path = HERE / f"{source}.toml"
-        if not path.exists():
-            raise Refusal(
-                f"there is no recipe named '{source}'; there are {', '.join(available_recipes())}, "
-                "or give the path of a .toml file"
-            )
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Refusal(f"there is no recipe file {path}; check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refusal(f"the recipe {path} cannot be read ({error}); check the file") from None
-    except tomllib.TOMLDecodeError as error:
-        raise Refusal(f"{path} is not valid TOML: {error}; mend that line") from None
-    for override in overrides or []:
-        _override(values, override)
-    return parse_recipe(values, str(path))
-
-
-def parse_recipe(values: dict[str, Any], where: str) -> Recipe:
-    """Check a recipe's values against the sections of its kind."""
-    from train.kinds import KINDS, task_class
-
-    kind = values.get("kind")
-    if kind not in KINDS:
-        raise Refusal(f"{where}: kind = {json.dumps(kind)} is not one of {', '.join(sorted(KINDS))}")
-    try:
-        return task_class(kind).recipe_type.model_validate(values)
-    except ValidationError as error:
-        raise Refusal(explain(error, where)) from None
-
-
 def explain(error: ValidationError, where: str) -> str:
     """Turn a pydantic error into one sentence."""
     problems = error.errors()
@@ -168,24 +111,6 @@ def explain(error: ValidationError, where: str) -> str:
         )
     more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"{where}: {setting} {message}{more}"
-
-
-def _override(values: dict[str, Any], text: str) -> None:
-    """Apply one ``--set a.b=c``."""
-    path, equals, literal = text.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys):
-        raise Refusal(f"--set {text} has no value; write it as --set fit.steps=500")
-    try:
-        value = tomllib.loads(f"value = {literal}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = literal.strip()
-    place = values
-    for key in keys[:-1]:
-        place = place.setdefault(key, {})
-        if not isinstance(place, dict):
-            raise Refusal(f"--set {text}: {key} is a value, not a section")
-    place[keys[-1]] = value
 
 
 def _toml(values: dict[str, Any]) -> str:

@@ -299,7 +299,7 @@ def measure(
     dict
         As ``round_trip``, with the settings, ``xruns``, the share of the buffers, and the machine.
     """
-    from bench.live.host import machine
+    from bench.live.timing import machine
 
     with SoundCard(device, rate_hz, block, periods) as card, first_in_line() as fifo:
         found = round_trip(card.exchange, rate_hz, repeats, progress)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.live.explicit_state import torch_module, with_states
-from bench.live.host import timed
+from bench.live.timing import timed
 from hardware.refusal import Refusal
 
 States = list[tuple[str, str, tuple[int, ...]]]

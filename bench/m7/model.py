@@ -26,7 +26,7 @@ from hardware.board import Board
 from hardware.refusal import Refusal
 
 if TYPE_CHECKING:
-    from firmware.compiler.report import Program
+    from firmware.compiler.program import Program
 
 MARK_DEFINITION = (
     '-DVAECTROL_MARK(layer)=__asm volatile("vaectrol_mark_" VAECTROL_TEXT(layer) "_%=:" ::)',

@@ -5,46 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
+from firmware.compiler.answer import Budget
 
-@dataclass(frozen=True)
-class Budget:
-    """What a model would cost on a board: predicted, from the compiler's schedule and memory plan.
-
-    Attributes
-    ----------
-    parameters : int
-        Weights and biases.
-    macs_per_sample, cycles_per_second : float
-    cpu_mean, cpu_worst : float
-        Fractions of one core; worst is that of the costliest callback.
-    weight_bytes, state_bytes : int
-    regions : dict of region name to {"used", "left"}
-        Bytes.
-    latency_samples : float
-        Delay the compiler adds; a causal model that needs no slicing has none.
-    layers : list of dict
-        Cost of each layer, in order.
-    fits : bool
-        Worst callback below the board's time, memory found for everything.
-    reasons : list of str
-        Why it does not fit, in sentences.
-    """
-
-    parameters: int
-    macs_per_sample: float
-    cycles_per_second: float
-    cpu_mean: float
-    cpu_worst: float
-    weight_bytes: int
-    state_bytes: int
-    regions: dict[str, dict[str, int]]
-    latency_samples: float
-    layers: list[dict[str, Any]] = field(default_factory=list)
-    fits: bool = True
-    reasons: list[str] = field(default_factory=list)
+__all__ = ["Budget", "budget"]
 
 
 def budget(

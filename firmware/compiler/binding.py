@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from firmware import toolchain
-from firmware.compiler.report import Program
+from firmware.compiler.program import Program
 from hardware.refusal import Refusal
 
 

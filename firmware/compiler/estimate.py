@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from firmware.compiler import Budget
+from firmware.compiler.answer import Budget
 from firmware.compiler.pipeline import compile_onnx
 from hardware.refusal import Refusal
 

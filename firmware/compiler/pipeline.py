@@ -16,8 +16,10 @@ from firmware.compiler.ops.conv import mark_short
 from firmware.compiler.ops.ports import add_ports
 from firmware.compiler.passes import fuse
 from firmware.compiler.passes.verify import verify
+from firmware.compiler.program import Program, parameters
 from firmware.compiler.read.load import load
-from firmware.compiler.report import Program, build_event, build_stream, parameters
+from firmware.compiler.write.event_program import build_event
+from firmware.compiler.write.stream_program import build_stream
 from hardware.refusal import Refusal
 
 PASSES: tuple[tuple[str, Callable[[Graph], Graph]], ...] = (

@@ -129,7 +129,7 @@ static const VoiceModel {self.table} = {{
 """
 
     def _time_basis(self, hop: int) -> str:
-        from firmware.instruments.source import floats, number
+        from firmware.instruments.c_text import floats, number
 
         about: dict[str, Any] = self.model.about.get("time_basis") or {}
         if about.get("kind") != "decays_and_tones":

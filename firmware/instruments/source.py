@@ -4,39 +4,14 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from firmware.instruments.c_text import floats, integers, number, text
 from firmware.instruments.layout import Layout, Parameter, ToneLayout
 from firmware.instruments.model_calls import ModelGlue
 from firmware.instruments.spec import GATES, RHYTHM_VOICES
-
-
-def number(value: float) -> str:
-    """Return a float literal that reads back as the same float32."""
-    text = repr(float(np.float32(value)))
-    if "e" not in text and "." not in text:
-        text += ".0"
-    return f"{text}f"
-
-
-def floats(values: Iterable[float]) -> str:
-    """Return the body of a float array, some to a line."""
-    words = [number(value) for value in values]
-    rows = [", ".join(words[at : at + 10]) for at in range(0, len(words), 10)]
-    return "{" + ",\n    ".join(rows) + "}"
-
-
-def integers(values: Iterable[int]) -> str:
-    """Return the body of an integer array; an empty one gets a zero, which C needs."""
-    return "{" + (", ".join(str(int(value)) for value in values) or "0") + "}"
-
-
-def text(value: str) -> str:
-    """Return a C string literal."""
-    plain = value.encode("ascii", "replace").decode().replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{plain}"'
 
 
 def layout_hash(layout: Layout) -> int:

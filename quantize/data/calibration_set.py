@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from quantize.data.examples import Example, run, teach
-from quantize.data.feeds import FeedMaker, is_event, read_folder, read_wav
+from quantize.data.feeds import Feed, FeedMaker, is_event, read_folder, read_wav
 from quantize.data.quality import compare, compare_truth
 from quantize.data.tune import Judge, Objective, pool_judge, pool_objective
 from quantize.graph.graph import Graph
 from quantize.graph.network import Network
-from quantize.integers.calibrate import Feed
 from train.refusal import Refusal
 
 SECONDS = 0.25  # of each made-up feed of a streaming model
@@ -195,7 +194,7 @@ def from_run(folder: Path, data: Path | None = None, seed: int = 0, batch: int |
         When the run, its model file or its data can't be read.
     """
     from quantize.data.training_task import open_workshop
-    from quantize.graph.graph import load_graph
+    from quantize.graph.load import load_graph
 
     graph = load_graph(decoder_of(folder))
     workshop = open_workshop(folder, graph, data, batch)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from quantize.data.feeds import Feed
 from quantize.graph.graph import Graph
 from quantize.graph.network import Network
-from quantize.integers.calibrate import Feed
 
 
 @dataclass

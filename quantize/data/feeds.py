@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from quantize.graph.graph import Graph
-from quantize.integers.calibrate import Feed
 from train.refusal import Refusal
 
 RATE_HZ = 48_000
@@ -263,3 +262,6 @@ def _fit(value: np.ndarray, shape: tuple[int | None, ...], path: Path, name: str
         expected = [s if s is not None else "any" for s in shape]
         raise Refusal(f"{path}: {name!r} has {what}; the model expects {expected} and finite values.")
     return value
+
+
+Feed = dict[str, np.ndarray]

@@ -15,11 +15,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from quantize.data.feeds import is_event
+from quantize.data.feeds import Feed, is_event
 from quantize.data.tune import Judge, Objective, distance
 from quantize.graph.graph import Graph
 from quantize.graph.network import Network
-from quantize.integers.calibrate import Feed
 from train.refusal import Refusal
 
 DISTIL_SHARE = 0.3  # weight of the float decoder's answer beside the task's own loss
@@ -167,7 +166,7 @@ def open_workshop(
         When the run or its data set can't be read, or the data are of another kind.
     """
     from train.data.store import DataSet
-    from train.fit import load_run
+    from train.run import load_run
 
     run = load_run(run_folder)
     task = run.task

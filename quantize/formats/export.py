@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import onnx
 
+from quantize.data.feeds import Feed
 from quantize.data.quality import snr_db
 from quantize.files import whole, write_bytes, write_model
-from quantize.graph.graph import Graph, load_graph
-from quantize.integers.calibrate import Feed
+from quantize.graph.graph import Graph
+from quantize.graph.load import load_graph
 from quantize.integers.qdq import Quantized, read_qdq, to_qdq
 from train.refusal import Refusal
 

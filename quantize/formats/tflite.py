@@ -18,7 +18,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from quantize.data.examples import tensors
 from quantize.graph.channels import example_feeds
-from quantize.graph.graph import LINEAR, Graph, Node, load_graph
+from quantize.graph.graph import LINEAR, Graph, Node
+from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.graph.operators import hash32, pads_of
 from quantize.integers.plan import MOVEMENT, Plan, clip_bounds

@@ -124,7 +124,7 @@ def module_of_run(folder: Path, graph: Graph) -> Any:
     Refusal
         For kinds that nn~ has no use for.
     """
-    from train.fit import load_run
+    from train.run import load_run
 
     run = load_run(folder)
     entries = {e["name"]: e for e in graph.metadata["inputs"]}

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from quantize.data.feeds import Feed
 from quantize.graph.network import Network
 from quantize.integers.plan import TABLES, Plan, clip_bounds
 from quantize.integers.ranges import Histogram, estimate
 from train.refusal import Refusal
 
-Feed = dict[str, np.ndarray]
 # below this share of the fed range a scale would overflow float32 arithmetic or mean a dead tensor
 SMALLEST_RANGE = 1e-12
 # 16 bits have 90 dB: a quarter of a bit is well spent on peaks that calibration did not see

@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from quantize.graph.graph import LINEAR, Graph, Node, graph_nodes
+from quantize.graph.graph import LINEAR, Graph, Node
+from quantize.graph.load import graph_nodes
 from quantize.integers.plan import FUSED, INTEGER, PRODUCTS, Plan, quantized_inputs
 from quantize.integers.weights import QuantizedLayer, bias_scale, quantize_layer
 from train.refusal import Refusal

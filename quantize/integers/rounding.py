@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from quantize.data.examples import tensors
+from quantize.data.feeds import Feed
 from quantize.graph.graph import Node
 from quantize.graph.network import Network
 from quantize.graph.operators import pads_of
-from quantize.integers.calibrate import Feed
 from quantize.integers.network import QuantizedNetwork
 from quantize.integers.weights import TOP
 

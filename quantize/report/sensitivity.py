@@ -18,12 +18,12 @@ import torch
 import typer
 
 from quantize.data.examples import run
-from quantize.data.feeds import FeedMaker
+from quantize.data.feeds import Feed, FeedMaker
 from quantize.data.quality import is_audio, mr_stft
 from quantize.graph.graph import Graph, Node
 from quantize.graph.network import Network
 from quantize.integers.arithmetic import limits
-from quantize.integers.calibrate import Feed, activation_tensors, observe, scales_from
+from quantize.integers.calibrate import activation_tensors, observe, scales_from
 from quantize.integers.plan import Plan, make_plan
 from train.refusal import Refusal
 
@@ -149,7 +149,7 @@ def main(
     """Print the table."""
     from quantize.data.calibration_set import POOL, decoder_of, extremes, recordings
     from quantize.data.training_task import open_workshop
-    from quantize.graph.graph import load_graph
+    from quantize.graph.load import load_graph
 
     try:
         graph = load_graph(decoder_of(source))

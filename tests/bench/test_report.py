@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 import vaectrol
-from bench.live.host import percentiles
+from bench.live.timing import percentiles
 from bench.m7.microcases import CASES
 from bench.predict import predict_model, sweep
 from bench.quality import Item, Player, assess, compare, log_spectral_db, onset_error_ms, snr_db

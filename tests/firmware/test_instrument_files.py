@@ -131,7 +131,7 @@ def test_lines_of_lists_and_dotted_keys_are_found():
 
 def test_the_memory_set_aside_for_the_engine_is_enough(tmp_path):
     from firmware import toolchain
-    from firmware.build import INSTRUMENT_BYTES, PANEL_BYTES
+    from firmware.estimate import INSTRUMENT_BYTES, PANEL_BYTES
 
     lines = ['#include "control/panel.h"', f'_Static_assert(sizeof(Panel) <= {PANEL_BYTES}, "Panel");']
     for kind, size in INSTRUMENT_BYTES.items():

@@ -7,7 +7,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from quantize.graph.graph import Graph, load_graph
+from quantize.graph.graph import Graph
+from quantize.graph.load import load_graph
 
 
 class Builder:

@@ -15,7 +15,7 @@ from firmware.compiler.pipeline import compile_onnx, optimise
 from firmware.compiler.read.load import load
 from quantize.data.examples import run, tensors
 from quantize.data.quality import snr_db
-from quantize.graph.graph import load_graph
+from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.graph.runtime import run_onnx
 from quantize.integers.balance import balance_entries

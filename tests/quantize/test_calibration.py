@@ -13,7 +13,7 @@ from quantize.data.examples import run, teach
 from quantize.data.feeds import FeedMaker, read_folder
 from quantize.data.quality import compare, onset_f1, snr_db
 from quantize.data.tune import Effort, fine_tune, pool_judge, pool_objective
-from quantize.graph.graph import load_graph
+from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.integers.calibrate import activation_tensors, observe, scales_from
 from quantize.integers.equalise import equalise

@@ -14,7 +14,8 @@ import vaectrol
 from quantize.budget import Limits, choose, parse_bytes, parse_share
 from quantize.cost import predict
 from quantize.data.calibration_set import from_metadata
-from quantize.graph.graph import load_graph, read_metadata
+from quantize.graph.graph import read_metadata
+from quantize.graph.load import load_graph
 from quantize.graph.runtime import session
 from quantize.procedure import Settings
 from tests.quantize.random_graphs import random_feed, random_model

@@ -8,7 +8,7 @@ import pytest
 from quantize.budget import quick_integers
 from quantize.cost import predict, sizes
 from quantize.data.calibration_set import from_metadata
-from quantize.graph.graph import load_graph
+from quantize.graph.load import load_graph
 from quantize.integers.qdq import to_qdq
 from quantize.procedure import Settings
 

@@ -8,7 +8,7 @@ import pytest
 
 from quantize.data.calibration_set import from_metadata
 from quantize.data.tune import Effort
-from quantize.graph.graph import load_graph
+from quantize.graph.load import load_graph
 from quantize.integers.network import QuantizedNetwork
 from quantize.procedure import Settings, walk
 from quantize.report.curves import markdown, row_of, rows_so_far, trace, write_curve

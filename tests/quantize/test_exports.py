@@ -14,7 +14,7 @@ from quantize.formats.export import LEAST_SNR_DB, export_model
 from quantize.formats.nn_tilde import DriveModule, DrumModule
 from quantize.formats.tflite import run_tflite, to_tflite
 from quantize.formats.torchscript import compare_module, frames_looked_back, trace_decoder
-from quantize.graph.graph import load_graph
+from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.graph.runtime import run_onnx
 from quantize.integers.calibrate import activation_tensors, observe, scales_from

@@ -16,7 +16,7 @@ from firmware.compiler.read.load import load
 from quantize.data.examples import tensors
 from quantize.data.feeds import FeedMaker
 from quantize.data.quality import snr_db
-from quantize.graph.graph import load_graph
+from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.graph.runtime import run_onnx
 from quantize.integers import arithmetic as integer

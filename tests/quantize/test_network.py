@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from quantize.data.examples import run
 from quantize.data.feeds import FeedMaker
-from quantize.graph.graph import load_graph
+from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.graph.runtime import run_onnx
 from tests.quantize.random_graphs import random_feed, random_graph, random_model

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from quantize.data.examples import run, teach
 from quantize.data.feeds import FeedMaker
 from quantize.graph.channels import PINNED, trace_channels
-from quantize.graph.graph import LINEAR, Graph, load_graph
+from quantize.graph.graph import LINEAR, Graph
+from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.prune.select import CRITERIA, choose, element_scores, prune, prune_iteratively, rewound, savings
 from quantize.prune.surgery import layer_costs, remove

@@ -5,7 +5,7 @@ import pytest
 
 from quantize.data.calibration_set import from_metadata
 from quantize.data.examples import run
-from quantize.graph.graph import load_graph
+from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.integers.calibrate import activation_tensors, observe, scales_from
 from quantize.integers.plan import make_plan

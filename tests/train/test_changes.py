@@ -8,7 +8,7 @@ from scipy.signal import find_peaks
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
 from train.attributes.rhythm import measure_pattern
 from train.attributes.sound import decay, measure_sound
-from train.recipe import load_recipe
+from train.kinds import load_recipe
 from train.tasks.drum import CLASSES, HOP, RATE_HZ, DrumTask, at_speed, damped
 from train.tasks.rhythm import RhythmTask
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from train.fit import fit, load_run
-from train.kinds import task_class
+from train.fit import fit
+from train.kinds import load_recipe, task_class
 from train.latents.table import prepare_latents
 from train.models.drive import HOP, DriveDecoder, DriveShape
-from train.recipe import load_recipe
 from train.refusal import Refusal
+from train.run import load_run
 from train.tasks.drive import DriveTask, balanced
 
 SMALL = ["model.channels=8", "model.dilations=[1,3]", "model.film=8", "model.encoder=8", "model.seconds=0.2"]

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
-from train.fit import export_run, fit, load_run
+from train.fit import export_run, fit
 from train.judges.drum import log_spectral_distance, mr_stft, onset_ms
 from train.judges.evaluate import evaluate, headline
 from train.judges.player import open_player
 from train.judges.rhythm import onset_f1, reconstruction, refine
-from train.recipe import load_recipe
+from train.kinds import load_recipe
 from train.refusal import Refusal
+from train.run import load_run
 
 RATE_HZ = 48_000
 

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from train.export.export import Port, example_inputs, export_module, read_metadata, write_metadata
-from train.fit import version
+from train.kinds import load_recipe
 from train.models.drum import DrumDecoder, DrumShape
 from train.models.noise import FilteredNoise
 from train.models.pqmf import PQMFAnalysis
-from train.recipe import load_recipe
 from train.refusal import Refusal
+from train.run import version
 from train.tasks.drum import DrumTask
 from train.tasks.rhythm import RhythmTask
 

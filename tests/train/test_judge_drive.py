@@ -8,12 +8,13 @@ import pytest
 from scipy.signal import lfilter
 
 from tests.train.test_drive import SMALL
-from train.fit import export_run, fit, load_run
+from train.fit import export_run, fit
 from train.judges import drive as judge
 from train.judges.evaluate import evaluate
 from train.judges.player import open_player
 from train.judges.static_curve import fit_static_curve
-from train.recipe import load_recipe
+from train.kinds import load_recipe
+from train.run import load_run
 from train.tasks.drive import DriveTask
 
 

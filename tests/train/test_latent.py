@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from train.kinds import load_recipe
 from train.latents.table import (
     QUANTILES,
     Rotation,
@@ -15,7 +16,6 @@ from train.latents.table import (
     quantile_table,
     signs,
 )
-from train.recipe import load_recipe
 from train.tasks.digits import DigitsTask
 from train.tasks.drum import DrumTask
 from train.tasks.rhythm import RhythmTask

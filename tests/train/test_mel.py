@@ -12,12 +12,13 @@ from train.analysis.probe import amounts, linear_probe, neighbours, probe_runs, 
 from train.data.clips import NO_EFFECT, Clip, clips
 from train.data.prepare import Options, prepare
 from train.data.store import DataSet
-from train.fit import export_run, fit, load_run
+from train.fit import export_run, fit
 from train.judges.evaluate import evaluate
 from train.judges.mel import components, nearest
+from train.kinds import load_recipe
 from train.models.vocoder import FLOOR_DB, HIGH_HZ, LOW_HZ, RATE_HZ, SPAN_DB, Vocoder
-from train.recipe import load_recipe
 from train.refusal import Refusal
+from train.run import load_run
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from train.analysis.locate_device import place, write
 from train.attributes.effect import ParameterTable, amount_of
 from train.fit import fit
 from train.judges.player import Player, open_player
+from train.kinds import load_recipe
 from train.latents.space import FILE, Space, fit_space
 from train.models.flow import ParameterFlow
-from train.recipe import load_recipe
 from train.refusal import Refusal
 from vaectrol import main
 

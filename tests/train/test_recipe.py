@@ -5,7 +5,8 @@ import tomllib
 import pytest
 
 from train.commands import seconds
-from train.recipe import HERE, available_recipes, load_recipe
+from train.kinds import load_recipe
+from train.recipe import HERE, available_recipes
 from train.refusal import Refusal
 
 

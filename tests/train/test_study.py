@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 import vaectrol
 from tests.train.small import SMALL_RHYTHM
-from train.recipe import load_recipe
+from train.kinds import load_recipe
 from train.refusal import Refusal
 from train.search.report import pareto, table
 from train.search.study import counts, hopeless, open_study, search

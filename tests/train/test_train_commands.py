@@ -14,9 +14,9 @@ import pytest
 import vaectrol
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
 from train.budget import refuse_what_cannot_fit, untrained_model
-from train.fit import load_run
-from train.recipe import load_recipe
+from train.kinds import load_recipe
 from train.refusal import Refusal
+from train.run import load_run
 
 ROOT = Path(__file__).parents[2]
 

@@ -21,8 +21,9 @@ def sweep(folder: Path, steps: int) -> list[dict[str, Any]]:
     """Train every β with and without warm-up; figures on held-out digits and samples of the prior."""
     import torch
 
-    from train.fit import fit, load_task
-    from train.recipe import load_recipe
+    from train.fit import fit
+    from train.kinds import load_recipe
+    from train.run import load_task
 
     rows = []
     for beta in BETAS:

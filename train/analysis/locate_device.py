@@ -82,10 +82,10 @@ def place(folder: str | Path, dry: str | Path, wet: str | Path) -> Placed:
     Refusal
         When the run is of another kind, or the recordings cannot be used or do not belong together.
     """
-    from train.fit import load_run
     from train.judges.drive import esr, render
     from train.judges.player import open_player
     from train.latents.space import FILE, open_space
+    from train.run import load_run
     from train.tasks.drive import DriveTask
 
     run = load_run(folder)

@@ -64,8 +64,8 @@ def probe_runs(
         On data of another kind, or a split that the probes learn from.
     """
     from train.analysis.probe_figures import directions_figure, probes_figure, tsne_figure
-    from train.fit import load_run
     from train.latents.table import posterior
+    from train.run import load_run
 
     if split not in ("validation", "test"):
         raise Refusal(f"probes learn from the training split, so --split {split} says nothing; take test")

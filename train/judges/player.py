@@ -73,7 +73,7 @@ def open_player(path: str | Path) -> Player:
 def _from_run(folder: Path) -> Player:
     import torch
 
-    from train.fit import load_run
+    from train.run import load_run
 
     run = load_run(folder)
     order = [p.name for p in run.task.decoder_ports()[0]]
@@ -94,8 +94,7 @@ def _from_files(path: Path) -> Player:
     import onnxruntime
 
     from train.export.export import read_metadata
-    from train.kinds import KINDS, task_class
-    from train.recipe import parse_recipe
+    from train.kinds import KINDS, parse_recipe, task_class
 
     try:
         metadata = read_metadata(onnx.load(path))

@@ -9,19 +9,16 @@ training density evenly.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from train.written import write_text
-
-if TYPE_CHECKING:
-    from train.tasks.base import Task
 
 QUANTILES = 33
 EDGE = 0.005  # of the density is left beyond either end of the travel
@@ -62,6 +59,31 @@ class Block:
     latents: tuple[int, ...]
     tied: str = ""
     signed: bool = False
+
+
+class TrainedTask(Protocol):
+    """What a task (``train/tasks/base.py``) tells about its latents."""
+
+    model: nn.Module
+    recipe: Any
+
+    def latent_layer(self) -> tuple[nn.Module, slice] | None:
+        """The first decoder layer that reads z, and which of its input channels are z."""
+
+    def latent_blocks(self) -> list[Block]:
+        """Which latents may be turned together."""
+
+    def encoder_inputs(self, split: str) -> Iterable[Tensor]:
+        """What the encoder reads of every item of a split, in batches, in order."""
+
+    def descriptors(self, split: str) -> dict[str, np.ndarray]:
+        """Measured quantities of every item of a split, for the latents' signs."""
+
+    def kinds_of_items(self, split: str) -> list[str]:
+        """A word for every item of a split, to colour the map by."""
+
+    def traversal(self, z: Tensor, title: str) -> tuple[Any, np.ndarray | None, int]:
+        """Picture, sound and sample rate of what z decodes to."""
 
 
 class RotatedEncoder(nn.Module):
@@ -112,7 +134,7 @@ def blockwise_rotation(means: np.ndarray, variances: np.ndarray, blocks: Sequenc
     return Rotation(matrix, shares)
 
 
-def fold(task: Task, rotation: Rotation) -> None:
+def fold(task: TrainedTask, rotation: Rotation) -> None:
     """Fold the rotation into the decoder's first layer and put it behind the encoder, in place."""
     layer = task.latent_layer()
     assert layer is not None
@@ -172,7 +194,7 @@ def quantile_table(values: np.ndarray) -> list[float]:
     return [round(float(v), 6) for v in table]
 
 
-def posterior(task: Task, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
+def posterior(task: TrainedTask, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
     """Posterior means and variances of a split, each ``[N, Z]``."""
     means, variances = [], []
     task.model.eval()
@@ -184,7 +206,7 @@ def posterior(task: Task, split: str = "train") -> tuple[np.ndarray, np.ndarray]
     return np.concatenate(means), np.concatenate(variances)
 
 
-def prepare_latents(task: Task) -> dict[str, Any]:
+def prepare_latents(task: TrainedTask) -> dict[str, Any]:
     """Rotate a trained task's latents, in place, and describe them.
 
     Returns
@@ -268,7 +290,7 @@ def plane_map(means: np.ndarray, seed: int, steps: int = 600) -> tuple[np.ndarra
     return grid.reshape(MAP_SIZE, MAP_SIZE, size), ranks
 
 
-def write_pictures(task: Task, prepared: dict[str, Any], folder: Path) -> None:
+def write_pictures(task: TrainedTask, prepared: dict[str, Any], folder: Path) -> None:
     """Write the map and every dimension's traversal as picture and sound."""
     import matplotlib
 

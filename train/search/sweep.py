@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
-from train.recipe import HERE, Recipe, Section, explain, parse_recipe
+from train.kinds import parse_recipe
+from train.recipe import HERE, Recipe, Section, explain
 from train.refusal import Refusal
 
 if TYPE_CHECKING:

@@ -426,7 +426,7 @@ class DrumTask(Task):
 
     def _meet_teacher(self) -> None:
         """Load the teacher and take over its encoder, so that both speak of the same latents."""
-        from train.fit import load_task
+        from train.run import load_task
 
         where = self.recipe.distil.teacher
         teacher = load_task(where)

@@ -25,88 +25,90 @@ FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def _unary(
-    loader: Any, node: Any, op: str, attrs: dict[str, Any], constants: dict[str, Constant] | None = None
+    builder: Any, node: Any, op: str, attrs: dict[str, Any], constants: dict[str, Constant] | None = None
 ) -> None:
     """Add an activation function; it commutes with the pending moves."""
-    act = loader.act(node.input[0])
-    base = loader.tensors[act.base]
-    result = loader.add_node(
+    act = builder.act(node.input[0])
+    base = builder.tensors[act.base]
+    result = builder.add_node(
         op,
         [act.base],
         channels=base.channels,
-        length=loader.shapes[act.base][2],
+        length=builder.shapes[act.base][2],
         hint=node.output[0],
         attrs=attrs,
         constants=constants,
     )
-    loader.values[node.output[0]] = ActValue(result, act.shape, act.base_shape, act.chain)
+    builder.values[node.output[0]] = ActValue(result, act.shape, act.base_shape, act.chain)
 
 
 @reader("Tanh", "Sigmoid", "Exp", "Softplus", "Sin", "Erf")
-def read_function(loader: Any, node: Any) -> None:
+def read_function(builder: Any, node: Any) -> None:
     """Smooth functions."""
-    _unary(loader, node, node.op_type, {})
+    _unary(builder, node, node.op_type, {})
 
 
 @reader("Relu")
-def read_relu(loader: Any, node: Any) -> None:
+def read_relu(builder: Any, node: Any) -> None:
     """A clamp from below."""
-    _unary(loader, node, "Clip", {"low": 0.0, "high": np.inf})
+    _unary(builder, node, "Clip", {"low": 0.0, "high": np.inf})
 
 
 @reader("Clip")
-def read_clip(loader: Any, node: Any) -> None:
+def read_clip(builder: Any, node: Any) -> None:
     """A clamp; the limits are attributes (old opsets) or constant inputs."""
     limits = []
     for index, (name, default) in enumerate((("min", -np.inf), ("max", np.inf)), start=1):
-        given = loader.optional(node, index)
+        given = builder.optional(node, index)
         value = (
-            float(loader.const(given).real.reshape(-1)[0]) if given else float(attribute(node, name, default))
+            float(builder.const(given).real.reshape(-1)[0])
+            if given
+            else float(attribute(node, name, default))
         )
         limits.append(value)
     if not limits[0] <= limits[1]:
         raise Refusal(
             f"its limits are {limits[0]:.3g} and {limits[1]:.3g}; the first must not exceed the second."
         )
-    _unary(loader, node, "Clip", {"low": limits[0], "high": limits[1]})
+    _unary(builder, node, "Clip", {"low": limits[0], "high": limits[1]})
 
 
 @reader("LeakyRelu")
-def read_leaky(loader: Any, node: Any) -> None:
+def read_leaky(builder: Any, node: Any) -> None:
     """One slope for negative inputs."""
     slope = float(attribute(node, "alpha", 0.01))
     if not np.isfinite(slope):
         raise Refusal("its slope is not a finite number.")
-    _unary(loader, node, "Leaky", {}, {"slope": Constant(np.array([slope]))})
+    _unary(builder, node, "Leaky", {}, {"slope": Constant(np.array([slope]))})
 
 
 @reader("PRelu")
-def read_prelu(loader: Any, node: Any) -> None:
+def read_prelu(builder: Any, node: Any) -> None:
     """One slope, or one per channel."""
-    slope = loader.const(node.input[1]).real.reshape(-1)
-    channels = loader.shapes[loader.canonical(node.input[0])][1]
+    slope = builder.const(node.input[1]).real.reshape(-1)
+    channels = builder.shapes[builder.canonical(node.input[0])][1]
     if slope.size not in (1, channels) or not np.all(np.isfinite(slope)):
         raise Refusal(f"its slopes are not one finite number per channel of {channels}.")
-    source = loader.canonical(node.input[0])
-    result = loader.add_node(
+    source = builder.canonical(node.input[0])
+    result = builder.add_node(
         "Leaky",
         [source],
         channels=channels,
-        length=loader.shapes[source][2],
+        length=builder.shapes[source][2],
         hint=node.output[0],
         constants={"slope": Constant(slope)},
     )
-    loader.result(node, result)
+    builder.result(node, result)
 
 
 @reader("HardSigmoid")
-def read_hard_sigmoid(loader: Any, node: Any) -> None:
+def read_hard_sigmoid(builder: Any, node: Any) -> None:
     """A slope, an offset and a clamp to 0..1."""
-    act = loader.act(node.input[0])
-    base = loader.tensors[act.base]
+    act = builder.act(node.input[0])
+    base = builder.tensors[act.base]
     alpha, beta = float(attribute(node, "alpha", 0.2)), float(attribute(node, "beta", 0.5))
-    length = loader.shapes[act.base][2]
-    line = loader.add_node(
+    length = builder.shapes[act.base][2]
+    line = builder.add_node(
         "Affine",
         [act.base],
         channels=base.channels,
@@ -117,7 +119,7 @@ def read_hard_sigmoid(loader: Any, node: Any) -> None:
             "offset": Constant(np.full(base.channels, beta)),
         },
     )
-    result = loader.add_node(
+    result = builder.add_node(
         "Clip",
         [line],
         channels=base.channels,
@@ -125,11 +127,11 @@ def read_hard_sigmoid(loader: Any, node: Any) -> None:
         hint=node.output[0],
         attrs={"low": 0.0, "high": 1.0},
     )
-    loader.values[node.output[0]] = ActValue(result, act.shape, act.base_shape, act.chain)
+    builder.values[node.output[0]] = ActValue(result, act.shape, act.base_shape, act.chain)
 
 
 @reader("Identity", "Dropout", "Cast")
-def read_identity(loader: Any, node: Any) -> None:
+def read_identity(builder: Any, node: Any) -> None:
     """Nothing happens to an activation."""
     if node.op_type == "Cast":
         import onnx
@@ -137,7 +139,7 @@ def read_identity(loader: Any, node: Any) -> None:
         kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16)
         if attribute(node, "to") not in kinds:
             raise Refusal("it casts an activation to another type; use QuantizeLinear for integers.")
-    loader.values[node.output[0]] = loader.value(node.input[0])
+    builder.values[node.output[0]] = builder.value(node.input[0])
 
 
 def bends(node: Node, y: Tensor) -> bool:

@@ -20,7 +20,7 @@ from hardware.refusal import Refusal
 if TYPE_CHECKING:
     import onnx
 
-    from firmware.compiler.read.load import Loader
+    from firmware.compiler.read.builder import Builder
     from firmware.compiler.write.writer import Writer
 
 MAX_FOLDED_ELEMENTS = 1 << 24
@@ -117,8 +117,8 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {}
-READERS: dict[str, Callable[[Loader, onnx.NodeProto], None]] = {}
-SHAPE_FOLDERS: dict[str, Callable[[Loader, onnx.NodeProto], None]] = {}
+READERS: dict[str, Callable[[Builder, onnx.NodeProto], None]] = {}
+SHAPE_FOLDERS: dict[str, Callable[[Builder, onnx.NodeProto], None]] = {}
 
 
 def family(cls: type[Family]) -> type[Family]:
@@ -128,20 +128,20 @@ def family(cls: type[Family]) -> type[Family]:
     return cls
 
 
-def reader(*operators: str) -> Callable[[Callable[[Loader, Any], None]], Callable[[Loader, Any], None]]:
+def reader(*operators: str) -> Callable[[Callable[[Builder, Any], None]], Callable[[Builder, Any], None]]:
     """Enter a reader into the register; nodes of constants or of shapes alone never reach it."""
 
-    def register(read: Callable[[Loader, Any], None]) -> Callable[[Loader, Any], None]:
-        def wrapped(loader: Loader, node: Any) -> None:
-            values = [loader.value(name) for name in node.input if name]
+    def register(read: Callable[[Builder, Any], None]) -> Callable[[Builder, Any], None]:
+        def wrapped(builder: Builder, node: Any) -> None:
+            values = [builder.value(name) for name in node.input if name]
             if not any(isinstance(v, ActValue) for v in values):
                 if any(isinstance(v, ShapeValue) for v in values) and node.op_type in SHAPE_FOLDERS:
-                    SHAPE_FOLDERS[node.op_type](loader, node)
+                    SHAPE_FOLDERS[node.op_type](builder, node)
                     return
                 if values and node.op_type not in ("QuantizeLinear", "DequantizeLinear", "Transpose"):
-                    fold(loader, node)
+                    fold(builder, node)
                     return
-            read(loader, node)
+            read(builder, node)
 
         for operator in operators:
             READERS[operator] = wrapped
@@ -172,7 +172,7 @@ def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
     return default
 
 
-def fold(loader: Loader, node: onnx.NodeProto) -> None:
+def fold(builder: Builder, node: onnx.NodeProto) -> None:
     """Evaluate a node whose inputs are all constants, with the evaluator that comes with onnx."""
     import onnx
     from onnx.reference import ReferenceEvaluator
@@ -180,7 +180,7 @@ def fold(loader: Loader, node: onnx.NodeProto) -> None:
     feeds = {}
     for name in node.input:
         if name:
-            constant = loader.const(name)
+            constant = builder.const(name)
             feeds[name] = constant.values if constant.scale is None else constant.real.astype(np.float32)
     total = sum(f.size for f in feeds.values())
     growing = (
@@ -202,25 +202,25 @@ def fold(loader: Loader, node: onnx.NodeProto) -> None:
             if feed.size <= 8 and feed.dtype.kind in "iu" and feed.size:
                 claim = math.prod(max(1, abs(int(v))) for v in feed.reshape(-1))
                 if claim * max(1, total) > MAX_FOLDED_ELEMENTS:
-                    raise Refusal(f"{loader.where}: it would make a constant of {claim} elements.")
+                    raise Refusal(f"{builder.where}: it would make a constant of {claim} elements.")
     elif math.prod(max(1, f.size) for f in feeds.values()) > MAX_FOLDED_ELEMENTS**2:
-        raise Refusal(f"{loader.where}: it would make a constant too large to keep.")
+        raise Refusal(f"{builder.where}: it would make a constant too large to keep.")
     shapes = [f.shape for f in feeds.values()]
     if len(shapes) > 1 and node.op_type in ("Add", "Sub", "Mul", "Div", "Pow", "Where"):
         result = np.broadcast_shapes(*shapes)
         if math.prod(result) > MAX_FOLDED_ELEMENTS:
-            raise Refusal(f"{loader.where}: it would make a constant of shape {list(result)}.")
+            raise Refusal(f"{builder.where}: it would make a constant of shape {list(result)}.")
     try:
-        opset = [onnx.helper.make_opsetid("", max(loader.opset, 7))]
+        opset = [onnx.helper.make_opsetid("", max(builder.opset, 7))]
         with np.errstate(all="ignore"):
             results = ReferenceEvaluator(_single(node, feeds, opset)).run(None, feeds)
     except Exception as error:
         text = str(error).strip().splitlines()
         raise Refusal(
-            f"{loader.where}: its constant inputs cannot be evaluated ({(text or ['?'])[0][:120]})."
+            f"{builder.where}: its constant inputs cannot be evaluated ({(text or ['?'])[0][:120]})."
         ) from None
     for name, result in zip([o for o in node.output if o], results, strict=False):
-        loader.values[name] = loader.constant(np.asarray(result))
+        builder.values[name] = builder.constant(np.asarray(result))
 
 
 def _single(node: Any, feeds: dict[str, np.ndarray], opset: list[Any]) -> Any:
@@ -237,7 +237,7 @@ def _single(node: Any, feeds: dict[str, np.ndarray], opset: list[Any]) -> Any:
     )
 
 
-def per_channel(loader: Loader, constant: Constant, channels: int, rank: int, ntc: bool) -> np.ndarray:
+def per_channel(builder: Builder, constant: Constant, channels: int, rank: int, ntc: bool) -> np.ndarray:
     """Broadcast a constant operand to one value per channel.
 
     Parameters
@@ -263,7 +263,7 @@ def per_channel(loader: Loader, constant: Constant, channels: int, rank: int, nt
     if len(shape) == rank and values.size == shape[axis] == channels:
         return values.reshape(channels)
     raise Refusal(
-        f"{loader.where}: a constant of shape {list(constant.values.shape)} does not broadcast to one "
+        f"{builder.where}: a constant of shape {list(constant.values.shape)} does not broadcast to one "
         "value per "
         f"channel of {channels}; constants that vary along time cannot stream."
     )

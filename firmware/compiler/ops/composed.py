@@ -18,17 +18,17 @@ SELU = (1.67326319217681884765625, 1.05070102214813232421875)
 class Chain:
     """Nodes added one after the other, element by element, where an activation's moves are still pending."""
 
-    def __init__(self, loader: Any, node: Any, ahead: bool = False):
-        self.loader, self.node = loader, node
-        act = loader.act(node.input[0])
+    def __init__(self, builder: Any, node: Any, ahead: bool = False):
+        self.builder, self.node = builder, node
+        act = builder.act(node.input[0])
         self.act = ActValue(act.base, act.shape, act.base_shape, act.chain)
-        self.x: str = loader.canonical(node.input[0]) if ahead else act.base
-        self.channels: int = loader.shapes[self.x][1]
-        self.length: Dim = loader.shapes[self.x][2]
+        self.x: str = builder.canonical(node.input[0]) if ahead else act.base
+        self.channels: int = builder.shapes[self.x][1]
+        self.length: Dim = builder.shapes[self.x][2]
 
     def add(self, op: str, *inputs: str, **attrs: Any) -> str:
         """Add a node."""
-        return self.loader.add_node(
+        return self.builder.add_node(
             op,
             list(inputs),
             channels=self.channels,
@@ -42,7 +42,7 @@ class Chain:
         row = {"gain": Constant(np.full(self.channels, gain))}
         if offset:
             row["offset"] = Constant(np.full(self.channels, offset))
-        return self.loader.add_node(
+        return self.builder.add_node(
             "Affine",
             [x],
             channels=self.channels,
@@ -61,27 +61,27 @@ class Chain:
 
     def result(self, name: str) -> None:
         """Give the node's output its value; the moves still to come stay."""
-        self.loader.values[self.node.output[0]] = ActValue(
+        self.builder.values[self.node.output[0]] = ActValue(
             name, self.act.shape, self.act.base_shape, self.act.chain
         )
 
 
 @reader("Abs")
-def read_abs(loader: Any, node: Any) -> None:
+def read_abs(builder: Any, node: Any) -> None:
     """max(x, 0) − min(x, 0)."""
-    chain = Chain(loader, node)
+    chain = Chain(builder, node)
     chain.result(chain.add("Sub", chain.positive(), chain.negative()))
 
 
 @reader("Elu", "Selu", "Celu")
-def read_elu(loader: Any, node: Any) -> None:
+def read_elu(builder: Any, node: Any) -> None:
     """gain·(max(x, 0) + α·(e^(min(x, 0)/s) − 1)), with s = α for Celu."""
     slope, gain = SELU if node.op_type == "Selu" else (1.0, 1.0)
     slope = float(attribute(node, "alpha", slope))
     gain = float(attribute(node, "gamma", gain)) if node.op_type == "Selu" else gain
     if not (np.isfinite(slope) and np.isfinite(gain)) or (node.op_type == "Celu" and slope == 0):
         raise Refusal("its slope is not a finite number other than zero.")
-    chain = Chain(loader, node)
+    chain = Chain(builder, node)
     below = chain.negative()
     if node.op_type == "Celu":
         below = chain.affine(below, 1.0 / slope)
@@ -91,9 +91,9 @@ def read_elu(loader: Any, node: Any) -> None:
 
 
 @reader("Gelu")
-def read_gelu(loader: Any, node: Any) -> None:
+def read_gelu(builder: Any, node: Any) -> None:
     """x·Φ(x), Φ the normal distribution: by erf, or the approximation by tanh where the file asks for it."""
-    chain = Chain(loader, node)
+    chain = Chain(builder, node)
     if attribute(node, "approximate", "none") == "tanh":
         cube = chain.add("Mul", chain.add("Mul", chain.x, chain.x), chain.x)
         inner = chain.add("Add", chain.x, chain.affine(cube, 0.044715))
@@ -104,17 +104,17 @@ def read_gelu(loader: Any, node: Any) -> None:
 
 
 @reader("HardSwish")
-def read_hard_swish(loader: Any, node: Any) -> None:
+def read_hard_swish(builder: Any, node: Any) -> None:
     """x·clip(x/6 + ½, 0, 1)."""
-    chain = Chain(loader, node)
+    chain = Chain(builder, node)
     share = chain.add("Clip", chain.affine(chain.x, 1.0 / 6.0, 0.5), low=0.0, high=1.0)
     chain.result(chain.add("Mul", chain.x, share))
 
 
 @reader("Mish")
-def read_mish(loader: Any, node: Any) -> None:
+def read_mish(builder: Any, node: Any) -> None:
     """x·tanh(softplus(x))."""
-    chain = Chain(loader, node)
+    chain = Chain(builder, node)
     chain.result(chain.add("Mul", chain.x, chain.add("Tanh", chain.add("Softplus", chain.x))))
 
 
@@ -135,7 +135,7 @@ def _pooling(node: Any) -> tuple[int, int, list[int]]:
 
 
 @reader("AveragePool")
-def read_average_pool(loader: Any, node: Any) -> None:
+def read_average_pool(builder: Any, node: Any) -> None:
     """A depthwise convolution whose weights are all 1/window."""
     window, stride, pads = _pooling(node)
     if any(pads) and not attribute(node, "count_include_pad", 0):
@@ -143,9 +143,9 @@ def read_average_pool(loader: Any, node: Any) -> None:
             "it leaves its padding out of the mean, which differs at both ends; pool with "
             "count_include_pad=True."
         )
-    chain = Chain(loader, node, ahead=True)
+    chain = Chain(builder, node, ahead=True)
     length = (chain.length + (sum(pads) - window)) // stride + 1
-    result = loader.add_node(
+    result = builder.add_node(
         "Conv",
         [chain.x],
         channels=chain.channels,
@@ -165,11 +165,11 @@ def read_average_pool(loader: Any, node: Any) -> None:
             )
         },
     )
-    loader.result(node, result)
+    builder.result(node, result)
 
 
 @reader("MaxPool")
-def read_max_pool(loader: Any, node: Any) -> None:
+def read_max_pool(builder: Any, node: Any) -> None:
     """The larger of neighbours, max(a, b) = a + max(b − a, 0), for windows that do not overlap."""
     window, stride, pads = _pooling(node)
     if window != stride or any(pads) or len(node.output) > 1:
@@ -177,12 +177,14 @@ def read_max_pool(loader: Any, node: Any) -> None:
             f"it pools {window} frames every {stride} with pads {pads}; only windows that follow one another "
             "without padding are supported, else use a strided Conv."
         )
-    chain = Chain(loader, node, ahead=True)
+    chain = Chain(builder, node, ahead=True)
     length = chain.length // window
     channels = chain.channels
 
     def added(op: str, inputs: list[str], **attrs: Any) -> str:
-        return loader.add_node(op, inputs, channels=channels, length=length, hint=node.output[0], attrs=attrs)
+        return builder.add_node(
+            op, inputs, channels=channels, length=length, hint=node.output[0], attrs=attrs
+        )
 
     def picked(index: int) -> str:
         table = index * channels + np.arange(channels, dtype=np.int64)[None]
@@ -192,4 +194,4 @@ def read_max_pool(loader: Any, node: Any) -> None:
     for index in range(1, window):
         more = added("Clip", [added("Sub", [picked(index), largest])], low=0.0, high=np.inf)
         largest = added("Add", [largest, more])
-    loader.result(node, largest)
+    builder.result(node, largest)

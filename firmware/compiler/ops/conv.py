@@ -35,9 +35,9 @@ def _ints(node: Any, name: str, default: int, count: int = 1) -> list[int]:
     return [int(v) for v in values]
 
 
-def _weights(loader: Any, node: Any, channels: int) -> tuple[Constant, Constant | None]:
+def _weights(builder: Any, node: Any, channels: int) -> tuple[Constant, Constant | None]:
     """Check the constants of a convolution."""
-    weight = loader.const(node.input[1])
+    weight = builder.const(node.input[1])
     if weight.values.ndim != 3:
         raise Refusal(
             f"its weights have {weight.values.ndim} axes; this compiler streams 1-D convolutions with "
@@ -48,8 +48,8 @@ def _weights(loader: Any, node: Any, channels: int) -> tuple[Constant, Constant 
         raise Refusal(f"its weights have the shape {list(weight.values.shape)}.")
     if not np.all(np.isfinite(weight.real)):
         raise Refusal("its weights are not all finite numbers; train or export the model again.")
-    bias_name = loader.optional(node, 2)
-    bias = loader.const(bias_name) if bias_name else None
+    bias_name = builder.optional(node, 2)
+    bias = builder.const(bias_name) if bias_name else None
     if bias is not None and (bias.values.ndim != 1 or not np.all(np.isfinite(bias.real))):
         raise Refusal("its bias is not one finite number per output channel.")
     return weight, bias
@@ -74,11 +74,11 @@ def _strides(node: Any) -> tuple[int, int, int, list[int]]:
 
 
 @reader("Conv")
-def read_conv(loader: Any, node: Any) -> None:
+def read_conv(builder: Any, node: Any) -> None:
     """Any kernel, stride, dilation, groups, asymmetric pads."""
-    source = loader.canonical(node.input[0])
-    channels, length = loader.shapes[source][1:]
-    weight, bias = _weights(loader, node, channels)
+    source = builder.canonical(node.input[0])
+    channels, length = builder.shapes[source][1:]
+    weight, bias = _weights(builder, node, channels)
     stride, dilation, groups, pads = _strides(node)
     outputs, inputs, taps = weight.values.shape
     if channels != inputs * groups or outputs % groups:
@@ -98,7 +98,7 @@ def read_conv(loader: Any, node: Any) -> None:
         pads = [half, total - half] if auto == "SAME_UPPER" else [total - half, half]
     elif auto == "VALID":
         pads = [0, 0]
-    result = loader.add_node(
+    result = builder.add_node(
         "Conv",
         [source],
         channels=outputs,
@@ -114,17 +114,17 @@ def read_conv(loader: Any, node: Any) -> None:
         },
         constants={"weight": weight} | ({"bias": bias} if bias else {}),
     )
-    loader.result(node, result)
+    builder.result(node, result)
 
 
 @reader("CausalConvWithState")
-def read_causal_conv(loader: Any, node: Any) -> None:
+def read_causal_conv(builder: Any, node: Any) -> None:
     """ONNX's depthwise causal convolution; the stream keeps its state itself, beginning with silence."""
-    source = loader.canonical(node.input[0])
-    channels, length = loader.shapes[source][1:]
-    weight, bias = _weights(loader, node, channels)
-    past = loader.optional(node, 3)
-    if past is not None and (not loader.is_const(past) or np.any(loader.const(past).real != 0)):
+    source = builder.canonical(node.input[0])
+    channels, length = builder.shapes[source][1:]
+    weight, bias = _weights(builder, node, channels)
+    past = builder.optional(node, 3)
+    if past is not None and (not builder.is_const(past) or np.any(builder.const(past).real != 0)):
         raise Refusal(
             "its past state is an input; leave it out, a stream keeps its own state from one block to "
             "the next."
@@ -136,16 +136,18 @@ def read_causal_conv(loader: Any, node: Any) -> None:
     attrs = {"stride": 1, "dilation": 1, "groups": channels, "before": before, "padded": before, "phases": 1}
     constants = {"weight": weight} | ({"bias": bias} if bias else {})
     name = node.output[0]
-    result = loader.add_node(
+    result = builder.add_node(
         "Conv", [source], channels=channels, length=length, hint=name, attrs=attrs, constants=constants
     )
     activation = attribute(node, "activation", "none")
     if activation in ("silu", "swish"):
-        gate = loader.add_node("Sigmoid", [result], channels=channels, length=length, hint=f"{name}_gate")
-        result = loader.add_node("Mul", [result, gate], channels=channels, length=length, hint=f"{name}_silu")
+        gate = builder.add_node("Sigmoid", [result], channels=channels, length=length, hint=f"{name}_gate")
+        result = builder.add_node(
+            "Mul", [result, gate], channels=channels, length=length, hint=f"{name}_silu"
+        )
     elif activation != "none":
         raise Refusal(f"its activation {activation!r} is not known; use none or silu.")
-    loader.result(node, result)
+    builder.result(node, result)
 
 
 def _out_length(length: Dim, stride: int, reach: int, padded: int) -> Dim:
@@ -154,11 +156,11 @@ def _out_length(length: Dim, stride: int, reach: int, padded: int) -> Dim:
 
 
 @reader("ConvTranspose")
-def read_conv_transpose(loader: Any, node: Any) -> None:
+def read_conv_transpose(builder: Any, node: Any) -> None:
     """Any kernel and stride, also kernel > stride."""
-    source = loader.canonical(node.input[0])
-    channels, length = loader.shapes[source][1:]
-    weight, bias = _weights(loader, node, channels)
+    source = builder.canonical(node.input[0])
+    channels, length = builder.shapes[source][1:]
+    weight, bias = _weights(builder, node, channels)
     stride, dilation, groups, pads = _strides(node)
     inputs, per_group, taps = weight.values.shape
     (extra,) = _ints(node, "output_padding", 0)
@@ -197,7 +199,7 @@ def read_conv_transpose(loader: Any, node: Any) -> None:
         raise Refusal(
             "its weights are quantized along their input channels; quantize along axis 1, the outputs."
         )
-    result = loader.add_node(
+    result = builder.add_node(
         "ConvTranspose",
         [source],
         channels=per_group * groups,
@@ -212,12 +214,12 @@ def read_conv_transpose(loader: Any, node: Any) -> None:
         },
         constants={"weight": kernel} | ({"bias": bias} if bias else {}),
     )
-    loader.result(node, result)
+    builder.result(node, result)
 
 
-def _dense(loader: Any, node: Any, source: str, weight: Constant, bias: Constant | None) -> str:
+def _dense(builder: Any, node: Any, source: str, weight: Constant, bias: Constant | None) -> str:
     """Add a dense layer, ``weight`` being [outputs, inputs]."""
-    channels, length = loader.shapes[source][1:]
+    channels, length = builder.shapes[source][1:]
     outputs, inputs = weight.values.shape
     if inputs != channels:
         raise Refusal(f"its weights take {inputs} channels, but its input has {channels}.")
@@ -225,7 +227,7 @@ def _dense(loader: Any, node: Any, source: str, weight: Constant, bias: Constant
         raise Refusal("its weights are not all finite numbers; train or export the model again.")
     _check_bias(bias, outputs)
     kernel = Constant(weight.values[:, :, None], weight.scale, weight.axis)
-    return loader.add_node(
+    return builder.add_node(
         "Conv",
         [source],
         channels=outputs,
@@ -242,12 +244,12 @@ def transposed(constant: Constant) -> Constant:
 
 
 @reader("Gemm")
-def read_gemm(loader: Any, node: Any) -> None:
+def read_gemm(builder: Any, node: Any) -> None:
     """A dense layer over ``[1, features]``."""
     if attribute(node, "transA", 0):
         raise Refusal("it transposes its activation; transpose the weights instead.")
-    act = loader.act(node.input[0])
-    weight = loader.const(node.input[1])
+    act = builder.act(node.input[0])
+    weight = builder.const(node.input[1])
     if len(act.shape) != 2 or weight.values.ndim != 2:
         raise Refusal("it must multiply [1, features] by a matrix of weights.")
     weight = weight if attribute(node, "transB", 0) else transposed(weight)
@@ -255,41 +257,41 @@ def read_gemm(loader: Any, node: Any) -> None:
     if alpha != 1.0:
         weight = Constant(weight.real * alpha)
     bias = None
-    if (name := loader.optional(node, 2)) is not None:
-        bias = loader.const(name)
+    if (name := builder.optional(node, 2)) is not None:
+        bias = builder.const(name)
         flat = np.broadcast_to(bias.real.reshape(-1) * beta, (weight.values.shape[0],))
         bias = Constant(flat) if beta != 1.0 or bias.values.ndim != 1 else bias
         if bias.values.size == 1 != weight.values.shape[0]:
             bias = Constant(flat)
-    loader.result(node, _dense(loader, node, loader.canonical(node.input[0]), weight, bias), flat=True)
+    builder.result(node, _dense(builder, node, builder.canonical(node.input[0]), weight, bias), flat=True)
 
 
 @reader("MatMul")
-def read_matmul(loader: Any, node: Any) -> None:
+def read_matmul(builder: Any, node: Any) -> None:
     """A dense layer over the last axis (``x @ W``), or over channels (``W @ x``)."""
-    left_is_const, right_is_const = loader.is_const(node.input[0]), loader.is_const(node.input[1])
+    left_is_const, right_is_const = builder.is_const(node.input[0]), builder.is_const(node.input[1])
     if left_is_const == right_is_const:
         raise Refusal(
             "it multiplies two activations; only weights known beforehand can be compiled (no attention)."
         )
-    weight = loader.const(node.input[0 if left_is_const else 1])
+    weight = builder.const(node.input[0 if left_is_const else 1])
     name = node.input[1 if left_is_const else 0]
     values = weight.values
     if values.ndim == 3 and values.shape[0] == 1 and (weight.scale is None or weight.scale.size == 1):
         weight = Constant(values[0], weight.scale, 0)
     if weight.values.ndim != 2:
         raise Refusal("its weights must be a matrix.")
-    source, ntc = loader.either(name)
-    rank = len(loader.act(name).shape)
+    source, ntc = builder.either(name)
+    rank = len(builder.act(name).shape)
     if left_is_const:
         if ntc or rank != 3:
             raise Refusal("weights on the left must multiply [1, channels, frames].")
-        loader.result(node, _dense(loader, node, source, weight, None))
+        builder.result(node, _dense(builder, node, source, weight, None))
         return
     if rank == 2:
-        loader.result(node, _dense(loader, node, source, transposed(weight), None), flat=True)
-    elif ntc or loader.shapes[source][2] == 1:
-        loader.result(node, _dense(loader, node, source, transposed(weight), None), ntc=True)
+        builder.result(node, _dense(builder, node, source, transposed(weight), None), flat=True)
+    elif ntc or builder.shapes[source][2] == 1:
+        builder.result(node, _dense(builder, node, source, transposed(weight), None), ntc=True)
     else:
         raise Refusal("it mixes frames along time; a stream has no fixed number of them.")
 

@@ -35,11 +35,11 @@ def modulated(prototype: np.ndarray, bands: int, synthesis: bool) -> np.ndarray:
 
 
 @reader("PQMFSynthesis", "PQMFAnalysis")
-def read_pqmf(loader: Any, node: Any) -> None:
+def read_pqmf(builder: Any, node: Any) -> None:
     """Recognise the fast form, else write the convolution."""
-    source = loader.canonical(node.input[0])
-    bank, prototype = loader.const(node.input[1]).real, loader.const(node.input[2]).real.reshape(-1)
-    channels, length = loader.shapes[source][1:]
+    source = builder.canonical(node.input[0])
+    bank, prototype = builder.const(node.input[1]).real, builder.const(node.input[2]).real.reshape(-1)
+    channels, length = builder.shapes[source][1:]
     synthesis = node.op_type == "PQMFSynthesis"
     if bank.ndim != 3 or bank.shape[1] != 1 or bank.shape[2] < bank.shape[0] or not np.all(np.isfinite(bank)):
         raise Refusal(f"its bank has the shape {list(bank.shape)}; give [bands, 1, taps] with taps ≥ bands.")
@@ -53,7 +53,7 @@ def read_pqmf(loader: Any, node: Any) -> None:
         and float(np.abs(modulated(prototype, bands, synthesis) - bank[:, 0]).max()) <= MODULATION_TOLERANCE
     )
     if fast:
-        result = loader.add_node(
+        result = builder.add_node(
             node.op_type,
             [source],
             channels=1 if synthesis else bands,
@@ -63,7 +63,7 @@ def read_pqmf(loader: Any, node: Any) -> None:
             constants={"bank": Constant(bank[:, 0]), "prototype": Constant(prototype)},
         )
     elif synthesis:
-        result = loader.add_node(
+        result = builder.add_node(
             "ConvTranspose",
             [source],
             channels=1,
@@ -73,7 +73,7 @@ def read_pqmf(loader: Any, node: Any) -> None:
             constants={"weight": Constant(np.ascontiguousarray(bank.transpose(1, 0, 2)))},
         )
     else:
-        result = loader.add_node(
+        result = builder.add_node(
             "Conv",
             [source],
             channels=bands,
@@ -89,7 +89,7 @@ def read_pqmf(loader: Any, node: Any) -> None:
             },
             constants={"weight": Constant(np.ascontiguousarray(bank[:, :, ::-1]))},
         )
-    loader.result(node, result)
+    builder.result(node, result)
 
 
 @family
@@ -189,10 +189,10 @@ def counted_noise(bands: int, samples: int, seed: int) -> np.ndarray:
 
 
 @reader("FilteredNoise")
-def read_noise(loader: Any, node: Any) -> None:
+def read_noise(builder: Any, node: Any) -> None:
     """Noise through filters that change per frame."""
-    source = loader.canonical(node.input[0])
-    channels, length = loader.shapes[source][1:]
+    source = builder.canonical(node.input[0])
+    channels, length = builder.shapes[source][1:]
     values = {
         key: int(attribute(node, key, default))
         for key, default in (("bands", 1), ("taps", 1), ("hop", 1), ("seed", 0))
@@ -203,7 +203,7 @@ def read_noise(loader: Any, node: Any) -> None:
         raise Refusal(
             f"its input has {channels} channels, but bands × taps is {values['bands'] * values['taps']}."
         )
-    result = loader.add_node(
+    result = builder.add_node(
         "FilteredNoise",
         [source],
         channels=values["bands"],
@@ -211,7 +211,7 @@ def read_noise(loader: Any, node: Any) -> None:
         hint=node.output[0],
         attrs=values,
     )
-    loader.result(node, result)
+    builder.result(node, result)
 
 
 @family

@@ -23,33 +23,33 @@ from hardware.refusal import Refusal
 
 
 @reader("Add", "Sub", "Mul", "Div", "Sum")
-def read_binary(loader: Any, node: Any) -> None:
+def read_binary(builder: Any, node: Any) -> None:
     """Add, subtract, multiply; divide by a constant."""
     if len(node.input) != 2:
         raise Refusal("it takes two operands.")
-    left, right = (loader.value(name) for name in node.input)
+    left, right = (builder.value(name) for name in node.input)
     if isinstance(left, ActValue) and isinstance(right, ActValue):
         if node.op_type == "Div":
             raise Refusal("it divides by an activation; multiply by a gain instead.")
-        _two(loader, node)
+        _two(builder, node)
         return
     swapped = not isinstance(left, ActValue)
     name, constant = (node.input[1], node.input[0]) if swapped else (node.input[0], node.input[1])
-    act = loader.act(name)
-    operand = loader.const(constant)
-    if operand.values.size == 1 and loader.tensors[act.base].quant is None and operand.scale is None:
+    act = builder.act(name)
+    operand = builder.const(constant)
+    if operand.values.size == 1 and builder.tensors[act.base].quant is None and operand.scale is None:
         source, ntc, keep = act.base, False, True  # a number commutes with the pending moves
     else:
-        (source, ntc), keep = loader.either(name), False
-    channels, length = loader.shapes[source][1:]
+        (source, ntc), keep = builder.either(name), False
+    channels, length = builder.shapes[source][1:]
     rank = len(act.shape)
     if keep:
         row = np.full(channels, float(operand.real.reshape(-1)[0]))
-    elif loader.event and operand.values.size > channels and length != 1:
-        loader.result(node, _event_constant(loader, node, source, operand, swapped), ntc=ntc)
+    elif builder.event and operand.values.size > channels and length != 1:
+        builder.result(node, _event_constant(builder, node, source, operand, swapped), ntc=ntc)
         return
     else:
-        row = per_channel(loader, operand, channels, rank, ntc)
+        row = per_channel(builder, operand, channels, rank, ntc)
     if not np.all(np.isfinite(row)):
         raise Refusal("its constant is not a finite number.")
     attrs: dict[str, Any] = {}
@@ -68,7 +68,7 @@ def read_binary(loader: Any, node: Any) -> None:
         constants["offset"] = _row(
             -row if node.op_type == "Sub" else row, operand if node.op_type != "Sub" else None
         )
-    result = loader.add_node(
+    result = builder.add_node(
         "Affine",
         [source],
         channels=channels,
@@ -78,9 +78,9 @@ def read_binary(loader: Any, node: Any) -> None:
         constants=constants,
     )
     if keep:
-        loader.values[node.output[0]] = ActValue(result, act.shape, act.base_shape, act.chain)
+        builder.values[node.output[0]] = ActValue(result, act.shape, act.base_shape, act.chain)
     else:
-        loader.result(node, result, ntc=ntc, flat=rank == 2)
+        builder.result(node, result, ntc=ntc, flat=rank == 2)
 
 
 def _row(row: np.ndarray, operand: Constant | None) -> Constant:
@@ -91,18 +91,18 @@ def _row(row: np.ndarray, operand: Constant | None) -> Constant:
     return Constant(row)
 
 
-def _event_constant(loader: Any, node: Any, source: str, operand: Constant, swapped: bool) -> str:
+def _event_constant(builder: Any, node: Any, source: str, operand: Constant, swapped: bool) -> str:
     """An event graph may add or multiply a constant that varies along its fixed time axis."""
-    channels, length = loader.shapes[source][1:]
+    channels, length = builder.shapes[source][1:]
     if (
-        loader.tensors[source].quant is not None
+        builder.tensors[source].quant is not None
         or node.op_type == "Div"
         or (swapped and node.op_type == "Sub")
     ):
         raise Refusal("a constant that varies along time can only be added or multiplied.")
     values = operand.real
     whole = np.broadcast_to(values.reshape((1,) * (3 - values.ndim) + values.shape), (1, channels, length))[0]
-    constant = loader.add_node(
+    constant = builder.add_node(
         "Stored",
         [source],
         channels=channels,
@@ -110,27 +110,27 @@ def _event_constant(loader: Any, node: Any, source: str, operand: Constant, swap
         hint=f"{node.output[0]}_constant",
         constants={"values": Constant(np.ascontiguousarray(whole))},
     )
-    return loader.add_node(
+    return builder.add_node(
         node.op_type, [source, constant], channels=channels, length=length, hint=node.output[0]
     )
 
 
-def _two(loader: Any, node: Any) -> None:
+def _two(builder: Any, node: Any) -> None:
     """Two activations of one rate; one frame, or one channel, may be repeated over the other."""
-    ranks = [len(loader.act(name).shape) for name in node.input]
-    (a, ntc_a), (b, ntc_b) = (loader.either(name) for name in node.input)
-    if ntc_a != ntc_b and 1 not in (loader.shapes[a][2], loader.shapes[b][2]):
+    ranks = [len(builder.act(name).shape) for name in node.input]
+    (a, ntc_a), (b, ntc_b) = (builder.either(name) for name in node.input)
+    if ntc_a != ntc_b and 1 not in (builder.shapes[a][2], builder.shapes[b][2]):
         raise Refusal("its operands have time on different axes.")
     names = [a, b]
-    channels = max(loader.shapes[n][1] for n in names)
+    channels = max(builder.shapes[n][1] for n in names)
     for i, name in enumerate(names):
-        if loader.shapes[name][1] != channels:
-            if loader.shapes[name][1] != 1:
-                raise Refusal(f"it combines {loader.shapes[a][1]} and {loader.shapes[b][1]} channels.")
-            length = loader.shapes[name][2]
-            frames = length if loader.event else 1
+        if builder.shapes[name][1] != channels:
+            if builder.shapes[name][1] != 1:
+                raise Refusal(f"it combines {builder.shapes[a][1]} and {builder.shapes[b][1]} channels.")
+            length = builder.shapes[name][2]
+            frames = length if builder.event else 1
             table = np.repeat(np.arange(frames, dtype=np.int64)[:, None], channels, axis=1)
-            names[i] = loader.add_node(
+            names[i] = builder.add_node(
                 "Shuffle",
                 [name],
                 channels=channels,
@@ -138,31 +138,31 @@ def _two(loader: Any, node: Any) -> None:
                 hint=f"{node.output[0]}_spread",
                 attrs={"stride": frames, "produce": frames, "table": table},
             )
-    la, lb = (loader.shapes[n][2] for n in names)
+    la, lb = (builder.shapes[n][2] for n in names)
     length = la
     if broadcastable(la) and not broadcastable(lb):
         length = lb
     elif broadcastable(lb) and not broadcastable(la):
         length = la
     else:
-        loader.same_rate(la, lb)
-    result = loader.add_node(
+        builder.same_rate(la, lb)
+    result = builder.add_node(
         {"Sum": "Add"}.get(node.op_type, node.op_type),
         names,
         channels=channels,
         length=length,
         hint=node.output[0],
     )
-    loader.result(node, result, ntc=ntc_a and ntc_b, flat=max(ranks) == 2)
+    builder.result(node, result, ntc=ntc_a and ntc_b, flat=max(ranks) == 2)
 
 
 @reader("Neg")
-def read_neg(loader: Any, node: Any) -> None:
+def read_neg(builder: Any, node: Any) -> None:
     """A gain of −1."""
-    source, ntc = loader.either(node.input[0])
-    channels, length = loader.shapes[source][1:]
-    rank = len(loader.act(node.input[0]).shape)
-    result = loader.add_node(
+    source, ntc = builder.either(node.input[0])
+    channels, length = builder.shapes[source][1:]
+    rank = len(builder.act(node.input[0]).shape)
+    result = builder.add_node(
         "Affine",
         [source],
         channels=channels,
@@ -170,42 +170,42 @@ def read_neg(loader: Any, node: Any) -> None:
         hint=node.output[0],
         constants={"gain": Constant(np.full(channels, -1.0))},
     )
-    loader.result(node, result, ntc=ntc, flat=rank == 2)
+    builder.result(node, result, ntc=ntc, flat=rank == 2)
 
 
 @reader("Pow")
-def read_pow(loader: Any, node: Any) -> None:
+def read_pow(builder: Any, node: Any) -> None:
     """Squares and cubes are products."""
-    exponent = loader.const(node.input[1]).real
+    exponent = builder.const(node.input[1]).real
     if exponent.size != 1 or float(exponent.reshape(-1)[0]) not in (2.0, 3.0):
         raise Refusal("only squares and cubes of an activation are supported.")
-    source, ntc = loader.either(node.input[0])
-    channels, length = loader.shapes[source][1:]
-    rank = len(loader.act(node.input[0]).shape)
-    result = loader.add_node("Mul", [source, source], channels=channels, length=length, hint=node.output[0])
+    source, ntc = builder.either(node.input[0])
+    channels, length = builder.shapes[source][1:]
+    rank = len(builder.act(node.input[0]).shape)
+    result = builder.add_node("Mul", [source, source], channels=channels, length=length, hint=node.output[0])
     if float(exponent.reshape(-1)[0]) == 3.0:
-        result = loader.add_node(
+        result = builder.add_node(
             "Mul", [result, source], channels=channels, length=length, hint=node.output[0]
         )
-    loader.result(node, result, ntc=ntc, flat=rank == 2)
+    builder.result(node, result, ntc=ntc, flat=rank == 2)
 
 
 @reader("BatchNormalization")
-def read_batch_norm(loader: Any, node: Any) -> None:
+def read_batch_norm(builder: Any, node: Any) -> None:
     """A gain and an offset per channel; ``fuse`` folds them into the convolution before."""
     if attribute(node, "training_mode", 0):
         raise Refusal("it is in training mode; export the model with model.eval().")
-    source, ntc = loader.either(node.input[0])
-    channels, length = loader.shapes[source][1:]
-    gamma, beta, mean, variance = (loader.const(name).real.reshape(-1) for name in node.input[1:5])
+    source, ntc = builder.either(node.input[0])
+    channels, length = builder.shapes[source][1:]
+    gamma, beta, mean, variance = (builder.const(name).real.reshape(-1) for name in node.input[1:5])
     if any(v.size != channels for v in (gamma, beta, mean, variance)) or np.any(variance < 0):
         raise Refusal(f"its statistics are not one per channel of {channels}.")
     gain = gamma / np.sqrt(variance + float(attribute(node, "epsilon", 1e-5)))
     offset = beta - mean * gain
     if not (np.all(np.isfinite(gain)) and np.all(np.isfinite(offset))):
         raise Refusal("its statistics are not finite numbers.")
-    rank = len(loader.act(node.input[0]).shape)
-    result = loader.add_node(
+    rank = len(builder.act(node.input[0]).shape)
+    result = builder.add_node(
         "Affine",
         [source],
         channels=channels,
@@ -213,7 +213,7 @@ def read_batch_norm(loader: Any, node: Any) -> None:
         hint=node.output[0],
         constants={"gain": Constant(gain), "offset": Constant(offset)},
     )
-    loader.result(node, result, ntc=ntc, flat=rank == 2)
+    builder.result(node, result, ntc=ntc, flat=rank == 2)
 
 
 def _as_depthwise(node: Node, inputs: list[Quant], output: Quant, channels: int) -> Node | None:

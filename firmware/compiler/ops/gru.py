@@ -13,33 +13,33 @@ from hardware.refusal import Refusal
 
 
 @reader("GRU")
-def read_gru(loader: Any, node: Any) -> None:
+def read_gru(builder: Any, node: Any) -> None:
     """One direction, zero initial state, default activations; X is [frames, 1, inputs]."""
     hidden = int(attribute(node, "hidden_size", 0))
     if attribute(node, "direction", "forward") != "forward":
         raise Refusal("it runs backward in time; only the forward direction can stream.")
     if attribute(node, "activations") or attribute(node, "clip"):
         raise Refusal("its activations are changed; use the default Sigmoid and Tanh, without clip.")
-    act = loader.act(node.input[0])
+    act = builder.act(node.input[0])
     batch_first = bool(attribute(node, "layout", 0))
     if len(act.shape) != 3 or act.shape[0 if batch_first else 1] != 1:
         raise Refusal("its input must be [frames, 1, inputs] (batch 1).")
-    weight, recurrent = loader.const(node.input[1]).real, loader.const(node.input[2]).real
-    bias_name = loader.optional(node, 3)
-    bias = loader.const(bias_name).real if bias_name else np.zeros((1, 6 * hidden))
-    initial = loader.optional(node, 5)
-    if initial and (not loader.is_const(initial) or np.any(loader.const(initial).real != 0)):
+    weight, recurrent = builder.const(node.input[1]).real, builder.const(node.input[2]).real
+    bias_name = builder.optional(node, 3)
+    bias = builder.const(bias_name).real if bias_name else np.zeros((1, 6 * hidden))
+    initial = builder.optional(node, 5)
+    if initial and (not builder.is_const(initial) or np.any(builder.const(initial).real != 0)):
         raise Refusal("its initial state must be zero, so that a reset is silence.")
     order = (0, 2, 1) if batch_first else (1, 2, 0)
     moved = act.moved("transpose", order, tuple(act.shape[i] for i in order))
-    source, ntc = loader.oriented(moved, node.input[0])
+    source, ntc = builder.oriented(moved, node.input[0])
     if ntc:  # the moves cancel except for one exchange of axes, which an event graph can do
         raise Refusal("its input must be [frames, 1, inputs].")
-    channels, length = loader.shapes[source][1:]
+    channels, length = builder.shapes[source][1:]
     expected = ((1, 3 * hidden, channels), (1, 3 * hidden, hidden), (1, 6 * hidden))
     if hidden < 1 or (weight.shape, recurrent.shape, bias.shape) != expected:
         raise Refusal(f"its weights do not fit {channels} inputs and {hidden} hidden units.")
-    result = loader.add_node(
+    result = builder.add_node(
         "GRU",
         [source],
         channels=hidden,
@@ -53,7 +53,7 @@ def read_gru(loader: Any, node: Any) -> None:
             "recurrent_bias": Constant(bias[0, 3 * hidden :]),
         },
     )
-    base = loader.shapes[result]
+    base = builder.shapes[result]
     out = ActValue(result, base, base)
     if node.output[0]:
         if batch_first:
@@ -62,11 +62,11 @@ def read_gru(loader: Any, node: Any) -> None:
         else:
             y = out.moved("transpose", (2, 0, 1), (length, 1, hidden))
             y = y.moved("reshape", (length, 1, 1, hidden), (length, 1, 1, hidden))
-        loader.values[node.output[0]] = y
+        builder.values[node.output[0]] = y
     if len(node.output) > 1 and node.output[1] and isinstance(length, int):
         last = out.moved("take", (2, np.array([length - 1])), (1, hidden, 1))
         shape = (1, 1, hidden)
-        loader.values[node.output[1]] = last.moved("reshape", shape, shape)
+        builder.values[node.output[1]] = last.moved("reshape", shape, shape)
 
 
 @family

@@ -19,10 +19,10 @@ from hardware.refusal import Refusal
 MAX_MOVED = 1 << 24
 
 
-def _axes(loader: Any, node: Any, index: int, rank: int) -> list[int] | None:
+def _axes(builder: Any, node: Any, index: int, rank: int) -> list[int] | None:
     """Axes, an attribute in old opsets and an input in new ones."""
-    given = loader.optional(node, index)
-    values = loader.ints(given) if given else attribute(node, "axes")
+    given = builder.optional(node, index)
+    values = builder.ints(given) if given else attribute(node, "axes")
     if values is None:
         return None
     axes = [int(v) + rank if int(v) < 0 else int(v) for v in values]
@@ -32,14 +32,14 @@ def _axes(loader: Any, node: Any, index: int, rank: int) -> list[int] | None:
 
 
 @reader("Reshape", "Flatten")
-def read_reshape(loader: Any, node: Any) -> None:
+def read_reshape(builder: Any, node: Any) -> None:
     """Keep the order of the elements."""
-    act = loader.act(node.input[0])
+    act = builder.act(node.input[0])
     if node.op_type == "Flatten":
         axis = attribute(node, "axis", 1)
         dims: list[Dim] = [product(act.shape[:axis]), product(act.shape[axis:])]
     else:
-        dims = loader.ints(node.input[1])
+        dims = builder.ints(node.input[1])
         if not attribute(node, "allowzero", 0):
             dims = [
                 act.shape[i] if isinstance(d, int) and d == 0 and i < len(act.shape) else d
@@ -55,7 +55,7 @@ def read_reshape(loader: Any, node: Any) -> None:
         dims = [total // known if isinstance(d, int) and d == -1 else d for d in dims]  # type: ignore[operator]
     claim = product(tuple(dims))
     if isinstance(claim, Frames) and isinstance(total, Frames):
-        matches = loader.root(claim).ratio == loader.root(total).ratio
+        matches = builder.root(claim).ratio == builder.root(total).ratio
     else:
         matches = claim == total
     if not matches:
@@ -64,7 +64,7 @@ def read_reshape(loader: Any, node: Any) -> None:
             "the signal "
             "cannot stream, export with a dynamic time axis."
         )
-    _move(loader, node, act, "reshape", tuple(dims), tuple(dims))
+    _move(builder, node, act, "reshape", tuple(dims), tuple(dims))
 
 
 def _text(shape: tuple[Dim, ...]) -> str:
@@ -73,20 +73,20 @@ def _text(shape: tuple[Dim, ...]) -> str:
 
 
 def _move(
-    loader: Any, node: Any, act: ActValue, kind: str, argument: Any, shape: tuple[Dim, ...], index: int = 0
+    builder: Any, node: Any, act: ActValue, kind: str, argument: Any, shape: tuple[Dim, ...], index: int = 0
 ) -> None:
     """Append a move."""
     size = math.prod(d if isinstance(d, int) else 1 for d in shape)
     if len(shape) > 8 or size > MAX_MOVED or any(isinstance(d, int) and d < 1 for d in shape):
         raise Refusal(f"its result has the shape {_text(shape)}.")
-    loader.values[node.output[index]] = act.moved(kind, argument, shape)
+    builder.values[node.output[index]] = act.moved(kind, argument, shape)
 
 
 @reader("Transpose")
-def read_transpose(loader: Any, node: Any) -> None:
+def read_transpose(builder: Any, node: Any) -> None:
     """Exchange axes, of a constant too."""
-    value = loader.value(node.input[0])
-    rank = len(value.shape) if isinstance(value, ActValue) else loader.const(node.input[0]).values.ndim
+    value = builder.value(node.input[0])
+    rank = len(value.shape) if isinstance(value, ActValue) else builder.const(node.input[0]).values.ndim
     order = attribute(node, "perm") or list(range(rank))[::-1]
     if sorted(order) != list(range(rank)):
         raise Refusal(f"its permutation {list(order)} does not fit a tensor with {rank} axes.")
@@ -96,47 +96,47 @@ def read_transpose(loader: Any, node: Any) -> None:
             before = value.chain[0][1]
             joined = tuple(before[i] for i in order)
             chain = () if joined == tuple(range(rank)) else (("transpose", joined),)
-            loader.values[node.output[0]] = ActValue(value.base, shape, value.base_shape, chain)
+            builder.values[node.output[0]] = ActValue(value.base, shape, value.base_shape, chain)
             return
-        _move(loader, node, value, "transpose", tuple(order), shape)
+        _move(builder, node, value, "transpose", tuple(order), shape)
         return
     from firmware.compiler.graph import Constant
 
-    constant = loader.const(node.input[0])
+    constant = builder.const(node.input[0])
     axis = order.index(constant.axis) if constant.scale is not None and constant.scale.size > 1 else 0
-    loader.values[node.output[0]] = Constant(constant.values.transpose(order), constant.scale, axis)
+    builder.values[node.output[0]] = Constant(constant.values.transpose(order), constant.scale, axis)
 
 
 @reader("Squeeze")
-def read_squeeze(loader: Any, node: Any) -> None:
+def read_squeeze(builder: Any, node: Any) -> None:
     """Drop axes of size 1."""
-    act = loader.act(node.input[0])
-    axes = _axes(loader, node, 1, len(act.shape))
+    act = builder.act(node.input[0])
+    axes = _axes(builder, node, 1, len(act.shape))
     axes = [i for i, d in enumerate(act.shape) if d == 1] if axes is None else axes
     if any(act.shape[a] != 1 for a in axes):
         raise Refusal("it squeezes an axis whose size is not 1.")
     shape = tuple(d for i, d in enumerate(act.shape) if i not in axes)
-    _move(loader, node, act, "reshape", shape, shape)
+    _move(builder, node, act, "reshape", shape, shape)
 
 
 @reader("Unsqueeze")
-def read_unsqueeze(loader: Any, node: Any) -> None:
+def read_unsqueeze(builder: Any, node: Any) -> None:
     """Add axes of size 1."""
-    act = loader.act(node.input[0])
-    given = loader.optional(node, 1)
-    count = len(loader.ints(given) if given else attribute(node, "axes") or [])
-    axes = _axes(loader, node, 1, len(act.shape) + count) or []
+    act = builder.act(node.input[0])
+    given = builder.optional(node, 1)
+    count = len(builder.ints(given) if given else attribute(node, "axes") or [])
+    axes = _axes(builder, node, 1, len(act.shape) + count) or []
     shape: list[Dim] = list(act.shape)
     for axis in sorted(axes):
         shape.insert(axis, 1)
-    _move(loader, node, act, "reshape", tuple(shape), tuple(shape))
+    _move(builder, node, act, "reshape", tuple(shape), tuple(shape))
 
 
 @reader("Expand")
-def read_expand(loader: Any, node: Any) -> None:
+def read_expand(builder: Any, node: Any) -> None:
     """Repeat axes of size 1."""
-    act = loader.act(node.input[0])
-    wanted = loader.ints(node.input[1])
+    act = builder.act(node.input[0])
+    wanted = builder.ints(node.input[1])
     shape: list[Dim] = list(act.shape)
     rank = max(len(shape), len(wanted))
     shape = [*([1] * (rank - len(shape))), *shape]
@@ -146,14 +146,14 @@ def read_expand(loader: Any, node: Any) -> None:
     result = [w if d == 1 else d for d, w in zip(shape, wanted, strict=True)]
     if any(isinstance(r, Frames) and d == 1 for r, d in zip(result, shape, strict=True)):
         raise Refusal("it repeats one frame over the whole signal; give that input its own rate instead.")
-    _move(loader, node, act, "expand", tuple(result), tuple(result))
+    _move(builder, node, act, "expand", tuple(result), tuple(result))
 
 
 @reader("Tile")
-def read_tile(loader: Any, node: Any) -> None:
+def read_tile(builder: Any, node: Any) -> None:
     """Repeat axes of size 1."""
-    act = loader.act(node.input[0])
-    times = loader.ints(node.input[1])
+    act = builder.act(node.input[0])
+    times = builder.ints(node.input[1])
     if len(times) != len(act.shape) or any(isinstance(t, Frames) or t < 1 for t in times):
         raise Refusal("its repeats must be whole numbers, one per axis.")
     shape = list(act.shape)
@@ -162,27 +162,27 @@ def read_tile(loader: Any, node: Any) -> None:
             if shape[axis] != 1:
                 raise Refusal("it repeats an axis whose size is not 1.")
             shape[axis] = count
-    _move(loader, node, act, "expand", tuple(shape), tuple(shape))
+    _move(builder, node, act, "expand", tuple(shape), tuple(shape))
 
 
-def _take(loader: Any, node: Any, act: ActValue, axis: int, indices: np.ndarray, index: int = 0) -> None:
+def _take(builder: Any, node: Any, act: ActValue, axis: int, indices: np.ndarray, index: int = 0) -> None:
     """Select entries of one axis."""
     shape = (*act.shape[:axis], len(indices), *act.shape[axis + 1 :])
-    _move(loader, node, act, "take", (axis, indices), shape, index)
+    _move(builder, node, act, "take", (axis, indices), shape, index)
 
 
 @reader("Split")
-def read_split(loader: Any, node: Any) -> None:
+def read_split(builder: Any, node: Any) -> None:
     """Split channels."""
-    act = loader.act(node.input[0])
+    act = builder.act(node.input[0])
     rank = len(act.shape)
     axis = attribute(node, "axis", 0)
     axis = axis + rank if axis < 0 else axis
     size = act.shape[axis] if 0 <= axis < rank else None
     if not isinstance(size, int):
         raise Refusal("it splits along time; a stream cannot be split.")
-    given = loader.optional(node, 1)
-    sizes: Any = loader.ints(given) if given else attribute(node, "split")
+    given = builder.optional(node, 1)
+    sizes: Any = builder.ints(given) if given else attribute(node, "split")
     count = len(node.output)
     if sizes is None:
         part = -(-size // count)
@@ -192,18 +192,18 @@ def read_split(loader: Any, node: Any) -> None:
     start = 0
     for index, part in enumerate(sizes):
         if node.output[index]:
-            _take(loader, node, act, axis, np.arange(start, start + part), index)
+            _take(builder, node, act, axis, np.arange(start, start + part), index)
         start += part
 
 
 @reader("Gather")
-def read_gather(loader: Any, node: Any) -> None:
+def read_gather(builder: Any, node: Any) -> None:
     """Pick channels."""
-    act = loader.act(node.input[0])
+    act = builder.act(node.input[0])
     rank = len(act.shape)
     axis = attribute(node, "axis", 0)
     axis = axis + rank if axis < 0 else axis
-    picked = loader.const(node.input[1]).values
+    picked = builder.const(node.input[1]).values
     size = act.shape[axis] if 0 <= axis < rank else None
     if not isinstance(size, int) or picked.ndim > 1 or picked.size == 0 or picked.size > 65536:
         raise Refusal("it must pick channels by a list of whole numbers.")
@@ -212,22 +212,22 @@ def read_gather(loader: Any, node: Any) -> None:
     if whole.min() < 0 or whole.max() >= size:
         raise Refusal(f"it picks channel {int(picked.max())} of {size}.")
     if picked.ndim == 1:
-        _take(loader, node, act, axis, whole)
+        _take(builder, node, act, axis, whole)
         return
     taken = act.moved("take", (axis, whole), (*act.shape[:axis], 1, *act.shape[axis + 1 :]))
     shape = act.shape[:axis] + act.shape[axis + 1 :]
-    _move(loader, node, taken, "reshape", shape, shape)
+    _move(builder, node, taken, "reshape", shape, shape)
 
 
 @reader("Slice")
-def read_slice(loader: Any, node: Any) -> None:
+def read_slice(builder: Any, node: Any) -> None:
     """Select channels; along time, drop frames at the start (a shift) or at the end (never heard)."""
-    act = loader.act(node.input[0])
+    act = builder.act(node.input[0])
     rank = len(act.shape)
     if len(node.input) > 1:
-        starts, ends = loader.ints(node.input[1]), loader.ints(node.input[2])
-        steps = loader.ints(node.input[4]) if loader.optional(node, 4) else [1] * len(starts)
-        axes = _axes(loader, node, 3, rank)
+        starts, ends = builder.ints(node.input[1]), builder.ints(node.input[2])
+        steps = builder.ints(node.input[4]) if builder.optional(node, 4) else [1] * len(starts)
+        axes = _axes(builder, node, 3, rank)
     else:
         starts, ends = list(attribute(node, "starts")), list(attribute(node, "ends"))
         steps, axes = [1] * len(starts), attribute(node, "axes")
@@ -239,7 +239,7 @@ def read_slice(loader: Any, node: Any) -> None:
     for start, end, step, axis in zip(starts, ends, steps, axes, strict=True):
         size = value.shape[axis]
         if isinstance(size, Frames):
-            value = _slice_time(loader, node, value, axis, start, end, step)
+            value = _slice_time(builder, node, value, axis, start, end, step)
         else:
             if any(isinstance(v, Frames) for v in (start, end, step)) or step == 0:
                 raise Refusal("it slices channels by a length along time.")
@@ -249,11 +249,11 @@ def read_slice(loader: Any, node: Any) -> None:
             value = value.moved(
                 "take", (axis, indices), (*value.shape[:axis], len(indices), *value.shape[axis + 1 :])
             )
-    loader.values[node.output[0]] = value
+    builder.values[node.output[0]] = value
 
 
 def _slice_time(
-    loader: Any, node: Any, act: ActValue, axis: int, start: Dim, end: Dim, step: Dim
+    builder: Any, node: Any, act: ActValue, axis: int, start: Dim, end: Dim, step: Dim
 ) -> ActValue:
     """Crop along time."""
     if step != 1:
@@ -273,7 +273,7 @@ def _slice_time(
         raise Refusal("it keeps only the end of the signal; a stream has no end.")
     trim = 0
     if isinstance(end, Frames):
-        if loader.root(end).ratio != loader.root(size).ratio:
+        if builder.root(end).ratio != builder.root(size).ratio:
             raise Refusal("it keeps a part of the signal that grows more slowly than the signal.")
         trim = max(0, math.ceil(size.offset - end.offset)) if size.symbol == end.symbol else 0
     elif end < 0:
@@ -282,11 +282,11 @@ def _slice_time(
         raise Refusal(
             f"it keeps {end - start} frames only; a stream goes on. Slice from the start, or to the end."
         )
-    source, ntc = loader.oriented(act, node.input[0])
-    if start == 0 and trim == 0 and loader.streaming:
+    source, ntc = builder.oriented(act, node.input[0])
+    if start == 0 and trim == 0 and builder.streaming:
         return act
-    channels, length = loader.shapes[source][1:]
-    result = loader.add_node(
+    channels, length = builder.shapes[source][1:]
+    result = builder.add_node(
         "Delay",
         [source],
         channels=channels,
@@ -294,25 +294,25 @@ def _slice_time(
         hint=node.output[0],
         attrs={"frames": -start, "trim": trim},
     )
-    shape = loader.shapes[result]
+    shape = builder.shapes[result]
     value = ActValue(result, shape, shape)
     return value.moved("transpose", (0, 2, 1), (1, shape[2], shape[1])) if ntc else value
 
 
 @reader("Pad")
-def read_pad(loader: Any, node: Any) -> None:
+def read_pad(builder: Any, node: Any) -> None:
     """Zeros before the start of the signal (after its end they only lengthen it)."""
-    act = loader.act(node.input[0])
+    act = builder.act(node.input[0])
     mode = attribute(node, "mode", "constant")
     if mode != "constant":
         raise Refusal(f"its mode is {mode!r}; pad with zeros, a stream begins and ends in silence.")
-    given = loader.optional(node, 2)
-    value = float(loader.const(given).real.reshape(-1)[0]) if given else float(attribute(node, "value", 0.0))
+    given = builder.optional(node, 2)
+    value = float(builder.const(given).real.reshape(-1)[0]) if given else float(attribute(node, "value", 0.0))
     if value != 0.0:
         raise Refusal(f"it pads with {value:.3g}; pad with zeros.")
-    pads = loader.ints(node.input[1]) if loader.optional(node, 1) else list(attribute(node, "pads") or [])
+    pads = builder.ints(node.input[1]) if builder.optional(node, 1) else list(attribute(node, "pads") or [])
     rank = len(act.shape)
-    axes = _axes(loader, node, 3, rank)
+    axes = _axes(builder, node, 3, rank)
     axes = list(range(rank)) if axes is None else axes
     if len(pads) != 2 * len(axes) or any(isinstance(p, Frames) for p in pads):
         raise Refusal("its pads must be whole numbers, two per axis.")
@@ -320,16 +320,16 @@ def read_pad(loader: Any, node: Any) -> None:
     after = {a: int(p) for a, p in zip(axes, pads[len(axes) :], strict=True)}
     moved = [a for a in axes if before[a] or after[a]]
     if not moved:
-        loader.values[node.output[0]] = act
+        builder.values[node.output[0]] = act
         return
-    source, ntc = loader.either(node.input[0])
+    source, ntc = builder.either(node.input[0])
     time_axis = 1 if ntc else 2
     if moved != [time_axis]:
         raise Refusal("it pads channels; pad along time only.")
     if abs(before[time_axis]) > 1 << 20 or abs(after[time_axis]) > 1 << 20:
         raise Refusal("it pads by more than a million frames.")
-    channels, length = loader.shapes[source][1:]
-    result = loader.add_node(
+    channels, length = builder.shapes[source][1:]
+    result = builder.add_node(
         "Delay",
         [source],
         channels=channels,
@@ -337,60 +337,60 @@ def read_pad(loader: Any, node: Any) -> None:
         hint=node.output[0],
         attrs={"frames": before[time_axis], "trim": -after[time_axis]},
     )
-    loader.result(node, result, ntc=ntc)
+    builder.result(node, result, ntc=ntc)
 
 
 @reader("Concat")
-def read_concat(loader: Any, node: Any) -> None:
+def read_concat(builder: Any, node: Any) -> None:
     """Join channels; along time, zeros before a signal are padding."""
-    values = [loader.value(name) for name in node.input]
+    values = [builder.value(name) for name in node.input]
     acts = [v for v in values if isinstance(v, ActValue)]
     rank = len(acts[0].shape)
     axis = attribute(node, "axis", 1)
     axis = axis + rank if axis < 0 else axis
     if len(acts) != len(values):
-        _concat_zeros(loader, node, axis)
+        _concat_zeros(builder, node, axis)
         return
     if any(len(a.shape) != rank for a in acts):
         raise Refusal("its operands have different numbers of axes.")
-    sources, views = zip(*(loader.either(name) for name in node.input), strict=True)
+    sources, views = zip(*(builder.either(name) for name in node.input), strict=True)
     if len(set(views)) != 1:
         raise Refusal("its operands have time on different axes.")
     ntc = views[0]
     channel_axis = 2 if ntc else 1
     if axis != channel_axis:
         raise Refusal("it joins signals along time; a stream cannot wait for the first to end.")
-    length = loader.shapes[sources[0]][2]
+    length = builder.shapes[sources[0]][2]
     for other in sources[1:]:
-        loader.same_rate(length, loader.shapes[other][2])
-    result = loader.add_node(
+        builder.same_rate(length, builder.shapes[other][2])
+    result = builder.add_node(
         "Concat",
         list(sources),
-        channels=sum(loader.shapes[s][1] for s in sources),
+        channels=sum(builder.shapes[s][1] for s in sources),
         length=length,
         hint=node.output[0],
     )
-    loader.result(node, result, ntc=ntc, flat=rank == 2)
+    builder.result(node, result, ntc=ntc, flat=rank == 2)
 
 
-def _concat_zeros(loader: Any, node: Any, axis: int) -> None:
+def _concat_zeros(builder: Any, node: Any, axis: int) -> None:
     """Zeros joined before or after a signal along time."""
-    signals = [i for i, name in enumerate(node.input) if not loader.is_const(name)]
+    signals = [i for i, name in enumerate(node.input) if not builder.is_const(name)]
     if len(signals) != 1:
         raise Refusal("it joins constants and several signals; join the signals first.")
     (place,) = signals
-    source, ntc = loader.either(node.input[place])
+    source, ntc = builder.either(node.input[place])
     if axis != (1 if ntc else 2):
         raise Refusal("it joins constant channels to a signal; add them as a bias instead.")
     counts = {True: 0, False: 0}
     for i, name in enumerate(node.input):
         if i != place:
-            constant = loader.const(name).real
+            constant = builder.const(name).real
             if np.any(constant != 0) or constant.ndim <= axis:
                 raise Refusal("it joins numbers other than zero to a signal along time.")
             counts[i < place] += constant.shape[axis]
-    channels, length = loader.shapes[source][1:]
-    result = loader.add_node(
+    channels, length = builder.shapes[source][1:]
+    result = builder.add_node(
         "Delay",
         [source],
         channels=channels,
@@ -398,7 +398,7 @@ def _concat_zeros(loader: Any, node: Any, axis: int) -> None:
         hint=node.output[0],
         attrs={"frames": counts[True], "trim": -counts[False]},
     )
-    loader.result(node, result, ntc=ntc)
+    builder.result(node, result, ntc=ntc)
 
 
 @family

@@ -47,12 +47,12 @@ def quant_of(scale: float, zero: int, kind: str) -> Quant:
     raise AssertionError("int16 holds every stretched range")
 
 
-def _parameters(loader: Any, node: Any) -> tuple[np.ndarray, np.ndarray | None, str]:
+def _parameters(builder: Any, node: Any) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Scale, zero point and type of a Q or DQ node."""
-    scale = loader.const(node.input[1]).real
+    scale = builder.const(node.input[1]).real
     if not np.all(np.isfinite(scale)) or np.any(scale <= 0):
         raise Refusal(f"its scale is {float(np.min(scale)):.3g}; a scale must be positive and finite.")
-    zero = loader.optional(node, 2)
+    zero = builder.optional(node, 2)
     if zero is None:
         kind = "uint8"
         if node.op_type == "QuantizeLinear" and attribute(node, "output_dtype", 0):
@@ -60,39 +60,39 @@ def _parameters(loader: Any, node: Any) -> tuple[np.ndarray, np.ndarray | None, 
 
             kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(attribute(node, "output_dtype"))).name
         return scale, None, kind
-    points = loader.const(zero).values
+    points = builder.const(zero).values
     if points.size not in (1, scale.size):
         raise Refusal("its scale and zero point differ in number.")
     return scale, points.astype(np.int64), points.dtype.name
 
 
 @reader("QuantizeLinear")
-def read_quantize(loader: Any, node: Any) -> None:
+def read_quantize(builder: Any, node: Any) -> None:
     """Integers from floats; on a constant it is folded."""
-    scale, zero, kind = _parameters(loader, node)
-    value = loader.value(node.input[0])
+    scale, zero, kind = _parameters(builder, node)
+    value = builder.value(node.input[0])
     if not isinstance(value, ActValue):
         low, high = RANGES.get(kind, (-(2**31), 2**31 - 1))
         axis = attribute(node, "axis", 1)
-        real = loader.const(node.input[0]).real
+        real = builder.const(node.input[0]).real
         shaped = _along(scale, axis, real.ndim)
         shift = 0 if zero is None else _along(zero, axis, real.ndim)
         integers = np.clip(np.rint(real / shaped) + shift, low, high)
-        loader.values[node.output[0]] = Constant(integers.astype(kind))
+        builder.values[node.output[0]] = Constant(integers.astype(kind))
         return
     if scale.size != 1:
         raise Refusal("activations are quantized per channel; quantize them per tensor.")
     quant = quant_of(float(scale.reshape(-1)[0]), 0 if zero is None else int(zero.reshape(-1)[0]), kind)
-    _on_base(loader, node, value, "Quantize", quant)
+    _on_base(builder, node, value, "Quantize", quant)
 
 
 @reader("DequantizeLinear")
-def read_dequantize(loader: Any, node: Any) -> None:
+def read_dequantize(builder: Any, node: Any) -> None:
     """Floats from integers; a constant keeps its integers and their scale."""
-    scale, zero, kind = _parameters(loader, node)
-    value = loader.value(node.input[0])
+    scale, zero, kind = _parameters(builder, node)
+    value = builder.value(node.input[0])
     if isinstance(value, ActValue):
-        tensor = loader.tensors[value.base]
+        tensor = builder.tensors[value.base]
         if tensor.quant is None:
             raise Refusal("it dequantizes floats.")
         if zero is None and kind == "uint8" and tensor.quant.low < 0:
@@ -102,9 +102,9 @@ def read_dequantize(loader: Any, node: Any) -> None:
             raise Refusal("its zero point or type is not that of the QuantizeLinear before it.")
         if wanted.scale != tensor.quant.scale:
             raise Refusal("its scale is not that of the QuantizeLinear before it.")
-        _on_base(loader, node, value, "Dequantize", None)
+        _on_base(builder, node, value, "Dequantize", None)
         return
-    integers = loader.const(node.input[0]).values
+    integers = builder.const(node.input[0]).values
     if integers.dtype.kind not in "iu":
         raise Refusal("it dequantizes floats.")
     axis = attribute(node, "axis", 1)
@@ -116,7 +116,7 @@ def read_dequantize(loader: Any, node: Any) -> None:
     shifted = integers.astype(np.int64)
     if zero is not None:
         shifted = shifted - _along(zero, axis, integers.ndim)
-    loader.values[node.output[0]] = Constant(shifted, np.asarray(scale, np.float64).reshape(-1), axis)
+    builder.values[node.output[0]] = Constant(shifted, np.asarray(scale, np.float64).reshape(-1), axis)
 
 
 def _along(values: np.ndarray, axis: int, rank: int) -> np.ndarray:
@@ -127,18 +127,22 @@ def _along(values: np.ndarray, axis: int, rank: int) -> np.ndarray:
     return values.reshape([-1 if i == axis else 1 for i in range(rank)])
 
 
-def _on_base(loader: Any, node: Any, value: ActValue, op: str, quant: Quant | None) -> None:
+def _on_base(builder: Any, node: Any, value: ActValue, op: str, quant: Quant | None) -> None:
     """Apply an element-wise node before the pending moves: the two commute."""
-    base = loader.tensors[value.base]
+    base = builder.tensors[value.base]
     key = (op, value.base, quant)
-    cache = loader.__dict__.setdefault("borders", {})
+    cache = builder.__dict__.setdefault("borders", {})
     if key not in cache:
-        name = loader.add_node(
-            op, [value.base], channels=base.channels, length=loader.shapes[value.base][2], hint=node.output[0]
+        name = builder.add_node(
+            op,
+            [value.base],
+            channels=base.channels,
+            length=builder.shapes[value.base][2],
+            hint=node.output[0],
         )
-        loader.tensors[name] = Tensor(name, base.channels, base.length, None, quant)
+        builder.tensors[name] = Tensor(name, base.channels, base.length, None, quant)
         cache[key] = name
-    loader.values[node.output[0]] = ActValue(cache[key], value.shape, value.base_shape, value.chain)
+    builder.values[node.output[0]] = ActValue(cache[key], value.shape, value.base_shape, value.chain)
 
 
 @family

@@ -15,14 +15,14 @@ from hardware.refusal import Refusal
 
 
 @reader("Resize", "Upsample")
-def read_resize(loader: Any, node: Any) -> None:
+def read_resize(builder: Any, node: Any) -> None:
     """Whole factors along time."""
-    act = loader.act(node.input[0])
+    act = builder.act(node.input[0])
     axis = act.time_axis
     axis = len(act.shape) - 1 if axis is None else axis
-    times = _factor(loader, node, act, axis)
+    times = _factor(builder, node, act, axis)
     if times == 1:
-        loader.values[node.output[0]] = act
+        builder.values[node.output[0]] = act
         return
     mode = attribute(node, "mode", "nearest")
     coordinates = attribute(
@@ -44,7 +44,7 @@ def read_resize(loader: Any, node: Any) -> None:
             )
         size = act.shape[axis]
         shape = (*act.shape[:axis], size * times, *act.shape[axis + 1 :])
-        loader.values[node.output[0]] = act.moved("repeat", (axis, times), shape)
+        builder.values[node.output[0]] = act.moved("repeat", (axis, times), shape)
         return
     if mode != "linear" or coordinates not in (
         "half_pixel",
@@ -56,13 +56,13 @@ def read_resize(loader: Any, node: Any) -> None:
             f"{mode} upsampling with {coordinates} coordinates is not supported; use nearest, or linear "
             "with half_pixel."
         )
-    source, ntc = loader.either(node.input[0])
-    channels, length = loader.shapes[source][1:]
+    source, ntc = builder.either(node.input[0])
+    channels, length = builder.shapes[source][1:]
     position = (
         np.arange(times) / times if coordinates == "asymmetric" else (np.arange(times) + 0.5) / times - 0.5
     )
     older = np.floor(position).astype(int)
-    result = loader.add_node(
+    result = builder.add_node(
         "Lerp",
         [source],
         channels=channels,
@@ -74,29 +74,29 @@ def read_resize(loader: Any, node: Any) -> None:
             "share": tuple(float(v) for v in position - older),
         },
     )
-    loader.result(node, result, ntc=ntc)
+    builder.result(node, result, ntc=ntc)
 
 
-def _factor(loader: Any, node: Any, act: ActValue, axis: int) -> int:
+def _factor(builder: Any, node: Any, act: ActValue, axis: int) -> int:
     """The upsampling factor along time, the others being 1."""
     rank = len(act.shape)
     axes = attribute(node, "axes") or list(range(rank))
     axes = [a + rank if a < 0 else a for a in axes]
     scales_at = 1 if node.op_type == "Upsample" or (len(node.input) == 2) else 2
-    scales = loader.optional(node, scales_at)
+    scales = builder.optional(node, scales_at)
     factors: dict[int, Fraction] = {}
-    if scales and loader.is_const(scales) and loader.const(scales).values.size:
-        values = loader.const(scales).real.reshape(-1)
+    if scales and builder.is_const(scales) and builder.const(scales).values.size:
+        values = builder.const(scales).real.reshape(-1)
     elif (attr := attribute(node, "scales")) is not None:
         values = np.array(attr)
     else:
-        sizes = loader.optional(node, 3)
+        sizes = builder.optional(node, 3)
         if sizes is None:
             raise Refusal("it has neither scales nor sizes.")
-        for a, size in zip(axes, loader.ints(sizes), strict=True):
+        for a, size in zip(axes, builder.ints(sizes), strict=True):
             old = act.shape[a]
             if isinstance(size, Frames) and isinstance(old, Frames):
-                factors[a] = loader.root(size).ratio / loader.root(old).ratio
+                factors[a] = builder.root(size).ratio / builder.root(old).ratio
             elif isinstance(size, int) and isinstance(old, int):
                 factors[a] = Fraction(size, old)
             else:

@@ -13,11 +13,11 @@ from hardware.refusal import Refusal
 
 
 @reader("Constant")
-def read_constant(loader: Any, node: Any) -> None:
+def read_constant(builder: Any, node: Any) -> None:
     """Constant nodes hold a tensor, a number or a list."""
     tensor = attribute(node, "value")
     if tensor is not None:
-        array = loader.array(tensor)
+        array = builder.array(tensor)
     else:
         for key, dtype in (
             ("value_float", np.float32),
@@ -31,67 +31,67 @@ def read_constant(loader: Any, node: Any) -> None:
                 break
         else:
             raise Refusal("a constant that is neither a number nor a list of numbers.")
-    loader.values[node.output[0]] = loader.constant(array)
+    builder.values[node.output[0]] = builder.constant(array)
 
 
 @reader("Shape")
-def read_shape(loader: Any, node: Any) -> None:
+def read_shape(builder: Any, node: Any) -> None:
     """Shape of an activation."""
-    shape = loader.act(node.input[0]).shape
+    shape = builder.act(node.input[0]).shape
     start, end = attribute(node, "start", 0), attribute(node, "end", None)
-    loader.values[node.output[0]] = ShapeValue(tuple(shape[slice(start, end)]))
+    builder.values[node.output[0]] = ShapeValue(tuple(shape[slice(start, end)]))
 
 
 @shape_folder("Gather")
-def fold_gather(loader: Any, node: Any) -> None:
+def fold_gather(builder: Any, node: Any) -> None:
     """Pick entries of a shape."""
-    entries = loader.ints(node.input[0])
-    index = loader.const(node.input[1]).values
+    entries = builder.ints(node.input[0])
+    index = builder.const(node.input[1]).values
     picked = tuple(entries[int(i)] for i in index.reshape(-1))
-    loader.values[node.output[0]] = ShapeValue(picked, scalar=index.ndim == 0)
+    builder.values[node.output[0]] = ShapeValue(picked, scalar=index.ndim == 0)
 
 
 @shape_folder("Unsqueeze")
-def fold_unsqueeze(loader: Any, node: Any) -> None:
+def fold_unsqueeze(builder: Any, node: Any) -> None:
     """A scalar becomes a list of one."""
-    loader.values[node.output[0]] = ShapeValue(tuple(loader.ints(node.input[0])))
+    builder.values[node.output[0]] = ShapeValue(tuple(builder.ints(node.input[0])))
 
 
 @shape_folder("Squeeze")
-def fold_squeeze(loader: Any, node: Any) -> None:
+def fold_squeeze(builder: Any, node: Any) -> None:
     """A list of one becomes a scalar."""
-    loader.values[node.output[0]] = ShapeValue(tuple(loader.ints(node.input[0])), scalar=True)
+    builder.values[node.output[0]] = ShapeValue(tuple(builder.ints(node.input[0])), scalar=True)
 
 
 @shape_folder("Cast", "Identity", "Floor", "Ceil", "Reshape", "CastLike")
-def fold_same(loader: Any, node: Any) -> None:
+def fold_same(builder: Any, node: Any) -> None:
     """Casts and the like leave whole numbers as they are."""
-    value = loader.value(node.input[0])
-    loader.values[node.output[0]] = value
+    value = builder.value(node.input[0])
+    builder.values[node.output[0]] = value
 
 
 @shape_folder("Concat")
-def fold_concat(loader: Any, node: Any) -> None:
+def fold_concat(builder: Any, node: Any) -> None:
     """Join lists."""
     entries: list[Dim] = []
     for name in node.input:
-        entries += loader.ints(name)
-    loader.values[node.output[0]] = ShapeValue(tuple(entries))
+        entries += builder.ints(name)
+    builder.values[node.output[0]] = ShapeValue(tuple(entries))
 
 
 @shape_folder("Slice")
-def fold_slice(loader: Any, node: Any) -> None:
+def fold_slice(builder: Any, node: Any) -> None:
     """Take part of a shape."""
-    entries = loader.ints(node.input[0])
-    start, end = (loader.const(node.input[i]).values.reshape(-1)[0] for i in (1, 2))
-    step = loader.const(node.input[4]).values.reshape(-1)[0] if len(node.input) > 4 else 1
-    loader.values[node.output[0]] = ShapeValue(tuple(entries[int(start) : int(end) : int(step)]))
+    entries = builder.ints(node.input[0])
+    start, end = (builder.const(node.input[i]).values.reshape(-1)[0] for i in (1, 2))
+    step = builder.const(node.input[4]).values.reshape(-1)[0] if len(node.input) > 4 else 1
+    builder.values[node.output[0]] = ShapeValue(tuple(entries[int(start) : int(end) : int(step)]))
 
 
 @shape_folder("Add", "Sub", "Mul", "Div")
-def fold_arithmetic(loader: Any, node: Any) -> None:
+def fold_arithmetic(builder: Any, node: Any) -> None:
     """Compute with lengths."""
-    left, right = loader.ints(node.input[0]), loader.ints(node.input[1])
+    left, right = builder.ints(node.input[0]), builder.ints(node.input[1])
     count = max(len(left), len(right))
     if len(left) not in (1, count) or len(right) not in (1, count):
         raise Refusal("shapes of different ranks meet.")
@@ -102,15 +102,15 @@ def fold_arithmetic(loader: Any, node: Any) -> None:
         "Mul": lambda a, b: b * a if isinstance(b, Frames) else a * b,
         "Div": lambda a, b: a // b,
     }[node.op_type]
-    loader.values[node.output[0]] = ShapeValue(
+    builder.values[node.output[0]] = ShapeValue(
         tuple(operation(a, b) for a, b in zip(left, right, strict=True))
     )
 
 
 @shape_folder("Range")
-def fold_range(loader: Any, node: Any) -> None:
+def fold_range(builder: Any, node: Any) -> None:
     """Whole numbers from shapes; as many as the signal has frames would need its length."""
-    bounds = [dim for name in node.input for dim in loader.ints(name)]
+    bounds = [dim for name in node.input for dim in builder.ints(name)]
     if any(isinstance(dim, Frames) for dim in bounds):
         raise Refusal(
             "it counts the frames of the signal, and a stream has no length; torch's newer exporter writes "
@@ -118,28 +118,28 @@ def fold_range(loader: Any, node: Any) -> None:
         )
     if len(bounds) != 3 or bounds[2] == 0 or abs(bounds[1] - bounds[0]) > MAX_FOLDED_ELEMENTS:
         raise Refusal("it counts further than a constant can be kept.")
-    loader.values[node.output[0]] = Constant(np.arange(*bounds, dtype=np.int64))
+    builder.values[node.output[0]] = Constant(np.arange(*bounds, dtype=np.int64))
 
 
 @shape_folder("Neg")
-def fold_negative(loader: Any, node: Any) -> None:
+def fold_negative(builder: Any, node: Any) -> None:
     """Count from the end: x[..., -n:]."""
-    value = loader.value(node.input[0])
-    loader.values[node.output[0]] = ShapeValue(tuple(-e for e in loader.ints(node.input[0])), value.scalar)
+    value = builder.value(node.input[0])
+    builder.values[node.output[0]] = ShapeValue(tuple(-e for e in builder.ints(node.input[0])), value.scalar)
 
 
 @reader("ConstantOfShape")
 @shape_folder("ConstantOfShape")
-def read_constant_of_shape(loader: Any, node: Any) -> None:
+def read_constant_of_shape(builder: Any, node: Any) -> None:
     """A constant of a known shape (most often the zeros of a causal padding)."""
-    dims = loader.ints(node.input[0])
+    dims = builder.ints(node.input[0])
     tensor = attribute(node, "value")
-    fill = loader.array(tensor).reshape(-1)[0] if tensor is not None else np.float32(0)
+    fill = builder.array(tensor).reshape(-1)[0] if tensor is not None else np.float32(0)
     if any(isinstance(d, Frames) for d in dims):
         raise Refusal("it makes a constant as long as the signal; a stream has no length.")
     if any(d < 0 for d in dims) or np.prod([float(d) for d in dims]) > MAX_FOLDED_ELEMENTS:
         raise Refusal(f"it makes a constant of shape {dims}, too large to keep.")
-    loader.values[node.output[0]] = Constant(np.full(dims, fill))
+    builder.values[node.output[0]] = Constant(np.full(dims, fill))
 
 
 CONSTANT_ONLY = (
@@ -178,11 +178,9 @@ CONSTANT_ONLY = (
 
 
 @reader(*CONSTANT_ONLY)
-def read_foldable(loader: Any, node: Any) -> None:
+def read_foldable(builder: Any, node: Any) -> None:
     """Operators that are understood only where all their inputs are constants."""
     for name in node.input:
-        if name and isinstance(loader.value(name), ActValue):
-            from firmware.compiler.read.load import instead
-
-            raise Refusal(f"{node.op_type} of an activation is not supported{instead(node.op_type)}.")
+        if name and isinstance(builder.value(name), ActValue):
+            raise builder.unsupported(node, what=" of an activation")
     raise Refusal(f"{node.op_type} of a length along time is not supported; a stream has no length.")

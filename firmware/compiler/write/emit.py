@@ -117,7 +117,7 @@ class StreamEmitter:
     def __init__(self, stream: Stream, schedule: Schedule, name: str, weight_layout: str):
         self.stream, self.schedule, self.name = stream, schedule, name
         self.layout = lay_out(stream)
-        self.writer = Writer(name, stream.graph, weight_layout)
+        self.writer = Writer(name, stream.graph, weight_layout, FAMILIES)
         self.producer = stream.graph.producer()
         self.layers = {node.name: i for i, node in enumerate(stream.graph.nodes)}
         self.ports = [

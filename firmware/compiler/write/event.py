@@ -6,17 +6,13 @@ buffer that is read beyond its ends has zero margins, cleared when it is written
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any
 
 from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops import FAMILIES
-from firmware.compiler.plan.cost import cost_model
-from firmware.compiler.plan.memory import Demand, figures, liveness_arena, place
-from firmware.compiler.plan.schedule import SLICE_CHANNELS, Priced, price
-from firmware.compiler.report import SAMPLE_RATE_HZ, Program, layer_table, proofs
+from firmware.compiler.plan.memory import liveness_arena
+from firmware.compiler.plan.schedule import SLICE_CHANNELS, Priced
 from firmware.compiler.write.text import (
     Port,
     channel_macros,
@@ -28,7 +24,7 @@ from firmware.compiler.write.text import (
     source_head,
     tables_text,
 )
-from firmware.compiler.write.writer import C_TYPE, PARAMETERS, Field, Writer, struct_bytes
+from firmware.compiler.write.writer import C_TYPE, Field, Writer
 
 READABLE_BYTES = 16
 ITEM_SHARE = 0.01
@@ -117,7 +113,7 @@ class EventEmitter:
 
     def __init__(self, graph: Graph, items: list[EventItem], name: str, layout: str):
         self.graph, self.items, self.name = graph, items, name
-        self.writer = Writer(name, graph, layout)
+        self.writer = Writer(name, graph, layout, FAMILIES)
         self.sizes = buffers(graph)
         self.layers = {node.name: i for i, node in enumerate(graph.nodes)}
         self.offsets, self.arena = self._arena()
@@ -313,100 +309,3 @@ void {name}_event_result(const {name}_state *state, const {name}_outputs *out) {
 {self.result}
 }}
 """
-
-
-def build(
-    offline: Graph,
-    graph: Graph,
-    target: str,
-    board: Any,
-    block: int,
-    layout: str,
-    dump_to: Callable[[str], None] | None,
-) -> Program:
-    """Cut, place and write an event model."""
-    core = board.processor.core if board is not None else "cortex-m7"
-    model = cost_model(core)
-    plain = price(graph, model)
-    clock_hz = float(board.processor.clock_hz) if board is not None else 0.0
-    callback = clock_hz * block / SAMPLE_RATE_HZ
-    target_cycles = ITEM_SHARE * callback if callback else ITEM_CYCLES
-    items = cut_event(graph, plain, target_cycles)
-    emitter = EventEmitter(graph, items, graph.name, layout)
-    state = struct_bytes(emitter.fields())
-    tables = list(emitter.writer.tables.values())
-    demands = [
-        Demand("state", state, 0.0, "buffers"),
-        Demand(PARAMETERS, emitter.parameter_bytes(), 0.0, "all layers"),
-        *(Demand(t.name, t.placed_bytes, 0.0, t.node) for t in tables),
-    ]
-    placement = place(demands, board)
-    total = sum(i.cycles for i in items)
-    layers = layer_table(graph, lambda n: 1.0, lambda n: plain(n, firings_of(n, graph), 1.0))
-    for entry, node in zip(layers, graph.nodes, strict=True):
-        firings = firings_of(node, graph)
-        entry["cycles_per_event"] = entry.pop("cycles_per_second")
-        entry["macs_per_event"] = entry.pop("macs_per_second") * firings
-        entry["firings_per_event"] = firings
-        del entry["firings_per_second"]
-        entry["cycles_per_second"] = 0.0
-    report = {
-        "name": graph.name,
-        "kind": graph.metadata.get("kind"),
-        "target": target,
-        "event": True,
-        "board": board.name if board is not None else None,
-        "block": block,
-        "sample_rate_hz": SAMPLE_RATE_HZ,
-        "ticks_per_sample": str(Fraction(1)),
-        "parameters": offline.metadata["parameters"],
-        "macs_per_sample": 0.0,
-        "macs_per_event": sum(e["macs_per_event"] for e in layers),
-        "cycles_per_second": 0.0,
-        "cycles_per_event": total,
-        "cycles_per_step": {"worst": max((i.cycles for i in items), default=0.0), "steps": len(items)},
-        "cycles_per_callback": {
-            "mean": 0.0,
-            "worst": max((i.cycles for i in items), default=0.0),
-            "worst_over_mean": 1.0,
-        },
-        "callbacks_at_10_percent": total / (0.1 * callback) if callback else None,
-        "cpu_mean": 0.0 if callback else None,
-        "cpu_worst": max((i.cycles for i in items), default=0.0) / callback if callback else None,
-        "cost_model": f"predicted: {model.source}",
-        "latency_samples": 0.0,
-        "latency_of_output": {},
-        "state_bytes": state,
-        "weight_bytes": sum(t.bytes for t in tables),
-        "parameter_bytes": emitter.parameter_bytes(),
-        "heap_bytes": 0,
-        **figures(placement, demands),
-        "layers": layers,
-        "overflow_proofs": proofs(offline),
-        "ports": [
-            {
-                "name": p.label,
-                "label": p.node.attrs["label"],
-                "direction": p.node.op.lower(),
-                "channels": graph.tensors[(p.node.outputs or p.node.inputs)[0]].channels,
-                "frames": graph.tensors[(p.node.outputs or p.node.inputs)[0]].length,
-            }
-            for p in emitter.ports
-        ],
-    }
-    if dump_to:
-        dump_to(
-            "==== steps\n"
-            + "\n".join(f"  {i.node.name} {i.rows} {i.firings} {i.cycles:.0f} cycles" for i in items)
-            + "\n"
-        )
-    facts = [
-        f"{report['parameters']:,} parameters, {report['macs_per_event']:,.0f} multiply-accumulates per "
-        "event in "
-        f"{len(items)} steps,",
-        f"{report['weight_bytes']:,} bytes of tables, {state:,} bytes of state, no heap.",
-    ]
-    regions = placement.region_of if board is not None and target == "m7" else {}
-    return Program(
-        graph.name, target, offline, emitter.header_text(facts), emitter.source_text(regions), report
-    )

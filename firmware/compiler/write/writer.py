@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from firmware.compiler.graph import WIDTH, Graph, Node, Tensor, lanes
-from firmware.compiler.ops import FAMILIES
 
 C_TYPE = {"int8": "int8_t", "int16": "int16_t", "float32": "float"}
 SUFFIX = {"int8": "s8", "int16": "s16", "float32": "f32"}
@@ -114,6 +113,16 @@ def struct_bytes(fields: Iterable[Field]) -> int:
     return _aligned(size)
 
 
+class Writes(Protocol):
+    """What the writer asks of an operator family (``ops/base.py``)."""
+
+    def emit(self, node: Node, graph: Graph, writer: Any) -> None:
+        """Write the node's kernel calls."""
+
+    def produce(self, node: Node) -> int:
+        """Frames that one firing makes."""
+
+
 @dataclass
 class Writer:
     """Collects tables and lines while the nodes of a graph are written, one after the other.
@@ -125,11 +134,14 @@ class Writer:
     graph : Graph
     layout : str
         Weight layout of the target's kernels.
+    families : dict of str to Writes
+        The operator families of ``ops/`` by operator.
     """
 
     prefix: str
     graph: Graph
     layout: str
+    families: Mapping[str, Writes]
     tables: dict[str, Table] = field(default_factory=dict)
     structs: dict[str, Struct] = field(default_factory=dict)
     fields: dict[str, Field] = field(default_factory=dict)
@@ -181,7 +193,7 @@ class Writer:
         self.frames, self.rows, self.single_firing = frames, rows, single
         self._lines, self._indent, self._first = [], "    ", first
         self._ports = {node.name: port}
-        FAMILIES[node.op].emit(node, self.graph, self)
+        self.families[node.op].emit(node, self.graph, self)
         return self._lines
 
     # ---- for the families ------------------------------------------------------------------------------
@@ -227,7 +239,7 @@ class Writer:
             dst = f"{self._target} + {self.rows[0]}"
             self.call(f"vk_clip_{self.suffix(y)}", *bounds, dst, y.frame, dst, y.frame, 1, self.rows[1])
             return
-        produce = FAMILIES[self._node.op].produce(self._node)
+        produce = self.families[self._node.op].produce(self._node)
         frames = self.frames if produce == 1 else f"({self.frames}) * {produce}u"
         self.call(
             f"vk_clip_{self.suffix(y)}",

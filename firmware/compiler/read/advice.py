@@ -1,0 +1,48 @@
+"""What to use in place of an operator that the compiler does not know."""
+
+from __future__ import annotations
+
+
+def instead(op: str, known: str) -> str:
+    """Say what to use in place of an operator; ``known`` lists those that can be used."""
+    ends = "; a stream has no end to look over, use a strided Conv"
+    compares = (
+        "; torch's newer exporter compares where it could compute (softplus): export with dynamo=False, "
+        "or use a Clip"
+    )
+    advice = {
+        "LSTM": "; use GRU",
+        "RNN": "; use GRU",
+        "GlobalAveragePool": ends,
+        "GlobalMaxPool": ends,
+        "ReduceMean": ends,
+        "ReduceSum": ends,
+        "ReduceMax": ends,
+        "InstanceNormalization": "; use BatchNormalization, which folds into a Conv",
+        "LayerNormalization": "; use BatchNormalization, which folds into a Conv",
+        "GroupNormalization": "; use BatchNormalization, which folds into a Conv",
+        "RMSNormalization": "; use BatchNormalization, which folds into a Conv",
+        "Softmax": "; use Sigmoid, or leave the choice to the caller",
+        "Max": "; max(a, b) is a + relu(b - a)",
+        "Min": "; min(a, b) is a - relu(a - b)",
+        "Softsign": "; use Tanh",
+        "Sqrt": "; use Tanh or a Clip to bend a signal",
+        "Log": "; use Softplus or Tanh to bend a signal",
+        "Reciprocal": "; multiply by a gain instead",
+        "Where": compares,
+        "Greater": compares,
+        "GreaterOrEqual": compares,
+        "Less": compares,
+        "LessOrEqual": compares,
+        "ConvInteger": "; write QuantizeLinear/DequantizeLinear around Conv (QDQ format)",
+        "QLinearConv": "; quantize in QDQ format (quant_format=QuantFormat.QDQ)",
+        "QLinearMatMul": "; quantize in QDQ format (quant_format=QuantFormat.QDQ)",
+        "MatMulInteger": "; write QuantizeLinear/DequantizeLinear around MatMul (QDQ format)",
+        "DynamicQuantizeLinear": "; use static quantization in QDQ format",
+        "If": "; export one branch",
+        "Loop": "; unroll it, or use GRU",
+        "Scan": "; unroll it, or use GRU",
+        "Attention": "; use convolutions",
+        "Cos": "; use Sin",
+    }
+    return advice.get(op, f"; rewrite it with {known}")

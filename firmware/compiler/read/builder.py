@@ -1,0 +1,344 @@
+"""The graph while it is read: what the operators' readers look up, and the nodes they add."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from firmware.compiler.graph import Constant, Node, Tensor
+from firmware.compiler.read.advice import instead
+from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue, Value, follow
+from hardware.refusal import Refusal
+
+MAX_CONSTANT_BYTES = 256 << 20
+MAX_CHANNELS = 16_384
+MAX_EVENT_FRAMES = 65_536
+
+
+class Builder:
+    """A graph under construction; the operator families in ``ops/`` add nodes through it."""
+
+    def __init__(self, folder: Path | None, streaming: bool | None):
+        self.folder = folder
+        self.opset = 1
+        self.metadata: dict[str, Any] = {}
+        self.streaming = streaming
+        self.event = False
+        self.values: dict[str, Value] = {}
+        self.tensors: dict[str, Tensor] = {}
+        self.shapes: dict[str, tuple[Dim, ...]] = {}
+        self.nodes: list[Node] = []
+        self.symbols: dict[str, tuple[str, Fraction]] = {}
+        self.counter = 0
+        self.where = "the graph"
+        self.known = ""
+
+    def unsupported(self, node: onnx.NodeProto, where: str = "", what: str = "") -> Refusal:
+        """Say that an operator is not supported, and what to use in its place."""
+        return Refusal(f"{where}{node.op_type}{what} is not supported{instead(node.op_type, self.known)}.")
+
+    def array(self, tensor: onnx.TensorProto) -> np.ndarray:
+        """Turn a TensorProto into an array after checking that its bytes are there."""
+        dims = list(tensor.dims)
+        if any(d < 0 for d in dims):
+            raise Refusal(f"{self.where}: a dimension is negative.")
+        try:
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        except (KeyError, ValueError):
+            raise Refusal(f"{self.where}: element type {tensor.data_type} is not known.") from None
+        size = math.prod(dims) * np.dtype(dtype).itemsize
+        if size > MAX_CONSTANT_BYTES:
+            raise Refusal(f"{self.where}: it claims {size >> 20} MB, more than this compiler reads (256 MB).")
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            return self._external(tensor, np.dtype(dtype), dims, size)
+        if np.dtype(dtype).kind == "c":
+            raise Refusal(f"{self.where}: complex numbers are not supported; a network holds real ones.")
+        if tensor.data_type == onnx.TensorProto.STRING:
+            raise Refusal(f"{self.where}: strings are not numbers; a network holds numbers only.")
+        try:
+            return numpy_helper.to_array(tensor)
+        except Exception as error:
+            raise Refusal(f"{self.where}: shape and data do not match ({first_line(error)}).") from None
+
+    def _external(self, tensor: onnx.TensorProto, dtype: np.dtype, dims: list[int], size: int) -> np.ndarray:
+        """Read weights kept in a file beside the model, and only there."""
+        entries = {e.key: e.value for e in tensor.external_data}
+        location = entries.get("location", "")
+        if self.folder is None:
+            raise Refusal(f"{self.where}: its data is in the file {location!r}; give the model as a path.")
+        path = (self.folder / location).resolve()
+        if not location or not path.is_relative_to(self.folder.resolve()):
+            raise Refusal(f"{self.where}: its data file {location!r} is not beside the model.")
+        if not path.is_file():
+            raise Refusal(f"{self.where}: its data file {location!r} is missing; copy it beside the model.")
+        offset = int(entries.get("offset", "0"))
+        if offset < 0 or offset + size > path.stat().st_size:
+            raise Refusal(f"{self.where}: its data file {location!r} is too short; copy it again.")
+        with path.open("rb") as file:
+            file.seek(offset)
+            return np.frombuffer(file.read(size), dtype=dtype).reshape(dims)
+
+    def constant(self, array: np.ndarray) -> Value:
+        """Keep an array, integers of shapes as shapes."""
+        if array.dtype == object:
+            raise Refusal(f"{self.where}: strings are not numbers; a network holds numbers only.")
+        return Constant(array)
+
+    def fresh(self, hint: str) -> str:
+        """Make a new name from a hint."""
+        base = re.sub(r"[^0-9A-Za-z]+", "_", hint).strip("_").lower()[-40:] or "t"
+        base = f"t_{base}" if base[0].isdigit() else base
+        if base not in self.tensors and not any(n.name == base for n in self.nodes[-1:]):
+            return base
+        self.counter += 1
+        while f"{base}_{self.counter}" in self.tensors:
+            self.counter += 1
+        return f"{base}_{self.counter}"
+
+    def add_tensor(self, channels: int, length: Dim, hint: str) -> str:
+        """Declare an activation of ``channels`` × ``length``."""
+        if not 0 < channels <= MAX_CHANNELS:
+            raise Refusal(f"{self.where}: {channels} channels; 1 to {MAX_CHANNELS} are possible.")
+        if isinstance(length, int):
+            if self.streaming:
+                raise Refusal(
+                    f"{self.where}: its result has a fixed length of {length} along time in a model "
+                    "that streams; "
+                    "give every input its own rate, or export all lengths fixed for an event graph."
+                )
+            if not 0 < length <= MAX_EVENT_FRAMES:
+                raise Refusal(
+                    f"{self.where}: its result has {length} frames; 1 to {MAX_EVENT_FRAMES} are possible."
+                )
+        elif length.ratio <= 0:
+            raise Refusal(f"{self.where}: its result has no frames.")
+        elif max(length.ratio.numerator, length.ratio.denominator) > 1 << 22:
+            raise Refusal(f"{self.where}: its rate is {length.ratio} of the input's; that is too far apart.")
+        name = self.fresh(hint)
+        self.tensors[name] = Tensor(name, channels, length if isinstance(length, int) else None)
+        self.shapes[name] = (1, channels, length)
+        return name
+
+    def add_node(
+        self,
+        op: str,
+        inputs: list[str],
+        *,
+        channels: int,
+        length: Dim,
+        hint: str,
+        attrs: dict[str, Any] | None = None,
+        constants: dict[str, Constant] | None = None,
+    ) -> str:
+        """Add a node with one output and return the output's name."""
+        tensor = self.add_tensor(channels, length, hint)
+        quants = [self.tensors[name].quant for name in inputs]
+        if op in ("Shuffle", "Delay", "Concat") and len(set(quants)) == 1:
+            self.tensors[tensor] = replace(self.tensors[tensor], quant=quants[0])
+        elif op != "Dequantize" and any(quants):
+            raise Refusal(f"{self.where}: it reads quantized integers; put a DequantizeLinear before it.")
+        self.nodes.append(Node(tensor, op, tuple(inputs), (tensor,), attrs or {}, constants or {}))
+        return tensor
+
+    def result(
+        self, node: onnx.NodeProto, tensor: str, ntc: bool = False, flat: bool = False, index: int = 0
+    ) -> None:
+        """Say that output ``index`` of ``node`` is ``tensor`` (seen as NTC, or without its time axis)."""
+        shape = self.shapes[tensor]
+        value = ActValue(tensor, shape, shape)
+        if ntc:
+            value = value.moved("transpose", (0, 2, 1), (1, shape[2], shape[1]))
+        elif flat:
+            value = value.moved("reshape", (1, shape[1]), (1, shape[1]))
+        self.values[node.output[index]] = value
+
+    def value(self, name: str) -> Value:
+        """Look up what a name stands for."""
+        if name not in self.values:
+            raise Refusal(f"{self.where}: it reads {name!r}, which nothing writes.")
+        return self.values[name]
+
+    def act(self, name: str) -> ActValue:
+        """Look up an activation."""
+        value = self.value(name)
+        if not isinstance(value, ActValue):
+            raise Refusal(f"{self.where}: {name!r} must be an activation, but it is a constant.")
+        return value
+
+    def const(self, name: str) -> Constant:
+        """Look up a constant."""
+        value = self.value(name)
+        if isinstance(value, ShapeValue):
+            if any(isinstance(d, Frames) for d in value.entries):
+                raise Refusal(f"{self.where}: {name!r} depends on the length of the signal.")
+            return Constant(np.array(value.entries if not value.scalar else value.entries[0], np.int64))
+        if not isinstance(value, Constant):
+            raise Refusal(f"{self.where}: {name!r} must be a constant, but it depends on an input.")
+        return value
+
+    def is_const(self, name: str) -> bool:
+        """Tell whether a name is a constant."""
+        return isinstance(self.value(name), Constant)
+
+    def ints(self, name: str) -> list[Dim]:
+        """Read a list of integers, lengths along time included."""
+        value = self.value(name)
+        if isinstance(value, ShapeValue):
+            return list(value.entries)
+        if isinstance(value, Constant) and value.scale is None:
+            if value.values.size > 64:
+                raise Refusal(f"{self.where}: {name!r} has {value.values.size} entries, more than any shape.")
+            return [int(v) for v in np.asarray(value.values).reshape(-1)]
+        raise Refusal(f"{self.where}: {name!r} must be a list of whole numbers known beforehand.")
+
+    def optional(self, node: onnx.NodeProto, index: int) -> str | None:
+        """Name of input ``index``, or None when it is not given."""
+        return node.input[index] if index < len(node.input) and node.input[index] else None
+
+    def canonical(self, name: str) -> str:
+        """Name the graph tensor ``[channels, frames]`` that holds an activation, added when needed."""
+        act = self.act(name)
+        tensor, ntc = self.oriented(act, name)
+        if ntc:
+            raise Refusal(
+                f"{self.where}: {name!r} has time before channels here; transpose it to [1, channels, "
+                "frames] first."
+            )
+        return tensor
+
+    def either(self, name: str) -> tuple[str, bool]:
+        """Name the graph tensor of an activation; True when the file sees it as [1, frames, channels]."""
+        return self.oriented(self.act(name), name)
+
+    def oriented(self, act: ActValue, hint: str) -> tuple[str, bool]:
+        """Resolve an activation's moves; see ``either``."""
+        if act.base_shape == act.shape and not act.chain:
+            return act.base, False
+        shape = act.shape
+        batchless = tuple(d for d in shape[:1] if d != 1) + shape[1:]
+        if len(batchless) > 2 or (shape and shape[0] != 1):
+            extra = [d for d in shape if d != 1]
+            if len(extra) > 2:
+                raise Refusal(
+                    f"{self.where}: {hint!r} has {len(shape)} axes here; only [1, channels, frames] can "
+                    "be computed with."
+                )
+            batchless = tuple(extra) if extra else (1,)
+        ntc = False
+        channels: Dim
+        length: Dim
+        if len(batchless) == 1:
+            channels, length = (1, batchless[0]) if isinstance(batchless[0], Frames) else (batchless[0], 1)
+        elif isinstance(batchless[0], Frames):
+            (length, channels), ntc = batchless, True
+        else:
+            channels, length = batchless
+        if act.chain == (("transpose", (0, 2, 1)),) and len(act.base_shape) == 3:
+            return act.base, True
+        if isinstance(channels, Frames):
+            raise Refusal(f"{self.where}: {hint!r} has time on two axes.")
+        if (
+            len(act.base_shape) == 3
+            and isinstance(act.base_shape[2], Frames)
+            and not isinstance(length, Frames)
+        ):
+            raise Refusal(
+                f"{self.where}: {hint!r} mixes time into another axis; a stream keeps time on one axis."
+            )
+        return self._shuffle(act, hint, channels, length, ntc), ntc
+
+    def _shuffle(self, act: ActValue, hint: str, channels: int, length: Dim, ntc: bool) -> str:
+        """Add the node that does an activation's moves."""
+        index, frames = follow(act)
+        index = index.reshape((-1, channels)).T if ntc else index.reshape((channels, -1))
+        if self.event:
+            stride, produce = frames, index.shape[1]
+        else:
+            ratio = Fraction(index.shape[1], frames)
+            stride, produce = ratio.denominator, ratio.numerator
+        source_channel, source_frame = index // frames, index % frames
+        table = (source_frame[:, :produce] * act_channels(act) + source_channel[:, :produce]).T
+        firings = np.arange(index.shape[1] // produce)
+        expected = source_frame[:, :produce][:, None, :] + firings[None, :, None] * stride
+        regular = np.array_equal(expected.reshape(channels, -1), source_frame) and np.array_equal(
+            np.tile(source_channel[:, :produce], (1, len(firings))), source_channel
+        )
+        if not regular or source_frame[:, :produce].max() >= stride:
+            raise Refusal(
+                f"{self.where}: the moves that make {hint!r} mix distant frames; a stream cannot wait "
+                "for them."
+            )
+        same = stride == produce and channels == act_channels(act)
+        if same and np.array_equal(table, np.arange(table.size).reshape(table.shape)):
+            return act.base
+        return self.add_node(
+            "Shuffle",
+            [act.base],
+            channels=channels,
+            length=length,
+            hint=hint,
+            attrs={
+                "stride": stride,
+                "produce": produce,
+                "table": np.ascontiguousarray(table).astype(np.int64),
+            },
+        )
+
+    # ---- rates ---------------------------------------------------------------------------------------
+
+    def root(self, length: Frames) -> Frames:
+        """Express a length by the root of its symbol's family."""
+        symbol, ratio = length.symbol, length.ratio
+        while symbol in self.symbols:
+            symbol, factor = self.symbols[symbol]
+            ratio *= factor
+        return Frames(symbol, ratio, length.offset)
+
+    def same_rate(self, a: Dim, b: Dim) -> None:
+        """State that two lengths are the same."""
+        if isinstance(a, int) and isinstance(b, int):
+            if a != b:
+                raise Refusal(f"{self.where}: lengths {a} and {b} meet; make them equal.")
+            return
+        if not (isinstance(a, Frames) and isinstance(b, Frames)):
+            raise Refusal(f"{self.where}: a fixed length meets one along time.")
+        a, b = self.root(a), self.root(b)
+        if a.symbol != b.symbol:
+            self.symbols[b.symbol] = (a.symbol, a.ratio / b.ratio)
+        elif a.ratio != b.ratio:
+            raise Refusal(
+                f"{self.where}: branches of different rates meet ({a.ratio} and {b.ratio} frames of "
+                f"{a.symbol}); "
+                "resample one of them."
+            )
+
+
+def act_channels(act: ActValue) -> int:
+    """Channels of an activation's base tensor."""
+    channels = act.base_shape[1]
+    assert isinstance(channels, int)
+    return channels
+
+
+def identity_shuffle(channels: int, frames: Dim | None) -> dict[str, Any]:
+    """Attributes of a move that changes nothing (a copy)."""
+    count = frames if isinstance(frames, int) else 1
+    return {
+        "stride": count,
+        "produce": count,
+        "table": np.arange(count * channels, dtype=np.int64).reshape(count, channels),
+    }
+
+
+def first_line(error: BaseException) -> str:
+    """Shorten an error of a library to one line."""
+    text = str(error).strip().splitlines()
+    return (text[0] if text else type(error).__name__)[:160]

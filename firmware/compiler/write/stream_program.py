@@ -1,0 +1,128 @@
+"""A model that streams: schedule, memory plan, C text and report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from firmware.compiler.graph import Graph, Node
+from firmware.compiler.ops import FAMILIES
+from firmware.compiler.plan.cost import CostModel, cost_model
+from firmware.compiler.plan.memory import Demand, Placement, figures, place
+from firmware.compiler.plan.schedule import choose_sliced, price, schedule
+from firmware.compiler.plan.stream import Stream, stream
+from firmware.compiler.program import LAYOUTS, SAMPLE_RATE_HZ, Program, ticks_per_sample
+from firmware.compiler.report import facts, stream_report
+from firmware.compiler.write.emit import StreamEmitter
+from firmware.compiler.write.writer import PARAMETERS, struct_bytes
+
+PLANNINGS = 2
+
+
+def build_stream(
+    offline: Graph,
+    graph: Graph,
+    target: str,
+    board: Any,
+    block: int,
+    policy: str,
+    dump_to: Callable[[str], None] | None,
+) -> Program:
+    """Schedule, place and write a streaming model."""
+    per_sample = ticks_per_sample(graph)
+    ticks = max(1, int(block * per_sample))
+    model = cost_model(board.processor.core if board is not None else "cortex-m7")
+    plain = price(graph, model)
+    sliced = choose_sliced(graph, ticks, plain) if policy == "flat" else frozenset()
+    plan = stream(graph, ticks, sliced)
+    first = schedule(plan, plain, model)
+    emitter = StreamEmitter(plan, first, graph.name, LAYOUTS[target])
+    sample_rate = SAMPLE_RATE_HZ
+    tick_rate = sample_rate * float(per_sample)
+    for _ in range(PLANNINGS):  # where tables lie decides how long items take, and so how many there are
+        placement = place(_demands(emitter, plan, tick_rate, ticks), board)
+        fetched = _fetch_cycles(emitter, placement, model, _line_bytes(board))
+        priced = price(plan.graph, model, _waiting(fetched))
+        final = schedule(plan, priced, model)
+        if final.items == emitter.schedule.items:
+            break
+        emitter = StreamEmitter(plan, final, graph.name, LAYOUTS[target])
+    placement = place(_demands(emitter, plan, tick_rate, ticks), board)
+    regions = placement.region_of if board is not None and target == "m7" else {}
+    memory = figures(placement, _demands(emitter, plan, tick_rate, ticks))
+    report = stream_report(
+        offline, plan, emitter, final, memory, board, block, per_sample, priced, model.source, target
+    )
+    if dump_to:
+        dump_to(clock_text(plan))
+    lines = facts(report)
+    return Program(
+        graph.name, target, offline, emitter.header_text(lines), emitter.source_text(regions), report, plan
+    )
+
+
+def clock_text(plan: Stream) -> str:
+    """Print the clocks and rings."""
+    lines = ["==== clocks"]
+    for unit in plan.units:
+        clock = plan.clock(unit[0])
+        how = "sliced" if clock.sliced else "at once"
+        lines.append(
+            f"  every {clock.period} ticks from {clock.offset}, {how}: {', '.join(n.name for n in unit)}"
+        )
+    lines.append("==== rings")
+    lines += [f"  {r.tensor}: keep {r.keep} of {r.capacity} frames" for r in plan.rings.values()]
+    return "\n".join(lines) + "\n"
+
+
+def _demands(emitter: StreamEmitter, plan: Stream, tick_rate: float, ticks: int) -> list[Demand]:
+    """The state, and every table with its traffic."""
+    graph = plan.graph
+    traffic = 0.0
+    calls = {}
+    for node in graph.nodes:
+        clock = plan.clock(node)
+        firings = tick_rate / clock.period
+        calls[node.name] = min(firings, tick_rate / ticks) if not clock.sliced else firings
+        work = FAMILIES[node.op].work(node, graph)
+        width = (
+            4
+            if not node.outputs
+            else graph.tensors[node.outputs[0]].frame_bytes / graph.tensors[node.outputs[0]].frame
+        )
+        traffic += firings * (work.reads + work.outputs * width)
+    state, structs = struct_bytes(emitter.fields()), emitter.parameter_bytes()
+    demands = [
+        Demand("state", state, traffic, "rings and passing tensors"),
+        Demand(PARAMETERS, structs, structs * float(np.mean(list(calls.values()))), "all layers"),
+    ]
+    for table in emitter.writer.tables.values():
+        traffic = table.placed_bytes * calls[table.node]
+        demands.append(Demand(table.name, table.placed_bytes, traffic, table.node))
+    return demands
+
+
+def _line_bytes(board: Any) -> int:
+    """Bytes of a cache line."""
+    return getattr(board.processor, "cache_line_bytes", 0) or 32 if board is not None else 32
+
+
+def _fetch_cycles(
+    emitter: StreamEmitter, placement: Placement, model: CostModel, line_bytes: int
+) -> dict[str, float]:
+    """Cycles each layer waits for its tables per call."""
+    graph = emitter.stream.graph
+    kernels = {node.name: FAMILIES[node.op].work(node, graph).kernel for node in graph.nodes}
+    fetched: dict[str, float] = {}
+    for table in emitter.writer.tables.values():
+        per_byte = placement.fill_cycles_per_byte.get(table.name, 0.0)
+        cost = table.bytes * per_byte * model.waits(kernels.get(table.node, ""), per_byte * line_bytes)
+        fetched[table.node] = fetched.get(table.node, 0.0) + cost
+    return fetched
+
+
+def _waiting(fetched: dict[str, float]) -> Callable[[Node], float]:
+    """Cycles a layer waits for its tables, as ``price`` asks for them."""
+    return lambda node: fetched.get(node.name, 0.0)
