@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from firmware.files import write_bytes, write_text
+from common.files import write_bytes, write_text
 from workflow import Stage, WorkflowStopped, run_stages
 
 MODELS = Path(__file__).parent / "firmware" / "models"

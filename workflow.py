@@ -23,7 +23,7 @@ from typing import Annotated, Any
 
 import typer
 
-from firmware.files import write_text
+from common.files import write_text
 
 STAMPS = ".workflow"
 HERE = Path(__file__).parent
@@ -387,8 +387,8 @@ def demo(
 
 def factory_instruments() -> dict[str, list[Path]]:
     """Instruments all of whose models come with the project and that the CV script can play."""
+    from common.refusal import Refusal
     from firmware.instruments.spec import available_instruments, find_models, load_instrument
-    from hardware.refusal import Refusal
 
     found: dict[str, list[Path]] = {}
     for name in available_instruments():

@@ -63,9 +63,9 @@ def bench(
     """Predict CPU, memory, latency and quality of a model or instrument on a board."""
     import json
 
-    from bench.report.files import read_json
     from bench.report.report import against as compare
     from bench.report.report import make_report, published
+    from common.files import read_json
     from firmware.commands import pairs
     from hardware.board import load_board
 
@@ -74,7 +74,7 @@ def bench(
     if against is not None:
         read_json(against)
     if block is not None and not 1 <= block <= chosen.audio.max_block:
-        from hardware.refusal import Refusal
+        from common.refusal import Refusal
 
         raise Refusal(
             f"a block of {block} samples is not possible on {chosen.title}; choose 1 to "
@@ -111,7 +111,7 @@ def bench(
         lines, worse = compare(published(report), against)
         typer.echo("\n".join(lines) if lines else "Nothing changed.", err=as_json)
     if report.get("device", {}).get("incomplete"):
-        from hardware.refusal import Refusal
+        from common.refusal import Refusal
 
         raise Refusal(f"{report['device']['incomplete']} What was found before is in the report.")
     if worse:
@@ -138,7 +138,7 @@ def emulate(
     from rich.progress import Progress
 
     from bench.emulated import emulate as run
-    from bench.report.files import write_json
+    from common.files import write_json
     from firmware.commands import pairs
     from firmware.play.render import write_tracks
     from hardware.board import load_board
@@ -190,8 +190,8 @@ def latency(
     from rich.progress import Progress
 
     from bench.live.loopback import measure
-    from bench.report.files import write_json
     from bench.report.terminal import show_latency
+    from common.files import write_json
 
     with Progress(transient=True, disable=as_json) as bar:
         task = bar.add_task(f"listening on {device}", total=repeats)
@@ -215,11 +215,11 @@ def bench_all(
     """Predict the kernel table, the reference decoders and every factory instrument into result files."""
     from bench import kernels
     from bench.reference_decoders import DECODERS
-    from bench.report.files import write_json
     from bench.report.report import make_report
+    from common.files import write_json
+    from common.refusal import Refusal
     from firmware.instruments.spec import available_instruments
     from hardware.board import load_board
-    from hardware.refusal import Refusal
 
     chosen = load_board(board)
     with _progress(False) as say:
@@ -247,9 +247,8 @@ def bench_all(
 
 
 def _write(report: dict[str, Any], out: Path, name: str, page: bool = True) -> None:
-    from bench.report.files import write_json
     from bench.report.report import published
-    from firmware.files import write_text
+    from common.files import write_json, write_text
 
     write_json(out / f"{name}.json", published(report))
     if page:

@@ -19,13 +19,13 @@ from bench.m7.elf import read_elf
 from bench.m7.emulator import Machine
 from bench.m7.link import Placement, link
 from bench.predict import require_m7, summary
+from common.refusal import Refusal
 from firmware import toolchain
 from firmware.build import PORTS, Built, generate, host_library
 from firmware.play.cv_script import Signals, read_script, signals
 from firmware.play.host import HostInstrument, Rendered
 from firmware.play.render import fitted, read_sound
 from hardware.board import Board
-from hardware.refusal import Refusal
 
 # Sizes of M7Block in firmware/ports/m7/m7.c, which takes them from engine/port.h
 INPUTS, BLOCK, AUDIO = 24, 256, 2

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.report.files import read_json, write_json
+from common.files import read_json, write_json
+from common.refusal import Refusal
 from firmware.compiler.plan.cost import BLOCKS
 from firmware.kernelgen.packing import pitch_of
-from hardware.refusal import Refusal
 
 # Kernels that the cost model prices under a common name, each by its int16 form.
 COMMON_NAMES = {

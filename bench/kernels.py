@@ -20,10 +20,10 @@ import numpy as np
 
 from bench.m7.emulator import Machine
 from bench.m7.measure import link_for
-from bench.report.files import write_json
+from common.files import write_json
+from common.refusal import Refusal
 from firmware.kernelgen import m7_short
 from hardware.board import load_board
-from hardware.refusal import Refusal
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from bench.m7.model import EmulatedModel
+from common.refusal import Refusal
 from firmware.compiler.pipeline import compile_onnx
 from firmware.estimate import DECODE_CYCLES
 from hardware.board import Board
-from hardware.refusal import Refusal
 
 CALLBACKS = 100
 SWEEP = (8, 16, 32, 48, 64, 128, 256)

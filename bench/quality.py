@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from hardware.refusal import Refusal
+from common.audio import SAMPLE_RATE_HZ
+from common.refusal import Refusal
 
 RESOLUTIONS = (256, 1024, 4096)
 MEASURES = {
@@ -179,7 +180,7 @@ def test_inputs(path: Path, seconds: float, seed: int = 7) -> dict[str, np.ndarr
         if info["rate"] == "event":
             made[port.name] = rng.uniform(low, high, (channels, 1)).astype(np.float32)
             continue
-        frames = max(4, int(seconds * 48000 * Fraction(info["rate"])))
+        frames = max(4, int(seconds * SAMPLE_RATE_HZ * Fraction(info["rate"])))
         if Fraction(info["rate"]) == 1:
             envelope = np.exp(-((np.arange(frames) % 12000) / 3000.0))
             signal = rng.standard_normal((channels, frames)) * envelope * 0.3 * high
@@ -223,7 +224,7 @@ def assess(
     found: dict[str, Any] = {"inputs": source, "items": len(items), "output": label, "formats": {}}
     for name in others:
         rows = [
-            compare(reference[: len(other)], other[: len(reference)], 48000.0)
+            compare(reference[: len(other)], other[: len(reference)], SAMPLE_RATE_HZ)
             for reference, other in zip(sounds["float"], sounds[name], strict=True)
         ]
         found["formats"][name] = {
@@ -301,7 +302,7 @@ def _to_recordings(made: list[np.ndarray], truths: list[np.ndarray]) -> dict[str
     pairs = [(truth[: len(one)], one[: len(truth)]) for truth, one in zip(truths, made, strict=True)]
     measures = {"log_spectral_db": log_spectral_db, "multi_resolution_stft": multi_resolution}
     found = {key: float(np.mean([measure(*pair) for pair in pairs])) for key, measure in measures.items()}
-    found["onset_error_ms"] = float(np.median([onset_error_ms(*pair, 48000.0) for pair in pairs]))
+    found["onset_error_ms"] = float(np.median([onset_error_ms(*pair, SAMPLE_RATE_HZ) for pair in pairs]))
     return {key: round(value, 5) for key, value in found.items()}
 
 
@@ -313,8 +314,8 @@ def _write_sounds(folder: Path, sounds: dict[str, np.ndarray]) -> None:
     reference = sounds["float"]
     level = 0.9 / max(1e-9, float(np.abs(reference).max()))
     for name, signal in sounds.items():
-        soundfile.write(folder / f"{name}.wav", (signal * level).astype(np.float32), 48000)
+        soundfile.write(folder / f"{name}.wav", (signal * level).astype(np.float32), SAMPLE_RATE_HZ)
         if name != "float":
             size = min(len(reference), len(signal))
             null = (reference[:size] - signal[:size]) * level
-            soundfile.write(folder / f"null_{name}.wav", null.astype(np.float32), 48000)
+            soundfile.write(folder / f"null_{name}.wav", null.astype(np.float32), SAMPLE_RATE_HZ)

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from common.audio import SAMPLE_RATE_HZ
+
 OPSET, DOMAIN = 21, "vaectrol"
 FORMATS = ("float", "w8a16", "w8a8")
 
@@ -285,7 +287,7 @@ def _metadata(
         "kind": "drive" if name == "nano" else "other",
         "name": f"{name}_{form}",
         "part": "decoder",
-        "sample_rate_hz": 48000,
+        "sample_rate_hz": SAMPLE_RATE_HZ,
         "inputs": [
             {
                 "name": n,

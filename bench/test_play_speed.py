@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.audio import SAMPLE_RATE_HZ
 from firmware.build import generate, host_library
 from firmware.instruments.model_file import find_model
 from firmware.play.cv_script import Script, signals
@@ -30,6 +31,6 @@ def test_five_seconds_of_drum(benchmark, tmp_path):
     times = np.arange(0.0, SECONDS, 0.25)
     hits = (np.sort(np.r_[times, times + 0.01]), np.tile([1.0, 0.0], len(times)))
     script = Script(columns={"gate_in_1": hits})
-    made = signals(script, built.board, SECONDS * 48_000, host.parameters, {})
+    made = signals(script, built.board, SECONDS * SAMPLE_RATE_HZ, host.parameters, {})
     benchmark(host.render, made)
     benchmark.extra_info["times_real_time"] = SECONDS / benchmark.stats.stats.min

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from common.files import write_text
+from common.refusal import Refusal
 from firmware.estimate import (
     _cycles,
     _has_time,
@@ -20,13 +22,11 @@ from firmware.estimate import (
     instances,
     predict,
 )
-from firmware.files import write_text
 from firmware.instruments.layout import Layout, fit
 from firmware.instruments.model_calls import ModelGlue
 from firmware.instruments.source import instrument_source
 from firmware.instruments.spec import find_models, load_instrument
 from hardware.board import Board, load_board
-from hardware.refusal import Refusal
 
 ENGINE = Path(__file__).parent / "engine"
 PORTS = Path(__file__).parent / "ports"

@@ -142,7 +142,7 @@ ModelOption = Annotated[
 
 def pairs(words: list[str] | None, option: str) -> dict[str, Path]:
     """Split NAME=FILE options; refuse what has no ``=``."""
-    from hardware.refusal import Refusal
+    from common.refusal import Refusal
 
     found = {}
     for word in words or []:

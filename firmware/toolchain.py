@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from hardware.refusal import Refusal
+from common.refusal import Refusal
 
 ENGINE = Path(__file__).resolve().parent / "engine"
 

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from hardware.refusal import Refusal
+from common.audio import SAMPLE_RATE_HZ
+from common.refusal import Refusal
 
 BOARDS_DIR = Path(__file__).parent / "boards"
 
@@ -41,7 +42,7 @@ class Processor(_Part):
 class Audio(_Part):
     """The audio converter: ±1.0 in the engine is ±`full_scale_volts` at the jack."""
 
-    sample_rate_hz: float = 48_000.0
+    sample_rate_hz: float = float(SAMPLE_RATE_HZ)
     true_rate_hz: float = Field(gt=0)
     block: int = Field(gt=0)
     max_block: int = Field(gt=0)

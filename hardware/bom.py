@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from hardware.refusal import Refusal
+from common.refusal import Refusal
 
 BOM_DIR = Path(__file__).parent / "bom"
 COLUMNS = ("reference", "quantity", "value", "package", "part", "why")

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from common.refusal import Refusal
 from hardware.board import Adc, Board
 from hardware.protocol import Link
-from hardware.refusal import Refusal
 
 CENTS_PER_VOLT = 1200.0
 TWO_POINTS = (1.0, 3.0)

@@ -105,7 +105,7 @@ def calibrate(
 
 
 def _voltages(text: str, octaves: tuple[float, ...]) -> tuple[float, ...]:
-    from hardware.refusal import Refusal
+    from common.refusal import Refusal
 
     if text == "octaves":
         return octaves

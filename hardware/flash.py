@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import IO
 
+from common.refusal import Refusal
 from hardware.image import Image
 from hardware.protocol import Hello, Link, candidate_ports
-from hardware.refusal import Refusal
 
 USB_ID = "0483:df11"
 UDEV_RULE = 'SUBSYSTEM=="usb", ATTR{idVendor}=="0483", ATTR{idProduct}=="df11", MODE="0666"'

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from common.refusal import Refusal
 from hardware.board import Board, Boot, load_board
-from hardware.refusal import Refusal
 
 MARK = b"VAECTROL-IMAGE "
 DTCM = range(0x2000_0000, 0x2002_0001)

@@ -17,9 +17,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from common.refusal import Refusal
 from hardware.board import Board, load_board
 from hardware.protocol import Hello, Link, Parameter, Report
-from hardware.refusal import Refusal
 
 BAR_CELLS = 20
 BUSY = 0.8

@@ -15,8 +15,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from common.refusal import Refusal
 from hardware.board import Board, load_board
-from hardware.refusal import Refusal
 
 PANELS_DIR = Path(__file__).parent / "panels"
 HEIGHT_MM = 128.5

@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hardware.refusal import Refusal
+from common.refusal import Refusal
 
 DAISY_APP_VID_PID = (0x0483, 0x5740)
 """USB CDC of a running Daisy program."""

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+from common.refusal import Refusal
 from hardware.board import Board
-from hardware.refusal import Refusal
 
 STORAGE_BYTES = 4 * 4096
 """PORT_STORAGE_BYTES of firmware/engine/port.h."""

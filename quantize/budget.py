@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from common.refusal import Refusal
 from quantize.cost import predict
 from quantize.data.calibration_set import Material
 from quantize.graph.graph import Graph
@@ -16,7 +17,6 @@ from quantize.integers.mixed import mixed_scales
 from quantize.integers.plan import make_plan
 from quantize.integers.qdq import Quantized, to_qdq
 from quantize.procedure import Settings, Width, prune_once
-from train.refusal import Refusal
 
 KEEPS = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)
 

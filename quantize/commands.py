@@ -81,11 +81,11 @@ def quantize(
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Prune, fine-tune and quantize a model to int8 weights, and report what it cost in sound."""
+    from common.refusal import Refusal
     from quantize.budget import Limits, parse_bytes, parse_share
     from quantize.data.tune import Effort
     from quantize.integers.ranges import ESTIMATORS
     from quantize.procedure import Settings
-    from train.refusal import Refusal
 
     if ranges is not None and ranges not in ESTIMATORS:
         raise Refusal(f"--ranges {ranges} is none of {', '.join(ESTIMATORS)}.")
@@ -181,8 +181,8 @@ def _walk(
 ) -> None:
     from rich.console import Console
 
+    from common.files import write_bytes
     from quantize import budget, cost
-    from quantize.files import write_model
     from quantize.procedure import walk
     from quantize.report.bench_inputs import write_evidence
     from quantize.report.report import layer_noise, summary, write_report
@@ -193,7 +193,7 @@ def _walk(
         if limits is not None:
             settings, rows = budget.choose(material, settings, limits, tell, widths)
         outcome = walk(material, settings, tell)
-    write_model(outcome.model, out)
+    write_bytes(out, outcome.model.SerializeToString())
     sizes = cost.sizes(material.graph, outcome.model, settings.board)
     if rows:
         console.print(budget.table(rows))
@@ -226,8 +226,8 @@ def _from_elsewhere(
 ) -> None:
     import json as text
 
+    from common.refusal import Refusal
     from quantize.ptq import quantize_static
-    from train.refusal import Refusal
 
     if calibration is None:
         raise Refusal(

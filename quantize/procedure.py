@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import onnx
 
+from common.refusal import Refusal
 from quantize.cost import layer_cycles
 from quantize.data.calibration_set import Material
 from quantize.data.examples import teach
@@ -27,7 +28,6 @@ from quantize.integers.qdq import Quantized, to_qdq
 from quantize.integers.rounding import refine
 from quantize.prune.select import Step, prune, prune_iteratively
 from quantize.prune.surgery import layer_macs
-from train.refusal import Refusal
 
 Progress = Callable[[str, float], None]
 Width = Literal["16", "8", "mixed"]

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import onnx
 
+from common.files import write_bytes
+from common.refusal import Refusal
 from quantize.data.feeds import Feed
 from quantize.data.quality import compare
-from quantize.files import write_model
 from quantize.graph.graph import Graph
 from quantize.graph.load import load_graph
 from quantize.graph.runtime import session
 from quantize.integers.plan import make_plan
-from train.refusal import Refusal
 
 METHODS = {"minmax": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}
 MOST_FEEDS = 32
@@ -73,7 +73,7 @@ def quantize_static(
     seconds = time.monotonic() - begin
     test = feeds[-held_out:] if held_out else feeds
     figures = _figures(graph, model, test)
-    write_model(model, out)
+    write_bytes(out, model.SerializeToString())
     found: dict[str, Any] = {
         "model": str(source),
         "file": str(out),

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from common.audio import SAMPLE_RATE_HZ
+from common.refusal import Refusal
 from toy.effects import EFFECTS, OVERSAMPLING, oversampled
-from toy.refusal import Refusal
-from toy.sources import SAMPLE_RATE_HZ
 
 CHAINS = Path(__file__).with_name("chains")
 

@@ -20,11 +20,12 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from common.audio import SAMPLE_RATE_HZ
+from common.drums import CLASSES
 from toy import sources as s
 
-CLASSES = ("kick", "snare", "hat_closed", "hat_open", "tom", "clap", "cymbal", "perc")
 HITS_PER_INSTRUMENT = 2
-MAX_SAMPLES = 2 * s.SAMPLE_RATE_HZ
+MAX_SAMPLES = 2 * SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def geometric(factor: float, low: float, high: float) -> float:
 
 
 def _length(t60_s: float) -> int:
-    return min(MAX_SAMPLES, round((t60_s * 1.1 + 0.02) * s.SAMPLE_RATE_HZ))
+    return min(MAX_SAMPLES, round((t60_s * 1.1 + 0.02) * SAMPLE_RATE_HZ))
 
 
 def _with_click(
@@ -220,7 +221,7 @@ def _metal_noise(
     top_hz = geometric(f.brightness, 1.6 * low_hz, 19_500)
     wide = s.noise_band(rng, n, low_hz, top_hz, 3)
     comb_s = 1 / geometric(f.pitch, 2000, 6000)
-    lag = max(1, round(comb_s * s.SAMPLE_RATE_HZ))
+    lag = max(1, round(comb_s * SAMPLE_RATE_HZ))
     ring = np.copy(wide)
     ring[lag:] += (1 - f.noise) * 0.9 * wide[:-lag]
     return ring * s.decay(n, t60_s, 0.0005), {
@@ -399,7 +400,7 @@ def clap_bursts(f: Factors, rng: np.random.Generator) -> tuple[np.ndarray, dict[
     gap_s = geometric(f.transient, 0.016, 0.007)
     starts_s = gap_s * (np.arange(4) + 0.15 * rng.random(4)) * np.array([0, 1, 1, 1])
     out = s.bursts(rng, n, starts_s[:3], 0.9 * gap_s, low_hz, high_hz)
-    first = round(float(starts_s[3]) * s.SAMPLE_RATE_HZ)
+    first = round(float(starts_s[3]) * SAMPLE_RATE_HZ)
     out[first:] += 0.7 * s.noise_band(rng, n - first, low_hz, high_hz) * s.decay(n - first, t60_s)
     return out, {"pitch_hz": np.sqrt(low_hz * high_hz), "t60_s": t60_s, "gap_s": gap_s, "corner_hz": high_hz}
 

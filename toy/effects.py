@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from toy.sources import SAMPLE_RATE_HZ
+from common.audio import SAMPLE_RATE_HZ
 
 OVERSAMPLING = 8
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from toy.refusal import Refusal
-from toy.sources import SAMPLE_RATE_HZ
+from common.audio import SAMPLE_RATE_HZ
+from common.refusal import Refusal
 
 FORMAT = 1
 

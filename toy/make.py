@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from common.refusal import Refusal
 from toy.folder import ToyFolder
-from toy.refusal import Refusal
 
 Watch = Callable[[Iterable, int], Iterable]
 

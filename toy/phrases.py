@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from common.audio import SAMPLE_RATE_HZ
 from toy import drums, rhythms
 from toy import sources as s
 
@@ -44,7 +45,7 @@ def plucked_string(
     """
     from scipy.signal import lfilter
 
-    period = s.SAMPLE_RATE_HZ / frequency_hz
+    period = SAMPLE_RATE_HZ / frequency_hz
     damping = 0.5 - 0.45 * brightness  # weight of the second tap, and the loop filter's delay in samples
     whole = int(period - damping)
     fraction = period - damping - whole
@@ -64,26 +65,26 @@ def plucked_string(
 
 def plucked(rng: np.random.Generator, seconds: float) -> tuple[np.ndarray, dict[str, Any]]:
     """A guitar-like line: single notes and double stops, some palm-muted."""
-    n = round(seconds * s.SAMPLE_RATE_HZ)
+    n = round(seconds * SAMPLE_RATE_HZ)
     scale_name = str(rng.choice(sorted(SCALES)))
     scale, root = SCALES[scale_name], int(rng.integers(40, 53))
     bpm, brightness, pick = float(rng.uniform(80, 150)), float(rng.random()), float(rng.uniform(0.08, 0.4))
     out, notes, beat = np.zeros(n), [], 0.0
-    while (start := round(beat * 60 / bpm * s.SAMPLE_RATE_HZ)) < n - 2400:
+    while (start := round(beat * 60 / bpm * SAMPLE_RATE_HZ)) < n - 2400:
         muted = rng.random() < 0.25
         t60_s = float(rng.uniform(0.15, 0.4) if muted else rng.uniform(1.5, 5.0))
         for _ in range(2 if rng.random() < 0.25 else 1):
             note = root + int(rng.choice(scale)) + 12 * int(rng.integers(0, 2))
             velocity = float(rng.uniform(0.4, 1.0))
             # a fresh pluck stops the string: each note lives until at most two seconds later
-            length = min(n - start, 2 * s.SAMPLE_RATE_HZ)
+            length = min(n - start, 2 * SAMPLE_RATE_HZ)
             tone = plucked_string(
                 rng, length, midi_hz(note), t60_s, brightness * (0.4 if muted else velocity), pick
             )
             tone[-480:] *= np.linspace(1, 0, 480)
             out[start : start + length] += velocity * tone
             notes.append(
-                {"note": note, "start_s": start / s.SAMPLE_RATE_HZ, "velocity": velocity, "t60_s": t60_s}
+                {"note": note, "start_s": start / SAMPLE_RATE_HZ, "velocity": velocity, "t60_s": t60_s}
             )
         beat += float(rng.choice([0.5, 0.5, 1.0, 1.5]))
     return out, {"scale": scale_name, "bpm": bpm, "brightness": brightness, "pick": pick, "notes": notes}
@@ -91,15 +92,15 @@ def plucked(rng: np.random.Generator, seconds: float) -> tuple[np.ndarray, dict[
 
 def synth_bass(rng: np.random.Generator, seconds: float) -> tuple[np.ndarray, dict[str, Any]]:
     """A mono bass: square or FM tone, a low-pass that closes after each note, a sub below."""
-    n = round(seconds * s.SAMPLE_RATE_HZ)
+    n = round(seconds * SAMPLE_RATE_HZ)
     scale_name = str(rng.choice(sorted(SCALES)))
     scale, root = SCALES[scale_name], int(rng.integers(28, 41))
     bpm, brightness = float(rng.uniform(80, 150)), float(rng.random())
     kind = str(rng.choice(["square", "fm"]))
     out, notes, beat = np.zeros(n), [], 0.0
-    while (start := round(beat * 60 / bpm * s.SAMPLE_RATE_HZ)) < n - 2400:
+    while (start := round(beat * 60 / bpm * SAMPLE_RATE_HZ)) < n - 2400:
         beats = float(rng.choice([0.25, 0.5, 0.5, 1.0]))
-        length = min(n - start, round(0.9 * beats * 60 / bpm * s.SAMPLE_RATE_HZ))
+        length = min(n - start, round(0.9 * beats * 60 / bpm * SAMPLE_RATE_HZ))
         note = root + int(rng.choice(scale))
         frequency_hz, velocity = midi_hz(note), float(rng.uniform(0.5, 1.0))
         fall = s.decay(length, float(rng.uniform(0.15, 0.9)))
@@ -115,7 +116,7 @@ def synth_bass(rng: np.random.Generator, seconds: float) -> tuple[np.ndarray, di
         tone[:edge] *= np.linspace(0, 1, edge)
         tone[-edge:] *= np.linspace(1, 0, edge)
         out[start : start + length] += velocity * tone
-        notes.append({"note": note, "start_s": start / s.SAMPLE_RATE_HZ, "velocity": velocity})
+        notes.append({"note": note, "start_s": start / SAMPLE_RATE_HZ, "velocity": velocity})
         beat += beats
     return out, {"scale": scale_name, "bpm": bpm, "brightness": brightness, "tone": kind, "notes": notes}
 
@@ -126,7 +127,7 @@ KIT = ("kick", "snare", "hat_closed", "hat_open", "tom", "tom", "tom", "cymbal",
 
 def drum_loop(rng: np.random.Generator, seconds: float) -> tuple[np.ndarray, dict[str, Any]]:
     """A toy rhythm played by toy drums."""
-    n = round(seconds * s.SAMPLE_RATE_HZ)
+    n = round(seconds * SAMPLE_RATE_HZ)
     played = rhythms.pattern(int(rng.integers(2**31)), int(rng.integers(10_000)))
     kit = {}
     for label in sorted(set(KIT)):
@@ -137,7 +138,7 @@ def drum_loop(rng: np.random.Generator, seconds: float) -> tuple[np.ndarray, dic
     step_s = 60 / played.bpm / 4
     for voice, step in zip(*np.nonzero(played.grid[:9]), strict=True):
         when_s = (step + float(played.grid[18 + voice, step])) * step_s
-        start = round(when_s * s.SAMPLE_RATE_HZ)
+        start = round(when_s * SAMPLE_RATE_HZ)
         sound = kit[KIT[voice]]
         length = min(len(sound), n - start)
         if length > 0:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from common.audio import SAMPLE_RATE_HZ
+from common.drums import PARTS
 from toy import drums, rhythms
 from toy.effects import EFFECTS, OVERSAMPLING, oversampled
-from toy.sources import SAMPLE_RATE_HZ
 
 FOLDER = Path(__file__).with_name("pictures")
 PAPER = "#fbfaf7"
@@ -59,7 +60,7 @@ def draw_rhythms() -> None:
         axis.set_xlim(-0.5, 31.5)
         axis.set_ylim(-0.8, 8.8)
         axis.set_xticks([])
-        axis.set_yticks(range(9), rhythms.VOICES if number % 3 == 0 else [""] * 9, fontsize=6.5)
+        axis.set_yticks(range(9), PARTS if number % 3 == 0 else [""] * 9, fontsize=6.5)
         axis.set_title(f"{style}, {one.bpm:.0f} bpm", fontsize=8.5, loc="left")
     figure.savefig(FOLDER / "rhythms.png", dpi=80)
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-VOICES = ("kick", "snare", "hat_closed", "hat_open", "tom_low", "tom_mid", "tom_high", "crash", "ride")
+from common.drums import PARTS
+
 GM_NOTES = (36, 38, 42, 46, 43, 47, 50, 49, 51)  # General MIDI 1 percussion key map
 STEPS = 32
 TICKS_PER_BEAT = 480
@@ -72,8 +73,8 @@ def _played(
     rule: dict, steps: int, factors: Factors, phrase: np.random.Generator, take: np.random.Generator
 ) -> np.ndarray:
     """Velocity [9, steps] before the hand, 0 where silent. Takes of a phrase share most choices."""
-    velocity = np.zeros((len(VOICES), steps))
-    for v, voice in enumerate(VOICES):
+    velocity = np.zeros((len(PARTS), steps))
+    for v, voice in enumerate(PARTS):
         row = rule.get(voice, "." * steps)
         shared, own = phrase.random(steps), take.random(steps)
         redraw = take.random(steps) < 0.12
@@ -89,14 +90,14 @@ def _fill(velocity: np.ndarray, factors: Factors, rng: np.random.Generator) -> N
     length = int(rng.choice([4, 6, 8, 12]))
     start = steps - length
     velocity[:, start:] = 0.0
-    voices = [VOICES.index(name) for name in ("snare", "tom_high", "tom_mid", "tom_low")]
+    voices = [PARTS.index(name) for name in ("snare", "tom_high", "tom_mid", "tom_low")]
     for step in range(start, steps):
         along = (step - start) / length
         if step == start or rng.random() < 0.55 + 0.45 * factors.complexity:
             velocity[voices[min(3, int(4 * along + rng.uniform(-0.4, 0.4)))], step] = 0.55 + 0.4 * along
         if rng.random() < 0.15:
-            velocity[VOICES.index("kick"), step] = 0.7
-    velocity[VOICES.index("crash"), 0] = 0.9
+            velocity[PARTS.index("kick"), step] = 0.7
+    velocity[PARTS.index("crash"), 0] = 0.9
 
 
 def swung(steps: np.ndarray, unit: int, swing: float) -> np.ndarray:
@@ -127,7 +128,7 @@ def _hand(velocity: np.ndarray, rule: dict, factors: Factors, rng: np.random.Gen
     when = swung(np.arange(steps), rule["swing_unit"], factors.swing)
     when = when + factors.looseness * rng.standard_normal((voices, steps))
     for voice, delay in rule.get("lay_back", {}).items():
-        when[VOICES.index(voice)] += delay
+        when[PARTS.index(voice)] += delay
     # nothing sounds before the pattern starts or after it ends
     ticks = np.clip(np.round(when * TICKS_PER_STEP), 0, (steps - 0.5) * TICKS_PER_STEP - 1)
     grid = np.zeros((3 * voices, STEPS), np.float32)
@@ -162,8 +163,8 @@ def pattern(seed: int, index: int) -> Pattern:
     velocity = _played(rule, steps, factors, of_phrase, rng)
     if factors.fill:
         _fill(velocity, factors, rng)
-    opened = velocity[VOICES.index("hat_open")] > 0
-    velocity[VOICES.index("hat_closed"), opened] = 0.0  # one pair of hats
+    opened = velocity[PARTS.index("hat_open")] > 0
+    velocity[PARTS.index("hat_closed"), opened] = 0.0  # one pair of hats
     grid = _hand(velocity, rule, factors, rng)
     return Pattern(
         name=f"{style}_{phrase:05d}_{take}",

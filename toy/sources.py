@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-SAMPLE_RATE_HZ = 48_000
+from common.audio import SAMPLE_RATE_HZ
 
 
 def times(n: int) -> np.ndarray:

@@ -6,8 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from common.audio import SAMPLE_RATE_HZ
+from common.refusal import Refusal
 from train.recipe import Recipe
-from train.refusal import Refusal
 
 
 def recipe_budget(recipe: Recipe, board: str | None = None) -> Any:
@@ -39,7 +40,7 @@ def untrained_model(recipe: Recipe, path: Path) -> Path:
 
     task = task_class(recipe.kind)(recipe)
     inputs, outputs = task.decoder_ports()
-    metadata = {"kind": recipe.kind, "name": recipe.name, "sample_rate_hz": 48_000, "part": "decoder"}
+    metadata = {"kind": recipe.kind, "name": recipe.name, "sample_rate_hz": SAMPLE_RATE_HZ, "part": "decoder"}
     export_module(task.model.decoder, inputs, outputs, {**metadata, **task.decoder_metadata()}, path)  # type: ignore[arg-type]
     return path
 

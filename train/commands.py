@@ -133,8 +133,8 @@ def budget(
     import json
 
     if what.endswith(".onnx"):
+        from common.refusal import Refusal
         from firmware.compiler import budget as ask
-        from train.refusal import Refusal
 
         if not Path(what).exists():
             raise Refusal(f"there is no model file {what}; check the path")
@@ -259,7 +259,7 @@ def place(
 
 def seconds(text: str) -> float:
     """Read a wall-clock budget: a number with s, m or h behind it."""
-    from train.refusal import Refusal
+    from common.refusal import Refusal
 
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
     try:

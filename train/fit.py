@@ -28,14 +28,14 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from common.files import whole, write_text
+from common.refusal import CannotWrite, Refusal
 from train.export.export import export_module
 from train.kinds import parse_recipe, task_class
 from train.latents.table import prepare_latents, save_table, write_pictures
 from train.recipe import Recipe
-from train.refusal import Refusal
 from train.run import Run, _torch_load, count_parameters, load_run, load_task
 from train.tasks.base import Task
-from train.written import whole, write_text
 
 
 class KeepCheckpoints(Callback):
@@ -79,9 +79,9 @@ class KeepCheckpoints(Callback):
         try:
             with whole(self.folder / name) as part:
                 trainer.save_checkpoint(part)
-        except OSError as error:
+        except CannotWrite as error:
             raise Refusal(
-                f"cannot write {self.folder / name} ({error.strerror or error}); the checkpoint before it "
+                f"cannot write {self.folder / name} ({error.reason}); the checkpoint before it "
                 "is whole; make room and run again with --resume"
             ) from None
 
@@ -309,9 +309,10 @@ def finish(
             export_run(load_run(folder))
         if pictures:
             write_pictures(task, prepared, folder / "latent")
-    except OSError as error:
+    except (CannotWrite, OSError) as error:
+        reason = error.reason if isinstance(error, CannotWrite) else error.strerror or error
         raise Refusal(
-            f"cannot finish {folder} ({error.strerror or error}); its checkpoints are whole: make room and "
+            f"cannot finish {folder} ({reason}); its checkpoints are whole: make room and "
             "run again with --resume"
         ) from None
 

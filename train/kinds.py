@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from common.refusal import Refusal
 from train.recipe import HERE, Recipe, available_recipes, explain
-from train.refusal import Refusal
 
 if TYPE_CHECKING:
     from train.tasks.base import Task

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
+from common.audio import SAMPLE_RATE_HZ
+from common.refusal import Refusal
 from train.kinds import load_recipe, task_class
 from train.latents.table import RotatedEncoder
 from train.recipe import Recipe
-from train.refusal import Refusal
 from train.tasks.base import Task
 
 
@@ -60,7 +61,7 @@ class Run:
             "kind": recipe.kind,
             "name": recipe.name,
             "version": version(),
-            "sample_rate_hz": 48_000,
+            "sample_rate_hz": SAMPLE_RATE_HZ,
             "part": "decoder",
             "latents": self.latents,
             "map": self.map,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hardware.refusal import Refusal
+from common.refusal import Refusal
 
 POINTWISE = {"LeakyRelu", "Tanh", "Sigmoid", "Add", "Mul", "Sub", "Identity", "Relu", "Split", "Clip"}
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.live.timing import machine, pinned, timed
-from hardware.refusal import Refusal
+from common.refusal import Refusal
 
 if TYPE_CHECKING:
     from bench.live.peers import ToTflite

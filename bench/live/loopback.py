@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from hardware.refusal import Refusal
+from common.refusal import Refusal
 
 LIBRARY = "libasound.so.2"
 PLAYBACK, CAPTURE, INTERLEAVED = 0, 1, 3

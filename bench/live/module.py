@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from hardware.refusal import Refusal
+from common.refusal import Refusal
 
 SAMPLES = 5
 PAUSE_S = 0.4

@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.live.explicit_state import torch_module, with_states
 from bench.live.timing import timed
-from hardware.refusal import Refusal
+from common.refusal import Refusal
 
 States = list[tuple[str, str, tuple[int, ...]]]
 ToTflite = Callable[[Any], bytes]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from hardware.refusal import Refusal
+from common.refusal import Refusal
 
 # ELF for the ARM architecture, 4.5.5: mapping symbols say where Thumb code ($t) and data ($d) begin.
 CODE_MARK, DATA_MARK = "$t", "$d"

@@ -23,8 +23,8 @@ from unicorn import unicorn_const as uc
 
 from bench.m7.elf import Elf
 from bench.m7.pipeline import Pipeline
+from common.refusal import Refusal
 from hardware.board import Board
-from hardware.refusal import Refusal
 
 STACK_BYTES = 16384
 """What the board file reserves for the callback's stack at the top of DTCM."""

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.refusal import Refusal
 from hardware.board import Board
-from hardware.refusal import Refusal
 
 # Where the stack of the audio callback ends (it grows down from the top of DTCM).
 STACK_REGION = "dtcm"

@@ -29,8 +29,8 @@ from bench.m7.elf import Elf, read_elf
 from bench.m7.emulator import Call, Machine
 from bench.m7.link import Placement, link
 from bench.m7.pipeline import Listed, annotate
+from common.refusal import Refusal
 from hardware.board import Board, load_board
-from hardware.refusal import Refusal
 
 
 @dataclass

@@ -22,8 +22,8 @@ import numpy as np
 from bench.m7.elf import read_elf
 from bench.m7.emulator import Call, Machine
 from bench.m7.link import Placement, link
+from common.refusal import Refusal
 from hardware.board import Board
-from hardware.refusal import Refusal
 
 if TYPE_CHECKING:
     from firmware.compiler.program import Program

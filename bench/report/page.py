@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from common.audio import SAMPLE_RATE_HZ
+
 INK, MUTED, ACCENT, WARN = "#1c2430", "#6b7787", "#2f6f8f", "#c8553d"
 REGION_COLOURS = {
     "dtcm": "#2f6f8f",
@@ -415,7 +417,7 @@ def _spectrograms(audio: dict[str, np.ndarray]) -> Any:
             vmin=top - 80,
             vmax=top,
             cmap="magma",
-            extent=(0, len(signal) / 48000, 0, 24),
+            extent=(0, len(signal) / SAMPLE_RATE_HZ, 0, 24),
         )
         axis.set_title(name, fontsize=9)
         axis.set_xlabel("s", fontsize=8)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.predict import Progress, predict_model, silent, sweep
-from bench.report.files import read_json
+from common.files import read_json
+from common.refusal import Refusal
 from hardware.board import Board
-from hardware.refusal import Refusal
 
 if TYPE_CHECKING:
     from bench.live.peers import ToTflite

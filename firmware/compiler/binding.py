@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from common.refusal import Refusal
 from firmware import toolchain
 from firmware.compiler.program import Program
-from hardware.refusal import Refusal
 
 
 def build_library(program: Program, target: str = "host", opt: str = "-O2") -> Path:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from common.refusal import Refusal
 from firmware.compiler.answer import Budget
 from firmware.compiler.pipeline import compile_onnx
-from hardware.refusal import Refusal
 
 USABLE = 0.95
 """Part of a callback a model may take: audio conversion, controls and the port need the rest."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from common.refusal import Refusal
 from firmware.compiler.graph import Graph, dump
 from firmware.compiler.ops.conv import mark_short
 from firmware.compiler.ops.ports import add_ports
@@ -20,7 +21,6 @@ from firmware.compiler.program import Program, parameters
 from firmware.compiler.read.load import load
 from firmware.compiler.write.event_program import build_event
 from firmware.compiler.write.stream_program import build_stream
-from hardware.refusal import Refusal
 
 PASSES: tuple[tuple[str, Callable[[Graph], Graph]], ...] = (
     ("fold delays", fuse.fold_delays),  # zero padding and crops into the convolutions beside them

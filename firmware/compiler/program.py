@@ -12,9 +12,6 @@ from typing import Any
 from firmware.compiler.graph import Graph
 from firmware.compiler.plan.stream import Stream
 
-SAMPLE_RATE_HZ = 48_000.0
-
-
 LAYOUTS = {"host": "pair8", "m7": "quad", "aarch64": "lane8", "wasm": "pair8"}
 
 

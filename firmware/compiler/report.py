@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from common.audio import SAMPLE_RATE_HZ
 from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.plan.schedule import Schedule
 from firmware.compiler.plan.stream import Stream
-from firmware.compiler.program import SAMPLE_RATE_HZ
 from firmware.compiler.write.emit import StreamEmitter
 from firmware.compiler.write.text import describe
 from firmware.compiler.write.writer import struct_bytes

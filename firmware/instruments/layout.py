@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from common.drums import PARTS
+from common.refusal import Refusal
 from firmware.instruments.model_file import ModelFile
 from firmware.instruments.spec import (
     AUDIO_SOURCES,
@@ -20,13 +22,11 @@ from firmware.instruments.spec import (
     GATE_SOURCES,
     GATES,
     LAWS,
-    RHYTHM_VOICES,
     Control,
     GrooveVoice,
     LoadedInstrument,
 )
 from hardware.board import Board
-from hardware.refusal import Refusal
 
 MAX_PARAMETERS = 64  # port.h
 RATIOS = ("1/12", "1/8", "1/6", "1/4", "1/3", "1/2", "1", "2", "3", "4", "6", "8")  # step_clock.c
@@ -158,7 +158,7 @@ def _add_parameters(layout: Layout) -> None:
     rate = layout.board.audio.sample_rate_hz
     if kind in ("rhythm", "groove"):
         layout.tones["rhythm"] = _tone(layout, layout.models["rhythm"], "")
-        for voice in RHYTHM_VOICES:
+        for voice in PARTS:
             _add(layout, f"density.{voice}", _linear(0.0, 1.0), 0.5)
         _add(layout, "ratio", _linear(0.0, 1.0), RATIOS.index("1") / (len(RATIOS) - 1))
         _add(layout, "tempo", _linear(40.0, 240.0), 0.4)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from common.refusal import Refusal
 from firmware.instruments.model_file import ModelFile
-from hardware.refusal import Refusal
 
 MAX_BASIS = 160  # VOICE_TIMES in engine/instruments/voice.h
 

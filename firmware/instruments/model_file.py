@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hardware.refusal import Refusal
+from common.refusal import Refusal
 
 MODELS_DIR = Path(__file__).parents[1] / "models"
 

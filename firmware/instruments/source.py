@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from common.drums import PARTS
 from firmware.instruments.c_text import floats, integers, number, text
 from firmware.instruments.layout import Layout, Parameter, ToneLayout
 from firmware.instruments.model_calls import ModelGlue
-from firmware.instruments.spec import GATES, RHYTHM_VOICES
+from firmware.instruments.spec import GATES
 
 
 def layout_hash(layout: Layout) -> int:
@@ -224,7 +225,7 @@ def _groove(layout: Layout, glue: dict[str, ModelGlue]) -> str:
     for voice in voices:
         tone_declared, tone = _tone(layout, layout.tones[voice.name], f"voice_{voice.name}", "drum")
         parts.append(tone_declared)
-        plays = sum(1 << RHYTHM_VOICES.index(name) for name in voice.plays)
+        plays = sum(1 << PARTS.index(name) for name in voice.plays)
         chokes = sum(1 << names.index(name) for name in voice.chokes)
         rows.append(
             f"    {{.plays = 0x{plays:x}, .chokes = 0x{chokes:x},\n     .tone = {tone},\n"

@@ -15,13 +15,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from common.drums import PARTS
+from common.refusal import Refusal
 from firmware.instruments.model_file import MODELS_DIR, ModelFile, find_model, read_model
 from firmware.instruments.toml_source import Located, read_toml
-from hardware.refusal import Refusal
 
 INSTRUMENTS_DIR = Path(__file__).parent
 LAWS = ("linear", "square", "cube", "root", "s")  # in the order of engine/control/law.h
-RHYTHM_VOICES = ("kick", "snare", "hat_closed", "hat_open", "tom_low", "tom_mid", "tom_high", "crash", "ride")
 GATES = {  # in the order of the enums of engine/instruments/*.h
     "drum": ("trigger", "accent", "choke"),
     "rhythm": ("clock", "reset", "fill", "freeze"),
@@ -30,15 +30,15 @@ GATES = {  # in the order of the enums of engine/instruments/*.h
 }
 GATE_SOURCES = {
     "drum": ("trigger",),
-    "rhythm": (*RHYTHM_VOICES, "accent", "step", "start"),
+    "rhythm": (*PARTS, "accent", "step", "start"),
     "drive": (),
-    "groove": (*RHYTHM_VOICES, "accent", "step", "start"),
+    "groove": (*PARTS, "accent", "step", "start"),
 }
 CV_SOURCES = {
     "drum": ("envelope",),
-    "rhythm": (*(f"velocity.{voice}" for voice in RHYTHM_VOICES), "velocity", "phase"),
+    "rhythm": (*(f"velocity.{voice}" for voice in PARTS), "velocity", "phase"),
     "drive": ("envelope",),
-    "groove": (*(f"velocity.{voice}" for voice in RHYTHM_VOICES), "velocity", "phase"),
+    "groove": (*(f"velocity.{voice}" for voice in PARTS), "velocity", "phase"),
 }
 AUDIO_SOURCES = {"drum": ("mix",), "rhythm": (), "drive": ("mix",), "groove": ("left", "right")}
 MODELS = {"drum": ("drum",), "rhythm": ("rhythm",), "drive": ("drive",), "groove": ("rhythm", "drum")}
@@ -160,8 +160,8 @@ class GrooveVoice(_Part):
     @classmethod
     def _plays_known_voices(cls, plays: list[str]) -> list[str]:
         for name in plays:
-            if name not in RHYTHM_VOICES:
-                raise ValueError(f"a rhythm has no voice {name!r}; there are {', '.join(RHYTHM_VOICES)}")
+            if name not in PARTS:
+                raise ValueError(f"a rhythm has no voice {name!r}; there are {', '.join(PARTS)}")
         return plays
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from hardware.refusal import Refusal
+from common.refusal import Refusal
 
 Schema = TypeVar("Schema", bound=BaseModel)
 Place = tuple[str | int, ...]

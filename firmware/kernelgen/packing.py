@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hardware.refusal import Refusal
+from common.refusal import Refusal
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from common.refusal import Refusal
 from hardware.board import Board
-from hardware.refusal import Refusal
 
 GATE_VOLTS = 5.0
 EVENTS = {"trigger": 2, "clock": 3, "reset": 4, "preset": 6, "save": 7}  # PortCommand kinds, engine/port.h

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware.files import write_text
+from common.files import write_text
+from common.refusal import Refusal
 from firmware.play.cv_script import Script, Signals, signals
 from firmware.play.host import HostInstrument, Rendered
 from firmware.play.osc import OscControl, OscServer
 from firmware.play.render import open_instrument, write_tracks
-from hardware.refusal import Refusal
 
 CHUNK_BLOCKS = 4
 """Blocks rendered at a time: 4 ms at block 48."""

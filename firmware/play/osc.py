@@ -118,7 +118,7 @@ class OscServer:
         from pythonosc.dispatcher import Dispatcher
         from pythonosc.osc_server import ThreadingOSCUDPServer
 
-        from hardware.refusal import Refusal
+        from common.refusal import Refusal
 
         dispatcher = Dispatcher()
         dispatcher.set_default_handler(self._handle, needs_reply_address=True)

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from common.refusal import Refusal
 from firmware.build import Built, generate, host_library
 from firmware.play.cv_script import Script, Signals, read_script, signals
 from firmware.play.host import HostInstrument, Rendered
-from hardware.refusal import Refusal
 
 CV_FULL_SCALE_VOLTS = 10.0
 """±1 in a CV track."""

@@ -59,7 +59,7 @@ def simulate(
 
 
 def _assigned(text: str, board) -> tuple[str, float]:
-    from hardware.refusal import Refusal
+    from common.refusal import Refusal
 
     name, _, value = text.partition("=")
     board.adc(name)
@@ -70,7 +70,7 @@ def _assigned(text: str, board) -> tuple[str, float]:
 
 
 def _named_file(text: str) -> tuple[str, Path]:
-    from hardware.refusal import Refusal
+    from common.refusal import Refusal
 
     role, separator, path = text.partition("=")
     if not separator:
@@ -114,8 +114,8 @@ def control(
 
     Example: vaectrol control --osc 9000 --telemetry 192.168.1.20:9001
     """
+    from common.refusal import Refusal
     from firmware.ports.rpi.control_plane import serve
-    from hardware.refusal import Refusal
 
     target = None
     if telemetry is not None:

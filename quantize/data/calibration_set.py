@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from common.refusal import Refusal
 from quantize.data.examples import Example, run, teach
 from quantize.data.feeds import Feed, FeedMaker, is_event, read_folder, read_wav
 from quantize.data.quality import compare, compare_truth
 from quantize.data.tune import Judge, Objective, pool_judge, pool_objective
 from quantize.graph.graph import Graph
 from quantize.graph.network import Network
-from train.refusal import Refusal
 
 SECONDS = 0.25  # of each made-up feed of a streaming model
 BATCH = 4

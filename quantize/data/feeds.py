@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from common.audio import SAMPLE_RATE_HZ
+from common.refusal import Refusal
 from quantize.graph.graph import Graph
-from train.refusal import Refusal
 
-RATE_HZ = 48_000
 FAST_HZ = 20.0  # quickest oscillation of a control voltage that is played, not audio
 
 
@@ -78,7 +78,7 @@ class FeedMaker:
         """
         rates = input_rates(self.graph)
         slow = min((r for r in rates.values() if r), default=Fraction(0))
-        frames = max(2, round(seconds * RATE_HZ * float(slow)))
+        frames = max(2, round(seconds * SAMPLE_RATE_HZ * float(slow)))
         feed: Feed = {}
         for name in self.graph.input_names:
             shape = self.graph.fixed_shape(name)
@@ -94,7 +94,7 @@ class FeedMaker:
         self, entry: dict[str, Any], batch: int, channels: int, length: int, rate: Fraction
     ) -> np.ndarray:
         role = entry.get("role", "condition")
-        frame_hz = RATE_HZ * float(rate) if rate else 1.0
+        frame_hz = SAMPLE_RATE_HZ * float(rate) if rate else 1.0
         if role == "time" and "time_basis" in self.graph.metadata:
             return self._time(batch, length, frame_hz)
         if role == "audio":
@@ -244,7 +244,7 @@ def read_wav(path: Path, graph: Graph) -> np.ndarray:
         data, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
     except (RuntimeError, soundfile.LibsndfileError) as error:
         raise Refusal(f"{path} is not a sound file that can be read ({error}); convert it to WAV.") from None
-    wanted = int(graph.metadata.get("sample_rate_hz", RATE_HZ))
+    wanted = int(graph.metadata.get("sample_rate_hz", SAMPLE_RATE_HZ))
     if rate != wanted:
         raise Refusal(f"{path} is at {rate} Hz but the model runs at {wanted} Hz; resample the recording.")
     return data.mean(1)

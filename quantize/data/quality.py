@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from train.refusal import Refusal
+from common.refusal import Refusal
 
 # the measure that counts, by what the data offer: (key, whether larger is better)
 MEASURES = (("onset_f1", True), ("mr_stft", False), ("snr_db", True))

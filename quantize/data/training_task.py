@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from common.refusal import Refusal
 from quantize.data.feeds import Feed, is_event
 from quantize.data.tune import Judge, Objective, distance
 from quantize.graph.graph import Graph
 from quantize.graph.network import Network
-from train.refusal import Refusal
 
 DISTIL_SHARE = 0.3  # weight of the float decoder's answer beside the task's own loss
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from common.refusal import Refusal
 from quantize.data.examples import Example, tensors
 from quantize.graph.network import Network
-from train.refusal import Refusal
 
 AUDIO_LEAST = 256
 # spectra at −80 dBFS and below do not matter to the ear, nor to the gradient

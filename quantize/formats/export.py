@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import onnx
 
+from common.files import whole, write_bytes
+from common.refusal import Refusal
 from quantize.data.feeds import Feed
 from quantize.data.quality import snr_db
-from quantize.files import whole, write_bytes, write_model
 from quantize.graph.graph import Graph
 from quantize.graph.load import load_graph
 from quantize.integers.qdq import Quantized, read_qdq, to_qdq
-from train.refusal import Refusal
 
 # Least SNR in dB of the other runtime's output against ours. LiteRT's 16×8 kernels round a 16-bit
 # multiplier, its
@@ -118,7 +118,7 @@ def _tflite(source: Path, out: Path, bits: int | None, seconds: float) -> dict[s
     key = "tflite16" if widths == {16} else "tflite8"
     ratio = min(snr_db(a, b) for a, b in zip(ours, theirs, strict=True))
     _check(key, ratio, "LiteRT's reference kernels")
-    write_bytes(data, out)
+    write_bytes(out, data)
     again = run_tflite(out.read_bytes(), feed, graph.input_names)
     assert all(np.array_equal(a, b) for a, b in zip(theirs, again, strict=True))
     worst = max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
@@ -170,7 +170,7 @@ def _onnx(source: Path, out: Path, bits: int | None, seconds: float) -> dict[str
     ratio = min(snr_db(a, b) for a, b in zip(ours, theirs, strict=True))
     if not is_quantized(model):
         _check("onnx", ratio, "onnxruntime")
-    write_model(written, out)
+    write_bytes(out, written.SerializeToString())
     return {"format": "float ONNX", "snr_db": ratio, "against": "the file it was made from"}
 
 

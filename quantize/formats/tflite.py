@@ -16,6 +16,7 @@ import onnx
 import torch
 from ai_edge_litert import schema_py_generated as schema
 
+from common.refusal import Refusal
 from quantize.data.examples import tensors
 from quantize.graph.channels import example_feeds
 from quantize.graph.graph import LINEAR, Graph, Node
@@ -25,7 +26,6 @@ from quantize.graph.operators import hash32, pads_of
 from quantize.integers.plan import MOVEMENT, Plan, clip_bounds
 from quantize.integers.qdq import Quantized
 from quantize.integers.weights import bias_scale
-from train.refusal import Refusal
 
 TYPES: dict[Any, int] = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,

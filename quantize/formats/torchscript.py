@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from common.audio import SAMPLE_RATE_HZ
+from common.refusal import Refusal
 from quantize.data.feeds import input_rates
 from quantize.formats.nn_tilde import DriveModule, DrumModule, NnModule, PatternModule
 from quantize.graph.channels import TRACE_FRAMES as SHAPE_FRAMES
@@ -20,7 +22,6 @@ from quantize.graph.channels import example_feeds, trace_shapes
 from quantize.graph.graph import Graph, Node
 from quantize.graph.network import Network
 from quantize.graph.operators import filtered_noise
-from train.refusal import Refusal
 
 TRACE_FRAMES = 64
 PROBE_FRAMES = 512
@@ -203,7 +204,7 @@ def _drum_both_ways(module: Any, graph: Graph, seed: int) -> tuple[np.ndarray, n
     from train.models.time_basis import TimeBasis
 
     hop = int(1 / input_rates(graph)["z"])
-    feed = FeedMaker(graph, seed=seed).make(COMPARED_FRAMES * hop / 48_000, 1)
+    feed = FeedMaker(graph, seed=seed).make(COMPARED_FRAMES * hop / SAMPLE_RATE_HZ, 1)
     constants = graph.metadata["time_basis"]["constants"]
     basis = TimeBasis(
         constants["window_s"],
@@ -211,7 +212,7 @@ def _drum_both_ways(module: Any, graph: Graph, seed: int) -> tuple[np.ndarray, n
         tuple(constants["decays_s"]),
         tuple(constants["frequencies_hz"]),
     )
-    feed["time"] = basis(torch.arange(COMPARED_FRAMES)[None].double() * hop / 48_000).numpy()
+    feed["time"] = basis(torch.arange(COMPARED_FRAMES)[None].double() * hop / SAMPLE_RATE_HZ).numpy()
     gate = np.ones((1, 1, COMPARED_FRAMES), np.float32)
     controls = np.repeat(np.concatenate([feed["z"], feed["knobs"], gate], 1), hop, 2)
     return run_onnx(graph.to_model(), feed)[0], _in_uneven_buffers(module, controls, seed)
@@ -224,7 +225,7 @@ def _drive_both_ways(module: Any, graph: Graph, seed: int) -> tuple[np.ndarray, 
 
     hop = int(1 / input_rates(graph)["latent"])
     noise = 0.1 * np.random.default_rng(seed).standard_normal(COMPARED_FRAMES * hop).astype(np.float32)
-    feed = FeedMaker(graph, [noise], seed).make(COMPARED_FRAMES * hop / 48_000, 1)
+    feed = FeedMaker(graph, [noise], seed).make(COMPARED_FRAMES * hop / SAMPLE_RATE_HZ, 1)
     signal = np.concatenate([feed["audio"], np.repeat(feed["latent"], hop, 2)], 1)
     return run_onnx(graph.to_model(), feed)[0], _in_uneven_buffers(module, signal, seed)
 

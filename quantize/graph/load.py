@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from common.refusal import Refusal
 from quantize.graph.graph import Graph, Node
-from train.refusal import Refusal
 
 
 def load_graph(source: str | Path | onnx.ModelProto) -> Graph:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from common.refusal import Refusal
 from quantize.graph.graph import Graph, Node
 from quantize.graph.operators import operator_of
-from train.refusal import Refusal
 
 
 class Network(nn.Module):

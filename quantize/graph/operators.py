@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from onnx import numpy_helper
 
+from common.refusal import Refusal
 from quantize.graph.graph import Node
-from train.refusal import Refusal
 
 Tensor = torch.Tensor
 Operator = Callable[[Node, list[Any]], Any]

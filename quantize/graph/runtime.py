@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from train.refusal import Refusal
+from common.refusal import Refusal
 
 
 def session(model: onnx.ModelProto | Path | str) -> Any:

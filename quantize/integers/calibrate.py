@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from common.refusal import Refusal
 from quantize.data.feeds import Feed
 from quantize.graph.network import Network
 from quantize.integers.plan import TABLES, Plan, clip_bounds
 from quantize.integers.ranges import Histogram, estimate
-from train.refusal import Refusal
 
 # below this share of the fed range a scale would overflow float32 arithmetic or mean a dead tensor
 SMALLEST_RANGE = 1e-12

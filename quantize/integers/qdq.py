@@ -10,11 +10,11 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from common.refusal import Refusal
 from quantize.graph.graph import LINEAR, Graph, Node
 from quantize.graph.load import graph_nodes
 from quantize.integers.plan import FUSED, INTEGER, PRODUCTS, Plan, quantized_inputs
 from quantize.integers.weights import QuantizedLayer, bias_scale, quantize_layer
-from train.refusal import Refusal
 
 ACTIVATION_TYPES: dict[int, Any] = {8: np.dtype(np.int8), 16: np.dtype(np.int16)}
 # int16 QuantizeLinear arrived with this opset

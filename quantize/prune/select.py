@@ -20,13 +20,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from common.refusal import Refusal
 from quantize.data.examples import Example, tensors
 from quantize.graph.channels import Channels, trace_channels
 from quantize.graph.graph import LINEAR, Graph
 from quantize.graph.network import Network
 from quantize.integers.calibrate import observe
 from quantize.prune.surgery import Costs, Kept, compose, layer_costs, remove, take
-from train.refusal import Refusal
 
 CRITERIA = ("magnitude", "activation", "taylor")
 MULTIPLE = 4  # the kernels' register block counts channels by fours

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from common.files import write_bytes
 from quantize.data.calibration_set import Material
 from quantize.data.examples import Example
-from quantize.files import write_bytes, write_model
 from quantize.procedure import Outcome
 
 ITEMS = 12
@@ -31,9 +31,9 @@ def write_evidence(folder: Path, outcome: Outcome, material: Material, items: in
     items : int
         How many, evenly picked over the test examples.
     """
-    write_model(outcome.original.to_model(), folder / "float.onnx")
+    write_bytes(folder / "float.onnx", outcome.original.to_model().SerializeToString())
     if outcome.widths:
-        write_model(outcome.graph.to_model(), folder / "pruned.onnx")
+        write_bytes(folder / "pruned.onnx", outcome.graph.to_model().SerializeToString())
     else:
         (folder / "pruned.onnx").unlink(missing_ok=True)
     rows = [(example, row) for example in material.test for row in range(_size(example))]
@@ -44,7 +44,7 @@ def write_evidence(folder: Path, outcome: Outcome, material: Material, items: in
         arrays |= {f"{number}/truth/{name}": value[row] for name, value in (example.truth or {}).items()}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    write_bytes(buffer.getvalue(), folder / "test.npz")
+    write_bytes(folder / "test.npz", buffer.getvalue())
 
 
 def _size(example: Example) -> int:

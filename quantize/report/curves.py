@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from common.files import write_picture, write_text
+from common.refusal import Refusal
 from quantize.cost import predict
 from quantize.data.calibration_set import Material
 from quantize.data.quality import lost_percent, measure_that_counts
-from quantize.files import write_picture, write_text
 from quantize.procedure import FLOAT_SHARE, Settings, Stage, prune_once, walk
-from train.refusal import Refusal
 
 KEEPS = (1.0, 0.7, 0.5, 0.35, 0.2, 0.1)
 SAME_SHARE = 0.002
@@ -164,7 +164,7 @@ def write_curve(
         What was typed, and a digest of the float model: a later trace of both continues this one.
     """
     found = {"title": title, "command": command, "model": model, "rows": rows}
-    write_text(json.dumps(found, indent=1) + "\n", out)
+    write_text(out, json.dumps(found, indent=1) + "\n")
     _draw(rows, out.with_suffix(".png"), title)
 
 
@@ -211,7 +211,7 @@ def _draw(rows: list[dict[str, Any]], out: Path, title: str) -> None:
         axes.set_ylabel(f"loss of {rows[0]['measure']}, %")
         axes.legend()
     figure.suptitle(title)
-    write_picture(figure, out, 80)
+    write_picture(out, figure)
 
 
 def markdown(curve: dict[str, Any]) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from common.audio import SAMPLE_RATE_HZ
+from common.files import whole, write_picture, write_text
 from quantize.data.examples import Example, tensors
 from quantize.data.quality import is_audio, snr_db
-from quantize.files import whole, write_picture, write_text
 from quantize.graph.graph import Graph
 from quantize.graph.network import Network
 from quantize.integers.network import QuantizedNetwork
@@ -20,7 +21,6 @@ from quantize.integers.plan import Plan
 from quantize.integers.ranges import BINS
 from quantize.procedure import Outcome
 
-RATE_HZ = 48_000
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
        padding: 0 1rem; color: #222 }
@@ -161,7 +161,7 @@ def write_report(folder: Path, outcome: Outcome, example: Example, sizes: dict[s
     folder.mkdir(parents=True, exist_ok=True)
     layers = layer_noise(outcome.network, example, outcome.graph)
     found = summary(outcome, layers, sizes)
-    write_text(json.dumps(found, indent=1, default=float), folder / "report.json")
+    write_text(folder / "report.json", json.dumps(found, indent=1, default=float))
     _draw_layers(folder / "layers.png", layers)
     _draw_histograms(folder / "histograms.png", outcome)
     sounds = _render(folder, outcome, example)
@@ -185,7 +185,7 @@ def write_report(folder: Path, outcome: Outcome, example: Example, sizes: dict[s
         parts.append("<h2>Sounds</h2>" + sounds)
     if outcome.notes:
         parts.append("<h2>Notes</h2><ul>" + "".join(f"<li>{html.escape(n)}" for n in outcome.notes) + "</ul>")
-    write_text("\n".join(parts), folder / "report.html")
+    write_text(folder / "report.html", "\n".join(parts))
     return folder / "report.html"
 
 
@@ -264,7 +264,7 @@ def _draw_layers(path: Path, layers: list[LayerNoise]) -> None:
     axes.set_yticks(range(len(layers)), [f"{r.operator}  {r.tensor}"[:48] for r in layers], fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("signal to quantization noise, dB (accumulated)")
-    write_picture(figure, path, 110)
+    write_picture(path, figure, 110)
 
 
 def _draw_histograms(path: Path, outcome: Outcome) -> None:
@@ -288,7 +288,7 @@ def _draw_histograms(path: Path, outcome: Outcome) -> None:
         axes.set_yscale("log")
         axes.set_title(name[:30], fontsize=7)
         axes.tick_params(labelsize=6)
-    write_picture(figure, path, 100)
+    write_picture(path, figure, 100)
 
 
 def _render(folder: Path, outcome: Outcome, example: Example) -> str:
@@ -314,7 +314,9 @@ def _render(folder: Path, outcome: Outcome, example: Example) -> str:
         for label, audio in takes.items():
             file = f"{index + 1}_{label.replace(' ', '_')}.wav"
             with whole(folder / file) as temporary:
-                soundfile.write(str(temporary), audio[index, 0], RATE_HZ, subtype="FLOAT", format="WAV")
+                soundfile.write(
+                    str(temporary), audio[index, 0], SAMPLE_RATE_HZ, subtype="FLOAT", format="WAV"
+                )
             cells.append(f"{label} <audio controls src='{file}'></audio>")
         lines.append("<p>" + " &nbsp; ".join(cells))
     _draw_spectrograms(folder / "spectrograms.png", {k: v[:count, 0] for k, v in takes.items()})
@@ -334,11 +336,11 @@ def _draw_spectrograms(path: Path, takes: dict[str, np.ndarray]) -> None:
             axes = grid[row][column]
             signal = audio[row] + 1e-9 * np.random.default_rng(0).standard_normal(audio.shape[-1])
             axes.specgram(
-                signal, NFFT=512, noverlap=384, Fs=RATE_HZ / 1000, vmin=-150, vmax=-40, cmap="magma"
+                signal, NFFT=512, noverlap=384, Fs=SAMPLE_RATE_HZ / 1000, vmin=-150, vmax=-40, cmap="magma"
             )
             axes.set_title(f"{row + 1}, {label}", fontsize=8)
             axes.tick_params(labelsize=6)
-    write_picture(figure, path, 100)
+    write_picture(path, figure, 100)
 
 
 def write_plain_report(
@@ -347,7 +349,7 @@ def write_plain_report(
     """Write the report of a model quantized elsewhere: its figures and the noise of every layer."""
     folder.mkdir(parents=True, exist_ok=True)
     found = {**figures, "layers": [{"tensor": t, "operator": o, "snr_db": s} for t, o, s in layers]}
-    write_text(json.dumps(found, indent=1, default=float), folder / "report.json")
+    write_text(folder / "report.json", json.dumps(found, indent=1, default=float))
     rows = [LayerNoise(t, o, s, None, 0, 0.0, 0.0) for t, o, s in layers]
     _draw_layers(folder / "layers.png", rows)
     page = [
@@ -357,5 +359,5 @@ def write_plain_report(
         "<h2>Noise by layer</h2><img src=layers.png alt='SNR of every layer'>",
         _table(["tensor", "operator", "SNR dB"], [[html.escape(t), o, _number(s)] for t, o, s in layers]),
     ]
-    write_text("\n".join(page), folder / "report.html")
+    write_text(folder / "report.html", "\n".join(page))
     return folder / "report.html"

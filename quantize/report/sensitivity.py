@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import typer
 
+from common.refusal import Refusal
 from quantize.data.examples import run
 from quantize.data.feeds import Feed, FeedMaker
 from quantize.data.quality import is_audio, mr_stft
@@ -25,7 +26,6 @@ from quantize.graph.network import Network
 from quantize.integers.arithmetic import limits
 from quantize.integers.calibrate import activation_tensors, observe, scales_from
 from quantize.integers.plan import Plan, make_plan
-from train.refusal import Refusal
 
 ITEMS = 32
 QUIET = 1e-3  # root mean square of a passage that counts as quiet: −60 dBFS

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.live import module as device
+from common.refusal import Refusal
 from hardware.board import load_board
-from hardware.refusal import Refusal
 from hardware.simulated import SimulatedBoard
 from tests.hardware.conftest import PORTS, SERIAL, VOLTMETER
 

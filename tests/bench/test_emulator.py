@@ -9,8 +9,8 @@ import pytest
 
 from bench.m7.emulator import Fault, Machine
 from bench.m7.measure import Buffer, link_for, measure
+from common.refusal import Refusal
 from hardware.board import load_board
-from hardware.refusal import Refusal
 
 # DSP instructions that the kernels lean on: r0, r1, r2 (and r0:r1 as 64 bits) in, r0 (r0:r1) out
 INSTRUCTIONS = {

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench.live.loopback import round_trip
-from hardware.refusal import Refusal
+from common.refusal import Refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_alsa = pytest.mark.skipif(

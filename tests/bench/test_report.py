@@ -18,11 +18,11 @@ from bench.predict import predict_model, sweep
 from bench.quality import Item, Player, assess, compare, log_spectral_db, onset_error_ms, snr_db
 from bench.quality import test_items as read_items
 from bench.reference_decoders import Builder, write_decoder
-from bench.report.files import write_json
 from bench.report.page import render_page
 from bench.report.report import against, make_report, published, resolve
+from common.files import write_json
+from common.refusal import Refusal
 from hardware.board import load_board
-from hardware.refusal import Refusal
 from tests.firmware.conftest import model_files  # noqa: F401 - a fixture
 
 

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from hardware.refusal import Refusal
+from common.refusal import Refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = ("host", "m7", "aarch64", "wasm")

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.refusal import Refusal
 from firmware import toolchain
-from hardware.refusal import Refusal
 
 HERE = Path(__file__).parent
 POINTER_BYTES = {"m7": 4, "wasm": 4}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.fit_costs import block_shape
-from bench.report.files import read_json
+from common.files import read_json
 from firmware.compiler.ops import Work
 from firmware.compiler.pipeline import compile_onnx
 from firmware.compiler.plan.cost import BLOCKS, blocks, cost_model, short_blocks

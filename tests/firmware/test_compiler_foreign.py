@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 import pytest
 
+from common.refusal import Refusal
 from firmware.compiler.binding import load_host
 from firmware.compiler.pipeline import compile_onnx
-from hardware.refusal import Refusal
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from common.refusal import Refusal
 from firmware import toolchain
 from firmware.compiler import budget
 from firmware.compiler.binding import load_host
@@ -20,7 +21,6 @@ from firmware.compiler.judge.reference import run
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.pipeline import compile_onnx
 from firmware.compiler.plan.memory import liveness_arena
-from hardware.refusal import Refusal
 from tests.firmware.compiler_graphs import quantized, random_graph
 
 

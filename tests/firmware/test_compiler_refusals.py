@@ -12,8 +12,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from common.refusal import Refusal
 from firmware.compiler.pipeline import compile_onnx
-from hardware.refusal import Refusal
 from tests.firmware.onnx_mutations import mutate
 
 SECONDS_PER_FILE = 20

@@ -13,13 +13,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from common.refusal import Refusal
 from firmware.compiler.binding import load_host
 from firmware.compiler.judge.reference import run
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.passes import fuse
 from firmware.compiler.pipeline import compile_onnx, optimise
 from firmware.compiler.read.load import load
-from hardware.refusal import Refusal
 from tests.firmware.compiler_graphs import quantized, random_graph, session
 
 COMPUTING = (

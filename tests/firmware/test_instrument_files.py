@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.refusal import Refusal
 from firmware.instruments.layout import fit
 from firmware.instruments.spec import available_instruments, find_models, load_instrument
 from firmware.instruments.toml_source import key_lines
 from hardware.board import available_boards, load_board
-from hardware.refusal import Refusal
 
 DRUM = """\
 title = "Test"

@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
+from common.refusal import Refusal
 from firmware.kernelgen import pqmf
-from hardware.refusal import Refusal
 from tests.firmware.kernel_runner import Array, Call, Struct, make_calls
 
 TARGETS = ["host", "host-asan", "m7", "aarch64", "wasm"]

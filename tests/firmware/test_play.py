@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.refusal import Refusal
 from firmware.play.cv_script import Script, read_script, signals
 from hardware.board import load_board
-from hardware.refusal import Refusal
 
 HOST = load_board("host")
 

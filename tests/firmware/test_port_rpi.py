@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from common.refusal import Refusal
 from firmware.ports.rpi.link import link_program
 from firmware.toolchain import compile_source
 from hardware.board import load_board
 from hardware.protocol import Link
-from hardware.refusal import Refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTROL = ROOT / "firmware" / "engine" / "control"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-RATE_HZ = 48_000
+SAMPLE_RATE_HZ = 48_000
 HOP = 48
 TONE_HZ = 1_370.0
 LFO_HZ = 3.0
@@ -28,7 +28,7 @@ def quantized(source, folder):
     for number in range(4):
         n = np.arange(2400) + 2400 * number
         latent = 4.0 * (2.0 * rng.random((1, 4, 50)) - 1.0) ** 3
-        audio = 0.5 * np.sin(2 * np.pi * TONE_HZ / RATE_HZ * n)[None, None]
+        audio = 0.5 * np.sin(2 * np.pi * TONE_HZ / SAMPLE_RATE_HZ * n)[None, None]
         np.savez(examples / f"{number}.npz", audio=audio.astype(np.float32), latent=latent.astype(np.float32))
     out = folder / "drive.int8.onnx"
     quantize_static(source, examples, out, folder / "report", 16, "minmax")
@@ -37,7 +37,7 @@ def quantized(source, folder):
 
 def sweep(n):
     """Position of the latent after n samples: nearly the whole travel, three times a second."""
-    return 0.5 + 0.45 * np.sin(2 * np.pi * LFO_HZ / RATE_HZ * n)
+    return 0.5 + 0.45 * np.sin(2 * np.pi * LFO_HZ / SAMPLE_RATE_HZ * n)
 
 
 def spectrum_dbfs(sound):
@@ -68,14 +68,14 @@ def rendered(model_files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("swept")
     built = generate("drive", "host", folder, models={"drive": quantized(model_files["drive"], folder)})
     host = HostInstrument(host_library(built))
-    ticks = 3 * RATE_HZ
+    ticks = 3 * SAMPLE_RATE_HZ
     n = np.arange(ticks)
-    tone = (0.5 * np.sin(2 * np.pi * TONE_HZ / RATE_HZ * n)).astype(np.float32)
+    tone = (0.5 * np.sin(2 * np.pi * TONE_HZ / SAMPLE_RATE_HZ * n)).astype(np.float32)
     fixed = {"mix": 1.0, "gain": 0.5, "match": 0.0, "level": 1.0, "latent/2": 0.5, "latent/3": 0.7}
     columns = {name: (np.array([0.0]), np.array([value])) for name, value in fixed.items()}
     columns["knob_1"] = (np.array([0.0]), np.array([0.5]))
     # the knob in the middle, the CV swings: ±5 V are the whole travel
-    columns["cv_1"] = (n / RATE_HZ, 10.0 * (sweep(n) - 0.5))
+    columns["cv_1"] = (n / SAMPLE_RATE_HZ, 10.0 * (sweep(n) - 0.5))
     made = signals(Script(columns=columns), built.board, ticks, host.parameters, {"audio_in_1": tone})
     sound = host.render(made).audio[0]
 
@@ -86,7 +86,7 @@ def rendered(model_files, tmp_path_factory):
     latent = np.interp(positions, np.linspace(0, 1, table.size), table).astype(np.float32)
     session = onnxruntime.InferenceSession(str(model_files["drive"]), providers=["CPUExecutionProvider"])
     (exact,) = session.run(None, {"audio": tone[None, None], "latent": latent[None]})
-    return sound[RATE_HZ:].astype(np.float64), exact[0, 0, RATE_HZ:].astype(np.float64)
+    return sound[SAMPLE_RATE_HZ:].astype(np.float64), exact[0, 0, SAMPLE_RATE_HZ:].astype(np.float64)
 
 
 def test_a_swept_latent_adds_no_line_that_float_has_not(rendered):

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
+from common.refusal import Refusal
 from firmware import toolchain
-from hardware.refusal import Refusal
 
 ADD = '#include "numbers.h"\nint add(int a, int b) { return a + b + OFFSET; }\n'
 

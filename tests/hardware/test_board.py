@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from common.refusal import Refusal
 from hardware.board import available_boards, load_board
-from hardware.refusal import Refusal
 from hardware.tables import board_tables
 from hardware.wiring import memory_table, wiring_table
 

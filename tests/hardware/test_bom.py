@@ -6,10 +6,10 @@ import math
 
 import pytest
 
+from common.refusal import Refusal
 from hardware.board import load_board
 from hardware.bom import load_bom
 from hardware.panel import load_panel
-from hardware.refusal import Refusal
 
 PI = load_bom("rpi")
 BOARD = load_board("rpi4")

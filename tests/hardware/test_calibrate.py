@@ -6,10 +6,10 @@ import time
 
 import pytest
 
+from common.refusal import Refusal
 from hardware.board import load_board
 from hardware.calibrate import CENTS_PER_VOLT, calibrate, input_index, measure, octave_points
 from hardware.protocol import Link
-from hardware.refusal import Refusal
 from hardware.simulated import ConverterErrors, SimulatedBoard
 
 # ±1 % gain, ±20 mV offset, bent by 30 mV at the ends: the corners of what the issue asks for

@@ -10,10 +10,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import vaectrol
+from common.refusal import Refusal
 from hardware import monitor
 from hardware.board import load_board
 from hardware.protocol import Link
-from hardware.refusal import Refusal
 from hardware.simulated import ConverterErrors, SimulatedBoard
 
 

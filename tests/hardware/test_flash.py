@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from common.refusal import Refusal
 from hardware import flash as flash_module
 from hardware.board import load_board
 from hardware.flash import Bootloader, Device, flash, list_devices
 from hardware.image import MARK, read_image
 from hardware.protocol import Port
-from hardware.refusal import Refusal
 from hardware.simulated import SimulatedBoard
 
 

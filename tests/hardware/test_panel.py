@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from common.refusal import Refusal
 from hardware.board import load_board
 from hardware.panel import (
     HEIGHT_MM,
@@ -19,7 +20,6 @@ from hardware.panel import (
     svg,
     write_dxf,
 )
-from hardware.refusal import Refusal
 
 PANELS = ("patch_sm", "rpi")
 DOCS = Path(__file__).resolve().parents[2] / "hardware" / "panels"

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
+from common.refusal import Refusal
 from hardware.board import load_board
 from hardware.protocol import Link, choose_port, decode
-from hardware.refusal import Refusal
 from hardware.simulated import SimulatedBoard
 
 

@@ -301,8 +301,8 @@ def test_the_computers_reader_survives_corrupted_answers():
 
 def test_corrupted_bytes_under_the_sanitizers(tmp_path):
     """Address and undefined-behaviour sanitizers over the module's side, fed in pieces of every size."""
+    from common.refusal import Refusal
     from firmware.toolchain import link_program
-    from hardware.refusal import Refusal
     from tests.hardware.conftest import PORTS, SERIAL, VOLTMETER
 
     sources = [*VOLTMETER, *SERIAL, PORTS / "simulated" / "board.c", Path(__file__).with_name("feed.c")]

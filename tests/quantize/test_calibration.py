@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.refusal import Refusal
 from quantize.data.calibration_set import extremes, recordings
 from quantize.data.examples import run, teach
 from quantize.data.feeds import FeedMaker, read_folder
@@ -24,7 +25,6 @@ from quantize.integers.ranges import ESTIMATORS, Histogram, estimate
 from quantize.integers.rounding import refine, round_adaptively
 from quantize.procedure import reading_macs
 from tests.quantize.random_graphs import random_feed, random_graph
-from train.refusal import Refusal
 
 
 @settings(max_examples=30, deadline=None)

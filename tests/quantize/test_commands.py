@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 import vaectrol
+from common.refusal import Refusal
 from quantize.budget import Limits, choose, parse_bytes, parse_share
 from quantize.cost import predict
 from quantize.data.calibration_set import from_metadata
@@ -19,7 +20,6 @@ from quantize.graph.load import load_graph
 from quantize.graph.runtime import session
 from quantize.procedure import Settings
 from tests.quantize.random_graphs import random_feed, random_model
-from train.refusal import Refusal
 
 
 @pytest.fixture
@@ -174,11 +174,12 @@ def test_bad_input_is_one_sentence(foreign, rhythm_file, tmp_path, capsys):
     assert "none of" in refused(capsys, "quantize", str(rhythm_file), "--ranges", "guess", "-o", out)
     told = refused(capsys, "quantize", str(rhythm_file), "--board", "patch_sm", "--cpu", "400%", "-o", out)
     assert "no share" in told
-    nowhere = str(tmp_path / "missing" / "o.onnx")
+    (tmp_path / "file").touch()
+    nowhere = str(tmp_path / "file" / "o.onnx")
     told = refused(
         capsys, "quantize", "--ptq", model, "--calibration", str(foreign / "examples"), "-o", nowhere
     )
-    assert "no folder" in told
+    assert "cannot write" in told
     assert "no model file" in refused(capsys, "export", str(tmp_path / "none.onnx"))
 
 

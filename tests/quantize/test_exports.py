@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from common.refusal import Refusal
 from quantize.data.examples import run
 from quantize.data.feeds import FeedMaker
 from quantize.data.quality import snr_db
@@ -21,7 +22,6 @@ from quantize.integers.calibrate import activation_tensors, observe, scales_from
 from quantize.integers.plan import make_plan
 from quantize.integers.qdq import Quantized, to_qdq
 from tests.quantize.random_graphs import random_feed, random_graph
-from train.refusal import Refusal
 
 
 def rounded(graph, feeds, bits):

@@ -7,13 +7,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from common.refusal import Refusal
 from quantize.data.examples import run
 from quantize.data.feeds import FeedMaker
 from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.graph.runtime import run_onnx
 from tests.quantize.random_graphs import random_feed, random_graph, random_model
-from train.refusal import Refusal
 
 
 @pytest.mark.parametrize("seed", range(16))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.refusal import Refusal
 from quantize.data.examples import run, teach
 from quantize.data.feeds import FeedMaker
 from quantize.graph.channels import PINNED, trace_channels
@@ -17,7 +18,6 @@ from quantize.graph.network import Network
 from quantize.prune.select import CRITERIA, choose, element_scores, prune, prune_iteratively, rewound, savings
 from quantize.prune.surgery import layer_costs, remove
 from tests.quantize.random_graphs import random_feed, random_graph
-from train.refusal import Refusal
 
 
 def masked(graph: Graph, channels, removed: set[int]) -> Graph:

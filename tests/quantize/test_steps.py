@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from common.refusal import Refusal
 from quantize.data.calibration_set import from_metadata
 from quantize.data.examples import run
 from quantize.graph.load import load_graph
@@ -10,7 +11,6 @@ from quantize.graph.network import Network
 from quantize.integers.calibrate import activation_tensors, observe, scales_from
 from quantize.integers.plan import make_plan
 from quantize.report.sensitivity import Stepped, _quiet_noise, listen
-from train.refusal import Refusal
 
 
 def prepared(path, bits=16):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.audio import SAMPLE_RATE_HZ
 from toy import drums
-from toy.sources import SAMPLE_RATE_HZ
 
 FACTORS = [field.name for field in fields(drums.Factors)]
 

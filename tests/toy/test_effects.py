@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.audio import SAMPLE_RATE_HZ
+from common.refusal import Refusal
 from toy.chain import apply, draw, factory_chains, read_chain
 from toy.effects import EFFECTS, oversampled
-from toy.refusal import Refusal
-from toy.sources import SAMPLE_RATE_HZ
 
 N = 9600
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.refusal import Refusal
 from toy.digits import digits, split_of
 from toy.make import make_digits, make_drive, make_drums, make_rhythms
 from toy.phrases import KINDS, midi_hz, phrase, plucked_string
-from toy.refusal import Refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.drums import PARTS
 from toy import rhythms
 
 
@@ -26,7 +27,7 @@ def test_a_pattern_is_well_formed_and_repeatable(seed, index):
     assert timing.min() >= -0.5 and timing.max() < 0.5
     assert (timing[:, 0] >= 0).all()
     assert not onset[:, one.steps :].any()
-    hats = [rhythms.VOICES.index(name) for name in ("hat_closed", "hat_open")]
+    hats = [PARTS.index(name) for name in ("hat_closed", "hat_open")]
     if one.factors.swing == 0 and one.factors.looseness == 0:
         assert not (onset[hats[0]] * onset[hats[1]]).any()
 
@@ -35,7 +36,7 @@ def test_there_are_at_least_eight_styles_with_written_rules():
     table = rhythms.styles()
     assert len(table) >= 8
     for name, rule in table.items():
-        rows = {voice: row for voice, row in rule.items() if voice in rhythms.VOICES}
+        rows = {voice: row for voice, row in rule.items() if voice in PARTS}
         steps = {"4/4": 32, "3/4": 24}[rule["meter"]]
         assert rule["says"] and rows, name
         assert all(len(row) == steps and set(row) <= set("Xxo-g.") for row in rows.values()), name
@@ -47,11 +48,11 @@ def test_what_a_rule_always_plays_is_played_where_it_says():
         if one.fill or one.factors.looseness > 0.06 or one.style in ("shuffle", "waltz"):
             continue
         for voice, row in rhythms.styles()[one.style].items():
-            if voice in rhythms.VOICES:
+            if voice in PARTS:
                 always = [step for step, mark in enumerate(row) if mark == "X"]
                 if voice == "hat_closed":
                     continue  # an open hat may take its place
-                assert one.grid[rhythms.VOICES.index(voice), always].all(), (one.name, voice)
+                assert one.grid[PARTS.index(voice), always].all(), (one.name, voice)
 
 
 def test_swing_bends_time_within_its_unit():

@@ -6,10 +6,10 @@ import mido
 import numpy as np
 import soundfile
 
-RATE_HZ = 44_100
+SAMPLE_RATE_HZ = 44_100
 
 
-def hit(frequency_hz=180.0, seconds=0.25, rate_hz=RATE_HZ, lead=0, noise=0.0, seed=0):
+def hit(frequency_hz=180.0, seconds=0.25, rate_hz=SAMPLE_RATE_HZ, lead=0, noise=0.0, seed=0):
     """A struck tone that starts abruptly after ``lead`` samples of silence: float64 [n], peak about 0.8."""
     t = np.arange(round(seconds * rate_hz)) / rate_hz
     tone = 0.8 * np.exp(-t / (0.2 * seconds)) * np.cos(2 * np.pi * frequency_hz * t)
@@ -17,7 +17,7 @@ def hit(frequency_hz=180.0, seconds=0.25, rate_hz=RATE_HZ, lead=0, noise=0.0, se
     return np.concatenate([np.zeros(lead), tone])
 
 
-def write(path, audio, rate_hz=RATE_HZ, **more):
+def write(path, audio, rate_hz=SAMPLE_RATE_HZ, **more):
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, audio, rate_hz, **more)
     return path

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.drums import PARTS
 from train.attributes.rhythm import (
     PATTERN_ATTRIBUTES,
     WEIGHTS,
@@ -20,14 +21,13 @@ from train.attributes.rhythm import (
 )
 from train.attributes.rhythm_soft import soft_attributes
 from train.attributes.sound import brightness, decay, loudness
-from train.models.voices import VOICES
 
 
 def pattern(velocity=0.8, late=0.0, **voices):
     """A pattern from lists of steps by voice."""
     out = np.zeros((27, 32), np.float32)
     for voice, steps in voices.items():
-        index = VOICES.index(voice)
+        index = PARTS.index(voice)
         out[index, steps] = 1.0
         out[9 + index, steps] = velocity
         out[18 + index, steps] = late
@@ -152,5 +152,5 @@ def test_a_pattern_that_only_repeats_can_learn_to_be_complex():
     made = torch.from_numpy(ROCK)[None].clone().requires_grad_()
     soft_attributes(made)[0, list(PATTERN_ATTRIBUTES).index("complexity")].backward()
     slope = made.grad[0, :9]
-    assert slope[VOICES.index("kick"), 1] > 0  # one more hit, in one beat only, is less alike
-    assert slope[VOICES.index("hat_closed"), 0] < 0  # so is one less of those in every beat
+    assert slope[PARTS.index("kick"), 1] > 0  # one more hit, in one beat only, is less alike
+    assert slope[PARTS.index("hat_closed"), 0] < 0  # so is one less of those in every beat

@@ -5,17 +5,19 @@ import pytest
 import torch
 from scipy.signal import find_peaks
 
+from common.audio import SAMPLE_RATE_HZ
+from common.drums import CLASSES
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
 from train.attributes.rhythm import measure_pattern
 from train.attributes.sound import decay, measure_sound
 from train.kinds import load_recipe
-from train.tasks.drum import CLASSES, HOP, RATE_HZ, DrumTask, at_speed, damped
+from train.tasks.drum import HOP, DrumTask, at_speed, damped
 from train.tasks.rhythm import RhythmTask
 
 
 def ringing(seconds, hz=200.0):
     """A sine that falls by 30 dB in ``seconds``, a second long."""
-    t = np.arange(RATE_HZ) / RATE_HZ
+    t = np.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
     return (np.sin(2 * np.pi * hz * t) * 10 ** (-30 / 20 * t / seconds)).astype(np.float32)
 
 
@@ -36,8 +38,8 @@ def test_nothing_is_damped_below_20_ms_and_silence_stays_silence():
 
 def test_twice_the_speed_is_an_octave_higher_and_half_as_long():
     fast = at_speed(ringing(0.4), 2.0)
-    assert len(fast) == RATE_HZ // 2
-    assert np.diff(find_peaks(fast[:4800])[0]).mean() == pytest.approx(RATE_HZ / 400, rel=0.01)
+    assert len(fast) == SAMPLE_RATE_HZ // 2
+    assert np.diff(find_peaks(fast[:4800])[0]).mean() == pytest.approx(SAMPLE_RATE_HZ / 400, rel=0.01)
     assert 10 ** decay(fast) == pytest.approx(0.2, rel=0.03)
 
 
@@ -61,7 +63,7 @@ def test_the_drum_knobs_are_those_of_the_damped_target_and_the_adversarys_those_
     }
     # What is wanted is the damped target, late by the model's latency.
     start, target = int(batch["target"][0, 0]), batch["target"][0].numpy()
-    inside = (target >= 0) & (target < 2 * RATE_HZ)
+    inside = (target >= 0) & (target < 2 * SAMPLE_RATE_HZ)
     assert start % HOP == HOP - task.delay or start >= -task.delay
     assert np.array_equal(
         batch["wanted"][0, 0].numpy()[inside], batch["source"][0, 0].numpy()[target[inside]]

@@ -8,7 +8,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.train.data_sources import RATE_HZ, hit, write
+from common.audio import SAMPLE_RATE_HZ
+from tests.train.data_sources import hit, write
 from train.data import audio as sound
 from train.data.audio import LeftOut
 
@@ -153,14 +154,14 @@ def test_what_cannot_be_read_says_why(tmp_path):
     assert "not numbers" in reason(write(tmp_path / "nan.wav", np.array([0.1, np.nan, 0.2]), subtype="FLOAT"))
     assert "cut it into shorter files" in reason(write(tmp_path / "long.wav", np.ones(40 * 8000) * 0.1, 8000))
     for ending in ("wav", "aiff", "flac"):
-        whole = write(tmp_path / f"whole.{ending}", hit(noise=0.3, seconds=0.5), RATE_HZ)
+        whole = write(tmp_path / f"whole.{ending}", hit(noise=0.3, seconds=0.5), SAMPLE_RATE_HZ)
         cut = tmp_path / f"cut.{ending}"
         cut.write_bytes(whole.read_bytes()[: int(0.6 * whole.stat().st_size)])
         assert "truncated" in reason(cut) or "cannot be decoded" in reason(cut), ending
 
 
 def test_wav_written_to_a_pipe_is_not_called_truncated(tmp_path):
-    path = write(tmp_path / "a.wav", hit(), RATE_HZ)
+    path = write(tmp_path / "a.wav", hit(), SAMPLE_RATE_HZ)
     raw = bytearray(path.read_bytes())
     at = raw.index(b"data") + 4
     raw[at : at + 4] = b"\xff\xff\xff\xff"

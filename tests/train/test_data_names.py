@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.refusal import Refusal
 from train.data import splits
 from train.data.names import class_of_name, guess_class, instrument_of, read_table
 from train.data.source import SourceFile
-from train.refusal import Refusal
 
 TABLE = read_table()
 

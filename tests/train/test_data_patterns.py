@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.drums import PARTS
+from common.refusal import Refusal
 from tests.train.data_sources import beat, midi
 from train.data import patterns
 from train.data.audio import LeftOut
-from train.data.store import VOICES
-from train.refusal import Refusal
 
 TABLE = patterns.read_map()
 
@@ -57,7 +57,7 @@ def test_microtiming_is_kept(tmp_path_factory, offset, step):
     path = tmp_path_factory.mktemp("m") / "a.mid"
     midi(path, [*beat(), ((step + offset) / 4, 49, 99)], 960)
     grid = read(path)[0].grid
-    crash = VOICES.index("crash")
+    crash = PARTS.index("crash")
     assert grid[crash, step] == 1 and grid[18 + crash, step] == pytest.approx(offset, abs=1 / 240 + 1e-6)
 
 
@@ -115,7 +115,7 @@ def test_roland_and_general_midi_notes_find_their_voices():
         55: "crash",
         59: "ride",
     }.items():
-        assert VOICES[TABLE[note]] == voice
+        assert PARTS[TABLE[note]] == voice
 
 
 def test_files_without_drums_say_what_they_have(tmp_path):

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.drums import CLASSES
+from common.refusal import Refusal
 from tests.train.data_sources import beat, hit, kits, midi, write
 from toy.make import make_drive, make_drums, make_rhythms
 from train.data.prepare import Options, prepare
-from train.data.store import CLASSES, SPLITS, DataSet
-from train.refusal import Refusal
+from train.data.store import SPLITS, DataSet
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from common.refusal import Refusal
 from train.fit import fit
 from train.kinds import load_recipe, task_class
 from train.latents.table import prepare_latents
 from train.models.drive import HOP, DriveDecoder, DriveShape
-from train.refusal import Refusal
 from train.run import load_run
 from train.tasks.drive import DriveTask, balanced
 

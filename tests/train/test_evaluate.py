@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from common.refusal import Refusal
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
 from train.fit import export_run, fit
 from train.judges.drum import log_spectral_distance, mr_stft, onset_ms
@@ -13,10 +14,9 @@ from train.judges.evaluate import evaluate, headline
 from train.judges.player import open_player
 from train.judges.rhythm import onset_f1, reconstruction, refine
 from train.kinds import load_recipe
-from train.refusal import Refusal
 from train.run import load_run
 
-RATE_HZ = 48_000
+SAMPLE_RATE_HZ = 48_000
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_what_cannot_be_judged_is_refused(rhythm_run, drums, tmp_path):
 
 
 def click(at_ms, level=0.5, seconds=0.3):
-    t = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
+    t = np.arange(int(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     ring = np.exp(-t / 0.03) * np.sin(2 * np.pi * 900 * t) * level
     return np.roll(np.pad(ring, (0, 4800)), int(at_ms * 48))[: len(t)].astype(np.float32)
 

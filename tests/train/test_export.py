@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from common.refusal import Refusal
 from train.export.export import Port, example_inputs, export_module, read_metadata, write_metadata
 from train.kinds import load_recipe
 from train.models.drum import DrumDecoder, DrumShape
 from train.models.noise import FilteredNoise
 from train.models.pqmf import PQMFAnalysis
-from train.refusal import Refusal
 from train.run import version
 from train.tasks.drum import DrumTask
 from train.tasks.rhythm import RhythmTask

@@ -9,11 +9,11 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from common.refusal import Refusal
 from tests.train.small import PLAIN, SMALL_DRUM, SMALL_RHYTHM
 from train.export.export import read_metadata
 from train.fit import fit
 from train.kinds import load_recipe
-from train.refusal import Refusal
 from train.run import load_run, load_task
 from train.tasks.rhythm import RhythmTask
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import vaectrol
+from common.audio import SAMPLE_RATE_HZ
+from common.refusal import Refusal
 from tests.train.small import PLAIN, SMALL_MEL
 from train.analysis.probe import amounts, linear_probe, neighbours, probe_runs, probes, targets
 from train.data.clips import NO_EFFECT, Clip, clips
@@ -16,8 +18,7 @@ from train.fit import export_run, fit
 from train.judges.evaluate import evaluate
 from train.judges.mel import components, nearest
 from train.kinds import load_recipe
-from train.models.vocoder import FLOOR_DB, HIGH_HZ, LOW_HZ, RATE_HZ, SPAN_DB, Vocoder
-from train.refusal import Refusal
+from train.models.vocoder import FLOOR_DB, HIGH_HZ, LOW_HZ, SPAN_DB, Vocoder
 from train.run import load_run
 
 
@@ -56,7 +57,7 @@ def test_a_picture_is_librosas_mel_spectrogram_in_forties_of_decibels():
     audio = noise(vocoder)
     mel = librosa.feature.melspectrogram(
         y=audio,
-        sr=RATE_HZ,
+        sr=SAMPLE_RATE_HZ,
         n_fft=1024,
         hop_length=256,
         n_mels=40,
@@ -67,7 +68,7 @@ def test_a_picture_is_librosas_mel_spectrogram_in_forties_of_decibels():
     )
     wanted = 10 * np.log10(mel[:, :24] / 256**2 + 10 ** (FLOOR_DB / 10)) / SPAN_DB + 1
     assert np.allclose(vocoder.picture(audio[None])[0], wanted, atol=1e-4)
-    t = np.arange(vocoder.samples) / RATE_HZ
+    t = np.arange(vocoder.samples) / SAMPLE_RATE_HZ
     sine = np.sin(2 * np.pi * 1000 * t).astype(np.float32)
     assert vocoder.picture(sine[None]).max() == pytest.approx(1.0, abs=0.1)
     assert np.all(vocoder.picture(np.zeros((1, vocoder.samples))) == -1)

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 
+from common.refusal import Refusal
 from tests.train.test_drive import SMALL
 from train.analysis.locate_device import place, write
 from train.attributes.effect import ParameterTable, amount_of
@@ -16,7 +17,6 @@ from train.judges.player import Player, open_player
 from train.kinds import load_recipe
 from train.latents.space import FILE, Space, fit_space
 from train.models.flow import ParameterFlow
-from train.refusal import Refusal
 from vaectrol import main
 
 SIZE, TYPES = 8, 5

@@ -4,10 +4,10 @@ import tomllib
 
 import pytest
 
+from common.refusal import Refusal
 from train.commands import seconds
 from train.kinds import load_recipe
 from train.recipe import HERE, available_recipes
-from train.refusal import Refusal
 
 
 @pytest.mark.parametrize("name", available_recipes())

@@ -14,9 +14,9 @@ import pytest
 from optuna.trial import TrialState
 
 import vaectrol
+from common.refusal import Refusal
 from tests.train.small import SMALL_RHYTHM
 from train.kinds import load_recipe
-from train.refusal import Refusal
 from train.search.report import pareto, table
 from train.search.study import counts, hopeless, open_study, search
 from train.search.sweep import PruneSection, load_sweep, setting

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import vaectrol
+from common.refusal import Refusal
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
 from train.budget import refuse_what_cannot_fit, untrained_model
 from train.kinds import load_recipe
-from train.refusal import Refusal
 from train.run import load_run
 
 ROOT = Path(__file__).parents[2]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from train.refusal import Refusal
-from train.written import whole
+from common.files import whole
+from common.refusal import Refusal
 
 if TYPE_CHECKING:
     from train.data.pairs import Signals
@@ -130,11 +130,11 @@ def place(folder: str | Path, dry: str | Path, wet: str | Path) -> Placed:
 
 def _read(dry: Path, wet: Path) -> tuple[Signals, dict[str, Any]]:
     """Both recordings, and what was found between them."""
+    from common.audio import SAMPLE_RATE_HZ
     from train.data.audio import LeftOut
     from train.data.pairing import PairFiles
     from train.data.pairs import read_pair, relate
     from train.data.source import SourceFile
-    from train.data.store import SAMPLE_RATE_HZ
 
     for path in (dry, wet):
         if not path.is_file():
@@ -166,10 +166,10 @@ def _settle(player: Player, signals: Signals, facts: dict[str, Any]) -> tuple[in
 
     The point is heard at one delay and decides the next, until none is better.
     """
+    from common.audio import SAMPLE_RATE_HZ
     from train.data.pairs import SHORTEST_DELAY_SECONDS
-    from train.models.drive import RATE_HZ
 
-    found, per_sample = facts["delay_found"], RATE_HZ / signals.rate_hz
+    found, per_sample = facts["delay_found"], SAMPLE_RATE_HZ / signals.rate_hz
     reach = round(SHORTEST_DELAY_SECONDS * signals.rate_hz)
     delay, tried = found, {}
     for _ in range(ROUNDS):
@@ -215,10 +215,10 @@ def write(placed: Placed, path: Path) -> None:
     """
     import soundfile
 
-    from train.models.drive import RATE_HZ
+    from common.audio import SAMPLE_RATE_HZ
 
     try:
         with whole(path) as part:
-            soundfile.write(part, placed.rendering, RATE_HZ, subtype="FLOAT", format="WAV")
-    except (OSError, RuntimeError) as error:
+            soundfile.write(part, placed.rendering, SAMPLE_RATE_HZ, subtype="FLOAT", format="WAV")
+    except RuntimeError as error:
         raise Refusal(f"cannot write {path} ({error}); choose another place with -o") from None

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from common.files import write_picture, write_text
+from common.refusal import Refusal
 from train.attributes.effect import amount_of
 from train.data.clips import NO_EFFECT, Clip
-from train.refusal import Refusal
-from train.written import save_figure, write_text
 
 if TYPE_CHECKING:
     from train.tasks.base import Task
@@ -101,16 +101,16 @@ def probe_runs(
         watch(f"{number} of {len(runs)}: t-SNE of {directory}")
         places, shown = tsne(np.concatenate(list(means.values())), run.recipe.seed)
         clips = [clip for part in known.values() for clip in part]
-        save_figure(
+        write_picture(
+            folder / f"tsne_{name}.png",
             tsne_figure(
                 places, [clips[i] for i in shown], amounts(clips)[shown], f"{run.task.latents} latents"
             ),
-            folder / f"tsne_{name}.png",
         )
         if found:
-            save_figure(directions_figure(row), folder / f"directions_{name}.png")
+            write_picture(folder / f"directions_{name}.png", directions_figure(row))
     if any(row["probes"] for row in rows):
-        save_figure(probes_figure(rows, split), folder / "probes.png")
+        write_picture(folder / "probes.png", probes_figure(rows, split))
     report = {"data": {"path": str(data.directory), "hash": data.hash}, "split": split, "runs": rows}
     write_text(folder / "probes.json", json.dumps(report, indent=1))
     return report

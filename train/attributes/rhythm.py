@@ -1,7 +1,7 @@
 """What a drum pattern is like, in six numbers, each with the literature its definition comes from.
 
 Patterns are ``[27, 32]``: onsets, velocities and microtimings of nine voices over two bars of sixteenths
-(``VOICES`` order). An onset counts from 0.5 up, so that decoded probabilities can be measured too.
+(``PARTS`` order). An onset counts from 0.5 up, so that decoded probabilities can be measured too.
 
 ================  ===========================================================================================
 density           onsets per step. Toussaint, *The Geometry of Musical Rhythm* (2013), ch. on note density
@@ -24,15 +24,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from train.models.voices import VOICES
+from common.drums import PARTS
 
 STEPS, STEPS_PER_BAR, STEPS_PER_BEAT = 32, 16, 4
-LOW = tuple(VOICES.index(v) for v in ("kick", "tom_low", "tom_mid"))
-HIGH = tuple(VOICES.index(v) for v in ("hat_closed", "hat_open", "crash", "ride"))
+LOW = tuple(PARTS.index(v) for v in ("kick", "tom_low", "tom_mid"))
+HIGH = tuple(PARTS.index(v) for v in ("hat_closed", "hat_open", "crash", "ride"))
 # Streams that syncopation is heard in: kick; snare and toms. Cymbals keep time.
 STREAMS = (
-    (VOICES.index("kick"),),
-    tuple(VOICES.index(v) for v in ("snare", "tom_low", "tom_mid", "tom_high")),
+    (PARTS.index("kick"),),
+    tuple(PARTS.index(v) for v in ("snare", "tom_low", "tom_mid", "tom_high")),
 )
 
 
@@ -48,7 +48,7 @@ WEIGHTS = metrical_weights()
 
 
 def _onsets(pattern: np.ndarray) -> np.ndarray:
-    return pattern[: len(VOICES)] >= 0.5
+    return pattern[: len(PARTS)] >= 0.5
 
 
 def density(pattern: np.ndarray) -> float:
@@ -84,7 +84,7 @@ def low_high(pattern: np.ndarray) -> float:
 def swing(pattern: np.ndarray) -> float:
     """Mean microtiming of what is off the beat minus that of what is on it, in steps; late is positive."""
     onsets = _onsets(pattern)
-    micro = pattern[2 * len(VOICES) :]
+    micro = pattern[2 * len(PARTS) :]
     on_beat = np.zeros(STEPS, bool)
     on_beat[::STEPS_PER_BEAT] = True
     on, off = onsets & on_beat, onsets & ~on_beat
@@ -95,7 +95,7 @@ def swing(pattern: np.ndarray) -> float:
 def dynamics(pattern: np.ndarray) -> float:
     """Standard deviation of the velocities of the onsets, 0 to 0.5."""
     onsets = _onsets(pattern)
-    velocity = pattern[len(VOICES) : 2 * len(VOICES)]
+    velocity = pattern[len(PARTS) : 2 * len(PARTS)]
     return float(velocity[onsets].std()) if onsets.any() else 0.0
 
 
@@ -105,7 +105,7 @@ def complexity(pattern: np.ndarray) -> float:
     At every voice and place within the beat, p is the part of the eight beats that have an onset there;
     its binary entropy is 0 for what always or never sounds and 1 for what sounds in every other beat.
     """
-    beats = _onsets(pattern).reshape(len(VOICES), STEPS // STEPS_PER_BEAT, STEPS_PER_BEAT)
+    beats = _onsets(pattern).reshape(len(PARTS), STEPS // STEPS_PER_BEAT, STEPS_PER_BEAT)
     p = beats.mean(1)
     used = beats.any((1, 2))
     if not used.any():

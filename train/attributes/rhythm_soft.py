@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from common.drums import PARTS
 from train.attributes.rhythm import HIGH, LOW, STEPS, STEPS_PER_BEAT, STREAMS, WEIGHTS
-from train.models.voices import VOICES
 
-V = len(VOICES)
+V = len(PARTS)
 
 
 def soft_attributes(pattern: Tensor) -> Tensor:

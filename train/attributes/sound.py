@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-RATE_HZ = 48_000
+from common.audio import SAMPLE_RATE_HZ
+
 FRAME_SAMPLES = 1200  # 25 ms
 
 
@@ -24,7 +25,7 @@ def brightness(audio: np.ndarray) -> float:
     total = spectrum.sum()
     if total <= 0:
         return 0.0
-    hz = np.fft.rfftfreq(size, 1 / RATE_HZ)
+    hz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)
     return float(np.log2(max(20.0, (spectrum * hz).sum() / total) / 20.0))
 
 
@@ -34,7 +35,7 @@ def decay(audio: np.ndarray) -> float:
     if not len(remaining) or remaining[0] <= 0:
         return -3.0
     below = np.flatnonzero(remaining < remaining[0] * 1e-3)
-    seconds = (below[0] if len(below) else len(remaining)) / RATE_HZ
+    seconds = (below[0] if len(below) else len(remaining)) / SAMPLE_RATE_HZ
     return float(np.log10(max(1e-3, seconds)))
 
 

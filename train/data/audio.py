@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from train.data.store import SAMPLE_RATE_HZ
+from common.audio import SAMPLE_RATE_HZ
 
 MAX_SECONDS_READ = 30.0
 MAX_SAMPLES = 2 * SAMPLE_RATE_HZ

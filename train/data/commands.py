@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from train.refusal import Refusal
+from common.refusal import Refusal
 
 data = typer.Typer(help="Turn a folder of files into a data set.", no_args_is_help=True)
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from train.data.store import SAMPLE_RATE_HZ
+from common.audio import SAMPLE_RATE_HZ
 
 WINDOW = 1024
 HOP = 240  # 5 ms

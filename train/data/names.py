@@ -7,9 +7,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.drums import CLASSES
+from common.refusal import Refusal
 from train.data.source import SourceFile
-from train.data.store import CLASSES
-from train.refusal import Refusal
 
 FACTORY_TABLE = Path(__file__).with_name("names.toml")
 CLASS_COLUMNS = ("class", "category", "label", "type")

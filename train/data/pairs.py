@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from common.audio import SAMPLE_RATE_HZ
 from train.data.audio import LeftOut, clipped_samples, read_recording, resample, to_mono
 from train.data.coherence import coherence
 from train.data.pairing import PairFiles
-from train.data.store import SAMPLE_RATE_HZ
 
 # A wet file may be this much longer or shorter than its dry one (a recorder stopped by hand)
 LENGTH_TOLERANCE_SECONDS = 1.0

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from common.drums import PARTS
+from common.refusal import Refusal
 from train.data.audio import LeftOut
-from train.data.store import VOICES
-from train.refusal import Refusal
 
 STEPS = 32
 MIN_ONSETS = 4
@@ -56,16 +56,16 @@ def read_map(path: Path | None = None) -> dict[int, int]:
     table: dict[int, int] = {}
     for voices in tables.values():
         for voice, notes in voices.items():
-            if voice not in VOICES:
-                raise Refusal(f"the drum map {path} has a voice '{voice}'; there are {', '.join(VOICES)}")
+            if voice not in PARTS:
+                raise Refusal(f"the drum map {path} has a voice '{voice}'; there are {', '.join(PARTS)}")
             for note in notes:
-                if not 0 <= int(note) <= 127 or table.get(int(note), VOICES.index(voice)) != VOICES.index(
+                if not 0 <= int(note) <= 127 or table.get(int(note), PARTS.index(voice)) != PARTS.index(
                     voice
                 ):
                     raise Refusal(
                         f"note {note} in the drum map {path} is out of range or given to two voices"
                     )
-                table[int(note)] = VOICES.index(voice)
+                table[int(note)] = PARTS.index(voice)
     return table
 
 

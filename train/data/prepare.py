@@ -15,14 +15,16 @@ from typing import Any
 
 import numpy as np
 
+from common.audio import SAMPLE_RATE_HZ
+from common.drums import CLASSES, PARTS
+from common.refusal import Refusal
 from train.data import audio as sound
 from train.data import features, names, pairs, patterns, splits
 from train.data.audio import LeftOut
 from train.data.pairing import PairFiles, find_pairs
 from train.data.source import AUDIO, MIDI, Source, SourceFile, read_source
-from train.data.store import CLASSES, FORMAT, SAMPLE_RATE_HZ, VOICES, Joined, write_arrays
+from train.data.store import FORMAT, Joined, write_arrays
 from train.data.workshop import Result, Workshop
-from train.refusal import Refusal
 
 # Raised whenever the same file would give another result: kept results of older code are not taken up.
 STEP_VERSION = 3
@@ -338,9 +340,9 @@ class _Rhythms(_Road):
 
     def _reading(self) -> dict[str, Any]:
         """What shapes a single file's outcome."""
-        notes = {VOICES[voice]: [] for voice in range(len(VOICES))}  # type: dict[str, list[int]]
+        notes = {PARTS[voice]: [] for voice in range(len(PARTS))}  # type: dict[str, list[int]]
         for note, voice in sorted(self.table.items()):
-            notes[VOICES[voice]].append(note)
+            notes[PARTS[voice]].append(note)
         return {"drum_map": notes, "hop_bars": self.wanted.hop_bars}
 
     def units(self, shop: Workshop, watch: Watch) -> list[_Unit]:

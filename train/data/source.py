@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.refusal import Refusal
 from train.data.store import file_sha256
-from train.refusal import Refusal
 
 WAV_LIKE = {"wav", "wave", "bwf", "w64", "rf64", "aif", "aiff", "aifc", "caf", "au", "snd"}
 AUDIO = frozenset(WAV_LIKE | {"flac", "ogg", "oga", "opus", "mp3"})

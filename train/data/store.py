@@ -25,14 +25,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from train.refusal import Refusal
+from common.drums import CLASSES
+from common.refusal import Refusal
 
 FORMAT = 1
-SAMPLE_RATE_HZ = 48_000
 SPLITS = ("train", "validation", "test")
 KINDS = ("drums", "rhythms", "drive")
-CLASSES = ("kick", "snare", "hat_closed", "hat_open", "tom", "clap", "cymbal", "perc")
-VOICES = ("kick", "snare", "hat_closed", "hat_open", "tom_low", "tom_mid", "tom_high", "crash", "ride")
 
 Normalise = Literal["peak", "loudness"]
 # Loudness that `normalise="loudness"` brings an item to, in LUFS (momentary maximum)

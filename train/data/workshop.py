@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from common.refusal import Refusal
 from train.data.store import canonical_json, data_hash
-from train.refusal import Refusal
 
 
 @dataclass

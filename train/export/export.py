@@ -16,9 +16,9 @@ import onnx
 import torch
 from torch import nn
 
+from common.files import whole
+from common.refusal import Refusal
 from train.export import domain_functions
-from train.refusal import Refusal
-from train.written import whole
 
 OPSET = 21
 FORMAT = 1

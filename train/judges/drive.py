@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from common.audio import SAMPLE_RATE_HZ
 from train.judges.drum import mr_stft
 from train.judges.player import Player
 from train.judges.static_curve import StaticCurve, fit_static_curve
 from train.latents.space import Space, fit_space
-from train.models.drive import HOP, RATE_HZ
+from train.models.drive import HOP
 from train.tasks.base import evenly
 from train.tasks.drive import DriveTask
 
@@ -35,7 +36,7 @@ SINE_HZ = 187.5  # 256 samples a period
 SINE_LEVELS = (0.1, 0.25, 0.5)
 NOISE_MINUTES = 10.0
 CHUNK = 480_000  # samples rendered at a time
-LOUDEST = 12 * RATE_HZ  # most of a long item that is measured
+LOUDEST = 12 * SAMPLE_RATE_HZ  # most of a long item that is measured
 
 
 def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> dict[str, Any]:
@@ -197,14 +198,14 @@ def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def distortion_of(player: Player, z: np.ndarray) -> float:
     """Part of the amplitude that is not the fundamental, mean over three levels of a sine; 0 to 1."""
-    period = round(RATE_HZ / SINE_HZ)
+    period = round(SAMPLE_RATE_HZ / SINE_HZ)
     task = player.task
     assert isinstance(task, DriveTask)
     settle = -(-task.lead // period) * period + 4800 // period * period
     length = settle + 16 * period
     parts = []
     for level in SINE_LEVELS:
-        sine = level * np.sin(2 * np.pi * SINE_HZ * np.arange(length) / RATE_HZ)
+        sine = level * np.sin(2 * np.pi * SINE_HZ * np.arange(length) / SAMPLE_RATE_HZ)
         power = np.abs(np.fft.rfft(render(player, sine.astype(np.float32), z)[settle:])) ** 2
         harmonics = power[32::16].sum()
         parts.append(np.sqrt(harmonics / max(float(harmonics + power[16]), 1e-20)))
@@ -354,9 +355,9 @@ def _r2(wanted: np.ndarray, error: np.ndarray) -> float:
 
 def silence(player: Player) -> float:
     """Loudest sample, dBFS, of a second of silence with latents moving at random; −200 when exactly zero."""
-    frames = RATE_HZ // HOP
+    frames = SAMPLE_RATE_HZ // HOP
     latent = np.ascontiguousarray(player.prior(frames, 0).T[None])
-    made = player.decode({"audio": np.zeros((1, 1, RATE_HZ), np.float32), "latent": latent})
+    made = player.decode({"audio": np.zeros((1, 1, SAMPLE_RATE_HZ), np.float32), "latent": latent})
     return 20 * float(np.log10(max(float(np.abs(made).max()), 1e-10)))
 
 
@@ -364,10 +365,10 @@ def safety(player: Player) -> dict[str, Any]:
     """Peaks under full-scale square, DC and minutes of noise, at random places of the latents' travel."""
     task = player.task
     assert isinstance(task, DriveTask)
-    time = np.arange(2 * RATE_HZ)
+    time = np.arange(2 * SAMPLE_RATE_HZ)
     tests = {
         "square": np.where(time // 240 % 2 == 0, 1.0, -1.0).astype(np.float32),
-        "dc": np.ones(2 * RATE_HZ, np.float32),
+        "dc": np.ones(2 * SAMPLE_RATE_HZ, np.float32),
     }
     out: dict[str, Any] = {}
     finite = True
@@ -390,7 +391,7 @@ def _noise_peaks(player: Player) -> np.ndarray:
     task = player.task
     assert isinstance(task, DriveTask)
     rng = np.random.default_rng(3)
-    total = round(NOISE_MINUTES * 60 * RATE_HZ)
+    total = round(NOISE_MINUTES * 60 * SAMPLE_RATE_HZ)
     past = np.zeros(task.lead, np.float32)
     places = player.prior(-(-total // CHUNK), 2)
     peaks = []
@@ -417,10 +418,12 @@ def _write_sounds(shown: list[tuple[str, np.ndarray]], folder: Path) -> None:
 
     from train.latents.table import spectrogram_figure
 
-    gap = np.zeros(RATE_HZ // 4, np.float32)
-    joined = np.concatenate([part for _, sound in shown for part in (sound[: 2 * RATE_HZ], gap)])
-    soundfile.write(folder / "reconstructions.wav", np.clip(joined, -1, 1), RATE_HZ)
-    figure = spectrogram_figure([(title, sound[:RATE_HZ]) for title, sound in shown], RATE_HZ, columns=4)
+    gap = np.zeros(SAMPLE_RATE_HZ // 4, np.float32)
+    joined = np.concatenate([part for _, sound in shown for part in (sound[: 2 * SAMPLE_RATE_HZ], gap)])
+    soundfile.write(folder / "reconstructions.wav", np.clip(joined, -1, 1), SAMPLE_RATE_HZ)
+    figure = spectrogram_figure(
+        [(title, sound[:SAMPLE_RATE_HZ]) for title, sound in shown], SAMPLE_RATE_HZ, columns=4
+    )
     figure.savefig(folder / "reconstructions.png", dpi=80)
     plt.close(figure)
 
@@ -455,7 +458,7 @@ def space_figure(player: Player, items: list[dict[str, Any]], z: np.ndarray) -> 
     wide = {"width_ratios": [3, 3, *[1] * len(effects)]}
     figure, axes = plt.subplots(1, 2 + len(effects), figsize=(8 + 1.3 * len(effects), 3.6), gridspec_kw=wide)
     pairs = ((0, 1), (min(2, z.shape[1] - 1), min(3, z.shape[1] - 1)))
-    sine = (0.5 * np.sin(2 * np.pi * 100 * np.arange(4800) / RATE_HZ)).astype(np.float32)
+    sine = (0.5 * np.sin(2 * np.pi * 100 * np.arange(4800) / SAMPLE_RATE_HZ)).astype(np.float32)
     for number, effect in enumerate(effects):
         mine = np.array([item["effect"] == effect for item in items])
         colour = plt.cm.tab20(number % 20)  # type: ignore[attr-defined]

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from common.audio import SAMPLE_RATE_HZ
+from common.drums import CLASSES
 from train.attributes.sound import loudness, measure_sound
 from train.judges.player import Player
-from train.models.drum import CLASSES, HOP, RATE_HZ, MelPicture
+from train.models.drum import HOP, MelPicture
 from train.tasks.base import evenly
 from train.tasks.drum import MAX_SAMPLES, DrumTask
 
@@ -31,8 +33,8 @@ def strike(player: Player, z: np.ndarray, knobs: np.ndarray, seconds: float) -> 
     """
     task = player.task
     assert isinstance(task, DrumTask)
-    frames = round(seconds * RATE_HZ / HOP) + 2
-    time = task.basis((torch.arange(frames) * HOP / RATE_HZ)[None]).numpy()
+    frames = round(seconds * SAMPLE_RATE_HZ / HOP) + 2
+    time = task.basis((torch.arange(frames) * HOP / SAMPLE_RATE_HZ)[None]).numpy()
     rows = []
     for i in range(len(z)):
         feeds = {"time": time}
@@ -40,7 +42,7 @@ def strike(player: Player, z: np.ndarray, knobs: np.ndarray, seconds: float) -> 
             held = np.repeat(value[:, None], frames, 1) if value.ndim == 1 else value[:, :frames]
             feeds[name] = np.ascontiguousarray(held[None], dtype=np.float32)
         rows.append(player.decode(feeds)[0, 0])
-    return np.stack(rows)[:, task.delay : task.delay + round(seconds * RATE_HZ)]
+    return np.stack(rows)[:, task.delay : task.delay + round(seconds * SAMPLE_RATE_HZ)]
 
 
 def mr_stft(made: np.ndarray, wanted: np.ndarray) -> float:
@@ -77,7 +79,7 @@ def onset_ms(audio: np.ndarray) -> float:
     envelope = np.abs(audio[: count * ONSET_FRAME]).reshape(count, ONSET_FRAME).max(1)
     if envelope.max() <= 0:
         return 0.0
-    return float(np.argmax(envelope >= ONSET_PART * envelope.max()) * ONSET_FRAME * 1000 / RATE_HZ)
+    return float(np.argmax(envelope >= ONSET_PART * envelope.max()) * ONSET_FRAME * 1000 / SAMPLE_RATE_HZ)
 
 
 def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> dict[str, Any]:
@@ -96,7 +98,7 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
     folder.mkdir(parents=True, exist_ok=True)
     for order, index in enumerate(picked):
         wanted = sounds[index]
-        seconds = max(0.25, len(wanted) / RATE_HZ)
+        seconds = max(0.25, len(wanted) / SAMPLE_RATE_HZ)
         heard = np.zeros((1, 1, MAX_SAMPLES), np.float32)
         heard[0, 0, : len(wanted)] = wanted
         z = player.encode(heard)
@@ -230,11 +232,11 @@ def _write_sounds(shown: list[tuple[str, np.ndarray]], folder: Path) -> None:
 
     from train.latents.table import spectrogram_figure
 
-    gap = np.zeros(RATE_HZ // 4, np.float32)
-    joined = np.concatenate([part for _, sound in shown for part in (sound[:RATE_HZ], gap)])
-    soundfile.write(folder / "reconstructions.wav", np.clip(joined, -1, 1), RATE_HZ)
+    gap = np.zeros(SAMPLE_RATE_HZ // 4, np.float32)
+    joined = np.concatenate([part for _, sound in shown for part in (sound[:SAMPLE_RATE_HZ], gap)])
+    soundfile.write(folder / "reconstructions.wav", np.clip(joined, -1, 1), SAMPLE_RATE_HZ)
     figure = spectrogram_figure(
-        [(title, sound[: RATE_HZ // 2]) for title, sound in shown], RATE_HZ, columns=3
+        [(title, sound[: SAMPLE_RATE_HZ // 2]) for title, sound in shown], SAMPLE_RATE_HZ, columns=3
     )
     figure.savefig(folder / "reconstructions.png", dpi=90)
     plt.close(figure)

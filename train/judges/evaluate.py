@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from common.files import write_text
+from common.refusal import Refusal
 from train.judges.player import open_player
-from train.refusal import Refusal
-from train.written import write_text
 
 JUDGES = {kind: f"train.judges.{kind}" for kind in ("drum", "rhythm", "drive", "mel")}
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from common.audio import SAMPLE_RATE_HZ
 from train.judges.drum import mr_stft
 from train.judges.player import Player
-from train.models.vocoder import RATE_HZ
 from train.tasks.base import evenly
 from train.tasks.mel import MelTask, mel_distance, picture_figure
 
@@ -118,7 +118,7 @@ def _write_sounds(
     import matplotlib.pyplot as plt
     import soundfile
 
-    gap = np.zeros(RATE_HZ // 4, np.float32)
+    gap = np.zeros(SAMPLE_RATE_HZ // 4, np.float32)
     sounds: list[np.ndarray] = []
     tiles: list[tuple[str, np.ndarray]] = []
     found: dict[str, list[float]] = {"vocoder_alone": [], "model_and_vocoder": []}
@@ -136,7 +136,7 @@ def _write_sounds(
             (f"{task.latents} components", made["principal_components"][order]),
             ("nearest", made["nearest"][order]),
         ]
-    soundfile.write(folder / "heard_vocoder_made.wav", np.clip(np.concatenate(sounds), -1, 1), RATE_HZ)
+    soundfile.write(folder / "heard_vocoder_made.wav", np.clip(np.concatenate(sounds), -1, 1), SAMPLE_RATE_HZ)
     figure = picture_figure(tiles, columns=8)
     figure.savefig(folder / "reconstructions.png", dpi=80)
     plt.close(figure)

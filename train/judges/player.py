@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from train.refusal import Refusal
+from common.refusal import Refusal
 from train.tasks.base import Task
 
 Decode = Callable[[dict[str, np.ndarray]], np.ndarray]

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from common.drums import PARTS
 from train.attributes.rhythm import PATTERN_ATTRIBUTES, measure_pattern
 from train.judges.player import Player
-from train.models.voices import VOICES
 from train.tasks.rhythm import RhythmTask
 
-V = len(VOICES)
+V = len(PARTS)
 
 
 def decode(player: Player, z: np.ndarray, knobs: np.ndarray) -> np.ndarray:
@@ -45,7 +45,7 @@ def reconstruction(made: np.ndarray, wanted: np.ndarray) -> dict[str, Any]:
         "onset_f1": onset_f1(a, b),
         "velocity_mae": float(velocity.mean()) if both.any() else float("nan"),
         "timing_mae_steps": float(micro.mean()) if both.any() else float("nan"),
-        "f1_by_voice": {v: onset_f1(a[:, i], b[:, i]) for i, v in enumerate(VOICES) if b[:, i].any()},
+        "f1_by_voice": {v: onset_f1(a[:, i], b[:, i]) for i, v in enumerate(PARTS) if b[:, i].any()},
     }
 
 
@@ -239,8 +239,9 @@ def _write_pictures(player: Player, patterns: np.ndarray, made: np.ndarray, fold
     import matplotlib.pyplot as plt
     import soundfile
 
+    from common.audio import SAMPLE_RATE_HZ
     from train.latents.table import pattern_figure
-    from train.sonify import RATE_HZ, sonify
+    from train.sonify import sonify
 
     some = np.linspace(0, len(patterns) - 1, 4).round().astype(int)
     pairs = [pair for i in some for pair in (("played", patterns[i]), ("made", made[i]))]
@@ -248,7 +249,7 @@ def _write_pictures(player: Player, patterns: np.ndarray, made: np.ndarray, fold
     figure.savefig(folder / "reconstructions.png", dpi=90)
     plt.close(figure)
     audio = np.concatenate([sonify(p) for _, p in pairs])
-    soundfile.write(folder / "reconstructions.wav", audio, RATE_HZ)
+    soundfile.write(folder / "reconstructions.wav", audio, SAMPLE_RATE_HZ)
     figure = descriptor_figure(player)
     figure.savefig(folder / "descriptors.png", dpi=90)
     plt.close(figure)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from common.files import whole
+from common.refusal import Refusal
 from train.attributes.effect import ParameterTable
 from train.models.flow import ParameterFlow
-from train.refusal import Refusal
-from train.written import whole
 
 FILE = "flow.pt"
 STEPS = 1500

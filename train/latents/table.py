@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from train.written import write_text
+from common.files import write_text
 
 QUANTILES = 33
 EDGE = 0.005  # of the density is left beyond either end of the travel
@@ -357,9 +357,9 @@ def pattern_figure(patterns: Sequence[tuple[str, np.ndarray]], columns: int = 2)
     """Patterns as piano rolls: shade is velocity, shift is microtiming."""
     import matplotlib.pyplot as plt
 
-    from train.models.voices import VOICES
+    from common.drums import PARTS
 
-    voices = len(VOICES)
+    voices = len(PARTS)
     rows = -(-len(patterns) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(4.5 * columns, 1.8 * rows), squeeze=False)
     for place in axes.flat:
@@ -375,7 +375,7 @@ def pattern_figure(patterns: Sequence[tuple[str, np.ndarray]], columns: int = 2)
             place.axvline(beat - 0.5, color="0.8", lw=0.5 + (beat % 16 == 0))
         place.axis("on")
         place.set(xlim=(-0.8, 31.8), ylim=(-0.7, voices - 0.3), xticks=[])
-        place.set_yticks(range(voices), VOICES, fontsize=5)
+        place.set_yticks(range(voices), PARTS, fontsize=5)
         place.set_title(title, fontsize=7)
     figure.tight_layout()
     return figure

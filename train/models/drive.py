@@ -24,7 +24,6 @@ from torch.nn import functional as F
 from train.models.blocks import receptive_past
 from train.models.drum import MelPicture
 
-RATE_HZ = 48_000
 HOP = 48  # samples per latent frame
 SLOPE = 0.25  # a power of two costs a shift
 LIMIT = 1.0

@@ -24,16 +24,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from common.audio import SAMPLE_RATE_HZ
+from common.drums import CLASSES
 from train.models.blocks import SLOPE, CausalConv, CausalUpsample, Residual, receptive_past
 from train.models.noise import FilteredNoise
 from train.models.pqmf import PQMFSynthesis
 from train.models.time_basis import TimeBasis, tone_grid
 
-RATE_HZ = 48_000
 HOP = 48  # samples per control frame: the default block, so the load is flat
 BANDS = 16
 FRAMES_UP = 3  # 1 kHz controls to 3 kHz subbands
-CLASSES = ("kick", "snare", "hat_closed", "hat_open", "tom", "clap", "cymbal", "perc")
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _rotation(frequencies_hz: tuple[float, ...], pqmf_taps: int) -> np.ndarray:
     fade = np.concatenate([np.arange(1, FRAMES_UP + 1), np.arange(FRAMES_UP - 1, -1, -1)]) / FRAMES_UP
     weights = np.zeros((2, len(frequencies_hz), BANDS, 2 * FRAMES_UP))
     for index, f in enumerate(frequencies_hz):
-        omega = 2 * np.pi * f / RATE_HZ
+        omega = 2 * np.pi * f / SAMPLE_RATE_HZ
         # What the analysis bank makes of exp(iωn), its delay of half a prototype taken out.
         response = (bank * np.exp(-1j * omega * (n - (pqmf_taps - 1) / 2))).sum(1)
         turn = np.exp(1j * omega * BANDS * np.arange(2 * FRAMES_UP)) * fade
@@ -217,12 +217,12 @@ class MelPicture(nn.Module):
         super().__init__()
         from librosa.filters import mel
 
-        self.samples = round(seconds * RATE_HZ)
+        self.samples = round(seconds * SAMPLE_RATE_HZ)
         self.size, self.hop, self.mels = size, hop, mels
         self.frames = 1 + self.samples // hop
         window = torch.hann_window(size)
         self.register_buffer("window", window, persistent=False)
-        bank = mel(sr=RATE_HZ, n_fft=size, n_mels=mels, fmin=20.0, fmax=20_000.0, norm=None)
+        bank = mel(sr=SAMPLE_RATE_HZ, n_fft=size, n_mels=mels, fmin=20.0, fmax=20_000.0, norm=None)
         self.register_buffer("bank", torch.tensor(bank, dtype=torch.float32)[:, :, None], persistent=False)
         bins = torch.arange(size // 2 + 1).double()[:, None] * torch.arange(size).double()[None]
         angle = 2 * torch.pi * bins / size

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from common.drums import PARTS
 from train.models.blocks import SLOPE
-from train.models.voices import VOICES
 
 STEPS = 32
-V = len(VOICES)
+V = len(PARTS)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-RATE_HZ = 48_000
+from common.audio import SAMPLE_RATE_HZ
+
 FLOOR_DB = -80.0
 SPAN_DB = 40.0  # of one unit of a picture
 LOW_HZ, HIGH_HZ = 20.0, 20_000.0
@@ -48,7 +49,7 @@ class Vocoder:
         """Mel filters, ``[mels, size // 2 + 1]``."""
         from librosa.filters import mel
 
-        return mel(sr=RATE_HZ, n_fft=self.size, n_mels=self.mels, fmin=LOW_HZ, fmax=HIGH_HZ, norm=None)
+        return mel(sr=SAMPLE_RATE_HZ, n_fft=self.size, n_mels=self.mels, fmin=LOW_HZ, fmax=HIGH_HZ, norm=None)
 
     def picture(self, audio: np.ndarray) -> np.ndarray:
         """Log-mel pictures of clips, ``[N, samples]`` to ``[N, mels, frames]``, float32."""

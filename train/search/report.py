@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.files import write_picture, write_text
 from train.recipe import Recipe
 from train.search.sweep import Sweep
-from train.written import save_figure, write_text
 
 if TYPE_CHECKING:
     import optuna
@@ -173,4 +173,4 @@ def draw(report: dict[str, Any], recipe: Recipe, path: Path) -> None:
     axes.grid(color="0.93")
     axes.legend(fontsize=8)
     figure.tight_layout()
-    save_figure(figure, path)
+    write_picture(path, figure)

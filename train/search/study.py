@@ -32,11 +32,11 @@ from lightning.pytorch.callbacks import Callback
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
+from common.refusal import Refusal
 from train.budget import recipe_budget
 from train.fit import Clock, KeepCheckpoints, fit
 from train.kinds import task_class
 from train.recipe import Recipe
-from train.refusal import Refusal
 from train.search.report import describe, draw, write_report
 from train.search.sweep import PruneSection, Sweep, candidate
 from train.tasks.base import LossNotFinite

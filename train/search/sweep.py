@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
+from common.refusal import Refusal
 from train.kinds import parse_recipe
 from train.recipe import HERE, Recipe, Section, explain
-from train.refusal import Refusal
 
 if TYPE_CHECKING:
     from optuna.trial import Trial

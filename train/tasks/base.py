@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from common.refusal import Refusal
 from train.export.export import Port
 from train.latents.table import Block
 from train.losses import ramp
 from train.recipe import Recipe
-from train.refusal import Refusal
 
 if TYPE_CHECKING:
     from train.data.clips import Clip

@@ -19,15 +19,16 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from common.audio import SAMPLE_RATE_HZ
+from common.refusal import Refusal
 from train.attributes.effect import ParameterTable, amount_of
 from train.export.export import Port
 from train.latents.motion import moving_latents
 from train.latents.table import Block
 from train.losses import SpectralLoss, kl_loss, kl_per_latent, ramp
-from train.models.drive import HOP, RATE_HZ, DriveShape, DriveVAE
+from train.models.drive import HOP, DriveShape, DriveVAE
 from train.models.flow import ParameterFlow
 from train.recipe import Recipe, Section
-from train.refusal import Refusal
 from train.tasks.base import Batch, Task, evenly
 
 ENCODER_PACE = 0.4  # of the learning rate
@@ -349,7 +350,7 @@ class DriveTask(Task):
 
     def validation_batches(self) -> list[Batch]:
         """The first second of validation pairs, or all of a shorter one."""
-        return list(self.whole_items("validation", RATE_HZ))
+        return list(self.whole_items("validation", SAMPLE_RATE_HZ))
 
     def whole_items(self, split: str, longest: int) -> Iterator[Batch]:
         """Items of a split from their first sample, equal lengths in a batch, at most ``longest`` samples."""
@@ -547,7 +548,7 @@ class DriveTask(Task):
         """Half-second windows of the split, 8 a batch."""
         rng = np.random.default_rng(seed)
         members = rng.permutation(self.picked[split])[:count].tolist()
-        size = min([RATE_HZ // 2, *(len(self.pairs[i][0]) for i in members)]) // HOP * HOP
+        size = min([SAMPLE_RATE_HZ // 2, *(len(self.pairs[i][0]) for i in members)]) // HOP * HOP
         for first in range(0, len(members), 8):
             group = members[first : first + 8]
             with torch.no_grad():
@@ -561,10 +562,10 @@ class DriveTask(Task):
         """The curve that a slow sine draws, and a phrase, at every z."""
         import matplotlib.pyplot as plt
 
-        index = max(self.pairs, key=lambda i: float((self.pairs[i][0][:RATE_HZ] ** 2).sum()))
-        phrase = self.pairs[index][0][: RATE_HZ // HOP * HOP]
+        index = max(self.pairs, key=lambda i: float((self.pairs[i][0][:SAMPLE_RATE_HZ] ** 2).sum()))
+        phrase = self.pairs[index][0][: SAMPLE_RATE_HZ // HOP * HOP]
         phrase = np.pad(phrase, (0, -len(phrase) % HOP))
-        sine = 0.7 * np.sin(2 * np.pi * 100 * np.arange(2400) / RATE_HZ).astype(np.float32)
+        sine = 0.7 * np.sin(2 * np.pi * 100 * np.arange(2400) / SAMPLE_RATE_HZ).astype(np.float32)
         with torch.no_grad():
             curves = self.render(torch.from_numpy(sine)[None, None].expand(len(z), -1, -1), z)[:, 0].numpy()
             sounds = self.render(torch.from_numpy(phrase)[None, None].expand(len(z), -1, -1), z)[:, 0].numpy()
@@ -575,7 +576,7 @@ class DriveTask(Task):
         axes[0, 0].set_ylabel("wet")
         figure.suptitle(title, fontsize=9)
         figure.tight_layout()
-        return figure, np.clip(sounds.reshape(-1), -1, 1), RATE_HZ
+        return figure, np.clip(sounds.reshape(-1), -1, 1), SAMPLE_RATE_HZ
 
 
 def change(pair: np.ndarray) -> tuple[float, float, float]:

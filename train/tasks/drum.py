@@ -10,6 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from common.audio import SAMPLE_RATE_HZ
+from common.drums import CLASSES
+from common.refusal import Refusal
 from train.attributes.rhythm import AttributeScale
 from train.attributes.sound import SOUND_ATTRIBUTES, measure_sound
 from train.attributes.sound import decay as measure_decay
@@ -25,13 +28,12 @@ from train.losses import (
     ramp,
     transient_loss,
 )
-from train.models.drum import CLASSES, HOP, RATE_HZ, DrumShape, DrumVAE
+from train.models.drum import HOP, DrumShape, DrumVAE
 from train.models.fader import LatentAdversary
 from train.recipe import FaderSection, Recipe, Section
-from train.refusal import Refusal
 from train.tasks.base import Batch, Task, evenly
 
-MAX_SAMPLES = 2 * RATE_HZ
+MAX_SAMPLES = 2 * SAMPLE_RATE_HZ
 
 
 class DrumModelSection(Section):
@@ -130,7 +132,7 @@ def damped(sound: np.ndarray, part: float) -> np.ndarray:
         return sound
     # Powers of e in 1/s for a fall by 30 dB in each time; their difference takes the one to the other.
     slope = 30 / 20 * np.log(10) * (1 / wanted - 1 / seconds)
-    out = sound * np.exp(-slope * np.arange(len(sound)) / RATE_HZ).astype(np.float32)
+    out = sound * np.exp(-slope * np.arange(len(sound)) / SAMPLE_RATE_HZ).astype(np.float32)
     return out * (np.abs(sound).max() / max(1e-9, np.abs(out).max()))
 
 
@@ -138,7 +140,9 @@ def at_speed(sound: np.ndarray, speed: float) -> np.ndarray:
     """A hit played at ``speed`` times its speed, pitch with it."""
     import soxr
 
-    return soxr.resample(sound, RATE_HZ * speed, RATE_HZ, quality="LQ")[:MAX_SAMPLES].astype(np.float32)
+    return soxr.resample(sound, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality="LQ")[:MAX_SAMPLES].astype(
+        np.float32
+    )
 
 
 class DrumTask(Task):
@@ -273,7 +277,7 @@ class DrumTask(Task):
                         {name: np.array([value]) for name, value in measure_sound(part).items()}
                     )
                 place[row, 0, : len(part)] = part
-        frames = round(recipe.window_s * RATE_HZ / HOP)
+        frames = round(recipe.window_s * SAMPLE_RATE_HZ / HOP)
         lengths = np.array([len(self.sounds["train"][i]) for i in picked])
         past = self.model.shape.past_frames
         # A third of the batches starts from cleared state at the trigger, as the engine does.
@@ -290,13 +294,13 @@ class DrumTask(Task):
         if not fresh:
             # What rings before a trigger: nothing, or the tail of an earlier hit.
             earlier = rng.random(count) < 0.5
-            tail = rng.uniform(0.05, 1.5, count) * RATE_HZ
+            tail = rng.uniform(0.05, 1.5, count) * SAMPLE_RATE_HZ
             before = np.where(earlier[:, None], tail[:, None] + np.arange(lead + frames)[None] * HOP, -1)
             ticks = np.where(ticks < 0, before, ticks)
         target = (start[:, None] * HOP + late[:, None]) + np.arange(frames * HOP)[None] - self.delay
         wanted = np.take_along_axis(source[:, 0], np.clip(target, 0, MAX_SAMPLES - 1), 1)
         wanted *= (target >= 0) & (target < MAX_SAMPLES)
-        shift = int(rng.integers(0, round(augment.shift_ms * RATE_HZ / 1000) + 1))
+        shift = int(rng.integers(0, round(augment.shift_ms * SAMPLE_RATE_HZ / 1000) + 1))
         if shift:
             heard = np.concatenate([np.zeros((count, 1, shift), np.float32), heard[..., :-shift]], -1)
         return {
@@ -304,7 +308,7 @@ class DrumTask(Task):
             "source": torch.from_numpy(source),
             "knobs": torch.from_numpy(knobs),
             "heard_knobs": torch.from_numpy(heard_knobs),
-            "seconds": torch.from_numpy(ticks / RATE_HZ),
+            "seconds": torch.from_numpy(ticks / SAMPLE_RATE_HZ),
             "wanted": torch.from_numpy(wanted[:, None]),
             "target": torch.from_numpy(target),
             "lead": lead,
@@ -344,7 +348,7 @@ class DrumTask(Task):
             z, knobs, wanted = self._switch(batch, z, knobs, wanted, lead)
         made = self.model.decoder(z, knobs, self.basis(seconds))[..., lead * HOP :]
         attack = (batch["target"] >= -self.delay) & (
-            batch["target"] < recipe.loss.transient_ms * RATE_HZ / 1000
+            batch["target"] < recipe.loss.transient_ms * SAMPLE_RATE_HZ / 1000
         )
         attack = attack[:, None].float()
         terms = {
@@ -456,11 +460,11 @@ class DrumTask(Task):
 
         The first ``delay`` samples are taken off, so that the sound lies where the recording's does.
         """
-        frames = round(seconds * RATE_HZ / HOP) + 2
-        t = (torch.arange(frames) / (RATE_HZ / HOP))[None].expand(len(z), -1).to(z.device)
+        frames = round(seconds * SAMPLE_RATE_HZ / HOP) + 2
+        t = (torch.arange(frames) / (SAMPLE_RATE_HZ / HOP))[None].expand(len(z), -1).to(z.device)
         held = z[:, :, None].expand(-1, -1, frames), knobs[:, :, None].expand(-1, -1, frames)
         audio = self.model.decoder(*held, self.basis(t))
-        return audio[..., self.delay : self.delay + round(seconds * RATE_HZ)]
+        return audio[..., self.delay : self.delay + round(seconds * SAMPLE_RATE_HZ)]
 
     def score(self, batch: Batch) -> dict[str, Tensor]:
         """Spectral distance of the first second, at the posterior's mean."""
@@ -495,9 +499,10 @@ class DrumTask(Task):
             made = self.render(mean, batch["knobs"])
         for row in range(min(2, len(mean))):
             pair = torch.cat([batch["heard"][row, 0, : made.shape[-1]], made[row, 0]]).clamp(-1, 1)
-            logger.add_audio(f"hit{row}", pair[None].cpu(), step, sample_rate=RATE_HZ)
+            logger.add_audio(f"hit{row}", pair[None].cpu(), step, sample_rate=SAMPLE_RATE_HZ)
         figure = spectrogram_figure(
-            [("heard", batch["heard"][0, 0].cpu().numpy()), ("made", made[0, 0].cpu().numpy())], RATE_HZ
+            [("heard", batch["heard"][0, 0].cpu().numpy()), ("made", made[0, 0].cpu().numpy())],
+            SAMPLE_RATE_HZ,
         )
         logger.add_figure("spectrograms", figure, step)
         plt.close(figure)
@@ -573,7 +578,7 @@ class DrumTask(Task):
         rng = np.random.default_rng(seed)
         picked = rng.permutation(len(self.sounds[split]))[:count]
         frames = 600
-        seconds = (torch.arange(frames) * HOP / RATE_HZ)[None]
+        seconds = (torch.arange(frames) * HOP / SAMPLE_RATE_HZ)[None]
         for first in range(0, len(picked), 16):
             group = picked[first : first + 16]
             heard = np.zeros((len(group), 1, MAX_SAMPLES), np.float32)
@@ -603,6 +608,6 @@ class DrumTask(Task):
             audio.append(made.reshape(-1))
         from train.latents.table import spectrogram_figure
 
-        figure = spectrogram_figure(sounds, RATE_HZ, columns=len(z))
+        figure = spectrogram_figure(sounds, SAMPLE_RATE_HZ, columns=len(z))
         figure.suptitle(title, fontsize=9, y=1.01)
-        return figure, np.clip(np.concatenate(audio), -1, 1), RATE_HZ
+        return figure, np.clip(np.concatenate(audio), -1, 1), SAMPLE_RATE_HZ

@@ -10,13 +10,14 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from common.audio import SAMPLE_RATE_HZ
+from common.refusal import Refusal
 from train.data.clips import NO_EFFECT, Clip, clips
 from train.export.export import Port
 from train.losses import kl_loss, kl_per_latent
 from train.models.mel import STEPS, MelShape, MelVAE
-from train.models.vocoder import RATE_HZ, SPAN_DB, Vocoder
+from train.models.vocoder import SPAN_DB, Vocoder
 from train.recipe import Recipe, Section
-from train.refusal import Refusal
 from train.tasks.base import Batch, Task, evenly
 
 TRAVERSAL_ROUNDS = 12
@@ -277,7 +278,7 @@ class MelTask(Task):
         figure = picture_figure([("", picture) for picture in made], columns=len(made))
         figure.suptitle(title, fontsize=9)
         figure.tight_layout()
-        return figure, np.clip(np.concatenate(sounds), -1, 1), RATE_HZ
+        return figure, np.clip(np.concatenate(sounds), -1, 1), SAMPLE_RATE_HZ
 
 
 def mel_distance(made: Tensor, wanted: Tensor) -> Tensor:

@@ -11,18 +11,18 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from common.drums import PARTS
+from common.refusal import Refusal
 from train.attributes.rhythm import PATTERN_ATTRIBUTES, AttributeScale, measure_pattern
 from train.attributes.rhythm_soft import soft_attributes
 from train.export.export import Port
 from train.losses import kl_loss, kl_per_latent, ramp
 from train.models.fader import LatentAdversary
 from train.models.rhythm import STEPS, Drafts, RhythmEncoder, RhythmShape, RhythmVAE
-from train.models.voices import VOICES
 from train.recipe import FaderSection, Recipe, Section
-from train.refusal import Refusal
 from train.tasks.base import Batch, Task, evenly
 
-V = len(VOICES)
+V = len(PARTS)
 
 
 class RhythmModelSection(Section):
@@ -342,7 +342,7 @@ class RhythmTask(Task):
             Port("attributes", "attribute", "event", tuple(PATTERN_ATTRIBUTES), -1.0, 1.0),
         ]
         channels = tuple(
-            f"{what}:{voice}" for what in ("onset", "velocity", "microtiming") for voice in VOICES
+            f"{what}:{voice}" for what in ("onset", "velocity", "microtiming") for voice in PARTS
         )
         return inputs, [Port("pattern", "pattern", "event", channels, -0.5, 1.0, length=STEPS)]
 
@@ -359,7 +359,7 @@ class RhythmTask(Task):
     def decoder_metadata(self) -> dict[str, Any]:
         """Voices and attributes."""
         return {
-            "voices": list(VOICES),
+            "voices": list(PARTS),
             "attributes": [
                 {
                     "name": name,
@@ -410,12 +410,13 @@ class RhythmTask(Task):
 
     def traversal(self, z: Tensor, title: str) -> tuple[Any, np.ndarray, int]:
         """Patterns at every z with all attributes in the middle, and how they sound at 110 BPM."""
+        from common.audio import SAMPLE_RATE_HZ
         from train.latents.table import pattern_figure
-        from train.sonify import RATE_HZ, sonify
+        from train.sonify import sonify
 
         attributes = torch.zeros(len(z), len(PATTERN_ATTRIBUTES), 1)
         with torch.no_grad():
             made = self.model.decoder(z[:, :, None], attributes).numpy()
         figure = pattern_figure([(f"position {i}", pattern) for i, pattern in enumerate(made)], columns=1)
         figure.suptitle(title, fontsize=9, y=1.01)
-        return figure, np.concatenate([sonify(pattern) for pattern in made]), RATE_HZ
+        return figure, np.concatenate([sonify(pattern) for pattern in made]), SAMPLE_RATE_HZ

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hardware.refusal import Refusal
+from common.refusal import Refusal
 
 INT32_MAX = 2**31 - 1
 LIMITS = {"int8": (-128, 127), "int16": (-32768, 32767)}

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from common.refusal import Refusal
 from firmware.compiler.graph import Graph
 from firmware.compiler.ops import FAMILIES
-from hardware.refusal import Refusal
 
 
 def run(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant, Tensor, lanes
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import Family, Work, attribute, family, reader
 from firmware.compiler.read.values import ActValue
-from hardware.refusal import Refusal
 
 FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "Tanh": np.tanh,

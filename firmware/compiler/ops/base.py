@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from common.refusal import Refusal
 from firmware.compiler.graph import Constant, Graph, Node, Quant
 from firmware.compiler.read.values import ActValue, Frames, ShapeValue
-from hardware.refusal import Refusal
 
 if TYPE_CHECKING:
     import onnx

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from common.refusal import Refusal
 from firmware.compiler.graph import Constant
 from firmware.compiler.ops.base import attribute, reader
 from firmware.compiler.read.values import ActValue, Dim
-from hardware.refusal import Refusal
 
 SELU = (1.67326319217681884765625, 1.05070102214813232421875)
 """Slope and gain of Selu, as the ONNX standard has them."""

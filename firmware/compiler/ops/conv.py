@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import Family, Window, Work, attribute, family, reader
 from firmware.compiler.read.values import Dim, Frames
 from firmware.kernelgen import packing
-from hardware.refusal import Refusal
 
 MAX_TAPS = 65_536
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from common.refusal import Refusal
 from firmware.compiler.graph import Constant, Graph, Node
 from firmware.compiler.ops.base import Family, Window, Work, attribute, family, reader
 from firmware.compiler.ops.conv import convolve, convolve_transposed
-from hardware.refusal import Refusal
 
 MODULATION_TOLERANCE = 1e-6
 FAST_BANDS = (2, 4, 8, 16, 32, 64)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant, lanes
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import (
@@ -19,7 +20,6 @@ from firmware.compiler.ops.base import (
     reader,
 )
 from firmware.compiler.read.values import ActValue
-from hardware.refusal import Refusal
 
 
 @reader("Add", "Sub", "Mul", "Div", "Sum")

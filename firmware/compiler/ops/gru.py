@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from common.refusal import Refusal
 from firmware.compiler.graph import Constant, Graph, Node
 from firmware.compiler.ops.base import Family, Work, attribute, family, reader
 from firmware.compiler.read.values import ActValue
-from hardware.refusal import Refusal
 
 
 @reader("GRU")

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Graph, Node
 from firmware.compiler.ops.base import Family, Window, Work, attribute, family, reader
 from firmware.compiler.read.values import ActValue, Dim, Frames, product
-from hardware.refusal import Refusal
 
 MAX_MOVED = 1 << 24
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant, Tensor
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import Family, Work, attribute, family, reader
 from firmware.compiler.read.values import ActValue
-from hardware.refusal import Refusal
 
 RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}
 

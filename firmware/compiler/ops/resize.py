@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Graph, Node, Quant
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import Family, Window, Work, attribute, family, reader
 from firmware.compiler.read.values import ActValue, Frames
-from hardware.refusal import Refusal
 
 
 @reader("Resize", "Upsample")

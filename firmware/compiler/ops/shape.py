@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from common.refusal import Refusal
 from firmware.compiler.graph import Constant
 from firmware.compiler.ops.base import MAX_FOLDED_ELEMENTS, attribute, reader, shape_folder
 from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue
-from hardware.refusal import Refusal
 
 
 @reader("Constant")

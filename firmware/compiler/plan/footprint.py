@@ -20,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from hardware.refusal import Refusal
+from common.refusal import Refusal
 
 SCRIPT = """SECTIONS {
   /DISCARD/ : { *(.ARM.exidx*) *(.ARM.extab*) *(.ARM.attributes) *(.comment) *(.note*) *(.llvm_addrsig) }

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hardware.refusal import Refusal
+from common.refusal import Refusal
 
 KINDS_FOR_DATA = ("tcm", "cached", "uncached")
 NOT_FOR_DATA = ("itcm",)

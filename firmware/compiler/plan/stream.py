@@ -19,9 +19,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from common.refusal import Refusal
 from firmware.compiler.graph import Graph, Node, Tensor
 from firmware.compiler.ops import FAMILIES, Window
-from hardware.refusal import Refusal
 
 MAX_LATENCY_TICKS = 1 << 24
 MAX_RING_BYTES = 64 << 20

@@ -13,10 +13,10 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from common.refusal import Refusal
 from firmware.compiler.graph import Constant, Node, Tensor
 from firmware.compiler.read.advice import instead
 from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue, Value, follow
-from hardware.refusal import Refusal
 
 MAX_CONSTANT_BYTES = 256 << 20
 MAX_CHANNELS = 16_384

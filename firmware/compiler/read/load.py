@@ -15,6 +15,7 @@ from typing import Any
 
 import onnx
 
+from common.refusal import Refusal
 from firmware.compiler.graph import Graph, Node, Tensor
 from firmware.compiler.ops import READERS, known_operators
 from firmware.compiler.read.builder import (
@@ -25,7 +26,6 @@ from firmware.compiler.read.builder import (
     identity_shuffle,
 )
 from firmware.compiler.read.values import ActValue, Dim, Frames
-from hardware.refusal import Refusal
 
 MAX_FILE_BYTES = 512 << 20
 MAX_NODES = 20_000

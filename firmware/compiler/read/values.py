@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from common.refusal import Refusal
 from firmware.compiler.graph import Constant
-from hardware.refusal import Refusal
 
 
 @dataclass(frozen=True)

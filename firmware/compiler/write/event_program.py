@@ -6,11 +6,12 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+from common.audio import SAMPLE_RATE_HZ
 from firmware.compiler.graph import Graph
 from firmware.compiler.plan.cost import cost_model
 from firmware.compiler.plan.memory import Demand, figures, place
 from firmware.compiler.plan.schedule import price
-from firmware.compiler.program import LAYOUTS, SAMPLE_RATE_HZ, Program
+from firmware.compiler.program import LAYOUTS, Program
 from firmware.compiler.report import layer_table, proofs
 from firmware.compiler.write.event import ITEM_CYCLES, ITEM_SHARE, EventEmitter, cut_event, firings_of
 from firmware.compiler.write.writer import PARAMETERS, struct_bytes

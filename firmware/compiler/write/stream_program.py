@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from common.audio import SAMPLE_RATE_HZ
 from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.plan.cost import CostModel, cost_model
 from firmware.compiler.plan.memory import Demand, Placement, figures, place
 from firmware.compiler.plan.schedule import choose_sliced, price, schedule
 from firmware.compiler.plan.stream import Stream, stream
-from firmware.compiler.program import LAYOUTS, SAMPLE_RATE_HZ, Program, ticks_per_sample
+from firmware.compiler.program import LAYOUTS, Program, ticks_per_sample
 from firmware.compiler.report import facts, stream_report
 from firmware.compiler.write.emit import StreamEmitter
 from firmware.compiler.write.writer import PARAMETERS, struct_bytes

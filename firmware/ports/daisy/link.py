@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.refusal import Refusal
 from firmware.toolchain import kernel_sources
 from hardware.board import Board, Boot
-from hardware.refusal import Refusal
 from hardware.tables import board_tables
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from common.refusal import Refusal
 from firmware.play.osc import (
     CLOCK,
     PRESET_RECALL,
@@ -23,7 +24,6 @@ from firmware.play.osc import (
     OscServer,
 )
 from hardware.protocol import Hello, Link, Report
-from hardware.refusal import Refusal
 
 RETRY_S = 1.0
 """Between two looks for a program that went away; systemd restarts it within that."""

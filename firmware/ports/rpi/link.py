@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.refusal import Refusal
 from hardware.board import Board
-from hardware.refusal import Refusal
 from hardware.tables import board_tables
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from common.audio import SAMPLE_RATE_HZ
 from train.data.report.page import COLOURS, Page, new_figure, split_bars
-from train.data.store import SAMPLE_RATE_HZ
 
 MAX_PANELS = 9
 FEW_SETTINGS = 4

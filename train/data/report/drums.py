@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from common.drums import CLASSES
 from train.data.features import BANDS, TIME_EDGES, spectral_distance
 from train.data.report.modes import MODE_COLUMNS, Landscape, landscape, words_for
 from train.data.report.page import COLOURS, Page, new_figure, split_bars
-from train.data.store import CLASSES
 
 OUTLIER_FACTOR = 2.0
 EXACT_DUPLICATE_DB = 0.5

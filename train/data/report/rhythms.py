@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from common.drums import PARTS
 from train.data.report.modes import MODE_COLUMNS, landscape, words_for
 from train.data.report.page import COLOURS, Page, new_figure, split_bars
-from train.data.store import VOICES
 
 
 def describe(
@@ -51,7 +51,7 @@ def describe(
     fills = sum(item["fill"] for item in items)
     summary["meters"], summary["styles"] = dict(meters), dict(Counter(styles))
     summary["fills"] = fills
-    summary["strokes"] = {name: int(onsets[:, number].sum()) for number, name in enumerate(VOICES)}
+    summary["strokes"] = {name: int(onsets[:, number].sum()) for number, name in enumerate(PARTS)}
     return _findings(summary, items, onsets, facts, meters)
 
 
@@ -143,7 +143,7 @@ def _findings(
                 "files": [],
             }
         )
-    silent = [VOICES[v] for v in range(9) if not onsets[:, v].any()]
+    silent = [PARTS[v] for v in range(9) if not onsets[:, v].any()]
     if silent:
         found.append(
             {
@@ -160,10 +160,10 @@ def _voice(number: int, grids: np.ndarray, onsets: np.ndarray) -> list[Any]:
     timing = grids[:, 18 + number][here]
     velocity = grids[:, 9 + number][here]
     if not len(timing):
-        return [VOICES[number], 0, "0 %", None, None, None]
+        return [PARTS[number], 0, "0 %", None, None, None]
     share = f"{100 * here.any(axis=1).mean():.0f} %"
     return [
-        VOICES[number],
+        PARTS[number],
         int(here.sum()),
         share,
         f"{velocity.mean():.2f}",
@@ -188,7 +188,7 @@ def _portraits(onsets: np.ndarray, styles: list[str], items: list[dict[str, Any]
         axis.set_title(f"{name} ({int(chosen.sum()):,})")
         axis.set_xticks([0, 8, 16, 24], ["1", "3", "1", "3"])
         axis.set_yticks(
-            range(9), [v.replace("_", " ") for v in VOICES] if number % columns == 0 else [""] * 9, fontsize=7
+            range(9), [v.replace("_", " ") for v in PARTS] if number % columns == 0 else [""] * 9, fontsize=7
         )
     return figure
 

@@ -1,0 +1,3 @@
+"""The rate that everything is made for."""
+
+SAMPLE_RATE_HZ = 48_000

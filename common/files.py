@@ -1,0 +1,79 @@
+"""Write a file whole or not at all: under a temporary name beside its place, then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.refusal import CannotWrite, Refusal
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Lend a name to write to; it becomes `path` when the block ends well, else nothing is left of it.
+
+    Raises
+    ------
+    CannotWrite
+        The place can't be written to; what was there before stays.
+    """
+    part: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".part")
+        os.close(handle)
+        part = Path(name)
+        yield part
+        part.chmod(0o644)
+        part.replace(path)
+    except OSError as error:
+        raise CannotWrite(path, error.strerror or error) from None
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes."""
+    with whole(path) as part:
+        part.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON, indented so that a change shows in a diff."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict:
+    """Read a JSON object; a `Refusal` where the file is absent or something else."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Refusal(f"cannot read {path}: {error.strerror}.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise Refusal(f"{path} is not a report of ours: {error}.") from None
+    if not isinstance(found, dict):
+        raise Refusal(f"{path} is not a report of ours: it holds no JSON object.")
+    return found
+
+
+def write_picture(path: Path, figure: Figure, dots_per_inch: int = 80) -> None:
+    """Draw a figure into a PNG, and close it."""
+    import matplotlib.pyplot as plt
+
+    with whole(path) as part:
+        figure.savefig(part, dpi=dots_per_inch, format="png")
+    plt.close(figure)
