@@ -22,5 +22,4 @@ _FILES = (activation, composed, conv, domain, elementwise, gru, movement, ports,
 
 def known_operators() -> str:
     """List the ONNX operators that can be applied to a signal."""
-    others = {*shape.CONSTANT_ONLY, "Constant", "ConstantOfShape", "Shape"}
-    return ", ".join(sorted(set(READERS) - others))
+    return ", ".join(sorted(set(READERS) - {"Constant", "ConstantOfShape", "Shape"}))
