@@ -1,1 +1,1 @@
-"""The whole way from a folder of sounds to a module, as a list of commands: `vaectrol make` and `vaectrol demo`."""
+"""The way from a folder of sounds to a module as a list of commands: `vaectrol make` and `vaectrol demo`."""
