@@ -191,7 +191,7 @@ def read_pow(builder: Any, node: Any) -> None:
 
 @reader("BatchNormalization")
 def read_batch_norm(builder: Any, node: Any) -> None:
-    """A gain and an offset per channel; ``fuse`` folds them into the convolution before."""
+    """A gain and an offset per channel; ``passes/fold_affine.py`` folds them into the convolution before."""
     source, ntc = builder.either(node.input[0])
     channels, length = builder.shapes[source][1:]
     gamma, beta, mean, variance = (builder.const(name).real.reshape(-1) for name in node.input[1:5])
@@ -232,7 +232,7 @@ class Pointwise(Family):
     """In place in time; nothing is remembered. In an event graph one frame may be held over all frames.
 
     ``held`` among the attributes, (operand, repeats, first channel), says that an operand is of a slower
-    rate: each of its frames, from that channel on, serves so many firings (``fuse.hold_rows``).
+    rate: each of its frames, from that channel on, serves so many firings (``passes/hold_rows.py``).
     """
 
     ops = ("Add", "Sub", "Mul", "Affine")

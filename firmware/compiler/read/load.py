@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from common.refusal import Refusal
-from firmware.compiler.graph import Constant, Graph, Node, Tensor
+from firmware.compiler.graph import Constant, Graph, Tensor, remove_dead
 from firmware.compiler.ops import READERS, known_operators
 from firmware.compiler.ops.base import SHAPE_FOLDERS, fold
 from firmware.compiler.read.builder import (
@@ -152,7 +152,6 @@ class Loader(Builder):
         for tensor, value in zip(inputs, self.model_inputs, strict=True):
             labels[tensor] = value.name
         self._rates()
-        used = {*inputs, *outputs}
         graph = Graph(
             name,
             tuple(self.nodes),
@@ -163,12 +162,7 @@ class Loader(Builder):
             self.metadata,
             labels,
         )
-        alive: list[Node] = []
-        for node in reversed(self.nodes):  # what nothing reads is left out
-            if used & set(node.outputs):
-                alive.append(node)
-                used.update(node.inputs)
-        return graph.with_nodes(reversed(alive))
+        return remove_dead(graph)
 
     def _read(self, node: onnx.NodeProto) -> None:
         """Check one node, then fold it or let its operator's reader add what it does."""
