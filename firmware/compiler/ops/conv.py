@@ -407,25 +407,34 @@ class Convolution(Family):
         a, weight = node.attrs, node.constants["weight"]
         integer = bool(a.get("integer"))
         values = weight.values if integer else weight.real
+        length = graph.tensors[node.outputs[0]].length
         if node.op == "ConvTranspose":
             total = convolve_transposed(
                 x, values, a["stride"], a["dilation"], a["groups"], a["crop"], a["trim"]
             )
         else:
-            total = self._rows(x, values, a)
+            total = self._rows(x, values, a, length)
         bias = node.constants.get("bias")
         if not integer:
-            return self._unfold(total if bias is None else total + bias.real[:, None], node)
+            return self._unfold(total if bias is None else total + bias.real[:, None], node)[:, :length]
         quant = graph.tensors[node.outputs[0]].quant
         assert quant is not None and bias is not None
         acc = np.rint(total).astype(np.int64) + bias.values.astype(np.int64)[:, None]
         multiplier = node.constants["multiplier"].values
-        return self._unfold(arithmetic.requantize(acc, multiplier, a["shift"], quant.low, quant.high), node)
+        result = arithmetic.requantize(acc, multiplier, a["shift"], quant.low, quant.high)
+        return self._unfold(result, node)[:, :length]
 
     @staticmethod
-    def _rows(x: np.ndarray, values: np.ndarray, a: Any) -> np.ndarray:
-        """Convolve; with phases, the groups of each phase apart: [phases·channels, firings]."""
+    def _rows(x: np.ndarray, values: np.ndarray, a: Any, length: int | None) -> np.ndarray:
+        """Convolve; with phases, the groups of each phase apart: [phases·channels, firings].
+
+        ``length`` is that of an event graph's result: a transposed convolution may reach beyond its last
+        input frame, by firings that read zeros.
+        """
         after = a["padded"] - a["before"]
+        if length is not None and a["phases"] > 1:
+            reach = (values.shape[2] - 1) * a["dilation"] + 1
+            after += -(-length // a["phases"]) - (x.shape[1] + a["padded"] - reach + 1)
         per_phase = values.reshape(a["phases"], -1, *values.shape[1:])
         return np.concatenate(
             [convolve(x, w, a["stride"], a["dilation"], a["groups"], a["before"], after) for w in per_phase]
