@@ -22,7 +22,7 @@ def predict(model: onnx.ModelProto, board: str, block: int = 48, *, as_if_quanti
 def layer_cycles(graph: Graph, board: str) -> dict[int, float]:
     """Predicted cycles per second (per event for event models) of every linear layer, by position.
 
-    Where the compiler makes several layers of one, the costliest counts; one that it does not list is left out.
+    Where the compiler makes several layers of one, the costliest counts; one it does not list is left out.
     """
     cycles_of: dict[str, float] = {}
     for layer in predict(graph.to_model(), board).layers:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from firmware.compiler.graph import Constant, Graph, Node
+from firmware.compiler.graph import Constant, Graph
 
 
 def fold_shuffles(graph: Graph) -> Graph:
