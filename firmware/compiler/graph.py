@@ -109,8 +109,8 @@ class Constant:
 class Node:
     """One operation: ``op`` names the file family in ``ops/`` that knows it.
 
-    ``origin`` is the file's name of the tensor that the node makes; passes keep it, so that a layer is known by
-    it however often it was renamed, split or joined. "" where a pass added the node by itself.
+    ``origin`` is the file's name of the tensor that the node makes; passes keep it, so that a layer is known
+    by it however often it was renamed, split or joined. "" where a pass added the node by itself.
     """
 
     name: str
