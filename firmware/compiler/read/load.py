@@ -134,6 +134,7 @@ class Loader(Builder):
         _refuse_cycles(pending, self.values)
         for node in pending:
             self.where = describe(node)
+            self.origin = next((name for name in node.output if name), "")
             if not any(node.output):
                 continue
             try:
@@ -147,7 +148,7 @@ class Loader(Builder):
                 raise Refusal(
                     f"{self.where}: its inputs or attributes are wrong ({first_line(error)})."
                 ) from error
-        self.where = "the graph"
+        self.where, self.origin = "the graph", ""
         outputs, labels = self._outputs()
         for tensor, value in zip(inputs, self.model_inputs, strict=True):
             labels[tensor] = value.name
