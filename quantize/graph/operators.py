@@ -6,6 +6,8 @@ outputs. A batch larger than the file's batch of 1 is allowed: shapes written as
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,10 +22,6 @@ from quantize.graph.graph import Node
 
 Tensor = torch.Tensor
 Operator = Callable[[Node, list[Any]], Any]
-
-
-class FoldableError(Exception):
-    """The node can't be evaluated from constants alone."""
 
 
 def ints(value: Any) -> list[int]:
@@ -77,24 +75,32 @@ def gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None) -> Tensor:
 
 
 def _resize(node: Node, inputs: list[Any]) -> Tensor:
+    """Upsample the last axis by a whole factor."""
     x = inputs[0]
+    axes = [axis % x.ndim for axis in node.attributes.get("axes") or range(x.ndim)]
     scales = inputs[2] if len(inputs) > 2 and inputs[2] is not None and inputs[2].numel() else None
-    factor = float(scales[-1]) if scales is not None else ints(inputs[3])[-1] / x.shape[-1]
+    if scales is not None:
+        factors = dict(zip(axes, scales.tolist(), strict=True))
+    else:
+        factors = {a: size / x.shape[a] for a, size in zip(axes, ints(inputs[3]), strict=True)}
+    if any(factor != 1 for axis, factor in factors.items() if axis != x.ndim - 1):
+        raise Refusal(f"node {node.name!r} (Resize) resizes another axis than time, the last one.")
+    factor = factors.get(x.ndim - 1, 1.0)
     repeat = round(factor)
     if repeat < 1 or abs(factor - repeat) > 1e-6:
         raise Refusal(f"node {node.name!r} (Resize) scales time by {factor:g}; use a whole number.")
-    mode = node.attributes.get("mode", "nearest")
-    if mode == "nearest":
+    if node.attributes["mode"] == "nearest":
         return x.unsqueeze(-1).expand(*x.shape, repeat).reshape(*x.shape[:-1], -1)
-    aligned = node.attributes.get("coordinate_transformation_mode", "half_pixel")
+    coordinates = node.attributes["coordinate_transformation_mode"]
     shape = x.shape
     flat = x.reshape(-1, 1, shape[-1])
-    if aligned == "asymmetric":
+    if coordinates == "asymmetric":
         tail = torch.cat([flat, flat[..., -1:]], -1)
         step = torch.arange(repeat, dtype=x.dtype) / repeat
         y = tail[..., :-1, None] * (1 - step) + tail[..., 1:, None] * step
         return y.reshape(*shape[:-1], -1)
-    y = F.interpolate(flat, scale_factor=repeat, mode="linear", align_corners=aligned == "align_corners")
+    aligned = coordinates == "align_corners"
+    y = F.interpolate(flat, scale_factor=repeat, mode="linear", align_corners=aligned)
     return y.reshape(*shape[:-1], -1)
 
 
@@ -105,6 +111,12 @@ def _reshape(node: Node, inputs: list[Any]) -> Tensor:
     if x.ndim > 1 and len(shape) > 1 and shape[0] == 1 and x.shape[0] > 1:
         shape[0] = x.shape[0]
     return x.reshape(shape)
+
+
+def _flatten(node: Node, inputs: list[Any]) -> Tensor:
+    """Two axes: what lies before ``axis``, and what lies from it on."""
+    x, axis = inputs[0], node.attributes["axis"]
+    return x.reshape(math.prod(x.shape[: axis + x.ndim if axis < 0 else axis]), -1)
 
 
 def _slice(node: Node, inputs: list[Any]) -> Tensor:
@@ -129,13 +141,15 @@ def _pad(node: Node, inputs: list[Any]) -> Tensor:
     x, pads = inputs[0], ints(inputs[1])
     axes = ints(inputs[3]) if len(inputs) > 3 and inputs[3] is not None else list(range(x.ndim))
     value = float(inputs[2]) if len(inputs) > 2 and inputs[2] is not None else 0.0
-    mode = node.attributes.get("mode", "constant")
+    mode = node.attributes["mode"]
     table = [0, 0] * x.ndim
     for i, axis in enumerate(axes):
         place = 2 * (x.ndim - 1 - axis % x.ndim)
         table[place], table[place + 1] = pads[i], pads[i + len(axes)]
     if mode == "constant":
         return F.pad(x, table, value=value)
+    if any(table[2:]):
+        raise Refusal(f"node {node.name!r} (Pad) pads other axes than time by {mode}; pad along time only.")
     return F.pad(x, table[:2], mode={"reflect": "reflect", "edge": "replicate"}[mode])
 
 
@@ -227,15 +241,17 @@ def pqmf_analysis(node: Node, inputs: list[Any]) -> Tensor:
 
 def _reduce(function: Callable[..., Tensor]) -> Operator:
     def run(node: Node, inputs: list[Any]) -> Tensor:
-        axes = ints(inputs[1]) if len(inputs) > 1 and inputs[1] is not None else node.attributes.get("axes")
-        keep = bool(node.attributes.get("keepdims", 1))
+        axes = ints(inputs[1]) if len(inputs) > 1 and inputs[1] is not None else []
+        keep = bool(node.attributes["keepdims"])
+        if not axes and node.attributes["noop_with_empty_axes"]:
+            return inputs[0]
         return function(inputs[0], tuple(axes) if axes else tuple(range(inputs[0].ndim)), keep)
 
     return run
 
 
 def _unsqueeze(node: Node, inputs: list[Any]) -> Tensor:
-    axes = ints(inputs[1]) if len(inputs) > 1 else node.attributes["axes"]
+    axes = ints(inputs[1])
     rank = inputs[0].ndim + len(axes)
     y = inputs[0]
     for axis in sorted(a % rank for a in axes):
@@ -245,14 +261,13 @@ def _unsqueeze(node: Node, inputs: list[Any]) -> Tensor:
 
 def _squeeze(node: Node, inputs: list[Any]) -> Tensor:
     x = inputs[0]
-    axes = ints(inputs[1]) if len(inputs) > 1 and inputs[1] is not None else node.attributes.get("axes")
+    axes = ints(inputs[1]) if len(inputs) > 1 and inputs[1] is not None else []
     axes = [a % x.ndim for a in axes] if axes else [i for i, s in enumerate(x.shape) if s == 1]
     return x.reshape([s for i, s in enumerate(x.shape) if i not in axes])
 
 
 def _clip(node: Node, inputs: list[Any]) -> Tensor:
-    low = inputs[1] if len(inputs) > 1 and inputs[1] is not None else node.attributes.get("min")
-    high = inputs[2] if len(inputs) > 2 and inputs[2] is not None else node.attributes.get("max")
+    low, high = _optional(inputs, 1), _optional(inputs, 2)
     y = inputs[0]
     if low is not None:
         y = torch.clamp(y, min=float(low))
@@ -335,8 +350,9 @@ OPERATORS: dict[str, Operator] = {
     "Softplus": lambda n, i: F.softplus(i[0]),
     "Softmax": lambda n, i: F.softmax(i[0], n.attributes.get("axis", -1)),
     "Clip": _clip,
-    "Min": lambda n, i: torch.minimum(i[0], i[1]) if len(i) > 1 else i[0],
-    "Max": lambda n, i: torch.maximum(i[0], i[1]) if len(i) > 1 else i[0],
+    "Min": lambda n, i: functools.reduce(torch.minimum, i),
+    "Max": lambda n, i: functools.reduce(torch.maximum, i),
+    "Sum": lambda n, i: functools.reduce(torch.add, i),
     "Concat": lambda n, i: (
         torch.cat(
             [
@@ -352,7 +368,7 @@ OPERATORS: dict[str, Operator] = {
     "Slice": _slice,
     "Pad": _pad,
     "Reshape": _reshape,
-    "Flatten": lambda n, i: i[0].flatten(n.attributes.get("axis", 1)),
+    "Flatten": _flatten,
     "Transpose": lambda n, i: i[0].permute(n.attributes.get("perm", list(range(i[0].ndim))[::-1])),
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,
@@ -407,22 +423,3 @@ def operator_of(node: Node) -> Operator:
             "or kept in float here; see quantize/README.md for the operators and what to use instead."
         )
     return table[node.op]
-
-
-def evaluate_constant(node: Node, inputs: list[np.ndarray | None]) -> list[np.ndarray]:
-    """Run a node on constants (float64 inside, so that folding adds no error).
-
-    Raises
-    ------
-    FoldableError
-        If the node must stay (unknown operator, random or control flow).
-    """
-    if node.op not in OPERATORS or node.op in ("GRU",):
-        raise FoldableError
-    tensors = [None if v is None else torch.from_numpy(np.array(v)) for v in inputs]
-    try:
-        out = OPERATORS[node.op](node, tensors)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise FoldableError from error
-    results = [t.numpy() for t in (out if isinstance(out, tuple) else (out,))]
-    return [r.astype(np.float32) if r.dtype == np.float64 else np.ascontiguousarray(r) for r in results]

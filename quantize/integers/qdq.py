@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from common.refusal import Refusal
 from quantize.graph.graph import LINEAR, Graph, Node
-from quantize.graph.load import graph_nodes
+from quantize.graph.load import read_nodes
 from quantize.integers.plan import FUSED, INTEGER, PRODUCTS, Plan, quantized_inputs
 from quantize.integers.weights import QuantizedLayer, bias_scale, quantize_layer
 
@@ -109,8 +108,8 @@ def to_qdq(model: Quantized, metadata: dict[str, Any] | None = None) -> onnx.Mod
                 return read(name)
             return f"{name}/dequantized" if name in operands and name in graph.constants else name
 
-        written = Node(
-            node.op, [source(n) for n in node.inputs], [], dict(node.attributes), node.domain, node.name
+        written = replace(
+            node, inputs=[source(n) for n in node.inputs], outputs=[], attributes=dict(node.attributes)
         )
         if integer and node.op in LINEAR:
             _add_layer(model, position, written, constants, nodes)
@@ -192,8 +191,7 @@ def _add_layer(
 def _raise_opset(model: onnx.ModelProto) -> None:
     for entry in model.opset_import:
         if entry.domain in ("", "ai.onnx") and entry.version < LEAST_OPSET:
-            # of the operators in DESIGN §2 none changed meaning between 13 and 21 in the forms load_graph
-            # accepts
+            # a checked node means the same in every opset from LEAST_OPSET_OF_FORM on
             entry.version = LEAST_OPSET
     if model.ir_version < 10:
         model.ir_version = 10
@@ -207,7 +205,7 @@ def read_qdq(model: onnx.ModelProto) -> Quantized:
     Refusal
         If a zero point is not 0, or nothing is quantized.
     """
-    constants = {init.name: numpy_helper.to_array(init) for init in model.graph.initializer}
+    nodes, constants = read_nodes(model, fold=False)
     alias: dict[str, str] = {}
     scales: dict[str, float] = {}
     bits: dict[str, int] = {}
@@ -215,7 +213,7 @@ def read_qdq(model: onnx.ModelProto) -> Quantized:
     outputs = {value.name for value in model.graph.output}
     sources: dict[str, str] = {}
     kept: list[Node] = []
-    for node in graph_nodes(model):
+    for node in nodes:
         if node.op == "QuantizeLinear":
             sources[node.outputs[0]] = node.inputs[0]
         elif node.op == "DequantizeLinear":
