@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from firmware.compiler.graph import Constant, Graph, Node
+from firmware.compiler.ops.elementwise import PointwiseAttributes
 
 
 def fold_affine(graph: Graph) -> Graph:
@@ -40,7 +41,7 @@ def _scaled(source: Node, affine: Node) -> Node | None:
         before = source.constants.get("gain", Constant(np.ones(outputs))).real
         shift = source.constants.get("offset", Constant(np.zeros(outputs))).real
         constants = {"gain": Constant(before * gain), "offset": Constant(shift * gain + offset)}
-        return Node(affine.name, "Affine", source.inputs, affine.outputs, {}, constants)
+        return Node(affine.name, "Affine", source.inputs, affine.outputs, PointwiseAttributes(), constants)
     weight = source.constants["weight"]
     if weight.scale is None:
         scaled = Constant(weight.values * gain[:, None, None])
