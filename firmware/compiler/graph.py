@@ -116,7 +116,11 @@ A = TypeVar("A", bound=Attributes)
 
 @dataclass(frozen=True)
 class Node:
-    """One operation: ``op`` names its family in ``ops/``, ``attrs`` are of the class it declares."""
+    """One operation: ``op`` names its family in ``ops/``, ``attrs`` are of the class it declares.
+
+    ``origin`` is the file's name of the tensor that the node makes; passes keep it, so that a layer is known
+    by it however often it was renamed, split or joined. "" where a pass added the node by itself.
+    """
 
     name: str
     op: str
@@ -124,6 +128,7 @@ class Node:
     outputs: tuple[str, ...]
     attrs: Attributes = field(default_factory=Attributes)
     constants: Mapping[str, Constant] = field(default_factory=dict)
+    origin: str = ""
 
     def attributes_as(self, kind: type[A]) -> A:
         """Return the attributes, which are of a known class (``passes/verify.py`` sees to it)."""

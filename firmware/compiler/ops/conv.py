@@ -388,7 +388,7 @@ def lower_transposed(node: Node) -> Node:
     kernel = Constant(rows.reshape(stride * outputs, inputs, count), weight.scale, weight.axis)
     attrs = ConvAttributes(groups=a.groups, sums=a.sums, before=-oldest, padded=count - 1, phases=stride)
     constants = {**node.constants, "weight": kernel}
-    return Node(node.name, "Conv", node.inputs, node.outputs, attrs, constants)
+    return replace(node, op="Conv", attrs=attrs, constants=constants)
 
 
 def _integers(node: Node, x: Quant, output: Quant, kernel: np.ndarray, phases: int) -> Node | None:

@@ -281,7 +281,7 @@ def _as_depthwise(node: Node, inputs: list[Quant], output: Quant, channels: int)
     weight = np.where(gain == 0, 0, np.sign(gain) * 127).astype(np.int64)
     scale = np.where(gain == 0, 1.0, np.abs(gain)) / 127
     constants = {"weight": Constant(weight[:, None, None], scale, 0), "bias": Constant(offset)}
-    conv = Node(node.name, "Conv", node.inputs, node.outputs, ConvAttributes(groups=channels), constants)
+    conv = replace(node, op="Conv", attrs=ConvAttributes(groups=channels), constants=constants)
     return FAMILIES["Conv"].integer(conv, inputs, output, [channels])
 
 

@@ -216,9 +216,9 @@ class Borders(Family):
             out.clip()
 
 
-def rescale(name: str, source: Tensor, target: Tensor) -> Node:
-    """Make the node that takes integers from one scale to another."""
+def rescale(name: str, source: Tensor, target: Tensor, origin: str) -> Node:
+    """Make the node that takes integers from one scale to another, for the layer of that origin."""
     assert source.quant is not None and target.quant is not None
     factor = source.quant.scale / target.quant.scale
     integers = arithmetic.requantize_multiplier(np.array([factor]), source.quant.bound, name)
-    return Node(name, "Rescale", (source.name,), (target.name,), RescaleAttributes(integers))
+    return Node(name, "Rescale", (source.name,), (target.name,), RescaleAttributes(integers), origin=origin)

@@ -19,7 +19,7 @@ def own_ends(graph: Graph) -> Graph:
             (source,) = node.inputs
             own = fresh(f"{node.name}_own", tensors)
             tensors[own] = replace(tensors[source], name=own)
-            nodes.append(Node(own, "Delay", (source,), (own,), DelayAttributes()))
+            nodes.append(Node(own, "Delay", (source,), (own,), DelayAttributes(), origin=node.origin))
             node = replace(node, inputs=(own,))
         nodes.append(node)
     return graph.with_nodes(nodes, tensors)

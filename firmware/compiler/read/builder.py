@@ -49,6 +49,7 @@ class Builder:
         self.symbols: dict[str, tuple[str, Fraction]] = {}
         self.counter = 0
         self.where = "the graph"
+        self.origin = ""
         self.known = ""
 
     def unsupported(self, node: onnx.NodeProto, where: str = "", what: str = "") -> Refusal:
@@ -147,15 +148,29 @@ class Builder:
         hint: str,
         attrs: Attributes | None = None,
         constants: dict[str, Constant] | None = None,
+        origin: str = "",
     ) -> str:
-        """Add a node with one output and return the output's name."""
+        """Add a node with one output and return the output's name.
+
+        Its origin is the tensor that is read just now unless another is named.
+        """
         tensor = self.add_tensor(channels, length, hint)
         quants = [self.tensors[name].quant for name in inputs]
         if op in ("Shuffle", "Delay", "Concat") and len(set(quants)) == 1:
             self.tensors[tensor] = replace(self.tensors[tensor], quant=quants[0])
         elif op != "Dequantize" and any(quants):
             raise Refusal(f"{self.where}: it reads quantized integers; put a DequantizeLinear before it.")
-        self.nodes.append(Node(tensor, op, tuple(inputs), (tensor,), attrs or Attributes(), constants or {}))
+        self.nodes.append(
+            Node(
+                tensor,
+                op,
+                tuple(inputs),
+                (tensor,),
+                attrs or Attributes(),
+                constants or {},
+                origin or self.origin,
+            )
+        )
         return tensor
 
     def result(
@@ -296,6 +311,7 @@ class Builder:
             length=length,
             hint=hint,
             attrs=self.shuffle(stride, produce, np.ascontiguousarray(table).astype(np.int64)),
+            origin=hint,
         )
 
     # ---- rates ---------------------------------------------------------------------------------------
