@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("common", "toy", "train", "quantize", "firmware", "bench", "hardware")
+PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests")
 # DESIGN §1. A tuple entry allows that package (and what is below it).
 ALLOWED = {
     "common": (),
@@ -65,3 +66,35 @@ def test_help_lists_the_commands():
     out = subprocess.run([sys.executable, "vaectrol.py", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert out.returncode == 0
     assert "Eurorack" in out.stdout
+
+
+def modules() -> dict[str, Path]:
+    """Every module of ours that is not a test, by its dotted name."""
+    found = {}
+    for path in [*ROOT.glob("*.py"), *(file for room in PACKAGES for file in (ROOT / room).rglob("*.py"))]:
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def test_no_circle_of_imports():
+    """Any import counts, also one inside a function: who needs that has put something in the wrong file."""
+    known = modules()
+    imports = {}
+    for name, path in known.items():
+        wanted = set()
+        for other in imported_modules(path):
+            wanted.add(other if other in known else other.rpartition(".")[0])
+        imports[name] = {other for other in wanted if other in known and other != name}
+    while leaves := [name for name, wanted in imports.items() if not wanted & imports.keys()]:
+        for name in leaves:
+            del imports[name]
+    tangled = {name: sorted(wanted & imports.keys()) for name, wanted in imports.items()}
+    assert not tangled, f"these import each other, or lead to some that do: {tangled}"
+
+
+@pytest.mark.parametrize("room", PACKAGES)
+def test_no_folder_is_a_corridor(room):
+    for folder in {path.parent for path in (ROOT / room).rglob("*.py")}:
+        files = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+        assert len(files) <= 15, f"{folder.relative_to(ROOT)} has {len(files)} Python files; divide it"
