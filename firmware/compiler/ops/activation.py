@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -191,11 +192,11 @@ class Activations(Family):
         if node.op == "Clip" and same:
             for bound, limit in (("lowest", attrs["low"]), ("highest", attrs["high"])):
                 attrs[bound] = int(np.clip(np.rint(limit / output.scale), output.low, output.high))
-            return Node(node.name, "Clip", node.inputs, node.outputs, attrs)
+            return replace(node, attrs=attrs, constants={})
         slopes = node.constants["slope"].real if node.op == "Leaky" else np.zeros(1)
         if node.op == "Leaky" and same and np.all((slopes >= 0) & (np.floor(slopes * 32768 + 0.5) <= 32767)):
             attrs["leaky"] = arithmetic.leaky_multipliers(slopes, 1.0, x.bound, f"node {node.name!r}")
-            return Node(node.name, "Leaky", node.inputs, node.outputs, attrs, node.constants)
+            return replace(node, attrs=attrs)
         if slopes.size > 1 and np.any(slopes != slopes[0]):
             return None
 
@@ -208,7 +209,7 @@ class Activations(Family):
 
         make = arithmetic.table_int16 if output.dtype == "int16" else arithmetic.table_int8
         table = make(function, x.scale, output.scale, output.low, output.high)
-        return Node(node.name, node.op, node.inputs, node.outputs, attrs, {"table": Constant(table)})
+        return replace(node, attrs=attrs, constants={"table": Constant(table)})
 
     def work(self, node: Node, graph: Graph) -> Work:
         """One element after the other."""

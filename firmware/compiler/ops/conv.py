@@ -8,6 +8,7 @@ A transposed convolution of stride s is a convolution with s·channels outputs p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -375,7 +376,7 @@ def lower_transposed(node: Node) -> Node:
         if key in node.attrs:
             attrs[key] = node.attrs[key]
     constants = {**node.constants, "weight": kernel}
-    return Node(node.name, "Conv", node.inputs, node.outputs, attrs, constants)
+    return replace(node, op="Conv", attrs=attrs, constants=constants)
 
 
 @family
@@ -482,7 +483,7 @@ class Convolution(Family):
             "multiplier": Constant(chosen.multiplier),
         }
         attrs = {**node.attrs, "integer": True, "shift": chosen.shift, "wide": wide, "bound": bound}
-        return Node(node.name, node.op, node.inputs, node.outputs, attrs, constants)
+        return replace(node, attrs=attrs, constants=constants)
 
     def work(self, node: Node, graph: Graph) -> Work:
         """Multiply-accumulates of one firing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -226,7 +227,7 @@ def _as_depthwise(node: Node, inputs: list[Quant], output: Quant, channels: int)
     scale = np.where(gain == 0, 1.0, np.abs(gain)) / 127
     constants = {"weight": Constant(weight[:, None, None], scale, 0), "bias": Constant(offset)}
     attrs = {"stride": 1, "dilation": 1, "groups": channels, "before": 0, "padded": 0, "phases": 1}
-    conv = Node(node.name, "Conv", node.inputs, node.outputs, attrs, constants)
+    conv = replace(node, op="Conv", attrs=attrs, constants=constants)
     return FAMILIES["Conv"].integer(conv, inputs, output, [channels])
 
 
@@ -315,14 +316,7 @@ class Pointwise(Family):
             else:
                 factors = (inputs[0].scale / output.scale, scale / output.scale)
                 attrs["blend"] = arithmetic.blend_multipliers(factors, (inputs[0].bound, bound), where)
-            return Node(
-                node.name,
-                "Affine",
-                node.inputs,
-                node.outputs,
-                attrs,
-                {"row": Constant(row, np.array([scale]))},
-            )
+            return replace(node, attrs=attrs, constants={"row": Constant(row, np.array([scale]))})
         a, b = inputs
         if node.op == "Mul":
             chosen = arithmetic.requantize_multiplier(
@@ -334,7 +328,7 @@ class Pointwise(Family):
             attrs["blend"] = arithmetic.blend_multipliers(
                 (a.scale / output.scale, sign * b.scale / output.scale), (a.bound, b.bound), where
             )
-        return Node(node.name, node.op, node.inputs, node.outputs, attrs)
+        return replace(node, attrs=attrs, constants={})
 
     def work(self, node: Node, graph: Graph) -> Work:
         """One element after the other."""

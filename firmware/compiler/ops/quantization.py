@@ -209,8 +209,8 @@ class Borders(Family):
             out.clip()
 
 
-def rescale(name: str, source: Tensor, target: Tensor) -> Node:
-    """Make the node that takes integers from one scale to another."""
+def rescale(name: str, source: Tensor, target: Tensor, origin: str) -> Node:
+    """Make the node that takes integers from one scale to another, for the layer of that origin."""
     assert source.quant is not None and target.quant is not None
     factor = source.quant.scale / target.quant.scale
     integers = arithmetic.requantize_multiplier(np.array([factor]), source.quant.bound, name)
@@ -220,4 +220,5 @@ def rescale(name: str, source: Tensor, target: Tensor) -> Node:
         (source.name,),
         (target.name,),
         {"multiplier": int(integers.multiplier[0]), "shift": integers.shift},
+        origin=origin,
     )

@@ -163,7 +163,7 @@ class Lerp(Family):
             )
             for s in node.attrs["share"]
         )
-        return Node(node.name, "Lerp", node.inputs, node.outputs, {**node.attrs, "blends": blends})
+        return node.with_attrs(blends=blends)
 
     def work(self, node: Node, graph: Graph) -> Work:
         """Two multiplies an output."""

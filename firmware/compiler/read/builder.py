@@ -39,6 +39,7 @@ class Builder:
         self.symbols: dict[str, tuple[str, Fraction]] = {}
         self.counter = 0
         self.where = "the graph"
+        self.origin = ""
         self.known = ""
 
     def unsupported(self, node: onnx.NodeProto, where: str = "", what: str = "") -> Refusal:
@@ -137,15 +138,20 @@ class Builder:
         hint: str,
         attrs: dict[str, Any] | None = None,
         constants: dict[str, Constant] | None = None,
+        origin: str = "",
     ) -> str:
-        """Add a node with one output and return the output's name."""
+        """Add a node with one output and return the output's name.
+
+        Its origin is the tensor that is read just now unless another is named.
+        """
         tensor = self.add_tensor(channels, length, hint)
         quants = [self.tensors[name].quant for name in inputs]
         if op in ("Shuffle", "Delay", "Concat") and len(set(quants)) == 1:
             self.tensors[tensor] = replace(self.tensors[tensor], quant=quants[0])
         elif op != "Dequantize" and any(quants):
             raise Refusal(f"{self.where}: it reads quantized integers; put a DequantizeLinear before it.")
-        self.nodes.append(Node(tensor, op, tuple(inputs), (tensor,), attrs or {}, constants or {}))
+        origin = origin or self.origin
+        self.nodes.append(Node(tensor, op, tuple(inputs), (tensor,), attrs or {}, constants or {}, origin))
         return tensor
 
     def result(
@@ -290,6 +296,7 @@ class Builder:
                 "produce": produce,
                 "table": np.ascontiguousarray(table).astype(np.int64),
             },
+            origin=hint,
         )
 
     # ---- rates ---------------------------------------------------------------------------------------

@@ -122,6 +122,7 @@ class Loader(Builder):
         _refuse_cycles(pending, self.values)
         for node in pending:
             self.where = _describe(node)
+            self.origin = next((name for name in node.output if name), "")
             if not any(node.output):
                 continue
             if node.domain not in ("", "ai.onnx", "com.microsoft", DOMAIN):
@@ -142,7 +143,7 @@ class Loader(Builder):
                 raise Refusal(
                     f"{self.where}: its inputs or attributes are wrong ({first_line(error)})."
                 ) from error
-        self.where = "the graph"
+        self.where, self.origin = "the graph", ""
         outputs, labels = self._outputs()
         for tensor, value in zip(inputs, self.model_inputs, strict=True):
             labels[tensor] = value.name
