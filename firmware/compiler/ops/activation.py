@@ -12,7 +12,7 @@ import numpy as np
 from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant, Tensor, lanes
 from firmware.compiler.judge import arithmetic
-from firmware.compiler.ops.base import Family, Work, attribute, family, reader
+from firmware.compiler.ops.base import Family, Work, family, reader
 from firmware.compiler.read.values import ActValue
 
 FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -57,16 +57,13 @@ def read_relu(builder: Any, node: Any) -> None:
 
 @reader("Clip")
 def read_clip(builder: Any, node: Any) -> None:
-    """A clamp; the limits are attributes (old opsets) or constant inputs."""
+    """A clamp between constant limits."""
     limits = []
-    for index, (name, default) in enumerate((("min", -np.inf), ("max", np.inf)), start=1):
-        given = builder.optional(node, index)
-        value = (
-            float(builder.const(given).real.reshape(-1)[0])
-            if given
-            else float(attribute(node, name, default))
-        )
-        limits.append(value)
+    for index, unbounded in ((1, -np.inf), (2, np.inf)):
+        given = node.optional(index)
+        if given and builder.const(given).values.size != 1:
+            raise Refusal("its limits are not one number each.")
+        limits.append(float(builder.const(given).real.reshape(-1)[0]) if given else unbounded)
     if not limits[0] <= limits[1]:
         raise Refusal(
             f"its limits are {limits[0]:.3g} and {limits[1]:.3g}; the first must not exceed the second."
@@ -77,7 +74,7 @@ def read_clip(builder: Any, node: Any) -> None:
 @reader("LeakyRelu")
 def read_leaky(builder: Any, node: Any) -> None:
     """One slope for negative inputs."""
-    slope = float(attribute(node, "alpha", 0.01))
+    slope = float(node.attributes["alpha"])
     if not np.isfinite(slope):
         raise Refusal("its slope is not a finite number.")
     _unary(builder, node, "Leaky", {}, {"slope": Constant(np.array([slope]))})
@@ -107,7 +104,7 @@ def read_hard_sigmoid(builder: Any, node: Any) -> None:
     """A slope, an offset and a clamp to 0..1."""
     act = builder.act(node.input[0])
     base = builder.tensors[act.base]
-    alpha, beta = float(attribute(node, "alpha", 0.2)), float(attribute(node, "beta", 0.5))
+    alpha, beta = float(node.attributes["alpha"]), float(node.attributes["beta"])
     length = builder.shapes[act.base][2]
     line = builder.add_node(
         "Affine",
@@ -138,7 +135,7 @@ def read_identity(builder: Any, node: Any) -> None:
         import onnx
 
         kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16)
-        if attribute(node, "to") not in kinds:
+        if node.attributes["to"] not in kinds:
             raise Refusal("it casts an activation to another type; use QuantizeLinear for integers.")
     builder.values[node.output[0]] = builder.value(node.input[0])
 

@@ -14,7 +14,6 @@ from firmware.compiler.ops.base import (
     Family,
     Window,
     Work,
-    attribute,
     broadcastable,
     family,
     per_channel,
@@ -194,14 +193,12 @@ def read_pow(builder: Any, node: Any) -> None:
 @reader("BatchNormalization")
 def read_batch_norm(builder: Any, node: Any) -> None:
     """A gain and an offset per channel; ``passes/fold_affine.py`` folds them into the convolution before."""
-    if attribute(node, "training_mode", 0):
-        raise Refusal("it is in training mode; export the model with model.eval().")
     source, ntc = builder.either(node.input[0])
     channels, length = builder.shapes[source][1:]
     gamma, beta, mean, variance = (builder.const(name).real.reshape(-1) for name in node.input[1:5])
     if any(v.size != channels for v in (gamma, beta, mean, variance)) or np.any(variance < 0):
         raise Refusal(f"its statistics are not one per channel of {channels}.")
-    gain = gamma / np.sqrt(variance + float(attribute(node, "epsilon", 1e-5)))
+    gain = gamma / np.sqrt(variance + float(node.attributes["epsilon"]))
     offset = beta - mean * gain
     if not (np.all(np.isfinite(gain)) and np.all(np.isfinite(offset))):
         raise Refusal("its statistics are not finite numbers.")

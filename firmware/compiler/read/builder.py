@@ -16,6 +16,7 @@ from onnx import numpy_helper
 from common.refusal import Refusal
 from firmware.compiler.graph import Constant, Node, Tensor
 from firmware.compiler.read.advice import instead
+from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue, Value, follow
 
 MAX_CONSTANT_BYTES = 256 << 20
@@ -42,9 +43,9 @@ class Builder:
         self.origin = ""
         self.known = ""
 
-    def unsupported(self, node: onnx.NodeProto, where: str = "", what: str = "") -> Refusal:
+    def unsupported(self, node: onnx.NodeProto, what: str = "") -> Refusal:
         """Say that an operator is not supported, and what to use in its place."""
-        return Refusal(f"{where}{node.op_type}{what} is not supported{instead(node.op_type, self.known)}.")
+        return Refusal(f"{node.op_type[:40]}{what} is not supported{instead(node.op_type, self.known)}.")
 
     def array(self, tensor: onnx.TensorProto) -> np.ndarray:
         """Turn a TensorProto into an array after checking that its bytes are there."""
@@ -155,7 +156,7 @@ class Builder:
         return tensor
 
     def result(
-        self, node: onnx.NodeProto, tensor: str, ntc: bool = False, flat: bool = False, index: int = 0
+        self, node: OnnxNode, tensor: str, ntc: bool = False, flat: bool = False, index: int = 0
     ) -> None:
         """Say that output ``index`` of ``node`` is ``tensor`` (seen as NTC, or without its time axis)."""
         shape = self.shapes[tensor]
@@ -204,10 +205,6 @@ class Builder:
                 raise Refusal(f"{self.where}: {name!r} has {value.values.size} entries, more than any shape.")
             return [int(v) for v in np.asarray(value.values).reshape(-1)]
         raise Refusal(f"{self.where}: {name!r} must be a list of whole numbers known beforehand.")
-
-    def optional(self, node: onnx.NodeProto, index: int) -> str | None:
-        """Name of input ``index``, or None when it is not given."""
-        return node.input[index] if index < len(node.input) and node.input[index] else None
 
     def canonical(self, name: str) -> str:
         """Name the graph tensor ``[channels, frames]`` that holds an activation, added when needed."""
