@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from common.files import write_text
-from common.refusal import Refusal
+from common.refusal import DoesNotFit, Refusal, ToolMissing
 from firmware.estimate import has_time, instrument_bytes, predict, without
 from firmware.instruments import kinds
 from firmware.instruments.assign import assign
@@ -174,7 +174,7 @@ def build_instrument(
 
     built = generate(instrument, board, out, models=models, block=block)
     if built.report["cpu_worst"] > 1.0 and built.board.processor.target != "host":
-        raise Refusal(
+        raise DoesNotFit(
             f"{built.name} would need {built.report['cpu_worst']:.0%} of the processor of {built.board.name} "
             "(predicted); use fewer voices, a smaller or quantized model, or a larger block."
         )
@@ -185,9 +185,7 @@ def build_instrument(
         link = importlib.import_module(f"firmware.ports.{built.board.port}.link").link
         try:
             built.image = link(built, out)
-        except Refusal as why:
-            if "LIBDAISY_DIR" not in str(why) and "not installed" not in str(why):
-                raise
+        except ToolMissing as why:
             built.image_missing = str(why)
     built.report["image"] = str(built.image) if built.image else None
     built.report["image_missing"] = built.image_missing
