@@ -25,8 +25,8 @@ LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 class Node:
     """One operator: its type (with domain for model-local functions), tensors by name and attributes.
 
-    ``attributes`` holds every attribute that the operator has, defaults too; ``given`` names those that the
-    file wrote.
+    ``attributes`` holds every attribute that the operator has, defaults too. ``given`` names those that the
+    file wrote, so that no others are written back; None where the node was made here and all are.
     """
 
     op: str
@@ -35,7 +35,7 @@ class Node:
     attributes: dict[str, Any] = field(default_factory=dict)
     domain: str = ""
     name: str = ""
-    given: frozenset[str] = frozenset()
+    given: frozenset[str] | None = None
 
     @property
     def is_domain(self) -> bool:
@@ -145,7 +145,11 @@ def _to_proto(node: Node, index: int) -> onnx.NodeProto:
         node.outputs,
         name=node.name or f"{node.op}_{index}",
         domain=node.domain,
-        **{k: v for k, v in node.attributes.items() if k in node.given or not unwritten(node.op, k, v)},
+        **{
+            name: value
+            for name, value in node.attributes.items()
+            if node.given is None or name in node.given or not unwritten(node.op, name, value)
+        },
     )
 
 

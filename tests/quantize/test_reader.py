@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -113,11 +112,3 @@ def test_a_function_of_the_file_is_expanded():
     )
     case = Case(17, (node("Twice", "x", domain="mine"),), functions=(function,), domains=(("mine", 1),))
     np.testing.assert_allclose(outcome(case), 2 * case.feed()["x"], rtol=1e-6)
-
-
-def test_readers_have_no_defaults_of_their_own():
-    found = {
-        str(path.relative_to(ROOT)): re.findall(r"\.attributes\.get\(.*", path.read_text())
-        for path in ROOT.glob("quantize/**/*.py")
-    }
-    assert {path: lines for path, lines in found.items() if lines} == {}
