@@ -26,7 +26,7 @@ class Beep(InstrumentKind):
     # Names that an instrument file uses, in the order of the enums of beep.h
     gates = ("mute",)
     gate_sources = ("open",)
-    cv_sources = ("open",)
+    cv_sources = ("level",)
     audio_sources = ("mix",)
     # Models: a ModelRole each, with the C that calls it; `kinds/drive.py` is the shortest that has one
     roles = ()
@@ -35,7 +35,7 @@ class Beep(InstrumentKind):
     # sizeof(Beep) on a 32-bit processor, rounded up: a test measures it
     struct_bytes = 16
     # What the engine takes: `vaectrol emulate` counts, `build` adds them up
-    callback_cycles, sample_cycles = 3_000, 60
+    callback_cycles, sample_cycles = 1_500, 94
 
     def add_parameters(self, assignment: Assignment) -> None:
         """What a control can move: pitch and level."""
