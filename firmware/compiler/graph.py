@@ -107,7 +107,11 @@ class Constant:
 
 @dataclass(frozen=True)
 class Node:
-    """One operation: ``op`` names the file family in ``ops/`` that knows it."""
+    """One operation: ``op`` names the file family in ``ops/`` that knows it.
+
+    ``origin`` is the file's name of the tensor that the node makes; passes keep it, so that a layer is known
+    by it however often it was renamed, split or joined. "" where a pass added the node by itself.
+    """
 
     name: str
     op: str
@@ -115,6 +119,7 @@ class Node:
     outputs: tuple[str, ...]
     attrs: Mapping[str, Any] = field(default_factory=dict)
     constants: Mapping[str, Constant] = field(default_factory=dict)
+    origin: str = ""
 
     def with_attrs(self, **attrs: Any) -> Node:
         """Return a copy with some attributes changed."""
@@ -207,6 +212,26 @@ def topological(nodes: tuple[Node, ...], inputs: Iterable[str]) -> tuple[Node, .
     if len(ordered) != len(nodes):
         raise ValueError("the nodes form a cycle")
     return tuple(ordered)
+
+
+def fresh(name: str, tensors: dict[str, Tensor]) -> str:
+    """Make a name that no tensor has yet."""
+    number, candidate = 1, name
+    while candidate in tensors:
+        number += 1
+        candidate = f"{name}_{number}"
+    return candidate
+
+
+def remove_dead(graph: Graph) -> Graph:
+    """Drop nodes nothing reads."""
+    used = set(graph.outputs)
+    alive = []
+    for node in reversed(graph.nodes):
+        if used & set(node.outputs):
+            alive.append(node)
+            used.update(node.inputs)
+    return graph.with_nodes(reversed(alive))
 
 
 def dump(graph: Graph) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from common.refusal import Refusal
+from common.refusal import DoesNotFit, Refusal
 from firmware import toolchain
 from firmware.compiler import budget
 from firmware.compiler.binding import load_host
@@ -21,6 +21,7 @@ from firmware.compiler.judge.reference import run
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.pipeline import compile_onnx
 from firmware.compiler.plan.memory import liveness_arena
+from hardware.board import load_board
 from tests.firmware.compiler_graphs import quantized, random_graph
 
 
@@ -95,6 +96,17 @@ def test_every_tensor_has_a_region_bytes_traffic_and_a_reason():
         assert min(density, default=np.inf) >= 0
     used = {r: sum(t["bytes"] for t in report["tensors"] if t["region"] == r) for r in report["regions"]}
     assert used == {r: v["used"] for r, v in report["regions"].items()}
+
+
+def test_a_model_too_large_for_a_board_is_told_apart_and_still_budgeted():
+    board = load_board("patch_sm")
+    memory = tuple(region.model_copy(update={"reserved_bytes": region.bytes}) for region in board.memory)
+    full = board.model_copy(update={"memory": memory})
+    with pytest.raises(DoesNotFit, match=f"the model does not fit {board.title}: .* too many"):
+        compile_onnx(decoder(), "m7", full, as_if_quantized=True)
+    found = budget(decoder(), full)
+    assert not found.fits and "does not fit" in found.reasons[0]
+    assert found.cpu_worst > 0
 
 
 @settings(max_examples=30, deadline=None)
@@ -307,7 +319,6 @@ def test_the_stack_bound_covers_what_the_emulated_m7_uses(schedule):
     pytest.importorskip("unicorn", reason="needs the unicorn emulator")
     from bench.m7.model import MARK_DEFINITION, EmulatedModel
     from firmware.compiler.plan.footprint import footprint
-    from hardware.board import load_board
 
     board = load_board("patch_sm")
     program = compile_onnx(decoder((4, 4), 8, 16), "m7", board, 48, schedule=schedule)

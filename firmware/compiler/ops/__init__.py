@@ -6,9 +6,9 @@ from firmware.compiler.ops import (
     conv,
     domain,
     elementwise,
+    endpoints,
     gru,
     movement,
-    ports,
     quantization,
     resize,
     shape,
@@ -17,10 +17,21 @@ from firmware.compiler.ops.base import FAMILIES, READERS, Family, Window, Work
 
 __all__ = ["FAMILIES", "READERS", "Family", "Window", "Work", "known_operators"]
 
-_FILES = (activation, composed, conv, domain, elementwise, gru, movement, ports, quantization, resize, shape)
+_FILES = (
+    activation,
+    composed,
+    conv,
+    domain,
+    elementwise,
+    endpoints,
+    gru,
+    movement,
+    quantization,
+    resize,
+    shape,
+)
 
 
 def known_operators() -> str:
     """List the ONNX operators that can be applied to a signal."""
-    others = {*shape.CONSTANT_ONLY, "Constant", "ConstantOfShape", "Shape"}
-    return ", ".join(sorted(set(READERS) - others))
+    return ", ".join(sorted(set(READERS) - {"Constant", "ConstantOfShape", "Shape"}))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from firmware.compiler.graph import Graph
+from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops import FAMILIES
 
 
@@ -53,7 +55,7 @@ def verify(graph: Graph, after: str) -> Graph:
     return graph
 
 
-def _verify_types(graph: Graph, node, need) -> None:
+def _verify_types(graph: Graph, node: Node, need: Callable[[bool, str], None]) -> None:
     """Check element types, channels and rates of one node."""
     if node.op in ("Input", "Output"):
         return
