@@ -128,15 +128,16 @@ def test_the_overflow_proof_holds_at_the_extremes_and_splits_where_it_fails():
     family = FAMILIES["Conv"]
     for taps, wide in ((16, False), (600, True)):
         from firmware.compiler.graph import Constant, Node
+        from firmware.compiler.ops.conv import ConvAttributes
 
         weight = Constant(np.full((1, 1, taps), 127, np.int64), np.array([0.01]), 0)
-        attrs = {"stride": 1, "dilation": 1, "groups": 1, "before": taps - 1, "padded": taps - 1, "phases": 1}
+        attrs = ConvAttributes(before=taps - 1, padded=taps - 1)
         node = Node("c", "Conv", ("x",), ("y",), attrs, {"weight": weight})
         x, y = Quant(1e-4, "int16", -32768, 32767), Quant(1.0, "int16", -32768, 32767)
         made = family.integer(node, [x], y, [1])
         assert made is not None
-        assert made.attrs["wide"] is wide
-        assert int(made.attrs["bound"][0]) == 127 * taps * 32768
+        assert made.attrs.sums.wide is wide
+        assert int(made.attrs.sums.bound[0]) == 127 * taps * 32768
 
 
 def test_a_wide_accumulator_gives_the_judges_integers_in_c():

@@ -7,21 +7,21 @@ operator to the object that knows its streaming rule, arithmetic, cost and kerne
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from common.refusal import Refusal
-from firmware.compiler.graph import Constant, Graph, Node, Quant
+from firmware.compiler.graph import Attributes, Constant, Graph, Node, Quant
 from firmware.compiler.read.values import Frames
+from firmware.compiler.write.writer import Writer
 
 if TYPE_CHECKING:
     import onnx
 
     from firmware.compiler.read.builder import Builder
-    from firmware.compiler.write.writer import Writer
 
 MAX_FOLDED_ELEMENTS = 1 << 24
 
@@ -79,9 +79,12 @@ class Work:
 
 
 class Family:
-    """One graph operator (or a few alike). Subclasses override what differs from an element-wise operator."""
+    """One graph operator (or a few alike). Subclasses override what differs from an element-wise operator.
 
-    ops: tuple[str, ...] = ()
+    ``ops`` are its graph operators, each with the class of its attributes (``family`` fills it in).
+    """
+
+    ops: ClassVar[Mapping[str, type[Attributes]]]
 
     def produce(self, node: Node) -> int:
         """Output frames of one firing."""
@@ -123,11 +126,15 @@ READERS: dict[str, Reader] = {}
 SHAPE_FOLDERS: dict[str, Reader] = {}
 
 
-def family(cls: type[Family]) -> type[Family]:
-    """Enter a family into the register."""
-    for op in cls.ops:
-        FAMILIES[op] = cls()
-    return cls
+def family(**ops: type[Attributes]) -> Callable[[type[Family]], type[Family]]:
+    """Enter a family into the register, with its graph operators and the class of each one's attributes."""
+
+    def register(cls: type[Family]) -> type[Family]:
+        cls.ops = ops
+        FAMILIES.update(dict.fromkeys(ops, cls()))
+        return cls
+
+    return register
 
 
 def reader(*operators: str) -> Callable[[Reader], Reader]:

@@ -20,12 +20,12 @@ from common.refusal import Refusal
 from firmware.compiler.graph import Constant, Graph, Tensor, remove_dead
 from firmware.compiler.ops import READERS, known_operators
 from firmware.compiler.ops.base import SHAPE_FOLDERS, fold
+from firmware.compiler.ops.movement import ShuffleAttributes, identity
 from firmware.compiler.read.builder import (
     MAX_CHANNELS,
     MAX_EVENT_FRAMES,
     Builder,
     first_line,
-    identity_shuffle,
 )
 from firmware.compiler.read.onnx_nodes import (
     Surroundings,
@@ -115,7 +115,7 @@ class Loader(Builder):
     """One reading of one model, from its inputs to its outputs."""
 
     def __init__(self, model: onnx.ModelProto, folder: Path | None, streaming: bool | None):
-        super().__init__(folder, streaming)
+        super().__init__(folder, streaming, ShuffleAttributes)
         self.model = _inline(model)
         if len(self.model.graph.node) > MAX_NODES:
             raise Refusal(f"the graph has {len(self.model.graph.node)} nodes, more than {MAX_NODES}.")
@@ -363,7 +363,7 @@ class Loader(Builder):
                     channels=self.tensors[tensor].channels,
                     length=self.shapes[tensor][2],
                     hint=value.name,
-                    attrs=identity_shuffle(
+                    attrs=identity(
                         self.tensors[tensor].channels, None if self.streaming else self.shapes[tensor][2]
                     ),
                 )
