@@ -18,15 +18,15 @@ from firmware.compiler.read.onnx_nodes import LEAST_OPSET_OF_FORM, unwritten
 from firmware.compiler.read.onnx_operators import STANDARD, VAECTROL
 
 VAECTROL_DOMAIN = VAECTROL
-LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 @dataclass
 class Node:
     """One operator: its type (with domain for model-local functions), tensors by name and attributes.
 
-    ``attributes`` holds every attribute that the operator has, defaults too. ``given`` names those that the
-    file wrote, so that no others are written back; None where the node was made here and all are.
+    ``attributes`` holds every attribute that the operator has: as given, its default, or None. ``given`` names
+    those that the file wrote, so that no others are written back; None where the node was made here and all
+    are.
     """
 
     op: str
@@ -98,11 +98,6 @@ class Graph:
         return tuple(
             d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim
         )
-
-    def parameters(self) -> int:
-        """Count the weights and biases of the linear layers."""
-        used = {n for node in self.nodes if node.op in (*LINEAR, "GRU") for n in node.inputs[1:] if n}
-        return int(sum(self.constants[n].size for n in used if n in self.constants))
 
     def to_model(self, metadata: dict[str, Any] | None = None) -> onnx.ModelProto:
         """Write the graph as an ONNX model with the source's opsets, functions and metadata.

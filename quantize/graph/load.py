@@ -1,4 +1,4 @@
-"""Read an ONNX file into a graph, constants and BatchNorm folded."""
+"""Read an ONNX file into a graph, constants folded, and what records rewrite (BatchNorm) rewritten."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from firmware.compiler.read.onnx_nodes import (
 )
 from firmware.compiler.read.onnx_operators import EVALUATED, STANDARD
 from quantize.graph.graph import Graph, Node
+from quantize.operators import known
+from quantize.operators.quantization import QUANTIZED
 
 
 def load_graph(source: str | Path | onnx.ModelProto) -> Graph:
@@ -47,7 +49,7 @@ def load_graph(source: str | Path | onnx.ModelProto) -> Graph:
         except Exception as error:
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise Refusal(f"{where} is not a valid ONNX model ({first}); export it again.") from None
-    if any(node.op_type in ("QuantizeLinear", "QLinearConv", "ConvInteger") for node in model.graph.node):
+    if any(node.op_type in QUANTIZED for node in model.graph.node):
         raise Refusal(f"{where} is quantized already; give the float model it was made from.")
     model = expanded(model)
     nodes, constants = read_nodes(model, fold=True)
@@ -55,7 +57,7 @@ def load_graph(source: str | Path | onnx.ModelProto) -> Graph:
     inputs = [value for value in model.graph.input if value.name not in initial]
     graph = Graph(nodes, constants, inputs, list(model.graph.output), model)
     skip_identities(graph)
-    fold_batchnorm(graph)
+    rewrite_nodes(graph)
     return graph
 
 
@@ -91,8 +93,8 @@ def read_nodes(model: onnx.ModelProto, fold: bool) -> tuple[list[Node], dict[str
     nodes = []
     for proto in model.graph.node:
         inputs = [name for name in proto.input if name]
-        standard, known = proto.domain in STANDARD, all(name in constants for name in inputs)
-        if fold and standard and known and proto.op_type in EVALUATED:
+        standard, constant = proto.domain in STANDARD, all(name in constants for name in inputs)
+        if fold and standard and constant and proto.op_type in EVALUATED:
             well_formed(proto, opset)
             made = evaluate(proto, {name: constants[name] for name in inputs}, opset)
             constants.update(made)
@@ -118,7 +120,7 @@ def read_nodes(model: onnx.ModelProto, fold: bool) -> tuple[list[Node], dict[str
                 node.op_type,
                 list(node.input),
                 list(node.output),
-                {name: value for name, value in node.attributes.items() if value is not None},
+                dict(node.attributes),
                 node.domain,
                 node.name,
                 given,
@@ -149,70 +151,23 @@ def _ranks(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def skip_identities(graph: Graph) -> None:
-    """Drop Identity and Dropout, in place."""
+    """Leave out what gives back what it reads, in place."""
     renamed: dict[str, str] = {}
     kept = []
     outputs = set(graph.output_names)
     for node in graph.nodes:
         node.inputs = [renamed.get(name, name) for name in node.inputs]
-        if node.op in ("Identity", "Dropout") and not node.domain and node.outputs[0] not in outputs:
+        record = known(node)
+        if record is not None and record.transparent and node.outputs[0] not in outputs:
             renamed[node.outputs[0]] = node.inputs[0]
         else:
             kept.append(node)
     graph.nodes = kept
 
 
-def fold_batchnorm(graph: Graph) -> None:
-    """Fold each BatchNormalization into the convolution before it, else into a Mul and an Add, in place.
-
-    A crop along time between the two (the causal trim of a transposed convolution) is no obstacle.
-    """
-    producers, consumers = graph.producers(), graph.consumers()
-    for node in [n for n in graph.nodes if n.op == "BatchNormalization"]:
-        gamma, beta, mean, var = (graph.constants[name].astype(np.float64) for name in node.inputs[1:5])
-        factor = gamma / np.sqrt(var + node.attributes.get("epsilon", 1e-5))
-        stem = node.outputs[0]
-        source = node.inputs[0]
-        layer = producers.get(source)
-        alone = len(consumers[source]) == 1
-        while layer is not None and alone and layer.op == "Slice" and _crops_time(layer, graph):
-            source = layer.inputs[0]
-            alone = len(consumers[source]) == 1
-            layer = producers.get(source)
-        if layer is None or not alone or not _absorbs(layer, graph):
-            shape = (1, -1, 1)
-            graph.constants[f"{stem}.factor"] = factor.reshape(shape).astype(np.float32)
-            graph.constants[f"{stem}.offset"] = (beta - mean * factor).reshape(shape).astype(np.float32)
-            place = graph.nodes.index(node)
-            graph.nodes[place : place + 1] = [
-                Node("Mul", [node.inputs[0], f"{stem}.factor"], [f"{stem}.scaled"], name=f"{stem}.mul"),
-                Node("Add", [f"{stem}.scaled", f"{stem}.offset"], [stem], name=f"{stem}.add"),
-            ]
-            continue
-        weight = graph.constants[layer.inputs[1]]
-        bias = graph.constants[layer.inputs[2]] if len(layer.inputs) > 2 and layer.inputs[2] else 0.0
-        axes = [1] * weight.ndim
-        axes[0 if layer.op == "Conv" else 1] = -1
-        graph.constants[f"{stem}.weight"] = (weight * factor.reshape(axes)).astype(np.float32)
-        graph.constants[f"{stem}.bias"] = ((bias - mean) * factor + beta).astype(np.float32)
-        layer.inputs = [layer.inputs[0], f"{stem}.weight", f"{stem}.bias"]
-        graph.nodes.remove(node)
-        for reader in consumers.get(stem, []):
-            reader.inputs = [node.inputs[0] if name == stem else name for name in reader.inputs]
-        if stem in graph.output_names:
-            graph.producers()[node.inputs[0]].outputs[0] = stem
-            for reader in graph.nodes:
-                reader.inputs = [stem if name == node.inputs[0] else name for name in reader.inputs]
-        producers, consumers = graph.producers(), graph.consumers()
-
-
-def _absorbs(layer: Node, graph: Graph) -> bool:
-    """Whether a per-channel factor after this layer can go into its weight."""
-    if layer.inputs[1:2] == [] or layer.inputs[1] not in graph.constants:
-        return False
-    return layer.op == "Conv" or (layer.op == "ConvTranspose" and layer.attributes.get("group", 1) == 1)
-
-
-def _crops_time(node: Node, graph: Graph) -> bool:
-    axes = graph.constants.get(node.inputs[3]) if len(node.inputs) > 3 else None
-    return axes is not None and all(int(axis) in (2, -1) for axis in axes.reshape(-1))
+def rewrite_nodes(graph: Graph) -> None:
+    """Let every operator whose record can say itself by others do so, in place."""
+    for node in list(graph.nodes):
+        record = known(node)
+        if record is not None and record.rewrite is not None:
+            record.rewrite(graph, node)

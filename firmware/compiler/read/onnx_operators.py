@@ -125,7 +125,7 @@ OPERATORS: dict[str, Operator] = {
     "CausalConvWithState": Operator((27,), {"activation": OBEYED}, fixed=("weight", "bias")),
     "Ceil": Operator((6, 13)),
     "Celu": Operator((12, 28), {"alpha": OBEYED}),
-    "Clip": Operator((6, 11, 12, 13), {"min": OBEYED, "max": OBEYED}, fixed=("min", "max")),
+    "Clip": Operator((6, 11, 12, 13), {"min": OBEYED, "max": OBEYED}),
     "Concat": Operator((4, 11, 13), {"axis": OBEYED}),
     "Constant": Operator(
         (1, 9, 11, 12, 13, 19, 21, 23, 24, 25),
