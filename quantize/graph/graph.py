@@ -24,7 +24,7 @@ VAECTROL_DOMAIN = VAECTROL
 class Node:
     """One operator: its type (with domain for model-local functions), tensors by name and attributes.
 
-    ``attributes`` holds every attribute that the operator has: as given, its default, or None. ``given`` names
+    ``attributes`` holds every attribute that the operator has: as given, its default, or None. ``given`` has
     those that the file wrote, so that no others are written back; None where the node was made here and all
     are.
     """

@@ -22,7 +22,7 @@ from firmware.compiler.read.onnx_nodes import (
     opset_of,
     well_formed,
 )
-from firmware.compiler.read.onnx_operators import EVALUATED, STANDARD
+from firmware.compiler.read.onnx_operators import CONSTANT, EVALUATED, OF_SIZES, STANDARD
 from quantize.graph.graph import Graph, Node
 from quantize.operators import known
 from quantize.operators.quantization import QUANTIZED
@@ -107,11 +107,11 @@ def read_nodes(model: onnx.ModelProto, fold: bool) -> tuple[list[Node], dict[str
                 "see quantize/README.md for the operators and what to use instead."
             )
         node = checked(proto, opset, around)
-        if proto.op_type in ("Shape", "Size") or all(name in fixed for name in inputs):
+        if proto.op_type in OF_SIZES or all(name in fixed for name in inputs):
             fixed.update(node.output)
         constants.update(node.held)
         fixed.update(node.held)
-        if fold and proto.op_type == "Constant":
+        if fold and proto.op_type == CONSTANT:
             constants[node.output[0]] = _value(node.attributes)
             continue
         given = frozenset(attribute.name for attribute in proto.attribute)

@@ -10,18 +10,13 @@ import torch.nn.functional as F
 
 from common.refusal import Refusal
 from quantize.graph.graph import Graph, Node
-from quantize.operators.layer import Layer, Shape
+from quantize.operators.layer import Layer, Shape, groups_of
 from quantize.operators.record import Operator, Trim, register
 
 if TYPE_CHECKING:
     from quantize.formats.tflite_writer import Writer
 
 Tensor = torch.Tensor
-
-
-def groups_of(node: Node) -> int:
-    """Groups of a convolution."""
-    return int(node.attributes["group"])
 
 
 def stride_of(node: Node) -> int:

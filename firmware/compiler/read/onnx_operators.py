@@ -302,7 +302,10 @@ OTHERS: dict[tuple[str, str], tuple[Operator, Signature]] = {
 }
 """Operators of other domains: the project's own, and those of onnxruntime that its quantizer writes."""
 
-READ_AS_CONSTANTS = ("Constant", "DequantizeLinear", "Dropout", "QuantizeLinear", "Transpose")
+CONSTANT = "Constant"
+OF_SIZES = ("Shape", "Size")
+"""Operators whose result depends on sizes alone, whatever the signal is."""
+READ_AS_CONSTANTS = (CONSTANT, "DequantizeLinear", "Dropout", "QuantizeLinear", "Transpose")
 """Operators whose constants are read, not evaluated: integers keep their scales, and a dropout is nothing."""
 
 EVALUATED = frozenset(OPERATORS) - {*READ_AS_CONSTANTS} | frozenset(
