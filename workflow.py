@@ -24,12 +24,12 @@ from typing import Annotated, Any
 import typer
 
 from common.files import write_text
+from common.kinds import check_kind
+from train.data.kinds import data_kinds
 
 STAMPS = ".workflow"
 HERE = Path(__file__).parent
 MOVES = HERE / "firmware" / "instruments" / "moves.csv"
-# What kind of data set and which instrument belong to a kind of sound
-KINDS = {"drums": ("drum", "drum"), "rhythms": ("rhythm", "rhythm"), "drive": ("drive", "drive")}
 
 
 class WorkflowStopped(Exception):
@@ -151,7 +151,7 @@ def sounds_to_module(
     source : Path
         Sounds, patterns or pairs.
     kind : str
-        ``drums``, ``rhythms`` or ``drive``.
+        Of the data set; the recipe, the role and the instrument are called the same.
     board : str
         Board name or file.
     folder : Path
@@ -165,7 +165,7 @@ def sounds_to_module(
     cpu : str
         Share of the processor the model may take at worst.
     """
-    role, instrument = KINDS[kind]
+    role = instrument = kind
     data, run, model = folder / "data", folder / "run", folder / f"{role}.int8.onnx"
     named = f"{role}={model}"
     pruning = ("--quick", "--prune", "0.3") if quick else ("--board", board, "--cpu", cpu)
@@ -215,7 +215,7 @@ def sounds_to_module(
             (folder / "image",),
         ),
     ]
-    if kind == "drums":
+    if kind == "drum":
         stages += played(instrument, board, folder, model=named, reads=(model,))
     stages.append(
         Stage(
@@ -319,15 +319,15 @@ def headline(folder: Path) -> list[str]:
 
 def register(app: typer.Typer) -> None:
     """Add the workflow's commands to the command line."""
-    app.command(
-        "make", epilog="Example: vaectrol make ~/Samples/kits --kind drums --board patch_sm -o mykit"
-    )(make)
+    app.command("make", epilog="Example: vaectrol make ~/Samples/kits --kind drum --board patch_sm -o mykit")(
+        make
+    )
     app.command("demo", epilog="Example: vaectrol demo -o demo")(demo)
 
 
 def make(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of sounds, patterns or pairs.")],
-    kind: Annotated[str, typer.Option(help="drums, rhythms or drive.")] = "drums",
+    kind: Annotated[str, typer.Option(help="drum, rhythm or drive.")] = "drum",
     board: Annotated[str, typer.Option(help="Board, by name or .toml file.")] = "patch_sm",
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of everything.")] = Path("made"),
     recipe: Annotated[str | None, typer.Option(help="Recipe; the kind's standard one if omitted.")] = None,
@@ -336,11 +336,10 @@ def make(
     quick: Annotated[bool, typer.Option("--quick", help="Quick recipe, quick pruning: minutes.")] = False,
 ) -> None:
     """Run the whole workflow on your own sounds: prepare, train, quantize, compile, build, play, bench."""
-    if kind not in KINDS:
-        raise WorkflowStopped(f"there is no kind '{kind}'; choose one of {', '.join(KINDS)}.")
+    check_kind(kind, data_kinds())
     if not source.is_dir():
         raise WorkflowStopped(f"there is no folder {source}; name the folder that holds your sounds.")
-    chosen = recipe or (KINDS[kind][0] + ("_quick" if quick else ""))
+    chosen = recipe or kind + ("_quick" if quick else "")
     stages = sounds_to_module(
         source, kind, board, out, recipe=chosen, train_time=time_limit, quick=quick, cpu=cpu
     )
@@ -361,14 +360,14 @@ def demo(
     toy = Stage(
         "toy",
         f"synthesise {items} drum sounds",
-        ("toy", "drums", str(sounds), "--items", str(items)),
+        ("toy", "drum", str(sounds), "--items", str(items)),
         (),
         (sounds / "manifest.json",),
     )
     stages = [
         toy,
         *sounds_to_module(
-            sounds, "drums", board, out, recipe="drum_quick", train_time=train_time, quick=True, cpu="45%"
+            sounds, "drum", board, out, recipe="drum_quick", train_time=train_time, quick=True, cpu="45%"
         ),
     ]
     for instrument, roles in factory_instruments().items():
@@ -379,7 +378,7 @@ def demo(
     typer.echo(
         f"\nSee and hear it: {index}\nThe board's report: {out / 'report' / 'report.html'}\n"
         f"How well it learnt: {out / 'run' / 'evaluation' / 'report.html'}\n\nTry next:\n"
-        "  vaectrol make ~/Samples/my_kit --kind drums --board patch_sm -o mykit\n"
+        "  vaectrol make ~/Samples/my_kit --kind drum --board patch_sm -o mykit\n"
         f"  vaectrol play drum --model drum={out / 'drum.int8.onnx'} --cv {MOVES} -o out.wav\n"
         "  vaectrol bench raspberry --board patch_sm -o raspberry"
     )

@@ -143,7 +143,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory, model_files: dict[str, Path
     status: dict[str, int] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert vaectrol.main(["toy", "drums", "sounds", "--items", "48"]) == 0
+        assert vaectrol.main(["toy", "drum", "sounds", "--items", "48"]) == 0
         for command in ROOT_COMMANDS:
             entry = how(command)
             if isinstance(entry, Run) and not is_a_name(command):

@@ -49,7 +49,7 @@ class Task(lightning.LightningModule):
     """
 
     recipe_type: ClassVar[type[Recipe]]
-    data_kind: ClassVar[str]  # or several: "drums or drive"
+    data_kind: ClassVar[str]  # or several: "drum or drive"
     on_board: ClassVar[bool] = True  # whether the decoder must fit the recipe's board
 
     def __init__(self, recipe: Recipe, facts: dict[str, Any] | None = None):

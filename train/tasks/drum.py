@@ -149,7 +149,7 @@ class DrumTask(Task):
     """See :class:`train.tasks.base.Task`."""
 
     recipe_type: ClassVar[type[Recipe]] = DrumRecipe
-    data_kind: ClassVar[str] = "drums"
+    data_kind: ClassVar[str] = "drum"
     recipe: DrumRecipe
     model: DrumVAE
 

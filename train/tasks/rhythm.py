@@ -78,7 +78,7 @@ class RhythmTask(Task):
     """See :class:`train.tasks.base.Task`."""
 
     recipe_type: ClassVar[type[Recipe]] = RhythmRecipe
-    data_kind: ClassVar[str] = "rhythms"
+    data_kind: ClassVar[str] = "rhythm"
     recipe: RhythmRecipe
     model: RhythmVAE
 
