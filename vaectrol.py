@@ -17,7 +17,7 @@ from typing import Any
 import typer
 
 import factory
-import workflow
+import workflow.commands
 
 ROOMS = ("toy", "train", "quantize", "firmware", "bench", "hardware")
 
@@ -44,7 +44,7 @@ def build_app() -> typer.Typer:
     )
     for room in ROOMS:
         importlib.import_module(f"{room}.commands").register(app)
-    workflow.register(app)
+    workflow.commands.register(app)
     factory.register(app)
     return app
 
