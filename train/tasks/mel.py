@@ -62,7 +62,8 @@ class MelTask(Task):
     """See :class:`train.tasks.base.Task`."""
 
     recipe_type: ClassVar[type[Recipe]] = MelRecipe
-    data_kind: ClassVar[str] = "drum or drive"
+    data_kinds: ClassVar[tuple[str, ...]] = ("drum", "drive")
+    judge: ClassVar[str] = "train.judges.mel"
     on_board: ClassVar[bool] = False
     recipe: MelRecipe
     model: MelVAE
@@ -96,10 +97,7 @@ class MelTask(Task):
                 )
         opened = [data, *(one for one in opened[1:] if one.hash != data.hash)]
         for one in opened:
-            if not self.accepts(one.kind):
-                raise Refusal(
-                    f"{one.directory} holds {one.kind}; a mel recipe sees data of kind {self.data_kind}"
-                )
+            self.check_data(one, f"{self.recipe.name} sees")
         for split in splits:
             self._take(opened, split)
         if "beside" not in self.facts:
