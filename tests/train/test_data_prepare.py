@@ -489,7 +489,7 @@ def test_what_is_suspicious_can_be_heard_beside_what_is_said_of_it(tmp_path):
     source = kits(tmp_path / "src", kits=5)
     write(source / "Kit A/clipped snare.wav", np.clip(6 * hit(200, 0.5), -0.99, 0.99))
     write(source / "Kit A/dc tom.wav", 0.5 * hit(100, 0.5, lead=4410) + 0.2)
-    prepare("drums", source, tmp_path / "out", Options())
+    prepare("drum", source, tmp_path / "out")
     page = (tmp_path / "out/report.html").read_text()
     check_page(page)
     finding = page[page.index("flat tops") :]
