@@ -397,7 +397,7 @@ def operator_of(node: Node) -> Operator:
     Raises
     ------
     Refusal
-        If the operator is not one of DESIGN §2.
+        If the operator is not one of docs/design.md#model-file.
     """
     table = DOMAIN_OPERATORS if node.is_domain else OPERATORS
     if node.op not in table or node.domain not in ("", "ai.onnx", "vaectrol"):

@@ -9,7 +9,7 @@ import numpy as np
 from quantize.graph.graph import Node
 
 TOP = 127
-# |bias| in accumulator units stays below this, leaving room for the products (DESIGN §3: sum below 2^31)
+# |bias| in accumulator units stays below this, leaving room for the products (sum below 2^31)
 BIAS_TOP = float(1 << 29)
 
 
