@@ -20,7 +20,7 @@ import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from common.files import write_bytes, write_text
-from workflow import Stage, WorkflowStopped, run_stages
+from workflow.stages import Stage, WorkflowStopped, run_stages
 
 MODELS = Path(__file__).parent / "firmware" / "models"
 LARGEST_BYTES = 1_000_000

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 
 import factory
-import workflow
+import workflow.commands
 
 ROOMS = ("toy", "train", "quantize", "firmware", "bench", "hardware")
 
@@ -62,7 +62,7 @@ def build_app() -> typer.Typer:
     app.callback()(_options)
     for room in ROOMS:
         importlib.import_module(f"{room}.commands").register(app)
-    workflow.register(app)
+    workflow.commands.register(app)
     factory.register(app)
     return app
 

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import factory
-from workflow import WorkflowStopped
+from workflow.stages import WorkflowStopped
 
 WORDS = """
 title = "A click"

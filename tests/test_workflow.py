@@ -20,7 +20,6 @@ import pytest
 import soundfile
 
 import vaectrol
-import workflow
 from firmware.build import generate, host_library
 from firmware.compiler.judge.reference import run
 from firmware.compiler.pipeline import compile_onnx
@@ -28,11 +27,14 @@ from firmware.play.cv_script import read_script, signals
 from firmware.play.host import HostInstrument
 from hardware.board import load_board
 from tests.firmware.compiler_targets import run_on
+from workflow import chapters
+from workflow.page import write_index
+from workflow.stages import PROGRAM, STAMPS, Stage, WorkflowStopped, is_done, run_stages
 
 
-def toy_stage(folder: Path, items: str = "8") -> workflow.Stage:
+def toy_stage(folder: Path, items: str = "8") -> Stage:
     sounds = folder / "sounds"
-    return workflow.Stage(
+    return Stage(
         "toy",
         "a few drums",
         ("toy", "drums", str(sounds), "--items", items),
@@ -41,8 +43,8 @@ def toy_stage(folder: Path, items: str = "8") -> workflow.Stage:
     )
 
 
-def prepare_stage(folder: Path) -> workflow.Stage:
-    return workflow.Stage(
+def prepare_stage(folder: Path) -> Stage:
+    return Stage(
         "prepare",
         "read them",
         ("data", "prepare", "drums", str(folder / "sounds"), str(folder / "data")),
@@ -54,25 +56,25 @@ def prepare_stage(folder: Path) -> workflow.Stage:
 
 def test_a_stage_that_is_done_is_kept_and_runs_again_when_what_it_reads_changes(tmp_path, capfd):
     stages = [toy_stage(tmp_path), prepare_stage(tmp_path)]
-    workflow.run_stages(stages, tmp_path)
+    run_stages(stages, tmp_path)
     made = (tmp_path / "data" / "manifest.json").stat().st_mtime_ns
     capfd.readouterr()
-    workflow.run_stages(stages, tmp_path)
+    run_stages(stages, tmp_path)
     assert capfd.readouterr().out.count("done before, kept") == 2
     assert (tmp_path / "data" / "manifest.json").stat().st_mtime_ns == made
-    page = workflow.write_index(tmp_path, "toy", stages).read_text()
+    page = write_index(tmp_path, "toy", stages).read_text()
     assert "vaectrol toy drums" in page
     (tmp_path / "sounds" / "manifest.json").touch()
-    assert workflow.is_done(stages[0], tmp_path)
-    assert not workflow.is_done(stages[1], tmp_path)
+    assert is_done(stages[0], tmp_path)
+    assert not is_done(stages[1], tmp_path)
 
 
 def test_a_stage_that_fails_stops_the_road_and_leaves_no_stamp(tmp_path):
     stage = prepare_stage(tmp_path)
     (tmp_path / "sounds").mkdir()
-    with pytest.raises(workflow.WorkflowStopped, match="stopped at 'prepare'"):
-        workflow.run_stages([stage], tmp_path)
-    assert not workflow.is_done(stage, tmp_path)
+    with pytest.raises(WorkflowStopped, match="stopped at 'prepare'"):
+        run_stages([stage], tmp_path)
+    assert not is_done(stage, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ SCALED = {
 }
 
 
-def scaled(stage: workflow.Stage) -> workflow.Stage:
+def scaled(stage: Stage) -> Stage:
     """Swap the words that make a stage long."""
     if stage.name not in SCALED:
         return stage
@@ -140,20 +142,20 @@ def small_road(folder: Path) -> Iterator[list[str]]:
     went: list[str] = []
 
     def here(program: list[str], check: bool) -> subprocess.CompletedProcess:
-        assert program[:2] == [sys.executable, str(Path(workflow.__file__).with_name("vaectrol.py"))]
+        assert program[:2] == [sys.executable, str(PROGRAM)]
         went.append(program[2])
         return subprocess.CompletedProcess(program, vaectrol.main(program[2:]))
 
-    def tiny(*words: Any, **options: Any) -> list[workflow.Stage]:
+    def tiny(*words: Any, **options: Any) -> list[Stage]:
         assert options["recipe"] == "drum_quick"
         return [scaled(stage) for stage in stages(*words, **{**options, "recipe": str(recipe)})]
 
-    stages = workflow.sounds_to_module
+    stages = chapters.sounds_to_module
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workflow, "MOVES", moves)
-        patch.setattr(workflow, "sounds_to_module", tiny)
-        patch.setattr(workflow, "factory_instruments", dict)
-        patch.setattr(workflow, "subprocess", SimpleNamespace(run=here))
+        patch.setattr(chapters, "MOVES", moves)
+        patch.setattr(chapters, "sounds_to_module", tiny)
+        patch.setattr(chapters, "factory_instruments", dict)
+        patch.setattr("workflow.stages.subprocess", SimpleNamespace(run=here))
         yield went
 
 
@@ -171,14 +173,14 @@ def whole_workflow(tmp_path_factory) -> tuple[Path, list[str]]:
     return folder, went
 
 
-STAGES = ["toy", "data", "train", "evaluate", "quantize", "compile", "build", "play", "emulate", "bench"]
+COMMANDS = ["toy", "data", "train", "evaluate", "quantize", "compile", "build", "play", "emulate", "bench"]
 
 
 def test_a_toy_model_goes_through_every_stage(whole_workflow):
     folder, went = whole_workflow
-    assert went == STAGES
-    stamps = [json.loads(file.read_text()) for file in (folder / workflow.STAMPS).glob("*.json")]
-    assert sorted(stamp["command"].split()[1] for stamp in stamps) == sorted(STAGES)
+    assert went == COMMANDS
+    stamps = [json.loads(file.read_text()) for file in (folder / STAMPS).glob("*.json")]
+    assert sorted(stamp["command"].split()[1] for stamp in stamps) == sorted(COMMANDS)
     page = html.unescape((folder / "index.html").read_text())
     assert all(stamp["command"] in page for stamp in stamps)
     assert "the emulated module equals the host's rendering" in page
@@ -203,7 +205,7 @@ def test_make_on_the_same_sounds_keeps_what_the_demo_did(whole_workflow, capsys)
         assert vaectrol.main([*words, "--quick", "--time", "75s"]) == 0
     assert went == []
     said = capsys.readouterr().out
-    assert said.count("done before, kept") == len(STAGES) - 1
+    assert said.count("done before, kept") == len(COMMANDS) - 1
     assert "the emulated module equals the host's rendering" in said
     assert f"Everything is in {folder}" in said
 
@@ -308,8 +310,8 @@ def cut_at_the_last_integers(model: onnx.ModelProto) -> onnx.ModelProto:
 def test_no_two_stages_of_the_demo_share_a_stamp(tmp_path):
     """A toy drum and the factory drum are played in one workflow: each keeps its own stamp."""
     arguments = {"recipe": "drum_quick", "train_time": "1m", "quick": True, "cpu": "45%"}
-    stages = workflow.sounds_to_module(tmp_path, "drums", "patch_sm", tmp_path, **arguments)
+    stages = chapters.sounds_to_module(tmp_path, "drums", "patch_sm", tmp_path, **arguments)
     for instrument in ("drum", "rhythm"):
-        stages += workflow.played(instrument, "patch_sm", tmp_path / "factory")
+        stages += chapters.played(instrument, "patch_sm", tmp_path / "factory")
     names = [stage.name for stage in stages]
     assert len(set(names)) == len(names)

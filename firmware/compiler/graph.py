@@ -209,6 +209,26 @@ def topological(nodes: tuple[Node, ...], inputs: Iterable[str]) -> tuple[Node, .
     return tuple(ordered)
 
 
+def fresh(name: str, tensors: dict[str, Tensor]) -> str:
+    """Make a name that no tensor has yet."""
+    number, candidate = 1, name
+    while candidate in tensors:
+        number += 1
+        candidate = f"{name}_{number}"
+    return candidate
+
+
+def remove_dead(graph: Graph) -> Graph:
+    """Drop nodes nothing reads."""
+    used = set(graph.outputs)
+    alive = []
+    for node in reversed(graph.nodes):
+        if used & set(node.outputs):
+            alive.append(node)
+            used.update(node.inputs)
+    return graph.with_nodes(reversed(alive))
+
+
 def dump(graph: Graph) -> str:
     """Print a graph, one node a line, for ``--dump`` and for debugging a pass."""
 

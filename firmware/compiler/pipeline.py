@@ -13,9 +13,17 @@ from typing import Any
 
 from common.refusal import Refusal
 from firmware.compiler.graph import Graph, dump
-from firmware.compiler.ops.conv import mark_short
-from firmware.compiler.ops.ports import add_ports
-from firmware.compiler.passes import fuse
+from firmware.compiler.passes.add_endpoints import add_endpoints
+from firmware.compiler.passes.fold_affine import fold_affine
+from firmware.compiler.passes.fold_clips import fold_clips
+from firmware.compiler.passes.fold_delays import fold_delays
+from firmware.compiler.passes.fold_shuffles import fold_shuffles
+from firmware.compiler.passes.hold_rows import hold_rows
+from firmware.compiler.passes.integerize import integerize
+from firmware.compiler.passes.lower import lower
+from firmware.compiler.passes.mark_short import mark_short
+from firmware.compiler.passes.own_ends import own_ends
+from firmware.compiler.passes.sink_dequantize import sink_dequantize
 from firmware.compiler.passes.verify import verify
 from firmware.compiler.program import Program, parameters
 from firmware.compiler.read.load import load
@@ -23,16 +31,16 @@ from firmware.compiler.write.event_program import build_event
 from firmware.compiler.write.stream_program import build_stream
 
 PASSES: tuple[tuple[str, Callable[[Graph], Graph]], ...] = (
-    ("fold delays", fuse.fold_delays),  # zero padding and crops into the convolutions beside them
-    ("fold affine", fuse.fold_affine),  # BatchNorm and constant gains into the convolution before
-    ("sink dequantize", fuse.sink_dequantize),  # move integers, not floats
-    ("fold delays again", fuse.fold_delays),  # what lay behind a Dequantize
-    ("integerize", fuse.integerize),  # DQ → operator → Q becomes integer arithmetic, proven not to overflow
-    ("fold clips", fuse.fold_clips),  # a clamp on integers becomes the bounds of the operator before
-    ("lower", fuse.lower),  # transposed convolutions become convolutions (polyphase)
-    ("fold shuffles", fuse.fold_shuffles),  # sub-pixel upsampling becomes an order of channels
-    ("hold rows", fuse.hold_rows),  # gains of a slower clock are read where they lie, not repeated
-    ("own ends", fuse.own_ends),  # linear upsampling holds the first frame in a memory of its own
+    ("fold delays", fold_delays),  # zero padding and crops into the convolutions beside them
+    ("fold affine", fold_affine),  # BatchNorm and constant gains into the convolution before
+    ("sink dequantize", sink_dequantize),  # move integers, not floats
+    ("fold delays again", fold_delays),  # what lay behind a Dequantize
+    ("integerize", integerize),  # DQ → operator → Q becomes integer arithmetic, proven not to overflow
+    ("fold clips", fold_clips),  # a clamp on integers becomes the bounds of the operator before
+    ("lower", lower),  # transposed convolutions become convolutions (polyphase)
+    ("fold shuffles", fold_shuffles),  # sub-pixel upsampling becomes an order of channels
+    ("hold rows", hold_rows),  # gains of a slower clock are read where they lie, not repeated
+    ("own ends", own_ends),  # linear upsampling holds the first frame in a memory of its own
 )
 TARGETS = ("host", "m7", "aarch64", "wasm")
 
@@ -118,11 +126,11 @@ def compile_onnx(
     graph = load(source, name, streaming)
     graph = replace(graph, metadata={**graph.metadata, "parameters": parameters(graph)})
     if as_if_quantized:
-        from firmware.compiler.passes.assume_quantized import pretend_quantized
+        from firmware.compiler.passes.assume_quantized import assume_quantized
 
-        graph = pretend_quantized(graph)
+        graph = assume_quantized(graph)
     offline = optimise(graph, show)
-    ported = verify(mark_short(add_ports(offline), block), "add ports")
-    show("add ports", ported)
-    build = build_event if ported.event else build_stream
-    return build(offline, ported, target, board, block, schedule, dump_to)
+    bordered = verify(mark_short(add_endpoints(offline), block), "add endpoints")
+    show("add endpoints", bordered)
+    build = build_event if bordered.event else build_stream
+    return build(offline, bordered, target, board, block, schedule, dump_to)

@@ -17,7 +17,8 @@ from common.refusal import Refusal
 from firmware.compiler.binding import load_host
 from firmware.compiler.judge.reference import run
 from firmware.compiler.ops import FAMILIES
-from firmware.compiler.passes import fuse
+from firmware.compiler.passes.integerize import integerize
+from firmware.compiler.passes.sink_dequantize import sink_dequantize
 from firmware.compiler.pipeline import compile_onnx, optimise
 from firmware.compiler.read.load import load
 from tests.firmware.compiler_graphs import quantized, random_graph, session
@@ -97,7 +98,7 @@ def layers_beyond_one_lsb(seed: int, kind: str) -> tuple[int, int]:
     found = session(model, *q_names).run(list(q_names), feeds)
     theirs = {n: v[0].astype(np.int64) - int(zeros[q_names[n]]) for n, v in zip(q_names, found, strict=True)}
     graph = load(model)
-    for rewrite in (fuse.sink_dequantize, fuse.integerize):
+    for rewrite in (sink_dequantize, integerize):
         graph = rewrite(graph)
     scales = {
         n.output[0]: float(zeros[n.input[1]]) for n in model.graph.node if n.op_type == "QuantizeLinear"

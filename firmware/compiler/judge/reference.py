@@ -17,7 +17,7 @@ def run(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     Parameters
     ----------
     graph : Graph
-        After any pass of the pipeline before ``add_ports``.
+        After any pass of the pipeline before ``add_endpoints``.
     feeds : mapping of input name to ndarray
         ``[channels, frames]`` or ``[1, channels, frames]``, under the names of the ONNX file.
 

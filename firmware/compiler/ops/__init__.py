@@ -6,9 +6,9 @@ from firmware.compiler.ops import (
     conv,
     domain,
     elementwise,
+    endpoints,
     gru,
     movement,
-    ports,
     quantization,
     resize,
     shape,
@@ -17,7 +17,19 @@ from firmware.compiler.ops.base import FAMILIES, READERS, Family, Window, Work
 
 __all__ = ["FAMILIES", "READERS", "Family", "Window", "Work", "known_operators"]
 
-_FILES = (activation, composed, conv, domain, elementwise, gru, movement, ports, quantization, resize, shape)
+_FILES = (
+    activation,
+    composed,
+    conv,
+    domain,
+    elementwise,
+    endpoints,
+    gru,
+    movement,
+    quantization,
+    resize,
+    shape,
+)
 
 
 def known_operators() -> str:

@@ -192,7 +192,7 @@ def read_pow(builder: Any, node: Any) -> None:
 
 @reader("BatchNormalization")
 def read_batch_norm(builder: Any, node: Any) -> None:
-    """A gain and an offset per channel; ``fuse`` folds them into the convolution before."""
+    """A gain and an offset per channel; ``passes/fold_affine.py`` folds them into the convolution before."""
     if attribute(node, "training_mode", 0):
         raise Refusal("it is in training mode; export the model with model.eval().")
     source, ntc = builder.either(node.input[0])
@@ -235,7 +235,7 @@ class Pointwise(Family):
     """In place in time; nothing is remembered. In an event graph one frame may be held over all frames.
 
     ``held`` among the attributes, (operand, repeats, first channel), says that an operand is of a slower
-    rate: each of its frames, from that channel on, serves so many firings (``fuse.hold_rows``).
+    rate: each of its frames, from that channel on, serves so many firings (``passes/hold_rows.py``).
     """
 
     ops = ("Add", "Sub", "Mul", "Affine")

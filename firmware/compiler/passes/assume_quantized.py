@@ -10,8 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from firmware.compiler.graph import Constant, Graph, Node, Quant
-from firmware.compiler.passes import fuse
+from firmware.compiler.graph import Constant, Graph, Node, Quant, fresh
+from firmware.compiler.passes.fold_affine import fold_affine
+from firmware.compiler.passes.fold_delays import fold_delays
+from firmware.compiler.passes.integerize import CLAMPED
+from firmware.compiler.passes.sink_dequantize import MOVES
 
 INTEGER_OPS = (
     "Conv",
@@ -31,14 +34,14 @@ STEP = 1 / 4096
 HEADROOM = 16.0
 
 
-def pretend_quantized(graph: Graph) -> Graph:
+def assume_quantized(graph: Graph) -> Graph:
     """Insert Quantize and Dequantize around what has an integer form; weights get scales per channel.
 
     A graph that is quantized already is returned as it is.
     """
     if any(n.op == "Quantize" for n in graph.nodes):
         return graph
-    graph = fuse.fold_affine(fuse.fold_delays(graph))
+    graph = fold_affine(fold_delays(graph))
     tensors = dict(graph.tensors)
     consumers = graph.consumers()
     scales: dict[str, float] = {}
@@ -48,7 +51,7 @@ def pretend_quantized(graph: Graph) -> Graph:
     def quantized(name: str) -> str:
         """Name of a tensor after a trip through integers."""
         if name not in standing:
-            q, d = fuse.fresh(f"{name}_as_q", tensors), fuse.fresh(f"{name}_as_f", tensors)
+            q, d = fresh(f"{name}_as_q", tensors), fresh(f"{name}_as_f", tensors)
             scale = scales.get(name, STEP)
             tensors[q] = replace(tensors[name], name=q, quant=Quant(scale, "int16", -32768, 32767))
             tensors[d] = replace(tensors[name], name=d)
@@ -59,14 +62,14 @@ def pretend_quantized(graph: Graph) -> Graph:
 
     for node in graph.nodes:
         readers = consumers[node.outputs[0]]
-        absorbed = node.op in fuse.CLAMPED and len(readers) == 1 and readers[0].op == "Clip"
+        absorbed = node.op in CLAMPED and len(readers) == 1 and readers[0].op == "Clip"
         weighted = _with_scales(node)
         if node.op == "Affine" and len(node.constants) == 2:
             nodes.append(node)
             continue
         if node.op not in INTEGER_OPS or weighted is None:
             nodes.append(replace(node, inputs=tuple(standing.get(n, n) for n in node.inputs)))
-            if node.op in fuse.MOVES:
+            if node.op in MOVES:
                 scales[node.outputs[0]] = scales.get(node.inputs[0], STEP)
             continue
         keep_float = [n for n in node.inputs if n in scales and scales[n] == 0.0]

@@ -16,7 +16,7 @@ from typing import Any
 import onnx
 
 from common.refusal import Refusal
-from firmware.compiler.graph import Graph, Node, Tensor
+from firmware.compiler.graph import Graph, Tensor, remove_dead
 from firmware.compiler.ops import READERS, known_operators
 from firmware.compiler.read.builder import (
     MAX_CHANNELS,
@@ -147,7 +147,6 @@ class Loader(Builder):
         for tensor, value in zip(inputs, self.model_inputs, strict=True):
             labels[tensor] = value.name
         self._rates()
-        used = {*inputs, *outputs}
         graph = Graph(
             name,
             tuple(self.nodes),
@@ -158,12 +157,7 @@ class Loader(Builder):
             self.metadata,
             labels,
         )
-        alive: list[Node] = []
-        for node in reversed(self.nodes):  # what nothing reads is left out
-            if used & set(node.outputs):
-                alive.append(node)
-                used.update(node.inputs)
-        return graph.with_nodes(reversed(alive))
+        return remove_dead(graph)
 
     def _constants(self) -> None:
         """Read the initializers."""

@@ -11,11 +11,11 @@ from firmware.compiler.ops.base import Family, Window, Work, family
 
 
 @family
-class Ports(Family):
+class Endpoints(Family):
     """``Input`` fetches frames as the caller hands them over; ``Output`` delivers them on its own clock.
 
     An output that cannot be ready in time is delivered ``delay`` frames later, zeros first; that is the
-    model's latency. A quantization next to the port is done on the way.
+    model's latency. A quantization beside it is done on the way.
     """
 
     ops = ("Input", "Output")
@@ -27,7 +27,7 @@ class Ports(Family):
         return (Window(1, node.attrs.get("delay", 0), -node.attrs.get("delay", 0)),)
 
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
-        """Ports are added after the last offline evaluation."""
+        """Endpoints are added after the last offline evaluation."""
         raise NotImplementedError(node.op)
 
     def work(self, node: Node, graph: Graph) -> Work:
@@ -75,36 +75,3 @@ class Ports(Family):
                 out.frames,
                 x.channels,
             )
-
-
-def add_ports(graph: Graph) -> Graph:
-    """Make the graph's borders nodes, taking over a Quantize or Dequantize that stands alone beside them."""
-    consumers, producer = graph.consumers(), graph.producer()
-    nodes = list(graph.nodes)
-    for index, name in enumerate(graph.inputs):
-        readers = consumers[name]
-        attrs = {"index": index, "label": graph.labels.get(name, name)}
-        if len(readers) == 1 and readers[0].op == "Quantize" and name not in graph.outputs:
-            nodes.remove(readers[0])
-            name = readers[0].outputs[0]
-        nodes.append(Node(f"input_{index}", "Input", (), (name,), attrs))
-    written: dict[str, str] = {}
-    for index, name in enumerate(graph.outputs):
-        source = producer.get(name)
-        attrs = {"index": index, "label": graph.labels.get(name, name), "delay": 0}
-        if source is not None and source.op == "Dequantize" and not consumers[name]:
-            nodes.remove(source)
-            written[name] = source.inputs[0]
-            name = source.inputs[0]
-        nodes.append(Node(f"output_{index}", "Output", (name,), (), attrs))
-    ported = Graph(
-        graph.name,
-        tuple(nodes),
-        graph.tensors,
-        (),
-        tuple(written.get(n, n) for n in graph.outputs),
-        graph.event,
-        graph.metadata,
-        graph.labels,
-    )
-    return ported.with_nodes(nodes)

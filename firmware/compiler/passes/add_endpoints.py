@@ -1,0 +1,38 @@
+"""The borders of the graph become nodes."""
+
+from __future__ import annotations
+
+from firmware.compiler.graph import Graph, Node
+
+
+def add_endpoints(graph: Graph) -> Graph:
+    """Make the graph's borders nodes, taking over a Quantize or Dequantize that stands alone beside them."""
+    consumers, producer = graph.consumers(), graph.producer()
+    nodes = list(graph.nodes)
+    for index, name in enumerate(graph.inputs):
+        readers = consumers[name]
+        attrs = {"index": index, "label": graph.labels.get(name, name)}
+        if len(readers) == 1 and readers[0].op == "Quantize" and name not in graph.outputs:
+            nodes.remove(readers[0])
+            name = readers[0].outputs[0]
+        nodes.append(Node(f"input_{index}", "Input", (), (name,), attrs))
+    written: dict[str, str] = {}
+    for index, name in enumerate(graph.outputs):
+        source = producer.get(name)
+        attrs = {"index": index, "label": graph.labels.get(name, name), "delay": 0}
+        if source is not None and source.op == "Dequantize" and not consumers[name]:
+            nodes.remove(source)
+            written[name] = source.inputs[0]
+            name = source.inputs[0]
+        nodes.append(Node(f"output_{index}", "Output", (name,), (), attrs))
+    bordered = Graph(
+        graph.name,
+        tuple(nodes),
+        graph.tensors,
+        (),
+        tuple(written.get(n, n) for n in graph.outputs),
+        graph.event,
+        graph.metadata,
+        graph.labels,
+    )
+    return bordered.with_nodes(nodes)

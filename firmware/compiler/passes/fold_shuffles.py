@@ -1,0 +1,47 @@
+"""Sub-pixel upsampling becomes an order of channels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from firmware.compiler.graph import Constant, Graph, Node
+
+
+def fold_shuffles(graph: Graph) -> Graph:
+    """Reorder a convolution's outputs in place of a Shuffle behind it: sub-pixel upsampling becomes free."""
+    for node in graph.nodes:
+        if node.op != "Shuffle" or node.attrs["stride"] != 1:
+            continue
+        producer, consumers = graph.producer(), graph.consumers()
+        source = producer.get(node.inputs[0])
+        table = node.attrs["table"]
+        if (
+            source is None
+            or source.op != "Conv"
+            or source.attrs["phases"] != 1
+            or source.attrs["groups"] != 1
+            or len(consumers[node.inputs[0]]) != 1
+            or node.inputs[0] in graph.outputs
+            or len(np.unique(table)) != table.size
+        ):
+            continue
+        order = table.reshape(-1)
+        constants = {}
+        for kind, constant in source.constants.items():
+            rows = constant.values.shape[0]
+            scale = constant.scale
+            if (
+                scale is not None
+                and scale.size == source.constants["weight"].values.shape[0]
+                and scale.size > 1
+            ):
+                scale = scale[order]
+            constants[kind] = Constant(
+                constant.values[order] if rows > 1 else constant.values, scale, constant.axis
+            )
+        attrs = {**source.attrs, "phases": node.attrs["produce"]}
+        if "bound" in attrs:
+            attrs["bound"] = np.asarray(attrs["bound"])[order]
+        joined = Node(node.name, "Conv", source.inputs, node.outputs, attrs, constants)
+        graph = graph.with_nodes([joined if n is node else n for n in graph.nodes if n is not source])
+    return graph

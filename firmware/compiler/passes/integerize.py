@@ -1,0 +1,200 @@
+"""Dequantize, operator, Quantize becomes the operator on integers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from firmware.compiler.graph import Graph, Node, Quant, Tensor, fresh, remove_dead
+from firmware.compiler.judge import arithmetic
+from firmware.compiler.ops import FAMILIES
+from firmware.compiler.ops.quantization import rescale
+
+TABLED = ("Tanh", "Sigmoid", "Exp", "Softplus", "Sin", "Erf", "Leaky", "Clip")
+"""Operators that become a table of values."""
+CLAMPED = ("Conv", "ConvTranspose", "Add", "Sub", "Mul", "Affine", "Leaky")
+"""Operators that may have a clamp between them and their Quantize."""
+
+
+def integerize(graph: Graph) -> Graph:
+    """Turn every DQ → operator → Q into the operator on integers; what has no Q around it stays float.
+
+    A clamp between operator and Q follows the Q. Where input and output types differ, int8 is widened first,
+    or narrowed last, which is exact.
+    """
+    tensors = dict(graph.tensors)
+    consumers = graph.consumers()
+    source = {n.outputs[0]: n.inputs[0] for n in graph.nodes if n.op == "Dequantize"}
+    nodes: dict[str, Node] = {n.name: n for n in graph.nodes}
+    alias: dict[str, str] = {}
+    for node in graph.nodes:
+        if node.op == "Quantize":
+            _requantize(node, source, tensors, nodes, alias)
+            continue
+        if not node.inputs or not all(n in source for n in node.inputs) or node.op == "Dequantize":
+            continue
+        if any(n in graph.outputs for n in node.outputs):
+            continue
+        target = _target(node, graph, consumers)
+        if target is None:
+            continue
+        quantize, clip = target
+        output = tensors[quantize.outputs[0]].quant
+        assert output is not None
+        integers = [alias.get(source[n], source[n]) for n in node.inputs]
+        made = _integer_nodes(node, integers, quantize.outputs[0], output, tensors)
+        if made is None:
+            continue
+        absorbed = [clip.name] if clip is not None else []
+        if clip is not None:
+            _clamp(made, clip, tensors)
+        for name in (node.name, quantize.name, *absorbed):
+            nodes.pop(name, None)
+        for new in made:
+            nodes[new.name] = new
+    renamed = [
+        replace(n, inputs=tuple(alias.get(i, i) for i in n.inputs))
+        if any(i in alias for i in n.inputs)
+        else n
+        for n in nodes.values()
+    ]
+    return remove_dead(graph.with_nodes(renamed, tensors))
+
+
+def _requantize(
+    node: Node,
+    source: dict[str, str],
+    tensors: dict[str, Tensor],
+    nodes: dict[str, Node],
+    alias: dict[str, str],
+) -> None:
+    """DQ → Q: nothing when both have one scale, else a change of scale."""
+    if node.inputs[0] not in source or node.name not in nodes:
+        return
+    origin = source[node.inputs[0]]
+    origin = alias.get(origin, origin)
+    x, y = tensors[origin], tensors[node.outputs[0]]
+    if x.quant == y.quant:
+        alias[y.name] = origin
+        del nodes[node.name]
+    else:
+        nodes[node.name] = replace(rescale(node.name, x, y), outputs=node.outputs)
+
+
+def _target(node: Node, graph: Graph, consumers: dict[str, list[Node]]) -> tuple[Node, Node | None] | None:
+    """Find the one Quantize that reads a node's output, and the clamp between them if there is one."""
+    readers = consumers[node.outputs[0]]
+    if len(readers) == 1 and readers[0].op == "Clip" and node.op in CLAMPED:
+        clip = readers[0]
+        behind = consumers[clip.outputs[0]]
+        if len(behind) == 1 and behind[0].op == "Quantize" and clip.outputs[0] not in graph.outputs:
+            return behind[0], clip
+        return None
+    if len(readers) == 1 and readers[0].op == "Quantize":
+        return readers[0], None
+    return None
+
+
+def _clamp(made: list[Node], clip: Node, tensors: dict[str, Tensor]) -> None:
+    """Clamp what the last node writes: rounding is monotonic, so it may come after the Quantize."""
+    last = made[-1]
+    (name,) = last.outputs
+    free = fresh(f"{name}_free", tensors)
+    tensors[free] = replace(tensors[name], name=free)
+    made[-1] = replace(last, name=free, outputs=(free,))
+    quant = tensors[name].quant
+    assert quant is not None
+    clamp = FAMILIES["Clip"].integer(clip, [quant], quant, [tensors[name].channels])
+    assert clamp is not None
+    made.append(replace(clamp, name=name, inputs=(free,), outputs=(name,)))
+
+
+def _integer_nodes(
+    node: Node, inputs: list[str], output: str, quant: Quant, tensors: dict[str, Tensor]
+) -> list[Node] | None:
+    """Make the integer form of a node, with widenings and narrowings where types differ."""
+    family = FAMILIES[node.op]
+    kinds = {tensors[n].dtype for n in inputs} | {quant.dtype}
+    made: list[Node] = []
+    names = list(inputs)
+    if node.op == "Concat":
+        names = _rescaled_operands(node, inputs, quant, tensors, made)
+        tensors[output] = replace(tensors[output], quant=quant)
+        made.append(Node(output, "Concat", tuple(names), (output,)))
+        return made
+    if len(kinds) > 1:
+        for i, name in enumerate(names):
+            old = tensors[name]
+            if old.dtype == "int8":
+                assert old.quant is not None
+                wide = fresh(f"{name}_wide", tensors)
+                tensors[wide] = replace(old, name=wide, quant=replace(old.quant, dtype="int16"))
+                made.append(rescale(wide, old, tensors[wide]))
+                names[i] = wide
+    _spread_for_table(node, names, quant, tensors, made)
+    wide_quant = replace(quant, dtype="int16") if len(kinds) > 1 else quant
+    known = [tensors[n].quant for n in names]
+    channels = [tensors[n].channels for n in names]
+    shaped = replace(node, inputs=tuple(names))
+    integer = family.integer(shaped, known, wide_quant, channels)  # type: ignore[arg-type]
+    if integer is None:
+        for new in made:
+            del tensors[new.outputs[0]]
+        return None
+    if wide_quant == quant:
+        tensors[output] = replace(tensors[output], quant=quant)
+        made.append(replace(integer, name=output, inputs=tuple(names), outputs=(output,)))
+        return made
+    wide = fresh(f"{output}_wide", tensors)
+    tensors[wide] = replace(tensors[output], name=wide, quant=wide_quant)
+    tensors[output] = replace(tensors[output], quant=quant)
+    made.append(replace(integer, name=wide, inputs=tuple(names), outputs=(wide,)))
+    if quant.dtype == "int16":
+        made[-1] = replace(made[-1], name=output, outputs=(output,))
+        del tensors[wide]
+    else:
+        made.append(rescale(output, tensors[wide], tensors[output]))
+    return made
+
+
+def _spread_for_table(
+    node: Node, names: list[str], quant: Quant, tensors: dict[str, Tensor], made: list[Node]
+) -> None:
+    """Give a function of 8-bit values kept in int16 one table knot per value: multiply them by 2^7."""
+    x = tensors[names[0]].quant
+    if (
+        node.op not in TABLED
+        or x is None
+        or x.dtype != "int16"
+        or x.bound > 255
+        or (x.scale == quant.scale and node.op in ("Leaky", "Clip"))
+    ):
+        return
+    old, spread = names[0], fresh(f"{names[0]}_spread", tensors)
+    step = 1 << arithmetic.TABLE_SHIFT
+    scaled = Quant(x.scale / step, "int16", x.low * step, x.high * step)
+    tensors[spread] = replace(tensors[old], name=spread, quant=scaled)
+    made.append(rescale(spread, tensors[old], tensors[spread]))
+    names[0] = spread
+
+
+def _rescaled_operands(
+    node: Node, inputs: list[str], quant: Quant, tensors: dict[str, Tensor], made: list[Node]
+) -> list[str]:
+    """Bring the operands of a concatenation to the output's scale."""
+    names = []
+    for index, name in enumerate(inputs):
+        old = tensors[name]
+        if old.quant == quant or (
+            old.quant
+            and old.dtype == quant.dtype
+            and old.quant.scale == quant.scale
+            and old.quant.low >= quant.low
+            and old.quant.high <= quant.high
+        ):
+            names.append(name)
+            continue
+        scaled = fresh(f"{node.name}_part{index}", tensors)
+        tensors[scaled] = replace(old, name=scaled, quant=quant)
+        made.append(rescale(scaled, old, tensors[scaled]))
+        names.append(scaled)
+    return names
