@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from docs import tidy
 from tests.prose import ROOT, anchors, links, pages, sentences, word_count
 
 WORDS_A_SENTENCE = 25
@@ -60,19 +61,22 @@ def test_every_cited_place_of_the_design_exists() -> None:
 
 
 ROOM_WORDS = 550
-ROOMS = [page for page in PAGES if page.name == "README.md" and "docs" not in page.parts]
+NO_ROOMS = ("README.md", "docs", "examples")
+ROOMS = [
+    page for page in PAGES if page.name == "README.md" and page.relative_to(ROOT).parts[0] not in NO_ROOMS
+]
 
 
 def rooms_page(page: Path) -> str:
     return str(page.parent.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", [p for p in ROOMS if p.parent != ROOT], ids=rooms_page)
+@pytest.mark.parametrize("page", ROOMS, ids=rooms_page)
 def test_a_rooms_page_is_under_two_screens(page: Path) -> None:
     assert word_count(page) <= ROOM_WORDS
 
 
-@pytest.mark.parametrize("page", [p for p in ROOMS if p.parent != ROOT], ids=rooms_page)
+@pytest.mark.parametrize("page", ROOMS, ids=rooms_page)
 def test_a_rooms_page_has_its_parts_in_order(page: Path) -> None:
     headings = re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     parts = [heading for heading in headings if heading in ("Run it", "Map", "Contracts", "Limits")]
@@ -82,7 +86,7 @@ def test_a_rooms_page_has_its_parts_in_order(page: Path) -> None:
 def files_of_the_map(page: Path) -> list[Path]:
     """Files and folders that the map of a page names, globs spread out.
 
-    A name may be relative to the page, or to a folder that the same row begins with.
+    A name may be relative to the page, or to a folder that the same row begins with, without `.py` there.
     """
     text = page.read_text(encoding="utf-8")
     section = text.split("## Map", 1)[1].split("\n## ", 1)[0]
@@ -91,13 +95,14 @@ def files_of_the_map(page: Path) -> list[Path]:
         names = re.findall(r"`([\w./*-]+)`", row.split("|")[0])
         base = page.parent / names[0] if names and names[0].endswith("/") else page.parent
         for name in names:
-            places = sorted((page.parent if name.endswith("/") else base).glob(name.rstrip("/")))
+            at = page.parent if name.endswith("/") else base
+            places = sorted([*at.glob(name.rstrip("/")), *at.glob(f"{name}.py")])
             assert places, f"{page.relative_to(ROOT)}: the map names {name}, which is not there"
             found += places
     return found
 
 
-@pytest.mark.parametrize("page", [p for p in ROOMS if p.parent != ROOT], ids=rooms_page)
+@pytest.mark.parametrize("page", ROOMS, ids=rooms_page)
 def test_the_map_names_every_file_and_no_other(page: Path) -> None:
     named = files_of_the_map(page)
     for path in page.parent.rglob("*.py"):
@@ -107,3 +112,20 @@ def test_the_map_names_every_file_and_no_other(page: Path) -> None:
             folder in named and (folder / "README.md").is_file() for folder in path.parents
         )
         assert covered, f"{path.relative_to(ROOT)} is missing from the map of {page.relative_to(ROOT)}"
+
+
+def test_the_pages_are_tidy() -> None:
+    """Terms are linked where they are first used, maps name all files: `python -m docs.tidy` does both."""
+    assert not [str(page.relative_to(ROOT)) for page, _ in tidy.tidied()], "run: python -m docs.tidy"
+
+
+def test_tidying_twice_is_tidying_once() -> None:
+    text = (
+        "# A VAE\n\nA VAE has latents, a `VAE` too.\n\n| VAE |\n\n    a VAE\n\nMR-STFT, then [ESR](x.md).\n"
+    )
+    once = tidy.linked(ROOT / "docs" / "x.md", text)
+    assert tidy.linked(ROOT / "docs" / "x.md", once) == once
+    assert once.splitlines()[2].startswith(
+        "A [VAE](glossary.md#vae) has [latents](glossary.md#latent), a `VAE`"
+    )
+    assert "[MR-STFT](glossary.md#mr-stft), then [ESR](x.md)" in once
