@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -262,7 +263,7 @@ def _progress(hidden: bool) -> Any:
     from contextlib import contextmanager
 
     @contextmanager
-    def shown():
+    def shown() -> Iterator[Callable[[str], None]]:
         if hidden:
             yield lambda text: None
             return

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -311,7 +311,7 @@ def _link(
     return out
 
 
-def _write_through_temporary(out: Path, command, what: str) -> None:
+def _write_through_temporary(out: Path, command: Callable[[Path], Sequence[str | Path]], what: str) -> None:
     """Run the command that `command(part)` returns, then rename: two processes may build the same object."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hardware.calibrate import Outcome
 
 PORT = typer.Option("--port", "-p", help="Serial port of the module; unix:PATH for the Pi program's socket.")
 JSON = typer.Option("--json", help="Print JSON for a machine instead of text.")
@@ -117,13 +122,13 @@ def _voltages(text: str, octaves: tuple[float, ...]) -> tuple[float, ...]:
         ) from None
 
 
-def _plain(outcome) -> dict:
+def _plain(outcome: Outcome) -> dict[str, Any]:
     from dataclasses import asdict
 
     return asdict(outcome)
 
 
-def _print_outcome(console, outcome) -> None:
+def _print_outcome(console: Console, outcome: Outcome) -> None:
     from rich.table import Table
 
     table = Table(title=f"{outcome.input}: error in cents of 1 V/octave", title_justify="left")

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("common", "toy", "train", "quantize", "firmware", "bench", "hardware")
+PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests")
 # docs/design.md#rooms. A tuple entry allows that package (and what is below it).
 ALLOWED = {
     "common": (),
@@ -76,3 +77,82 @@ def test_help_lists_the_commands():
     out = subprocess.run([sys.executable, "vaectrol.py", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert out.returncode == 0
     assert "Eurorack" in out.stdout
+
+
+def modules() -> dict[str, Path]:
+    """Every module of ours that is not a test, by its dotted name."""
+    found = {}
+    for path in [*ROOT.glob("*.py"), *(file for room in PACKAGES for file in (ROOT / room).rglob("*.py"))]:
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def test_no_circle_of_imports():
+    """Any import counts, also one inside a function: who needs that has put something in the wrong file."""
+    known = modules()
+    imports = {}
+    for name, path in known.items():
+        wanted = set()
+        for other in imported_modules(path):
+            wanted.add(other if other in known else other.rpartition(".")[0])
+        imports[name] = {other for other in wanted if other in known and other != name}
+    while leaves := [name for name, wanted in imports.items() if not wanted & imports.keys()]:
+        for name in leaves:
+            del imports[name]
+    tangled = {name: sorted(wanted & imports.keys()) for name, wanted in imports.items()}
+    assert not tangled, f"these import each other, or lead to some that do: {tangled}"
+
+
+@pytest.mark.parametrize("room", PACKAGES)
+def test_no_folder_is_a_corridor(room):
+    for folder in {path.parent for path in (ROOT / room).rglob("*.py")}:
+        files = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+        assert len(files) <= 15, f"{folder.relative_to(ROOT)} has {len(files)} Python files; divide it"
+
+
+def test_no_decision_is_taken_by_the_words_of_an_error():
+    """What callers tell apart is a type (`common.refusal`); words are for people."""
+    said = {
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in sorted(ROOT.rglob("*.py"))
+        if not {"tests", ".venv", "build"} & set(path.relative_to(ROOT).parts)
+        for line in words_of_errors(ast.parse(path.read_text()))
+    }
+    assert not said, "\n".join(sorted(said))
+
+
+def words_of_errors(tree: ast.AST) -> set[int]:
+    """Lines on which the text of a caught exception is searched or compared."""
+    found = set()
+    for handler in (node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.name):
+        for node in ast.walk(handler):
+            parts = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                searches = node.func.attr in ("startswith", "endswith", "match", "search", "fullmatch")
+                parts = [node.func.value, *node.args] if searches else []
+            if any(_is_text_of(part, handler.name) for part in parts):
+                found.add(node.lineno)
+    return found
+
+
+def _is_text_of(node: ast.AST, error: str) -> bool:
+    """``str(error)``, ``repr(error)`` or something made from them, such as ``str(error).lower()``."""
+    return any(
+        isinstance(part, ast.Call)
+        and isinstance(part.func, ast.Name)
+        and part.func.id in ("str", "repr")
+        and any(isinstance(arg, ast.Name) and arg.id == error for arg in part.args)
+        for part in ast.walk(node)
+    )
+
+
+def test_words_of_errors_are_seen():
+    for use in (
+        '"x" in str(why)',
+        'str(why).startswith("x")',
+        're.search("x", str(why))',
+        'repr(why) == "x"',
+    ):
+        assert words_of_errors(ast.parse(f"try:\n    f()\nexcept E as why:\n    g({use})")) == {4}, use
+    assert not words_of_errors(ast.parse("try:\n    f()\nexcept E as why:\n    g(str(why))"))

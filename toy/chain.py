@@ -88,7 +88,7 @@ def _check(effect: dict[str, Any], path: Path) -> None:
         )
 
 
-def _pedal(name: str, settings: dict[str, Any]):
+def _pedal(name: str, settings: dict[str, Any]) -> Any:
     import pedalboard
 
     kind = getattr(pedalboard, name.removeprefix("pedalboard."))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -68,7 +68,7 @@ def digits(out: Out) -> None:
     _say(out, make_digits(out))
 
 
-def _watch(label: str):
+def _watch(label: str) -> Callable[[Iterable, int], Iterable]:
     def watch(things: Iterable, count: int) -> Iterable:
         from rich.console import Console
         from rich.progress import track

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 
@@ -69,7 +70,9 @@ class ToyFolder:
             ) from error
         return self
 
-    def __exit__(self, kind, error, traceback) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         shutil.rmtree(self.partial, ignore_errors=True)
         if isinstance(error, OSError):
             raise Refusal(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def draw_effects() -> None:
     for (name, effect), (curve, spectrum) in zip(EFFECTS.items(), axes.T, strict=True):
         middle = {key: (low + high) / 2 for key, (low, high) in effect.ranges.items()}
 
-        def shape(x: np.ndarray, effect=effect, middle=middle) -> np.ndarray:
+        def shape(x: np.ndarray, effect: Any = effect, middle: dict[str, Any] = middle) -> np.ndarray:
             return effect.curve(x, float(OVERSAMPLING * SAMPLE_RATE_HZ), **middle)
 
         wet = oversampled(dry, shape)

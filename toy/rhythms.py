@@ -12,10 +12,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from common.drums import PARTS
+
+if TYPE_CHECKING:
+    import mido
 
 GM_NOTES = (36, 38, 42, 46, 43, 47, 50, 49, 51)  # General MIDI 1 percussion key map
 STEPS = 32
@@ -185,7 +189,7 @@ def patterns(seed: int, items: int) -> Iterator[Pattern]:
         yield pattern(seed, index)
 
 
-def to_midi(one: Pattern):
+def to_midi(one: Pattern) -> mido.MidiFile:
     """Render one pattern as a ``mido.MidiFile`` on channel 10, note lengths of half a step."""
     import mido
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from common.audio import SAMPLE_RATE_HZ
-from common.refusal import Refusal
+from common.refusal import DoesNotFit
 from train.recipe import Recipe
 
 
@@ -50,18 +50,18 @@ def refuse_what_cannot_fit(recipe: Recipe) -> Any:
 
     Raises
     ------
-    Refusal
+    DoesNotFit
         With the numbers, and what may be turned to make it fit.
     """
     found = recipe_budget(recipe)
     allowed = recipe.budget.cpu
     if not found.fits:
-        raise Refusal(
+        raise DoesNotFit(
             f"{recipe.name} does not fit {recipe.budget.board}: {'; '.join(found.reasons)}; make the model "
             "smaller or train it all the same with --anyway"
         )
     if found.cpu_worst > allowed:
-        raise Refusal(
+        raise DoesNotFit(
             f"{recipe.name} would take {found.cpu_worst:.0%} of {recipe.budget.board} in its worst block, "
             f"predicted; budget.cpu allows {allowed:.0%}; make the model smaller or train it all the same "
             "with --anyway"

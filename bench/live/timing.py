@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ WARM_UP = 50
 
 
 @contextmanager
-def pinned():
+def pinned() -> Iterator[int | None]:
     """Run on one core; yields its number, or None where pinning is not allowed."""
     try:
         before = os.sched_getaffinity(0)

@@ -10,7 +10,7 @@ enum { LINE_BYTES = 32, MAX_SETS = 256, MAX_WAYS = 4 };
 typedef struct {
     uint32_t sets, ways;
     uint64_t clock;
-    uint32_t line[MAX_SETS][MAX_WAYS];  /* address / 32 */
+    uint32_t line[MAX_SETS][MAX_WAYS]; /* address / 32 */
     bool valid[MAX_SETS][MAX_WAYS];
     bool dirty[MAX_SETS][MAX_WAYS];
     uint64_t used[MAX_SETS][MAX_WAYS];

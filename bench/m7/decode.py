@@ -15,6 +15,7 @@ import re
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from functools import cache
+from typing import Any
 
 import capstone
 from capstone import arm as arm_const
@@ -338,7 +339,7 @@ def _multiple(insn: capstone.CsInsn, name: str) -> _Parts:
     return flags, reads, writes, max(1, (len(listed) + 1) // 2), 4
 
 
-def _shifted(op) -> bool:
+def _shifted(op: Any) -> bool:
     return op.shift.type != arm_const.ARM_SFT_INVALID and (op.shift.value != 0 or op.shift.type > 5)
 
 
@@ -514,7 +515,7 @@ def _float(insn: capstone.CsInsn, name: str, dotted: list[str]) -> _Parts:
     return flags, reads, [(r, Producer.FLOAT_ADD) for r in regs[0]], cycles, 0
 
 
-def _float_move(ops, regs: list[tuple[int, ...]]) -> _Parts:
+def _float_move(ops: Any, regs: list[tuple[int, ...]]) -> _Parts:
     """VMOV in its forms; two registers at once never pair (jnk0le, fpu)."""
     groups = [group for group in regs if group]
     if len(ops) == 2 and len(groups) == 1:  # VMOV Sd, #imm: not in the shadow of a float MAC

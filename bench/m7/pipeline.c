@@ -7,19 +7,19 @@
 #include "cache.h"
 
 enum {
-    MISPREDICT_CYCLES = 8,       /* jnk0le: 8, or 6 when the flags are 3 cycles old */
+    MISPREDICT_CYCLES = 8, /* jnk0le: 8, or 6 when the flags are 3 cycles old */
     MISPREDICT_EARLY_CYCLES = 6,
     FLAGS_EARLY_CYCLES = 3,
-    DECODE_REDIRECT_CYCLES = 3,  /* assumed: a direct branch that the BTAC has not seen is resolved in decode */
+    DECODE_REDIRECT_CYCLES = 3, /* assumed: a direct branch that the BTAC has not seen is resolved in decode */
     BTAC_ENTRIES = 64,
-    FETCH_BYTES = 8,             /* TRM 1.2: 64-bit fetch … */
-    FETCH_QUEUE = 4,             /* … and a queue of 4 × 64 bits */
-    STORE_BUFFER = 2,            /* waiting stores; with the two being drained, jnk0le's throughputs (pipeline.py) */
-    NARROW_STORE_CYCLES = 4,     /* jnk0le: byte, half and unaligned stores drain in 4 cycles a bank */
-    MAC_SHADOW_CYCLES = 3,       /* jnk0le: "cannot be executed for 3 next cycles" */
+    FETCH_BYTES = 8,         /* TRM 1.2: 64-bit fetch … */
+    FETCH_QUEUE = 4,         /* … and a queue of 4 × 64 bits */
+    STORE_BUFFER = 2,        /* waiting stores; with the two being drained, jnk0le's throughputs (pipeline.py) */
+    NARROW_STORE_CYCLES = 4, /* jnk0le: byte, half and unaligned stores drain in 4 cycles a bank */
+    MAC_SHADOW_CYCLES = 3,   /* jnk0le: "cannot be executed for 3 next cycles" */
     UNALIGNED_OLDER_CYCLES = 3,
     UNALIGNED_YOUNGER_CYCLES = 4,
-    CREDIT_BYTES = 4,            /* jnk0le: LDM and LDRD want two narrow opcodes before, else one stall */
+    CREDIT_BYTES = 4, /* jnk0le: LDM and LDRD want two narrow opcodes before, else one stall */
     FLAGS_REGISTER = 48
 };
 
@@ -54,7 +54,7 @@ struct Trace {
     uint32_t address_count;
 
     /* the machine */
-    uint64_t now;       /* the cycle of the open issue group */
+    uint64_t now; /* the cycle of the open issue group */
     bool older_issued;
     uint32_t older_flags;
     int32_t older_bank; /* −1: no load */
@@ -62,7 +62,7 @@ struct Trace {
     uint64_t issued_at[REGISTERS];
     uint8_t producer[REGISTERS];
     uint64_t locked_until;
-    uint64_t mac_at;    /* last float MAC, cycle + 1; 0: none */
+    uint64_t mac_at;     /* last float MAC, cycle + 1; 0: none */
     uint64_t mac_before; /* the one before it */
     uint64_t vmla_at;
     uint64_t bus_free;
@@ -76,15 +76,15 @@ struct Trace {
     uint64_t fetch_at, restart_at;
     uint64_t chunk_issued[FETCH_QUEUE];
     uint32_t chunk_count;
-    uint32_t chunk;     /* address / 8 of the chunk at hand; UINT32_MAX: none */
+    uint32_t chunk; /* address / 8 of the chunk at hand; UINT32_MAX: none */
     uint32_t fetch_line;
     Prediction btac[BTAC_ENTRIES];
 };
 
 Trace *trace_new(const Instruction *instructions, uint32_t count, const Operand *operands, uint32_t code_base,
                  uint32_t code_halfwords, const int32_t *index_of_halfword, const int16_t *mark_of_halfword,
-                 const Region *regions, uint32_t region_count, const uint8_t *distance,
-                 uint32_t icache_bytes, uint32_t dcache_bytes, int (*read_register)(void *, int, void *),
+                 const Region *regions, uint32_t region_count, const uint8_t *distance, uint32_t icache_bytes,
+                 uint32_t dcache_bytes, int (*read_register)(void *, int, void *),
                  int (*write_register)(void *, int, const void *)) {
     Trace *t = calloc(1, sizeof *t);
     if (t == NULL || region_count > REGIONS) {
@@ -184,7 +184,7 @@ static bool pairs(const Trace *t, const Instruction *younger, int32_t bank, uint
     *why = WHY_PAIR;
     if ((a | b) & (F_SINGLE | F_WIDE_MOVE)) return false;
     if (a & b & (F_MUL | F_FP | F_STORE)) return false;
-    if (b & F_DSP) return false;                                     /* older slot only */
+    if (b & F_DSP) return false; /* older slot only */
     if ((a & F_MUL && b & F_STORE) || (a & F_STORE && b & F_MUL)) return false;
     if (a & (F_SHIFT | F_EXTRACT | F_SIMPLE_SHIFT) && b & F_SHIFT) return false;
     if (a & F_SHIFT && b & F_EXTRACT) return false;

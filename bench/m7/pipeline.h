@@ -13,12 +13,12 @@ enum { REGISTERS = 52, ROLES = 20, PRODUCERS = 20, REGIONS = 12, LAYERS = 512, A
 
 /* What an instruction does to its neighbours (decode.py: Flag). */
 enum {
-    F_DSP = 1u << 0,        /* bit-field or DSP unit: one a cycle, older slot only */
-    F_MUL = 1u << 1,        /* the multiplier */
+    F_DSP = 1u << 0, /* bit-field or DSP unit: one a cycle, older slot only */
+    F_MUL = 1u << 1, /* the multiplier */
     F_LOAD = 1u << 2,
     F_STORE = 1u << 3,
-    F_SHIFT = 1u << 4,      /* inline shifted operand or shifted constant */
-    F_EXTRACT = 1u << 5,    /* bit-field work that takes the early shifter */
+    F_SHIFT = 1u << 4,   /* inline shifted operand or shifted constant */
+    F_EXTRACT = 1u << 5, /* bit-field work that takes the early shifter */
     F_EARLY_OLDER = 1u << 6,
     F_EARLY_ANY = 1u << 7,
     F_SIMPLE_SHIFT = 1u << 8,
@@ -32,18 +32,27 @@ enum {
     F_CONDITIONAL = 1u << 16,
     F_INDIRECT = 1u << 17,
     F_NARROW_ACCESS = 1u << 18, /* byte or half */
-    F_LOCKS = 1u << 19,     /* VDIV, VSQRT, SDIV: the pipeline waits, one integer instruction may ride along */
+    F_LOCKS = 1u << 19,         /* VDIV, VSQRT, SDIV: the pipeline waits, one integer instruction may ride along */
     F_REV = 1u << 20,
     F_PRELOAD = 1u << 21,
-    F_MULTIPLE = 1u << 22,  /* LDM, STM, LDRD … */
+    F_MULTIPLE = 1u << 22, /* LDM, STM, LDRD … */
     F_SETS_FLAGS = 1u << 23,
-    F_WIDE_MOVE = 1u << 24  /* two-register VMOV */
+    F_WIDE_MOVE = 1u << 24 /* two-register VMOV */
 };
 
 /* Why an instruction could not issue earlier (pipeline.py: Reason). */
 enum {
-    WHY_NONE, WHY_OPERAND, WHY_PAIR, WHY_BANK, WHY_FETCH, WHY_MISPREDICT, WHY_DCACHE, WHY_STORE_BUFFER, WHY_FLOAT,
-    WHY_UNALIGNED, WHY_LONG
+    WHY_NONE,
+    WHY_OPERAND,
+    WHY_PAIR,
+    WHY_BANK,
+    WHY_FETCH,
+    WHY_MISPREDICT,
+    WHY_DCACHE,
+    WHY_STORE_BUFFER,
+    WHY_FLOAT,
+    WHY_UNALIGNED,
+    WHY_LONG
 };
 
 typedef struct {
@@ -53,7 +62,7 @@ typedef struct {
     uint8_t bytes;
     uint8_t reads;
     uint8_t writes;
-    uint8_t cycles;      /* issue cycles: 1, or more for LDM, VDIV … */
+    uint8_t cycles; /* issue cycles: 1, or more for LDM, VDIV … */
     uint8_t access_bytes;
     uint8_t pad;
     uint16_t preload_register; /* unicorn's number of a PLD's base: it makes no access that a hook would see */
@@ -62,7 +71,7 @@ typedef struct {
 
 typedef struct {
     uint8_t reg;
-    uint8_t role;        /* reads: Role; writes: Producer */
+    uint8_t role; /* reads: Role; writes: Producer */
 } Operand;
 
 typedef struct {
@@ -74,9 +83,9 @@ typedef struct {
 typedef struct {
     uint64_t cycle;
     uint32_t index;
-    uint8_t slot;         /* 0 older, 1 younger */
+    uint8_t slot; /* 0 older, 1 younger */
     uint8_t why;
-    uint8_t detail;       /* the register waited for */
+    uint8_t detail; /* the register waited for */
     uint8_t charged;
     uint32_t memory;
 } Event;
@@ -99,8 +108,8 @@ typedef struct Trace Trace;
 
 Trace *trace_new(const Instruction *instructions, uint32_t count, const Operand *operands, uint32_t code_base,
                  uint32_t code_halfwords, const int32_t *index_of_halfword, const int16_t *mark_of_halfword,
-                 const Region *regions, uint32_t region_count, const uint8_t *distance,
-                 uint32_t icache_bytes, uint32_t dcache_bytes, int (*read_register)(void *, int, void *),
+                 const Region *regions, uint32_t region_count, const uint8_t *distance, uint32_t icache_bytes,
+                 uint32_t dcache_bytes, int (*read_register)(void *, int, void *),
                  int (*write_register)(void *, int, const void *));
 void trace_free(Trace *trace);
 void trace_begin(Trace *trace, uint32_t stack_low, uint32_t stack_high);

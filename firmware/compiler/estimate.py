@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from common.refusal import Refusal
+from common.refusal import DoesNotFit
 from firmware.compiler.answer import Budget
 from firmware.compiler.pipeline import compile_onnx
 
@@ -23,9 +23,7 @@ def measure(model: Any, board: Any, block: int | None, as_if_quantized: bool = T
     reasons = []
     try:
         program = compile_onnx(model, target, board, block, as_if_quantized=as_if_quantized)
-    except Refusal as refusal:
-        if "does not fit" not in str(refusal):
-            raise
+    except DoesNotFit as refusal:
         reasons.append(str(refusal))
         size = block or board.audio.block
         program = compile_onnx(model, target, None, size, as_if_quantized=as_if_quantized)

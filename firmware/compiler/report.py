@@ -11,6 +11,7 @@ import numpy as np
 from common.audio import SAMPLE_RATE_HZ
 from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops import FAMILIES
+from firmware.compiler.ops.conv import ConvAttributes
 from firmware.compiler.plan.schedule import Schedule
 from firmware.compiler.plan.stream import Stream
 from firmware.compiler.write.emit import StreamEmitter
@@ -30,6 +31,7 @@ def layer_table(
             {
                 "index": index,
                 "name": node.name,
+                "origin": node.origin,
                 "op": node.op,
                 "what": describe(node, graph),
                 "kernel": work.kernel,
@@ -46,18 +48,18 @@ def proofs(graph: Graph) -> list[dict[str, Any]]:
     """The overflow proof of every integer layer, per channel: Σ|w|·max|x| + |b| against 2^31."""
     lines = []
     for node in graph.nodes:
-        if node.op == "Conv" and node.attrs.get("integer"):
-            bound = np.asarray(node.attrs["bound"], dtype=object)
-            worst = int(max(bound))
+        sums = node.attrs.sums if isinstance(node.attrs, ConvAttributes) else None
+        if sums is not None:
+            worst = int(sums.bound.max())
             lines.append(
                 {
                     "layer": node.name,
                     "largest_sum": worst,
                     "limit": 2**31 - 1,
                     "headroom_bits": round(float(31 - np.log2(max(1, worst))), 2),
-                    "shift": node.attrs["shift"],
-                    "accumulator_bits": 64 if node.attrs["wide"] else 32,
-                    "per_channel": [int(b) for b in bound],
+                    "shift": sums.shift,
+                    "accumulator_bits": 64 if sums.wide else 32,
+                    "per_channel": [int(b) for b in sums.bound],
                 }
             )
     return lines
@@ -145,18 +147,18 @@ def stream_report(
         ],
         "layers": layers,
         "overflow_proofs": proofs(offline),
-        "inputs": [p.label for p in emitter.ports if p.node.op == "Input"],
-        "outputs": [p.label for p in emitter.ports if p.node.op == "Output"],
+        "inputs": [p.name for p in emitter.specs if p.is_input],
+        "outputs": [p.name for p in emitter.specs if not p.is_input],
         "ports": [
             {
-                "name": p.label,
-                "label": p.node.attrs["label"],
+                "name": p.name,
+                "label": p.label,
                 "direction": p.node.op.lower(),
-                "channels": graph.tensors[(p.node.outputs or p.node.inputs)[0]].channels,
+                "channels": p.tensor.channels,
                 "period_ticks": p.period,
-                "latency_ticks": plan.latency.get(p.node.attrs["label"], 0) if p.node.op == "Output" else 0,
+                "latency_ticks": 0 if p.is_input else plan.latency.get(p.label, 0),
             }
-            for p in emitter.ports
+            for p in emitter.specs
         ],
     }
 

@@ -19,37 +19,37 @@ extern "C" {
 #endif
 
 #define PORT_MAX_BLOCK 256u
-#define PORT_MAX_INPUTS 24u  /* knobs and CV jacks, one converter reading each */
-#define PORT_MAX_GATES 32u   /* one bit each */
+#define PORT_MAX_INPUTS 24u /* knobs and CV jacks, one converter reading each */
+#define PORT_MAX_GATES 32u  /* one bit each */
 #define PORT_MAX_AUDIO 2u
 #define PORT_MAX_CV_OUTS 16u
 #define PORT_MAX_PARAMETERS 64u
-#define PORT_MAX_POINTS 11u  /* of one input's calibration */
+#define PORT_MAX_POINTS 11u /* of one input's calibration */
 
 /* One audio callback. All pointers are the port's; nothing is kept after instrument_render returns. */
 typedef struct PortBlock {
-    size_t ticks;                     /* samples in this block, 1 … PORT_MAX_BLOCK; any sequence of sizes */
-    const float *inputs;              /* [inputs] converter code / full-scale code, 0 … 1, newest reading */
-    const uint32_t *gates_in;         /* [ticks] bit g: gate g is high in that sample (gate_ring_take fills it) */
-    const float *const *audio_in;     /* [channels][ticks] ±1 = the board's full scale; NULL: silence */
-    float *const *audio_out;          /* [channels][ticks] */
-    float *const *cv_out;             /* [CV outs][ticks] volts; a slow DAC takes the last one */
-    uint32_t *gates_out;              /* [ticks] bit g: gate output g */
+    size_t ticks;                 /* samples in this block, 1 … PORT_MAX_BLOCK; any sequence of sizes */
+    const float *inputs;          /* [inputs] converter code / full-scale code, 0 … 1, newest reading */
+    const uint32_t *gates_in;     /* [ticks] bit g: gate g is high in that sample (gate_ring_take fills it) */
+    const float *const *audio_in; /* [channels][ticks] ±1 = the board's full scale; NULL: silence */
+    float *const *audio_out;      /* [channels][ticks] */
+    float *const *cv_out;         /* [CV outs][ticks] volts; a slow DAC takes the last one */
+    uint32_t *gates_out;          /* [ticks] bit g: gate output g */
 } PortBlock;
 
 /* What the image is made of; constant. The numbers are what the tables use, not what the board has. */
 typedef struct PortParameter {
-    const char *name;                 /* "latent/1", "attribute/density", "mix" … : its OSC address */
-    int8_t knob, cv;                  /* input numbers, -1: none */
+    const char *name; /* "latent/1", "attribute/density", "mix" … : its OSC address */
+    int8_t knob, cv;  /* input numbers, -1: none */
 } PortParameter;
 
 typedef struct PortInfo {
     const char *title, *kind, *board, *version, *model_hash;
     float sample_rate_hz;
-    uint16_t block;                   /* the block it was scheduled for; others work */
-    uint16_t latency_ticks;           /* from control to sound, in samples, blocks not counted */
+    uint16_t block;         /* the block it was scheduled for; others work */
+    uint16_t latency_ticks; /* from control to sound, in samples, blocks not counted */
     uint8_t inputs, gates_in, gates_out, audio_in, audio_out, cv_outs, parameters, presets;
-    const PortParameter *parameter;   /* [parameters] */
+    const PortParameter *parameter; /* [parameters] */
 } PortInfo;
 
 /* Flash as the storage sees it. Addresses are relative to the area the port gives (PORT_STORAGE_BYTES, sector
@@ -65,13 +65,13 @@ typedef struct PortStorage {
 
 /* From outside the callback. One thread posts; the callback takes them at its next block. */
 enum {
-    PORT_SET = 1,        /* parameter index takes value (0 … 1 of its travel) until its knob is moved */
-    PORT_TRIGGER,        /* index: voice; value: accent 0 … 1 */
-    PORT_CLOCK,          /* one clock pulse */
-    PORT_RESET_STEP,     /* sequence back to its first step */
-    PORT_GATE,           /* index: gate function of the instrument (freeze, fill, bypass, choke …); value > 0.5: held */
-    PORT_PRESET_RECALL,  /* index */
-    PORT_PRESET_SAVE     /* index; reaches the flash in instrument_idle */
+    PORT_SET = 1,       /* parameter index takes value (0 … 1 of its travel) until its knob is moved */
+    PORT_TRIGGER,       /* index: voice; value: accent 0 … 1 */
+    PORT_CLOCK,         /* one clock pulse */
+    PORT_RESET_STEP,    /* sequence back to its first step */
+    PORT_GATE,          /* index: gate function of the instrument (freeze, fill, bypass, choke …); value > 0.5: held */
+    PORT_PRESET_RECALL, /* index */
+    PORT_PRESET_SAVE    /* index; reaches the flash in instrument_idle */
 };
 typedef struct PortCommand {
     uint8_t kind, index;
@@ -80,24 +80,24 @@ typedef struct PortCommand {
 
 /* What a monitor shows. Each field is written whole by the callback; a reader may see two neighbouring blocks. */
 typedef struct PortReport {
-    uint32_t blocks;                          /* rendered since init */
-    float volts[PORT_MAX_INPUTS];             /* calibrated */
-    float position[PORT_MAX_PARAMETERS];      /* conditioned, 0 … 1 */
-    float value[PORT_MAX_PARAMETERS];         /* after the table: latent, attribute, gain … */
-    uint32_t gates_in, gates_out;             /* levels at the end of the block */
-    uint32_t triggers[PORT_MAX_GATES];        /* rising edges seen per gate input since init */
-    uint8_t preset;                           /* last one recalled, 255: none */
-    bool preset_unsaved;                      /* waits for instrument_idle */
+    uint32_t blocks;                     /* rendered since init */
+    float volts[PORT_MAX_INPUTS];        /* calibrated */
+    float position[PORT_MAX_PARAMETERS]; /* conditioned, 0 … 1 */
+    float value[PORT_MAX_PARAMETERS];    /* after the table: latent, attribute, gain … */
+    uint32_t gates_in, gates_out;        /* levels at the end of the block */
+    uint32_t triggers[PORT_MAX_GATES];   /* rising edges seen per gate input since init */
+    uint8_t preset;                      /* last one recalled, 255: none */
+    bool preset_unsaved;                 /* waits for instrument_idle */
 } PortReport;
 
 /* The image: one instrument, generated tables, static memory. */
 const PortInfo *instrument_info(void);
-void instrument_init(float sample_rate_hz);      /* once, before the first callback */
-void instrument_reset(void);                     /* silence, first step, models at zero; controls stay */
-void instrument_render(const PortBlock *block);  /* the audio callback */
+void instrument_init(float sample_rate_hz);     /* once, before the first callback */
+void instrument_reset(void);                    /* silence, first step, models at zero; controls stay */
+void instrument_render(const PortBlock *block); /* the audio callback */
 
 /* Outside the callback, all from one thread. */
-bool instrument_post(PortCommand command);       /* false: sixteen are waiting already, try again */
+bool instrument_post(PortCommand command); /* false: sixteen are waiting already, try again */
 void instrument_report(PortReport *report);
 /* Points of one input, codes as in PortBlock.inputs. NULL when taken (and stored at the next idle), else why not. */
 const char *instrument_calibrate(uint8_t input, uint8_t points, const float *codes, const float *volts);

@@ -197,13 +197,12 @@ def signals(
     for row, name in enumerate(audio_names):
         if name in sounds:
             audio[row] = sounds[name]
-        else:
-            volts = _line(script, name, time, 0.0)
+        elif (volts := _line(script, name, time, None)) is not None:
             audio[row] = volts / board.audio.full_scale_volts_in
     return Signals(inputs, gates, audio, _events(script, board, parameters))
 
 
-def _line(script: Script, name: str, time: NDArray, default: float | None):
+def _line(script: Script, name: str, time: NDArray, default: float | None) -> NDArray | None:
     times, values = script.columns.get(name, (np.zeros(0), np.zeros(0)))
     if not len(times):
         return None if default is None else np.full(len(time), default)

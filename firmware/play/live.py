@@ -59,7 +59,7 @@ def play_live(
         built, host = open_instrument(instrument, Path(folder), models, block)
         rate = built.board.audio.sample_rate_hz
         control = OscControl(
-            host, lambda: [built.layout.loaded.spec.title, built.layout.kind, "host", built.version]
+            host, lambda: [built.assignment.loaded.spec.title, built.assignment.kind, "host", built.version]
         )
         if osc_port is not None:
             stack.enter_context(OscServer(control, osc_port))

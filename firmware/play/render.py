@@ -137,12 +137,12 @@ def fitted(track: NDArray[np.float32], ticks: int) -> NDArray[np.float32]:
 
 def write_tracks(out: Path, rendered: Rendered, built: Built) -> list[Path]:
     """Write audio, and the CV and gate outputs that carry something, each file whole or not at all."""
-    layout = built.layout
+    assignment = built.assignment
     rate = int(built.board.audio.sample_rate_hz)
     stem = out.with_suffix("")
     files = [(out, rendered.audio.T)]
-    cvs = [at for at, source in enumerate(layout.cv_out) if source >= 0]
-    gates = [at for at, source in enumerate(layout.gate_out) if source >= 0]
+    cvs = [at for at, source in enumerate(assignment.cv_out) if source >= 0]
+    gates = [at for at, source in enumerate(assignment.gate_out) if source >= 0]
     if cvs:
         files.append((Path(f"{stem}.cv.wav"), rendered.cv[cvs].T / CV_FULL_SCALE_VOLTS))
     if gates:

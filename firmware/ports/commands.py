@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from hardware.board import Board
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +61,7 @@ def simulate(
             time.sleep(0.1)
 
 
-def _assigned(text: str, board) -> tuple[str, float]:
+def _assigned(text: str, board: Board) -> tuple[str, float]:
     from common.refusal import Refusal
 
     name, _, value = text.partition("=")

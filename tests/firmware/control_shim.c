@@ -15,24 +15,21 @@
 
 /* ---- curves ---- */
 static Calibration calibration;
-const char *shim_calibrate(float zero, float one, uint8_t points, const float *code, const float *volts)
-{
+const char *shim_calibrate(float zero, float one, uint8_t points, const float *code, const float *volts) {
     calibration_nominal(&calibration, zero, one);
     return calibration_set(&calibration, zero, one, points, code, volts);
 }
 float shim_volts(float code) { return calibration_volts(&calibration, code); }
 float shim_law(uint8_t law, float x) { return law_apply(law, x); }
 float shim_table(const float *table, uint16_t points, float x) { return table_at(table, points, x); }
-void shim_smooth(const float *in, float *out, size_t n, float smoothing, float band)
-{
+void shim_smooth(const float *in, float *out, size_t n, float smoothing, float band) {
     Smoother smoother;
     smoother_reset(&smoother, in[0]);
     for (size_t i = 0; i < n; ++i) {
         out[i] = smoother_process(&smoother, in[i], smoothing, band);
     }
 }
-void shim_takeover(float stored, const float *knob, float *out, size_t n)
-{
+void shim_takeover(float stored, const float *knob, float *out, size_t n) {
     Takeover takeover = {.waiting = false};
     takeover_store(&takeover, stored, knob[0]);
     for (size_t i = 0; i < n; ++i) {
@@ -41,23 +38,20 @@ void shim_takeover(float stored, const float *knob, float *out, size_t n)
 }
 
 /* ---- gates ---- */
-void shim_schmitt(const float *volts, uint8_t *level, size_t n)
-{
+void shim_schmitt(const float *volts, uint8_t *level, size_t n) {
     Schmitt schmitt = {.level = false};
     for (size_t i = 0; i < n; ++i) {
         level[i] = schmitt_process(&schmitt, volts[i]);
     }
 }
-static uint32_t noise(uint32_t *seed)
-{
+static uint32_t noise(uint32_t *seed) {
     *seed = *seed * 1664525u + 1013904223u;
     return *seed >> 8;
 }
 /* 1 ms pulses at random phases, 2 to 6 ms apart, through a timer of poll_samples and blocks of `block`.
  * Times are in samples. Returns the pulses seen; *worst: largest distance of a flag from its edge. */
 uint32_t shim_triggers(uint32_t pulses, double poll_samples, double poll_phase, uint32_t block, uint32_t seed,
-                       double *worst)
-{
+                       double *worst) {
     static GateRing ring;
     static uint32_t gates[PORT_MAX_BLOCK];
     gate_ring_reset(&ring);
@@ -91,14 +85,12 @@ uint32_t shim_triggers(uint32_t pulses, double poll_samples, double poll_phase, 
 /* ---- storage: a flash that loses power after `left` bytes, the byte it dies on left half-written ---- */
 static uint8_t flash[PORT_STORAGE_BYTES];
 static uint32_t left, dirt;
-static bool flash_read(void *context, uint32_t address, void *data, size_t bytes)
-{
+static bool flash_read(void *context, uint32_t address, void *data, size_t bytes) {
     (void)context;
     memcpy(data, flash + address, bytes);
     return true;
 }
-static bool flash_erase(void *context, uint32_t address)
-{
+static bool flash_erase(void *context, uint32_t address) {
     (void)context;
     for (uint32_t i = 0; i < PORT_SECTOR_BYTES; ++i) {
         if (left == 0) {
@@ -110,8 +102,7 @@ static bool flash_erase(void *context, uint32_t address)
     }
     return true;
 }
-static bool flash_program(void *context, uint32_t address, const void *data, size_t bytes)
-{
+static bool flash_program(void *context, uint32_t address, const void *data, size_t bytes) {
     (void)context;
     for (size_t i = 0; i < bytes; ++i) {
         const uint8_t byte = ((const uint8_t *)data)[i];
@@ -126,14 +117,16 @@ static bool flash_program(void *context, uint32_t address, const void *data, siz
 }
 static const PortStorage storage = {NULL, flash_read, flash_erase, flash_program};
 uint8_t *shim_flash(void) { return flash; }
-void shim_power(uint32_t bytes, uint32_t seed) { left = bytes; dirt = seed; }
+void shim_power(uint32_t bytes, uint32_t seed) {
+    left = bytes;
+    dirt = seed;
+}
 uint32_t shim_power_left(void) { return left; }
 bool shim_save(const void *payload, size_t bytes) { return store_save(&storage, 0, 7, 1, payload, bytes); }
 bool shim_load(void *payload, size_t bytes) { return store_load(&storage, 0, 7, 1, payload, bytes); }
 /* Cuts the save of `next` at every byte in turn, starting from a flash that holds `before` twice over.
  * Returns the number of cuts after which neither of the two was read back whole. */
-uint32_t shim_cut_everywhere(const uint8_t *before, const uint8_t *next, size_t bytes, uint32_t *cuts)
-{
+uint32_t shim_cut_everywhere(const uint8_t *before, const uint8_t *next, size_t bytes, uint32_t *cuts) {
     static uint8_t image[PORT_STORAGE_BYTES];
     static uint8_t read_back[STORE_PAYLOAD_BYTES];
     uint32_t lost = 0;
@@ -169,25 +162,48 @@ static const InputSpec inputs[4] = {
 static const float latent[5] = {-4.0f, -0.7f, 0.0f, 0.7f, 4.0f};
 static const float unit[2] = {0.0f, 1.0f};
 static const ParameterSpec parameters[3] = {
-    {.knob = 0, .cv = 1, .depth = 2, .travel_per_volt = 0.1f, .smoothing = 0.85f, .band = 0.0015f,
-     .table = latent, .points = 5},
-    {.knob = -1, .cv = 3, .depth = -1, .attenuverter = 1.0f, .travel_per_volt = 0.1f, .rest = 0.5f,
-     .smoothing = 0.85f, .band = 0.0015f, .table = unit, .points = 2},
+    {.knob = 0,
+     .cv = 1,
+     .depth = 2,
+     .travel_per_volt = 0.1f,
+     .smoothing = 0.85f,
+     .band = 0.0015f,
+     .table = latent,
+     .points = 5},
+    {.knob = -1,
+     .cv = 3,
+     .depth = -1,
+     .attenuverter = 1.0f,
+     .travel_per_volt = 0.1f,
+     .rest = 0.5f,
+     .smoothing = 0.85f,
+     .band = 0.0015f,
+     .table = unit,
+     .points = 2},
     {.knob = -1, .cv = -1, .depth = -1, .rest = 0.25f, .table = unit, .points = 2},
 };
 static const GateSpec gate_specs[3] = {
     {.gates = 1, .cv = -1, .audio = -1}, {.cv = 3, .audio = -1}, {.cv = -1, .audio = 0}};
-static const PanelSpec spec = {.board_hash = 11, .instrument_hash = 22, .inputs = 4, .parameters = 3, .gates = 3,
-                               .audio_volts = 5.0f, .input = inputs, .parameter = parameters, .gate = gate_specs};
+static const PanelSpec spec = {.board_hash = 11,
+                               .instrument_hash = 22,
+                               .inputs = 4,
+                               .parameters = 3,
+                               .gates = 3,
+                               .audio_volts = 5.0f,
+                               .input = inputs,
+                               .parameter = parameters,
+                               .gate = gate_specs};
 static Panel panel;
 void shim_panel_init(void) { panel_init(&panel, &spec); }
 /* One block; out: [ticks] of parameter `which`; rises: [ticks]. */
 void shim_panel_block(const float *readings, const uint32_t *gates, const float *audio, size_t ticks, uint8_t which,
-                      float *out, uint32_t *rises)
-{
+                      float *out, uint32_t *rises) {
     static uint32_t gates_out[PORT_MAX_BLOCK];
     const float *channels[1] = {audio};
-    const PortBlock block = {.ticks = ticks, .inputs = readings, .gates_in = gates, .gates_out = gates_out,
+    const PortBlock block = {.ticks = ticks,
+                             .inputs = readings,
+                             .gates_in = gates,
+                             .gates_out = gates_out,
                              .audio_in = audio ? channels : NULL};
     panel_begin(&panel, &block);
     for (size_t i = 0; i < ticks; ++i) {
@@ -196,13 +212,11 @@ void shim_panel_block(const float *readings, const uint32_t *gates, const float 
     }
     panel_end(&panel, &block);
 }
-bool shim_panel_post(uint8_t kind, uint8_t index, float value)
-{
+bool shim_panel_post(uint8_t kind, uint8_t index, float value) {
     return panel_post(&panel, (PortCommand){.kind = kind, .index = index, .value = value});
 }
 const char *shim_panel_idle(void) { return panel_idle(&panel, &storage); }
-const char *shim_panel_calibrate(uint8_t input, uint8_t points, const float *codes, const float *volts)
-{
+const char *shim_panel_calibrate(uint8_t input, uint8_t points, const float *codes, const float *volts) {
     return panel_calibrate(&panel, input, points, codes, volts);
 }
 float shim_panel_volts(uint8_t input) { return panel.volts[input]; }

@@ -23,10 +23,10 @@
 enum { ADC = 900, DAC = 901, CHIP = 902, OUT = 903 };
 
 typedef struct State {
-    uint16_t adc[8];       /* by the test: 12-bit codes */
-    uint16_t dac[2];       /* 12-bit codes last written */
-    uint32_t scans, wrong; /* channel reads; malformed transfers */
-    uint64_t outputs;      /* levels of the output lines, in the order they were asked for */
+    uint16_t adc[8];                         /* by the test: 12-bit codes */
+    uint16_t dac[2];                         /* 12-bit codes last written */
+    uint32_t scans, wrong;                   /* channel reads; malformed transfers */
+    uint64_t outputs;                        /* levels of the output lines, in the order they were asked for */
     uint32_t pulses_asked, pulse_us, gap_us; /* by the test: pulses on the first input line */
     uint32_t pulses_sent;
     uint32_t lines_in[8], lines_in_count, active_low_mask, debounce_mask, lines_out_count;

@@ -12,35 +12,36 @@ static const InputSpec input[1] = {{.volts_at_one = 5.0f, .travel_high = 5.0f}};
 /* ---- rhythm: parameter 0 the latent, 1 … 9 densities, then ratio tempo swing timing accent fill ---- */
 #define ROW(at, values) {.knob = -1, .cv = -1, .depth = -1, .rest = (at), .table = (values), .points = 2}
 static ParameterSpec rhythm_parameters[16] = {
-    ROW(0.5f, unit), ROW(0.5f, unit), ROW(0.5f, unit), ROW(0.5f, unit), ROW(0.5f, unit), ROW(0.5f, unit),
-    ROW(0.5f, unit), ROW(0.5f, unit), ROW(0.5f, unit), ROW(0.5f, unit), ROW(6.0f / 11.0f, unit),
-    ROW(0.4f, tempo), ROW(0.0f, unit), ROW(1.0f, unit), ROW(0.25f, unit), ROW(1.0f, unit),
+    ROW(0.5f, unit), ROW(0.5f, unit), ROW(0.5f, unit),  ROW(0.5f, unit), ROW(0.5f, unit),         ROW(0.5f, unit),
+    ROW(0.5f, unit), ROW(0.5f, unit), ROW(0.5f, unit),  ROW(0.5f, unit), ROW(6.0f / 11.0f, unit), ROW(0.4f, tempo),
+    ROW(0.0f, unit), ROW(1.0f, unit), ROW(0.25f, unit), ROW(1.0f, unit),
 };
-static const GateSpec rhythm_gates[4] = {
-    {.gates = 1, .cv = -1, .audio = -1}, {.gates = 2, .cv = -1, .audio = -1},
-    {.gates = 4, .cv = -1, .audio = -1}, {.gates = 8, .cv = -1, .audio = -1}};
-static const PanelSpec rhythm_panel = {.inputs = 1, .parameters = 16, .gates = 4, .input = input,
-                                       .parameter = rhythm_parameters, .gate = rhythm_gates};
+static const GateSpec rhythm_gates[4] = {{.gates = 1, .cv = -1, .audio = -1},
+                                         {.gates = 2, .cv = -1, .audio = -1},
+                                         {.gates = 4, .cv = -1, .audio = -1},
+                                         {.gates = 8, .cv = -1, .audio = -1}};
+static const PanelSpec rhythm_panel = {
+    .inputs = 1, .parameters = 16, .gates = 4, .input = input, .parameter = rhythm_parameters, .gate = rhythm_gates};
 
 static Pattern wanted;
 static unsigned slices, slice, decodes;
 static float decoded_latent;
-static void pattern_reset(void *state) { (void)state; slice = 0; }
-static void pattern_begin(void *state, const float *latents, const float *attributes)
-{
+static void pattern_reset(void *state) {
+    (void)state;
+    slice = 0;
+}
+static void pattern_begin(void *state, const float *latents, const float *attributes) {
     (void)state, (void)attributes;
     slice = 0;
     decoded_latent = latents[0];
     ++decodes;
 }
-static bool pattern_step(void *state, uint32_t cycles)
-{
+static bool pattern_step(void *state, uint32_t cycles) {
     (void)state;
     slice += cycles / 7000u; /* what it decodes in a callback while it plays */
     return slice >= slices;
 }
-static void pattern_result(void *state, Pattern *pattern)
-{
+static void pattern_result(void *state, Pattern *pattern) {
     (void)state;
     *pattern = wanted;
 }
@@ -54,14 +55,18 @@ static RhythmSpec rhythm_spec = {
     .tone = {.latents = 1, .latent = latent_of, .latent_rest = rest_of, .class_parameter = -1},
     .sample_rate_hz = 48000.0f,
     .density = {1, 2, 3, 4, 5, 6, 7, 8, 9},
-    .ratio = 10, .tempo = 11, .swing = 12, .timing = 13, .accent = 14, .fill = 15,
+    .ratio = 10,
+    .tempo = 11,
+    .swing = 12,
+    .timing = 13,
+    .accent = 14,
+    .fill = 15,
     .clocked = true,
     .outputs = {.cvs = 1, .gates = 12, .cv = cv_jacks, .gate = gate_jacks},
 };
 static Rhythm rhythm;
 static Panel panel;
-void shim_rhythm_init(bool clocked, unsigned slices_of_decode, const float *pattern)
-{
+void shim_rhythm_init(bool clocked, unsigned slices_of_decode, const float *pattern) {
     memcpy(&wanted, pattern, sizeof wanted);
     slices = slices_of_decode;
     decodes = 0;
@@ -69,21 +74,22 @@ void shim_rhythm_init(bool clocked, unsigned slices_of_decode, const float *patt
     panel_init(&panel, &rhythm_panel);
     rhythm_init(&rhythm, &rhythm_spec);
 }
-bool shim_rhythm_set(uint8_t parameter, float position)
-{
+bool shim_rhythm_set(uint8_t parameter, float position) {
     return panel_post(&panel, (PortCommand){.kind = PORT_SET, .index = parameter, .value = position});
 }
 bool shim_rhythm_command(uint8_t kind) { return panel_post(&panel, (PortCommand){.kind = kind}); }
 unsigned shim_decodes(void) { return decodes; }
 float shim_decoded(void) { return decoded_latent; }
 /* gates: [ticks] bits clock, reset, fill, freeze. */
-void shim_rhythm_run(const uint32_t *gates, size_t ticks, size_t block, uint32_t *gates_out, float *velocity)
-{
+void shim_rhythm_run(const uint32_t *gates, size_t ticks, size_t block, uint32_t *gates_out, float *velocity) {
     const float readings[1] = {0.0f};
     for (size_t at = 0; at < ticks; at += block) {
         float *cv_out[1] = {velocity + at};
-        const PortBlock one = {.ticks = ticks - at < block ? ticks - at : block, .inputs = readings,
-                               .gates_in = gates + at, .cv_out = cv_out, .gates_out = gates_out + at};
+        const PortBlock one = {.ticks = ticks - at < block ? ticks - at : block,
+                               .inputs = readings,
+                               .gates_in = gates + at,
+                               .cv_out = cv_out,
+                               .gates_out = gates_out + at};
         panel_begin(&panel, &one);
         rhythm_render(&rhythm, &panel, &one);
         panel_end(&panel, &one);
@@ -92,25 +98,27 @@ void shim_rhythm_run(const uint32_t *gates, size_t ticks, size_t block, uint32_t
 
 /* ---- drum: parameter 0 level, 1 decay, 2 accent, 3 a latent ---- */
 static const float no_decay[2] = {0.0f, 0.001f};
-static const ParameterSpec drum_parameters[4] = {ROW(1.0f, unit), ROW(0.0f, no_decay), ROW(1.0f, unit), ROW(0.5f, unit)};
+static const ParameterSpec drum_parameters[4] = {ROW(1.0f, unit), ROW(0.0f, no_decay), ROW(1.0f, unit),
+                                                 ROW(0.5f, unit)};
 static const GateSpec drum_gates[3] = {
     {.gates = 1, .cv = -1, .audio = -1}, {.gates = 2, .cv = -1, .audio = -1}, {.gates = 4, .cv = -1, .audio = -1}};
-static const PanelSpec drum_panel = {.inputs = 1, .parameters = 4, .gates = 3, .input = input,
-                                     .parameter = drum_parameters, .gate = drum_gates};
+static const PanelSpec drum_panel = {
+    .inputs = 1, .parameters = 4, .gates = 3, .input = input, .parameter = drum_parameters, .gate = drum_gates};
 typedef struct Sine {
     uint32_t n;
     float latent;
 } Sine;
 static bool from_cosine;
 static size_t frames_now, frames_most; /* begun in this block, and in the fullest one */
-static void sine_reset(void *state, uint32_t seed) { *(Sine *)state = (Sine){.n = 0}; (void)seed; }
-static size_t sine_due(const void *state, size_t ticks)
-{
+static void sine_reset(void *state, uint32_t seed) {
+    *(Sine *)state = (Sine){.n = 0};
+    (void)seed;
+}
+static size_t sine_due(const void *state, size_t ticks) {
     const uint32_t n = ((const Sine *)state)->n;
     return (n + (uint32_t)ticks + 47u) / 48u - (n + 47u) / 48u;
 }
-static void sine_process(void *state, size_t ticks, VoiceFrames *frames)
-{
+static void sine_process(void *state, size_t ticks, VoiceFrames *frames) {
     Sine *sine = state;
     frames_now += sine_due(state, ticks);
     for (size_t i = 0; i < ticks; ++i, ++sine->n) {
@@ -120,21 +128,29 @@ static void sine_process(void *state, size_t ticks, VoiceFrames *frames)
 }
 static const float decay_factors[1] = {0.98f};
 static const float rotations[4] = {0.99f, 0.14f, 0.95f, 0.31f};
-static const TimeBasisSpec basis = {.frames_per_window = 2000.0f, .frames_per_fade = 50.0f, .decays = 1, .tones = 2,
-                                    .decay = decay_factors, .rotation = rotations};
-static const VoiceModel sine_model = {.hop = 48, .tail_frames = 4, .time = &basis, .reset = sine_reset,
-                                      .frames_due = sine_due, .process = sine_process};
+static const TimeBasisSpec basis = {.frames_per_window = 2000.0f,
+                                    .frames_per_fade = 50.0f,
+                                    .decays = 1,
+                                    .tones = 2,
+                                    .decay = decay_factors,
+                                    .rotation = rotations};
+static const VoiceModel sine_model = {
+    .hop = 48, .tail_frames = 4, .time = &basis, .reset = sine_reset, .frames_due = sine_due, .process = sine_process};
 static Sine sines[2];
 static void *const sine_states[2] = {&sines[0], &sines[1]};
 static const int8_t drum_latent[1] = {3};
 static const int8_t mix_jack[1] = {0};
 static DrumSpec drum_spec = {
-    .model = &sine_model, .state = sine_states, .voices = 2,
+    .model = &sine_model,
+    .state = sine_states,
+    .voices = 2,
     .tone = {.latents = 1, .latent = drum_latent, .latent_rest = rest_of, .class_parameter = -1},
-    .level = 0, .decay = 1, .accent = 2, .outputs = {.audios = 1, .gates = 1, .audio = mix_jack, .gate = mix_jack}};
+    .level = 0,
+    .decay = 1,
+    .accent = 2,
+    .outputs = {.audios = 1, .gates = 1, .audio = mix_jack, .gate = mix_jack}};
 static Drum drum;
-void shim_drum_init(uint8_t voices, bool cut, bool cosine)
-{
+void shim_drum_init(uint8_t voices, bool cut, bool cosine) {
     from_cosine = cosine;
     frames_most = 0;
     drum_spec.voices = voices;
@@ -142,13 +158,15 @@ void shim_drum_init(uint8_t voices, bool cut, bool cosine)
     panel_init(&panel, &drum_panel);
     drum_init(&drum, &drum_spec);
 }
-void shim_drum_run(const uint32_t *gates, size_t ticks, size_t block, float *audio, uint32_t *gates_out)
-{
+void shim_drum_run(const uint32_t *gates, size_t ticks, size_t block, float *audio, uint32_t *gates_out) {
     const float readings[1] = {0.0f};
     for (size_t at = 0; at < ticks; at += block) {
         float *audio_out[1] = {audio + at};
-        const PortBlock one = {.ticks = ticks - at < block ? ticks - at : block, .inputs = readings,
-                               .gates_in = gates + at, .audio_out = audio_out, .gates_out = gates_out + at};
+        const PortBlock one = {.ticks = ticks - at < block ? ticks - at : block,
+                               .inputs = readings,
+                               .gates_in = gates + at,
+                               .audio_out = audio_out,
+                               .gates_out = gates_out + at};
         panel_begin(&panel, &one);
         frames_now = 0;
         drum_render(&drum, &panel, &one);
@@ -158,11 +176,14 @@ void shim_drum_run(const uint32_t *gates, size_t ticks, size_t block, float *aud
 }
 unsigned shim_drum_most_frames(void) { return (unsigned)frames_most; }
 /* [frames][channels] of a basis made of the given constants */
-void shim_time_basis(const float *decay, uint8_t decays, const float *rotation, uint8_t tones, float window,
-                     float fade, float *out, size_t frames)
-{
-    const TimeBasisSpec spec = {.frames_per_window = window, .frames_per_fade = fade, .decays = decays,
-                                .tones = tones, .decay = decay, .rotation = rotation};
+void shim_time_basis(const float *decay, uint8_t decays, const float *rotation, uint8_t tones, float window, float fade,
+                     float *out, size_t frames) {
+    const TimeBasisSpec spec = {.frames_per_window = window,
+                                .frames_per_fade = fade,
+                                .decays = decays,
+                                .tones = tones,
+                                .decay = decay,
+                                .rotation = rotation};
     TimeBasis state;
     time_basis_trigger(&state, &spec);
     for (size_t f = 0; f < frames; ++f) {

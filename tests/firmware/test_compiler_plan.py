@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from common.refusal import Refusal
+from common.refusal import DoesNotFit, Refusal
 from firmware import toolchain
 from firmware.compiler import budget
 from firmware.compiler.binding import load_host
@@ -21,6 +21,7 @@ from firmware.compiler.judge.reference import run
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.pipeline import compile_onnx
 from firmware.compiler.plan.memory import liveness_arena
+from hardware.board import load_board
 from tests.firmware.compiler_graphs import quantized, random_graph
 
 
@@ -97,6 +98,17 @@ def test_every_tensor_has_a_region_bytes_traffic_and_a_reason():
     assert used == {r: v["used"] for r, v in report["regions"].items()}
 
 
+def test_a_model_too_large_for_a_board_is_told_apart_and_still_budgeted():
+    board = load_board("patch_sm")
+    memory = tuple(region.model_copy(update={"reserved_bytes": region.bytes}) for region in board.memory)
+    full = board.model_copy(update={"memory": memory})
+    with pytest.raises(DoesNotFit, match=f"the model does not fit {board.title}: .* too many"):
+        compile_onnx(decoder(), "m7", full, as_if_quantized=True)
+    found = budget(decoder(), full)
+    assert not found.fits and "does not fit" in found.reasons[0]
+    assert found.cpu_worst > 0
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 20), st.integers(0, 10), st.integers(1, 500)), min_size=1, max_size=30)
@@ -116,15 +128,16 @@ def test_the_overflow_proof_holds_at_the_extremes_and_splits_where_it_fails():
     family = FAMILIES["Conv"]
     for taps, wide in ((16, False), (600, True)):
         from firmware.compiler.graph import Constant, Node
+        from firmware.compiler.ops.conv import ConvAttributes
 
         weight = Constant(np.full((1, 1, taps), 127, np.int64), np.array([0.01]), 0)
-        attrs = {"stride": 1, "dilation": 1, "groups": 1, "before": taps - 1, "padded": taps - 1, "phases": 1}
+        attrs = ConvAttributes(before=taps - 1, padded=taps - 1)
         node = Node("c", "Conv", ("x",), ("y",), attrs, {"weight": weight})
         x, y = Quant(1e-4, "int16", -32768, 32767), Quant(1.0, "int16", -32768, 32767)
         made = family.integer(node, [x], y, [1])
         assert made is not None
-        assert made.attrs["wide"] is wide
-        assert int(made.attrs["bound"][0]) == 127 * taps * 32768
+        assert made.attrs.sums.wide is wide
+        assert int(made.attrs.sums.bound[0]) == 127 * taps * 32768
 
 
 def test_a_wide_accumulator_gives_the_judges_integers_in_c():
@@ -307,7 +320,6 @@ def test_the_stack_bound_covers_what_the_emulated_m7_uses(schedule):
     pytest.importorskip("unicorn", reason="needs the unicorn emulator")
     from bench.m7.model import MARK_DEFINITION, EmulatedModel
     from firmware.compiler.plan.footprint import footprint
-    from hardware.board import load_board
 
     board = load_board("patch_sm")
     program = compile_onnx(decoder((4, 4), 8, 16), "m7", board, 48, schedule=schedule)

@@ -89,13 +89,11 @@ void instrument_render(const PortBlock *block) {
     for (size_t i = 0; i < PARAMETERS; i++) self.report.position[i] = self.report.value[i] = self.set[i];
     uint32_t level = self.report.gates_in;
     for (size_t t = 0; t < block->ticks; t++) {
-        for (size_t g = 0; g < info.gates_in; g++)
-            self.report.triggers[g] += (block->gates_in[t] & ~level) >> g & 1u;
+        for (size_t g = 0; g < info.gates_in; g++) self.report.triggers[g] += (block->gates_in[t] & ~level) >> g & 1u;
         level = block->gates_in[t];
         block->gates_out[t] = level & 1u;
         for (size_t c = 0; c < 2; c++) {
-            block->audio_out[c][t] =
-                block->audio_in != NULL ? block->audio_in[c][t] : 0.0f;
+            block->audio_out[c][t] = block->audio_in != NULL ? block->audio_in[c][t] : 0.0f;
             block->cv_out[c][t] = self.report.volts[c];
         }
     }

@@ -17,6 +17,7 @@ import pytest
 
 from common.drums import CLASSES
 from common.refusal import Refusal
+from tests.pages import check_page
 from tests.train.data_sources import beat, hit, kits, midi, write
 from toy.make import make_drive, make_drums, make_rhythms
 from train.data.prepare import Options, prepare
@@ -403,9 +404,8 @@ def test_the_report_stands_alone_and_says_what_is_there(toy_sets, kind):
     report = json.loads((toy_sets / f"{kind}_set/report.json").read_text())
     ds = DataSet.open(toy_sets / f"{kind}_set")
     assert report["hash"] == ds.hash and report["items"] == len(ds)
-    assert (
-        page.count("<svg") >= 3 and 'src="http' not in page and "href=" not in page.replace("xlink:href", "")
-    )
+    check_page(page)
+    assert page.count("<svg") >= 3 and "<audio controls" in page
     assert all(one["level"] in ("fix", "look", "fine") and one["text"] for one in report["findings"])
     for one in report["findings"]:
         assert all(str(name) for name in one["files"])
@@ -430,6 +430,20 @@ def test_the_report_finds_what_is_wrong(tmp_path):
     assert files("silence; it was cut off") == ["Kit B/late ride.wav"]
     assert files("below 44,100 Hz") == ["Kit C/zzz 11.wav"]
     assert files("say nothing of their class") == ["Kit C/zzz 11.wav"]
+
+
+def test_what_is_suspicious_can_be_heard_beside_what_is_said_of_it(tmp_path):
+    source = kits(tmp_path / "src", kits=5)
+    write(source / "Kit A/clipped snare.wav", np.clip(6 * hit(200, 0.5), -0.99, 0.99))
+    write(source / "Kit A/dc tom.wav", 0.5 * hit(100, 0.5, lead=4410) + 0.2)
+    prepare("drums", source, tmp_path / "out", Options())
+    page = (tmp_path / "out/report.html").read_text()
+    check_page(page)
+    finding = page[page.index("flat tops") :]
+    finding = finding[: finding.index("<details")]
+    assert 'aria-label="Kit A/clipped snare.wav"' in finding and "data:audio/flac" in finding
+    assert 'aria-label="Spectrogram of Kit A/clipped snare.wav"' in finding
+    assert 'aria-label="Kit A/dc tom.wav"' not in page  # good to know, not suspicious
 
 
 def test_devices_with_few_phrases_are_split_by_time_beside_those_with_many(tmp_path):

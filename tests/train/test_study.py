@@ -205,7 +205,7 @@ import train.latents.table
 import train.search.study as study
 import train.tasks.rhythm
 from train.data.store import DataSet
-from train.recipe import load_recipe
+from train.kinds import load_recipe
 from train.search.sweep import load_sweep
 
 data, sweep, out, storage, kill, *changes = sys.argv[1:]

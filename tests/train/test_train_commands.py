@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import vaectrol
-from common.refusal import Refusal
+from common.refusal import DoesNotFit, Refusal
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
 from train.budget import refuse_what_cannot_fit, untrained_model
 from train.kinds import load_recipe
@@ -72,7 +72,7 @@ def test_a_recipe_that_cannot_fit_is_refused_with_numbers(monkeypatch):
     ):
         refuse_what_cannot_fit(recipe)
     answer.fits, answer.reasons = False, ["weights need 900,000 bytes where 513,000 are left"]
-    with pytest.raises(Refusal, match="does not fit patch_sm: weights need 900,000 bytes"):
+    with pytest.raises(DoesNotFit, match="does not fit patch_sm: weights need 900,000 bytes"):
         refuse_what_cannot_fit(recipe)
 
 

@@ -392,6 +392,17 @@ def _again(study: optuna.Study, trial: FrozenTrial, sweep: Sweep) -> None:
         study.enqueue_trial(trial.params, user_attrs=again)
 
 
+def _crossed() -> tuple[type[Exception], ...]:
+    """What a database raises where two processes make its tables or a study at the same moment."""
+    from optuna.exceptions import DuplicatedStudyError, StorageInternalError
+    from sqlalchemy import exc
+
+    return (
+        *(exc.OperationalError, exc.IntegrityError, exc.ProgrammingError),
+        *(DuplicatedStudyError, StorageInternalError),
+    )
+
+
 def open_study(
     recipe: Recipe, data: Any, sweep: Sweep, folder: Path, storage: str | None = None
 ) -> optuna.Study:
@@ -420,8 +431,7 @@ def open_study(
             raise
         except Exception as error:
             # Two processes that make the tables at the same moment trip over each other.
-            crossed = any(words in str(error) for words in ("already exists", "UNIQUE constraint", "locked"))
-            if crossed and attempt < 4:
+            if isinstance(error, _crossed()) and attempt < 4:
                 time.sleep(0.1 * (attempt + 1))
                 continue
             words = str(error).strip().splitlines() or [type(error).__name__]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from firmware.compiler.graph import Graph, Node
+from firmware.compiler.ops.endpoints import EndpointAttributes
 
 
 def add_endpoints(graph: Graph) -> Graph:
@@ -11,7 +12,7 @@ def add_endpoints(graph: Graph) -> Graph:
     nodes = list(graph.nodes)
     for index, name in enumerate(graph.inputs):
         readers = consumers[name]
-        attrs = {"index": index, "label": graph.labels.get(name, name)}
+        attrs = EndpointAttributes(graph.labels.get(name, name))
         if len(readers) == 1 and readers[0].op == "Quantize" and name not in graph.outputs:
             nodes.remove(readers[0])
             name = readers[0].outputs[0]
@@ -19,7 +20,7 @@ def add_endpoints(graph: Graph) -> Graph:
     written: dict[str, str] = {}
     for index, name in enumerate(graph.outputs):
         source = producer.get(name)
-        attrs = {"index": index, "label": graph.labels.get(name, name), "delay": 0}
+        attrs = EndpointAttributes(graph.labels.get(name, name))
         if source is not None and source.op == "Dequantize" and not consumers[name]:
             nodes.remove(source)
             written[name] = source.inputs[0]

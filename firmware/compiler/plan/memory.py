@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from common.refusal import Refusal
+from common.refusal import DoesNotFit
 
 KINDS_FOR_DATA = ("tcm", "cached", "uncached")
 NOT_FOR_DATA = ("itcm",)
@@ -101,7 +101,7 @@ def place(demands: Sequence[Demand], board: Any | None) -> Placement:
 
     Raises
     ------
-    Refusal
+    DoesNotFit
         When they do not fit: by how much, and which layers are largest.
     """
     if board is None:
@@ -130,7 +130,7 @@ def place(demands: Sequence[Demand], board: Any | None) -> Placement:
         else:
             over = sum(d.bytes for d in demands) - sum(r.left_bytes for r in regions)
             largest = max(tables or (state,), key=lambda d: d.bytes)
-            raise Refusal(
+            raise DoesNotFit(
                 f"the model does not fit {board.title}: {sum(d.bytes for d in demands)} bytes are "
                 f"{max(over, demand.bytes)} "
                 f"too many; its largest layer is {largest.layer!r} with {largest.bytes} bytes, shrink "

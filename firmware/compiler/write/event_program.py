@@ -87,13 +87,13 @@ def build_event(
         "overflow_proofs": proofs(offline),
         "ports": [
             {
-                "name": p.label,
-                "label": p.node.attrs["label"],
+                "name": p.name,
+                "label": p.label,
                 "direction": p.node.op.lower(),
-                "channels": graph.tensors[(p.node.outputs or p.node.inputs)[0]].channels,
-                "frames": graph.tensors[(p.node.outputs or p.node.inputs)[0]].length,
+                "channels": p.tensor.channels,
+                "frames": p.tensor.length,
             }
-            for p in emitter.ports
+            for p in emitter.specs
         ],
     }
     if dump_to:

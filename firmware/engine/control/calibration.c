@@ -3,8 +3,7 @@
 
 #include "bound.h"
 
-void calibration_nominal(Calibration *calibration, float volts_at_zero, float volts_at_one)
-{
+void calibration_nominal(Calibration *calibration, float volts_at_zero, float volts_at_one) {
     calibration->points = 2;
     calibration->code[0] = 0.0f;
     calibration->code[1] = 1.0f;
@@ -13,8 +12,7 @@ void calibration_nominal(Calibration *calibration, float volts_at_zero, float vo
 }
 
 const char *calibration_set(Calibration *calibration, float volts_at_zero, float volts_at_one, uint8_t points,
-                            const float *code, const float *volts)
-{
+                            const float *code, const float *volts) {
     Calibration next = {.points = points};
     const float slope = volts_at_one - volts_at_zero;
     if (points < 2 || points > PORT_MAX_POINTS) {
@@ -25,7 +23,8 @@ const char *calibration_set(Calibration *calibration, float volts_at_zero, float
             return "a calibration point lies outside the converter's range";
         }
         if (magnitude(volts_at_zero + slope * code[i] - volts[i]) > CALIBRATION_OFFSET_VOLTS) {
-            return "a calibration point is more than 0.5 V beside what the board should read; check the cable and the voltage";
+            return "a calibration point is more than 0.5 V beside what the board should read; check the cable and the "
+                   "voltage";
         }
         /* Insertion keeps the codes rising, whichever order the points were measured in. */
         uint8_t at = i;
@@ -50,8 +49,7 @@ const char *calibration_set(Calibration *calibration, float volts_at_zero, float
     return NULL;
 }
 
-float calibration_volts(const Calibration *calibration, float code)
-{
+float calibration_volts(const Calibration *calibration, float code) {
     const float x = bound_unit(code);
     uint8_t i = 1;
     while (i + 1 < calibration->points && x > calibration->code[i]) {

@@ -14,9 +14,9 @@
 extern "C" {
 #endif
 
-#define CALIBRATION_SLOPE_TOLERANCE 0.2f   /* of the nominal slope: 1 % parts are off by far less */
-#define CALIBRATION_OFFSET_VOLTS 0.5f      /* the most that a point may lie beside the nominal line */
-#define CALIBRATION_SPACING_VOLTS 0.25f    /* nearer points would measure the noise */
+#define CALIBRATION_SLOPE_TOLERANCE 0.2f /* of the nominal slope: 1 % parts are off by far less */
+#define CALIBRATION_OFFSET_VOLTS 0.5f    /* the most that a point may lie beside the nominal line */
+#define CALIBRATION_SPACING_VOLTS 0.25f  /* nearer points would measure the noise */
 
 typedef struct Calibration {
     uint8_t points;

@@ -13,19 +13,13 @@ enum {
     LAW_COUNT
 };
 
-static inline float law_apply(uint8_t law, float x)
-{
+static inline float law_apply(uint8_t law, float x) {
     switch (law) {
-    case LAW_SQUARE:
-        return x * x;
-    case LAW_CUBE:
-        return x * x * x;
-    case LAW_ROOT:
-        return x * (2.0f - x);
-    case LAW_S:
-        return x * x * (3.0f - 2.0f * x);
-    default:
-        return x;
+    case LAW_SQUARE: return x * x;
+    case LAW_CUBE: return x * x * x;
+    case LAW_ROOT: return x * (2.0f - x);
+    case LAW_S: return x * x * (3.0f - 2.0f * x);
+    default: return x;
     }
 }
 

@@ -6,9 +6,9 @@
 #include "store.h"
 #include "table.h"
 
-#define KNOB_MARGIN 0.005f   /* of travel lost at each end, so that a pot of 1 % reaches both ends */
-#define DETENT 0.04f         /* of ±1: an attenuverter knob near its middle is off */
-#define TICKS_PER_RUN 48u    /* the smoother runs once per millisecond */
+#define KNOB_MARGIN 0.005f /* of travel lost at each end, so that a pot of 1 % reaches both ends */
+#define DETENT 0.04f       /* of ±1: an attenuverter knob near its middle is off */
+#define TICKS_PER_RUN 48u  /* the smoother runs once per millisecond */
 #define CALIBRATION_KIND 1u
 #define PRESET_KIND 2u
 #define STORED_VERSION 1u
@@ -33,13 +33,11 @@ static union {
 _Static_assert(sizeof(StoredCalibration) <= STORE_PAYLOAD_BYTES, "the calibration fits a sector");
 _Static_assert(sizeof(StoredPresets) <= STORE_PAYLOAD_BYTES, "the presets fit a sector");
 
-static float knob_position(const Panel *panel, int8_t input)
-{
+static float knob_position(const Panel *panel, int8_t input) {
     return bound_unit(panel->volts[input] * panel->travel_gain[input] + panel->travel_offset[input]);
 }
 
-static float attenuverter(const Panel *panel, const ParameterSpec *spec)
-{
+static float attenuverter(const Panel *panel, const ParameterSpec *spec) {
     if (spec->depth < 0) {
         return spec->attenuverter;
     }
@@ -50,14 +48,12 @@ static float attenuverter(const Panel *panel, const ParameterSpec *spec)
     return (turn < 0.0f ? turn + DETENT : turn - DETENT) / (1.0f - DETENT);
 }
 
-static float knob_of(const Panel *panel, uint8_t index)
-{
+static float knob_of(const Panel *panel, uint8_t index) {
     const int8_t knob = panel->spec->parameter[index].knob;
     return knob < 0 ? panel->parameter[index].base : knob_position(panel, knob);
 }
 
-static void store_base(Panel *panel, uint8_t index, float position)
-{
+static void store_base(Panel *panel, uint8_t index, float position) {
     Parameter *parameter = &panel->parameter[index];
     parameter->base = bound_unit(position);
     if (panel->spec->parameter[index].knob >= 0) {
@@ -65,22 +61,21 @@ static void store_base(Panel *panel, uint8_t index, float position)
     }
 }
 
-void panel_init(Panel *panel, const PanelSpec *spec)
-{
+void panel_init(Panel *panel, const PanelSpec *spec) {
     *panel = (Panel){.spec = spec, .preset = 255, .remote_accent = -1.0f};
     for (uint8_t i = 0; i < spec->inputs; ++i) {
         const InputSpec *input = &spec->input[i];
         calibration_nominal(&panel->calibration[i], input->volts_at_zero, input->volts_at_one);
         panel->travel_gain[i] = 1.0f / ((input->travel_high - input->travel_low) * (1.0f - 2.0f * KNOB_MARGIN));
-        panel->travel_offset[i] = -input->travel_low * panel->travel_gain[i] - KNOB_MARGIN / (1.0f - 2.0f * KNOB_MARGIN);
+        panel->travel_offset[i] = -input->travel_low * panel->travel_gain[i] -
+                                  KNOB_MARGIN / (1.0f - 2.0f * KNOB_MARGIN);
     }
     for (uint8_t i = 0; i < spec->parameters; ++i) {
         panel->parameter[i].base = spec->parameter[i].rest;
     }
 }
 
-static void preset_save(Panel *panel, uint8_t index)
-{
+static void preset_save(Panel *panel, uint8_t index) {
     for (uint8_t i = 0; i < panel->spec->parameters; ++i) {
         panel->presets.position[index][i] = (uint16_t)(panel->parameter[i].base * 65535.0f + 0.5f);
     }
@@ -89,16 +84,14 @@ static void preset_save(Panel *panel, uint8_t index)
     panel->preset = index;
 }
 
-static void preset_recall(Panel *panel, uint8_t index)
-{
+static void preset_recall(Panel *panel, uint8_t index) {
     for (uint8_t i = 0; i < panel->spec->parameters; ++i) {
         store_base(panel, i, (float)panel->presets.position[index][i] * (1.0f / 65535.0f));
     }
     panel->preset = index;
 }
 
-static void obey(Panel *panel, PortCommand command)
-{
+static void obey(Panel *panel, PortCommand command) {
     switch (command.kind) {
     case PORT_SET:
         if (command.index < panel->spec->parameters) {
@@ -109,12 +102,8 @@ static void obey(Panel *panel, PortCommand command)
         panel->remote_voices |= 1u << (command.index & 31u);
         panel->remote_accent = bound_unit(command.value);
         break;
-    case PORT_CLOCK:
-        panel->remote_clock = true;
-        break;
-    case PORT_RESET_STEP:
-        panel->remote_reset = true;
-        break;
+    case PORT_CLOCK: panel->remote_clock = true; break;
+    case PORT_RESET_STEP: panel->remote_reset = true; break;
     case PORT_GATE:
         if (command.index < panel->spec->gates) {
             const uint32_t bit = 1u << command.index;
@@ -131,13 +120,11 @@ static void obey(Panel *panel, PortCommand command)
             preset_save(panel, command.index);
         }
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
-static void take_commands(Panel *panel)
-{
+static void take_commands(Panel *panel) {
     panel->remote_voices = 0;
     panel->remote_accent = -1.0f;
     panel->remote_clock = false;
@@ -150,8 +137,7 @@ static void take_commands(Panel *panel)
     __atomic_store_n(&panel->taken, taken, __ATOMIC_RELEASE);
 }
 
-static void condition(Panel *panel, uint8_t index, unsigned runs)
-{
+static void condition(Panel *panel, uint8_t index, unsigned runs) {
     const ParameterSpec *spec = &panel->spec->parameter[index];
     Parameter *parameter = &panel->parameter[index];
     if (spec->knob >= 0) {
@@ -180,8 +166,7 @@ static void condition(Panel *panel, uint8_t index, unsigned runs)
 }
 
 /* What a word of the board's gates raises. */
-static uint32_t raised_by(const PanelSpec *spec, uint32_t gates)
-{
+static uint32_t raised_by(const PanelSpec *spec, uint32_t gates) {
     uint32_t raised = 0;
     for (uint8_t f = 0; f < spec->gates; ++f) {
         raised |= ((gates ^ spec->gate[f].inverted) & spec->gate[f].gates) != 0 ? 1u << f : 0u;
@@ -189,8 +174,7 @@ static uint32_t raised_by(const PanelSpec *spec, uint32_t gates)
     return raised;
 }
 
-static void read_audio_gate(Panel *panel, uint8_t function, const float *audio)
-{
+static void read_audio_gate(Panel *panel, uint8_t function, const float *audio) {
     for (size_t i = 0; i < panel->ticks; ++i) {
         if (schmitt_process(&panel->audio_schmitt[function], audio[i] * panel->spec->audio_volts)) {
             panel->level[i] |= 1u << function;
@@ -198,8 +182,7 @@ static void read_audio_gate(Panel *panel, uint8_t function, const float *audio)
     }
 }
 
-static void find_edges(Panel *panel)
-{
+static void find_edges(Panel *panel) {
     uint32_t last = panel->last_level;
     panel->risen = 0;
     for (size_t i = 0; i < panel->ticks; ++i) {
@@ -217,8 +200,7 @@ static void find_edges(Panel *panel)
     panel->last_level = last;
 }
 
-static void read_gates(Panel *panel, const PortBlock *block)
-{
+static void read_gates(Panel *panel, const PortBlock *block) {
     const PanelSpec *spec = panel->spec;
     uint32_t steady = panel->remote_held; /* what doesn't change within a block */
     for (uint8_t f = 0; f < spec->gates; ++f) {
@@ -245,8 +227,7 @@ static void read_gates(Panel *panel, const PortBlock *block)
     find_edges(panel);
 }
 
-void panel_begin(Panel *panel, const PortBlock *block)
-{
+void panel_begin(Panel *panel, const PortBlock *block) {
     panel->ticks = block->ticks;
     panel->per_tick = 1.0f / (float)block->ticks;
     if (__atomic_load_n(&panel->staged_full, __ATOMIC_ACQUIRE)) {
@@ -265,14 +246,12 @@ void panel_begin(Panel *panel, const PortBlock *block)
     read_gates(panel, block);
 }
 
-void panel_end(Panel *panel, const PortBlock *block)
-{
+void panel_end(Panel *panel, const PortBlock *block) {
     panel->gates_out = block->gates_out[block->ticks - 1u];
     ++panel->blocks;
 }
 
-bool panel_post(Panel *panel, PortCommand command)
-{
+bool panel_post(Panel *panel, PortCommand command) {
     const uint32_t taken = __atomic_load_n(&panel->taken, __ATOMIC_ACQUIRE);
     const uint32_t posted = panel->posted;
     if (posted - taken >= PANEL_QUEUE) {
@@ -283,8 +262,7 @@ bool panel_post(Panel *panel, PortCommand command)
     return true;
 }
 
-void panel_report(const Panel *panel, PortReport *report)
-{
+void panel_report(const Panel *panel, PortReport *report) {
     *report = (PortReport){
         .blocks = panel->blocks,
         .gates_in = panel->last_level,
@@ -304,8 +282,7 @@ void panel_report(const Panel *panel, PortReport *report)
     }
 }
 
-const char *panel_calibrate(Panel *panel, uint8_t input, uint8_t points, const float *codes, const float *volts)
-{
+const char *panel_calibrate(Panel *panel, uint8_t input, uint8_t points, const float *codes, const float *volts) {
     if (input >= panel->spec->inputs) {
         return "there is no such input";
     }
@@ -313,8 +290,8 @@ const char *panel_calibrate(Panel *panel, uint8_t input, uint8_t points, const f
         return "the last calibration is not taken yet; is the audio running?";
     }
     const InputSpec *spec = &panel->spec->input[input];
-    const char *refusal =
-        calibration_set(&panel->staged, spec->volts_at_zero, spec->volts_at_one, points, codes, volts);
+    const char *refusal = calibration_set(&panel->staged, spec->volts_at_zero, spec->volts_at_one, points, codes,
+                                          volts);
     if (refusal != NULL) {
         return refusal;
     }
@@ -324,8 +301,7 @@ const char *panel_calibrate(Panel *panel, uint8_t input, uint8_t points, const f
     return NULL;
 }
 
-uint8_t panel_calibration(const Panel *panel, uint8_t input, float *codes, float *volts)
-{
+uint8_t panel_calibration(const Panel *panel, uint8_t input, float *codes, float *volts) {
     if (input >= panel->spec->inputs) {
         return 0;
     }
@@ -338,8 +314,7 @@ uint8_t panel_calibration(const Panel *panel, uint8_t input, float *codes, float
 }
 
 /* What is stored is checked as if it had just been measured: a CRC can't tell good sense from bad. */
-static void load(Panel *panel, const PortStorage *storage)
-{
+static void load(Panel *panel, const PortStorage *storage) {
     StoredCalibration *calibration = &scratch.calibration;
     if (store_load(storage, 0, CALIBRATION_KIND, STORED_VERSION, calibration, sizeof *calibration) &&
         calibration->board_hash == panel->spec->board_hash) {
@@ -357,8 +332,7 @@ static void load(Panel *panel, const PortStorage *storage)
     }
 }
 
-static bool save_calibration(Panel *panel, const PortStorage *storage)
-{
+static bool save_calibration(Panel *panel, const PortStorage *storage) {
     StoredCalibration *stored = &scratch.calibration;
     stored->board_hash = panel->spec->board_hash;
     for (uint8_t i = 0; i < PORT_MAX_INPUTS; ++i) {
@@ -367,15 +341,12 @@ static bool save_calibration(Panel *panel, const PortStorage *storage)
     return store_save(storage, 0, CALIBRATION_KIND, STORED_VERSION, stored, sizeof *stored);
 }
 
-static bool save_presets(Panel *panel, const PortStorage *storage)
-{
+static bool save_presets(Panel *panel, const PortStorage *storage) {
     scratch.presets = (StoredPresets){.instrument_hash = panel->spec->instrument_hash, .bank = panel->presets};
-    return store_save(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, &scratch.presets,
-                      sizeof scratch.presets);
+    return store_save(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, &scratch.presets, sizeof scratch.presets);
 }
 
-const char *panel_idle(Panel *panel, const PortStorage *storage)
-{
+const char *panel_idle(Panel *panel, const PortStorage *storage) {
     if (!panel->loaded) {
         panel->loaded = true;
         load(panel, storage);

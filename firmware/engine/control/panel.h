@@ -28,13 +28,13 @@ typedef struct InputSpec {
 } InputSpec;
 
 typedef struct ParameterSpec {
-    int8_t knob, cv, depth;  /* inputs; depth: the knob that is this parameter's attenuverter; -1: none */
+    int8_t knob, cv, depth; /* inputs; depth: the knob that is this parameter's attenuverter; -1: none */
     uint8_t law;
-    float attenuverter;      /* -1 … 1, where no knob sets it */
-    float travel_per_volt;   /* 1 / the CV's range */
-    float rest;              /* position where there is no knob */
+    float attenuverter;    /* -1 … 1, where no knob sets it */
+    float travel_per_volt; /* 1 / the CV's range */
+    float rest;            /* position where there is no knob */
     float smoothing, band;
-    const float *table;      /* [points] */
+    const float *table; /* [points] */
     uint16_t points;
 } ParameterSpec;
 
@@ -72,7 +72,7 @@ typedef struct Panel {
     Calibration calibration[PORT_MAX_INPUTS];
     float volts[PORT_MAX_INPUTS];
     Parameter parameter[PORT_MAX_PARAMETERS];
-    bool started; /* the first block has set every parameter without a ramp */
+    bool started;   /* the first block has set every parameter without a ramp */
     size_t ticks;   /* of this block */
     float per_tick; /* 1 / ticks */
     float travel_gain[PORT_MAX_INPUTS], travel_offset[PORT_MAX_INPUTS]; /* volts to a knob's position */
@@ -110,18 +110,13 @@ void panel_begin(Panel *panel, const PortBlock *block);
 void panel_end(Panel *panel, const PortBlock *block);
 
 /* Value of a parameter: sample by sample from `done` on; at the block's end. */
-static inline Slope panel_slope(const Panel *panel, uint8_t parameter, size_t done)
-{
+static inline Slope panel_slope(const Panel *panel, uint8_t parameter, size_t done) {
     return ramp_slope(&panel->parameter[parameter].value, panel->per_tick, done);
 }
 
-static inline float panel_value(const Panel *panel, uint8_t parameter)
-{
-    return panel->parameter[parameter].value.to;
-}
+static inline float panel_value(const Panel *panel, uint8_t parameter) { return panel->parameter[parameter].value.to; }
 
-static inline float panel_position(const Panel *panel, uint8_t parameter)
-{
+static inline float panel_position(const Panel *panel, uint8_t parameter) {
     return panel->parameter[parameter].position;
 }
 

@@ -12,8 +12,7 @@ typedef struct Schmitt {
 } Schmitt;
 
 /* NaN changes nothing. */
-static inline bool schmitt_between(Schmitt *schmitt, float volts, float low, float high)
-{
+static inline bool schmitt_between(Schmitt *schmitt, float volts, float low, float high) {
     if (volts > high) {
         schmitt->level = true;
     } else if (volts < low) {
@@ -22,8 +21,7 @@ static inline bool schmitt_between(Schmitt *schmitt, float volts, float low, flo
     return schmitt->level;
 }
 
-static inline bool schmitt_process(Schmitt *schmitt, float volts)
-{
+static inline bool schmitt_process(Schmitt *schmitt, float volts) {
     return schmitt_between(schmitt, volts, SCHMITT_LOW_VOLTS, SCHMITT_HIGH_VOLTS);
 }
 

@@ -3,18 +3,16 @@
 
 #include "bound.h"
 
-#define FAST 0.92f       /* coefficient for a far target: a step leaves 0.05 % after three runs */
-#define FAR 200.0f       /* 1 / travel at which a target counts as far: 0.5 % */
-#define REST_SLOW 0.03f  /* coefficient of the mean: about 33 runs */
-#define SLACK_FADE 0.6f  /* of what is left of the held output, each run */
+#define FAST 0.92f      /* coefficient for a far target: a step leaves 0.05 % after three runs */
+#define FAR 200.0f      /* 1 / travel at which a target counts as far: 0.5 % */
+#define REST_SLOW 0.03f /* coefficient of the mean: about 33 runs */
+#define SLACK_FADE 0.6f /* of what is left of the held output, each run */
 
-void smoother_reset(Smoother *smoother, float position)
-{
+void smoother_reset(Smoother *smoother, float position) {
     *smoother = (Smoother){.low_pass = position, .rest = position, .output = position};
 }
 
-float smoother_process(Smoother *smoother, float position, float smoothing, float band)
-{
+float smoother_process(Smoother *smoother, float position, float smoothing, float band) {
     const float slow = 1.0f - bound(smoothing, 0.0f, 0.99f);
     const float error = position - smoother->low_pass;
     const float fast = FAST > slow ? FAST : slow;

@@ -12,8 +12,7 @@ typedef struct Header {
 } Header;
 _Static_assert(sizeof(Header) == STORE_HEADER_BYTES, "the header is stored as it lies in memory");
 
-uint32_t store_crc32(uint32_t crc, const void *data, size_t bytes)
-{
+uint32_t store_crc32(uint32_t crc, const void *data, size_t bytes) {
     static const uint32_t nibble[16] = {
         0x00000000u, 0x1db71064u, 0x3b6e20c8u, 0x26d930acu, 0x76dc4190u, 0x6b6b51f4u, 0x4db26158u, 0x5005713cu,
         0xedb88320u, 0xf00f9344u, 0xd6d6a3e8u, 0xcb61b38cu, 0x9b64c2b0u, 0x86d3d2d4u, 0xa00ae278u, 0xbdbdf21cu,
@@ -28,15 +27,11 @@ uint32_t store_crc32(uint32_t crc, const void *data, size_t bytes)
     return ~crc;
 }
 
-static uint32_t header_crc(const Header *header)
-{
-    return store_crc32(0, header, offsetof(Header, crc));
-}
+static uint32_t header_crc(const Header *header) { return store_crc32(0, header, offsetof(Header, crc)); }
 
 /* Reads one slot's header and checks all of the slot. */
-static bool slot_good(const PortStorage *storage, uint32_t address, uint16_t kind, uint16_t version,
-                      size_t bytes, Header *header)
-{
+static bool slot_good(const PortStorage *storage, uint32_t address, uint16_t kind, uint16_t version, size_t bytes,
+                      Header *header) {
     if (!storage->read(storage->context, address, header, sizeof *header) || header->magic != STORE_MAGIC ||
         header->kind != kind || header->version != version || header->bytes != bytes) {
         return false;
@@ -55,8 +50,7 @@ static bool slot_good(const PortStorage *storage, uint32_t address, uint16_t kin
 
 /* 0 or 1: the slot that holds the truth; -1: none. */
 static int newest(const PortStorage *storage, uint32_t address, uint16_t kind, uint16_t version, size_t bytes,
-                  Header *header)
-{
+                  Header *header) {
     Header other;
     const bool first = slot_good(storage, address, kind, version, bytes, header);
     const bool second = slot_good(storage, address + PORT_SECTOR_BYTES, kind, version, bytes, &other);
@@ -69,8 +63,7 @@ static int newest(const PortStorage *storage, uint32_t address, uint16_t kind, u
 }
 
 bool store_load(const PortStorage *storage, uint32_t address, uint16_t kind, uint16_t version, void *payload,
-                size_t bytes)
-{
+                size_t bytes) {
     Header header;
     const int slot = newest(storage, address, kind, version, bytes, &header);
     if (slot < 0) {
@@ -81,9 +74,8 @@ bool store_load(const PortStorage *storage, uint32_t address, uint16_t kind, uin
            store_crc32(header_crc(&header), payload, bytes) == header.crc;
 }
 
-bool store_save(const PortStorage *storage, uint32_t address, uint16_t kind, uint16_t version,
-                const void *payload, size_t bytes)
-{
+bool store_save(const PortStorage *storage, uint32_t address, uint16_t kind, uint16_t version, const void *payload,
+                size_t bytes) {
     Header header;
     if (bytes > STORE_PAYLOAD_BYTES) {
         return false;

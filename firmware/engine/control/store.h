@@ -22,8 +22,8 @@ bool store_load(const PortStorage *storage, uint32_t address, uint16_t kind, uin
                 size_t bytes);
 
 /* false: the flash refused, or what reads back is not what was written; the older slot is still good. */
-bool store_save(const PortStorage *storage, uint32_t address, uint16_t kind, uint16_t version,
-                const void *payload, size_t bytes);
+bool store_save(const PortStorage *storage, uint32_t address, uint16_t kind, uint16_t version, const void *payload,
+                size_t bytes);
 
 #ifdef __cplusplus
 }

@@ -1,8 +1,7 @@
 /* Two-dimensional maps (plane → all latents). */
 #include "table.h"
 
-void table_map(const float *grid, uint16_t size, uint16_t latents, float x, float y, float *out)
-{
+void table_map(const float *grid, uint16_t size, uint16_t latents, float x, float y, float *out) {
     const float px = bound_unit(x) * (float)(size - 1u);
     const float py = bound_unit(y) * (float)(size - 1u);
     const uint16_t last = (uint16_t)(size - 2u);

@@ -12,8 +12,7 @@ extern "C" {
 #endif
 
 /* points values at even spacing of 0 … 1; straight lines between. points ≥ 2. */
-static inline float table_at(const float *table, uint16_t points, float position)
-{
+static inline float table_at(const float *table, uint16_t points, float position) {
     const float x = bound_unit(position) * (float)(points - 1u);
     const uint16_t last = (uint16_t)(points - 2u);
     uint16_t i = (uint16_t)x;

@@ -13,15 +13,13 @@ typedef struct Takeover {
     bool waiting, above;
 } Takeover;
 
-static inline void takeover_store(Takeover *takeover, float position, float knob)
-{
+static inline void takeover_store(Takeover *takeover, float position, float knob) {
     takeover->position = position;
     takeover->above = knob > position;
     takeover->waiting = magnitude(knob - position) > TAKEOVER_CATCH;
 }
 
-static inline float takeover_process(Takeover *takeover, float knob)
-{
+static inline float takeover_process(Takeover *takeover, float knob) {
     if (takeover->waiting) {
         const bool passed = (knob > takeover->position) != takeover->above;
         if (!passed && magnitude(knob - takeover->position) > TAKEOVER_CATCH) {

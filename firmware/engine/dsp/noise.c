@@ -41,8 +41,8 @@ static void hear(const vk_noise *noise, uint32_t n, uint32_t b, uint32_t past, f
 
 /* `samples` outputs of one band, the first of them h samples into its frame; every noise value is hashed once. Four
  * sums side by side, each with the filter of its own frame. */
-static void chunk_of_band(const vk_noise *noise, uint32_t n, uint32_t b, const float *taps, size_t taps_step, uint32_t h,
-                          float *out, size_t out_step, uint32_t samples) {
+static void chunk_of_band(const vk_noise *noise, uint32_t n, uint32_t b, const float *taps, size_t taps_step,
+                          uint32_t h, float *out, size_t out_step, uint32_t samples) {
     float heard[CHUNK + MOST_TAPS + 2];
     const uint32_t past = noise->taps - 1u;
     hear(noise, n, b, past, heard, samples + past);
@@ -96,8 +96,8 @@ static void sample_of_band(const vk_noise *noise, uint32_t n, uint32_t b, const 
 }
 
 /* Samples of all frames in one row, whatever the hop: a frame of one sample would hash its whole past for it. */
-static void buffered(const vk_noise *noise, uint32_t n, const float *taps, size_t taps_step, float *out, size_t out_step,
-                     size_t samples) {
+static void buffered(const vk_noise *noise, uint32_t n, const float *taps, size_t taps_step, float *out,
+                     size_t out_step, size_t samples) {
     for (size_t done = 0; done < samples; done += CHUNK, out += CHUNK * out_step) {
         const uint32_t now = samples - done < CHUNK ? (uint32_t)(samples - done) : CHUNK;
         const float *frame = taps + done / noise->hop * taps_step;

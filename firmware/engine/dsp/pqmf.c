@@ -27,9 +27,9 @@ static inline rows rows_of(const vk_pqmf *bank, const float *newest, size_t even
 
 /* acc[j] += sum of even rows, w[j]·x[±j], and of odd ones, alternating; width and directions are constants after
  * inlining */
-static inline __attribute__((always_inline)) void add_rows(float *even_acc, float *odd_acc, rows at, const vk_pqmf *bank,
-                                                           const ptrdiff_t even_dx, const ptrdiff_t odd_dx,
-                                                           const ptrdiff_t width) {
+static inline __attribute__((always_inline)) void add_rows(float *even_acc, float *odd_acc, rows at,
+                                                           const vk_pqmf *bank, const ptrdiff_t even_dx,
+                                                           const ptrdiff_t odd_dx, const ptrdiff_t width) {
     const size_t step = 2u * bank->bands;
     for (size_t i = bank->folds; i; i--) {
         for (ptrdiff_t j = 0; j < width; j++) {
@@ -65,9 +65,7 @@ static inline void four_samples(const vk_pqmf *bank, rows at, int down_up, float
 }
 #endif
 
-static inline float sigma(size_t k) {
-    return ((k + 1u) >> 1) & 1u ? -1.0f : 1.0f;
-}
+static inline float sigma(size_t k) { return ((k + 1u) >> 1) & 1u ? -1.0f : 1.0f; }
 
 static inline size_t step_back(float *position, size_t frames) {
     const size_t now = (size_t)*position;
@@ -110,8 +108,8 @@ void vk_pqmf_synthesis(const vk_pqmf *bank, float *state, const float *subbands,
     }
 }
 
-static inline __attribute__((always_inline)) void analysis_rows(const vk_pqmf *bank, const float *newest,
-                                                                float *folded, const size_t width) {
+static inline __attribute__((always_inline)) void analysis_rows(const vk_pqmf *bank, const float *newest, float *folded,
+                                                                const size_t width) {
     const size_t bands = bank->bands, half = bands / 2u, even = (bank->folds & 1u) ^ 1u;
     for (size_t k = 0; k < bands; k++) {
         folded[k] = 0.0f;

@@ -14,10 +14,10 @@ extern "C" {
  * Tables: kernelgen.pqmf.tables(prototype, bands).
  * One call turns `frames` frames [frames][bands] into frames·bands samples, or back. */
 typedef struct vk_pqmf {
-    const float *window;   /* the prototype, folded with its signs */
-    const float *twiddle;  /* of the DCT-IV */
+    const float *window;  /* the prototype, folded with its signs */
+    const float *twiddle; /* of the DCT-IV */
     uint16_t bands;
-    uint16_t folds;        /* prototype taps / (2·bands) */
+    uint16_t folds; /* prototype taps / (2·bands) */
 } vk_pqmf;
 /* floats of state, zero at reset: a ring of frames, each twice, a spare row of zeros, and the ring's position */
 #define VK_PQMF_STATE(bands, folds) ((size_t)(bands) * (4u * (size_t)(folds) + 2u) + 1u)

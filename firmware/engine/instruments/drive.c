@@ -6,15 +6,13 @@
 #define POWER_FLOOR 1e-6f           /* −60 dBFS: below it there is nothing to match */
 #define MATCH_MOST 4.0f             /* ±12 dB */
 
-void drive_init(Drive *drive, const DriveSpec *spec)
-{
+void drive_init(Drive *drive, const DriveSpec *spec) {
     drive->spec = spec;
     drive->tone.started = false;
     drive_reset(drive);
 }
 
-void drive_reset(Drive *drive)
-{
+void drive_reset(Drive *drive) {
     drive->spec->model->reset(drive->spec->state);
     for (size_t i = 0; i < DRIVE_DELAY; ++i) {
         drive->delay[i] = 0.0f;
@@ -27,8 +25,7 @@ void drive_reset(Drive *drive)
     drive->bypass = 0.0f;
 }
 
-static void fill_latents(Drive *drive, size_t ticks)
-{
+static void fill_latents(Drive *drive, size_t ticks) {
     const DriveModel *model = drive->spec->model;
     const size_t due = model->frames_due(drive->spec->state, ticks);
     size_t at = (model->hop - drive->age_ticks % model->hop) % model->hop;
@@ -42,8 +39,7 @@ static void fill_latents(Drive *drive, size_t ticks)
 }
 
 /* Where the wet level stands against the dry one; followed slowly, applied as a ramp. */
-static void match_levels(Drive *drive, const Panel *panel)
-{
+static void match_levels(Drive *drive, const Panel *panel) {
     const float dry = drive->dry_power > POWER_FLOOR ? drive->dry_power : POWER_FLOOR;
     const float wet = drive->wet_power > POWER_FLOOR ? drive->wet_power : POWER_FLOOR;
     const float full = bound(__builtin_sqrtf(dry / wet), 1.0f / MATCH_MOST, MATCH_MOST);
@@ -51,8 +47,7 @@ static void match_levels(Drive *drive, const Panel *panel)
     ramp_next(&drive->matched, 1.0f + share * (full - 1.0f));
 }
 
-void drive_render(Drive *drive, const Panel *panel, const PortBlock *block)
-{
+void drive_render(Drive *drive, const Panel *panel, const PortBlock *block) {
     const DriveSpec *spec = drive->spec;
     const size_t ticks = block->ticks;
     DriveFrames *frames = &drive->frames;

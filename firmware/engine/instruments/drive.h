@@ -25,7 +25,7 @@ typedef struct DriveFrames {
 
 /* A compiled effect; generated. */
 typedef struct DriveModel {
-    uint16_t hop;           /* samples per latent frame */
+    uint16_t hop; /* samples per latent frame */
     uint16_t latency_ticks;
     void (*reset)(void *state);
     size_t (*frames_due)(const void *state, size_t ticks);
@@ -49,7 +49,7 @@ typedef struct Drive {
     uint32_t age_ticks;
     float dry_power, wet_power; /* for the level match */
     Ramp matched;
-    float bypass;               /* 0: through the model, 1: past it */
+    float bypass; /* 0: through the model, 1: past it */
 } Drive;
 
 void drive_init(Drive *drive, const DriveSpec *spec);

@@ -1,13 +1,12 @@
 /* A latent drum: one trigger, one sound, every knob a direction in what the model has learnt. */
 #include "drum.h"
 
-#define NEAREST_HITS 96u  /* 2 ms: hits nearer than that are one */
-#define SOFTEST 0.4f      /* level of a hit without accent */
-#define FOLLOW_KEEP 0.99917f   /* of the envelope per sample: 25 ms */
+#define NEAREST_HITS 96u     /* 2 ms: hits nearer than that are one */
+#define SOFTEST 0.4f         /* level of a hit without accent */
+#define FOLLOW_KEEP 0.99917f /* of the envelope per sample: 25 ms */
 #define FOLLOW_SILENT 1e-6f
 
-void drum_init(Drum *drum, const DrumSpec *spec)
-{
+void drum_init(Drum *drum, const DrumSpec *spec) {
     drum->spec = spec;
     drum->tone.started = false;
     for (uint8_t v = 0; v < spec->voices; ++v) {
@@ -16,8 +15,7 @@ void drum_init(Drum *drum, const DrumSpec *spec)
     drum_reset(drum);
 }
 
-void drum_reset(Drum *drum)
-{
+void drum_reset(Drum *drum) {
     for (uint8_t v = 0; v < drum->spec->voices; ++v) {
         voice_reset(&drum->voice[v]);
     }
@@ -27,14 +25,12 @@ void drum_reset(Drum *drum)
     drum->follow = 0.0f;
 }
 
-static VoicePlace place_of(Drum *drum, const Panel *panel)
-{
+static VoicePlace place_of(Drum *drum, const Panel *panel) {
     return (VoicePlace){.frames = &drum->frames, .out = drum->mix, .ticks = panel->ticks};
 }
 
 /* Only what a hit or a choke falls upon has its block cut in two: every call of a model costs. */
-static void render_all(Drum *drum, const Panel *panel, size_t end)
-{
+static void render_all(Drum *drum, const Panel *panel, size_t end) {
     const DrumSpec *spec = drum->spec;
     const float decay = panel_value(panel, (uint8_t)spec->decay);
     for (uint8_t v = 0; v < spec->voices; ++v) {
@@ -42,16 +38,14 @@ static void render_all(Drum *drum, const Panel *panel, size_t end)
     }
 }
 
-static void choke_all(Drum *drum, const Panel *panel, size_t at)
-{
+static void choke_all(Drum *drum, const Panel *panel, size_t at) {
     render_all(drum, panel, at);
     for (uint8_t v = 0; v < drum->spec->voices; ++v) {
         voice_choke(&drum->voice[v]);
     }
 }
 
-static void hit(Drum *drum, const Panel *panel, uint32_t level, size_t at, bool choked)
-{
+static void hit(Drum *drum, const Panel *panel, uint32_t level, size_t at, bool choked) {
     const DrumSpec *spec = drum->spec;
     Voice *voice = &drum->voice[drum->turn];
     float accent = panel_value(panel, (uint8_t)spec->accent);
@@ -61,8 +55,7 @@ static void hit(Drum *drum, const Panel *panel, uint32_t level, size_t at, bool 
     if (panel->remote_accent >= 0.0f && panel->remote_voices != 0) {
         accent = panel->remote_accent;
     }
-    voice_render(voice, &spec->tone, &drum->tone, panel_value(panel, (uint8_t)spec->decay),
-                 place_of(drum, panel), at);
+    voice_render(voice, &spec->tone, &drum->tone, panel_value(panel, (uint8_t)spec->decay), place_of(drum, panel), at);
     if (spec->cut || choked) {
         choke_all(drum, panel, at);
     }
@@ -72,8 +65,7 @@ static void hit(Drum *drum, const Panel *panel, uint32_t level, size_t at, bool 
     drum->pulse = PULSE_TICKS;
 }
 
-static void write_sound(const Drum *drum, const Panel *panel, const PortBlock *block)
-{
+static void write_sound(const Drum *drum, const Panel *panel, const PortBlock *block) {
     const DrumSpec *spec = drum->spec;
     for (uint8_t c = 0; c < spec->outputs.audios; ++c) {
         float *out = block->audio_out[c];
@@ -85,8 +77,7 @@ static void write_sound(const Drum *drum, const Panel *panel, const PortBlock *b
 }
 
 /* What was mixed has been played: now it becomes its envelope, up at once and down with 25 ms. */
-static void write_envelope(Drum *drum, const PortBlock *block)
-{
+static void write_envelope(Drum *drum, const PortBlock *block) {
     const OutputSpec *outputs = &drum->spec->outputs;
     float follow = drum->follow;
     for (size_t i = 0; i < block->ticks; ++i) {
@@ -104,8 +95,7 @@ static void write_envelope(Drum *drum, const PortBlock *block)
     }
 }
 
-void drum_render(Drum *drum, const Panel *panel, const PortBlock *block)
-{
+void drum_render(Drum *drum, const Panel *panel, const PortBlock *block) {
     const DrumSpec *spec = drum->spec;
     const size_t ticks = block->ticks;
     const uint32_t high = output_gates(&spec->outputs, 1u << DRUM_OUT_TRIGGER);

@@ -20,9 +20,9 @@ enum { DRUM_OUT_ENVELOPE = 0 };
 
 typedef struct DrumSpec {
     const VoiceModel *model;
-    void *const *state;        /* [voices] */
+    void *const *state; /* [voices] */
     uint8_t voices;
-    bool cut;                  /* a hit ends the one before it */
+    bool cut; /* a hit ends the one before it */
     ToneSpec tone;
     int8_t level, decay, accent; /* parameters */
     OutputSpec outputs;
@@ -34,7 +34,7 @@ typedef struct Drum {
     uint8_t turn;
     uint32_t since_hit; /* ticks */
     uint16_t pulse;
-    float follow;       /* envelope of the mix */
+    float follow; /* envelope of the mix */
     Tone tone;
     VoiceFrames frames;
     float mix[PORT_MAX_BLOCK];

@@ -4,8 +4,7 @@
 #define SOFTEST 0.25f /* level of a hit of velocity 0 */
 #define NEAREST_HITS 96u
 
-void groove_init(Groove *groove, const GrooveSpec *spec)
-{
+void groove_init(Groove *groove, const GrooveSpec *spec) {
     groove->spec = spec;
     rhythm_init(&groove->rhythm, &spec->rhythm);
     for (uint8_t v = 0; v < spec->voices; ++v) {
@@ -17,8 +16,7 @@ void groove_init(Groove *groove, const GrooveSpec *spec)
     }
 }
 
-void groove_reset(Groove *groove)
-{
+void groove_reset(Groove *groove) {
     rhythm_reset(&groove->rhythm);
     for (uint8_t p = 0; p < groove->spec->players; ++p) {
         voice_reset(&groove->player[p].voice);
@@ -26,15 +24,13 @@ void groove_reset(Groove *groove)
 }
 
 /* Samples since a player was struck, at sample `at` of this block. */
-static size_t age_of(const GroovePlayer *player, size_t at)
-{
+static size_t age_of(const GroovePlayer *player, size_t at) {
     const Voice *voice = &player->voice;
     return voice->age_ticks + (voice->model->hop - voice->wait_ticks) + (at - voice->rendered);
 }
 
 /* The player that sounds this voice already, else an idle one, else the one struck longest ago. */
-static GroovePlayer *player_for(Groove *groove, uint8_t v, size_t at)
-{
+static GroovePlayer *player_for(Groove *groove, uint8_t v, size_t at) {
     GroovePlayer *oldest = &groove->player[0];
     GroovePlayer *idle = NULL;
     for (uint8_t p = 0; p < groove->spec->players; ++p) {
@@ -52,8 +48,7 @@ static GroovePlayer *player_for(Groove *groove, uint8_t v, size_t at)
 }
 
 /* A player's sound up to `end`. Only what strikes or chokes it cuts its block in two: every call of a model costs. */
-static void render_player(Groove *groove, const Panel *panel, GroovePlayer *player, size_t end)
-{
+static void render_player(Groove *groove, const Panel *panel, GroovePlayer *player, size_t end) {
     const size_t start = player->voice.rendered;
     const GrooveVoice *spec = &groove->spec->voice[player->plays];
     const VoicePlace place = {.frames = &groove->frames, .out = groove->mono, .ticks = panel->ticks};
@@ -74,8 +69,7 @@ static void render_player(Groove *groove, const Panel *panel, GroovePlayer *play
     }
 }
 
-static void strike(Groove *groove, const Panel *panel, uint8_t v, float velocity, size_t at)
-{
+static void strike(Groove *groove, const Panel *panel, uint8_t v, float velocity, size_t at) {
     const GrooveVoice *spec = &groove->spec->voice[v];
     GroovePlayer *player = player_for(groove, v, at);
     if (player->voice.active && age_of(player, at) < NEAREST_HITS) {
@@ -93,8 +87,7 @@ static void strike(Groove *groove, const Panel *panel, uint8_t v, float velocity
     voice_trigger(&player->voice, SOFTEST + (1.0f - SOFTEST) * velocity);
 }
 
-void groove_render(Groove *groove, const Panel *panel, const PortBlock *block)
-{
+void groove_render(Groove *groove, const Panel *panel, const PortBlock *block) {
     const GrooveSpec *spec = groove->spec;
     const OutputSpec *outputs = &spec->rhythm.outputs;
     rhythm_advance(&groove->rhythm, panel, block->ticks);

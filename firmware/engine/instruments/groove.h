@@ -12,10 +12,10 @@ extern "C" {
 #define GROOVE_VOICES 6u
 
 typedef struct GrooveVoice {
-    uint16_t plays;        /* bit v: voice v of the rhythm strikes it */
-    uint16_t chokes;       /* bit w: a hit of this voice ends voice w of the groove */
+    uint16_t plays;  /* bit v: voice v of the rhythm strikes it */
+    uint16_t chokes; /* bit w: a hit of this voice ends voice w of the groove */
     ToneSpec tone;
-    int8_t level, decay;   /* parameters */
+    int8_t level, decay; /* parameters */
     float left, right;
 } GrooveVoice;
 

@@ -18,8 +18,7 @@ typedef struct OutputSpec {
 #define PULSE_TICKS 240u /* 5 ms: a trigger any module sees */
 
 /* Counts a pulse down; true while it is high. */
-static inline uint32_t pulse_next(uint16_t *left)
-{
+static inline uint32_t pulse_next(uint16_t *left) {
     if (*left == 0) {
         return 0;
     }
@@ -35,8 +34,7 @@ typedef struct Pulses {
     uint32_t end[PULSES];
 } Pulses;
 
-static inline void pulses_start(Pulses *pulses, uint8_t source)
-{
+static inline void pulses_start(Pulses *pulses, uint8_t source) {
     pulses->end[source] = pulses->now + PULSE_TICKS;
     if (pulses->high == 0) {
         pulses->change = pulses->end[source];
@@ -44,8 +42,7 @@ static inline void pulses_start(Pulses *pulses, uint8_t source)
     pulses->high |= 1u << source;
 }
 
-static inline void pulses_end(Pulses *pulses)
-{
+static inline void pulses_end(Pulses *pulses) {
     uint32_t soonest = pulses->now + PULSE_TICKS;
     for (uint8_t s = 0; s < PULSES; ++s) {
         const bool ends = (int32_t)(pulses->end[s] - pulses->now) <= 0;
@@ -59,8 +56,7 @@ static inline void pulses_end(Pulses *pulses)
 }
 
 /* What is high in this sample. */
-static inline uint32_t pulses_next(Pulses *pulses)
-{
+static inline uint32_t pulses_next(Pulses *pulses) {
     const uint32_t high = pulses->high;
     ++pulses->now;
     if (__builtin_expect(high != 0 && pulses->now == pulses->change, 0)) {
@@ -70,14 +66,10 @@ static inline uint32_t pulses_next(Pulses *pulses)
 }
 
 /* A sample that a converter can take; NaN is silence. */
-static inline float audible(float x)
-{
-    return bound_sound(x, 1.0f);
-}
+static inline float audible(float x) { return bound_sound(x, 1.0f); }
 
 /* The jacks that carry any of these sources. */
-static inline uint32_t output_gates(const OutputSpec *spec, uint32_t sources)
-{
+static inline uint32_t output_gates(const OutputSpec *spec, uint32_t sources) {
     uint32_t out = 0;
     for (uint8_t g = 0; g < spec->gates; ++g) {
         if (spec->gate[g] >= 0) {

@@ -10,8 +10,7 @@
 #define UNASKED 1e9f                       /* no latent is there: ask again when the freeze is over */
 #define FOREVER INT64_MAX
 
-static int64_t place_of(const Rhythm *rhythm, uint8_t voice, int64_t step)
-{
+static int64_t place_of(const Rhythm *rhythm, uint8_t voice, int64_t step) {
     const Pattern *pattern = &rhythm->pattern[rhythm->played];
     const float micro = pattern->microtiming[voice][step & (RHYTHM_STEPS - 1u)] * rhythm->timing;
     int64_t shift = (int64_t)(int32_t)((float)(STEP_UNITS >> 24) * bound(micro, -0.5f, 0.5f)) * (1 << 24);
@@ -27,8 +26,7 @@ static int64_t place_of(const Rhythm *rhythm, uint8_t voice, int64_t step)
     return place < 0 ? 0 : place; /* nothing comes before the first step */
 }
 
-static void find_soonest(Rhythm *rhythm)
-{
+static void find_soonest(Rhythm *rhythm) {
     rhythm->soonest = FOREVER;
     for (uint8_t v = 0; v < RHYTHM_VOICES; ++v) {
         if (rhythm->next_place[v] < rhythm->soonest) {
@@ -37,8 +35,7 @@ static void find_soonest(Rhythm *rhythm)
     }
 }
 
-static void rewind_steps(Rhythm *rhythm)
-{
+static void rewind_steps(Rhythm *rhythm) {
     for (uint8_t v = 0; v < RHYTHM_VOICES; ++v) {
         rhythm->next_step[v] = 0;
         rhythm->next_place[v] = place_of(rhythm, v, 0);
@@ -49,8 +46,7 @@ static void rewind_steps(Rhythm *rhythm)
 
 /* After a new pattern or another swing. A step that is now just past is played at once, rather late than never;
  * one that is long past is over. */
-static void move_steps(Rhythm *rhythm)
-{
+static void move_steps(Rhythm *rhythm) {
     for (uint8_t v = 0; v < RHYTHM_VOICES; ++v) {
         rhythm->next_place[v] = place_of(rhythm, v, rhythm->next_step[v]);
         if (rhythm->next_place[v] < rhythm->clock.place - STEP_UNITS / 4) {
@@ -61,8 +57,7 @@ static void move_steps(Rhythm *rhythm)
     find_soonest(rhythm);
 }
 
-static void wrap_steps(Rhythm *rhythm)
-{
+static void wrap_steps(Rhythm *rhythm) {
     const int64_t steps = step_clock_wrap(&rhythm->clock);
     if (steps == 0) {
         return;
@@ -75,15 +70,13 @@ static void wrap_steps(Rhythm *rhythm)
     find_soonest(rhythm);
 }
 
-void rhythm_init(Rhythm *rhythm, const RhythmSpec *spec)
-{
+void rhythm_init(Rhythm *rhythm, const RhythmSpec *spec) {
     *rhythm = (Rhythm){.spec = spec, .timing = 1.0f};
     spec->model->reset(spec->state);
     rhythm_reset(rhythm);
 }
 
-void rhythm_reset(Rhythm *rhythm)
-{
+void rhythm_reset(Rhythm *rhythm) {
     step_clock_init(&rhythm->clock, rhythm->spec->sample_rate_hz);
     rewind_steps(rhythm);
     rhythm->pulses.high = 0;
@@ -91,8 +84,7 @@ void rhythm_reset(Rhythm *rhythm)
 }
 
 /* The first pattern: what fell due before it was there is held, and only what is long past is left out. */
-static void catch_up(Rhythm *rhythm)
-{
+static void catch_up(Rhythm *rhythm) {
     const int64_t now = rhythm->clock.place < 0 ? 0 : (int64_t)step_of(rhythm->clock.place);
     for (uint8_t v = 0; v < RHYTHM_VOICES; ++v) {
         if (rhythm->next_step[v] < now) {
@@ -102,8 +94,7 @@ static void catch_up(Rhythm *rhythm)
 }
 
 /* Asks for a new pattern when a control moved, and works on one that was asked for. */
-static void decode(Rhythm *rhythm, const Panel *panel)
-{
+static void decode(Rhythm *rhythm, const Panel *panel) {
     const RhythmSpec *spec = rhythm->spec;
     const bool frozen = (panel->level[0] >> RHYTHM_FREEZE & 1u) && rhythm->playable;
     if (rhythm->deciding) {
@@ -150,8 +141,7 @@ static void decode(Rhythm *rhythm, const Panel *panel)
     }
 }
 
-static void play_step(Rhythm *rhythm, const Panel *panel, uint8_t voice, uint16_t at, bool fill)
-{
+static void play_step(Rhythm *rhythm, const Panel *panel, uint8_t voice, uint16_t at, bool fill) {
     const RhythmSpec *spec = rhythm->spec;
     const size_t step = (size_t)(rhythm->next_step[voice] & (RHYTHM_STEPS - 1u));
     float density = panel_value(panel, (uint8_t)spec->density[voice]);
@@ -177,8 +167,7 @@ static void play_step(Rhythm *rhythm, const Panel *panel, uint8_t voice, uint16_
     }
 }
 
-static void play_due(Rhythm *rhythm, const Panel *panel, uint16_t at, bool fill)
-{
+static void play_due(Rhythm *rhythm, const Panel *panel, uint16_t at, bool fill) {
     /* A pulse moves the place by eight steps at most; twice that is the bound. */
     for (uint8_t turn = 0; turn < 16u && rhythm->soonest <= rhythm->clock.place; ++turn) {
         for (uint8_t v = 0; v < RHYTHM_VOICES; ++v) {
@@ -192,13 +181,9 @@ static void play_due(Rhythm *rhythm, const Panel *panel, uint16_t at, bool fill)
     }
 }
 
-static bool own_clock(const Rhythm *rhythm)
-{
-    return !rhythm->spec->clocked && rhythm->remote_ticks == 0;
-}
+static bool own_clock(const Rhythm *rhythm) { return !rhythm->spec->clocked && rhythm->remote_ticks == 0; }
 
-static void play_grid(Rhythm *rhythm)
-{
+static void play_grid(Rhythm *rhythm) {
     const int64_t grid = rhythm->clock.place < 0 ? -1 : (int64_t)step_of(rhythm->clock.place);
     if (grid != rhythm->last_grid) {
         rhythm->last_grid = grid;
@@ -210,15 +195,13 @@ static void play_grid(Rhythm *rhythm)
 }
 
 /* Whether the place has left the step of the last pulse. */
-static inline bool leaves_grid(const Rhythm *rhythm)
-{
+static inline bool leaves_grid(const Rhythm *rhythm) {
     const int64_t begin = rhythm->last_grid * STEP_UNITS;
     return rhythm->clock.place < begin || rhythm->clock.place >= begin + STEP_UNITS;
 }
 
 /* Pulses and resets of the clock in one sample. */
-static void obey_clock(Rhythm *rhythm, bool pulse, bool reset)
-{
+static void obey_clock(Rhythm *rhythm, bool pulse, bool reset) {
     const bool waited = rhythm->clock.armed;
     if (pulse) {
         step_clock_pulse(&rhythm->clock);
@@ -231,8 +214,7 @@ static void obey_clock(Rhythm *rhythm, bool pulse, bool reset)
     }
 }
 
-void rhythm_advance(Rhythm *rhythm, const Panel *panel, size_t ticks)
-{
+void rhythm_advance(Rhythm *rhythm, const Panel *panel, size_t ticks) {
     const RhythmSpec *spec = rhythm->spec;
     tone_update(&rhythm->tone, &spec->tone, panel);
     decode(rhythm, panel);
@@ -280,8 +262,7 @@ void rhythm_advance(Rhythm *rhythm, const Panel *panel, size_t ticks)
     }
 }
 
-void rhythm_outputs(const Rhythm *rhythm, const OutputSpec *outputs, const PortBlock *block)
-{
+void rhythm_outputs(const Rhythm *rhythm, const OutputSpec *outputs, const PortBlock *block) {
     uint32_t sources = 0, jacks = 0; /* most samples are as the one before */
     for (size_t i = 0; i < block->ticks; ++i) {
         if (__builtin_expect(rhythm->gate_sources[i] != sources, 0)) {
@@ -311,8 +292,7 @@ void rhythm_outputs(const Rhythm *rhythm, const OutputSpec *outputs, const PortB
     }
 }
 
-void rhythm_render(Rhythm *rhythm, const Panel *panel, const PortBlock *block)
-{
+void rhythm_render(Rhythm *rhythm, const Panel *panel, const PortBlock *block) {
     rhythm_advance(rhythm, panel, block->ticks);
     rhythm_outputs(rhythm, &rhythm->spec->outputs, block);
     for (uint8_t c = 0; c < rhythm->spec->outputs.audios; ++c) {

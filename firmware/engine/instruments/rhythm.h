@@ -18,11 +18,11 @@ extern "C" {
 
 #define RHYTHM_VOICES 9u /* kick snare hat_closed hat_open tom_low tom_mid tom_high crash ride */
 #define RHYTHM_STEPS 32u
-#define RHYTHM_HITS 64u  /* per block; what is beyond is dropped */
+#define RHYTHM_HITS 64u /* per block; what is beyond is dropped */
 
 enum { RHYTHM_CLOCK = 0, RHYTHM_RESET, RHYTHM_FILL, RHYTHM_FREEZE, RHYTHM_GATES };
-enum { RHYTHM_OUT_ACCENT = RHYTHM_VOICES, RHYTHM_OUT_STEP, RHYTHM_OUT_START };  /* gates; 0 … 8: voices */
-enum { RHYTHM_OUT_VELOCITY = RHYTHM_VOICES, RHYTHM_OUT_PHASE };                 /* volts; 0 … 8: velocities */
+enum { RHYTHM_OUT_ACCENT = RHYTHM_VOICES, RHYTHM_OUT_STEP, RHYTHM_OUT_START }; /* gates; 0 … 8: voices */
+enum { RHYTHM_OUT_VELOCITY = RHYTHM_VOICES, RHYTHM_OUT_PHASE };                /* volts; 0 … 8: velocities */
 
 typedef struct Pattern {
     float onset[RHYTHM_VOICES][RHYTHM_STEPS];
@@ -45,7 +45,7 @@ typedef struct RhythmSpec {
     float sample_rate_hz;
     int8_t density[RHYTHM_VOICES];
     int8_t ratio, tempo, swing, timing, accent, fill; /* parameters */
-    bool clocked;  /* something is patched to the clock: no clock of its own */
+    bool clocked;                                     /* something is patched to the clock: no clock of its own */
     OutputSpec outputs;
 } RhythmSpec;
 
@@ -62,9 +62,9 @@ typedef struct Rhythm {
     Tone tone;
     float asked[TONE_LATENTS + TONE_KNOBS]; /* what the pattern was decoded from */
     Pattern pattern[2];
-    uint8_t played;                  /* which of them; the other one is decoded into */
+    uint8_t played;                   /* which of them; the other one is decoded into */
     bool deciding, decided, playable; /* a decode is under way; it waits to be read; a pattern is there */
-    uint32_t remote_ticks;   /* the module's own clock stands still while pulses come from outside */
+    uint32_t remote_ticks;            /* the module's own clock stands still while pulses come from outside */
 
     int64_t next_step[RHYTHM_VOICES];  /* first step not played yet */
     int64_t next_place[RHYTHM_VOICES]; /* and when it is due */

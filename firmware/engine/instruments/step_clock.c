@@ -1,15 +1,14 @@
 /* From clock pulses to a place in the pattern. */
 #include "step_clock.h"
 
-#define COINCIDENT_TICKS 240u       /* 5 ms: a reset that comes just after its clock */
-#define PERIOD_MIN_TICKS 24u        /* 2 kHz: what is faster is noise on the line */
-#define PERIOD_MAX_TICKS 240000u    /* 5 s: what is slower is a clock that stood still */
+#define COINCIDENT_TICKS 240u    /* 5 ms: a reset that comes just after its clock */
+#define PERIOD_MIN_TICKS 24u     /* 2 kHz: what is faster is noise on the line */
+#define PERIOD_MAX_TICKS 240000u /* 5 s: what is slower is a clock that stood still */
 
 /* Steps per pulse, in 24ths. */
 static const uint8_t ratio_24ths[STEP_CLOCK_RATIOS] = {2, 3, 4, 6, 8, 12, 24, 48, 72, 96, 144, 192};
 
-void step_clock_init(StepClock *clock, float sample_rate_hz)
-{
+void step_clock_init(StepClock *clock, float sample_rate_hz) {
     *clock = (StepClock){
         .place = -1,
         .step_ticks = (uint32_t)(sample_rate_hz * 0.125f),
@@ -20,8 +19,7 @@ void step_clock_init(StepClock *clock, float sample_rate_hz)
 }
 
 /* Long division, bit by bit: the M7 has none of 64 bits, and this is done once a pulse. */
-static int64_t divided(int64_t units, uint32_t ticks)
-{
+static int64_t divided(int64_t units, uint32_t ticks) {
     const uint64_t number = (uint64_t)units;
     uint64_t rest = 0, quotient = 0;
     for (unsigned bit = 64; bit-- > 0;) {
@@ -35,20 +33,17 @@ static int64_t divided(int64_t units, uint32_t ticks)
     return (int64_t)quotient;
 }
 
-static int64_t last_pulse_before(const StepClock *clock)
-{
+static int64_t last_pulse_before(const StepClock *clock) {
     const uint32_t ratio = ratio_24ths[clock->ratio];
     return (int64_t)((uint32_t)(clock->place >> 32) / ratio) * clock->pulse_units;
 }
 
-static void follow(StepClock *clock)
-{
-    clock->tick_units =
-        clock->measured ? divided(clock->pulse_units, clock->period_ticks) : divided(STEP_UNITS, clock->step_ticks);
+static void follow(StepClock *clock) {
+    clock->tick_units = clock->measured ? divided(clock->pulse_units, clock->period_ticks)
+                                        : divided(STEP_UNITS, clock->step_ticks);
 }
 
-void step_clock_ratio(StepClock *clock, uint8_t ratio)
-{
+void step_clock_ratio(StepClock *clock, uint8_t ratio) {
     if (ratio == clock->ratio || ratio >= STEP_CLOCK_RATIOS) {
         return;
     }
@@ -61,15 +56,13 @@ void step_clock_ratio(StepClock *clock, uint8_t ratio)
     }
 }
 
-static void start_over(StepClock *clock)
-{
+static void start_over(StepClock *clock) {
     clock->pulse_place = 0;
     clock->place = 0;
     clock->armed = false;
 }
 
-void step_clock_pulse(StepClock *clock)
-{
+void step_clock_pulse(StepClock *clock) {
     if (clock->heard && clock->since_ticks < PERIOD_MIN_TICKS) {
         return;
     }
@@ -89,8 +82,7 @@ void step_clock_pulse(StepClock *clock)
     clock->place = clock->pulse_place;
 }
 
-void step_clock_reset(StepClock *clock, bool internal)
-{
+void step_clock_reset(StepClock *clock, bool internal) {
     if (internal || (clock->heard && clock->since_ticks < COINCIDENT_TICKS)) {
         start_over(clock);
     } else {
@@ -98,8 +90,7 @@ void step_clock_reset(StepClock *clock, bool internal)
     }
 }
 
-void step_clock_tick_internal(StepClock *clock, int64_t tick_units)
-{
+void step_clock_tick_internal(StepClock *clock, int64_t tick_units) {
     clock->since_ticks += clock->since_ticks < SINCE_MAX_TICKS;
     if (clock->armed) {
         start_over(clock);
@@ -109,8 +100,7 @@ void step_clock_tick_internal(StepClock *clock, int64_t tick_units)
     clock->pulse_place = last_pulse_before(clock);
 }
 
-int64_t step_clock_wrap(StepClock *clock)
-{
+int64_t step_clock_wrap(StepClock *clock) {
     const int64_t loop = STEP_UNITS * STEP_CLOCK_LOOP;
     if (clock->pulse_place < 2 * loop) {
         return 0;

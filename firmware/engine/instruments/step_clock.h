@@ -17,25 +17,22 @@ extern "C" {
 #define STEP_UNITS ((int64_t)24 << 32) /* divisible by every ratio below */
 #define STEP_CLOCK_RATIOS 12u          /* steps per pulse: 1/12 1/8 1/6 1/4 1/3 1/2 1 2 3 4 6 8 */
 #define STEP_CLOCK_ONE 6u
-#define SINCE_MAX_TICKS 2880000u       /* a minute */
-#define STEP_CLOCK_LOOP 768 /* steps: whole patterns and whole pulses at every ratio */
+#define SINCE_MAX_TICKS 2880000u /* a minute */
+#define STEP_CLOCK_LOOP 768      /* steps: whole patterns and whole pulses at every ratio */
 
 /* Whole steps in a place that is not before the first; the processor divides 32 bits. */
-static inline uint32_t step_of(int64_t place)
-{
-    return (uint32_t)(place >> 32) / 24u;
-}
+static inline uint32_t step_of(int64_t place) { return (uint32_t)(place >> 32) / 24u; }
 
 typedef struct StepClock {
-    int64_t place;        /* in units since the first step; < 0: before it, waiting */
-    int64_t pulse_place;  /* where the last pulse was */
-    int64_t pulse_units;  /* from pulse to pulse */
-    int64_t tick_units;   /* from sample to sample */
-    uint32_t since_ticks; /* since the last pulse; stops counting at a minute */
+    int64_t place;         /* in units since the first step; < 0: before it, waiting */
+    int64_t pulse_place;   /* where the last pulse was */
+    int64_t pulse_units;   /* from pulse to pulse */
+    int64_t tick_units;    /* from sample to sample */
+    uint32_t since_ticks;  /* since the last pulse; stops counting at a minute */
     uint32_t period_ticks; /* from pulse to pulse, once two have come */
     uint32_t step_ticks;   /* of a sixteenth until then: 120 BPM */
     uint8_t ratio;
-    bool heard, measured;  /* one pulse, two pulses came since init */
+    bool heard, measured; /* one pulse, two pulses came since init */
     bool armed;           /* reset: the next pulse is the first step */
 } StepClock;
 
@@ -46,8 +43,7 @@ void step_clock_pulse(StepClock *clock);
 /* Back to the first step: at the next pulse, or now if one came within the last 5 ms. */
 void step_clock_reset(StepClock *clock, bool internal);
 /* One sample goes by. */
-static inline void step_clock_tick(StepClock *clock)
-{
+static inline void step_clock_tick(StepClock *clock) {
     clock->since_ticks += clock->since_ticks < SINCE_MAX_TICKS;
     if (!clock->heard || clock->armed) {
         return;

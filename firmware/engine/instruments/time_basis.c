@@ -3,8 +3,7 @@
 
 #include "../control/bound.h"
 
-void time_basis_trigger(TimeBasis *basis, const TimeBasisSpec *spec)
-{
+void time_basis_trigger(TimeBasis *basis, const TimeBasisSpec *spec) {
     basis->frame = 0;
     for (uint8_t i = 0; i < spec->decays; ++i) {
         basis->decay[i] = 1.0f;
@@ -15,8 +14,7 @@ void time_basis_trigger(TimeBasis *basis, const TimeBasisSpec *spec)
     }
 }
 
-void time_basis_next(TimeBasis *basis, const TimeBasisSpec *spec, float *out, size_t step)
-{
+void time_basis_next(TimeBasis *basis, const TimeBasisSpec *spec, float *out, size_t step) {
     const float frame = (float)basis->frame;
     if (frame >= spec->frames_per_window) {
         const size_t channels = time_basis_channels(spec);

@@ -31,8 +31,7 @@ typedef struct TimeBasis {
     float cosine[TIME_BASIS_TONES], sine[TIME_BASIS_TONES];
 } TimeBasis;
 
-static inline size_t time_basis_channels(const TimeBasisSpec *spec)
-{
+static inline size_t time_basis_channels(const TimeBasisSpec *spec) {
     return 2u + spec->decays + 2u * (size_t)spec->tones;
 }
 

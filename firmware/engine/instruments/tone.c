@@ -7,8 +7,7 @@
 #define PLATEAU 0.35f /* of the way from class to class: on either side of it nothing is blended */
 
 /* One class at a time over most of the travel, a blend between: models are trained on both. */
-static void blend_classes(const ToneSpec *spec, float position, float *knob)
-{
+static void blend_classes(const ToneSpec *spec, float position, float *knob) {
     const float x = bound_unit(position) * (float)(spec->classes - 1u);
     uint8_t lower = (uint8_t)x;
     if (lower + 1u >= spec->classes) {
@@ -24,8 +23,7 @@ static void blend_classes(const ToneSpec *spec, float position, float *knob)
     }
 }
 
-static void set(Ramp *ramp, float value, bool started)
-{
+static void set(Ramp *ramp, float value, bool started) {
     if (started) {
         ramp_next(ramp, value);
     } else {
@@ -33,13 +31,11 @@ static void set(Ramp *ramp, float value, bool started)
     }
 }
 
-void tone_update(Tone *tone, const ToneSpec *spec, const Panel *panel)
-{
+void tone_update(Tone *tone, const ToneSpec *spec, const Panel *panel) {
     float value[TONE_LATENTS];
     if (spec->plane != NULL) {
-        table_map(spec->plane->grid, spec->plane->size, spec->latents,
-                  panel_position(panel, (uint8_t)spec->plane->x), panel_position(panel, (uint8_t)spec->plane->y),
-                  value);
+        table_map(spec->plane->grid, spec->plane->size, spec->latents, panel_position(panel, (uint8_t)spec->plane->x),
+                  panel_position(panel, (uint8_t)spec->plane->y), value);
     } else {
         for (uint8_t i = 0; i < spec->latents; ++i) {
             value[i] = spec->latent_rest[i];

@@ -19,12 +19,12 @@ typedef struct TonePlane {
 
 typedef struct ToneSpec {
     uint8_t latents, knobs;
-    const int8_t *latent;      /* [latents] parameter, -1: rest, or the plane where there is one */
-    const float *latent_rest;  /* [latents] the mean */
-    const TonePlane *plane;    /* NULL: none */
-    const int8_t *knob;        /* [knobs] parameter, -1: rest */
-    const float *knob_rest;    /* [knobs] */
-    int8_t class_parameter;    /* sweeps over the classes, one at a time with short blends; -1: rest */
+    const int8_t *latent;         /* [latents] parameter, -1: rest, or the plane where there is one */
+    const float *latent_rest;     /* [latents] the mean */
+    const TonePlane *plane;       /* NULL: none */
+    const int8_t *knob;           /* [knobs] parameter, -1: rest */
+    const float *knob_rest;       /* [knobs] */
+    int8_t class_parameter;       /* sweeps over the classes, one at a time with short blends; -1: rest */
     uint8_t classes, first_class; /* their knob channels */
 } ToneSpec;
 

@@ -3,25 +3,20 @@
 
 #include "../control/bound.h"
 
-#define DECLICK 0.96f                 /* per sample: −40 dB after 2.4 ms */
-#define CHOKE_STEP (1.0f / 240.0f)    /* 5 ms */
-#define SILENT 1e-5f                  /* −100 dB */
-#define GONE 1e-7f                    /* −140 dB: where a fading rest is over */
-#define LOUDEST 4.0f                  /* what a model may say */
+#define DECLICK 0.96f              /* per sample: −40 dB after 2.4 ms */
+#define CHOKE_STEP (1.0f / 240.0f) /* 5 ms */
+#define SILENT 1e-5f               /* −100 dB */
+#define GONE 1e-7f                 /* −140 dB: where a fading rest is over */
+#define LOUDEST 4.0f               /* what a model may say */
 
-void voice_init(Voice *voice, const VoiceModel *model, void *state)
-{
+void voice_init(Voice *voice, const VoiceModel *model, void *state) {
     *voice = (Voice){.model = model, .state = state};
     model->reset(state, 0);
 }
 
-void voice_reset(Voice *voice)
-{
-    voice_init(voice, voice->model, voice->state);
-}
+void voice_reset(Voice *voice) { voice_init(voice, voice->model, voice->state); }
 
-void voice_trigger(Voice *voice, float gain)
-{
+void voice_trigger(Voice *voice, float gain) {
     voice->declick = voice->last;
     ++voice->hits;
     voice->model->reset(voice->state, voice->hits);
@@ -34,14 +29,10 @@ void voice_trigger(Voice *voice, float gain)
     voice->fade_step = 0.0f;
 }
 
-void voice_choke(Voice *voice)
-{
-    voice->fade_step = CHOKE_STEP;
-}
+void voice_choke(Voice *voice) { voice->fade_step = CHOKE_STEP; }
 
 static void fill_frames(Voice *voice, const ToneSpec *spec, const Tone *tone, VoiceFrames *frames, size_t due,
-                        size_t start, size_t block)
-{
+                        size_t start, size_t block) {
     const size_t hop = voice->model->hop;
     /* The first frame is due where the age reaches a multiple of the hop. */
     size_t at = start + (hop - voice->age_ticks % hop) % hop;
@@ -58,8 +49,7 @@ static void fill_frames(Voice *voice, const ToneSpec *spec, const Tone *tone, Vo
 }
 
 /* A hit alone: nothing is being faded. */
-static void add_sound(Voice *voice, const float *sound, float keep, size_t ticks, float *out)
-{
+static void add_sound(Voice *voice, const float *sound, float keep, size_t ticks, float *out) {
     float envelope = voice->envelope;
     float y = voice->last;
     for (size_t i = 0; i < ticks; ++i) {
@@ -72,8 +62,7 @@ static void add_sound(Voice *voice, const float *sound, float keep, size_t ticks
 }
 
 /* The same for a hit that is being choked, or that took over from another. */
-static void add_fading_sound(Voice *voice, const float *sound, float keep, size_t ticks, float *out)
-{
+static void add_fading_sound(Voice *voice, const float *sound, float keep, size_t ticks, float *out) {
     for (size_t i = 0; i < ticks; ++i) {
         voice->last = bound_sound(sound[i], LOUDEST) * (voice->envelope * voice->fade) + voice->declick;
         out[i] += voice->last;
@@ -84,8 +73,7 @@ static void add_fading_sound(Voice *voice, const float *sound, float keep, size_
 }
 
 /* What a cut left, until the model begins; returns the samples it took. */
-static size_t add_rest(Voice *voice, size_t ticks, float *out)
-{
+static size_t add_rest(Voice *voice, size_t ticks, float *out) {
     const size_t rest = ticks < voice->wait_ticks ? ticks : voice->wait_ticks;
     for (size_t i = 0; i < rest; ++i) {
         voice->last = voice->declick;
@@ -96,8 +84,7 @@ static size_t add_rest(Voice *voice, size_t ticks, float *out)
     return rest;
 }
 
-void voice_render(Voice *voice, const ToneSpec *spec, const Tone *tone, float decay, VoicePlace place, size_t end)
-{
+void voice_render(Voice *voice, const ToneSpec *spec, const Tone *tone, float decay, VoicePlace place, size_t end) {
     size_t start = voice->rendered;
     voice->rendered = end == place.ticks ? 0 : end;
     if (!voice->active) {

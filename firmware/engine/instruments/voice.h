@@ -27,8 +27,8 @@ typedef struct VoiceFrames {
 
 /* A compiled drum decoder; generated. */
 typedef struct VoiceModel {
-    uint16_t hop;             /* samples per frame */
-    uint16_t tail_frames;     /* after the window, until its rings have run out */
+    uint16_t hop;         /* samples per frame */
+    uint16_t tail_frames; /* after the window, until its rings have run out */
     const TimeBasisSpec *time;
     void (*reset)(void *state, uint32_t noise_seed);
     size_t (*frames_due)(const void *state, size_t ticks);

@@ -13,8 +13,8 @@ static inline int16_t looked_up(const int16_t *table, int32_t x) {
     return (int16_t)interpolated(table, u >> 7, (int32_t)(u & 127u));
 }
 
-void vk_table_s16(const int16_t *table, const int16_t *a, size_t a_step, int16_t *out, size_t out_step,
-                  size_t frames, size_t lanes) {
+void vk_table_s16(const int16_t *table, const int16_t *a, size_t a_step, int16_t *out, size_t out_step, size_t frames,
+                  size_t lanes) {
     VK_ROWS_1_S16(looked_up(table, x), vk_m7_table(a_, out_, turns, table, table + 1, 64))
 }
 
@@ -23,9 +23,7 @@ void vk_table_s8(const int8_t *table, const int8_t *a, size_t a_step, int8_t *ou
     VK_ROWS_1(int8_t, int8_t, table[x + 128])
 }
 
-static inline int32_t leaked(int32_t x, int32_t slope) {
-    return x >= 0 ? x : (x * slope + (1 << 14)) >> 15;
-}
+static inline int32_t leaked(int32_t x, int32_t slope) { return x >= 0 ? x : (x * slope + (1 << 14)) >> 15; }
 
 void vk_leaky_s16(int32_t slope, const int16_t *a, size_t a_step, int16_t *out, size_t out_step, size_t frames,
                   size_t lanes) {
@@ -37,9 +35,7 @@ void vk_leaky_s8(int32_t slope, const int8_t *a, size_t a_step, int8_t *out, siz
     VK_ROWS_1(int8_t, int8_t, leaked(x, slope))
 }
 
-static inline int32_t clipped(int32_t x, int32_t low, int32_t high) {
-    return x < low ? low : x > high ? high : x;
-}
+static inline int32_t clipped(int32_t x, int32_t low, int32_t high) { return x < low ? low : x > high ? high : x; }
 
 void vk_clip_s16(int32_t low, int32_t high, const int16_t *a, size_t a_step, int16_t *out, size_t out_step,
                  size_t frames, size_t lanes) {
@@ -59,8 +55,8 @@ void vk_bend_s16(int32_t slope, int32_t low, int32_t high, const int16_t *a, siz
                   vk_m7_bend(a_, out_, turns, slope, 1 << 14, vk_twice(low + 32768), room))
 }
 
-void vk_clip_s8(int32_t low, int32_t high, const int8_t *a, size_t a_step, int8_t *out, size_t out_step,
-                size_t frames, size_t lanes) {
+void vk_clip_s8(int32_t low, int32_t high, const int8_t *a, size_t a_step, int8_t *out, size_t out_step, size_t frames,
+                size_t lanes) {
     VK_ROWS_1(int8_t, int8_t, clipped(x, low, high))
 }
 

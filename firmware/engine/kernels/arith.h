@@ -6,12 +6,8 @@
 
 #include "vk.h"
 
-static inline int16_t vk_sat16(int32_t v) {
-    return (int16_t)(v > 32767 ? 32767 : v < -32768 ? -32768 : v);
-}
-static inline int8_t vk_sat8(int32_t v) {
-    return (int8_t)(v > 127 ? 127 : v < -128 ? -128 : v);
-}
+static inline int16_t vk_sat16(int32_t v) { return (int16_t)(v > 32767 ? 32767 : v < -32768 ? -32768 : v); }
+static inline int8_t vk_sat8(int32_t v) { return (int8_t)(v > 127 ? 127 : v < -128 ? -128 : v); }
 /* (a·b + 2^31) >> 32: SMMULR on a Cortex-M7. C11 leaves >> of a negative to the compiler; all of ours shift
  * arithmetically, and the tests would show it. */
 static inline int32_t vk_smmulr(int32_t a, int32_t b) {
@@ -24,9 +20,7 @@ static inline int32_t vk_smmulr(int32_t a, int32_t b) {
 #endif
 }
 /* acc·2^shift is proven to fit; the shift goes through uint32 because C has no negative left shift */
-static inline int32_t vk_shifted(int32_t acc, int32_t shift) {
-    return (int32_t)((uint32_t)acc << shift);
-}
+static inline int32_t vk_shifted(int32_t acc, int32_t shift) { return (int32_t)((uint32_t)acc << shift); }
 static inline int32_t vk_requantize(int32_t acc, const vk_requant *q) {
     return vk_smmulr(vk_shifted(acc, q->shift), q->multiplier);
 }

@@ -53,8 +53,8 @@ void vk_conv_w8a16(const vk_conv *layer, const int16_t *window, int16_t *out, si
         const uint32_t quads = (n + 1u) / 4u; /* three channels are a quad with a pad lane; one or two are a pair */
         const uint32_t pairs = (n + 1u) / 2u;
         if (frame_pairs) {
-            two_frames(w, q, x, y, turns, runs, gap, pairs, frame_bytes, out_bytes, 4u * taps - 8u, 0u, frame_pairs, q, y,
-                       pairs);
+            two_frames(w, q, x, y, turns, runs, gap, pairs, frame_bytes, out_bytes, 4u * taps - 8u, 0u, frame_pairs, q,
+                       y, pairs);
         }
         if (frame_pairs) {
             x += 2u * frame_pairs * layer->frame_step;

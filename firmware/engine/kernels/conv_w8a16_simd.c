@@ -12,16 +12,12 @@
 typedef struct sums {
     int32x4_t low, high;
 } sums;
-static inline sums sums_load(const int32_t *p) {
-    return (sums){vld1q_s32(p), vld1q_s32(p + 4)};
-}
+static inline sums sums_load(const int32_t *p) { return (sums){vld1q_s32(p), vld1q_s32(p + 4)}; }
 static inline void sums_store(int32_t *p, sums s) {
     vst1q_s32(p, s.low);
     vst1q_s32(p + 4, s.high);
 }
-static inline sums sums_add(sums a, sums b) {
-    return (sums){vaddq_s32(a.low, b.low), vaddq_s32(a.high, b.high)};
-}
+static inline sums sums_add(sums a, sums b) { return (sums){vaddq_s32(a.low, b.low), vaddq_s32(a.high, b.high)}; }
 typedef struct widened {
     int16x8_t first, second;
 } widened;
@@ -40,9 +36,7 @@ static inline sums two_taps(sums s, widened w, const int16_t *x) {
 typedef struct sums {
     v128_t low, high;
 } sums;
-static inline sums sums_load(const int32_t *p) {
-    return (sums){wasm_v128_load(p), wasm_v128_load(p + 4)};
-}
+static inline sums sums_load(const int32_t *p) { return (sums){wasm_v128_load(p), wasm_v128_load(p + 4)}; }
 static inline void sums_store(int32_t *p, sums s) {
     wasm_v128_store(p, s.low);
     wasm_v128_store(p + 4, s.high);
@@ -65,19 +59,13 @@ static inline sums two_taps(sums s, widened w, const int16_t *x) {
 #elif defined(__AVX2__)
 #include <immintrin.h>
 typedef __m256i sums;
-static inline sums sums_load(const int32_t *p) {
-    return _mm256_loadu_si256((const __m256i *)(const void *)p);
-}
-static inline void sums_store(int32_t *p, sums s) {
-    _mm256_storeu_si256((__m256i *)(void *)p, s);
-}
+static inline sums sums_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
+static inline void sums_store(int32_t *p, sums s) { _mm256_storeu_si256((__m256i *)(void *)p, s); }
 typedef __m256i widened;
 static inline widened weights_load(const int8_t *w) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)w));
 }
-static inline sums sums_add(sums a, sums b) {
-    return _mm256_add_epi32(a, b);
-}
+static inline sums sums_add(sums a, sums b) { return _mm256_add_epi32(a, b); }
 static inline sums two_taps(sums s, widened w, const int16_t *x) {
     const int32_t pair = (int32_t)vk_load_word(x);
     return _mm256_add_epi32(s, _mm256_madd_epi16(w, _mm256_set1_epi32(pair)));
@@ -136,9 +124,7 @@ static inline sums sums_add(sums a, sums b) {
     return a;
 }
 typedef const int8_t *widened;
-static inline widened weights_load(const int8_t *w) {
-    return w;
-}
+static inline widened weights_load(const int8_t *w) { return w; }
 static inline sums two_taps(sums s, widened w, const int16_t *x) {
     for (size_t j = 0; j < 8u; j++) {
         s.lane[j] += w[2u * j] * x[0] + w[2u * j + 1u] * x[1];

@@ -12,15 +12,16 @@ static inline int32_t four_taps(uint32_t w, int32_t even, int32_t odd, int32_t a
     return __builtin_arm_smlad((int32_t)__builtin_arm_sxtb16((int32_t)((w >> 8) | (w << 24))), odd, acc);
 }
 
-void vk_conv_w8a8(const vk_conv *layer, const int8_t *window, int8_t *out, size_t out_step, size_t frames,
-                  size_t first, size_t count) {
+void vk_conv_w8a8(const vk_conv *layer, const int8_t *window, int8_t *out, size_t out_step, size_t frames, size_t first,
+                  size_t count) {
     const vk_slice s = vk_slice_of(layer->groups, layer->channels, first, count);
     const size_t padded = vk_round_up(layer->channels, 8u), steps = (layer->run + 3u) / 4u;
     const size_t taps = layer->runs * steps * 4u;
     for (size_t g = s.group; g < s.group_end; g++) {
         for (size_t c = s.channel; c < s.channel_end; c += 4u) {
             /* half a block of eight: its words lie 32 bytes apart */
-            const int8_t *half = (const int8_t *)layer->weights + (g * padded + (c & ~(size_t)7u)) * taps + (c & 4u) * 4u;
+            const int8_t *half = (const int8_t *)layer->weights + (g * padded + (c & ~(size_t)7u)) * taps +
+                                 (c & 4u) * 4u;
             const vk_requant *q = &layer->requant[g * padded + c];
             const size_t n = s.channel_end - c < 4u ? s.channel_end - c : 4u;
             for (size_t t = 0; t < frames; t++) {

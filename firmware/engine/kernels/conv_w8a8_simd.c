@@ -84,8 +84,8 @@ static inline void run_of_block(int32_t acc[8], const int8_t *w, const int8_t *x
 #endif
 }
 
-void vk_conv_w8a8(const vk_conv *layer, const int8_t *window, int8_t *out, size_t out_step, size_t frames,
-                  size_t first, size_t count) {
+void vk_conv_w8a8(const vk_conv *layer, const int8_t *window, int8_t *out, size_t out_step, size_t frames, size_t first,
+                  size_t count) {
     const vk_slice s = vk_slice_of(layer->groups, layer->channels, first, count);
     const size_t padded = vk_round_up(layer->channels, 8u), run_taps = vk_round_up(layer->run, 4u);
     const size_t taps = vk_stored_taps(layer, 4u);

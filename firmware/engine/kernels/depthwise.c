@@ -20,8 +20,8 @@ static inline void two_channels(const vk_depthwise *layer, const int16_t *x, int
 }
 #endif
 
-void vk_depthwise_w8a16(const vk_depthwise *layer, const int16_t *window, int16_t *out, size_t out_step,
-                        size_t frames, size_t first, size_t count) {
+void vk_depthwise_w8a16(const vk_depthwise *layer, const int16_t *window, int16_t *out, size_t out_step, size_t frames,
+                        size_t first, size_t count) {
     for (size_t t = 0; t < frames; t++) {
         const int16_t *x = window + t * layer->frame_step;
         int16_t *y = out + t * out_step;
@@ -56,8 +56,8 @@ void vk_depthwise_w8a8(const vk_depthwise *layer, const int8_t *window, int8_t *
     }
 }
 
-void vk_depthwise_f32(const vk_depthwise_float *layer, const float *window, float *out, size_t out_step,
-                      size_t frames, size_t first, size_t count) {
+void vk_depthwise_f32(const vk_depthwise_float *layer, const float *window, float *out, size_t out_step, size_t frames,
+                      size_t first, size_t count) {
     for (size_t t = 0; t < frames; t++) {
         const float *x = window + t * layer->frame_step;
         float *y = out + t * out_step;

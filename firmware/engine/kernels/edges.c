@@ -24,8 +24,8 @@ void vk_quantize_f32_s16(float scale, const float *in, size_t in_step, size_t in
     }
 }
 
-void vk_quantize_f32_s8(float scale, const float *in, size_t in_step, size_t in_lane_step, int8_t *out,
-                        size_t out_step, size_t frames, size_t lanes) {
+void vk_quantize_f32_s8(float scale, const float *in, size_t in_step, size_t in_lane_step, int8_t *out, size_t out_step,
+                        size_t frames, size_t lanes) {
     for (size_t t = 0; t < frames; t++) {
         for (size_t c = 0; c < lanes; c++) {
             const float v = in[t * in_step + c * in_lane_step] / scale;

@@ -127,7 +127,7 @@ void vk_erf_f32(const float *a, size_t a_step, float *out, size_t out_step, size
     VK_ROWS_1(float, float, error_function(x))
 }
 
-void vk_snake_f32(const float *rate, const float *scale, const float *a, size_t a_step, float *out,
-                  size_t out_step, size_t frames, size_t lanes) {
+void vk_snake_f32(const float *rate, const float *scale, const float *a, size_t a_step, float *out, size_t out_step,
+                  size_t frames, size_t lanes) {
     VK_ROWS_C(float, snaked(x, rate[c], scale[c]))
 }

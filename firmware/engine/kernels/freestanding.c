@@ -42,9 +42,7 @@ OWN_LOOP void *memmove(void *to, const void *from, size_t bytes) {
     return to;
 }
 
-OWN_LOOP void *memcpy(void *restrict to, const void *restrict from, size_t bytes) {
-    return memmove(to, from, bytes);
-}
+OWN_LOOP void *memcpy(void *restrict to, const void *restrict from, size_t bytes) { return memmove(to, from, bytes); }
 
 OWN_LOOP void *memset(void *to, int value, size_t bytes) {
     char *y = to;
@@ -77,18 +75,12 @@ void __aeabi_memclr(void *to, size_t bytes);
 void __aeabi_memclr4(void *to, size_t bytes);
 void __aeabi_memclr8(void *to, size_t bytes);
 
-#define COPY(name)                                                                                                 \
-    OWN_LOOP void name(void *to, const void *from, size_t bytes) {                                                 \
-        memmove(to, from, bytes);                                                                                  \
-    }
-#define FILL(name)                                                                                                 \
-    OWN_LOOP void name(void *to, size_t bytes, int value) {                                                        \
-        memset(to, value, bytes);                                                                                  \
-    }
-#define CLEAR(name)                                                                                                \
-    OWN_LOOP void name(void *to, size_t bytes) {                                                                   \
-        memset(to, 0, bytes);                                                                                      \
-    }
+#define COPY(name)                                                                                                     \
+    OWN_LOOP void name(void *to, const void *from, size_t bytes) { memmove(to, from, bytes); }
+#define FILL(name)                                                                                                     \
+    OWN_LOOP void name(void *to, size_t bytes, int value) { memset(to, value, bytes); }
+#define CLEAR(name)                                                                                                    \
+    OWN_LOOP void name(void *to, size_t bytes) { memset(to, 0, bytes); }
 COPY(__aeabi_memcpy)
 COPY(__aeabi_memcpy4)
 COPY(__aeabi_memcpy8)

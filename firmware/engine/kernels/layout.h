@@ -24,9 +24,7 @@
 #define VK_RUN_TAPS 2u
 #endif
 
-static inline size_t vk_round_up(size_t n, size_t unit) {
-    return (n + unit - 1u) / unit * unit;
-}
+static inline size_t vk_round_up(size_t n, size_t unit) { return (n + unit - 1u) / unit * unit; }
 /* taps per block that are stored: all runs, padded */
 static inline size_t vk_stored_taps(const vk_conv *layer, size_t unit) {
     return layer->runs * vk_round_up(layer->run, unit);
@@ -41,7 +39,5 @@ static inline size_t vk_weight_w8a16(size_t k, size_t c) {
     return k / 2u * 16u + c * 2u + k % 2u;
 #endif
 }
-static inline size_t vk_weight_w8a8(size_t k, size_t c) {
-    return k / 4u * 32u + c * 4u + k % 4u;
-}
+static inline size_t vk_weight_w8a8(size_t k, size_t c) { return k / 4u * 32u + c * 4u + k % 4u; }
 #endif

@@ -19,7 +19,5 @@ static inline uint32_t vk_load_word(const void *from) {
     __builtin_memcpy(&word, from, sizeof word);
     return word;
 }
-static inline void vk_store_word(void *to, uint32_t word) {
-    __builtin_memcpy(to, &word, sizeof word);
-}
+static inline void vk_store_word(void *to, uint32_t word) { __builtin_memcpy(to, &word, sizeof word); }
 #endif

@@ -17,78 +17,78 @@
 #endif
 
 /* the loop over one row, from lane c on */
-#define VK_LANES_1(type_in, type_out, n, expression)                                                               \
-    VK_ROLLED for (; c < (n); c++) {                                                                               \
-        const type_in x = a_[c];                                                                                   \
-        out_[c] = (type_out)(expression);                                                                          \
+#define VK_LANES_1(type_in, type_out, n, expression)                                                                   \
+    VK_ROLLED for (; c < (n); c++) {                                                                                   \
+        const type_in x = a_[c];                                                                                       \
+        out_[c] = (type_out)(expression);                                                                              \
     }
-#define VK_LANES_2(type, n, expression)                                                                            \
-    VK_ROLLED for (; c < (n); c++) {                                                                               \
-        const type x = a_[c], y = b_[c];                                                                           \
-        out_[c] = (type)(expression);                                                                              \
+#define VK_LANES_2(type, n, expression)                                                                                \
+    VK_ROLLED for (; c < (n); c++) {                                                                                   \
+        const type x = a_[c], y = b_[c];                                                                               \
+        out_[c] = (type)(expression);                                                                                  \
     }
 
 /* eight lanes a turn in assembly (rows_m7.S); the rest lane by lane */
 #if defined(__ARM_ARCH_7EM__)
-#define VK_TURNS(n, bulk)                                                                                          \
-    const size_t turns = (n) / 8u;                                                                                 \
-    if (turns) {                                                                                                   \
-        bulk;                                                                                                      \
-        c = 8u * turns;                                                                                            \
+#define VK_TURNS(n, bulk)                                                                                              \
+    const size_t turns = (n) / 8u;                                                                                     \
+    if (turns) {                                                                                                       \
+        bulk;                                                                                                          \
+        c = 8u * turns;                                                                                                \
     }
 #else
 #define VK_TURNS(n, bulk)
 #endif
 
-#define VK_FLAT(same)                                                                                              \
-    size_t rows_ = frames, n_ = lanes;                                                                             \
-    if (same) {                                                                                                    \
-        n_ *= rows_;                                                                                               \
-        rows_ = rows_ ? 1u : 0u;                                                                                   \
+#define VK_FLAT(same)                                                                                                  \
+    size_t rows_ = frames, n_ = lanes;                                                                                 \
+    if (same) {                                                                                                        \
+        n_ *= rows_;                                                                                                   \
+        rows_ = rows_ ? 1u : 0u;                                                                                       \
     }
 
 /* one operand a; the arguments of the kernel are named a, a_step, out, out_step, frames, lanes */
-#define VK_ROWS_1(type_in, type_out, expression)                                                                   \
-    VK_FLAT(a_step == n_ && out_step == n_)                                                                        \
-    for (size_t t = 0; t < rows_; t++) {                                                                           \
-        const type_in *a_ = a + t * a_step;                                                                        \
-        type_out *out_ = out + t * out_step;                                                                       \
-        size_t c = 0;                                                                                              \
-        VK_LANES_1(type_in, type_out, n_, expression)                                                              \
+#define VK_ROWS_1(type_in, type_out, expression)                                                                       \
+    VK_FLAT(a_step == n_ && out_step == n_)                                                                            \
+    for (size_t t = 0; t < rows_; t++) {                                                                               \
+        const type_in *a_ = a + t * a_step;                                                                            \
+        type_out *out_ = out + t * out_step;                                                                           \
+        size_t c = 0;                                                                                                  \
+        VK_LANES_1(type_in, type_out, n_, expression)                                                                  \
     }
-#define VK_ROWS_1_S16(expression, bulk)                                                                            \
-    VK_FLAT(a_step == n_ && out_step == n_)                                                                        \
-    for (size_t t = 0; t < rows_; t++) {                                                                           \
-        const int16_t *a_ = a + t * a_step;                                                                        \
-        int16_t *out_ = out + t * out_step;                                                                        \
-        size_t c = 0;                                                                                              \
-        VK_TURNS(n_, bulk)                                                                                         \
-        VK_LANES_1(int16_t, int16_t, n_, expression)                                                               \
+#define VK_ROWS_1_S16(expression, bulk)                                                                                \
+    VK_FLAT(a_step == n_ && out_step == n_)                                                                            \
+    for (size_t t = 0; t < rows_; t++) {                                                                               \
+        const int16_t *a_ = a + t * a_step;                                                                            \
+        int16_t *out_ = out + t * out_step;                                                                            \
+        size_t c = 0;                                                                                                  \
+        VK_TURNS(n_, bulk)                                                                                             \
+        VK_LANES_1(int16_t, int16_t, n_, expression)                                                                   \
     }
 /* two operands a and b */
-#define VK_ROWS_2(type, expression)                                                                                \
-    VK_FLAT(a_step == n_ && b_step == n_ && out_step == n_)                                                        \
-    for (size_t t = 0; t < rows_; t++) {                                                                           \
-        const type *a_ = a + t * a_step, *b_ = b + t * b_step;                                                     \
-        type *out_ = out + t * out_step;                                                                           \
-        size_t c = 0;                                                                                              \
-        VK_LANES_2(type, n_, expression)                                                                           \
+#define VK_ROWS_2(type, expression)                                                                                    \
+    VK_FLAT(a_step == n_ && b_step == n_ && out_step == n_)                                                            \
+    for (size_t t = 0; t < rows_; t++) {                                                                               \
+        const type *a_ = a + t * a_step, *b_ = b + t * b_step;                                                         \
+        type *out_ = out + t * out_step;                                                                               \
+        size_t c = 0;                                                                                                  \
+        VK_LANES_2(type, n_, expression)                                                                               \
     }
-#define VK_ROWS_2_S16(expression, bulk)                                                                            \
-    VK_FLAT(a_step == n_ && b_step == n_ && out_step == n_)                                                        \
-    for (size_t t = 0; t < rows_; t++) {                                                                           \
-        const int16_t *a_ = a + t * a_step, *b_ = b + t * b_step;                                                  \
-        int16_t *out_ = out + t * out_step;                                                                        \
-        size_t c = 0;                                                                                              \
-        VK_TURNS(n_, bulk)                                                                                         \
-        VK_LANES_2(int16_t, n_, expression)                                                                        \
+#define VK_ROWS_2_S16(expression, bulk)                                                                                \
+    VK_FLAT(a_step == n_ && b_step == n_ && out_step == n_)                                                            \
+    for (size_t t = 0; t < rows_; t++) {                                                                               \
+        const int16_t *a_ = a + t * a_step, *b_ = b + t * b_step;                                                      \
+        int16_t *out_ = out + t * out_step;                                                                            \
+        size_t c = 0;                                                                                                  \
+        VK_TURNS(n_, bulk)                                                                                             \
+        VK_LANES_2(int16_t, n_, expression)                                                                            \
     }
 /* one operand and parameters per channel: never flat */
-#define VK_ROWS_C(type, expression)                                                                                \
-    for (size_t t = 0; t < frames; t++) {                                                                          \
-        const type *a_ = a + t * a_step;                                                                           \
-        type *out_ = out + t * out_step;                                                                           \
-        size_t c = 0;                                                                                              \
-        VK_LANES_1(type, type, lanes, expression)                                                                  \
+#define VK_ROWS_C(type, expression)                                                                                    \
+    for (size_t t = 0; t < frames; t++) {                                                                              \
+        const type *a_ = a + t * a_step;                                                                               \
+        type *out_ = out + t * out_step;                                                                               \
+        size_t c = 0;                                                                                                  \
+        VK_LANES_1(type, type, lanes, expression)                                                                      \
     }
 #endif

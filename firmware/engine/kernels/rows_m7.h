@@ -31,8 +31,6 @@ void vk_m7_clip(const int16_t *a, int16_t *out, uint32_t turns, uint32_t low, ui
 void vk_m7_table(const int16_t *a, int16_t *out, uint32_t turns, const int16_t *table, const int16_t *next,
                  int32_t half);
 /* a number in both halves of a word */
-static inline uint32_t vk_twice(int32_t v) {
-    return ((uint32_t)v & 0xffffu) * 0x10001u;
-}
+static inline uint32_t vk_twice(int32_t v) { return ((uint32_t)v & 0xffffu) * 0x10001u; }
 #endif
 #endif

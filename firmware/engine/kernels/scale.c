@@ -3,9 +3,7 @@
 #include "rows.h"
 #include "rows_m7.h"
 
-static inline int32_t scaled(const vk_scale *q, int32_t v) {
-    return vk_smmulr(vk_shifted(v, q->shift), q->multiplier);
-}
+static inline int32_t scaled(const vk_scale *q, int32_t v) { return vk_smmulr(vk_shifted(v, q->shift), q->multiplier); }
 
 void vk_mul_s16(const vk_scale *q, const int16_t *a, size_t a_step, const int16_t *b, size_t b_step, int16_t *out,
                 size_t out_step, size_t frames, size_t lanes) {
@@ -29,8 +27,8 @@ void vk_mul_s8(const vk_scale *q, const int8_t *a, size_t a_step, const int8_t *
     VK_ROWS_2(int8_t, vk_sat8(scaled(&k, x * y)))
 }
 
-void vk_rescale_s16(const vk_scale *q, const int16_t *a, size_t a_step, int16_t *out, size_t out_step,
-                    size_t frames, size_t lanes) {
+void vk_rescale_s16(const vk_scale *q, const int16_t *a, size_t a_step, int16_t *out, size_t out_step, size_t frames,
+                    size_t lanes) {
     const vk_scale k = *q;
     VK_ROWS_1_S16(vk_sat16(scaled(&k, x)), vk_m7_rescale(a_, out_, turns, k.multiplier, k.shift))
 }
@@ -41,14 +39,14 @@ void vk_rescale_s8(const vk_scale *q, const int8_t *a, size_t a_step, int8_t *ou
     VK_ROWS_1(int8_t, int8_t, vk_sat8(scaled(&k, x)))
 }
 
-void vk_rescale_s16_s8(const vk_scale *q, const int16_t *a, size_t a_step, int8_t *out, size_t out_step,
-                       size_t frames, size_t lanes) {
+void vk_rescale_s16_s8(const vk_scale *q, const int16_t *a, size_t a_step, int8_t *out, size_t out_step, size_t frames,
+                       size_t lanes) {
     const vk_scale k = *q;
     VK_ROWS_1(int16_t, int8_t, vk_sat8(scaled(&k, x)))
 }
 
-void vk_rescale_s8_s16(const vk_scale *q, const int8_t *a, size_t a_step, int16_t *out, size_t out_step,
-                       size_t frames, size_t lanes) {
+void vk_rescale_s8_s16(const vk_scale *q, const int8_t *a, size_t a_step, int16_t *out, size_t out_step, size_t frames,
+                       size_t lanes) {
     const vk_scale k = *q;
     VK_ROWS_1(int8_t, int16_t, vk_sat16(scaled(&k, x)))
 }

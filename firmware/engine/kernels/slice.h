@@ -5,8 +5,8 @@
 #include "layout.h"
 
 typedef struct vk_slice {
-    size_t group, group_end;      /* groups [group, group_end) */
-    size_t channel, channel_end;  /* of every one of them */
+    size_t group, group_end;     /* groups [group, group_end) */
+    size_t channel, channel_end; /* of every one of them */
 } vk_slice;
 
 static inline vk_slice vk_slice_of(size_t groups, size_t channels, size_t first, size_t count) {

@@ -35,15 +35,15 @@ typedef struct vk_requant {
 } vk_requant;
 
 typedef struct vk_conv {
-    const void *weights;        /* packed for this target */
-    const vk_requant *requant;  /* [groups][channels rounded up to the block of the layout] */
-    uint32_t frame_step;        /* elements between the windows of successive output frames: stride × in pitch */
-    uint32_t run_step;          /* elements between runs: dilation × in pitch */
-    uint16_t runs;              /* 1 when dilation is 1 and groups is 1, else the number of taps */
-    uint16_t run;               /* elements per run that count (the packer pads the weights, not the data) */
+    const void *weights;       /* packed for this target */
+    const vk_requant *requant; /* [groups][channels rounded up to the block of the layout] */
+    uint32_t frame_step;       /* elements between the windows of successive output frames: stride × in pitch */
+    uint32_t run_step;         /* elements between runs: dilation × in pitch */
+    uint16_t runs;             /* 1 when dilation is 1 and groups is 1, else the number of taps */
+    uint16_t run;              /* elements per run that count (the packer pads the weights, not the data) */
     uint16_t groups;
-    uint16_t group_in;          /* elements between the inputs of successive groups; 0 when groups is 1 */
-    uint16_t channels;          /* output channels per group, phases included */
+    uint16_t group_in; /* elements between the inputs of successive groups; 0 when groups is 1 */
+    uint16_t channels; /* output channels per group, phases included */
     uint16_t reserved;
 } vk_conv;
 
@@ -67,11 +67,11 @@ void vk_conv_short(const vk_short *layer, const int16_t *window, int16_t *out, s
                    size_t first, size_t count);
 #endif
 /* The same for layers whose sums may pass 2^31: int64 accumulators, bias·2^shift included; slower. */
-void vk_conv_w8a16_wide(const vk_conv *layer, const int16_t *window, int16_t *out, size_t out_step,
-                        size_t frames, size_t first, size_t count);
+void vk_conv_w8a16_wide(const vk_conv *layer, const int16_t *window, int16_t *out, size_t out_step, size_t frames,
+                        size_t first, size_t count);
 /* int8 activations: pitch a multiple of 4. Writes up to 3 pad lanes. */
-void vk_conv_w8a8(const vk_conv *layer, const int8_t *window, int8_t *out, size_t out_step, size_t frames,
-                  size_t first, size_t count);
+void vk_conv_w8a8(const vk_conv *layer, const int8_t *window, int8_t *out, size_t out_step, size_t frames, size_t first,
+                  size_t count);
 /* float32: sums in ascending order of the window, so that every target rounds alike. requant is unused. */
 typedef struct vk_conv_float {
     const float *weights, *bias;
@@ -85,7 +85,7 @@ void vk_conv_f32(const vk_conv_float *layer, const float *window, float *out, si
 typedef struct vk_depthwise {
     const int8_t *weights;
     const vk_requant *requant;
-    uint32_t frame_step, tap_step;  /* stride × pitch, dilation × pitch */
+    uint32_t frame_step, tap_step; /* stride × pitch, dilation × pitch */
     uint16_t taps, pitch;
 } vk_depthwise;
 typedef struct vk_depthwise_float {
@@ -94,23 +94,22 @@ typedef struct vk_depthwise_float {
     uint16_t taps, pitch;
 } vk_depthwise_float;
 /* first, count: channels; first even. */
-void vk_depthwise_w8a16(const vk_depthwise *layer, const int16_t *window, int16_t *out, size_t out_step,
-                        size_t frames, size_t first, size_t count);
-void vk_depthwise_w8a8(const vk_depthwise *layer, const int8_t *window, int8_t *out, size_t out_step,
-                       size_t frames, size_t first, size_t count);
-void vk_depthwise_f32(const vk_depthwise_float *layer, const float *window, float *out, size_t out_step,
-                      size_t frames, size_t first, size_t count);
+void vk_depthwise_w8a16(const vk_depthwise *layer, const int16_t *window, int16_t *out, size_t out_step, size_t frames,
+                        size_t first, size_t count);
+void vk_depthwise_w8a8(const vk_depthwise *layer, const int8_t *window, int8_t *out, size_t out_step, size_t frames,
+                       size_t first, size_t count);
+void vk_depthwise_f32(const vk_depthwise_float *layer, const float *window, float *out, size_t out_step, size_t frames,
+                      size_t first, size_t count);
 
 /* ---- moving ------------------------------------------------------------------------------------------------ */
 
 /* Drop the first `advance` bytes of a window and move the `history` bytes after them to its front. */
 void vk_slide(void *window, size_t advance, size_t history);
 /* Rows of `bytes` bytes; also concat, split, slice (offset pointers). */
-void vk_copy_rows(const void *in, size_t in_step_bytes, void *out, size_t out_step_bytes, size_t frames,
-                  size_t bytes);
+void vk_copy_rows(const void *in, size_t in_step_bytes, void *out, size_t out_step_bytes, size_t frames, size_t bytes);
 /* Nearest upsampling: each row `repeat` times. */
-void vk_repeat_rows(const void *in, size_t in_step_bytes, void *out, size_t out_step_bytes, size_t frames,
-                    size_t bytes, size_t repeat);
+void vk_repeat_rows(const void *in, size_t in_step_bytes, void *out, size_t out_step_bytes, size_t frames, size_t bytes,
+                    size_t repeat);
 void vk_zero(void *out, size_t bytes);
 /* Any strides (transposes, odd concatenations, one lane spread over all: in_lane_step 0). Strides in elements. */
 void vk_gather_s16(const int16_t *in, size_t in_step, size_t in_lane_step, int16_t *out, size_t out_step,
@@ -143,22 +142,22 @@ void vk_mul_s16(const vk_scale *q, const int16_t *a, size_t a_step, const int16_
                 size_t out_step, size_t frames, size_t lanes);
 void vk_mul_s8(const vk_scale *q, const int8_t *a, size_t a_step, const int8_t *b, size_t b_step, int8_t *out,
                size_t out_step, size_t frames, size_t lanes);
-void vk_rescale_s16(const vk_scale *q, const int16_t *a, size_t a_step, int16_t *out, size_t out_step,
-                    size_t frames, size_t lanes);
-void vk_rescale_s8(const vk_scale *q, const int8_t *a, size_t a_step, int8_t *out, size_t out_step,
-                   size_t frames, size_t lanes);
-void vk_rescale_s16_s8(const vk_scale *q, const int16_t *a, size_t a_step, int8_t *out, size_t out_step,
-                       size_t frames, size_t lanes);
-void vk_rescale_s8_s16(const vk_scale *q, const int8_t *a, size_t a_step, int16_t *out, size_t out_step,
-                       size_t frames, size_t lanes);
+void vk_rescale_s16(const vk_scale *q, const int16_t *a, size_t a_step, int16_t *out, size_t out_step, size_t frames,
+                    size_t lanes);
+void vk_rescale_s8(const vk_scale *q, const int8_t *a, size_t a_step, int8_t *out, size_t out_step, size_t frames,
+                   size_t lanes);
+void vk_rescale_s16_s8(const vk_scale *q, const int16_t *a, size_t a_step, int8_t *out, size_t out_step, size_t frames,
+                       size_t lanes);
+void vk_rescale_s8_s16(const vk_scale *q, const int8_t *a, size_t a_step, int16_t *out, size_t out_step, size_t frames,
+                       size_t lanes);
 
 /* table[513] at x = -32768, -32640 … 32768: u = x + 32768, i = u >> 7, f = u & 127,
  * y = table[i] + (((table[i+1] - table[i])·f + 64) >> 7). */
-void vk_table_s16(const int16_t *table, const int16_t *a, size_t a_step, int16_t *out, size_t out_step,
-                  size_t frames, size_t lanes);
+void vk_table_s16(const int16_t *table, const int16_t *a, size_t a_step, int16_t *out, size_t out_step, size_t frames,
+                  size_t lanes);
 /* y = table[x + 128] */
-void vk_table_s8(const int8_t *table, const int8_t *a, size_t a_step, int8_t *out, size_t out_step,
-                 size_t frames, size_t lanes);
+void vk_table_s8(const int8_t *table, const int8_t *a, size_t a_step, int8_t *out, size_t out_step, size_t frames,
+                 size_t lanes);
 /* y = x ≥ 0 ? x : (x·slope + 2^14) >> 15, slope 0 … 32767 in Q15 */
 void vk_leaky_s16(int32_t slope, const int16_t *a, size_t a_step, int16_t *out, size_t out_step, size_t frames,
                   size_t lanes);
@@ -167,8 +166,8 @@ void vk_leaky_s8(int32_t slope, const int8_t *a, size_t a_step, int8_t *out, siz
 /* low ≤ y ≤ high; Relu is (0, 32767) */
 void vk_clip_s16(int32_t low, int32_t high, const int16_t *a, size_t a_step, int16_t *out, size_t out_step,
                  size_t frames, size_t lanes);
-void vk_clip_s8(int32_t low, int32_t high, const int8_t *a, size_t a_step, int8_t *out, size_t out_step,
-                size_t frames, size_t lanes);
+void vk_clip_s8(int32_t low, int32_t high, const int8_t *a, size_t a_step, int8_t *out, size_t out_step, size_t frames,
+                size_t lanes);
 
 /* both, one after the other; low ≤ 0 ≤ high */
 void vk_bend_s16(int32_t slope, int32_t low, int32_t high, const int16_t *a, size_t a_step, int16_t *out,
@@ -194,8 +193,8 @@ void vk_gru_blend_s16(const int16_t *z, const int16_t *n, const int16_t *h, int1
 /* y = sat(round_half_even(x / scale)), ONNX QuantizeLinear; NaN gives 0. Any strides, for planar ports. */
 void vk_quantize_f32_s16(float scale, const float *in, size_t in_step, size_t in_lane_step, int16_t *out,
                          size_t out_step, size_t frames, size_t lanes);
-void vk_quantize_f32_s8(float scale, const float *in, size_t in_step, size_t in_lane_step, int8_t *out,
-                        size_t out_step, size_t frames, size_t lanes);
+void vk_quantize_f32_s8(float scale, const float *in, size_t in_step, size_t in_lane_step, int8_t *out, size_t out_step,
+                        size_t frames, size_t lanes);
 /* y = x·scale */
 void vk_dequantize_s16_f32(float scale, const int16_t *in, size_t in_step, float *out, size_t out_step,
                            size_t out_lane_step, size_t frames, size_t lanes);
@@ -209,12 +208,11 @@ void vk_sub_f32(const float *a, size_t a_step, const float *b, size_t b_step, fl
 void vk_mul_f32(const float *a, size_t a_step, const float *b, size_t b_step, float *out, size_t out_step,
                 size_t frames, size_t lanes);
 /* y = x·gain + offset, per channel */
-void vk_scale_f32(const float *gain, const float *offset, const float *a, size_t a_step, float *out,
-                  size_t out_step, size_t frames, size_t lanes);
-void vk_leaky_f32(float slope, const float *a, size_t a_step, float *out, size_t out_step, size_t frames,
-                  size_t lanes);
-void vk_clip_f32(float low, float high, const float *a, size_t a_step, float *out, size_t out_step,
-                 size_t frames, size_t lanes);
+void vk_scale_f32(const float *gain, const float *offset, const float *a, size_t a_step, float *out, size_t out_step,
+                  size_t frames, size_t lanes);
+void vk_leaky_f32(float slope, const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes);
+void vk_clip_f32(float low, float high, const float *a, size_t a_step, float *out, size_t out_step, size_t frames,
+                 size_t lanes);
 /* Without libm, the same bits on every target; relative error below 3e-7 (tanh, softplus, erf: absolute). */
 void vk_exp_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes);
 void vk_tanh_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes);
@@ -223,8 +221,8 @@ void vk_softplus_f32(const float *a, size_t a_step, float *out, size_t out_step,
 void vk_erf_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes);
 void vk_sin_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes);
 /* x + sin²(a·x)/a, rate[c] = a, scale[c] = 1/a */
-void vk_snake_f32(const float *rate, const float *scale, const float *a, size_t a_step, float *out,
-                  size_t out_step, size_t frames, size_t lanes);
+void vk_snake_f32(const float *rate, const float *scale, const float *a, size_t a_step, float *out, size_t out_step,
+                  size_t frames, size_t lanes);
 /* y = n + (h - n)·z */
 void vk_gru_blend_f32(const float *z, const float *n, const float *h, float *out, size_t lanes);
 

@@ -9,8 +9,8 @@
 
 namespace {
 
-constexpr uint32_t kBudget = static_cast<uint32_t>(
-    static_cast<float>(BOARD_BLOCK) * (static_cast<float>(BOARD_CLOCK_HZ) / BOARD_TRUE_RATE_HZ));
+constexpr uint32_t kBudget = static_cast<uint32_t>(static_cast<float>(BOARD_BLOCK) *
+                                                   (static_cast<float>(BOARD_CLOCK_HZ) / BOARD_TRUE_RATE_HZ));
 constexpr unsigned kOutside = BENCH_LAYERS; // controls, converters, everything that is no layer
 
 struct Counts {

@@ -12,8 +12,8 @@
 extern "C" {
 #endif
 
-#define BENCH_LAYERS 96u  /* marks above that count as the last */
-#define BENCH_BINS 200u   /* of the histogram: half a percent of a block each */
+#define BENCH_LAYERS 96u /* marks above that count as the last */
+#define BENCH_BINS 200u  /* of the histogram: half a percent of a block each */
 
 #ifdef VAECTROL_BENCH
 void vaectrol_mark(unsigned layer);

@@ -22,8 +22,8 @@ extern uint8_t vx_guard_start[], vx_guard_end[];
 
 void boot_copy(void) {
     const CopyRow copies[] = {
-        {vx_itcm_load, vx_itcm_start, vx_itcm_end}, {vx_dtcm_load, vx_dtcm_start, vx_dtcm_end},
-        {vx_axi_load, vx_axi_start, vx_axi_end},    {vx_d2_load, vx_d2_start, vx_d2_end},
+        {vx_itcm_load, vx_itcm_start, vx_itcm_end},    {vx_dtcm_load, vx_dtcm_start, vx_dtcm_end},
+        {vx_axi_load, vx_axi_start, vx_axi_end},       {vx_d2_load, vx_d2_start, vx_d2_end},
         {vx_sdram_load, vx_sdram_start, vx_sdram_end},
     };
     const ZeroRow zeros[] = {

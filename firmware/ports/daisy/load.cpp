@@ -6,9 +6,10 @@
 namespace vaectrol {
 namespace {
 
-constexpr float kBlockCycles = static_cast<float>(BOARD_BLOCK) * (static_cast<float>(BOARD_CLOCK_HZ) / BOARD_TRUE_RATE_HZ);
-constexpr float kMeanShare = 0.01f;      // of each new block in the mean
-constexpr float kWorstDecay = 0.9995f;   // per block: a peak fades over about two seconds
+constexpr float kBlockCycles = static_cast<float>(BOARD_BLOCK) *
+                               (static_cast<float>(BOARD_CLOCK_HZ) / BOARD_TRUE_RATE_HZ);
+constexpr float kMeanShare = 0.01f;    // of each new block in the mean
+constexpr float kWorstDecay = 0.9995f; // per block: a peak fades over about two seconds
 
 uint32_t began, last_began;
 float mean, worst;

@@ -26,7 +26,7 @@ bool Reboot(void *, ProtocolReboot target) {
 }
 
 const ProtocolPort port = {
-    nullptr, BOARD_TRUE_RATE_HZ, &storage, storage_note, SendUsbSerial, ReadLoad, ReadCodes, Reboot,
+    nullptr,     BOARD_TRUE_RATE_HZ, &storage, storage_note, SendUsbSerial, ReadLoad, ReadCodes, Reboot,
 #ifdef VAECTROL_BENCH
     bench_write,
 #else

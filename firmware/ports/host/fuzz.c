@@ -10,42 +10,31 @@
 #include <string.h>
 
 static uint32_t seed;
-static uint32_t roll(uint32_t sides)
-{
+static uint32_t roll(uint32_t sides) {
     seed ^= seed << 13;
     seed ^= seed >> 17;
     seed ^= seed << 5;
     return seed % sides;
 }
-static float share(void)
-{
-    return (float)roll(65536) / 65535.0f;
-}
-static float rubbish(void)
-{
+static float share(void) { return (float)roll(65536) / 65535.0f; }
+static float rubbish(void) {
     static const float odd[] = {0.0f, 1.0f, -1.0f, 1e30f, -1e30f, 1e-42f, 0.5f};
     switch (roll(12)) {
-    case 0:
-        return (float)(0.0 / (seed == 0 ? 1.0 : 0.0)); /* NaN */
-    case 1:
-        return (float)(1.0 / (seed == 0 ? 1.0 : 0.0)); /* infinity */
-    case 2:
-        return odd[roll(7)];
-    default:
-        return share();
+    case 0: return (float)(0.0 / (seed == 0 ? 1.0 : 0.0)); /* NaN */
+    case 1: return (float)(1.0 / (seed == 0 ? 1.0 : 0.0)); /* infinity */
+    case 2: return odd[roll(7)];
+    default: return share();
     }
 }
 
 static uint8_t flash[PORT_STORAGE_BYTES];
 static uint32_t power = UINT32_MAX;
-static bool flash_read(void *context, uint32_t address, void *data, size_t bytes)
-{
+static bool flash_read(void *context, uint32_t address, void *data, size_t bytes) {
     (void)context;
     memcpy(data, flash + address, bytes);
     return roll(50) != 0;
 }
-static bool flash_erase(void *context, uint32_t address)
-{
+static bool flash_erase(void *context, uint32_t address) {
     (void)context;
     for (uint32_t i = 0; i < PORT_SECTOR_BYTES; ++i) {
         if (power == 0) {
@@ -56,8 +45,7 @@ static bool flash_erase(void *context, uint32_t address)
     }
     return true;
 }
-static bool flash_program(void *context, uint32_t address, const void *data, size_t bytes)
-{
+static bool flash_program(void *context, uint32_t address, const void *data, size_t bytes) {
     (void)context;
     for (size_t i = 0; i < bytes; ++i) {
         if (power == 0) {
@@ -77,8 +65,7 @@ typedef struct Trouble {
     uint32_t block;
 } Trouble;
 
-static Trouble trouble_now(void)
-{
+static Trouble trouble_now(void) {
     static const uint32_t clocks[] = {0, 1, 24, 48, 100, 3000, 6000, 24000};
     static const uint32_t blocks[] = {1, 7, 16, 48, 48, 48, 64, 128, 255, 256};
     return (Trouble){
@@ -97,8 +84,7 @@ static float audio_in[PORT_MAX_AUDIO][PORT_MAX_BLOCK], audio_out[PORT_MAX_AUDIO]
 static float cv_out[PORT_MAX_CV_OUTS][PORT_MAX_BLOCK];
 static uint32_t gates_in[PORT_MAX_BLOCK], gates_out[PORT_MAX_BLOCK];
 
-static void make_inputs(const Trouble *trouble, uint64_t tick)
-{
+static void make_inputs(const Trouble *trouble, uint64_t tick) {
     for (size_t i = 0; i < PORT_MAX_INPUTS && !trouble->still; ++i) {
         readings[i] = trouble->knobs ? rubbish() : readings[i] + 0.02f * (share() - readings[i]);
     }
@@ -114,11 +100,10 @@ static void make_inputs(const Trouble *trouble, uint64_t tick)
     }
 }
 
-static void remote(void)
-{
+static void remote(void) {
     for (uint32_t n = roll(20); n > 0; --n) {
-        const PortCommand command = {.kind = (uint8_t)roll(10), .index = (uint8_t)(roll(4) ? roll(8) : roll(256)),
-                                     .value = rubbish()};
+        const PortCommand command = {
+            .kind = (uint8_t)roll(10), .index = (uint8_t)(roll(4) ? roll(8) : roll(256)), .value = rubbish()};
         (void)instrument_post(command);
     }
     if (roll(10) == 0) {
@@ -139,8 +124,7 @@ static void remote(void)
 }
 
 /* The name of what is not as promised; NULL: all is. */
-static const char *broken(const PortInfo *info, size_t ticks)
-{
+static const char *broken(const PortInfo *info, size_t ticks) {
     for (size_t i = 0; i < ticks; ++i) {
         for (size_t c = 0; c < info->audio_out; ++c) {
             if (!(audio_out[c][i] >= -1.0f && audio_out[c][i] <= 1.0f)) {
@@ -166,8 +150,7 @@ static const char *broken(const PortInfo *info, size_t ticks)
     return NULL;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const double seconds = argc > 1 ? atof(argv[1]) : 10.0;
     const uint32_t first_seed = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 1u;
     seed = first_seed * 2654435769u | 1u;
@@ -196,8 +179,12 @@ int main(int argc, char **argv)
         if (trouble.remote) {
             remote();
         }
-        const PortBlock block = {.ticks = trouble.block, .inputs = readings, .gates_in = gates_in,
-                                 .audio_in = roll(1000) ? ins : NULL, .audio_out = outs, .cv_out = cvs,
+        const PortBlock block = {.ticks = trouble.block,
+                                 .inputs = readings,
+                                 .gates_in = gates_in,
+                                 .audio_in = roll(1000) ? ins : NULL,
+                                 .audio_out = outs,
+                                 .cv_out = cvs,
                                  .gates_out = gates_out};
         instrument_render(&block);
         const char *what = broken(info, trouble.block);

@@ -14,8 +14,7 @@
 
 /* Denormals are zero while an instrument renders, as they are on the module; whoever called gets the thread's
  * floating-point control back as it was. */
-static uint64_t flush_denormals(void)
-{
+static uint64_t flush_denormals(void) {
     uint64_t before = 0;
 #if defined(__SSE__)
     before = _mm_getcsr();
@@ -27,8 +26,7 @@ static uint64_t flush_denormals(void)
     return before;
 }
 
-static void restore_denormals(uint64_t before)
-{
+static void restore_denormals(uint64_t before) {
 #if defined(__SSE__)
     _mm_setcsr((unsigned)before);
 #elif defined(__aarch64__)
@@ -44,9 +42,9 @@ typedef struct HostEvent {
 } HostEvent;
 
 typedef struct HostScript {
-    size_t ticks;           /* of all of it */
+    size_t ticks; /* of all of it */
     size_t block;
-    size_t done;            /* samples rendered */
+    size_t done; /* samples rendered */
     size_t events, posted;
     const HostEvent *event; /* [events] in order; each is posted with the block it falls into */
     const float *input;     /* [inputs][ticks] converter readings, 0 … 1 */
@@ -60,22 +58,19 @@ typedef struct HostScript {
 
 static Schmitt schmitts[PORT_MAX_GATES];
 
-void host_begin(void)
-{
+void host_begin(void) {
     memset(schmitts, 0, sizeof schmitts);
     instrument_init(instrument_info()->sample_rate_hz);
 }
 
-static void post_events(HostScript *script, size_t before)
-{
+static void post_events(HostScript *script, size_t before) {
     while (script->posted < script->events && script->event[script->posted].tick < before &&
            instrument_post(script->event[script->posted].command)) {
         ++script->posted;
     }
 }
 
-static void render_block(HostScript *script, size_t ticks)
-{
+static void render_block(HostScript *script, size_t ticks) {
     static uint32_t gates[PORT_MAX_BLOCK];
     const PortInfo *info = instrument_info();
     const size_t at = script->done;
@@ -121,8 +116,7 @@ static void render_block(HostScript *script, size_t ticks)
 }
 
 /* Renders until `until` samples of the script are done. */
-void host_render(HostScript *script, size_t until)
-{
+void host_render(HostScript *script, size_t until) {
     const uint64_t before = flush_denormals();
     while (script->done < until && script->done < script->ticks) {
         size_t ticks = script->block < PORT_MAX_BLOCK ? script->block : PORT_MAX_BLOCK;

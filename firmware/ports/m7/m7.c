@@ -16,21 +16,18 @@ typedef struct M7Block {
 
 __attribute__((section(".d2.m7_block"))) M7Block m7_block;
 
-static void flush_denormals(void)
-{
+static void flush_denormals(void) {
     uint32_t control;
     __asm volatile("vmrs %0, fpscr" : "=r"(control));
     __asm volatile("vmsr fpscr, %0" ::"r"(control | (1u << 24)));
 }
 
-void m7_begin(void)
-{
+void m7_begin(void) {
     flush_denormals();
     instrument_init(instrument_info()->sample_rate_hz);
 }
 
-void m7_render(uint32_t ticks)
-{
+void m7_render(uint32_t ticks) {
     const float *audio_in[PORT_MAX_AUDIO];
     float *audio_out[PORT_MAX_AUDIO];
     float *cv_out[PORT_MAX_CV_OUTS];

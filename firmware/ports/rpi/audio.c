@@ -48,7 +48,7 @@ static void from_wire(void) {
         for (unsigned c = 0; c < CHANNELS; c++) {
             const unsigned at = i * CHANNELS + c;
             self.in[c][i] = BOARD_AUDIO_SIGN_IN * (self.format == ALSA_S32_LE ? (float)self.wire[at] / 2147483648.0f
-                                                                             : (float)narrow[at] / 32768.0f);
+                                                                              : (float)narrow[at] / 32768.0f);
         }
 }
 
@@ -179,7 +179,8 @@ bool audio_open(const AudioSettings *settings, char *why, size_t why_size) {
     }
     int error = open_stream(&self.play, ALSA_PLAYBACK);
     if (error < 0) {
-        snprintf(why, why_size, "no sound: %s does not play 2 × 48 kHz in blocks of %u (%s); `aplay -l` lists the cards",
+        snprintf(why, why_size,
+                 "no sound: %s does not play 2 × 48 kHz in blocks of %u (%s); `aplay -l` lists the cards",
                  settings->device, settings->block, alsa.snd_strerror(error));
         return false;
     }

@@ -22,11 +22,11 @@ typedef struct AudioCounts {
     uint64_t blocks, frames;
     uint32_t xruns;
     uint64_t lost_frames;
-    float mean, worst;     /* of a block's time, in the callback */
-    float worst_late_ms;   /* latest start of a block after it was due */
+    float mean, worst;   /* of a block's time, in the callback */
+    float worst_late_ms; /* latest start of a block after it was due */
     bool fifo;
     bool capture;
-    char trouble[160];     /* why it stopped, "" while it runs */
+    char trouble[160]; /* why it stopped, "" while it runs */
 } AudioCounts;
 
 /* Opens the card; false and a sentence in `why` when that fails. */

@@ -51,7 +51,7 @@ static bool read_channel(uint8_t channel, uint16_t *code) {
 /* MCP4822, data sheet register 5-1: channel, 1 × gain (the op amp scales), active, 12 bits. */
 static void write_channel(const BoardDac *dac, float volts) {
     float code = volts * dac->codes_per_volt;
-    code = code < 0.0f ? 0.0f : code > (float)dac->full_code ? (float)dac->full_code : code;
+    code = code<0.0f ? 0.0f : code>(float) dac->full_code ? (float)dac->full_code : code;
     const uint16_t word = (uint16_t)((dac->index == 0 ? 0x3000u : 0xB000u) | (uint16_t)code);
     uint8_t bytes[2] = {(uint8_t)(word >> 8), (uint8_t)word};
     (void)transfer(self.dac, bytes, sizeof bytes);
@@ -102,8 +102,9 @@ bool converters_start(const char *adc_device, const char *dac_device, char *why,
     if (self.adc < 0)
         snprintf(why, why_size, "no ADC: cannot open %s (%s)%s", adc_device == NULL ? "none" : adc_device,
                  strerror(errno),
-                 errno == ENOENT ? "; switch SPI on with `sudo raspi-config nonint do_spi 0`"
-                                 : errno == EACCES ? "; add the user to the group spi" : "");
+                 errno == ENOENT   ? "; switch SPI on with `sudo raspi-config nonint do_spi 0`"
+                 : errno == EACCES ? "; add the user to the group spi"
+                                   : "");
     self.dac = open_spi(dac_device);
     if (self.adc < 0 && self.dac < 0) return false;
     self.running = pthread_create(&self.thread, NULL, run, NULL) == 0;

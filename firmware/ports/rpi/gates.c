@@ -103,8 +103,7 @@ static int request(int chip, struct gpio_v2_line_request *wanted) {
 
 static int request_inputs(int chip) {
     struct gpio_v2_line_request wanted = {.num_lines = INPUTS, .event_buffer_size = RING_EDGES};
-    wanted.config.flags =
-        GPIO_V2_LINE_FLAG_INPUT | GPIO_V2_LINE_FLAG_EDGE_RISING | GPIO_V2_LINE_FLAG_EDGE_FALLING;
+    wanted.config.flags = GPIO_V2_LINE_FLAG_INPUT | GPIO_V2_LINE_FLAG_EDGE_RISING | GPIO_V2_LINE_FLAG_EDGE_FALLING;
     struct gpio_v2_line_config_attribute *low = &wanted.config.attrs[0], *slow = &wanted.config.attrs[1];
     low->attr.id = GPIO_V2_LINE_ATTR_ID_FLAGS;
     low->attr.flags = wanted.config.flags | GPIO_V2_LINE_FLAG_ACTIVE_LOW | GPIO_V2_LINE_FLAG_BIAS_PULL_UP;
@@ -124,8 +123,8 @@ static int request_outputs(int chip) {
     struct gpio_v2_line_request wanted = {.num_lines = OUTPUTS};
     wanted.config.flags = GPIO_V2_LINE_FLAG_OUTPUT;
     for (unsigned i = 0; i < OUTPUTS; i++)
-        wanted.offsets[i] =
-            (uint32_t)(i < BOARD_GATES_OUT ? board_gates_out[i].line : board_leds[i - BOARD_GATES_OUT].line);
+        wanted.offsets[i] = (uint32_t)(i < BOARD_GATES_OUT ? board_gates_out[i].line
+                                                           : board_leds[i - BOARD_GATES_OUT].line);
     return request(chip, &wanted);
 }
 

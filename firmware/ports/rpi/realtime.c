@@ -41,6 +41,8 @@ void realtime_complain(const Realtime *r) {
         fprintf(stderr, "not granted: SCHED_FIFO (other programs may delay the audio); set LimitRTPRIO=95 in the unit, "
                         "or `rtprio 95` in limits.conf.\n");
     if (!r->performance)
-        fprintf(stderr, "not set: the CPU governor is \"%s\", not \"performance\" (clock changes cost time); run "
-                        "`sudo cpupower frequency-set -g performance`.\n", r->governor);
+        fprintf(stderr,
+                "not set: the CPU governor is \"%s\", not \"performance\" (clock changes cost time); run "
+                "`sudo cpupower frequency-set -g performance`.\n",
+                r->governor);
 }

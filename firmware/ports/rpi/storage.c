@@ -18,7 +18,8 @@ static bool read_bytes(void *context, uint32_t address, void *data, size_t bytes
 }
 
 static bool write_bytes(uint32_t address, const void *data, size_t bytes) {
-    return inside(address, bytes) && pwrite(file, data, bytes, (off_t)address) == (ssize_t)bytes && fdatasync(file) == 0;
+    return inside(address, bytes) && pwrite(file, data, bytes, (off_t)address) == (ssize_t)bytes &&
+           fdatasync(file) == 0;
 }
 
 static bool erase_sector(void *context, uint32_t address) {

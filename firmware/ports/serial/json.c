@@ -172,8 +172,7 @@ bool json_next(JsonText *rest, JsonText *element) {
 
 bool json_number(JsonText value, float *number) {
     Cursor c = {value.text, value.text + value.length};
-    if (value.length == 0 || (*c.at != '-' && !is_digit(*c.at)) || !skip_number(&c) || c.at != c.end)
-        return false;
+    if (value.length == 0 || (*c.at != '-' && !is_digit(*c.at)) || !skip_number(&c) || c.at != c.end) return false;
     const char *at = value.text;
     const bool negative = *at == '-';
     if (negative) at++;
@@ -262,9 +261,7 @@ static void put_digits(JsonWriter *w, uint32_t value, size_t least) {
     put(w, text + sizeof text - n, n);
 }
 
-void json_begin(JsonWriter *w, char *buffer, size_t size) {
-    *w = (JsonWriter){.buffer = buffer, .size = size};
-}
+void json_begin(JsonWriter *w, char *buffer, size_t size) { *w = (JsonWriter){.buffer = buffer, .size = size}; }
 
 void json_open(JsonWriter *w, const char *name, char bracket) {
     put_name(w, name);

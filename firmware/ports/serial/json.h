@@ -46,7 +46,7 @@ void json_put_string(JsonWriter *w, const char *name, const char *value);
 void json_put_bool(JsonWriter *w, const char *name, bool value);
 void json_put_uint(JsonWriter *w, const char *name, uint32_t value);
 void json_put_int(JsonWriter *w, const char *name, int32_t value);
-void json_put_float(JsonWriter *w, const char *name, float value); /* six decimals; null when not finite */
+void json_put_float(JsonWriter *w, const char *name, float value);  /* six decimals; null when not finite */
 void json_put_raw(JsonWriter *w, const char *name, JsonText value); /* a value that json_valid has passed */
 
 #ifdef __cplusplus

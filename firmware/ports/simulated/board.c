@@ -110,11 +110,8 @@ static void port_bench(void *context, JsonWriter *w) {
     json_close(w, ']');
 }
 
-static ProtocolPort port = {.storage = &storage,
-                            .send = port_send,
-                            .load = port_load,
-                            .codes = port_codes,
-                            .reboot = port_reboot};
+static ProtocolPort port = {
+    .storage = &storage, .send = port_send, .load = port_load, .codes = port_codes, .reboot = port_reboot};
 
 void board_start(float rate_hz, uint8_t *flash) {
     memset(&board, 0, sizeof board);
