@@ -6,7 +6,8 @@ from typing import Any
 
 import onnx
 
-from quantize.graph.graph import LINEAR, Graph
+from quantize.graph.graph import Graph
+from quantize.graph.layers import layers
 
 
 def predict(model: onnx.ModelProto, board: str, block: int = 48, *, as_if_quantized: bool = True) -> Any:
@@ -30,8 +31,8 @@ def layer_cycles(graph: Graph, board: str) -> dict[int, float]:
         cycles_of[layer["origin"]] = max(cycles_of.get(layer["origin"], 0.0), cycles)
     return {
         position: cycles_of[node.outputs[0]]
-        for position, node in enumerate(graph.nodes)
-        if node.op in LINEAR and node.outputs[0] in cycles_of
+        for position, node, _ in layers(graph)
+        if node.outputs[0] in cycles_of
     }
 
 

@@ -20,6 +20,7 @@ from quantize.data.feeds import Feed, is_event
 from quantize.data.tune import Judge, Objective, distance
 from quantize.graph.graph import Graph
 from quantize.graph.network import Network
+from quantize.operators import known, movement_of
 
 DISTIL_SHARE = 0.3  # weight of the float decoder's answer beside the task's own loss
 
@@ -70,12 +71,12 @@ class Stand(nn.Module):
 
 
 def tensor_before_laws(graph: Graph) -> str | None:
-    """Find the tensor whose split feeds only output laws (sigmoid, tanh)."""
+    """Find the tensor that is divided for output laws (sigmoid, tanh) alone: functions of known reach."""
     consumers = graph.consumers()
     for node in graph.nodes:
-        if node.op == "Split":
-            readers = [reader.op for name in node.outputs for reader in consumers.get(name, [])]
-            if readers and set(readers) <= {"Sigmoid", "Tanh"}:
+        if movement_of(node) is not None and len(node.outputs) > 1:
+            readers = [known(reader) for name in node.outputs for reader in consumers.get(name, [])]
+            if readers and all(r is not None and r.largest is not None for r in readers):
                 return node.inputs[0]
     return None
 

@@ -19,9 +19,10 @@ from quantize.data.feeds import input_rates
 from quantize.formats.nn_tilde import DriveModule, DrumModule, NnModule, PatternModule
 from quantize.graph.channels import TRACE_FRAMES as SHAPE_FRAMES
 from quantize.graph.channels import example_feeds, trace_shapes
+from quantize.graph.execute import form_of
 from quantize.graph.graph import Graph, Node
 from quantize.graph.network import Network
-from quantize.graph.operators import filtered_noise
+from quantize.operators import known
 
 TRACE_FRAMES = 64
 PROBE_FRAMES = 512
@@ -47,6 +48,11 @@ class Positional(nn.Module):
         return self.network(dict(zip(self.names, inputs, strict=True)))[self.outputs[0]]
 
 
+def _is_counted(node: Node) -> bool:
+    record = known(node)
+    return record is not None and record.counted
+
+
 class _CountedNetwork(Network):
     """A float network whose noise goes on after `start` frames of the slowest input."""
 
@@ -55,13 +61,13 @@ class _CountedNetwork(Network):
     def __init__(self, graph: Graph):
         super().__init__(graph)
         shapes = trace_shapes(graph)
-        noises = [n.outputs[0] for n in graph.nodes if n.op == "FilteredNoise" and n.is_domain]
+        noises = [node.outputs[0] for node in graph.nodes if _is_counted(node)]
         self.per_frame = {name: shapes[name][-1] // SHAPE_FRAMES for name in noises}
 
     def execute(self, node: Node, values: dict[str, Any]) -> tuple[Any, ...]:
-        if node.op == "FilteredNoise" and node.is_domain:
+        if _is_counted(node):
             start = self.start * self.per_frame[node.outputs[0]]
-            return (filtered_noise(node, [values[node.inputs[0]], start]),)
+            return (form_of(node)(node, [values[node.inputs[0]], start]),)
         return super().execute(node, values)
 
 

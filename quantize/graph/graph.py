@@ -15,7 +15,6 @@ import onnx
 from onnx import helper, numpy_helper
 
 VAECTROL_DOMAIN = "vaectrol"
-LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 @dataclass
@@ -90,11 +89,6 @@ class Graph:
         return tuple(
             d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim
         )
-
-    def parameters(self) -> int:
-        """Count the weights and biases of the linear layers."""
-        used = {n for node in self.nodes if node.op in (*LINEAR, "GRU") for n in node.inputs[1:] if n}
-        return int(sum(self.constants[n].size for n in used if n in self.constants))
 
     def to_model(self, metadata: dict[str, Any] | None = None) -> onnx.ModelProto:
         """Write the graph as an ONNX model with the source's opsets, functions and metadata.
