@@ -283,7 +283,7 @@ def trained_seed(run: Path) -> int:
 def spent_in_words(spent: dict[str, Any]) -> str:
     """Say how long the training took."""
     processor, wall = spent["processor_s"] / 60, spent["wall_s"] / 60
-    return f"the last stage {processor:.0f} processor minutes in {wall:.0f} by the clock"
+    return f"the last stage {processor:.0f} CPU minutes in {wall:.0f} by the clock"
 
 
 def ship(name: str, words: Words, source: Path, folder: Path) -> Path:

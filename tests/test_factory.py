@@ -143,7 +143,7 @@ def test_the_card_shows_what_was_measured(models, tmp_path):
         "It only clicks.",
     ):
         assert part in text
-    assert "9.5" not in text and "2 processor minutes in 3" in text
+    assert "9.5" not in text and "2 CPU minutes in 3" in text
 
 
 def test_every_factory_model_has_words_a_card_and_credits():
