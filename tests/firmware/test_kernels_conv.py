@@ -26,7 +26,7 @@ TARGETS = ["host", "host-asan", "m7", "aarch64", "aarch64-dotprod", "wasm"]
 
 
 def requantized(acc, multiplier, shift, low, high):
-    """DESIGN §3 in Python's unbounded integers."""
+    """docs/design.md#arithmetic in Python's unbounded integers."""
     exact = acc.astype(object) * (2 ** shift.astype(object)) * multiplier.astype(object)
     return np.clip((exact + 2**31) // 2**32, low, high)
 

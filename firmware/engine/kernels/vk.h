@@ -1,4 +1,5 @@
-/* The kernels: what generated model code calls. One arithmetic on every processor, bit for bit (DESIGN §3).
+/* The kernels: what generated model code calls. One arithmetic on every processor, bit for bit:
+ * docs/design.md#arithmetic.
  *
  * Layout. A tensor is [frames][pitch]: time-major, the channels of one frame side by side, oldest frame first.
  *   - pitch counts elements; for integers it is even and ≥ channels (odd channel counts leave one pad lane),
