@@ -1,4 +1,7 @@
-"""Write and read QDQ ONNX: QuantizeLinear/DequantizeLinear around what runs in integers (DESIGN §2, §3)."""
+"""Write and read QDQ ONNX: QuantizeLinear/DequantizeLinear around what runs in integers.
+
+The file is that of docs/design.md#model-file, its integers those of docs/design.md#arithmetic.
+"""
 
 from __future__ import annotations
 
