@@ -22,7 +22,7 @@ weaknesses = ["It only clicks."]
 
 [data]
 what = "two clicks"
-prepare = "vaectrol data prepare drums clicks DATA"
+prepare = "vaectrol data prepare drum clicks DATA"
 split = "by clicker"
 licence = "CC0 1.0"
 credits = ["Clicks by A. Clicker.", "Clacks by B"]

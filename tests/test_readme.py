@@ -60,11 +60,11 @@ class Elsewhere:
 HOW: dict[str, Run | Elsewhere] = {
     "make demo": Elsewhere("test_readme.py", "test_make_runs_what_the_readme_says", "demo"),
     "make test": Elsewhere("test_readme.py", "test_make_runs_what_the_readme_says", "test"),
-    "vaectrol toy drums": Run(more=("--items", "48"), makes=("toy/manifest.json",)),
-    "vaectrol data prepare drums ~/Samples/kits": Run(
+    "vaectrol toy drum": Run(more=("--items", "48"), makes=("toy/manifest.json",)),
+    "vaectrol data prepare drum ~/Samples/kits": Run(
         {"~/Samples/kits": "sounds"}, makes=("data/manifest.json",)
     ),
-    "vaectrol data prepare drums toy": Run(makes=("data/manifest.json",)),
+    "vaectrol data prepare drum toy": Run(makes=("data/manifest.json",)),
     "vaectrol train drum": Run({"drum": "tiny.toml"}, ("--set", "fit.steps=6"), makes=("run/card.json",)),
     "vaectrol train drum_quick": Run(
         {"drum_quick": "tiny.toml"}, ("--set", "fit.steps=6"), makes=("run/card.json",)
@@ -163,7 +163,7 @@ def walk_through(commands: list[str], folder: Path) -> Walked:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         if any("sounds" in words for words in map(shortened, commands)):
-            assert vaectrol.main(["toy", "drums", "sounds", "--items", "48"]) == 0
+            assert vaectrol.main(["toy", "drum", "sounds", "--items", "48"]) == 0
         for command in commands:
             if words := shortened(command):
                 status[command] = typed(command.split()[0], words)
