@@ -19,7 +19,7 @@ from docs import gallery
 from docs.tidy import PROTECTED, ROOT, pages
 
 SITE = ROOT / "build" / "site"
-LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\](?:\([^)]*\))?)*\]\(([^()\s]+)\)|<img[^>]*\ssrc=\"([^\"]+)\"")
+LINK = re.compile(r"\]\(([^()\s]+)\)|<img[^>]*\ssrc=\"([^\"]+)\"")
 
 
 def linked_files(page: Path) -> Iterator[Path]:
