@@ -74,8 +74,8 @@ class Gemm(MatrixProduct):
 
     def plain(self, node: Node) -> Node:
         """Leave alpha and beta out."""
-        kept = {k: v for k, v in node.attributes.items() if k not in ("alpha", "beta")}
-        return replace(node, attributes=kept)
+        given = None if node.given is None else node.given - {"alpha", "beta"}
+        return replace(node, attributes={**node.attributes, "alpha": 1.0, "beta": 1.0}, given=given)
 
     def traceable(self, node: Node, weight: np.ndarray) -> bool:
         """Where the input is not turned."""

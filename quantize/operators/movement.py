@@ -67,7 +67,7 @@ def _shrink_split(trim: Trim, node: Node, original: Node) -> None:
         return
     axis = node.attributes["axis"]
     parts = [trim.left(name, axis) for name in original.outputs]
-    node.attributes.pop("num_outputs", None)
+    node.attributes["num_outputs"] = None
     trim.give(node, 1, parts, "parts")
 
 
