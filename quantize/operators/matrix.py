@@ -101,7 +101,7 @@ class Gemm(MatrixProduct):
 def _write(w: Writer, node: Node) -> None:
     """FULLY_CONNECTED, whose weight is [Cout, Cin]."""
     x = w.read(node.inputs[0])
-    turned = node.attributes["transB"]
+    turned = "transB" in node.attributes and bool(node.attributes["transB"])
     weight, bias = w.weights(node, lambda v: v if turned else v.T, 0, _factors(node))
     result = w.result(w.target(node))
     fields = {"keepNumDims": True, "fusedActivationFunction": w.activation(node)}
