@@ -249,7 +249,8 @@ def _write_reshape(w: Writer, node: Node) -> None:
 
 def _write_transpose(w: Writer, node: Node) -> None:
     x, flat, _ = w.unfolded(node)
-    order = w.constant(f"{node.outputs[0]}/order", np.array(node.attributes["perm"], np.int32))
+    perm = node.attributes["perm"] or list(range(w.rank(node.inputs[0])))[::-1]
+    order = w.constant(f"{node.outputs[0]}/order", np.array(perm, np.int32))
     w.add("TRANSPOSE", [x, order], [flat], "TransposeOptions")
     w.folded(node, flat)
 
