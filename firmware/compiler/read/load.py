@@ -46,7 +46,9 @@ METADATA_PREFIX = "vaectrol."
 TIME_AXIS = 2
 
 
-def load(source: Any, name: str | None = None, streaming: bool | None = None) -> Graph:
+def load(
+    source: str | Path | onnx.ModelProto, name: str | None = None, streaming: bool | None = None
+) -> Graph:
     """Read a model.
 
     Parameters
@@ -93,7 +95,7 @@ def _identifier(text: str) -> str:
     return cleaned if cleaned and not cleaned[0].isdigit() else f"model_{cleaned}".rstrip("_")
 
 
-def _parse(source: Any) -> tuple[onnx.ModelProto, Path | None, str]:
+def _parse(source: str | Path | onnx.ModelProto) -> tuple[onnx.ModelProto, Path | None, str]:
     """Get the model from a path or an object."""
     if isinstance(source, onnx.ModelProto):
         return source, None, source.graph.name or "model"
