@@ -22,7 +22,7 @@ import torch
 
 from common.refusal import Refusal
 from quantize.data.examples import Example, tensors
-from quantize.graph.channels import Channels, trace_channels
+from quantize.graph.channels import NOTHING, Channels, trace_channels
 from quantize.graph.graph import Graph, Node
 from quantize.graph.layers import layers
 from quantize.graph.network import Network
@@ -194,7 +194,8 @@ def choose(
     families: dict[int, list[int]] = {}
     for root, family in channels.families().items():
         families.setdefault(family, []).append(root)
-    ranked = {f: sorted(roots, key=lambda r: scores[r]) for f, roots in families.items()}
+    last = _last_of_their_tensor(channels, scores)
+    ranked = {f: sorted(roots, key=lambda r: (r in last, scores[r])) for f, roots in families.items()}
     whole = costs.total(set())
 
     def kept_count(size: int, wanted: float) -> int:
@@ -236,6 +237,16 @@ def choose(
         f"{least:.0%} is left; "
         "ask for less, or train a smaller model."
     )
+
+
+def _last_of_their_tensor(channels: Channels, scores: dict[int, float]) -> set[int]:
+    """The worthiest root label of each tensor that could lose all of its own: no part of a split goes whole."""
+    found = set()
+    for labels in channels.labels.values():
+        roots = [r for r in np.unique(channels.roots(labels)).tolist() if r != NOTHING]
+        if roots and all(r in scores for r in roots):
+            found.add(max(roots, key=lambda r: scores[r]))
+    return found
 
 
 def prune(

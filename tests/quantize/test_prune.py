@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.refusal import Refusal
-from quantize.data.examples import run, teach
+from quantize.data.examples import run, teach, tensors
 from quantize.data.feeds import FeedMaker
 from quantize.graph.channels import PINNED, trace_channels
 from quantize.graph.graph import Graph
@@ -18,7 +18,7 @@ from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.prune.select import CRITERIA, choose, element_scores, prune, prune_iteratively, rewound, savings
 from quantize.prune.surgery import layer_costs, remove
-from tests.quantize.random_graphs import random_feed, random_graph
+from tests.quantize.random_graphs import Builder, random_feed, random_graph
 
 
 def masked(graph: Graph, channels, removed: set[int]) -> Graph:
@@ -122,6 +122,21 @@ def test_savings_are_what_the_cost_falls_by():
         fall = costs.total(set()) - costs.total({root})
         assert fall <= saved * (1 + 1e-9)  # a channel that a layer reads and makes is counted twice at most
         assert saved <= 2 * fall + 1e-9
+
+
+def test_no_part_of_a_split_loses_all_its_channels():
+    b = Builder(3)
+    both = b.conv("x", 3, 16)
+    first, second = b.node("Split", [both], 2, axis=1, num_outputs=2)
+    b.conv(b.node("Concat", [first, second, first], axis=1)[0], 24, 3)
+    b.nodes[-1].output[0] = "y"
+    graph = load_graph(b.model("split"))
+    channels = trace_channels(graph)
+    born = channels.roots(channels.births_of(graph.nodes[0])).tolist()
+    scores = {root: float(place < 8) for place, root in enumerate(born)}  # the second part is worth nothing
+    small = remove(channels, choose(channels, scores, layer_costs(channels, 1), 0.5)).graph
+    made = Network(small)(tensors(random_feed(0)), keep=[first, second])
+    assert (made[first].shape[1], made[second].shape[1]) == (3, 1)
 
 
 def test_more_than_is_there_is_refused_with_numbers():
