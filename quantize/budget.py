@@ -9,7 +9,7 @@ from typing import Any
 
 from common.refusal import DoesNotFit, Refusal
 from quantize.cost import predict
-from quantize.data.calibration_set import Material
+from quantize.data.calibration_set import CalibrationSet
 from quantize.graph.graph import Graph
 from quantize.graph.network import Network
 from quantize.integers.calibrate import activation_tensors, observe
@@ -69,15 +69,15 @@ def parse_bytes(text: str) -> int:
     return int(float(match[1]) * {"": 1, "k": 1024, "m": 1024**2}[match[2].lower()])
 
 
-def quick_integers(graph: Graph, material: Material, settings: Settings) -> Quantized:
+def quick_integers(graph: Graph, calibration_set: CalibrationSet, settings: Settings) -> Quantized:
     """Round a graph as it stands, ranges from one feed: enough to know its cost."""
     plan = make_plan(graph, 8 if settings.activations == "8" else 16)
-    seen = observe(Network(graph), activation_tensors(plan), material.calibration[:1])
+    seen = observe(Network(graph), activation_tensors(plan), calibration_set.feeds[:1])
     return Quantized(plan, mixed_scales(plan, seen), {})
 
 
 def choose(
-    material: Material,
+    calibration_set: CalibrationSet,
     settings: Settings,
     limits: Limits,
     tell: Callable[[str, float], None],
@@ -88,7 +88,7 @@ def choose(
     Parameters
     ----------
     widths : sequence of {"16", "8", "mixed"}
-        Widths of the activations; one is tried when nothing fits with those before it. Eight bits are heard
+        Widths of the activations; one is tried when nothing fits with those before it. Eight bits harm
         more than pruning to a fifth, and most boards need more cycles for them, but less memory.
 
     Returns
@@ -108,7 +108,7 @@ def choose(
             tell("looking for what fits", (turn + index / len(KEEPS)) / len(widths))
             way = replace(settings, keep=keep, activations=width)
             try:
-                row = _try(material, way, limits)
+                row = _try(calibration_set, way, limits)
             except Refusal:
                 if not rows:
                     raise
@@ -129,14 +129,14 @@ def choose(
     )
 
 
-def _try(material: Material, settings: Settings, limits: Limits) -> Row:
-    graph = material.graph
+def _try(calibration_set: CalibrationSet, settings: Settings, limits: Limits) -> Row:
+    graph = calibration_set.graph
     if settings.keep < 1.0:
-        graph = prune_once(material, settings).graph
-    found = predict(to_qdq(quick_integers(graph, material, settings)), limits.board)
+        graph = prune_once(calibration_set, settings).graph
+    found = predict(to_qdq(quick_integers(graph, calibration_set, settings)), limits.board)
     flash_ok = limits.flash is None or found.weight_bytes <= limits.flash
     fits = bool(found.fits) and found.cpu_worst <= limits.cpu and flash_ok
-    measures = material.compare(Network(graph))
+    measures = calibration_set.compare(Network(graph))
     return Row(
         settings.keep,
         settings.activations,

@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from quantize.budget import Limits
-    from quantize.data.calibration_set import Material
+    from quantize.data.calibration_set import CalibrationSet
     from quantize.procedure import Settings, Width
 
 QUICK_S = 24.0
@@ -117,15 +117,21 @@ def quantize(
     limits = None
     if board is not None:
         limits = Limits(board, parse_share(cpu), parse_bytes(flash) if flash else None)
-    material = _material(source, calibration, data, seed, QUICK_BATCH if quick else None)
+    calibration_set = _calibration_set(source, calibration, data, seed, QUICK_BATCH if quick else None)
     if curve is not None:
-        _curve(material, settings, curve, str(material.graph.metadata.get("name", source.stem)), json)
+        _curve(
+            calibration_set,
+            settings,
+            curve,
+            str(calibration_set.graph.metadata.get("name", source.stem)),
+            json,
+        )
         return
     widths: list[Width] = [activations] if activations else ["16", "8"]
-    _walk(material, settings, source, out, place, limits, widths, json)
+    _run(calibration_set, settings, source, out, place, limits, widths, json)
 
 
-def _curve(material: Material, settings: Settings, out: Path, title: str, json: bool) -> None:
+def _curve(calibration_set: CalibrationSet, settings: Settings, out: Path, title: str, json: bool) -> None:
     import hashlib
     import json as text
     import shlex
@@ -136,10 +142,10 @@ def _curve(material: Material, settings: Settings, out: Path, title: str, json: 
     from quantize.report.curves import row_of, rows_so_far, trace, write_curve
 
     command = shlex.join(["vaectrol", *sys.argv[1:]])
-    model = hashlib.sha256(material.graph.to_model().SerializeToString()).hexdigest()[:16]
+    model = hashlib.sha256(calibration_set.graph.to_model().SerializeToString()).hexdigest()[:16]
     rows = rows_so_far(out, command, model)
     with _progress(Console(stderr=True)) as tell:
-        for point in trace(material, settings, tell, known=rows):
+        for point in trace(calibration_set, settings, tell, known=rows):
             rows.append(row_of(point))
             write_curve(rows, out, title, command, model)
     if json:
@@ -154,23 +160,21 @@ def _curve(material: Material, settings: Settings, out: Path, title: str, json: 
     typer.echo(f"{out} and {out.with_suffix('.png')}")
 
 
-def _material(
+def _calibration_set(
     source: Path, calibration: Path | None, data: Path | None, seed: int, batch: int | None
-) -> Material:
-    from quantize.data import calibration_set as material
+) -> CalibrationSet:
+    from quantize.data.calibration_set import from_folder, from_metadata, from_run
 
     if source.is_dir():
-        return material.from_run(source, data, seed, batch)
+        return from_run(source, data, seed, batch)
     from quantize.graph.load import load_graph
 
     graph = load_graph(source)
-    return (
-        material.from_folder(graph, calibration, seed) if calibration else material.from_metadata(graph, seed)
-    )
+    return from_folder(graph, calibration, seed) if calibration else from_metadata(graph, seed)
 
 
-def _walk(
-    material: Material,
+def _run(
+    calibration_set: CalibrationSet,
     settings: Settings,
     source: Path,
     out: Path,
@@ -183,28 +187,28 @@ def _walk(
 
     from common.files import write_bytes
     from quantize import budget, cost
-    from quantize.procedure import walk
-    from quantize.report.bench_inputs import write_evidence
+    from quantize.procedure import run_procedure
+    from quantize.report.bench_inputs import write_bench_inputs
     from quantize.report.report import layer_noise, summary, write_report
 
     console = Console(stderr=json)
     with _progress(console) as tell:
         rows: list[budget.Row] = []
         if limits is not None:
-            settings, rows = budget.choose(material, settings, limits, tell, widths)
-        outcome = walk(material, settings, tell)
+            settings, rows = budget.choose(calibration_set, settings, limits, tell, widths)
+        outcome = run_procedure(calibration_set, settings, tell)
     write_bytes(out, outcome.model.SerializeToString())
-    sizes = cost.sizes(material.graph, outcome.model, settings.board)
+    sizes = cost.sizes(calibration_set.graph, outcome.model, settings.board)
     if rows:
         console.print(budget.table(rows))
-    page = write_report(place, outcome, material.test[0], sizes, str(source))
-    write_evidence(place, outcome, material)
+    page = write_report(place, outcome, calibration_set.test[0], sizes, str(source))
+    write_bench_inputs(place, outcome, calibration_set)
     if json:
         import json as text
 
         typer.echo(
             text.dumps(
-                summary(outcome, layer_noise(outcome.network, material.test[0], outcome.graph), sizes),
+                summary(outcome, layer_noise(outcome.network, calibration_set.test[0], outcome.graph), sizes),
                 default=float,
             )
         )

@@ -59,14 +59,14 @@ def log_spectral_db(reference: np.ndarray, other: np.ndarray, size: int = 1024) 
     return float(((levels[0] - levels[1]) ** 2).mean(1).sqrt().mean())
 
 
-def onset_agreement(reference: np.ndarray, other: np.ndarray, voices: int = 9) -> float:
+def onset_agreement(reference: np.ndarray, other: np.ndarray, parts: int = 9) -> float:
     """Share of steps whose onset decision (probability above one half) is the same; patterns [N, 27, 32]."""
-    return float(((reference[:, :voices] > 0.5) == (other[:, :voices] > 0.5)).mean())
+    return float(((reference[:, :parts] > 0.5) == (other[:, :parts] > 0.5)).mean())
 
 
-def onset_f1(wanted: np.ndarray, made: np.ndarray, voices: int = 9) -> float:
+def onset_f1(wanted: np.ndarray, made: np.ndarray, parts: int = 9) -> float:
     """F1 of the onsets of `made` against true patterns [N, 27, 32]."""
-    truth, guess = wanted[:, :voices] > 0.5, made[:, :voices] > 0.5
+    truth, guess = wanted[:, :parts] > 0.5, made[:, :parts] > 0.5
     hits = float((truth & guess).sum())
     return 2.0 * hits / max(1.0, float(truth.sum() + guess.sum()))
 

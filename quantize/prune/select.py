@@ -240,7 +240,7 @@ def choose(
 
 
 def _last_of_their_tensor(channels: Channels, scores: dict[int, float]) -> set[int]:
-    """The worthiest root label of each tensor that could lose all of its own: no part of a split goes whole."""
+    """The worthiest root label of each tensor that could lose all of its own, as a part of a split could."""
     found = set()
     for labels in channels.labels.values():
         roots = [r for r in np.unique(channels.roots(labels)).tolist() if r != NOTHING]

@@ -15,9 +15,9 @@ from typing import Any
 from common.files import write_picture, write_text
 from common.refusal import Refusal
 from quantize.cost import predict
-from quantize.data.calibration_set import Material
+from quantize.data.calibration_set import CalibrationSet
 from quantize.data.quality import lost_percent, measure_that_counts
-from quantize.procedure import FLOAT_SHARE, Settings, Stage, prune_once, walk
+from quantize.procedure import FLOAT_SHARE, Settings, Stage, prune_once, run_procedure
 
 KEEPS = (1.0, 0.7, 0.5, 0.35, 0.2, 0.1)
 SAME_SHARE = 0.002
@@ -61,13 +61,13 @@ def loss_percent(stage: Stage, reference: Stage, key: str, larger_is_better: boo
 
 
 def trace(
-    material: Material,
+    calibration_set: CalibrationSet,
     settings: Settings,
     tell: Callable[[str, float], None],
     keeps: Sequence[float] = KEEPS,
     known: Sequence[dict[str, Any]] = (),
 ) -> Iterator[Point]:
-    """Walk the road once for every share of the cost to keep, and once unpruned with 8-bit activations.
+    """Run the procedure for every share of the cost to keep, and once unpruned with 8-bit activations.
 
     A share that can't be reached ends the curve; one whose pruning gives a network that the curve has
     already is left out.
@@ -77,7 +77,7 @@ def trace(
     Parameters
     ----------
     known : sequence of dict
-        Rows of an earlier, unfinished trace: they are not walked again.
+        Rows of an earlier, unfinished trace: they are not run again.
     """
     there = {(row["keep"], row["activations"]) for row in known}
     shares = [row["macs"] for row in known if row["keep"] < 1.0]
@@ -89,9 +89,9 @@ def trace(
             continue
         tell(f"keeping {way.keep:.0%}, {way.activations}-bit activations", index / len(ways))
         try:
-            if way.keep < 1.0 and _seen(prune_once(material, way).macs, shares):
+            if way.keep < 1.0 and _seen(prune_once(calibration_set, way).macs, shares):
                 continue
-            outcome = walk(material, way)
+            outcome = run_procedure(calibration_set, way)
         except Refusal as refusal:
             if not index:
                 raise
@@ -147,7 +147,7 @@ def row_of(point: Point) -> dict[str, Any]:
         "int8_snr_db": final.measures.get("unrounded/snr_db"),
         "onset_agreement": final.measures.get("unrounded/onset_agreement"),
         "rounding_change_percent": loss(final, floats[-1]),
-        "processor_s": sum(s.processor_s for s in point.stages),
+        "cpu_s": sum(s.cpu_s for s in point.stages),
         "stages": [asdict(s) for s in point.stages],
     }
     return {name: value for name, value in row.items() if value is not None}
@@ -222,7 +222,7 @@ def markdown(curve: dict[str, Any]) -> str:
     head = [
         "MACs left", "activations", "bytes", "cycles", "Patch SM, worst", "untuned", "tuned",
         "int8, rounded", "int8, tuned", "rounding alone: SNR, change",
-        *(["same onsets"] if agreement else []), "processor s",
+        *(["same onsets"] if agreement else []), "CPU s",
     ]  # fmt: skip
     lines = [
         f"{UNITS.get(key, key)}, float: {base:.4g}; losses in percent of it. `{curve['command']}`",
@@ -244,7 +244,7 @@ def markdown(curve: dict[str, Any]) -> str:
             f"{row['int8_loss_percent']:+.1f} %",
             f"{row['int8_snr_db']:.1f} dB, {row['rounding_change_percent']:+.2f} %",
             *([f"{row['onset_agreement']:.2%}"] if agreement else []),
-            f"{row['processor_s']:.0f}",
+            f"{row['cpu_s']:.0f}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -118,20 +118,20 @@ def widest_activation(model: onnx.ModelProto) -> int:
 
 
 def test_a_budget_takes_8_bits_only_where_16_fit_at_no_pruning(rhythm_file, monkeypatch):
-    material = from_metadata(load_graph(rhythm_file), count=4)
+    calibration_set = from_metadata(load_graph(rhythm_file), count=4)
     settings, limits = Settings(per_cycle=False), Limits("patch_sm", 1.0, None)
 
     def small_memory(model, board):  # a board whose memory holds 8-bit activations only
         return dataclasses.replace(predict(model, board), fits=widest_activation(model) == 8)
 
     monkeypatch.setattr("quantize.budget.predict", small_memory)
-    way, rows = choose(material, settings, limits, lambda name, share: None)
+    way, rows = choose(calibration_set, settings, limits, lambda name, share: None)
     assert (way.keep, way.activations) == (1.0, "8")
     assert [r.activations for r in rows] == ["16"] * (len(rows) - 1) + ["8"]
     assert rows[-2].keep < 0.5
     assert [r.fits for r in rows] == [False] * (len(rows) - 1) + [True]
     with pytest.raises(Refusal, match="more memory"):
-        choose(material, settings, limits, lambda name, share: None, ["16"])
+        choose(calibration_set, settings, limits, lambda name, share: None, ["16"])
 
 
 @pytest.mark.parametrize("bits", ["16", "8"])
