@@ -41,6 +41,7 @@ class Builder:
         self.folder = folder
         self.opset = 1
         self.metadata: dict[str, Any] = {}
+        self.ticks_per_sample = Fraction(1)
         self.streaming = streaming
         self.event = False
         self.values: dict[str, Value] = {}

@@ -162,6 +162,7 @@ class Loader(Builder):
             self.event,
             self.metadata,
             labels,
+            self.ticks_per_sample,
         )
         return remove_dead(graph)
 
@@ -401,7 +402,7 @@ class Loader(Builder):
             raise Refusal(
                 f"the rates of this graph have no common clock below {base / fastest} × the fastest."
             )
-        self.metadata["ticks_per_sample"] = base / (sample[0] if sample else fastest)
+        self.ticks_per_sample = base / (sample[0] if sample else fastest)
         for name, root in roots.items():
             tensor = self.tensors[name]
             self.tensors[name] = Tensor(name, tensor.channels, None, root.ratio / base, tensor.quant)
