@@ -11,6 +11,7 @@ from quantize.data.tune import Effort
 from quantize.graph.load import load_graph
 from quantize.integers.network import QuantizedNetwork
 from quantize.procedure import Settings, run_procedure
+from quantize.progress import Progress
 from quantize.report.curves import markdown, row_of, rows_so_far, trace, write_curve
 
 
@@ -18,7 +19,7 @@ from quantize.report.curves import markdown, row_of, rows_so_far, trace, write_c
 def rows(rhythm_file):
     calibration_set = from_metadata(load_graph(rhythm_file), count=4)
     settings = Settings(effort=Effort(steps=6), per_cycle=False)
-    return [row_of(p) for p in trace(calibration_set, settings, lambda name, share: None, (1.0, 0.5))]
+    return [row_of(p) for p in trace(calibration_set, settings, Progress(), (1.0, 0.5))]
 
 
 def test_a_curve_tries_eight_bits_and_every_share(rows):
@@ -37,7 +38,7 @@ def test_a_curve_tries_eight_bits_and_every_share(rows):
 def test_steps_give_the_same_figures_again(rhythm_file, rows):
     calibration_set = from_metadata(load_graph(rhythm_file), count=4)
     settings = Settings(effort=Effort(steps=6), per_cycle=False)
-    *_, again = trace(calibration_set, settings, lambda name, share: None, (1.0, 0.5))
+    *_, again = trace(calibration_set, settings, Progress(), (1.0, 0.5))
     assert [s.measures for s in again.stages] == [s["measures"] for s in rows[2]["stages"]]
 
 
@@ -61,7 +62,7 @@ def test_a_curve_goes_on_where_it_stopped_but_only_its_own(rows, tmp_path, rhyth
     known = rows_so_far(out, "the command", "the model")
     calibration_set = from_metadata(load_graph(rhythm_file), count=4)
     settings = Settings(effort=Effort(steps=6), per_cycle=False)
-    more = list(trace(calibration_set, settings, lambda name, share: None, (1.0, 0.5, 0.499), known))
+    more = list(trace(calibration_set, settings, Progress(), (1.0, 0.5, 0.499), known))
     assert [p.keep for p in more] == [0.5]  # 0.499 gives the same network
     assert [s.measures for s in more[0].stages] == [s["measures"] for s in rows[2]["stages"]]
 
@@ -108,5 +109,5 @@ def test_the_integers_of_every_row_are_tuned_alike(rhythm_file, monkeypatch):
         lambda network, *args, **kw: tuned.append((isinstance(network, QuantizedNetwork), args[2].steps)),
     )
     settings = Settings(effort=Effort(steps=10), per_cycle=False)
-    list(trace(calibration_set, settings, lambda name, share: None, (1.0, 0.5)))
+    list(trace(calibration_set, settings, Progress(), (1.0, 0.5)))
     assert tuned == [(True, 3), (True, 3), (False, 7), (True, 3)]

@@ -16,7 +16,16 @@ from quantize.graph.graph import Graph
 from quantize.graph.layers import count_parameters, layers
 from quantize.graph.load import load_graph
 from quantize.graph.network import Network
-from quantize.prune.select import CRITERIA, choose, element_scores, prune, prune_iteratively, rewound, savings
+from quantize.prune.select import (
+    CRITERIA,
+    Ranking,
+    choose,
+    element_scores,
+    prune,
+    prune_iteratively,
+    rewound,
+    savings,
+)
 from quantize.prune.surgery import layer_costs, remove
 from tests.quantize.random_graphs import Builder, random_feed, random_graph
 
@@ -62,7 +71,7 @@ def test_the_pruned_graph_is_the_whole_one_deaf_to_what_was_removed(seed, share)
 def test_the_cost_falls_to_the_goal_and_counts_stay_multiples_of_four(criterion, scope):
     graph = random_graph(7, blocks=5)
     pool = teach(graph, [random_feed(s, batch=2) for s in range(2)])
-    step = prune(graph, pool, 0.5, criterion=criterion, scope=scope)
+    step = prune(graph, pool, 0.5, Ranking(criterion, scope=scope))
     assert step.macs <= 0.5
     assert all(after % 4 == 0 or after == before for before, after in step.widths.values())
     assert (
@@ -73,7 +82,7 @@ def test_the_cost_falls_to_the_goal_and_counts_stay_multiples_of_four(criterion,
 def test_pqmf_bands_and_noise_taps_stay(drum_file):
     graph = load_graph(drum_file)
     maker = FeedMaker(graph)
-    step = prune(graph, teach(graph, [maker.make(0.05, 2)]), 0.6, ticks=384)
+    step = prune(graph, teach(graph, [maker.make(0.05, 2)]), 0.6, Ranking(ticks=384))
     made = run(Network(step.graph), maker.make(0.05, 1))["audio"]
     assert made.shape[1] == 1
     assert count_parameters(step.graph) < count_parameters(graph)
@@ -156,7 +165,7 @@ def test_rounds_compose_and_rewinding_restores_the_trained_weights():
                 changed.constants[name] = changed.constants[name] * np.float32(1.5)
         return changed
 
-    step = prune_iteratively(graph, pool, 0.4, spoil, rounds=3, rewind=True, per_cycle=False)
+    step = prune_iteratively(graph, pool, 0.4, spoil, Ranking(per_cycle=False), rounds=3, rewind=True)
     assert step.macs <= 0.4
     again = rewound(step.graph, graph, step.kept)
     for name, value in step.graph.constants.items():
