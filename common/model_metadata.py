@@ -125,7 +125,7 @@ class Latent(_Part):
     """
 
     name: str = ""
-    mean: FiniteFloat
+    mean: FiniteFloat = 0.0
     std: FiniteFloat = 1.0
     sign: str = ""
     variance_share: float = 0.0
@@ -147,7 +147,7 @@ class Attribute(_Part):
 
     name: str
     quantiles: Quantiles
-    default: FiniteFloat
+    default: FiniteFloat = 0.0
     range: tuple[float, float] = (-1.0, 1.0)
     values: list[float] = []
     definition: str = ""

@@ -119,7 +119,7 @@ def quantize(
         limits = Limits(board, parse_share(cpu), parse_bytes(flash) if flash else None)
     material = _material(source, calibration, data, seed, QUICK_BATCH if quick else None)
     if curve is not None:
-        _curve(material, settings, curve, str(material.graph.metadata.get("name", source.stem)), json)
+        _curve(material, settings, curve, material.graph.about.name or source.stem, json)
         return
     widths: list[Width] = [activations] if activations else ["16", "8"]
     _walk(material, settings, source, out, place, limits, widths, json)

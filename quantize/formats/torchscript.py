@@ -131,11 +131,13 @@ def module_of_run(folder: Path, graph: Graph) -> Any:
     Refusal
         For kinds that nn~ has no use for.
     """
+    from train.models.time_basis import TimeBasis
     from train.run import load_run
 
     run = load_run(folder)
-    entries = {e["name"]: e for e in graph.metadata["inputs"]}
-    kind = graph.metadata.get("kind")
+    about = graph.about
+    channels = {spec.name: spec.channels for spec in about.inputs}
+    kind = about.kind
     encoder_ports, _ = run.task.encoder_ports()
     port = encoder_ports[0]
     example = 0.1 * torch.randn(1, len(port.channels), port.length)
@@ -143,15 +145,15 @@ def module_of_run(folder: Path, graph: Graph) -> Any:
         encoder = torch.jit.trace(_Mean(run.model.encoder).eval(), (example,), check_trace=False)  # type: ignore[arg-type]
     decoder = trace_decoder(graph)
     if kind == "drum":
-        knobs = [str(c) for c in entries["knobs"]["channels"]]
+        knobs = channels["knobs"]
         module: NnModule = DrumModule(
             decoder,
             encoder,
             frames_looked_back(graph),
-            [str(c) for c in entries["z"]["channels"]],
+            channels["z"],
             knobs,
             sum(k.startswith("class:") for k in knobs),
-            graph.metadata["time_basis"]["constants"],
+            TimeBasis.of(about),
             int(1 / input_rates(graph)["z"]),
             port.length,
         )
@@ -159,14 +161,13 @@ def module_of_run(folder: Path, graph: Graph) -> Any:
         module = PatternModule(
             decoder,
             encoder,
-            [str(c) for c in entries["z"]["channels"]],
-            [str(c) for c in entries["attributes"]["channels"]],
-            [str(c) for c in graph.metadata["outputs"][0]["channels"]],
+            channels["z"],
+            channels["attributes"],
+            about.outputs[0].channels,
         )
     elif kind == "drive":
-        latents = graph.metadata.get("latents") or []
-        tables = [entry["quantiles"] for entry in latents]
-        names = [str(c) for c in entries["latent"]["channels"]]
+        tables = [latent.quantiles for latent in about.latents]
+        names = channels["latent"]
         middle = [float(np.median(table)) for table in tables] or [0.0] * len(names)
         hop = int(1 / input_rates(graph)["latent"])
         module = DriveModule(decoder, encoder, frames_looked_back(graph), names, middle, hop, port.length)
@@ -180,7 +181,7 @@ def compare_module(module: Any, graph: Graph, seed: int = 0) -> dict[str, Any]:
     from quantize.data.quality import snr_db
 
     answers = {"rhythm": _patterns_both_ways, "drive": _drive_both_ways, "drum": _drum_both_ways}
-    wanted, made = answers[graph.metadata["kind"]](module, graph, seed)
+    wanted, made = answers[graph.about.kind](module, graph, seed)
     return {
         "methods": list(module.get_methods()),
         "attributes": list(module.get_attributes()),
@@ -211,13 +212,7 @@ def _drum_both_ways(module: Any, graph: Graph, seed: int) -> tuple[np.ndarray, n
 
     hop = int(1 / input_rates(graph)["z"])
     feed = FeedMaker(graph, seed=seed).make(COMPARED_FRAMES * hop / SAMPLE_RATE_HZ, 1)
-    constants = graph.metadata["time_basis"]["constants"]
-    basis = TimeBasis(
-        constants["window_s"],
-        constants["fade_s"],
-        tuple(constants["decays_s"]),
-        tuple(constants["frequencies_hz"]),
-    )
+    basis = TimeBasis.of(graph.about)
     feed["time"] = basis(torch.arange(COMPARED_FRAMES)[None].double() * hop / SAMPLE_RATE_HZ).numpy()
     gate = np.ones((1, 1, COMPARED_FRAMES), np.float32)
     controls = np.repeat(np.concatenate([feed["z"], feed["knobs"], gate], 1), hop, 2)

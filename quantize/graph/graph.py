@@ -6,13 +6,15 @@ so that everything behind it sees weights as initializers and activations as ten
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
+
+from common import model_metadata
+from common.model_metadata import ModelMetadata
 
 VAECTROL_DOMAIN = "vaectrol"
 
@@ -55,9 +57,9 @@ class Graph:
         return [value.name for value in self.outputs]
 
     @property
-    def metadata(self) -> dict[str, Any]:
-        """The ``vaectrol.*`` metadata, JSON decoded, without the prefix."""
-        return read_metadata(self.source)
+    def about(self) -> ModelMetadata:
+        """What the model file says about itself."""
+        return model_metadata.read(self.source)
 
     def copy(self) -> Graph:
         """Copy nodes and constants, sharing nothing that pruning or quantization changes."""
@@ -96,7 +98,7 @@ class Graph:
         Parameters
         ----------
         metadata : dict, optional
-            Values to add to (or replace in) the ``vaectrol.*`` metadata; keys without the prefix.
+            Values to add to, or replace in, what the file says about itself (`common.model_metadata`).
         """
         live = {name for node in self.nodes for name in node.inputs} | set(self.output_names)
         graph = helper.make_graph(
@@ -111,9 +113,8 @@ class Graph:
         )
         model.ir_version = self.source.ir_version
         model.producer_name = "vaectrol"
-        for entry in self.source.metadata_props:
-            model.metadata_props.add(key=entry.key, value=entry.value)
-        write_metadata(model, metadata or {})
+        model_metadata.copy(self.source, model)
+        model_metadata.write(model, metadata or {})
         return model
 
 
@@ -130,24 +131,3 @@ def _to_proto(node: Node, index: int) -> onnx.NodeProto:
         domain=node.domain,
         **node.attributes,
     )
-
-
-def read_metadata(model: onnx.ModelProto) -> dict[str, Any]:
-    """Decode the ``vaectrol.*`` metadata of a model; text that is not JSON stays text."""
-    found: dict[str, Any] = {}
-    for entry in model.metadata_props:
-        if entry.key.startswith("vaectrol."):
-            try:
-                found[entry.key.removeprefix("vaectrol.")] = json.loads(entry.value)
-            except json.JSONDecodeError:
-                found[entry.key.removeprefix("vaectrol.")] = entry.value
-    return found
-
-
-def write_metadata(model: onnx.ModelProto, values: dict[str, Any]) -> None:
-    """Set ``vaectrol.*`` metadata in place; values are stored as JSON."""
-    keys = {f"vaectrol.{key}" for key in values}
-    kept = [(e.key, e.value) for e in model.metadata_props if e.key not in keys]
-    del model.metadata_props[:]
-    for key, text in kept + [(f"vaectrol.{k}", json.dumps(v)) for k, v in values.items()]:
-        model.metadata_props.add(key=key, value=text)
