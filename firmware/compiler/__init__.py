@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from firmware.compiler.answer import Budget
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hardware.board import Board
 
 __all__ = ["Budget", "budget"]
 
 
 def budget(
-    model: Any, board: str = "patch_sm", block: int | None = None, as_if_quantized: bool = True
+    model: Any, board: str | Path | Board = "patch_sm", block: int | None = None, as_if_quantized: bool = True
 ) -> Budget:
     """Say what a model costs on a board, as if quantized to W8A16 when it is still float.
 

@@ -1,6 +1,6 @@
 """Fine-tune and judge inside the training task that made a run: its data, its losses, its scores.
 
-The task's decoder is replaced by a network of this room, so drums, rhythms and whatever kind comes next are
+The task's decoder is replaced by a network of this room, so every kind is
 tuned on what they were trained on, moving controls included, and judged on their own validation figures.
 """
 
@@ -174,11 +174,7 @@ def open_workshop(
     if data is None and not run.card.get("data", {}).get("path"):
         raise Refusal(f"{run_folder} does not say which data it was trained on; give them with --data DIR.")
     opened = DataSet.open(data or run.card["data"]["path"])
-    if opened.kind != task.data_kind:
-        raise Refusal(
-            f"{run_folder} was trained on {task.data_kind} but {opened.directory} holds {opened.kind}; "
-            "give data of its kind."
-        )
+    task.check_data(opened, f"{run_folder} is tuned on")
     if batch is not None and not is_event(graph):  # a smaller batch of events saves nothing
         fit = task.recipe.fit.model_copy(update={"batch": batch})
         task.recipe = task.recipe.model_copy(update={"fit": fit})

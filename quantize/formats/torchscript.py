@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from common.audio import SAMPLE_RATE_HZ
+from common.model_metadata import TensorSpec
 from common.refusal import Refusal
 from quantize.data.feeds import input_rates
 from quantize.formats.nn_tilde import DriveModule, DrumModule, NnModule, PatternModule
@@ -123,56 +124,80 @@ def trace_decoder(graph: Graph) -> Any:
         return torch.jit.trace(module, (inputs, start), check_trace=False)
 
 
+def played(graph: Graph) -> tuple[str, dict[str, TensorSpec]]:
+    """Tell how a decoder is played, by what its inputs and outputs are for.
+
+    Returns
+    -------
+    how : str
+        "struck" (latents, classes and time in), "sent through" (sound and latents in), "patterns" (latents
+        and attributes in, patterns out), or nothing that nn~ has a module for.
+    inputs : dict
+        Its inputs, by role.
+    """
+    about = graph.about
+    inputs = {spec.role: spec for spec in about.inputs}
+    roles, out = set(inputs), about.outputs[0].role if about.outputs else ""
+    if roles == {"latent", "class", "time"} and out == "audio":
+        return "struck", inputs
+    if roles == {"audio", "latent"} and out == "audio":
+        return "sent through", inputs
+    if roles == {"latent", "attribute"} and out == "pattern":
+        return "patterns", inputs
+    return "", inputs
+
+
 def module_of_run(folder: Path, graph: Graph) -> Any:
     """Build the nn~ module of a run, with the given decoder graph (pruned or not) and the run's encoder.
 
     Raises
     ------
     Refusal
-        For kinds that nn~ has no use for.
+        For decoders that are played in a way that nn~ has no module for.
     """
     from train.models.time_basis import TimeBasis
     from train.run import load_run
 
     run = load_run(folder)
-    about = graph.about
-    channels = {spec.name: spec.channels for spec in about.inputs}
-    kind = about.kind
+    how, inputs = played(graph)
+    if not how:
+        raise Refusal(
+            f"{folder} is of kind {run.recipe.kind}; nn~ can be given decoders that are struck, that sound "
+            "is sent through, or that make patterns."
+        )
+    latent = inputs["latent"].channels
     encoder_ports, _ = run.task.encoder_ports()
     port = encoder_ports[0]
     example = 0.1 * torch.randn(1, len(port.channels), port.length)
     with torch.no_grad():
         encoder = torch.jit.trace(_Mean(run.model.encoder).eval(), (example,), check_trace=False)  # type: ignore[arg-type]
     decoder = trace_decoder(graph)
-    if kind == "drum":
-        knobs = channels["knobs"]
+    if how == "struck":
+        knobs = inputs["class"].channels
         module: NnModule = DrumModule(
             decoder,
             encoder,
             frames_looked_back(graph),
-            channels["z"],
+            latent,
             knobs,
             sum(k.startswith("class:") for k in knobs),
-            TimeBasis.of(about),
-            int(1 / input_rates(graph)["z"]),
+            TimeBasis.of(graph.about),
+            int(1 / input_rates(graph)[inputs["latent"].name]),
             port.length,
         )
-    elif kind == "rhythm":
+    elif how == "patterns":
         module = PatternModule(
             decoder,
             encoder,
-            channels["z"],
-            channels["attributes"],
-            about.outputs[0].channels,
+            latent,
+            inputs["attribute"].channels,
+            graph.about.outputs[0].channels,
         )
-    elif kind == "drive":
-        tables = [latent.quantiles for latent in about.latents]
-        names = channels["latent"]
-        middle = [float(np.median(table)) for table in tables] or [0.0] * len(names)
-        hop = int(1 / input_rates(graph)["latent"])
-        module = DriveModule(decoder, encoder, frames_looked_back(graph), names, middle, hop, port.length)
     else:
-        raise Refusal(f"{folder} is of kind {kind}; only drum, rhythm and drive runs can be written for nn~.")
+        tables = [row.quantiles for row in graph.about.latents]
+        middle = [float(np.median(table)) for table in tables] or [0.0] * len(latent)
+        hop = int(1 / input_rates(graph)[inputs["latent"].name])
+        module = DriveModule(decoder, encoder, frames_looked_back(graph), latent, middle, hop, port.length)
     return torch.jit.script(module.eval())
 
 
@@ -180,8 +205,10 @@ def compare_module(module: Any, graph: Graph, seed: int = 0) -> dict[str, Any]:
     """Compare a loaded nn~ module, fed in uneven buffers, with the float model as a whole in onnxruntime."""
     from quantize.data.quality import snr_db
 
-    answers = {"rhythm": _patterns_both_ways, "drive": _drive_both_ways, "drum": _drum_both_ways}
-    wanted, made = answers[graph.about.kind](module, graph, seed)
+    answers = {"patterns": _patterns_both_ways, "sent through": _sent_both_ways, "struck": _struck_both_ways}
+    how, inputs = played(graph)
+    names = {role: spec.name for role, spec in inputs.items()}
+    wanted, made = answers[how](module, graph, names, seed)
     return {
         "methods": list(module.get_methods()),
         "attributes": list(module.get_attributes()),
@@ -192,7 +219,9 @@ def compare_module(module: Any, graph: Graph, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def _patterns_both_ways(module: Any, graph: Graph, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _patterns_both_ways(
+    module: Any, graph: Graph, names: dict[str, str], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Five patterns [1, 27, 160] by onnxruntime and by the module."""
     from quantize.data.feeds import FeedMaker
     from quantize.graph.runtime import run_onnx
@@ -204,30 +233,34 @@ def _patterns_both_ways(module: Any, graph: Graph, seed: int) -> tuple[np.ndarra
     return np.concatenate([run_onnx(graph.to_model(), one)[0] for one in singles], 2), made
 
 
-def _drum_both_ways(module: Any, graph: Graph, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _struck_both_ways(
+    module: Any, graph: Graph, names: dict[str, str], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """A hit [1, 1, S] by onnxruntime as a whole and by the module in uneven buffers."""
     from quantize.data.feeds import FeedMaker
     from quantize.graph.runtime import run_onnx
     from train.models.time_basis import TimeBasis
 
-    hop = int(1 / input_rates(graph)["z"])
+    hop = int(1 / input_rates(graph)[names["latent"]])
     feed = FeedMaker(graph, seed=seed).make(COMPARED_FRAMES * hop / SAMPLE_RATE_HZ, 1)
     basis = TimeBasis.of(graph.about)
-    feed["time"] = basis(torch.arange(COMPARED_FRAMES)[None].double() * hop / SAMPLE_RATE_HZ).numpy()
+    feed[names["time"]] = basis(torch.arange(COMPARED_FRAMES)[None].double() * hop / SAMPLE_RATE_HZ).numpy()
     gate = np.ones((1, 1, COMPARED_FRAMES), np.float32)
-    controls = np.repeat(np.concatenate([feed["z"], feed["knobs"], gate], 1), hop, 2)
+    controls = np.repeat(np.concatenate([feed[names["latent"]], feed[names["class"]], gate], 1), hop, 2)
     return run_onnx(graph.to_model(), feed)[0], _in_uneven_buffers(module, controls, seed)
 
 
-def _drive_both_ways(module: Any, graph: Graph, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _sent_both_ways(
+    module: Any, graph: Graph, names: dict[str, str], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Distorted noise [1, 1, S] by onnxruntime as a whole and by the module in uneven buffers."""
     from quantize.data.feeds import FeedMaker
     from quantize.graph.runtime import run_onnx
 
-    hop = int(1 / input_rates(graph)["latent"])
+    hop = int(1 / input_rates(graph)[names["latent"]])
     noise = 0.1 * np.random.default_rng(seed).standard_normal(COMPARED_FRAMES * hop).astype(np.float32)
     feed = FeedMaker(graph, [noise], seed).make(COMPARED_FRAMES * hop / SAMPLE_RATE_HZ, 1)
-    signal = np.concatenate([feed["audio"], np.repeat(feed["latent"], hop, 2)], 1)
+    signal = np.concatenate([feed[names["audio"]], np.repeat(feed[names["latent"]], hop, 2)], 1)
     return run_onnx(graph.to_model(), feed)[0], _in_uneven_buffers(module, signal, seed)
 
 

@@ -1,4 +1,4 @@
-"""Which channels must be removed together: dependency-aware groups over any graph of DESIGN §2.
+"""Which channels must be removed together: dependency-aware groups over any model file.
 
 Every element of every tensor gets a label, the name of the channel it belongs to. What only moves data
 (reshape, split, sub-pixel shuffles, concatenation) moves the labels by running the operator itself on them;

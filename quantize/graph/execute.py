@@ -21,7 +21,7 @@ def form_of(node: Node) -> TorchForm:
     Raises
     ------
     Refusal
-        If the operator is not one of DESIGN §2.
+        If the operator is not one of docs/design.md#model-file.
     """
     record = known(node)
     if record is None:

@@ -1,4 +1,4 @@
-"""DESIGN §3 in torch: forward is the integer arithmetic to the bit, backward passes straight through.
+"""The integer arithmetic in torch (docs/design.md#arithmetic): forward to the bit, backward straight through.
 
 Activations travel in float32 tensors, which hold 16-bit integers; accumulators are worked out in float64,
 where a sum of int8 × int16 products below 2³¹ is exact whatever its order and torch convolves fast. The

@@ -31,7 +31,9 @@ class Integers:
 
 
 class QuantizedNetwork(Network):
-    """Execute a plan with the exact integers of DESIGN §3; parameters are the float weights and the scales.
+    """Execute a plan with exact integers; parameters are the float weights and the scales.
+
+    The arithmetic is that of docs/design.md#arithmetic.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""Write and read QDQ ONNX: QuantizeLinear/DequantizeLinear around what runs in integers (DESIGN §2, §3)."""
+"""Write and read QDQ ONNX: QuantizeLinear/DequantizeLinear around what runs in integers.
+
+The file is that of docs/design.md#model-file, its integers those of docs/design.md#arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -205,7 +208,7 @@ def _add_layer(
 def _raise_opset(model: onnx.ModelProto) -> None:
     for entry in model.opset_import:
         if entry.domain in ("", "ai.onnx") and entry.version < LEAST_OPSET:
-            # of the operators in DESIGN §2 none changed meaning between 13 and 21 in the forms load_graph
+            # of the operators that load_graph takes none changed meaning between 13 and 21 in the forms it
             # accepts
             entry.version = LEAST_OPSET
     if model.ir_version < 10:

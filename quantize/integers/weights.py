@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 TOP = 127
-# |bias| in accumulator units stays below this, leaving room for the products (DESIGN §3: sum below 2^31)
+# |bias| in accumulator units stays below this, leaving room for the products (sum below 2^31)
 BIAS_TOP = float(1 << 29)
 
 

@@ -57,7 +57,7 @@ def _blend(call: Call, sign: float) -> Tensor:
 
 
 def integer_sum(call: Call) -> Tensor:
-    """One rounding for both operands (DESIGN §3)."""
+    """One rounding for both operands (docs/design.md#arithmetic)."""
     return _blend(call, 1.0)
 
 

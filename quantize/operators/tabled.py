@@ -1,4 +1,4 @@
-"""Smooth functions that integers look up in a table (DESIGN §3)."""
+"""Smooth functions that integers look up in a table (docs/design.md#arithmetic)."""
 
 from __future__ import annotations
 

@@ -93,17 +93,17 @@ def _from_run(folder: Path) -> Player:
 def _from_files(path: Path) -> Player:
     import onnxruntime
 
-    from train.kinds import KINDS, parse_recipe, task_class
+    from train.kinds import parse_recipe, task_class, training_kinds
 
     about = model_metadata.read_file(path)
-    if about.kind not in KINDS or not about.recipe:
+    if about.kind not in training_kinds() or not about.recipe:
         raise Refusal(f"{path} says nothing of how it was trained; evaluate the run folder instead")
     beside = path.with_name(path.name.split(".")[0] + ".encoder.onnx")
     if not beside.exists():
         raise Refusal(f"{path} has no encoder beside it ({beside.name}); copy it there from the run")
     recipe = parse_recipe(about.recipe, str(path))
-    scales = {a.name: a.values for a in about.attributes if a.values}
-    task = task_class(recipe.kind)(recipe, {"scales": scales, "class_counts": []})
+    kind = task_class(recipe.kind)
+    task = kind(recipe, kind.facts_of_file(about))
     task.eval()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

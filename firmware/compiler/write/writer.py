@@ -133,15 +133,15 @@ class Writer:
     prefix : str
         Name of the model.
     graph : Graph
-    layout : str
-        Weight layout of the target's kernels.
+    packing : str
+        Order of weights that the target's kernels read.
     families : dict of str to Writes
         The operator families of ``ops/`` by operator.
     """
 
     prefix: str
     graph: Graph
-    layout: str
+    packing: str
     families: Mapping[str, Writes]
     tables: dict[str, Table] = field(default_factory=dict)
     structs: dict[str, Struct] = field(default_factory=dict)
