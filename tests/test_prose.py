@@ -60,11 +60,15 @@ def test_every_cited_place_of_the_design_exists() -> None:
     assert len(set(cited)) >= 4
 
 
-ROOM_WORDS = 550
+ROOM_WORDS, ROOT_WORDS = 550, 750
 NO_ROOMS = ("README.md", "docs", "examples")
 ROOMS = [
     page for page in PAGES if page.name == "README.md" and page.relative_to(ROOT).parts[0] not in NO_ROOMS
 ]
+
+
+def test_the_first_page_is_one_screen_and_a_half() -> None:
+    assert word_count(ROOT / "README.md") <= ROOT_WORDS
 
 
 def rooms_page(page: Path) -> str:

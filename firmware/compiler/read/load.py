@@ -314,7 +314,9 @@ class Loader(Builder):
 
     def _declare_input(self, name: str, shape: tuple[Dim, ...]) -> str:
         """Add an input tensor."""
-        tensor = self.add_tensor(int(shape[1]), shape[2] if len(shape) == 3 else 1, name)  # type: ignore[arg-type]
+        channels = shape[1]
+        assert isinstance(channels, int), "time is axis 2"
+        tensor = self.add_tensor(channels, shape[2] if len(shape) == 3 else 1, name)
         self.values[name] = ActValue(tensor, shape, shape)
         return tensor
 
