@@ -295,7 +295,9 @@ def read_file(path: Path) -> ModelMetadata:
     except FileNotFoundError:
         raise Refusal(f"there is no model file {path}.") from None
     except Exception as error:
-        raise Refusal(f"{path.name} is not an ONNX file ({type(error).__name__}).") from None
+        raise Refusal(
+            f"{path.name} is not a readable ONNX file ({type(error).__name__}); export it again."
+        ) from None
     return read(model, path.name)
 
 

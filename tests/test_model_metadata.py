@@ -143,7 +143,7 @@ def test_what_is_not_a_model_file_is_refused(content, tmp_path):
     path = tmp_path / "x.onnx"
     path.write_bytes(content)
     if content:
-        with pytest.raises(Refusal, match="is not an ONNX file"):
+        with pytest.raises(Refusal, match="is not a readable ONNX file"):
             model_metadata.read_file(path)
     else:  # an empty file is an empty model to protobuf: it says nothing
         assert not model_metadata.read_file(path).kind
