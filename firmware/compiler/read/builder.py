@@ -15,7 +15,7 @@ from onnx import numpy_helper
 
 from common.model_metadata import ModelMetadata
 from common.refusal import Refusal
-from firmware.compiler.graph import Attributes, Constant, Node, Tensor
+from firmware.compiler.graph import Attributes, Constant, Node, Quant, Tensor
 from firmware.compiler.read.advice import instead
 from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue, Value, follow
@@ -46,7 +46,9 @@ class Builder:
         self.event = False
         self.values: dict[str, Value] = {}
         self.tensors: dict[str, Tensor] = {}
-        self.shapes: dict[str, tuple[Dim, ...]] = {}
+        self.shapes: dict[str, tuple[int, int, Dim]] = {}
+        # Quantize and Dequantize nodes by operator, tensor and scale, so that each is made once
+        self.borders: dict[tuple[str, str, Quant | None], str] = {}
         self.nodes: list[Node] = []
         self.symbols: dict[str, tuple[str, Fraction]] = {}
         self.counter = 0

@@ -31,6 +31,7 @@ from firmware.compiler.read.onnx_nodes import (
     Surroundings,
     checked,
     describe,
+    expanded,
     is_known,
     opset_of,
     well_formed,
@@ -44,7 +45,9 @@ MAX_NODES = 20_000
 TIME_AXIS = 2
 
 
-def load(source: Any, name: str | None = None, streaming: bool | None = None) -> Graph:
+def load(
+    source: str | Path | onnx.ModelProto, name: str | None = None, streaming: bool | None = None
+) -> Graph:
     """Read a model.
 
     Parameters
@@ -91,7 +94,7 @@ def _identifier(text: str) -> str:
     return cleaned if cleaned and not cleaned[0].isdigit() else f"model_{cleaned}".rstrip("_")
 
 
-def _parse(source: Any) -> tuple[onnx.ModelProto, Path | None, str]:
+def _parse(source: str | Path | onnx.ModelProto) -> tuple[onnx.ModelProto, Path | None, str]:
     """Get the model from a path or an object."""
     if isinstance(source, onnx.ModelProto):
         return source, None, source.graph.name or "model"
@@ -115,7 +118,7 @@ class Loader(Builder):
 
     def __init__(self, model: onnx.ModelProto, folder: Path | None, streaming: bool | None):
         super().__init__(folder, streaming, ShuffleAttributes)
-        self.model = _inline(model)
+        self.model = expanded(model)
         if len(self.model.graph.node) > MAX_NODES:
             raise Refusal(f"the graph has {len(self.model.graph.node)} nodes, more than {MAX_NODES}.")
         self.opset = opset_of(self.model)
@@ -439,16 +442,3 @@ def _refuse_cycles(nodes: list[onnx.NodeProto], values: dict[str, Any]) -> None:
                     f"{describe(node)}: it reads {name!r} before it is written; the nodes form a cycle."
                 )
         done.update(node.output)
-
-
-def _inline(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Expand the file's own functions, except the domain operators that the compiler knows by name."""
-    foreign = [(f.domain, f.name) for f in model.functions if f.domain != DOMAIN]
-    if not foreign:
-        return model
-    import onnx.inliner
-
-    try:
-        return onnx.inliner.inline_selected_functions(model, foreign, exclude=False)
-    except Exception as error:
-        raise Refusal(f"the model's functions cannot be expanded ({first_line(error)}).") from None
