@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from common.refusal import Refusal
+from train.latents.table import LatentRow
 from train.tasks.base import Task
 
 Decode = Callable[[dict[str, np.ndarray]], np.ndarray]
@@ -30,7 +30,7 @@ class Player:
         Input ``[N, …]`` to posterior means ``[N, Z]``.
     decode : callable
         Feeds by input name, ``[N, C, T]``, to the output ``[N, C, T]``.
-    latents : list of dict
+    latents : list of LatentRow
         The latent table.
     own : bool
         Whether the task's model is the one that is judged, so that it has gradients: true of a run.
@@ -40,7 +40,7 @@ class Player:
     task: Task
     encode: Encode
     decode: Decode
-    latents: list[dict[str, Any]]
+    latents: list[LatentRow]
     own: bool = False
 
     def prior(self, count: int, seed: int) -> np.ndarray:
