@@ -6,11 +6,12 @@ from typing import Any
 
 import onnx
 
+from firmware.compiler import Budget
 from quantize.graph.graph import Graph
 from quantize.graph.layers import layers
 
 
-def predict(model: onnx.ModelProto, board: str, block: int = 48, *, as_if_quantized: bool = True) -> Any:
+def predict(model: onnx.ModelProto, board: str, block: int = 48, *, as_if_quantized: bool = True) -> Budget:
     """Ask the compiler what a model costs on a board (predicted, not measured).
 
     A float model is counted as if rounded to W8A16, or, without `as_if_quantized`, in float arithmetic.

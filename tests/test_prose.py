@@ -34,6 +34,11 @@ def test_nearly_all_sentences_of_all_pages_are_short() -> None:
 
 
 @BY_PAGE
+def test_no_page_holds_a_conflict(page: Path) -> None:
+    assert not re.search(r"^(<{7}|={7}|>{7})( |$)", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@BY_PAGE
 def test_links_lead_somewhere(page: Path) -> None:
     for text, target in links(page):
         if re.match(r"[a-z]+:", target):
@@ -60,11 +65,15 @@ def test_every_cited_place_of_the_design_exists() -> None:
     assert len(set(cited)) >= 4
 
 
-ROOM_WORDS = 550
+ROOM_WORDS, ROOT_WORDS = 550, 750
 NO_ROOMS = ("README.md", "docs", "examples")
 ROOMS = [
     page for page in PAGES if page.name == "README.md" and page.relative_to(ROOT).parts[0] not in NO_ROOMS
 ]
+
+
+def test_the_first_page_is_one_screen_and_a_half() -> None:
+    assert word_count(ROOT / "README.md") <= ROOT_WORDS
 
 
 def rooms_page(page: Path) -> str:

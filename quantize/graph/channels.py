@@ -16,7 +16,7 @@ import torch
 
 from quantize.graph.graph import Graph, Node
 from quantize.graph.network import Network
-from quantize.operators import Layer, Movement, bias_of, known
+from quantize.operators import Layer, Movement, bias_of, groups_of, known
 from quantize.operators.record import Channels as Flow
 from quantize.operators.record import TorchForm
 
@@ -231,7 +231,7 @@ def _weight_labels(
     channels: Channels, node: Node, layer: Layer, entering: np.ndarray, born: np.ndarray, rank: int
 ) -> list[np.ndarray | None]:
     """Labels of a weight's axes; unites what groups tie: a depthwise group, or one place in every group."""
-    groups = node.attributes.get("group", 1)
+    groups = groups_of(node)
     inward, outward = layer.input_axis(node), layer.output_axis(node, rank)
     axes: list[np.ndarray | None] = [None] * rank
     if groups == 1:

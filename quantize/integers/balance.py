@@ -14,7 +14,7 @@ import numpy as np
 from quantize.graph.graph import Graph, Node
 from quantize.integers.calibrate import Observations
 from quantize.integers.weights import along
-from quantize.operators import layer_of, movement_of
+from quantize.operators import groups_of, layer_of, movement_of
 from quantize.operators.elementwise import PRODUCT
 
 POWER = 0.75  # of a column's largest weight: 1 makes all columns alike
@@ -43,7 +43,7 @@ def balance_entries(graph: Graph, seen: Observations) -> Graph:
     for node in result.nodes:
         name = node.inputs[0] if node.inputs else ""
         layer = layer_of(node)
-        able = layer is not None and layer.balances and node.attributes.get("group", 1) == 1
+        able = layer is not None and layer.balances and groups_of(node) == 1
         if able and name in entries and node.inputs[1] in graph.constants and name in seen.energies:
             factors = _factors(graph.constants[node.inputs[1]], seen.energies[name])
             if factors is not None:

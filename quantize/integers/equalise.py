@@ -15,7 +15,7 @@ from quantize.graph.graph import Graph
 from quantize.graph.layers import layers
 from quantize.integers.calibrate import Observations
 from quantize.integers.weights import along
-from quantize.operators import known, layer_of
+from quantize.operators import groups_of, known, layer_of
 
 BALANCE = 0.5  # 1 flattens the activations, 0 the weights that read them
 STEEPEST = 64.0  # a nearly dead channel is not blown up further than this
@@ -73,7 +73,7 @@ def _fixed_roots(channels: Channels) -> set[int]:
     fixed = {PINNED, NOTHING}
     for node in channels.graph.nodes:
         record = known(node)
-        grouped = node.attributes.get("group", 1) > 1
+        grouped = groups_of(node) > 1
         if record is not None and record.passes_factors and not grouped:
             continue
         for name in (*node.inputs, *node.outputs):

@@ -6,16 +6,15 @@ The file is that of docs/design.md#model-file, its integers those of docs/design
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from common.refusal import Refusal
 from quantize.graph.graph import Graph, Node
-from quantize.graph.load import graph_nodes
+from quantize.graph.load import read_nodes
 from quantize.integers.plan import Plan, can_fuse, quantized_inputs
 from quantize.integers.weights import QuantizedLayer, bias_scale, quantize_layer
 from quantize.operators import Layer, bias_of, known, layer_of
@@ -127,8 +126,8 @@ def to_qdq(model: Quantized, metadata: dict[str, Any] | None = None) -> onnx.Mod
 
         layer = layer_of(node) if integer else None
         plain = layer.plain(node) if layer is not None else node
-        written = Node(
-            node.op, [source(n) for n in node.inputs], [], dict(plain.attributes), node.domain, node.name
+        written = replace(
+            node, inputs=[source(n) for n in node.inputs], outputs=[], attributes=dict(plain.attributes)
         )
         if layer is not None:
             _add_layer(model, position, written, constants, nodes)
@@ -208,8 +207,7 @@ def _add_layer(
 def _raise_opset(model: onnx.ModelProto) -> None:
     for entry in model.opset_import:
         if entry.domain in ("", "ai.onnx") and entry.version < LEAST_OPSET:
-            # of the operators that load_graph takes none changed meaning between 13 and 21 in the forms it
-            # accepts
+            # a checked node means the same in every opset from LEAST_OPSET_OF_FORM on
             entry.version = LEAST_OPSET
     if model.ir_version < 10:
         model.ir_version = 10
@@ -223,7 +221,7 @@ def read_qdq(model: onnx.ModelProto) -> Quantized:
     Refusal
         If a zero point is not 0, or nothing is quantized.
     """
-    constants = {init.name: numpy_helper.to_array(init) for init in model.graph.initializer}
+    nodes, constants = read_nodes(model, fold=False)
     alias: dict[str, str] = {}
     scales: dict[str, float] = {}
     bits: dict[str, int] = {}
@@ -231,7 +229,7 @@ def read_qdq(model: onnx.ModelProto) -> Quantized:
     outputs = {value.name for value in model.graph.output}
     sources: dict[str, str] = {}
     kept: list[Node] = []
-    for node in graph_nodes(model):
+    for node in nodes:
         if node.op == QUANTIZE:
             sources[node.outputs[0]] = node.inputs[0]
         elif node.op == DEQUANTIZE:
@@ -244,7 +242,7 @@ def read_qdq(model: onnx.ModelProto) -> Quantized:
             scale, result = constants[node.inputs[1]], node.outputs[0]
             if node.inputs[0] in constants:
                 values = constants[node.inputs[0]]
-                integers[result] = (values, scale, node.attributes.get("axis", 1) if scale.ndim else 0)
+                integers[result] = (values, scale, node.attributes["axis"] if scale.ndim else 0)
                 if scale.ndim == 0 and values.dtype in (np.int8, np.int16):
                     scales[result], bits[result] = float(scale), 8 * values.dtype.itemsize
             else:

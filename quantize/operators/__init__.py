@@ -3,10 +3,20 @@
 import importlib
 import pkgutil
 
-from quantize.operators.layer import Layer, bias_of
+from quantize.operators.layer import Layer, bias_of, groups_of
 from quantize.operators.record import Movement, Operator, known, layer_of, movement_of, register
 
-__all__ = ["Layer", "Movement", "Operator", "bias_of", "known", "layer_of", "movement_of", "register"]
+__all__ = [
+    "Layer",
+    "Movement",
+    "Operator",
+    "bias_of",
+    "groups_of",
+    "known",
+    "layer_of",
+    "movement_of",
+    "register",
+]
 
 for _file in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_file.name}")

@@ -31,7 +31,7 @@ def integer_relu(call: Call) -> Tensor:
 
 def slope_of(node: Node) -> float:
     """Slope of a leaky ReLU below 0."""
-    return float(node.attributes.get("alpha", 0.01))
+    return float(node.attributes["alpha"])
 
 
 def leaky(node: Node, inputs: list[Any]) -> Tensor:
@@ -63,10 +63,8 @@ def prelu(node: Node, inputs: list[Any]) -> Tensor:
 
 
 def clip(node: Node, inputs: list[Any]) -> Tensor:
-    """ONNX Clip, bounds as inputs or as attributes."""
-    low = inputs[1] if len(inputs) > 1 and inputs[1] is not None else node.attributes.get("min")
-    high = inputs[2] if len(inputs) > 2 and inputs[2] is not None else node.attributes.get("max")
-    y = inputs[0]
+    """ONNX Clip."""
+    y, low, high = (*inputs, None, None)[:3]
     if low is not None:
         y = torch.clamp(y, min=float(low))
     return y if high is None else torch.clamp(y, max=float(high))
@@ -75,11 +73,11 @@ def clip(node: Node, inputs: list[Any]) -> Tensor:
 def clip_bounds(node: Node, graph: Graph) -> Bounds | None:
     """Bounds of a Clip, infinite where it has none; None when they are computed or crossed."""
     bounds = []
-    for place, (name, default) in enumerate((("min", -np.inf), ("max", np.inf)), start=1):
+    for place, unbounded in ((1, -np.inf), (2, np.inf)):
         given = node.inputs[place] if len(node.inputs) > place else ""
         if given and given not in graph.constants:
             return None
-        value = graph.constants[given] if given else node.attributes.get(name, default)
+        value = graph.constants[given] if given else unbounded
         bounds.append(float(np.asarray(value).reshape(-1)[0]))
     return (bounds[0], bounds[1]) if bounds[0] <= bounds[1] else None
 

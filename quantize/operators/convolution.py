@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from common.refusal import Refusal
 from quantize.graph.graph import Graph, Node
-from quantize.operators.layer import Layer, Shape
+from quantize.operators.layer import Layer, Shape, groups_of
 from quantize.operators.record import Operator, Trim, register
 
 if TYPE_CHECKING:
@@ -19,28 +19,23 @@ if TYPE_CHECKING:
 Tensor = torch.Tensor
 
 
-def groups_of(node: Node) -> int:
-    """Groups of a convolution."""
-    return int(node.attributes.get("group", 1))
-
-
 def stride_of(node: Node) -> int:
     """Frames between two outputs, or between two inputs of a transposed convolution."""
-    return int(node.attributes.get("strides", [1])[0])
+    return int(node.attributes["strides"][0])
 
 
 def dilation_of(node: Node) -> int:
     """Frames between two taps."""
-    return int(node.attributes.get("dilations", [1])[0])
+    return int(node.attributes["dilations"][0])
 
 
 def pads_of(node: Node) -> tuple[int, int]:
     """Begin and end padding; auto_pad is refused."""
-    if node.attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+    if node.attributes["auto_pad"] not in ("NOTSET", "VALID"):
         raise Refusal(
             f"node {node.name!r} ({node.op}) uses auto_pad; export with explicit pads, as torch does."
         )
-    begin, end = node.attributes.get("pads", [0, 0])
+    begin, end = node.attributes["pads"]
     return begin, end
 
 
@@ -56,10 +51,10 @@ def convolve(node: Node, inputs: list[Any]) -> Tensor:
 def convolve_transposed(node: Node, inputs: list[Any]) -> Tensor:
     """ONNX ConvTranspose in one dimension; w [Cin, Cout/group, K]; the pads crop the full output."""
     x, weight, bias = (*inputs, None)[:3]
-    if node.attributes.get("output_shape"):
+    if node.attributes["output_shape"] is not None:
         raise Refusal(f"node {node.name!r} (ConvTranspose) uses output_shape; export it with pads.")
     begin, end = pads_of(node)
-    extra = node.attributes.get("output_padding", [0])[0]
+    extra = node.attributes["output_padding"][0]
     y = F.conv_transpose1d(x, weight, bias, stride_of(node), 0, 0, groups_of(node), dilation_of(node))
     if extra:
         y = (

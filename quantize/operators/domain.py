@@ -33,7 +33,7 @@ def filtered_noise(node: Node, inputs: list[Any]) -> Tensor:
     """Seeded noise through a short FIR whose taps follow the frames; taps [N, B·K, T] → [N, B, T·hop]."""
     taps = inputs[0]
     bands, order = int(node.attributes["bands"]), int(node.attributes["taps"])
-    hop, seed = int(node.attributes["hop"]), int(node.attributes.get("seed", 0))
+    hop, seed = int(node.attributes["hop"]), int(node.attributes["seed"])
     frames = taps.shape[-1]
     start = inputs[1] if len(inputs) > 1 and inputs[1] is not None else 0  # samples since reset
     m = torch.arange(1 - order, frames * hop, dtype=torch.int64) + start
@@ -93,7 +93,7 @@ def _write_noise(w: Writer, node: Node) -> None:
     out = node.outputs[0]
     x = w.as_float(node.inputs[0])
     bands, order = int(node.attributes["bands"]), int(node.attributes["taps"])
-    hop, seed = int(node.attributes["hop"]), int(node.attributes.get("seed", 0))
+    hop, seed = int(node.attributes["hop"]), int(node.attributes["seed"])
     frames = w.shapes[node.inputs[0]][2]
     n = torch.arange(frames * hop, dtype=torch.int64)
     raw = hash32(n[:, None] * bands + torch.arange(bands) + ((seed * 0x9E3779B9) & 0xFFFFFFFF)).numpy()

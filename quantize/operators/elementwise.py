@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from quantize.graph.graph import Node
 from quantize.integers import arithmetic
-from quantize.operators.record import Call, Channels, Operator, register, two_inputs
+from quantize.operators.record import Call, Channels, Operator, all_inputs, register, two_inputs
 
 if TYPE_CHECKING:
     from quantize.formats.tflite_writer import Writer
@@ -46,8 +47,8 @@ def power(node: Node, inputs: list[Any]) -> Tensor:
     return torch.pow(inputs[0], exponent.to(inputs[0].dtype))
 
 
-def _extreme(function: Any) -> Any:
-    return lambda node, inputs: function(inputs[0], inputs[1]) if len(inputs) > 1 else inputs[0]
+def _of_all(function: Any) -> Any:
+    return lambda node, inputs: functools.reduce(function, inputs)
 
 
 def _blend(call: Call, sign: float) -> Tensor:
@@ -111,6 +112,7 @@ register(
         "Div", divide, operands=two_inputs, channels=Channels.UNITED, tflite=_kernel("DIV", "DivOptions")
     ),
     Operator("Pow", power, operands=two_inputs, channels=Channels.UNITED),
-    Operator("Min", _extreme(torch.minimum), operands=two_inputs, channels=Channels.UNITED),
-    Operator("Max", _extreme(torch.maximum), operands=two_inputs, channels=Channels.UNITED),
+    Operator("Min", _of_all(torch.minimum), operands=all_inputs, channels=Channels.UNITED),
+    Operator("Max", _of_all(torch.maximum), operands=all_inputs, channels=Channels.UNITED),
+    Operator("Sum", _of_all(torch.add), operands=all_inputs, channels=Channels.UNITED),
 )

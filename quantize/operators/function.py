@@ -25,17 +25,17 @@ def of(name: str, function: Callable[[Tensor], Tensor], tflite: Any = None) -> O
 
 def elu(node: Node, inputs: list[Any]) -> Tensor:
     """ONNX Elu."""
-    return F.elu(inputs[0], node.attributes.get("alpha", 1.0))
+    return F.elu(inputs[0], node.attributes["alpha"])
 
 
 def gelu(node: Node, inputs: list[Any]) -> Tensor:
     """ONNX Gelu."""
-    return F.gelu(inputs[0], approximate=node.attributes.get("approximate", "none"))
+    return F.gelu(inputs[0], approximate=node.attributes["approximate"])
 
 
 def hard_sigmoid(node: Node, inputs: list[Any]) -> Tensor:
     """ONNX HardSigmoid."""
-    slope, offset = node.attributes.get("alpha", 0.2), node.attributes.get("beta", 0.5)
+    slope, offset = node.attributes["alpha"], node.attributes["beta"]
     return torch.clamp(inputs[0] * slope + offset, 0, 1)
 
 

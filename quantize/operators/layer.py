@@ -73,6 +73,11 @@ class Layer:
         raise NotImplementedError
 
 
+def groups_of(node: Node) -> int:
+    """Groups of a layer's channels; 1 where the operator has none."""
+    return int(node.attributes["group"]) if "group" in node.attributes else 1
+
+
 def bias_of(node: Node) -> str:
     """Name of a layer's bias, "" where it has none."""
     return node.inputs[2] if len(node.inputs) > 2 else ""

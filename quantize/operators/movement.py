@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def _write_concat(w: Writer, node: Node) -> None:
 
 def split(node: Node, inputs: list[Any]) -> tuple[Tensor, ...]:
     """ONNX Split, into parts of given or of equal length."""
-    x, axis = inputs[0], node.attributes.get("axis", 0)
+    x, axis = inputs[0], node.attributes["axis"]
     if len(inputs) > 1 and inputs[1] is not None:
         given: tuple[Tensor, ...] = x.split(ints(inputs[1]), axis)
         return given
@@ -64,7 +65,7 @@ def split(node: Node, inputs: list[Any]) -> tuple[Tensor, ...]:
 def _shrink_split(trim: Trim, node: Node, original: Node) -> None:
     if trim.untouched(original.inputs[0]):
         return
-    axis = node.attributes.get("axis", 0)
+    axis = node.attributes["axis"]
     parts = [trim.left(name, axis) for name in original.outputs]
     node.attributes.pop("num_outputs", None)
     trim.give(node, 1, parts, "parts")
@@ -72,7 +73,7 @@ def _shrink_split(trim: Trim, node: Node, original: Node) -> None:
 
 def _write_split(w: Writer, node: Node) -> None:
     source = node.inputs[0]
-    axis, start = w.axes(source)[node.attributes.get("axis", 0) % w.rank(source)], 0
+    axis, start = w.axes(source)[node.attributes["axis"] % w.rank(source)], 0
     for name in node.outputs:
         size = w.layout(name)
         begin = [0] * len(size)
@@ -140,18 +141,20 @@ def pad(node: Node, inputs: list[Any]) -> Tensor:
     x, pads = inputs[0], ints(inputs[1])
     axes = ints(inputs[3]) if _given(inputs, 3) is not None else list(range(x.ndim))
     value = float(inputs[2]) if _given(inputs, 2) is not None else 0.0
-    mode = node.attributes.get("mode", "constant")
+    mode = node.attributes["mode"]
     table = [0, 0] * x.ndim
     for i, axis in enumerate(axes):
         place = 2 * (x.ndim - 1 - axis % x.ndim)
         table[place], table[place + 1] = pads[i], pads[i + len(axes)]
     if mode == "constant":
         return F.pad(x, table, value=value)
+    if any(table[2:]):
+        raise Refusal(f"node {node.name!r} (Pad) pads other axes than time by {mode}; pad along time only.")
     return F.pad(x, table[:2], mode={"reflect": "reflect", "edge": "replicate"}[mode])
 
 
 def _pad_obstacle(node: Node, graph: Graph) -> str:
-    if node.attributes.get("mode", "constant") != "constant":
+    if node.attributes["mode"] != "constant":
         return "it pads with other values than a constant"
     value = graph.constants.get(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
     return "it pads with another value than 0" if value is not None and np.any(value != 0) else ""
@@ -167,7 +170,7 @@ def _write_pad(w: Writer, node: Node) -> None:
 def reshape(node: Node, inputs: list[Any]) -> Tensor:
     """ONNX Reshape; a leading 1 follows the batch."""
     x, shape = inputs[0], ints(inputs[1])
-    if not node.attributes.get("allowzero", 0):
+    if not node.attributes["allowzero"]:
         shape = [x.shape[i] if s == 0 else s for i, s in enumerate(shape)]
     if x.ndim > 1 and len(shape) > 1 and shape[0] == 1 and x.shape[0] > 1:
         shape[0] = x.shape[0]
@@ -198,23 +201,20 @@ def _shrink_expand(trim: Trim, node: Node, original: Node) -> None:
 
 
 def flatten(node: Node, inputs: list[Any]) -> Tensor:
-    """ONNX Flatten."""
-    return inputs[0].flatten(node.attributes.get("axis", 1))
+    """ONNX Flatten: two axes, what lies before ``axis`` and what lies from it on."""
+    x, axis = inputs[0], node.attributes["axis"]
+    made: Tensor = x.reshape(math.prod(x.shape[: axis + x.ndim if axis < 0 else axis]), -1)
+    return made
 
 
 def transpose(node: Node, inputs: list[Any]) -> Tensor:
     """ONNX Transpose."""
-    return inputs[0].permute(node.attributes.get("perm", list(range(inputs[0].ndim))[::-1]))
-
-
-def _axes_of(node: Node, inputs: list[Any]) -> list[int] | None:
-    """Axes as an input or as an attribute, by opset."""
-    return ints(inputs[1]) if _given(inputs, 1) is not None else node.attributes.get("axes")
+    return inputs[0].permute(node.attributes["perm"] or list(range(inputs[0].ndim))[::-1])
 
 
 def squeeze(node: Node, inputs: list[Any]) -> Tensor:
     """ONNX Squeeze."""
-    x, axes = inputs[0], _axes_of(node, inputs)
+    x, axes = inputs[0], ints(inputs[1]) if _given(inputs, 1) is not None else []
     gone = [a % x.ndim for a in axes] if axes else [i for i, s in enumerate(x.shape) if s == 1]
     made: Tensor = x.reshape([s for i, s in enumerate(x.shape) if i not in gone])
     return made
@@ -223,7 +223,7 @@ def squeeze(node: Node, inputs: list[Any]) -> Tensor:
 def unsqueeze(node: Node, inputs: list[Any]) -> Tensor:
     """ONNX Unsqueeze."""
     y: Tensor = inputs[0]
-    axes = _axes_of(node, inputs) or []
+    axes = ints(inputs[1])
     rank = y.ndim + len(axes)
     for axis in sorted(a % rank for a in axes):
         y = y.unsqueeze(axis)
@@ -268,7 +268,14 @@ def resize(node: Node, inputs: list[Any]) -> Tensor:
     """ONNX Resize along time by a whole number, nearest or linear."""
     x = inputs[0]
     scales = inputs[2] if len(inputs) > 2 and inputs[2] is not None and inputs[2].numel() else None
-    factor = float(scales[-1]) if scales is not None else ints(inputs[3])[-1] / x.shape[-1]
+    axes = [axis % x.ndim for axis in node.attributes["axes"] or range(x.ndim)]
+    if scales is not None:
+        factors = dict(zip(axes, scales.tolist(), strict=True))
+    else:
+        factors = {a: size / x.shape[a] for a, size in zip(axes, ints(inputs[3]), strict=True)}
+    if any(factor != 1 for axis, factor in factors.items() if axis != x.ndim - 1):
+        raise Refusal(f"node {node.name!r} (Resize) resizes another axis than time, the last one.")
+    factor = factors.get(x.ndim - 1, 1.0)
     repeat = round(factor)
     if repeat < 1 or abs(factor - repeat) > 1e-6:
         raise Refusal(f"node {node.name!r} (Resize) scales time by {factor:g}; use a whole number.")
@@ -276,7 +283,7 @@ def resize(node: Node, inputs: list[Any]) -> Tensor:
     if not _interpolates(node):
         held: Tensor = x.unsqueeze(-1).expand(*shape, repeat).reshape(*shape[:-1], -1)
         return held
-    aligned = node.attributes.get("coordinate_transformation_mode", "half_pixel")
+    aligned = node.attributes["coordinate_transformation_mode"]
     flat = x.reshape(-1, 1, shape[-1])
     if aligned == "asymmetric":
         tail = torch.cat([flat, flat[..., -1:]], -1)
@@ -288,7 +295,7 @@ def resize(node: Node, inputs: list[Any]) -> Tensor:
 
 
 def _interpolates(node: Node) -> bool:
-    return bool(node.attributes.get("mode", "nearest") != "nearest")
+    return bool(node.attributes["mode"] != "nearest")
 
 
 def _write_resize(w: Writer, node: Node) -> None:

@@ -18,7 +18,7 @@ from quantize.operators.record import Operator, layer_of, register
 def normalise(node: Node, inputs: list[Any]) -> torch.Tensor:
     """ONNX BatchNormalization."""
     x, gamma, beta, mean, variance = inputs[:5]
-    return F.batch_norm(x, mean, variance, gamma, beta, False, 0.0, node.attributes.get("epsilon", 1e-5))
+    return F.batch_norm(x, mean, variance, gamma, beta, False, 0.0, node.attributes["epsilon"])
 
 
 def fold(graph: Graph, node: Node) -> None:
@@ -28,7 +28,7 @@ def fold(graph: Graph, node: Node) -> None:
     """
     producers, consumers = graph.producers(), graph.consumers()
     gamma, beta, mean, var = (graph.constants[name].astype(np.float64) for name in node.inputs[1:5])
-    factor = gamma / np.sqrt(var + node.attributes.get("epsilon", 1e-5))
+    factor = gamma / np.sqrt(var + node.attributes["epsilon"])
     stem, source = node.outputs[0], node.inputs[0]
     before = producers.get(source)
     alone = len(consumers[source]) == 1

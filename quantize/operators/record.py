@@ -208,8 +208,6 @@ class Operator:
         (node, graph, bounds of its output) → the bounds of its input beyond which nothing changes.
     weighted : bool
         Whether inputs after the first count as parameters of the model.
-    foldable : bool
-        Whether it may be evaluated beforehand where all inputs are constant.
     transparent : bool
         Whether it gives back what it reads, so that reading a file leaves it out.
     rewrite : callable or None
@@ -237,7 +235,6 @@ class Operator:
     largest: float | None = None
     matters: Callable[[Node, Graph, Bounds | None], Bounds | None] | None = None
     weighted: bool = False
-    foldable: bool = True
     transparent: bool = False
     rewrite: Callable[[Graph, Node], None] | None = None
     counted: bool = False

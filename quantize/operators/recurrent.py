@@ -17,8 +17,8 @@ def gru(node: Node, inputs: list[Any]) -> tuple[Tensor, Tensor]:
     """ONNX GRU, forward, any layout 0; gates z, r, h; Y [T, 1, N, H] and the last state."""
     x, w, r = inputs[0], inputs[1][0], inputs[2][0]
     hidden = node.attributes["hidden_size"]
-    if node.attributes.get("direction", "forward") != "forward" or node.attributes.get("layout", 0):
-        raise Refusal(f"node {node.name!r} (GRU) must run forward with layout 0.")
+    if node.attributes["layout"]:
+        raise Refusal(f"node {node.name!r} (GRU) must have layout 0.")
     bias = (
         inputs[3][0] if len(inputs) > 3 and inputs[3] is not None else torch.zeros(6 * hidden, dtype=x.dtype)
     )
@@ -29,7 +29,7 @@ def gru(node: Node, inputs: list[Any]) -> tuple[Tensor, Tensor]:
     )
     if state.shape[0] != x.shape[1]:
         state = state.expand(x.shape[1], hidden)
-    after = node.attributes.get("linear_before_reset", 0)
+    after = node.attributes["linear_before_reset"]
     wb, rb = bias[: 3 * hidden], bias[3 * hidden :]
     frames = []
     for frame in x:
@@ -45,4 +45,4 @@ def gru(node: Node, inputs: list[Any]) -> tuple[Tensor, Tensor]:
     return torch.stack(frames)[:, None], state[None]
 
 
-register(Operator("GRU", gru, weighted=True, foldable=False))
+register(Operator("GRU", gru, weighted=True))

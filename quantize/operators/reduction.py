@@ -17,9 +17,11 @@ Tensor = torch.Tensor
 
 def _over(function: Callable[[Tensor, tuple[int, ...], bool], Tensor]) -> TorchForm:
     def run(node: Node, inputs: list[Any]) -> Tensor:
-        given = len(inputs) > 1 and inputs[1] is not None
-        axes = ints(inputs[1]) if given else node.attributes.get("axes")
-        keep = bool(node.attributes.get("keepdims", 1))
+        axes = ints(inputs[1]) if len(inputs) > 1 and inputs[1] is not None else []
+        keep = bool(node.attributes["keepdims"])
+        if not axes and node.attributes["noop_with_empty_axes"]:
+            same: Tensor = inputs[0]
+            return same
         return function(inputs[0], tuple(axes) if axes else tuple(range(inputs[0].ndim)), keep)
 
     return run
@@ -28,5 +30,5 @@ def _over(function: Callable[[Tensor, tuple[int, ...], bool], Tensor]) -> TorchF
 register(
     Operator("ReduceMean", _over(lambda x, axes, keep: x.mean(axes, keep))),
     Operator("ReduceSum", _over(lambda x, axes, keep: x.sum(axes, keep))),
-    Operator("Softmax", lambda node, inputs: F.softmax(inputs[0], node.attributes.get("axis", -1))),
+    Operator("Softmax", lambda node, inputs: F.softmax(inputs[0], node.attributes["axis"])),
 )

@@ -38,12 +38,12 @@ def cast(node: Node, inputs: list[Any]) -> Tensor:
 def shape(node: Node, inputs: list[Any]) -> Tensor:
     """ONNX Shape."""
     full = list(inputs[0].shape)
-    return torch.tensor(full[node.attributes.get("start", 0) : node.attributes.get("end")])
+    return torch.tensor(full[node.attributes["start"] : node.attributes["end"]])
 
 
 def gather(node: Node, inputs: list[Any]) -> Tensor:
     """ONNX Gather."""
-    x, index, axis = inputs[0], inputs[1], node.attributes.get("axis", 0)
+    x, index, axis = inputs[0], inputs[1], node.attributes["axis"]
     axis = axis % x.ndim
     index = torch.where(index < 0, index + x.shape[axis], index)
     y = x.index_select(axis, index.reshape(-1))
@@ -52,7 +52,7 @@ def gather(node: Node, inputs: list[Any]) -> Tensor:
 
 def constant(node: Node, inputs: list[Any]) -> Tensor:
     """ONNX Constant."""
-    (key, value), *_ = node.attributes.items()
+    ((key, value),) = [(k, v) for k, v in node.attributes.items() if v is not None]
     array = numpy_helper.to_array(value) if key == "value" else np.asarray(value)
     if array.dtype == np.float64 and key != "value":
         array = array.astype(np.float32)
@@ -61,7 +61,7 @@ def constant(node: Node, inputs: list[Any]) -> Tensor:
 
 def constant_of_shape(node: Node, inputs: list[Any]) -> Tensor:
     """ONNX ConstantOfShape."""
-    given = node.attributes.get("value")
+    given = node.attributes["value"]
     value = 0.0 if given is None else numpy_helper.to_array(given).reshape(-1)[0].item()
     return torch.full(ints(inputs[0]), value)
 

@@ -9,7 +9,7 @@ import numpy as np
 from quantize.graph.channels import NOTHING, Channels
 from quantize.graph.graph import Graph, Node
 from quantize.graph.layers import layers
-from quantize.operators import Layer, known
+from quantize.operators import Layer, groups_of, known
 from quantize.operators.record import Trim
 
 Kept = dict[str, list[np.ndarray | None]]
@@ -128,7 +128,7 @@ def layer_costs(channels: Channels, ticks: int, weights: dict[int, float] | None
         source = channels.labels[node.inputs[0]]
         entering = channels.roots(channels.along(source, layer.channel_axis(source.ndim)))
         leaving = channels.roots(channels.births_of(node))
-        grouped = node.attributes.get("group", 1) > 1 or any(a is None for a in axes[:2])
+        grouped = groups_of(node) > 1 or any(a is None for a in axes[:2])
         if grouped:  # cost follows the outputs alone
             entering = np.array([NOTHING])
         cost = (weights or {}).get(position, macs / ticks)

@@ -36,7 +36,7 @@ typedef struct vk_requant {
 
 typedef struct vk_conv {
     const void *weights;       /* packed for this target */
-    const vk_requant *requant; /* [groups][channels rounded up to the block of the layout] */
+    const vk_requant *requant; /* [groups][channels rounded up to the block of the packing] */
     uint32_t frame_step;       /* elements between the windows of successive output frames: stride × in pitch */
     uint32_t run_step;         /* elements between runs: dilation × in pitch */
     uint16_t runs;             /* 1 when dilation is 1 and groups is 1, else the number of taps */
