@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -119,4 +120,5 @@ def _from_files(path: Path) -> Player:
         rows = [decoder.run(None, {n: v[i : i + 1] for n, v in feeds.items()})[0] for i in range(count)]
         return np.concatenate(rows)
 
-    return Player(path.name, task, encode, decode, [latent.model_dump() for latent in about.latents])
+    latents = [cast(LatentRow, latent.model_dump()) for latent in about.latents]
+    return Player(path.name, task, encode, decode, latents)
