@@ -34,6 +34,11 @@ def test_nearly_all_sentences_of_all_pages_are_short() -> None:
 
 
 @BY_PAGE
+def test_no_page_holds_a_conflict(page: Path) -> None:
+    assert not re.search(r"^(<{7}|={7}|>{7})( |$)", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@BY_PAGE
 def test_links_lead_somewhere(page: Path) -> None:
     for text, target in links(page):
         if re.match(r"[a-z]+:", target):

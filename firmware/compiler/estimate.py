@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from common.refusal import DoesNotFit
 from firmware.compiler.answer import Budget
 from firmware.compiler.pipeline import compile_onnx
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
     from hardware.board import Board
 
 USABLE = 0.95
 """Part of a callback a model may take: audio conversion, controls and the port need the rest."""
 
 
-def measure(model: Any, board: str | Path | Board, block: int | None, as_if_quantized: bool = True) -> Budget:
+def measure(
+    model: str | Path | ModelProto, board: str | Path | Board, block: int | None, as_if_quantized: bool = True
+) -> Budget:
     """See ``firmware.compiler.budget``."""
     if isinstance(board, (str, Path)):
         from hardware.board import load_board

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from common.refusal import Refusal
 from firmware.compiler.graph import Graph, dump
@@ -33,6 +33,8 @@ from firmware.compiler.write.event_program import build_event
 from firmware.compiler.write.stream_program import build_stream
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
     from hardware.board import Board
 
 PASSES: tuple[tuple[str, Callable[[Graph], Graph]], ...] = (
@@ -71,7 +73,7 @@ def optimise(graph: Graph, on_pass: Callable[[str, Graph], None] | None = None) 
 
 
 def compile_onnx(
-    source: Any,
+    source: str | Path | ModelProto,
     target: str = "host",
     board: str | Path | Board | None = None,
     block: int | None = None,

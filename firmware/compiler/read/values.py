@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -128,6 +128,12 @@ class ActValue:
 
 
 Value = Constant | ShapeValue | ActValue
+
+
+def whole(dims: Sequence[Dim]) -> list[int] | None:
+    """Return dimensions that are all numbers; None where one is a length along time."""
+    numbers = [dim for dim in dims if isinstance(dim, int)]
+    return numbers if len(numbers) == len(dims) else None
 
 
 def concrete(dim: Dim, unknown: Fraction) -> int:
