@@ -119,8 +119,7 @@ def _lengths(graph: Graph) -> Iterable[int]:
 def _feeds(reading: Reading, ticks: int) -> dict[str, np.ndarray]:
     """Draw a signal for every input: within its declared range, or of unit variance."""
     rng = np.random.default_rng(SEED + ticks)
-    entries = reading.graph.metadata.get("inputs", [])
-    declared = {str(e.get("name")): e for e in entries if isinstance(e, dict)}
+    declared = {spec.name: spec for spec in reading.graph.about.inputs}
     found = {}
     for value in reading.model.graph.input:
         act = reading.values.get(value.name)
@@ -129,9 +128,9 @@ def _feeds(reading: Reading, ticks: int) -> dict[str, np.ndarray]:
         rate = reading.graph.tensors[act.base].rate
         shape = [int(d) if isinstance(d, int) else int((rate or 1) * ticks) for d in act.shape]
         dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
-        given = declared.get(value.name, {}).get("range")
-        if isinstance(given, list) and len(given) == 2 and all(isinstance(v, (int, float)) for v in given):
-            drawn = rng.uniform(given[0], given[1], shape)
+        spec = declared.get(value.name)
+        if spec is not None and spec.range is not None:
+            drawn = rng.uniform(*spec.limits, shape)
         else:
             drawn = rng.standard_normal(shape)
         found[value.name] = drawn.astype(dtype)
