@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import importlib
 import json
 from pathlib import Path
 from typing import Any
 
 from common.files import write_text
+from common.measures import measure
+from common.page import Page
 from common.refusal import Refusal
+from train.judges.judged import Judged
 from train.judges.player import open_player
 
 JUDGES = {kind: f"train.judges.{kind}" for kind in ("drum", "rhythm", "drive", "mel")}
@@ -60,59 +61,47 @@ def evaluate(
         )
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    report = importlib.import_module(JUDGES[kind]).judge(player, data, split, folder, limit)
-    report = {
+    judged: Judged = importlib.import_module(JUDGES[kind]).judge(player, data, split, folder, limit)
+    judged.report = {
         "model": str(model),
         "kind": kind,
         "data": {"path": str(data.directory), "hash": data.hash},
-        **report,
+        **judged.report,
     }
     for name, text in (
-        ("report.json", json.dumps(report, indent=1)),
-        ("report.html", _page(report, folder)),
+        ("report.json", json.dumps(judged.report, indent=1)),
+        ("report.html", _page(judged)),
     ):
         write_text(folder / name, text)
-    return report
+    return judged.report
 
 
 def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
-    """The report's single numbers as (name, value) lines."""
+    """The report's single numbers as lines: name and unit, value."""
     lines: list[tuple[str, str]] = []
 
-    def walk(prefix: str, value: Any) -> None:
+    def walk(path: tuple[str, ...], value: Any) -> None:
         if isinstance(value, dict):
             for key, inner in value.items():
-                walk(f"{prefix} · {key}" if prefix else key, inner)
+                walk((*path, key), inner)
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            lines.append((prefix, f"{value:.4g}"))
+            *within, last = path
+            named = measure(last)
+            unit = f", {named.unit}" if named.unit not in ("", "%") else ""
+            name = " · ".join([*(words.replace("_", " ") for words in within), named.name + unit])
+            lines.append((name, named.write(value)))
 
-    shown = {k: v for k, v in report.items() if k not in LONG}
-    walk("", shown)
+    walk((), {k: v for k, v in report.items() if k not in LONG})
     return lines
 
 
-def _page(report: dict[str, Any], folder: Path) -> str:
-    """One self-contained page."""
-
-    def embedded(path: Path, kind: str) -> str:
-        return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-    rows = "".join(f"<tr><td>{html.escape(a)}</td><td>{b}</td></tr>" for a, b in headline(report))
-    pictures = "".join(
-        f'<h2>{path.stem}</h2><img src="{embedded(path, "image/png")}" style="max-width:100%">'
-        for path in sorted(folder.glob("*.png"))
+def _page(judged: Judged) -> str:
+    """Write the page of what was judged."""
+    report = judged.report
+    page = Page(
+        f"{Path(report['model']).name}: {report['kind']} model on unseen sounds",
+        f"How near it comes on {report['items']} items of the {report['split']} split, beside opponents.",
+        f"Model {report['model']}, data set {report['data']['hash'][:16]}; figures also in report.json.",
     )
-    sounds = "".join(
-        f'<p>{path.stem}: <audio controls src="{embedded(path, "audio/wav")}"></audio></p>'
-        for path in sorted(folder.glob("*.wav"))
-    )
-    title = (
-        f"{report['kind']} model {html.escape(report['model'])} on {report['items']} {report['split']} items"
-    )
-    return (
-        f'<!doctype html><meta charset="utf-8"><title>{title}</title>'
-        "<style>body{font:15px/1.45 sans-serif;max-width:62em;margin:2em auto;padding:0 1em}"
-        "td{padding:.15em 1.2em .15em 0;border-bottom:1px solid #ddd}</style>"
-        f"<h1>{title}</h1><p>Data set {report['data']['hash'][:16]}.</p><table>{rows}</table>"
-        f"{sounds}{pictures}"
-    )
+    importlib.import_module(f"{JUDGES[report['kind']]}_page").write_page(page, judged)
+    return page.html()
