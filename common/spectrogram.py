@@ -134,10 +134,15 @@ def draw_bands(
     return image
 
 
-def add_level_bar(figure: Figure, image: AxesImage, axes: Axes | Sequence[Axes]) -> None:
+def add_level_bar(
+    figure: Figure,
+    image: AxesImage,
+    axes: Axes | Sequence[Axes],
+    says: str = "level, dB of full scale",
+) -> None:
     """Put the scale of levels beside `axes`."""
     bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.015)
-    bar.set_label("level, dB of full scale")
+    bar.set_label(says)
     bar.outline.set_visible(False)  # type: ignore[operator]
 
 
