@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from bench.report.schema import (
 )
 from common.refusal import Refusal
 from firmware.compiler.pipeline import compile_onnx
+from firmware.compiler.report import Report
 from firmware.instruments.kinds.base import DECODE_CYCLES
 from hardware.board import Board
 
@@ -228,7 +229,7 @@ def _disagreement(name: str, differing: int, compared: int) -> Refusal:
     )
 
 
-def _ticks(report: dict[str, Any], block: int) -> int:
+def _ticks(report: Report, block: int) -> int:
     return max(1, int(block * Fraction(report["ticks_per_sample"])))
 
 
@@ -247,7 +248,7 @@ def summary(cycles: list[int], budget: float) -> Cpu:
 
 
 def _layers(
-    report: dict[str, Any],
+    report: Report,
     found: dict[int, list[int]],
     callbacks: int,
     budget: float,
@@ -285,7 +286,7 @@ def _layers(
     return rows
 
 
-def _memory(model: EmulatedModel, report: dict[str, Any], board: Board) -> list[Memory]:
+def _memory(model: EmulatedModel, report: Report, board: Board) -> list[Memory]:
     """Per region: bytes the image uses (code, tables, state), taken by the port, and left."""
     used = {region.name: 0 for region in board.memory}
     for section in model.machine.elf.sections:
@@ -306,7 +307,7 @@ def _memory(model: EmulatedModel, report: dict[str, Any], board: Board) -> list[
     ]
 
 
-def _latency(report: dict[str, Any], board: Board, block: int) -> Latency:
+def _latency(report: Report, board: Board, block: int) -> Latency:
     """Where the delay from control to sound comes from, in milliseconds."""
     rate = board.audio.sample_rate_hz
     parts = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("common", "toy", "train", "quantize", "firmware", "bench", "hardware")
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests")
-# DESIGN §1. A tuple entry allows that package (and what is below it).
+# docs/design.md#rooms. A tuple entry allows that package (and what is below it).
 ALLOWED = {
     "common": (),
     "toy": (),
@@ -60,6 +61,16 @@ def test_importing_loads_nothing_heavy(statement):
     code = f"import sys; {statement}; print([m for m in {HEAVY!r} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_the_version_is_that_of_the_package_and_of_the_changelog():
+    out = subprocess.run(
+        [sys.executable, "vaectrol.py", "--version"], cwd=ROOT, capture_output=True, text=True
+    )
+    version = importlib.metadata.version("vaectrol")
+    assert (out.returncode, out.stdout) == (0, f"vaectrol {version}\n")
+    assert f'version = "{version}"' in (ROOT / "pyproject.toml").read_text()
+    assert f"\n## {version}\n" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_help_lists_the_commands():

@@ -38,7 +38,7 @@ def toy_stage(folder: Path, items: str = "8") -> Stage:
     return Stage(
         "toy",
         "a few drums",
-        ("toy", "drums", str(sounds), "--items", items),
+        ("toy", "drum", str(sounds), "--items", items),
         (),
         (sounds / "manifest.json",),
     )
@@ -48,7 +48,7 @@ def prepare_stage(folder: Path) -> Stage:
     return Stage(
         "prepare",
         "read them",
-        ("data", "prepare", "drums", str(folder / "sounds"), str(folder / "data")),
+        ("data", "prepare", "drum", str(folder / "sounds"), str(folder / "data")),
         (folder / "sounds",),
         (folder / "data" / "manifest.json",),
         tolerates=(0, 1),
@@ -64,7 +64,7 @@ def test_a_stage_that_is_done_is_kept_and_runs_again_when_what_it_reads_changes(
     assert capfd.readouterr().out.count("done before, kept") == 2
     assert (tmp_path / "data" / "manifest.json").stat().st_mtime_ns == made
     page = write_index(tmp_path, "toy", stages).read_text()
-    assert "vaectrol toy drums" in page
+    assert "vaectrol toy drum" in page
     (tmp_path / "sounds" / "manifest.json").touch()
     assert is_done(stages[0], tmp_path)
     assert not is_done(stages[1], tmp_path)
@@ -81,7 +81,7 @@ def test_a_stage_that_fails_stops_the_road_and_leaves_no_stamp(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["make", "nowhere", "--kind", "drums"], "there is no folder nowhere"),
+        (["make", "nowhere", "--kind", "drum"], "there is no folder nowhere"),
         (["make", ".", "--kind", "pianos"], "there is no kind 'pianos'"),
     ],
 )
@@ -206,7 +206,7 @@ def test_a_toy_model_goes_through_every_stage(whole_workflow):
 
 def test_make_on_the_same_sounds_keeps_what_the_demo_did(whole_workflow, capsys):
     folder, _ = whole_workflow
-    words = ["make", str(folder / "sounds"), "--kind", "drums", "--board", "patch_sm", "-o", str(folder)]
+    words = ["make", str(folder / "sounds"), "--kind", "drum", "--board", "patch_sm", "-o", str(folder)]
     with small_road(folder) as went:
         assert vaectrol.main([*words, "--quick", "--time", "75s"]) == 0
     assert went == []
@@ -316,7 +316,7 @@ def cut_at_the_last_integers(model: onnx.ModelProto) -> onnx.ModelProto:
 def test_no_two_stages_of_the_demo_share_a_stamp(tmp_path):
     """A toy drum and the factory drum are played in one workflow: each keeps its own stamp."""
     arguments = {"recipe": "drum_quick", "train_time": "1m", "quick": True, "cpu": "45%"}
-    stages = chapters.sounds_to_module(tmp_path, "drums", "patch_sm", tmp_path, **arguments)
+    stages = chapters.sounds_to_module(tmp_path, "drum", "patch_sm", tmp_path, **arguments)
     for instrument in ("drum", "rhythm"):
         stages += chapters.played(instrument, "patch_sm", tmp_path / "factory")
     names = [stage.name for stage in stages]

@@ -8,8 +8,6 @@ from typing import Any
 from workflow.stages import Stage
 
 MOVES = Path(__file__).parents[1] / "firmware" / "instruments" / "moves.csv"
-# What kind of data set and which instrument belong to a kind of sound
-KINDS = {"drums": ("drum", "drum"), "rhythms": ("rhythm", "rhythm"), "drive": ("drive", "drive")}
 
 
 def sounds_to_module(
@@ -22,7 +20,7 @@ def sounds_to_module(
     source : Path
         Sounds, patterns or pairs.
     kind : str
-        ``drums``, ``rhythms`` or ``drive``.
+        Of the data set; the recipe, the role and the instrument are called the same.
     board : str
         Board name or file.
     folder : Path
@@ -36,7 +34,7 @@ def sounds_to_module(
     cpu : str
         Share of the processor the model may take at worst.
     """
-    role, instrument = KINDS[kind]
+    role = instrument = kind
     data, run, model = folder / "data", folder / "run", folder / f"{role}.int8.onnx"
     named = f"{role}={model}"
     pruning = ("--quick", "--prune", "0.3") if quick else ("--board", board, "--cpu", cpu)
@@ -86,7 +84,7 @@ def sounds_to_module(
             (folder / "image",),
         ),
     ]
-    if kind == "drums":
+    if kind == "drum":
         stages += played(instrument, board, folder, model=named, reads=(model,))
     stages.append(
         Stage(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from common.kinds import check_kind
+from train.data.kinds import data_kinds
 from workflow import chapters
 from workflow.page import headline, write_index
 from workflow.stages import Stage, WorkflowStopped, run_stages
@@ -14,15 +16,15 @@ from workflow.stages import Stage, WorkflowStopped, run_stages
 
 def register(app: typer.Typer) -> None:
     """Add the workflow's commands to the command line."""
-    app.command(
-        "make", epilog="Example: vaectrol make ~/Samples/kits --kind drums --board patch_sm -o mykit"
-    )(make)
+    app.command("make", epilog="Example: vaectrol make ~/Samples/kits --kind drum --board patch_sm -o mykit")(
+        make
+    )
     app.command("demo", epilog="Example: vaectrol demo -o demo")(demo)
 
 
 def make(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of sounds, patterns or pairs.")],
-    kind: Annotated[str, typer.Option(help="drums, rhythms or drive.")] = "drums",
+    kind: Annotated[str, typer.Option(help="drum, rhythm or drive.")] = "drum",
     board: Annotated[str, typer.Option(help="Board, by name or .toml file.")] = "patch_sm",
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of everything.")] = Path("made"),
     recipe: Annotated[str | None, typer.Option(help="Recipe; the kind's standard one if omitted.")] = None,
@@ -31,11 +33,10 @@ def make(
     quick: Annotated[bool, typer.Option("--quick", help="Quick recipe, quick pruning: minutes.")] = False,
 ) -> None:
     """Run the whole workflow on your own sounds: prepare, train, quantize, compile, build, play, bench."""
-    if kind not in chapters.KINDS:
-        raise WorkflowStopped(f"there is no kind '{kind}'; choose one of {', '.join(chapters.KINDS)}.")
+    check_kind(kind, data_kinds())
     if not source.is_dir():
         raise WorkflowStopped(f"there is no folder {source}; name the folder that holds your sounds.")
-    chosen = recipe or (chapters.KINDS[kind][0] + ("_quick" if quick else ""))
+    chosen = recipe or kind + ("_quick" if quick else "")
     stages = chapters.sounds_to_module(
         source, kind, board, out, recipe=chosen, train_time=time_limit, quick=quick, cpu=cpu
     )
@@ -56,14 +57,14 @@ def demo(
     toy = Stage(
         "toy",
         f"synthesise {items} drum sounds",
-        ("toy", "drums", str(sounds), "--items", str(items)),
+        ("toy", "drum", str(sounds), "--items", str(items)),
         (),
         (sounds / "manifest.json",),
     )
     stages = [
         toy,
         *chapters.sounds_to_module(
-            sounds, "drums", board, out, recipe="drum_quick", train_time=train_time, quick=True, cpu="45%"
+            sounds, "drum", board, out, recipe="drum_quick", train_time=train_time, quick=True, cpu="45%"
         ),
     ]
     for instrument, roles in chapters.factory_instruments().items():
@@ -74,7 +75,7 @@ def demo(
     typer.echo(
         f"\nSee and hear it: {index}\nThe board's report: {out / 'report' / 'report.html'}\n"
         f"How well it learnt: {out / 'run' / 'evaluation' / 'report.html'}\n\nTry next:\n"
-        "  vaectrol make ~/Samples/my_kit --kind drums --board patch_sm -o mykit\n"
+        "  vaectrol make ~/Samples/my_kit --kind drum --board patch_sm -o mykit\n"
         f"  vaectrol play drum --model drum={out / 'drum.int8.onnx'} --cv {chapters.MOVES} -o out.wav\n"
         "  vaectrol bench raspberry --board patch_sm -o raspberry"
     )

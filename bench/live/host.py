@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from common.refusal import Refusal
 if TYPE_CHECKING:
     from bench.live.peers import ToTflite
     from firmware.compiler.binding import StreamModel
+    from firmware.compiler.report import Report
 
 
 def live(
@@ -72,7 +73,7 @@ def live(
     }
 
 
-def _streamed(path: Path, block: int) -> tuple[StreamModel, dict[str, Any]]:
+def _streamed(path: Path, block: int) -> tuple[StreamModel, Report]:
     """Compile and load a streaming model for this machine; the compiler's report beside it."""
     from firmware.compiler.binding import StreamModel, load_host
     from firmware.compiler.pipeline import compile_onnx

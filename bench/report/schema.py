@@ -55,7 +55,7 @@ class Latency(TypedDict):
     parts_ms: dict[str, float]
     total_ms: float
     filter_bank_group_delay_ms: float
-    compiler_samples: int
+    compiler_samples: float
 
 
 class Agreement(TypedDict):

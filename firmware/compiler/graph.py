@@ -155,6 +155,10 @@ class Graph:
         The file's ``vaectrol.*`` entries, decoded, without the prefix.
     labels : mapping of tensor name to str
         The names the file gives its inputs and outputs.
+    ticks_per_sample : Fraction
+        Base ticks of one sample at the sample rate.
+    parameters : int
+        Weights and biases of the layers, as the file has them.
     """
 
     name: str
@@ -165,6 +169,8 @@ class Graph:
     event: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    ticks_per_sample: Fraction = Fraction(1)
+    parameters: int = 0
 
     def producer(self) -> dict[str, Node]:
         """Map each tensor to the node that writes it."""

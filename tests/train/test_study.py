@@ -382,7 +382,7 @@ def test_another_recipe_space_or_data_in_the_same_place_is_refused(rhythms, tmp_
 
 def test_wrong_data_is_refused_before_a_study_begins(drums, tmp_path):
     made = recipe()
-    with pytest.raises(Refusal, match="needs data of kind rhythms"):
+    with pytest.raises(Refusal, match="needs data of kind rhythm"):
         search(made, drums, load_sweep(sweep_file(tmp_path), made), tmp_path / "study")
     assert not (tmp_path / "study").exists()
 

@@ -23,9 +23,10 @@ from common.figure import COLOURS, new_figure
 from common.files import write_picture
 from common.spectrogram import excerpt, spectrogram_figure
 from common.spectrogram import player as player_of
-from train.judges.drum import mr_stft
+from train.judges.drive_page import write_page
 from train.judges.judged import Judged
 from train.judges.player import Player
+from train.judges.spectra import mr_stft
 from train.judges.static_curve import StaticCurve, fit_static_curve
 from train.latents.space import Space, fit_space
 from train.models.drive import HOP
@@ -46,6 +47,8 @@ NOISE_MINUTES = 10.0
 EXCERPT_S = 1.5  # that the page plays
 CHUNK = 480_000  # samples rendered at a time
 LOUDEST = 12 * SAMPLE_RATE_HZ  # most of a long item that is measured
+DETAILS: tuple[str, ...] = ("curves",)
+NOT_ON_CARD = ("curves", "parameters", "line", "esr_static_own", "mr_stft_static")
 
 
 def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> Judged:
@@ -89,7 +92,7 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
         "rows": rows,
         "curves": thd,
     }
-    return Judged(report, groups, drawings)
+    return Judged(report, write_page, groups, drawings)
 
 
 def hear(player: Player, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

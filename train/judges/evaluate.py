@@ -5,19 +5,43 @@ from __future__ import annotations
 import importlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 from common.files import write_text
 from common.measures import measure
 from common.page import Page
 from common.refusal import Refusal
 from train.judges.judged import Judged
-from train.judges.player import open_player
+from train.judges.player import Player, open_player
+from train.kinds import task_class, training_kinds
 
-JUDGES = {kind: f"train.judges.{kind}" for kind in ("drum", "rhythm", "drive", "mel")}
+# What the headline leaves to report.json, whatever was judged
+LONG = ("rows", "data", "model", "kind", "split")
 
-# What the headline leaves to report.json
-LONG = ("rows", "data", "model", "kind", "split", "by_class", "curves")
+
+class Judge(Protocol):
+    """A module that judges a kind of model.
+
+    Attributes
+    ----------
+    DETAILS : tuple of str
+        Keys of its report that the headline leaves to ``report.json``.
+    NOT_ON_CARD : tuple of str
+        Keys, at any depth, that a model card leaves to the report's page.
+    """
+
+    DETAILS: tuple[str, ...]
+    NOT_ON_CARD: tuple[str, ...]
+
+    def judge(self, player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> Judged:
+        """Measure a model on a split; write sounds and pictures to ``folder``."""
+
+
+def judge_of(kind: str) -> Judge | None:
+    """Import the judge that a training kind names; None where it names none, or there is no such kind."""
+    if kind not in training_kinds() or not task_class(kind).judge:
+        return None
+    return cast(Judge, importlib.import_module(task_class(kind).judge))
 
 
 def evaluate(
@@ -50,18 +74,14 @@ def evaluate(
     """
     player = open_player(model)
     kind = player.task.recipe.kind
-    if kind not in JUDGES:
-        raise Refusal(
-            f"{model} is of kind {kind}, which `evaluate` cannot judge; it can: {', '.join(JUDGES)}"
-        )
-    if not player.task.accepts(data.kind):
-        raise Refusal(
-            f"{data.directory} holds {data.kind}; a {kind} model is judged on "
-            f"data of kind {player.task.data_kind}"
-        )
+    judge = judge_of(kind)
+    if judge is None:
+        others = ", ".join(other for other in training_kinds() if judge_of(other))
+        raise Refusal(f"{model} is of kind {kind}, which `evaluate` cannot judge; it can: {others}")
+    player.task.check_data(data, f"a {kind} model is judged on")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    judged: Judged = importlib.import_module(JUDGES[kind]).judge(player, data, split, folder, limit)
+    judged = judge.judge(player, data, split, folder, limit)
     judged.report = {
         "model": str(model),
         "kind": kind,
@@ -91,7 +111,9 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
             name = " · ".join([*(words.replace("_", " ") for words in within), named.name + unit])
             lines.append((name, named.write(value)))
 
-    walk((), {k: v for k, v in report.items() if k not in LONG})
+    judge = judge_of(report["kind"])
+    left = (*LONG, *(judge.DETAILS if judge else ()))
+    walk((), {k: v for k, v in report.items() if k not in left})
     return lines
 
 
@@ -103,5 +125,5 @@ def _page(judged: Judged) -> str:
         f"How near it comes on {report['items']} items of the {report['split']} split, beside opponents.",
         f"Model {report['model']}, data set {report['data']['hash'][:16]}; figures also in report.json.",
     )
-    importlib.import_module(f"{JUDGES[report['kind']]}_page").write_page(page, judged)
+    judged.write_page(page, judged)
     return page.html()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from common.measures import measure
-from common.page import Section, Sound, Value
+from common.page import Page, Section, Sound, Value
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +21,8 @@ class Judged:
     ----------
     report : dict
         What ``report.json`` holds.
+    write_page : callable
+        Writes the page's sections.
     groups : list of list of Sound
         Players that are compared with each other: one group an item or device.
     drawings : list of (str, Figure)
@@ -28,6 +30,7 @@ class Judged:
     """
 
     report: dict[str, Any]
+    write_page: Callable[[Page, Judged], None]
     groups: list[list[Sound]] = field(default_factory=list)
     drawings: list[tuple[str, Figure]] = field(default_factory=list)
 

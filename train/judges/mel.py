@@ -19,9 +19,10 @@ from common.measures import measure
 from common.page import Sound
 from common.spectrogram import excerpt
 from common.spectrogram import player as player_of
-from train.judges.drum import mr_stft
 from train.judges.judged import Judged
+from train.judges.mel_page import write_page
 from train.judges.player import Player
+from train.judges.spectra import mr_stft
 from train.tasks.base import evenly
 from train.tasks.mel import MelTask, mel_distance, picture_figure
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 SHOWN = 8
 EXCERPT_S = 1.5
+DETAILS: tuple[str, ...] = ("by_class",)
+NOT_ON_CARD = ("by_class",)
 
 
 def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> Judged:
@@ -79,7 +82,9 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
         },
         "rows": rows,
     }
-    return Judged(report, groups, [("Log-mel pictures: heard, made, by components, nearest", drawing)])
+    return Judged(
+        report, write_page, groups, [("Log-mel pictures: heard, made, by components, nearest", drawing)]
+    )
 
 
 def reconstruct(player: Player, pictures: np.ndarray) -> np.ndarray:

@@ -20,15 +20,18 @@ from common.page import Sound, picture, sound_source
 from train.attributes.rhythm import PATTERN_ATTRIBUTES, measure_pattern
 from train.judges.judged import Judged
 from train.judges.player import Player
+from train.judges.rhythm_page import write_page
 from train.piano_roll import pattern_figure
 from train.sonify import sonify
-from train.tasks.rhythm import RhythmTask
+from train.tasks.rhythm import RhythmTask, onset_f1
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 V = len(PARTS)
 SHOWN = 4  # patterns that the page plays
+DETAILS: tuple[str, ...] = ()
+NOT_ON_CARD = ("spearman_pooled", "f1_by_voice", "even", "linear")
 
 
 def decode(player: Player, z: np.ndarray, knobs: np.ndarray) -> np.ndarray:
@@ -38,12 +41,6 @@ def decode(player: Player, z: np.ndarray, knobs: np.ndarray) -> np.ndarray:
         "attributes": np.ascontiguousarray(knobs[:, :, None], np.float32),
     }
     return player.decode(feeds)
-
-
-def onset_f1(made: np.ndarray, wanted: np.ndarray) -> float:
-    """F1 of all onsets of all patterns together; ``[N, 9, 32]`` booleans."""
-    hits = (made & wanted).sum()
-    return float(2 * hits / max(1, made.sum() + wanted.sum()))
 
 
 def reconstruction(made: np.ndarray, wanted: np.ndarray) -> dict[str, Any]:
@@ -96,7 +93,9 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
         "leakage": leakage(player, task, z, knobs),
         "prior": prior(player, task),
     }
-    return Judged(report, groups, [("Every attribute along every knob and every latent", drawing)])
+    return Judged(
+        report, write_page, groups, [("Every attribute along every knob and every latent", drawing)]
+    )
 
 
 def refine(

@@ -96,10 +96,7 @@ def search(
     KeyboardInterrupt
         After Ctrl-C; the same command goes on.
     """
-    kind = task_class(recipe.kind)
-    if kind.data_kind != "digits" and (data is None or not kind.accepts(data.kind)):
-        found = "no data set" if data is None else f"{data.directory} holds {data.kind}"
-        raise Refusal(f"a {recipe.kind} recipe needs data of kind {kind.data_kind}; {found}")
+    task_class(recipe.kind).check_data(data, f"a {recipe.kind} recipe needs")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     study = open_study(recipe, data, sweep, folder, storage)

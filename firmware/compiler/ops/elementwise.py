@@ -472,5 +472,6 @@ class Stored(Family):
     def emit(self, node: Node, graph: Graph, out: Writer) -> None:
         """Copy them into their place."""
         y = graph.tensors[node.outputs[0]]
+        assert y.length is not None
         table = out.flat("stored", "float32", node.constants["values"].real.T.reshape(-1))
         out.call("vk_copy_rows", table, y.frame_bytes, out.dst(), y.frame_bytes, y.length, y.frame_bytes)

@@ -95,7 +95,7 @@ def read_reshape(builder: Any, node: Any) -> None:
         known = product(tuple(d for d in dims if isinstance(d, Frames) or d != -1))
         if known == 0:
             raise Refusal("its shape holds a zero.")
-        dims = [total // known if isinstance(d, int) and d == -1 else d for d in dims]  # type: ignore[operator]
+        dims = [total // known if isinstance(d, int) and d == -1 else d for d in dims]
     claim = product(tuple(dims))
     if isinstance(claim, Frames) and isinstance(total, Frames):
         matches = builder.root(claim).ratio == builder.root(total).ratio

@@ -139,8 +139,7 @@ def _on_base(builder: Any, node: Any, value: ActValue, op: str, quant: Quant | N
     """Apply an element-wise node before the pending moves: the two commute."""
     base = builder.tensors[value.base]
     key = (op, value.base, quant)
-    cache = builder.__dict__.setdefault("borders", {})
-    if key not in cache:
+    if key not in builder.borders:
         name = builder.add_node(
             op,
             [value.base],
@@ -149,8 +148,10 @@ def _on_base(builder: Any, node: Any, value: ActValue, op: str, quant: Quant | N
             hint=node.output[0],
         )
         builder.tensors[name] = Tensor(name, base.channels, base.length, None, quant)
-        cache[key] = name
-    builder.values[node.output[0]] = ActValue(cache[key], value.shape, value.base_shape, value.chain)
+        builder.borders[key] = name
+    builder.values[node.output[0]] = ActValue(
+        builder.borders[key], value.shape, value.base_shape, value.chain
+    )
 
 
 @family(Quantize=Attributes, Dequantize=Attributes, Rescale=RescaleAttributes)

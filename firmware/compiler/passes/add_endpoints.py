@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops.endpoints import EndpointAttributes
 
@@ -26,14 +28,5 @@ def add_endpoints(graph: Graph) -> Graph:
             written[name] = source.inputs[0]
             name = source.inputs[0]
         nodes.append(Node(f"output_{index}", "Output", (name,), (), attrs))
-    bordered = Graph(
-        graph.name,
-        tuple(nodes),
-        graph.tensors,
-        (),
-        tuple(written.get(n, n) for n in graph.outputs),
-        graph.event,
-        graph.metadata,
-        graph.labels,
-    )
-    return bordered.with_nodes(nodes)
+    outputs = tuple(written.get(n, n) for n in graph.outputs)
+    return replace(graph, inputs=(), outputs=outputs).with_nodes(nodes)

@@ -15,7 +15,7 @@ import onnx
 from onnx import numpy_helper
 
 from common.refusal import Refusal
-from firmware.compiler.graph import Attributes, Constant, Node, Tensor
+from firmware.compiler.graph import Attributes, Constant, Node, Quant, Tensor
 from firmware.compiler.read.advice import instead
 from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue, Value, follow
@@ -41,11 +41,14 @@ class Builder:
         self.folder = folder
         self.opset = 1
         self.metadata: dict[str, Any] = {}
+        self.ticks_per_sample = Fraction(1)
         self.streaming = streaming
         self.event = False
         self.values: dict[str, Value] = {}
         self.tensors: dict[str, Tensor] = {}
         self.shapes: dict[str, tuple[Dim, ...]] = {}
+        # Quantize and Dequantize nodes by operator, tensor and scale, so that each is made once
+        self.borders: dict[tuple[str, str, Quant | None], str] = {}
         self.nodes: list[Node] = []
         self.symbols: dict[str, tuple[str, Fraction]] = {}
         self.counter = 0

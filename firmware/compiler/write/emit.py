@@ -29,8 +29,8 @@ READABLE_BYTES = 16
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The state struct of a streamed model.
+class StateLayout:
+    """Where everything lies in the state struct of a streamed model.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Layout:
     holds: Mapping[tuple[Clock, int], int]
 
 
-def lay_out(stream: Stream) -> Layout:
+def state_layout(stream: Stream) -> StateLayout:
     """Name the rings and pack the passing tensors."""
     names = identifiers(list(stream.graph.tensors))
     position, order = {}, 0
@@ -84,7 +84,7 @@ def lay_out(stream: Stream) -> Layout:
     for node in stream.graph.nodes:
         if (repeats := held_repeats(node)) > 1:
             holds.setdefault((stream.clock(node), repeats), len(holds))
-    return Layout({n: f"r_{names[n]}" for n in stream.rings}, offsets, arena, eager, sliced, holds)
+    return StateLayout({n: f"r_{names[n]}" for n in stream.rings}, offsets, arena, eager, sliced, holds)
 
 
 def held_repeats(node: Node) -> int:
@@ -99,7 +99,7 @@ def _held(node: Node) -> Held:
     return held
 
 
-def state_fields(stream: Stream, layout: Layout, writer: Writer) -> list[Field]:
+def state_fields(stream: Stream, layout: StateLayout, writer: Writer) -> list[Field]:
     """Members of the state: clocks, rings, kernels' own memory, passing tensors last."""
     fields = [
         Field("wait", "uint32_t", max(1, len(layout.eager))),
@@ -122,10 +122,10 @@ def state_fields(stream: Stream, layout: Layout, writer: Writer) -> list[Field]:
 class StreamEmitter:
     """Writes the chunk function, the sliced items and the interface of one streamed model."""
 
-    def __init__(self, stream: Stream, schedule: Schedule, name: str, weight_layout: str):
+    def __init__(self, stream: Stream, schedule: Schedule, name: str, packing: str):
         self.stream, self.schedule, self.name = stream, schedule, name
-        self.layout = lay_out(stream)
-        self.writer = Writer(name, stream.graph, weight_layout, FAMILIES)
+        self.layout = state_layout(stream)
+        self.writer = Writer(name, stream.graph, packing, FAMILIES)
         self.producer = stream.graph.producer()
         self.layers = {node.name: i for i, node in enumerate(stream.graph.nodes)}
         self.specs = tensor_specs(stream.graph, lambda node: stream.clock(node).period)

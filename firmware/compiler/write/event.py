@@ -109,9 +109,9 @@ def cut_event(graph: Graph, cycles: Priced, target: float) -> list[EventItem]:
 class EventEmitter:
     """Writes the steps of one event model."""
 
-    def __init__(self, graph: Graph, items: list[EventItem], name: str, layout: str):
+    def __init__(self, graph: Graph, items: list[EventItem], name: str, packing: str):
         self.graph, self.items, self.name = graph, items, name
-        self.writer = Writer(name, graph, layout, FAMILIES)
+        self.writer = Writer(name, graph, packing, FAMILIES)
         self.sizes = buffers(graph)
         self.layers = {node.name: i for i, node in enumerate(graph.nodes)}
         self.offsets, self.arena = self._arena()

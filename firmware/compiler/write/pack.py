@@ -91,7 +91,7 @@ def convolution_call(
     if groups > 1 and not is_depthwise:
         first, count = "0", str(groups)
     dst = f"{out.dst()} + {offset}" if offset else out.dst()
-    if layer.is_short and out.layout == "quad":
+    if layer.is_short and out.packing == "quad":
         assert layer.multiplier is not None
         short = packing.pack_short(
             layer.weight,
@@ -105,7 +105,7 @@ def convolution_call(
         table = out.table("vk_short", f"layer{suffix}", short.initializer(stream, out.code(short.shape)))
         out.call("vk_conv_short", f"&{table}", out.src(0), dst, step, out.frames, first, count)
         return
-    packed = _packed(layer, x, is_depthwise, out.layout)
+    packed = _packed(layer, x, is_depthwise, out.packing)
     kind = {"int16": "w8a16", "int8": "w8a8", "float32": "f32"}[x.dtype]
     if is_depthwise:
         ctype, kernel = "vk_depthwise", f"vk_depthwise_{kind}"
@@ -129,7 +129,7 @@ def _shifts(layer: Layer) -> np.ndarray:
 
 
 def _packed(
-    layer: Layer, x: Tensor, is_depthwise: bool, layout: str
+    layer: Layer, x: Tensor, is_depthwise: bool, order: str
 ) -> packing.PackedConv | packing.PackedDepthwise:
     """Order the weights as the kernel reads them."""
     pitch, dilation, stride, groups = x.frame, layer.dilation, layer.stride, layer.groups
@@ -146,7 +146,7 @@ def _packed(
         return packing.pack_depthwise(*integers, in_pitch=pitch, dilation=dilation, stride=stride)
     return packing.pack_conv(
         *integers,
-        layout="byte8" if x.dtype == "int8" else layout,
+        packing="byte8" if x.dtype == "int8" else order,
         in_pitch=pitch,
         dilation=dilation,
         stride=stride,

@@ -107,6 +107,12 @@ class TensorSpec:
         """Whether it is read."""
         return self.node.op == "Input"
 
+    @property
+    def frames(self) -> int:
+        """Its length in an event graph."""
+        assert self.tensor.length is not None
+        return self.tensor.length
+
 
 def tensor_specs(graph: Graph, period: Callable[[Node], int]) -> list[TensorSpec]:
     """Name the inputs and outputs of a graph that has them as nodes."""

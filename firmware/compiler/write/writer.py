@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -117,7 +117,7 @@ def struct_bytes(fields: Iterable[Field]) -> int:
 class Writes(Protocol):
     """What the writer asks of an operator family (``ops/base.py``)."""
 
-    def emit(self, node: Node, graph: Graph, writer: Any) -> None:
+    def emit(self, node: Node, graph: Graph, out: Writer) -> None:
         """Write the node's kernel calls."""
 
     def produce(self, node: Node) -> int:
@@ -133,15 +133,15 @@ class Writer:
     prefix : str
         Name of the model.
     graph : Graph
-    layout : str
-        Weight layout of the target's kernels.
+    packing : str
+        Order of weights that the target's kernels read.
     families : dict of str to Writes
         The operator families of ``ops/`` by operator.
     """
 
     prefix: str
     graph: Graph
-    layout: str
+    packing: str
     families: Mapping[str, Writes]
     tables: dict[str, Table] = field(default_factory=dict)
     structs: dict[str, Struct] = field(default_factory=dict)
@@ -223,7 +223,7 @@ class Writer:
         """Pointer and stride of the caller's channels."""
         return self._buffer
 
-    def call(self, kernel: str, *arguments: Any) -> None:
+    def call(self, kernel: str, *arguments: str | int) -> None:
         """Write one kernel call."""
         self._lines.append(f"{self._indent}{kernel}({', '.join(str(a) for a in arguments)});")
 

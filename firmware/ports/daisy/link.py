@@ -14,9 +14,10 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from common.refusal import DoesNotFit, Refusal, ToolMissing
+from firmware.report import ImageReport
 from firmware.toolchain import kernel_sources
 from hardware.board import Board, Boot
 from hardware.tables import board_tables
@@ -85,7 +86,7 @@ class DaisyImage:
     hot: tuple[str, ...]
     """Objects whose code runs from ITCM."""
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> ImageReport:
         """What `report.json` says of the image."""
         return {
             "boot": self.boot.name,
