@@ -20,6 +20,7 @@ from bench.report.schema import (
     FormatRow,
     InstrumentPart,
     Live,
+    Measures,
     ModelPart,
     Prediction,
     Quality,
@@ -182,7 +183,7 @@ def _agreement(section: Section, predicted: Prediction) -> None:
 
 
 def _layers(section: Section, predicted: StreamPrediction) -> None:
-    section.picture(layers_figure(predicted), "Cycles of every layer", PREDICTED)
+    section.picture(layers_figure(predicted), "Cycles of every layer")
     layers = sorted(predicted["layers"], key=lambda layer: -layer["cycles"])
     dearest = layers[0]["cycles"] or 1.0
     rest = len(layers) - SHOWN_LAYERS
@@ -194,7 +195,7 @@ def _layers(section: Section, predicted: StreamPrediction) -> None:
         ],
         [
             [
-                Cell(layer["what"], code=True),
+                Cell(layer["what"], code=True, long=True),
                 region_name(layer["region"]),
                 f"{layer['macs']:,.0f}",
                 f"{layer['cycles']:,.0f}",
@@ -229,8 +230,9 @@ def _latency(section: Section, predicted: StreamPrediction) -> None:
 
 
 def _formats(section: Section, formats: dict[str, FormatRow]) -> None:
+    refused = ["refused"] if any("refused" in row for row in formats.values()) else []
     section.table(
-        ["format", "CPU, mean", "CPU, worst callback", "weights, bytes", "state, bytes", "refused"],
+        ["format", "CPU, mean", "CPU, worst callback", "weights, bytes", "state, bytes", *refused],
         [
             [
                 FORMATS.get(form, form),
@@ -238,7 +240,7 @@ def _formats(section: Section, formats: dict[str, FormatRow]) -> None:
                 _worst(row["cpu_worst"]) if "cpu_worst" in row else None,
                 row.get("weight_bytes"),
                 row.get("state_bytes"),
-                row.get("refused"),
+                *([row.get("refused")] if refused else []),
             ]
             for form, row in formats.items()
         ],
@@ -248,16 +250,17 @@ def _formats(section: Section, formats: dict[str, FormatRow]) -> None:
 
 def _sweep(section: Section, rows: list[BlockRow]) -> None:
     if any("cpu_mean" in row for row in rows):
-        section.picture(sweep_figure(rows), "CPU by block size", PREDICTED)
+        section.picture(sweep_figure(rows), "CPU by block size")
+    refused = ["refused"] if any("refused" in row for row in rows) else []
     section.table(
-        ["samples a callback", "CPU, mean", "CPU, worst callback", "control to sound, ms", "refused"],
+        ["samples a callback", "CPU, mean", "CPU, worst callback", "control to sound, ms", *refused],
         [
             [
                 row["block"],
                 _percent(row["cpu_mean"]) if "cpu_mean" in row else None,
                 _worst(row["cpu_worst"]) if "cpu_worst" in row else None,
                 f"{row['latency_ms']:.2f}" if "latency_ms" in row else None,
-                row.get("refused"),
+                *([row.get("refused")] if refused else []),
             ]
             for row in rows
         ],
@@ -274,20 +277,16 @@ def _quality(section: Section, quality: Quality, sounds: dict[str, np.ndarray]) 
         keys = list(dict.fromkeys(key for row in forms.values() for key in row))
         if keys:
             section.table(
-                [title, *(measure(key).title for key in keys)],
-                [
-                    [
-                        FORMATS.get(form, form),
-                        *(measure(key).write(row[key]) if key in row else None for key in keys),
-                    ]
-                    for form, row in forms.items()
-                ],
+                [title, *(FORMATS.get(form, form) for form in forms)],
+                [[measure(key).title, *(_written(key, row) for row in forms.values())] for key in keys],
             )
     if len(sounds) > 1:
-        section.picture(
-            quality_figure(sounds), "Spectrograms of every format, and of the last one's difference"
-        )
+        section.picture(quality_figure(sounds), "Spectrograms of every format, and of the last one's change")
         section.sounds(_players(sounds))
+
+
+def _written(key: str, row: Measures) -> str:
+    return measure(key).write(row[key]) if key in row else ""
 
 
 def _players(sounds: dict[str, np.ndarray]) -> list[Sound]:

@@ -34,7 +34,7 @@ def region_colour(region: str) -> str:
 
 def region_name(region: str) -> str:
     """Name of a memory region, or what stands in its place."""
-    return region or "no weights"
+    return region.upper() or "no weights"
 
 
 def load_figure(cycles: Sequence[int], cycles_per_callback: float, what: str = "callback") -> Figure:
@@ -101,7 +101,7 @@ def roofline_figure(predicted: StreamPrediction, line_fill_cycles: dict[str, int
     axis.set_ylim(0.02, 4)
     axis.set_xlabel("multiply-accumulates per byte fetched through the cache (right edge: nothing fetched)")
     axis.set_ylabel("multiply-accumulates per cycle")
-    legend = axis.legend(fontsize=8, loc="lower right")
+    legend = axis.legend(fontsize=8, loc="lower left", ncols=3)
     for handle in legend.legend_handles:
         handle.set_sizes([30])  # type: ignore[union-attr]
     return figure

@@ -164,11 +164,11 @@ def write_report(folder: Path, outcome: Outcome, example: Example, sizes: dict[s
     found = summary(outcome, layers, sizes)
     write_text(folder / "report.json", json.dumps(found, indent=1, default=float))
     page = Page(
-        f"{title}: float to integers",
+        f"{Path(title).name}: float to integers",
         "What pruning, tuning and rounding to integers changed: in figures, layer by layer, and to the ear.",
         "The same figures are in report.json.",
     )
-    _sizes_table(page.section("Size and cost"), sizes, note=PREDICTED)
+    _sizes_table(page.section("Size and cost"), sizes)
     _stages_table(page.section("Stages"), found["stages"])
     _sounds(page, folder, outcome, example)
     if outcome.widths:
@@ -201,8 +201,12 @@ def write_report(folder: Path, outcome: Outcome, example: Example, sizes: dict[s
     return folder / "report.html"
 
 
-def _sizes_table(section: Section, sizes: dict[str, Any], note: str = "") -> None:
-    section.table(["figure", "value"], [[name, str(value)] for name, value in sizes.items()], note)
+def _sizes_table(section: Section, sizes: dict[str, Any]) -> None:
+    """Before and after side by side, where a figure has both."""
+    pairs = {name: str(value).split(" → ") for name, value in sizes.items() if name != "board"}
+    rows = [[name, *pair, *[""] * (2 - len(pair))] for name, pair in pairs.items()]
+    where = f"On a {sizes['board'].split(';')[0]}. " if "board" in sizes else ""
+    section.table(["figure", "float", "integers"], rows, where + PREDICTED)
 
 
 def _stages_table(section: Section, stages: list[dict[str, Any]]) -> None:
@@ -312,7 +316,7 @@ def _sounds(page: Page, folder: Path, outcome: Outcome, example: Example) -> Non
     page.section(
         "Sounds",
         f"The same held-out feeds, before and after. Brightness: 0 to −{DEPTH_DB:.0f} dB of full scale.",
-    ).sounds(players)
+    ).sounds(players, columns=len(takes))
 
 
 def write_plain_report(
@@ -323,16 +327,16 @@ def write_plain_report(
     found = {**figures, "layers": [{"tensor": t, "operator": o, "snr_db": s} for t, o, s in layers]}
     write_text(folder / "report.json", json.dumps(found, indent=1, default=float))
     page = Page(
-        f"{title}: quantized by onnxruntime",
+        f"{Path(title).name}: quantized by onnxruntime",
         "How far the integers that onnxruntime made are from the float model, layer by layer.",
         "The same figures are in report.json.",
     )
-    _sizes_table(
-        page.section("Figures"),
-        {
-            measure(name).title: measure(name).write(v) if isinstance(v, float) else v
-            for name, v in figures.items()
-        },
+    page.section("Figures").table(
+        ["figure", "value"],
+        [
+            [measure(name).title, measure(name).write(value) if isinstance(value, float) else str(value)]
+            for name, value in figures.items()
+        ],
     )
     section = page.section("Noise by layer")
     rows = [LayerNoise(t, o, s, None, 0, 0.0, 0.0) for t, o, s in layers]
