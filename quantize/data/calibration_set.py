@@ -20,22 +20,22 @@ SECONDS = 0.25  # of each made-up feed of a streaming model
 BATCH = 4
 POOL = 12
 TEST_ITEMS = 64
-LISTENING_ITEMS = 32  # of each of the training and the validation split
-SEARCHED = 3  # feeds that a search for widths listens to where the data do not say what is right
+WIDTH_ITEMS = 32  # of each of the training and the validation split
+SEARCHED = 3  # feeds that a search for widths is judged on where the data do not say what is right
 # shortest wave files that are worth a training example
 LEAST_SAMPLES = 2048
 SILENCE = 1e-4  # a recording below this peak is not brought to full scale
 
 
 @dataclass
-class Material:
-    """Everything the road from float to integers looks at.
+class CalibrationSet:
+    """Everything that the procedure from float to integers looks at.
 
     Attributes
     ----------
     graph : Graph
         The float model.
-    calibration : list of Feed
+    feeds : list of Feed
         Feeds for ranges and criteria: typical ones, and controls held at their extremes.
     test : list of Example
         Held-out feeds with the float model's answers.
@@ -47,19 +47,19 @@ class Material:
         Figures of the training task on its validation data, for a run.
     source : str
         Where it came from, for the report.
-    listening : callable
+    width_examples : callable
         Makes the examples that widths are chosen by; none is in `test`. With truths where the data have them.
     """
 
     graph: Graph
-    calibration: list[Feed]
+    feeds: list[Feed]
     test: list[Example]
     objective: Callable[[], Objective]
     judge: Judge
     source: str
     figures: Callable[[Network], dict[str, float]] | None = None
     pool: list[Example] = field(default_factory=list)
-    listening: Callable[[], list[Example]] = list
+    width_examples: Callable[[], list[Example]] = list
 
     @property
     def kind(self) -> str:
@@ -111,15 +111,17 @@ def _mean(rows: Iterable[dict[str, float]]) -> dict[str, float]:
     return {key: float(np.mean(values)) for key, values in table.items()}
 
 
-def from_pool(graph: Graph, feeds: list[Feed], source: str, extremes: list[Feed] | None = None) -> Material:
-    """Material out of feeds alone: the float model is the teacher."""
+def from_pool(
+    graph: Graph, feeds: list[Feed], source: str, extremes: list[Feed] | None = None
+) -> CalibrationSet:
+    """A calibration set of feeds alone: the float model is the teacher."""
     if not feeds:
         raise Refusal(f"{source} gives nothing to calibrate with.")
     held_out = max(1, len(feeds) // 4) if len(feeds) > 1 else 0
     examples = teach(graph, feeds)
     pool, test = (examples[:-held_out], examples[-held_out:]) if held_out else (examples, examples)
     kind = str(graph.metadata.get("kind", ""))
-    return Material(
+    return CalibrationSet(
         graph,
         [e.feed for e in pool] + list(extremes or []),
         test,
@@ -127,14 +129,14 @@ def from_pool(graph: Graph, feeds: list[Feed], source: str, extremes: list[Feed]
         pool_judge(test, kind),
         source,
         pool=pool,
-        listening=lambda: pool[-SEARCHED:],
+        width_examples=lambda: pool[-SEARCHED:],
     )
 
 
 def from_metadata(
     graph: Graph, seed: int = 0, audio: list[np.ndarray] | None = None, count: int = POOL, batch: int = BATCH
-) -> Material:
-    """Material made from the model's own metadata: its inputs as the module moves them."""
+) -> CalibrationSet:
+    """A calibration set made from the model's own metadata: its inputs as the module moves them."""
     maker = FeedMaker(graph, audio or [], seed)
     size = 16 * batch if is_event(graph) else batch
     feeds = [maker.make(SECONDS, size) for _ in range(count)]
@@ -175,8 +177,8 @@ def recordings(graph: Graph, feeds: list[Feed]) -> list[np.ndarray]:
     return [row.reshape(-1) for feed in feeds for name in names for row in feed[name]]
 
 
-def from_folder(graph: Graph, folder: Path, seed: int = 0) -> Material:
-    """Material from a folder of examples; recordings fill the audio inputs that the metadata describe."""
+def from_folder(graph: Graph, folder: Path, seed: int = 0) -> CalibrationSet:
+    """Take examples from a folder; recordings fill the audio inputs that the metadata describe."""
     recordings = sorted(folder.rglob("*.wav")) if folder.is_dir() else []
     if recordings and graph.metadata.get("inputs"):
         audio = [x for x in (read_wav(p, graph) for p in recordings[:64]) if len(x) >= LEAST_SAMPLES]
@@ -185,38 +187,40 @@ def from_folder(graph: Graph, folder: Path, seed: int = 0) -> Material:
     return from_pool(graph, feeds, str(folder))
 
 
-def from_run(folder: Path, data: Path | None = None, seed: int = 0, batch: int | None = None) -> Material:
-    """Material from a training run: its data, its losses, its validation figures.
+def from_run(
+    folder: Path, data: Path | None = None, seed: int = 0, batch: int | None = None
+) -> CalibrationSet:
+    """A calibration set from a training run: its data, its losses, its validation figures.
 
     Raises
     ------
     Refusal
         When the run, its model file or its data can't be read.
     """
-    from quantize.data.training_task import open_workshop
+    from quantize.data.training_task import open_training_task
     from quantize.graph.load import load_graph
 
     graph = load_graph(decoder_of(folder))
-    workshop = open_workshop(folder, graph, data, batch)
-    feeds = workshop.capture(POOL)
+    training_task = open_training_task(folder, graph, data, batch)
+    feeds = training_task.capture(POOL)
     ends = extremes(graph, FeedMaker(graph, recordings(graph, feeds), seed))
 
-    def listening() -> list[Example]:
-        heard = [p for split in ("train", "validation") for p in workshop.examples(split, LISTENING_ITEMS)]
-        return teach(graph, [feed for feed, _ in heard], [truth for _, truth in heard])
+    def width_examples() -> list[Example]:
+        chosen = [p for split in ("train", "validation") for p in training_task.examples(split, WIDTH_ITEMS)]
+        return teach(graph, [feed for feed, _ in chosen], [truth for _, truth in chosen])
 
-    pairs = workshop.examples("test", TEST_ITEMS)
+    pairs = training_task.examples("test", TEST_ITEMS)
     pool = teach(graph, feeds)
-    return Material(
+    return CalibrationSet(
         graph,
         [e.feed for e in pool] + ends,
         teach(graph, [feed for feed, _ in pairs], [truth for _, truth in pairs]),
-        workshop.objective,
-        workshop.judge(),
+        training_task.objective,
+        training_task.judge(),
         f"{folder} with its data",
-        workshop.figures,
+        training_task.figures,
         pool,
-        listening,
+        width_examples,
     )
 
 

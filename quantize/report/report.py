@@ -146,7 +146,7 @@ def write_report(folder: Path, outcome: Outcome, example: Example, sizes: dict[s
     folder : Path
         Made when missing.
     outcome : Outcome
-        What the road produced.
+        What the procedure produced.
     example : Example
         Held-out feed to show.
     sizes : dict
@@ -220,7 +220,7 @@ def _stages_table(section: Section, stages: list[dict[str, Any]]) -> None:
         found = (s["measures"].get(key) for s in stages)
         rows.append([named.title, *("" if value is None else named.write(value) for value in found)])
     rows.append(["time, s", *(s["seconds"] for s in stages)])
-    rows.append(["CPU time, s", *(s["processor_s"] for s in stages)])
+    rows.append(["CPU time, s", *(s["cpu_s"] for s in stages)])
     section.table(
         ["figure", *(s["name"] for s in stages)],
         rows,

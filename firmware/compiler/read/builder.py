@@ -46,7 +46,7 @@ class Builder:
         self.event = False
         self.values: dict[str, Value] = {}
         self.tensors: dict[str, Tensor] = {}
-        self.shapes: dict[str, tuple[Dim, ...]] = {}
+        self.shapes: dict[str, tuple[int, int, Dim]] = {}
         # Quantize and Dequantize nodes by operator, tensor and scale, so that each is made once
         self.borders: dict[tuple[str, str, Quant | None], str] = {}
         self.nodes: list[Node] = []
