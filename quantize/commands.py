@@ -174,7 +174,7 @@ def _curve(
 
     from quantize.report.curves import row_of, rows_so_far, trace, write_curve
 
-    title = str(calibration_set.graph.metadata.get("name", stem))
+    title = calibration_set.graph.about.name or stem
     command = shlex.join(["vaectrol", *sys.argv[1:]])
     model = hashlib.sha256(calibration_set.graph.to_model().SerializeToString()).hexdigest()[:16]
     rows = rows_so_far(out, command, model)

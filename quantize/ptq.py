@@ -103,7 +103,7 @@ def _feeds(graph: Graph, folder: Path) -> list[Feed]:
     from quantize.data.feeds import FeedMaker, read_folder, read_wav
 
     recordings = sorted(folder.rglob("*.wav")) if folder.is_dir() else []
-    if recordings and graph.metadata.get("inputs"):
+    if recordings and graph.about.inputs:
         maker = FeedMaker(graph, [read_wav(p, graph) for p in recordings[:MOST_FEEDS]])
         return [maker.make(0.25, 1) for _ in range(MOST_FEEDS)]
     feeds = read_folder(folder, graph, MOST_FEEDS)
@@ -175,7 +175,7 @@ def _figures(graph: Graph, model: onnx.ModelProto, feeds: list[Feed]) -> dict[st
     found: dict[str, list[float]] = {}
     for feed in feeds:
         for a, b in zip(before.run(None, feed), after.run(None, feed), strict=True):
-            for key, value in compare(a, b, str(graph.metadata.get("kind", ""))).items():
+            for key, value in compare(a, b, graph.about.kind).items():
                 found.setdefault(key, []).append(value)
     return {key: float(np.mean(values)) for key, values in found.items()}
 

@@ -64,7 +64,7 @@ class CalibrationSet:
     @property
     def kind(self) -> str:
         """The model's kind, "" when it does not say."""
-        return str(self.graph.metadata.get("kind", ""))
+        return self.graph.about.kind
 
     def compare(self, network: Network) -> dict[str, float]:
         """Measures of `network` against the float model on the test feeds."""
@@ -120,7 +120,7 @@ def from_pool(
     held_out = max(1, len(feeds) // 4) if len(feeds) > 1 else 0
     examples = teach(graph, feeds)
     pool, test = (examples[:-held_out], examples[-held_out:]) if held_out else (examples, examples)
-    kind = str(graph.metadata.get("kind", ""))
+    kind = graph.about.kind
     return CalibrationSet(
         graph,
         [e.feed for e in pool] + list(extremes or []),
@@ -149,8 +149,8 @@ def extremes(graph: Graph, maker: FeedMaker) -> list[Feed]:
     Audio that is read meanwhile reaches full scale, which a module's input may do at any time.
     """
     feeds = []
-    audio = [n for n, e in maker.entries.items() if e.get("role") == "audio"]
-    names = [n for n, e in maker.entries.items() if e.get("role") in ("latent", "attribute", "condition")]
+    audio = [n for n, e in maker.entries.items() if e.role == "audio"]
+    names = [n for n, e in maker.entries.items() if e.role in ("latent", "attribute", "condition")]
     for name in names:
         shape = graph.fixed_shape(name)
         channels = int(shape[1] or 1)
@@ -165,7 +165,7 @@ def extremes(graph: Graph, maker: FeedMaker) -> list[Feed]:
             signal[2 + channels + channel, channel] = high[channel]
         for input_name in audio:
             peaks = np.abs(base[input_name]).max((1, 2), keepdims=True)
-            top = max(map(abs, maker.entries[input_name].get("range", [-1.0, 1.0])))
+            top = max(map(abs, maker.entries[input_name].limits))
             base[input_name] *= np.float32(top) / np.maximum(peaks, SILENCE).astype(np.float32)
         feeds.append(base)
     return feeds
@@ -173,14 +173,14 @@ def extremes(graph: Graph, maker: FeedMaker) -> list[Feed]:
 
 def recordings(graph: Graph, feeds: list[Feed]) -> list[np.ndarray]:
     """What the audio inputs hear in feeds, one array [samples] a row."""
-    names = [e["name"] for e in graph.metadata.get("inputs", []) if e.get("role") == "audio"]
+    names = [spec.name for spec in graph.about.inputs if spec.role == "audio"]
     return [row.reshape(-1) for feed in feeds for name in names for row in feed[name]]
 
 
 def from_folder(graph: Graph, folder: Path, seed: int = 0) -> CalibrationSet:
     """Take examples from a folder; recordings fill the audio inputs that the metadata describe."""
     recordings = sorted(folder.rglob("*.wav")) if folder.is_dir() else []
-    if recordings and graph.metadata.get("inputs"):
+    if recordings and graph.about.inputs:
         audio = [x for x in (read_wav(p, graph) for p in recordings[:64]) if len(x) >= LEAST_SAMPLES]
         return from_metadata(graph, seed, audio)
     feeds = read_folder(folder, graph)

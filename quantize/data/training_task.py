@@ -43,7 +43,7 @@ class StandIn(nn.Module):
         self.feeds: list[Feed] = []
         self.recording = False
         self.distillation: torch.Tensor | None = None
-        self.kind = graph.metadata.get("kind", "")
+        self.kind = graph.about.kind
 
     def forward(self, *inputs: torch.Tensor) -> Any:
         """Run the current network on positional inputs."""

@@ -82,7 +82,7 @@ def is_quantized(model: onnx.ModelProto) -> bool:
 def _feed(graph: Graph, seconds: float) -> Feed:
     from quantize.data.feeds import FeedMaker
 
-    if graph.metadata.get("inputs"):
+    if graph.about.inputs:
         noise = np.random.default_rng(0).standard_normal(96_000).astype(np.float32) * 0.1
         return FeedMaker(graph, [noise]).make(seconds, 1)
     from quantize.graph.channels import example_feeds

@@ -77,7 +77,7 @@ def goal_by_truth(examples: Sequence[Example], graph: Graph, most_percent: float
     most_percent : float
         What may be lost.
     """
-    kind = str(graph.metadata.get("kind", ""))
+    kind = graph.about.kind
 
     def measured(network: Network) -> tuple[str, float, bool]:
         rows = [

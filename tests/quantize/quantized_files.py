@@ -192,7 +192,7 @@ def _made(name: str, calibration_set: CalibrationSet, settings: Settings) -> Ite
     yield name, digest_of(outcome.model)
     yield f"{name}/read", digest_of_plan(read_qdq(outcome.model).plan)
     try:
-        frames = 24 if not calibration_set.graph.metadata.get("inputs") else 16
+        frames = 24 if not calibration_set.graph.about.inputs else 16
         yield f"{name}/tflite", _sha(to_tflite(outcome.quantized, frames))
     except Refusal as why:
         yield f"{name}/tflite", str(why)

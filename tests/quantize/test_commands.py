@@ -11,11 +11,11 @@ import pytest
 import soundfile
 
 import vaectrol
+from common import model_metadata
 from common.refusal import Refusal
 from quantize.budget import Limits, choose, parse_bytes, parse_share
 from quantize.cost import predict
 from quantize.data.calibration_set import from_metadata
-from quantize.graph.graph import read_metadata
 from quantize.graph.load import load_graph
 from quantize.graph.runtime import session
 from quantize.procedure import Settings
@@ -56,8 +56,8 @@ def test_a_described_model_is_pruned_quantized_and_reported(rhythm_file, tmp_pat
     assert printed["stages"][-1]["macs_per_tick"] <= 0.6 * printed["stages"][0]["macs_per_tick"]
     model = onnx.load(str(out))
     session(model)
-    assert read_metadata(model)["kind"] == "rhythm"
-    assert "quantization" in read_metadata(model)
+    about = model_metadata.read(model)
+    assert about.kind == "rhythm" and about.quantization
     report = tmp_path / "small.int8.onnx.report"
     assert {p.name for p in report.iterdir()} >= {
         "report.html",
