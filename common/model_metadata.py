@@ -1,4 +1,6 @@
-"""What a model file says about itself: the ``vaectrol.*`` metadata of DESIGN §2, read and written here alone.
+"""What a model file says about itself: its ``vaectrol.*`` metadata, read and written here alone.
+
+The contract is docs/design.md#model-file.
 
 Every value is JSON. Keys that nobody here knows are kept as they are; a damaged value of a known one is
 refused in one sentence that names it.

@@ -248,9 +248,10 @@ def test_every_python_line_names_what_is_there(page, command):
         assert places or words[3:] == ["-m", "slow"], command
     elif words[1] == "-m":
         assert (ROOT / Path(*words[2].split("."))).with_suffix(".py").is_file(), command
-    else:
-        assert words[1] == "-c"
+    elif words[1] == "-c":
         compile(words[2], command, "exec")
+    else:
+        assert (ROOT / words[1]).is_file(), command
 
 
 MAKEFILE = (ROOT / "Makefile").read_text()

@@ -185,6 +185,8 @@ def bends(node: Node, y: Tensor) -> bool:
 class Activations(Family):
     """In place in time, nothing remembered."""
 
+    becomes_table = True
+
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
         """Clamp, slope, table or function."""
         (x,) = inputs
