@@ -7,7 +7,7 @@ from typing import Any
 from common.measures import measure
 from common.page import Page, Value
 from common.spectrogram import RANGE
-from train.judges.judged import Judged, peak, rank, share
+from train.judges.judged import Judgement, peak, rank, share
 
 WAYS = {"knob": "its own latent", "line": "a straight line", "flow": "the flow"}
 TELLERS = {
@@ -17,9 +17,9 @@ TELLERS = {
 }
 
 
-def write_page(page: Page, judged: Judged) -> None:
+def write_page(page: Page, judged: Judgement) -> None:
     """Write the sections for drive."""
-    report = judged.report
+    report: Any = judged.report
     figures = report["figures"]
     ratio = measure("esr")
     page.opening.figures(

@@ -8,7 +8,7 @@ opponents: real recordings, the second chosen with the answer in view.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -20,18 +20,70 @@ from common.spectrogram import excerpt, spectrogram_figure
 from common.spectrogram import player as player_of
 from train.attributes.sound import loudness, measure_sound
 from train.judges.drum_page import write_page
-from train.judges.judged import Judged
+from train.judges.judged import Judgement
 from train.judges.player import Player
+from train.judges.reports import Judged
 from train.judges.spectra import log_spectral_distance, mr_stft
 from train.models.drum import HOP, MelPicture
 from train.tasks.base import evenly
 from train.tasks.drum import MAX_SAMPLES, DrumTask
+
+if TYPE_CHECKING:
+    from train.data.store import DataSet
 
 ONSET_FRAME = 24  # samples: 0.5 ms
 ONSET_PART = 0.1  # of the largest envelope: −20 dB
 SHOWN = 8  # items whose sounds the page plays
 DETAILS = ("by_class",)
 NOT_ON_CARD = ("by_class", "spearman")
+
+
+Who = Literal["model", "nearest", "first"]
+WHO: tuple[Who, ...] = ("model", "nearest", "first")
+
+
+class Distances(TypedDict):
+    """How far a sound is from the recording."""
+
+    mr_stft: float
+    lsd_db: float
+    onset_ms: float
+    loudness_db: float
+
+
+DrumRow = TypedDict(
+    "DrumRow",
+    {"name": str, "class": str, "model": Distances, "nearest": Distances, "first": Distances},
+)
+
+
+class DrumSummary(TypedDict):
+    """Distances over many sounds: means, medians of magnitudes, and the part whose onset is within 1 ms."""
+
+    mr_stft: float
+    lsd_db: float
+    onset_ms_median: float
+    onset_within_1ms: float
+    loudness_db_median: float
+
+
+class KnobFollowed(TypedDict):
+    """Spearman of a knob's travel and what is measured: median, and of each sound."""
+
+    spearman_median: float
+    spearman: list[float]
+
+
+class DrumReport(Judged):
+    """What is told of a drum model."""
+
+    figures: dict[str, DrumSummary]
+    better_than_nearest: float
+    better_than_first: float
+    by_class: dict[str, dict[str, float]]
+    control: dict[str, KnobFollowed]
+    silence_dbfs: float
+    rows: list[DrumRow]
 
 
 def strike(player: Player, z: np.ndarray, knobs: np.ndarray, seconds: float) -> np.ndarray:
@@ -62,7 +114,7 @@ def onset_ms(audio: np.ndarray) -> float:
     return float(np.argmax(envelope >= ONSET_PART * envelope.max()) * ONSET_FRAME * 1000 / SAMPLE_RATE_HZ)
 
 
-def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> Judged:
+def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement:
     """Measure reconstruction, control and silence on a split; write sounds and pictures to ``folder``."""
     task = player.task
     assert isinstance(task, DrumTask)
@@ -72,7 +124,7 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
     if limit:
         picked = evenly(picked, limit)
     nearest = _nearest(task, split, picked)
-    rows = []
+    rows: list[DrumRow] = []
     shown: list[list[tuple[str, np.ndarray, str]]] = []
     step = max(1, len(picked) // SHOWN)
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,19 +138,18 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
         wanted = heard[0, 0, : len(made)]
         other = _closest_by_stft(task, nearest[order], wanted)
         first = _fitted(task, nearest[order][0], len(wanted))
-        row: dict[str, Any] = {"name": task.names[split][index], "class": task.kinds_of_items(split)[index]}
-        for who, sound in (("model", made), ("nearest", other), ("first", first)):
-            row[who] = {
-                "mr_stft": mr_stft(sound, wanted),
-                "lsd_db": log_spectral_distance(sound, wanted),
-                "onset_ms": onset_ms(sound) - onset_ms(wanted),
-                "loudness_db": loudness(sound) - loudness(wanted),
-            }
+        row: DrumRow = {
+            "name": task.names[split][index],
+            "class": task.kinds_of_items(split)[index],
+            "model": distances(made, wanted),
+            "nearest": distances(other, wanted),
+            "first": distances(first, wanted),
+        }
         rows.append(row)
         if order % step == 0 and len(shown) < SHOWN:
             far = {
-                who: f"multi-resolution STFT distance {row[who]['mr_stft']:.2f}"
-                for who in ("model", "nearest")
+                "model": f"multi-resolution STFT distance {row['model']['mr_stft']:.2f}",
+                "nearest": f"multi-resolution STFT distance {row['nearest']['mr_stft']:.2f}",
             }
             shown.append(
                 [
@@ -115,16 +166,16 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
         ]
         for group in shown
     ]
-    report = {
+    report: DrumReport = {
         "items": len(rows),
         "split": split,
-        "figures": {who: _summary(rows, who) for who in ("model", "nearest", "first")},
+        "figures": {who: _summary(rows, who) for who in WHO},
         "better_than_nearest": float(
             np.mean([r["model"]["mr_stft"] < r["nearest"]["mr_stft"] for r in rows])
         ),
         "better_than_first": float(np.mean([r["model"]["mr_stft"] < r["first"]["mr_stft"] for r in rows])),
         "by_class": {
-            name: {who: _summary(some, who)["mr_stft"] for who in ("model", "nearest")}
+            name: {who: _summary(some, who)["mr_stft"] for who in WHO[:2]}
             for name in CLASSES
             if (some := [r for r in rows if r["class"] == name])
         },
@@ -132,11 +183,21 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
         "silence_dbfs": silence(player),
         "rows": rows,
     }
-    return Judged(report, write_page, groups)
+    return Judgement(report, write_page, groups)
 
 
-def _summary(rows: list[dict[str, Any]], who: str) -> dict[str, float]:
-    def column(name: str) -> np.ndarray:
+def distances(made: np.ndarray, wanted: np.ndarray) -> Distances:
+    """Measure a sound against the recording."""
+    return {
+        "mr_stft": mr_stft(made, wanted),
+        "lsd_db": log_spectral_distance(made, wanted),
+        "onset_ms": onset_ms(made) - onset_ms(wanted),
+        "loudness_db": loudness(made) - loudness(wanted),
+    }
+
+
+def _summary(rows: list[DrumRow], who: Who) -> DrumSummary:
+    def column(name: Literal["mr_stft", "lsd_db", "onset_ms", "loudness_db"]) -> np.ndarray:
         return np.array([r[who][name] for r in rows])
 
     return {
@@ -183,14 +244,14 @@ def _closest_by_stft(task: DrumTask, candidates: np.ndarray, wanted: np.ndarray)
     return min(fitted, key=lambda sound: mr_stft(sound, wanted))
 
 
-def control(player: Player, split: str, picked: np.ndarray, positions: int = 9) -> dict[str, Any]:
+def control(player: Player, split: str, picked: np.ndarray, positions: int = 9) -> dict[str, KnobFollowed]:
     """Spearman of every attribute knob against what is measured of the sound, median over test sounds."""
     from scipy.stats import spearmanr
 
     task = player.task
     assert isinstance(task, DrumTask)
     some = picked[:: max(1, len(picked) // 16)][:16]
-    out: dict[str, Any] = {}
+    out: dict[str, KnobFollowed] = {}
     for number, name in enumerate(task.recipe.model.attributes):
         found = []
         for index in some:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from common.measures import measure
 from common.page import Page
 from common.spectrogram import RANGE
-from train.judges.judged import Judged, peak, rank, share, write_measures
+from train.judges.judged import Judgement, peak, rank, share, write_measures
 
 WHO = {"model": "the model", "nearest": "oracle nearest neighbour", "first": "nearest neighbour"}
 KEYS = ("mr_stft", "lsd_db", "onset_ms_median", "onset_within_1ms", "loudness_db_median")
 
 
-def write_page(page: Page, judged: Judged) -> None:
+def write_page(page: Page, judged: Judgement) -> None:
     """Write the sections for drums."""
-    report = judged.report
+    report: Any = judged.report
     figures = report["figures"]
     distance = measure("mr_stft")
     page.opening.figures(

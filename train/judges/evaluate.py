@@ -5,15 +5,19 @@ from __future__ import annotations
 import importlib
 import json
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from common.files import write_text
 from common.measures import measure
 from common.page import Page
 from common.refusal import Refusal
-from train.judges.judged import Judged
+from train.judges.judged import Judgement
 from train.judges.player import Player, open_player
+from train.judges.reports import Evaluation
 from train.kinds import task_class, training_kinds
+
+if TYPE_CHECKING:
+    from train.data.store import DataSet
 
 # What the headline leaves to report.json, whatever was judged
 LONG = ("rows", "data", "model", "kind", "split")
@@ -33,7 +37,7 @@ class Judge(Protocol):
     DETAILS: tuple[str, ...]
     NOT_ON_CARD: tuple[str, ...]
 
-    def judge(self, player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> Judged:
+    def judge(self, player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement:
         """Measure a model on a split; write sounds and pictures to ``folder``."""
 
 
@@ -45,8 +49,8 @@ def judge_of(kind: str) -> Judge | None:
 
 
 def evaluate(
-    model: str | Path, data: Any, out: str | Path, *, split: str = "test", limit: int = 0
-) -> dict[str, Any]:
+    model: str | Path, data: DataSet, out: str | Path, *, split: str = "test", limit: int = 0
+) -> Evaluation:
     """Judge a run or a model file on a split and write ``report.json`` and ``report.html``.
 
     Parameters
@@ -64,7 +68,7 @@ def evaluate(
 
     Returns
     -------
-    dict
+    Evaluation
         What ``report.json`` holds.
 
     Raises
@@ -82,25 +86,25 @@ def evaluate(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     judged = judge.judge(player, data, split, folder, limit)
-    judged.report = {
+    report: Evaluation = {
         "model": str(model),
         "kind": kind,
         "data": {"path": str(data.directory), "hash": data.hash},
         **judged.report,
     }
     for name, text in (
-        ("report.json", json.dumps(judged.report, indent=1)),
-        ("report.html", _page(judged)),
+        ("report.json", json.dumps(report, indent=1)),
+        ("report.html", _page(report, judged)),
     ):
         write_text(folder / name, text)
-    return judged.report
+    return report
 
 
-def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
+def headline(report: Evaluation) -> list[tuple[str, str]]:
     """The report's single numbers as lines: name and unit, value."""
     lines: list[tuple[str, str]] = []
 
-    def walk(path: tuple[str, ...], value: Any) -> None:
+    def walk(path: tuple[str, ...], value: object) -> None:
         if isinstance(value, dict):
             for key, inner in value.items():
                 walk((*path, key), inner)
@@ -117,9 +121,8 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
     return lines
 
 
-def _page(judged: Judged) -> str:
+def _page(report: Evaluation, judged: Judgement) -> str:
     """Write the page of what was judged."""
-    report = judged.report
     page = Page(
         f"{Path(report['model']).name}: {report['kind']} model on unseen sounds",
         f"How near it comes on {report['items']} items of the {report['split']} split, beside opponents.",

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from common.measures import measure
 from common.page import Page, Section, Sound, Value
+from train.judges.reports import Judged
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 @dataclass
-class Judged:
+class Judgement:
     """A model judged.
 
     Attributes
     ----------
-    report : dict
+    report : Judged
         What ``report.json`` holds.
     write_page : callable
         Writes the page's sections.
@@ -29,8 +30,8 @@ class Judged:
         Pictures, each with what it shows.
     """
 
-    report: dict[str, Any]
-    write_page: Callable[[Page, Judged], None]
+    report: Judged
+    write_page: Callable[[Page, Judgement], None]
     groups: list[list[Sound]] = field(default_factory=list)
     drawings: list[tuple[str, Figure]] = field(default_factory=list)
 

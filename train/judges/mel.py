@@ -8,7 +8,7 @@ size gives. The vocoder is judged apart: what is lost by it alone, and through m
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import torch
@@ -19,9 +19,10 @@ from common.measures import measure
 from common.page import Sound
 from common.spectrogram import excerpt
 from common.spectrogram import player as player_of
-from train.judges.judged import Judged
+from train.judges.judged import Judgement
 from train.judges.mel_page import write_page
 from train.judges.player import Player
+from train.judges.reports import Judged
 from train.judges.spectra import mr_stft
 from train.tasks.base import evenly
 from train.tasks.mel import MelTask, mel_distance, picture_figure
@@ -29,13 +30,40 @@ from train.tasks.mel import MelTask, mel_distance, picture_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from train.data.store import DataSet
+
 SHOWN = 8
 EXCERPT_S = 1.5
 DETAILS: tuple[str, ...] = ("by_class",)
 NOT_ON_CARD = ("by_class",)
 
 
-def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> Judged:
+class MelRow(TypedDict):
+    """A clip and how far each is from it, dB."""
+
+    name: str
+    sound: str
+    effect: str
+    model: float
+    principal_components: float
+    nearest: float
+    mean: float
+
+
+class MelReport(Judged):
+    """What is told of a mel VAE."""
+
+    latents: int
+    compression: float
+    mel_distance_db: dict[str, float]
+    better_than_nearest: float
+    better_than_components: float
+    vocoder: dict[str, float]
+    by_class: dict[str, dict[str, float]]
+    rows: list[MelRow]
+
+
+def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement:
     """Measure reconstruction on a split; write sounds and pictures to ``folder``."""
     task = player.task
     assert isinstance(task, MelTask)
@@ -54,12 +82,15 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
         "mean": np.broadcast_to(train.mean(0), wanted.shape),
     }
     distances = {who: _distances(some, wanted) for who, some in made.items()}
-    rows = [
+    rows: list[MelRow] = [
         {
             "name": task.clips[split][index].name,
             "sound": task.clips[split][index].sound,
             "effect": task.clips[split][index].effect,
-            **{who: float(values[order]) for who, values in distances.items()},
+            "model": float(distances["model"][order]),
+            "principal_components": float(distances["principal_components"][order]),
+            "nearest": float(distances["nearest"][order]),
+            "mean": float(distances["mean"][order]),
         }
         for order, index in enumerate(picked)
     ]
@@ -67,7 +98,7 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
     shown = evenly(np.arange(len(picked)), SHOWN)
     vocoder, groups, drawing = _write_sounds(task, split, picked, made, shown, folder)
     kinds = [task.kinds_of_items(split)[i] for i in picked]
-    report = {
+    report: MelReport = {
         "items": len(rows),
         "split": split,
         "latents": task.latents,
@@ -82,7 +113,7 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
         },
         "rows": rows,
     }
-    return Judged(
+    return Judgement(
         report, write_page, groups, [("Log-mel pictures: heard, made, by components, nearest", drawing)]
     )
 

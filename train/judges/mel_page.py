@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from common.measures import measure
 from common.page import Page
 from common.spectrogram import RANGE
-from train.judges.judged import Judged, share
+from train.judges.judged import Judgement, share
 
 WHO = {
     "model": "the model",
@@ -15,9 +17,9 @@ WHO = {
 }
 
 
-def write_page(page: Page, judged: Judged) -> None:
+def write_page(page: Page, judged: Judgement) -> None:
     """Write the sections for mel pictures."""
-    report = judged.report
+    report: Any = judged.report
     distance, stft = measure("mel_distance_db"), measure("mr_stft")
     found, vocoder = report["mel_distance_db"], report["vocoder"]
     page.opening.figures(

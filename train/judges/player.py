@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 
 from common import model_metadata
 from common.refusal import Refusal
+from train.latents.table import LatentRow
 from train.tasks.base import Task
 
 Decode = Callable[[dict[str, np.ndarray]], np.ndarray]
@@ -31,7 +32,7 @@ class Player:
         Input ``[N, …]`` to posterior means ``[N, Z]``.
     decode : callable
         Feeds by input name, ``[N, C, T]``, to the output ``[N, C, T]``.
-    latents : list of dict
+    latents : list of LatentRow
         The latent table.
     own : bool
         Whether the task's model is the one that is judged, so that it has gradients: true of a run.
@@ -41,7 +42,7 @@ class Player:
     task: Task
     encode: Encode
     decode: Decode
-    latents: list[dict[str, Any]]
+    latents: list[LatentRow]
     own: bool = False
 
     def prior(self, count: int, seed: int) -> np.ndarray:
@@ -119,4 +120,5 @@ def _from_files(path: Path) -> Player:
         rows = [decoder.run(None, {n: v[i : i + 1] for n, v in feeds.items()})[0] for i in range(count)]
         return np.concatenate(rows)
 
-    return Player(path.name, task, encode, decode, [latent.model_dump() for latent in about.latents])
+    latents = [cast(LatentRow, latent.model_dump()) for latent in about.latents]
+    return Player(path.name, task, encode, decode, latents)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from common.measures import measure
 from common.page import Page
-from train.judges.judged import Judged, rank, share, write_measures
+from train.judges.judged import Judgement, rank, share, write_measures
 
 WHO = {
     "model": "the model",
@@ -15,9 +17,9 @@ WHO = {
 KEYS = ("onset_f1", "velocity_mae", "timing_mae_steps")
 
 
-def write_page(page: Page, judged: Judged) -> None:
+def write_page(page: Page, judged: Judgement) -> None:
     """Write the sections for rhythms."""
-    report = judged.report
+    report: Any = judged.report
     figures, prior = report["figures"], report["prior"]
     page.opening.figures(
         {
