@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -289,7 +290,7 @@ def _from_elsewhere(
     typer.echo(text.dumps(figures, default=float) if json else _lines(figures))
 
 
-def _lines(figures: dict[str, Any]) -> str:
+def _lines(figures: Mapping[str, object]) -> str:
     return "\n".join(f"{key}: {value}" for key, value in figures.items())
 
 

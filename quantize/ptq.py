@@ -6,7 +6,6 @@ import logging
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -27,7 +26,7 @@ MOST_FEEDS = 32
 
 def quantize_static(
     source: Path, calibration: Path, out: Path, report: Path, bits: int, ranges: str
-) -> dict[str, Any]:
+) -> dict[str, str | float]:
     """Quantize a float ONNX file with onnxruntime and report on it.
 
     Parameters
@@ -75,7 +74,7 @@ def quantize_static(
     test = feeds[-held_out:] if held_out else feeds
     figures = _figures(graph, model, test)
     write_bytes(out, model.SerializeToString())
-    found: dict[str, Any] = {
+    found: dict[str, str | float] = {
         "model": str(source),
         "file": str(out),
         "seconds": round(seconds, 2),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -201,7 +201,18 @@ def module_of_run(folder: Path, graph: Graph) -> Any:
     return torch.jit.script(module.eval())
 
 
-def compare_module(module: Any, graph: Graph, seed: int = 0) -> dict[str, Any]:
+class ModuleComparison(TypedDict):
+    """What a module for nn~ offers, and how near it is to the float model."""
+
+    methods: list[str]
+    attributes: list[str]
+    decode_inputs: list[str]
+    snr_db: float
+    largest_difference: float
+    largest_output: float
+
+
+def compare_module(module: Any, graph: Graph, seed: int = 0) -> ModuleComparison:
     """Compare a loaded nn~ module, fed in uneven buffers, with the float model as a whole in onnxruntime."""
     from quantize.data.quality import snr_db
 
