@@ -50,6 +50,8 @@ def train(
 ) -> None:
     """Train a recipe; Ctrl-C leaves a usable run, --resume continues it.
 
+    Without --time, drum takes about half an hour on a free core, rhythm a quarter, drive more than an hour.
+
     With --sweep, search for better recipes: vaectrol train drum_quick --data /tmp/kits --sweep drum_quick -o
     studies/kit. The same command goes on with a search, also on several machines at once with one --storage.
     """

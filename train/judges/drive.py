@@ -2,7 +2,7 @@
 
 Every figure stands beside that of the best static curve and linear filter (:mod:`train.judges.static_curve`),
 fitted to the training pairs of the same device at the same setting, or of the same effect where the setting
-is new. A second one, fitted to the very window that the encoder hears, answer in view, says what a curve
+is new. A second one, fitted to the very window that the encoder hears (an oracle), says what a curve
 could do at best: a memoryless toy effect is one. Where the very device and setting is in the training data, a
 second point is tried as well, heard from those training pairs, as the curve and filter were fitted to them:
 what differs between the two is the encoder's doing, not the decoder's.

@@ -1,8 +1,9 @@
 """Judging a drum model on unseen kits.
 
-Every figure stands beside the same figure of two training sounds of the class: ``first``, the nearest by
-log-mel distance, and ``nearest``, of the five nearest the one with the best MR-STFT. Both are strong
-opponents: real recordings, the second chosen with the answer in view.
+Every figure stands beside the same figure of two training sounds of the class: the nearest neighbour by
+log-mel distance (``first`` in the report), and the oracle nearest neighbour (``nearest``): of the five
+nearest, the one with the best MR-STFT. Both are strong opponents: real recordings, the second chosen using
+the target.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Judging a mel VAE on recordings it never met.
 
-Beside it stand the training clip that is nearest to the answer, the mean training picture, and as many
+Beside it stand the oracle nearest neighbour, a training clip, the mean training picture, and as many
 principal components of the training pictures as the model has latents: what a linear compression of the same
 size gives. The vocoder is judged apart: what is lost by it alone, and through model and vocoder together.
 """
@@ -139,7 +139,7 @@ def components(train: np.ndarray, wanted: np.ndarray, count: int) -> np.ndarray:
 
 
 def nearest(train: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The training picture nearest to each, the answer in view."""
+    """The oracle nearest neighbour of each: a training picture chosen using the target."""
     flat = train.reshape(len(train), -1)
     squares = (flat**2).sum(1)
     chosen = [int((squares - 2 * flat @ one.ravel()).argmin()) for one in wanted]

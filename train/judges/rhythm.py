@@ -1,8 +1,9 @@
 """Judging a rhythm model on unseen drummers.
 
-The trivial opponents are the mean pattern of the training data, cut where its F1 is best, and the nearest
-training pattern by onsets, chosen with the answer in view. ``refined`` is the model with latents sought by
-gradient from where the encoder put them, the answer in view: what the decoder could do with a better encoder.
+The trivial opponents are the mean pattern of the training data, cut where its F1 is best, and the oracle
+nearest neighbour by onsets, a training pattern chosen using the target. ``refined`` is the model with latents
+sought by gradient on the target from where the encoder put them: what the decoder could do with a better
+encoder.
 """
 
 from __future__ import annotations

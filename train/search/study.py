@@ -490,7 +490,7 @@ def _storage(where: str) -> Any:
         path = Path(where.removeprefix("journal:"))
         if not path.parent.is_dir():
             raise Refusal(
-                f"there is no folder {path.parent} for the study's journal; make it or mend --storage"
+                f"there is no folder {path.parent} for the study's journal; make it or fix --storage"
             )
         return JournalStorage(JournalFileBackend(str(path)))
     from optuna.storages import RDBStorage
