@@ -94,7 +94,7 @@ def predict_model(
     from firmware.compiler.binding import StreamModel, load_host
 
     require_m7(board)
-    block = block or board.audio.block
+    block = board.audio.block if block is None else block
     program = compile_onnx(path, "m7", board, block)
     report = program.report
     progress(f"{program.name}: {report['parameters']:,} parameters, linking")
