@@ -98,7 +98,7 @@ def read_words(name: str, folder: Path = MODELS) -> Words:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise WorkflowStopped(f"{path}: {where}: {first['msg'].lower()}; mend that field.") from None
+        raise WorkflowStopped(f"{path}: {where}: {first['msg'].lower()}; fix that field.") from None
 
 
 def stages_to_model(

@@ -50,6 +50,8 @@ def train(
 ) -> None:
     """Train a recipe; Ctrl-C leaves a usable run, --resume continues it.
 
+    Without --time, drum takes about half an hour on a free core, rhythm a quarter, drive more than an hour.
+
     With --sweep, search for better recipes: vaectrol train drum_quick --data /tmp/kits --sweep drum_quick -o
     studies/kit. The same command goes on with a search, also on several machines at once with one --storage.
     """
@@ -125,7 +127,7 @@ def _search(
     for row in report["front"]:
         words = " ".join(f"--set {path}={value}" for path, value in row["settings"].items())
         typer.echo(f"  trial {row['trial']:<3} score {row['score']:.4g}, {row['cpu_worst']:.1%} CPU: {words}")
-    typer.echo(f"report: {folder / 'pareto.md'}, pareto.png, study.json")
+    typer.echo(f"report: {folder / 'study.html'}, pareto.md, pareto.png, study.json")
 
 
 def budget(

@@ -5,7 +5,7 @@ RUN/checkpoints/         last.ckpt (to resume from), best.ckpt (by validation)
 RUN/model.pt             the finished model, latents rotated
 RUN/latent.json          latent table, map, rotation
 RUN/NAME.onnx            decoder; RUN/NAME.encoder.onnx encoder
-RUN/metrics.json         validation figures, wall-clock and processor seconds
+RUN/metrics.json         validation figures, wall-clock and CPU seconds
 RUN/card.json            data, licence, credits, recipe, figures
 RUN/latent/              map, traversals as pictures and sound
 RUN/log/                 TensorBoard

@@ -24,8 +24,8 @@ def multiply(node: Node, inputs: list[Any]) -> torch.Tensor:
 def gemm(node: Node, inputs: list[Any]) -> torch.Tensor:
     """ONNX Gemm: alpha·A·B + beta·C with optional transposes."""
     a, b, c = (*inputs, None)[:3]
-    a = a.transpose(0, 1) if node.attributes["transA"] else a
-    b = b.transpose(0, 1) if node.attributes["transB"] else b
+    a = a.transpose(0, 1) if node.attributes.get("transA", 0) else a
+    b = b.transpose(0, 1) if node.attributes.get("transB", 0) else b
     y = node.attributes.get("alpha", 1.0) * (a @ b)
     return y if c is None else y + node.attributes.get("beta", 1.0) * c
 
@@ -58,7 +58,7 @@ class Gemm(MatrixProduct):
     """Weight [Cin, Cout], or [Cout, Cin] with transB."""
 
     def _turned(self, node: Node) -> bool:
-        return bool(node.attributes["transB"])
+        return bool(node.attributes.get("transB", 0))
 
     def output_axis(self, node: Node, rank: int) -> int:
         """Last axis, or first."""
@@ -79,7 +79,7 @@ class Gemm(MatrixProduct):
 
     def traceable(self, node: Node, weight: np.ndarray) -> bool:
         """Where the input is not turned."""
-        return not node.attributes["transA"] and super().traceable(node, weight)
+        return not node.attributes.get("transA", 0) and super().traceable(node, weight)
 
     def adapts(self, node: Node) -> bool:
         """Always."""
@@ -101,7 +101,7 @@ class Gemm(MatrixProduct):
 def _write(w: Writer, node: Node) -> None:
     """FULLY_CONNECTED, whose weight is [Cout, Cin]."""
     x = w.read(node.inputs[0])
-    turned = node.attributes["transB"]
+    turned = node.attributes.get("transB", 0)
     weight, bias = w.weights(node, lambda v: v if turned else v.T, 0, _factors(node))
     result = w.result(w.target(node))
     fields = {"keepNumDims": True, "fusedActivationFunction": w.activation(node)}

@@ -10,7 +10,7 @@ values, and goes on from its last checkpoint where that lies on the same disk.
 
 STUDY/study.db          the study, unless ``storage`` says another place
 STUDY/trials/NNNN/      the run of each trial trained here
-STUDY/study.json, pareto.md, pareto.png
+STUDY/study.html, study.json, pareto.md, pareto.png
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def search(
             raise
         write_report(study, recipe, sweep, folder)
     report = write_report(study, recipe, sweep, folder)
-    draw(report, recipe, folder / "pareto.png")
+    draw(report, recipe, folder)
     watch(report["finished"], sweep.trials, "")
     return report
 
@@ -490,7 +490,7 @@ def _storage(where: str) -> Any:
         path = Path(where.removeprefix("journal:"))
         if not path.parent.is_dir():
             raise Refusal(
-                f"there is no folder {path.parent} for the study's journal; make it or mend --storage"
+                f"there is no folder {path.parent} for the study's journal; make it or fix --storage"
             )
         return JournalStorage(JournalFileBackend(str(path)))
     from optuna.storages import RDBStorage
