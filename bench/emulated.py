@@ -185,7 +185,7 @@ def emulate(
         the instrument and its models do not fit.
     """
     require_m7(board)
-    size = block or board.audio.block
+    size = board.audio.block if block is None else block
     with TemporaryDirectory(prefix="vaectrol-") as place:
         folder = Path(place)
         on_module = generate(instrument, board, folder / "m7", models=models, block=size)

@@ -107,7 +107,7 @@ def predict_model(
         differ.
     """
     require_m7(board)
-    block = block or board.audio.block
+    block = board.audio.block if block is None else block
     program = compile_onnx(path, "m7", board, block)
     progress(f"{program.name}: {program.report['parameters']:,} parameters, linking")
     model = EmulatedModel(program, board)

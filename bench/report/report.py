@@ -162,7 +162,7 @@ def _model(
         progress(f"{path.name}: live on this machine")
         part["live"] = live(
             path,
-            wanted.block or board.audio.block,
+            board.audio.block if wanted.block is None else wanted.block,
             float_path=found.get("float"),
             to_tflite=wanted.to_tflite,
         )

@@ -127,7 +127,8 @@ def compile_onnx(
         from hardware.board import load_board
 
         board = load_board(board)
-    block = block or (board.audio.block if board is not None else 48)
+    if block is None:
+        block = board.audio.block if board is not None else 48
     if not 1 <= block <= 1 << 16:
         raise Refusal(f"a block of {block} samples is not possible; choose 1 to 65536.")
 
