@@ -206,9 +206,7 @@ class Builder:
         """Look up a constant."""
         value = self.value(name)
         if isinstance(value, ShapeValue):
-            if any(isinstance(d, Frames) for d in value.entries):
-                raise Refusal(f"{self.where}: {name!r} depends on the length of the signal.")
-            return Constant(np.array(value.entries if not value.scalar else value.entries[0], np.int64))
+            raise Refusal(f"{self.where}: {name!r} depends on the length of the signal.")
         if not isinstance(value, Constant):
             raise Refusal(f"{self.where}: {name!r} must be a constant, but it depends on an input.")
         return value
@@ -220,8 +218,8 @@ class Builder:
     def ints(self, name: str) -> list[Dim]:
         """Read a list of integers, lengths along time included."""
         value = self.value(name)
-        if isinstance(value, ShapeValue):
-            return list(value.entries)
+        if isinstance(value, ShapeValue) and value.dtype.kind != "f":
+            return [entry if isinstance(entry, Frames) else int(entry) for entry in value.entries]
         if isinstance(value, Constant) and value.scale is None:
             if value.values.size > 64:
                 raise Refusal(f"{self.where}: {name!r} has {value.values.size} entries, more than any shape.")
