@@ -174,12 +174,23 @@ class Options(_Part):
     """Whether a hit lets the one before it ring (where there is a voice left) or ends it."""
 
 
+class DemoTable(_Part):
+    """What the instrument plays to show itself."""
+
+    about: str
+    script: str
+    """A CV script beside the file."""
+    sounds: dict[str, str] = {}
+    """Jack → a sound file beside this one, or the name of a phrase of `vaectrol toy phrase`."""
+
+
 class Instrument(_Part):
     """The whole file."""
 
     title: str
     kind: Literal["drum", "rhythm", "drive", "groove"]
     about: str = ""
+    demo: DemoTable | None = None
     models: dict[str, str]
     options: Options = Options()
     control: list[Control] = []

@@ -17,9 +17,13 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
+MOST_UNKNOWN = 100
+"""Addresses that are remembered: a stray sender shall not fill the memory."""
+NAMED_UNKNOWN = 8
 SET, TRIGGER, CLOCK, RESET_STEP, _GATE, PRESET_RECALL, PRESET_SAVE = range(1, 8)  # engine/port.h
 
 
@@ -52,6 +56,8 @@ class OscControl:
         self.started = time.monotonic()
         self.recorded: list[tuple[float, str, float]] = []
         """Seconds, script column and value of everything that was obeyed."""
+        self.unknown: Counter[str] = Counter()
+        """Addresses that nothing here is called, and how often each came."""
 
     def answer(self, address: str, arguments: tuple[Any, ...]) -> list[tuple[str, list[Any]]]:
         """Obey one message; return the replies, address and arguments each."""
@@ -60,6 +66,15 @@ class OscControl:
             return self._obey(name, arguments)
         except ValueError as error:
             return [("/error", [f"{address}: {error}"])]
+
+    def unknown_in_words(self) -> list[str]:
+        """One line about the messages that reached nothing; none where all did."""
+        if not self.unknown:
+            return []
+        often = [f"{address} ({count})" for address, count in self.unknown.most_common(NAMED_UNKNOWN)]
+        more = [f"{len(self.unknown) - NAMED_UNKNOWN} more"] if len(self.unknown) > NAMED_UNKNOWN else []
+        named = ", ".join([*often, *more])
+        return [f"{self.unknown.total()} messages came to addresses that are not here: {named}"]
 
     def _obey(self, name: str, arguments: tuple[Any, ...]) -> list[tuple[str, list[Any]]]:
         if name in self.instrument.parameters:
@@ -90,6 +105,8 @@ class OscControl:
         elif name == "info":
             return [("/info", list(self.describe()))]
         else:
+            crowded = len(self.unknown) >= MOST_UNKNOWN and f"/{name}" not in self.unknown
+            self.unknown["others" if crowded else f"/{name}"] += 1
             known = ", ".join(f"/{each}" for each in self.instrument.parameters)
             raise ValueError(
                 f"there is no such address; there are {known}, /trigger, /clock, /reset, /preset, "
@@ -130,6 +147,11 @@ class OscServer:
             raise Refusal(
                 f"cannot listen for OSC on {host}:{port}: {error.strerror}; try another --osc port."
             ) from None
+
+    @property
+    def host(self) -> str:
+        """Address it listens on."""
+        return str(self.server.server_address[0])
 
     @property
     def port(self) -> int:

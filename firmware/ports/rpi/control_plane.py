@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,9 +124,21 @@ class Telemetry:
 
 
 def serve(
-    device: str, osc_port: int, host: str, telemetry: tuple[str, int] | None, hz: float, seconds: float
+    device: str,
+    osc_port: int,
+    host: str,
+    telemetry: tuple[str, int] | None,
+    hz: float,
+    seconds: float,
+    tell: Callable[[str], None] = print,
 ) -> None:
-    """Run the control plane until `seconds` are over (0: for ever)."""
+    """Run the control plane until `seconds` are over (0: until it is interrupted).
+
+    Parameters
+    ----------
+    tell : callable
+        Told where it listens, and at the end which addresses came that nothing is called.
+    """
     from pythonosc.udp_client import SimpleUDPClient
 
     instrument = RemoteInstrument(device)
@@ -136,7 +150,8 @@ def serve(
     )
     end = time.monotonic() + seconds if seconds > 0 else float("inf")
     try:
-        with OscServer(control, osc_port, host):
+        with OscServer(control, osc_port, host) as server, suppress(KeyboardInterrupt):
+            tell(f"listening for OSC on {server.host}:{server.port} (UDP), for {device}")
             while time.monotonic() < end:
                 if sender is None:
                     time.sleep(min(RETRY_S, max(0.0, end - time.monotonic())))
@@ -148,3 +163,5 @@ def serve(
                     time.sleep(RETRY_S)  # the program restarts; OSC answers /error meanwhile
     finally:
         instrument.close()
+    for line in control.unknown_in_words():
+        tell(line)
