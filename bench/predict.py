@@ -17,7 +17,7 @@ import numpy as np
 from bench.m7.model import EmulatedModel
 from common.refusal import Refusal
 from firmware.compiler.pipeline import compile_onnx
-from firmware.estimate import DECODE_CYCLES
+from firmware.instruments.kinds.base import DECODE_CYCLES
 from hardware.board import Board
 
 CALLBACKS = 100

@@ -284,7 +284,7 @@ def _metadata(
 ) -> dict[str, Any]:
     return {
         "format": 1,
-        "kind": "drive" if name == "nano" else "other",
+        "kind": "reference",
         "name": f"{name}_{form}",
         "part": "decoder",
         "sample_rate_hz": SAMPLE_RATE_HZ,

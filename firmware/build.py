@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,18 +12,13 @@ from typing import Any
 
 from common.files import write_text
 from common.refusal import Refusal
-from firmware.estimate import (
-    _cycles,
-    _has_time,
-    _instrument_bytes,
-    _state_region,
-    _without,
-    instances,
-    predict,
-)
-from firmware.instruments.layout import Layout, fit
-from firmware.instruments.model_calls import ModelGlue
-from firmware.instruments.source import instrument_source
+from firmware.estimate import has_time, instrument_bytes, predict, without
+from firmware.instruments import kinds
+from firmware.instruments.assign import assign
+from firmware.instruments.assignment import Assignment
+from firmware.instruments.kinds.base import InstrumentKind, state_region
+from firmware.instruments.model_calls import CompiledModel
+from firmware.instruments.source import instrument_source, model_hash
 from firmware.instruments.spec import find_models, load_instrument
 from hardware.board import Board, load_board
 
@@ -42,7 +36,7 @@ class Built:
     folder : where everything generated lies.
     sources, include_dirs : all C of the image but the port's own, and where its headers are.
     objects : the same, compiled for `target`.
-    models, layout : what it was made from.
+    models, assignment : what it was made from.
     report : memory, predicted CPU and latency, as ``report.json`` has it.
     image : the linked image or program; None without the port's tools: `image_missing` says which.
     """
@@ -53,7 +47,7 @@ class Built:
     folder: Path
     version: str
     model_hash: str
-    layout: Layout
+    assignment: Assignment
     sources: list[Path] = field(default_factory=list)
     include_dirs: list[Path] = field(default_factory=list)
     objects: list[Path] = field(default_factory=list)
@@ -67,17 +61,11 @@ def version() -> str:
     return importlib.metadata.version("vaectrol")
 
 
-def engine_sources(kind: str) -> list[Path]:
+def engine_sources(kind: InstrumentKind) -> list[Path]:
     """Return the engine's sources an instrument of `kind` is made of, kernels apart."""
-    needs = {
-        "drum": ("drum", "voice", "tone", "time_basis"),
-        "rhythm": ("rhythm", "step_clock", "tone"),
-        "drive": ("drive", "tone"),
-        "groove": ("groove", "rhythm", "step_clock", "voice", "tone", "time_basis"),
-    }[kind]
     return [
         *sorted((ENGINE / "control").glob("*.c")),
-        *(ENGINE / "instruments" / f"{name}.c" for name in needs),
+        *(ENGINE / "instruments" / f"{name}.c" for name in (kind.name, *kind.engine)),
     ]
 
 
@@ -107,34 +95,35 @@ def generate(
         raise Refusal(f"a block has 1 to 256 samples, not {block}.")
     loaded = load_instrument(instrument)
     files = find_models(loaded, models)
-    layout = fit(loaded, files, board)
+    assignment = assign(loaded, files, board)
+    kind = kinds.named(assignment.kind)
     out.mkdir(parents=True, exist_ok=True)
-    glue: dict[str, ModelGlue] = {}
+    compiled: dict[str, CompiledModel] = {}
     reports: dict[str, dict[str, Any]] = {}
     compiler_target = "host" if target.startswith("host") else target.removesuffix("-dotprod")
-    room = _without(board, _instrument_bytes(layout))
+    room = without(board, instrument_bytes(assignment))
     busy = 0.0
-    for role, model in files.items():
-        name = f"{role}_net"
+    for role_name, model in files.items():
+        role, name = kind.role(role_name), f"{role_name}_net"
         alone = compile_onnx(model.path, target=compiler_target, board=room, block=block, name=name)
-        state, state_region = int(alone.report["state_bytes"]), _state_region(alone.report)
-        while (voices := instances(layout, role)) > 1:
+        state, region = int(alone.report["state_bytes"]), state_region(alone.report)
+        while (instances := role.instances(assignment)) > 1:
             # every voice has a state of its own, which leaves less fast memory for the weights they share
-            beside = _without(room, {state_region: (voices - 1) * state})
+            beside = without(room, {region: (instances - 1) * state})
             program = compile_onnx(model.path, target=compiler_target, board=beside, block=block, name=name)
-            if board.processor.target == "host" or _has_time(layout, program.report, board, busy, block):
+            if board.processor.target == "host" or has_time(assignment, role, program.report, busy, block):
                 room = beside
                 break
-            layout.voices -= 1
+            assignment.voices -= 1
         else:
             program = alone
-        busy += _cycles(program.report, board)[1] * voices
+        busy += role.cycles(program.report, board)[1] * instances
         program.write(out)
         (out / "report.json").replace(out / f"{name}.json")
-        reports[role] = program.report
-        room = _without(room, {region: use["used"] for region, use in program.report["regions"].items()})
-        glue[role] = ModelGlue(
-            role=role,
+        reports[role_name] = program.report
+        room = without(room, {place: use["used"] for place, use in program.report["regions"].items()})
+        compiled[role_name] = CompiledModel(
+            role=role_name,
             file=model.path,
             name=name,
             model=model,
@@ -142,25 +131,25 @@ def generate(
             sample_rate_hz=board.audio.sample_rate_hz,
             input_order=list(program.report.get("inputs", [])),
             # unnamed memory is DTCM by the linker scripts
-            state_region="" if target != "m7" else _state_region(program.report).replace("dtcm", ""),
+            state_region="" if target != "m7" else state_region(program.report).replace("dtcm", ""),
         )
     source = out / "instrument.c"
-    write_text(source, instrument_source(layout, glue, block, version()))
+    write_text(source, instrument_source(assignment, compiled, block, version()))
     built = Built(
         name=loaded.name,
         board=board,
         target=target,
         folder=out,
         version=version(),
-        model_hash=f"{zlib.crc32(b''.join(g.file.read_bytes() for g in glue.values())):08x}",
-        layout=layout,
+        model_hash=model_hash(compiled),
+        assignment=assignment,
     )
-    built.report = predict(layout, reports, board, block)
+    built.report = predict(assignment, reports, block)
     built.include_dirs = [*toolchain.include_dirs(), out]
     built.sources = [
         source,
-        *(out / f"{g.name}.c" for g in glue.values()),
-        *engine_sources(layout.kind),
+        *(out / f"{model.name}.c" for model in compiled.values()),
+        *engine_sources(kind),
         *toolchain.kernel_sources(target),
     ]
     return built

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import onnx
@@ -23,20 +22,17 @@ def predict(model: onnx.ModelProto, board: str, block: int = 48, *, as_if_quanti
 def layer_cycles(graph: Graph, board: str) -> dict[int, float]:
     """Predicted cycles per second (per event for event models) of every linear layer, by position.
 
-    The compiler names a layer after its output; a layer it does not list is left out.
+    Where the compiler makes several layers of one, the costliest counts; one it does not list is left out.
     """
-    found = predict(graph.to_model(), board)
-    by_name: dict[str, float] = {}
-    for layer in found.layers:
+    cycles_of: dict[str, float] = {}
+    for layer in predict(graph.to_model(), board).layers:
         cycles = float(layer.get("cycles_per_event", 0.0) or layer["cycles_per_second"])
-        stem = re.sub(r"(_as)?_q$", "", str(layer["name"]))
-        by_name[stem] = max(by_name.get(stem, 0.0), cycles)
-    cycles_of: dict[int, float] = {}
-    for position, node in enumerate(graph.nodes):
-        stem = re.sub(r"\W", "_", node.outputs[0])
-        if node.op in LINEAR and stem in by_name:
-            cycles_of[position] = by_name[stem]
-    return cycles_of
+        cycles_of[layer["origin"]] = max(cycles_of.get(layer["origin"], 0.0), cycles)
+    return {
+        position: cycles_of[node.outputs[0]]
+        for position, node in enumerate(graph.nodes)
+        if node.op in LINEAR and node.outputs[0] in cycles_of
+    }
 
 
 def sizes(graph: Graph, model: onnx.ModelProto, board: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class Budget:
     latency_samples : float
         Delay the compiler adds; a causal model that needs no slicing has none.
     layers : list of dict
-        Cost of each layer, in order.
+        Cost of each layer, in order; ``origin`` is the file's name of the tensor that it makes.
     fits : bool
         Worst callback below the board's time, memory found for everything.
     reasons : list of str

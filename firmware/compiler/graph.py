@@ -107,7 +107,11 @@ class Constant:
 
 @dataclass(frozen=True)
 class Node:
-    """One operation: ``op`` names the file family in ``ops/`` that knows it."""
+    """One operation: ``op`` names the file family in ``ops/`` that knows it.
+
+    ``origin`` is the file's name of the tensor that the node makes; passes keep it, so that a layer is known
+    by it however often it was renamed, split or joined. "" where a pass added the node by itself.
+    """
 
     name: str
     op: str
@@ -115,6 +119,7 @@ class Node:
     outputs: tuple[str, ...]
     attrs: Mapping[str, Any] = field(default_factory=dict)
     constants: Mapping[str, Constant] = field(default_factory=dict)
+    origin: str = ""
 
     def with_attrs(self, **attrs: Any) -> Node:
         """Return a copy with some attributes changed."""

@@ -30,6 +30,7 @@ def layer_table(
             {
                 "index": index,
                 "name": node.name,
+                "origin": node.origin,
                 "op": node.op,
                 "what": describe(node, graph),
                 "kernel": work.kernel,

@@ -1,1 +1,1 @@
-"""Instruments: their files, kinds, layout on a board and the C that is printed from them."""
+"""Instruments: their files, kinds, assignment to a board and the C that is printed from them."""

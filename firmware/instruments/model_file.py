@@ -48,12 +48,6 @@ class ModelFile:
             )
         return int(denominator)
 
-    def wait(self) -> int:
-        """Samples that an instrument lets pass before the model begins: a drum's hit waits for one frame."""
-        if self.kind != "drum":
-            return 0
-        return self.hop(next(str(e["name"]) for e in self.about["inputs"] if e.get("role") == "latent"))
-
     @cached_property
     def latents(self) -> list[dict[str, Any]]:
         """The latent table, in order of importance."""

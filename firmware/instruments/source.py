@@ -1,49 +1,55 @@
-"""An instrument's layout, printed as C: the tables its engine reads and the verbs its port calls."""
+"""An assignment, printed as C: the tables its engine reads and the verbs its port calls."""
 
 from __future__ import annotations
 
-import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from common.drums import PARTS
+from firmware.instruments import kinds
+from firmware.instruments.assignment import Assignment, Parameter
 from firmware.instruments.c_text import floats, integers, number, text
-from firmware.instruments.layout import Layout, Parameter, ToneLayout
-from firmware.instruments.model_calls import ModelGlue
-from firmware.instruments.spec import GATES
+from firmware.instruments.kinds.base import InstrumentKind
+from firmware.instruments.model_calls import CompiledModel
 
 
-def layout_hash(layout: Layout) -> int:
+def instrument_hash(assignment: Assignment) -> int:
     """Hash of what stored presets mean: the names of the parameters in their order."""
-    return zlib.crc32("\n".join([layout.kind, *(p.name for p in layout.parameters)]).encode())
+    return zlib.crc32("\n".join([assignment.kind, *(p.name for p in assignment.parameters)]).encode())
 
 
-def board_hash(layout: Layout) -> int:
+def board_hash(assignment: Assignment) -> int:
     """Hash of what a stored calibration means: the board and its inputs in their order."""
-    return zlib.crc32("\n".join([layout.board.name, *(a.name for a in layout.board.adcs)]).encode())
+    return zlib.crc32("\n".join([assignment.board.name, *(a.name for a in assignment.board.adcs)]).encode())
 
 
-def instrument_source(layout: Layout, glue: dict[str, ModelGlue], block: int, version: str) -> str:
+def model_hash(models: Mapping[str, CompiledModel]) -> str:
+    """Hash of the model files an image was made of."""
+    return f"{zlib.crc32(b''.join(model.file.read_bytes() for model in models.values())):08x}"
+
+
+def instrument_source(
+    assignment: Assignment, models: Mapping[str, CompiledModel], block: int, version: str
+) -> str:
     """Return the whole ``instrument.c``."""
-    kind, board = layout.kind, layout.board
+    kind, board = kinds.named(assignment.kind), assignment.board
     parts = [
-        f"/* {layout.loaded.spec.title}: {kind} for {board.title}. Made by `vaectrol build` from "
-        f"{layout.loaded.located.path.name}; do not edit. */",
+        f"/* {assignment.loaded.spec.title}: {kind.name} for {board.title}. Made by `vaectrol build` from "
+        f"{assignment.loaded.located.path.name}; do not edit. */",
         '#include "control/panel.h"',
-        f'#include "instruments/{kind}.h"',
-        *(f'#include "{model.header}"' for model in glue.values()),
+        f'#include "instruments/{kind.name}.h"',
+        *(f'#include "{model.header}"' for model in models.values()),
         "",
-        *(model.source() for model in glue.values()),
-        _inputs(layout),
-        _parameters(layout.parameters),
-        _gates(layout),
-        _panel(layout),
-        _outputs(layout),
-        {"drum": _drum, "rhythm": _rhythm, "drive": _drive, "groove": _groove}[kind](layout, glue),
-        _info(layout, glue, block, version),
-        _verbs(kind),
+        *(kind.role(role).source(model) for role, model in models.items()),
+        _inputs(assignment),
+        _parameters(assignment.parameters),
+        _gates(assignment, kind),
+        _panel(assignment),
+        _outputs(assignment),
+        kind.tables(assignment, models),
+        _info(assignment, models, block, version),
+        _verbs(kind.name),
     ]
     return "\n".join(parts) + "\n"
 
@@ -51,9 +57,9 @@ def instrument_source(layout: Layout, glue: dict[str, ModelGlue], block: int, ve
 # ---- panel -----------------------------------------------------------------------------------------------
 
 
-def _inputs(layout: Layout) -> str:
+def _inputs(assignment: Assignment) -> str:
     rows = []
-    for adc in layout.board.adcs:
+    for adc in assignment.board.adcs:
         ends = (adc.high_volts, adc.low_volts) if adc.inverted else (adc.low_volts, adc.high_volts)
         travel = (adc.travel_low_volts, adc.travel_high_volts)
         rows.append(
@@ -80,26 +86,26 @@ def _parameters(parameters: Sequence[Parameter]) -> str:
             f".rest = {number(p.rest)},\n     .smoothing = {number(p.smoothing)}, .band = {number(p.band)}, "
             f".table = {tables[key]}, .points = {len(key)}}}, /* {p.name} */"
         )
-    return "\n".join([*lines, "};\n"])
+    return "\n".join([*lines, *([] if parameters else ["    {0}"]), "};\n"])
 
 
-def _gates(layout: Layout) -> str:
+def _gates(assignment: Assignment, kind: InstrumentKind) -> str:
     rows = [
         f"    {{.gates = 0x{row.gates:x}, .inverted = 0x{row.inverted:x}, .cv = {row.cv}, "
         f".audio = {row.audio}}}, /* {name} */"
-        for name, row in zip(GATES[layout.kind], layout.gates, strict=True)
+        for name, row in zip(kind.gates, assignment.gates, strict=True)
     ]
-    return "static const GateSpec gates[] = {\n" + "\n".join(rows) + "\n};\n"
+    return "static const GateSpec gates[] = {\n" + ("\n".join(rows) or "    {0}") + "\n};\n"
 
 
-def _panel(layout: Layout) -> str:
+def _panel(assignment: Assignment) -> str:
     return f"""static const PanelSpec panel_spec = {{
-    .board_hash = 0x{board_hash(layout):08x}u,
-    .instrument_hash = 0x{layout_hash(layout):08x}u,
-    .inputs = {len(layout.board.adcs)},
-    .parameters = {len(layout.parameters)},
-    .gates = {len(layout.gates)},
-    .audio_volts = {number(layout.board.audio.full_scale_volts_in)},
+    .board_hash = 0x{board_hash(assignment):08x}u,
+    .instrument_hash = 0x{instrument_hash(assignment):08x}u,
+    .inputs = {len(assignment.board.adcs)},
+    .parameters = {len(assignment.parameters)},
+    .gates = {len(assignment.gates)},
+    .audio_volts = {number(assignment.board.audio.full_scale_volts_in)},
     .input = inputs,
     .parameter = parameters,
     .gate = gates,
@@ -108,164 +114,37 @@ static Panel panel;
 """
 
 
-def _outputs(layout: Layout) -> str:
-    return f"""static const int8_t audio_out[] = {integers(layout.audio_out)};
-static const int8_t cv_out[] = {integers(layout.cv_out)};
-static const int8_t gate_out[] = {integers(layout.gate_out)};
+def _outputs(assignment: Assignment) -> str:
+    audios, cvs, gates = assignment.audio_out, assignment.cv_out, assignment.gate_out
+    return f"""static const int8_t audio_out[] = {integers(audios)};
+static const int8_t cv_out[] = {integers(cvs)};
+static const int8_t gate_out[] = {integers(gates)};
 #define OUTPUTS \\
-    {{.audios = {len(layout.audio_out)}, .cvs = {len(layout.cv_out)}, .gates = {len(layout.gate_out)}, \\
+    {{.audios = {len(audios)}, .cvs = {len(cvs)}, .gates = {len(gates)}, \\
      .audio = audio_out, .cv = cv_out, .gate = gate_out}}
 """
-
-
-def _tone(layout: Layout, tone: ToneLayout, name: str, model: str) -> tuple[str, str]:
-    """Return the declarations a tone needs and the initialiser that uses them."""
-    declared = [
-        f"static const int8_t {name}_latent[] = {integers(tone.latent)};",
-        f"static const float {name}_latent_rest[] = {floats(tone.latent_rest or [0.0])};",
-        f"static const int8_t {name}_knob[] = {integers(tone.knob)};",
-        f"static const float {name}_knob_rest[] = {floats(tone.knob_rest or [0.0])};",
-    ]
-    plane = "NULL"
-    if tone.plane is not None:
-        about = layout.models[model].plane or {}
-        grid = np.asarray(about["grid"], np.float64).ravel()
-        size = math.isqrt(grid.size // len(tone.latent))
-        declared.append(f"static const float {name}_grid[] = {floats(grid)};")
-        declared.append(
-            f"static const TonePlane {name}_plane = {{.x = {tone.plane[0]}, .y = {tone.plane[1]}, "
-            f".size = {size}, .grid = {name}_grid}};"
-        )
-        plane = f"&{name}_plane"
-    initial = (
-        f"{{.latents = {len(tone.latent)}, .knobs = {len(tone.knob)}, .latent = {name}_latent, "
-        f".latent_rest = {name}_latent_rest, .plane = {plane},\n             .knob = {name}_knob, "
-        f".knob_rest = {name}_knob_rest, .class_parameter = {tone.class_parameter}, "
-        f".classes = {tone.classes}, .first_class = {tone.first_class}}}"
-    )
-    return "\n".join(declared), initial
-
-
-# ---- one per kind ----------------------------------------------------------------------------------------
-
-
-def _drum(layout: Layout, glue: dict[str, ModelGlue]) -> str:
-    options = layout.loaded.spec.options
-    declared, tone = _tone(layout, layout.tones["drum"], "drum", "drum")
-    states = glue["drum"].states(layout.voices)
-    return f"""{declared}
-{states.declaration}
-static void *const drum_states[] = {{{", ".join(states.addresses)}}};
-static const DrumSpec spec = {{
-    .model = &{glue["drum"].table},
-    .state = drum_states,
-    .voices = {layout.voices},
-    .cut = {"true" if options.retrigger == "cut" else "false"},
-    .tone = {tone},
-    .level = {layout.index["level"]},
-    .decay = {layout.index["decay"]},
-    .accent = {layout.index["accent"]},
-    .outputs = OUTPUTS,
-}};
-static Drum instrument;
-"""
-
-
-def _rhythm_body(layout: Layout, glue: dict[str, ModelGlue]) -> tuple[str, str]:
-    declared, tone = _tone(layout, layout.tones["rhythm"], "rhythm", "rhythm")
-    states = glue["rhythm"].states(1)
-    densities = [index for name, index in layout.index.items() if name.startswith("density.")]
-    clock = layout.gates[0]
-    clocked = clock.gates != 0 or clock.cv >= 0 or clock.audio >= 0
-    body = f"""{{
-    .model = &{glue["rhythm"].table},
-    .state = {states.addresses[0]},
-    .tone = {tone},
-    .sample_rate_hz = {number(layout.board.audio.sample_rate_hz)},
-    .density = {integers(densities)},
-    .ratio = {layout.index["ratio"]}, .tempo = {layout.index["tempo"]}, .swing = {layout.index["swing"]},
-    .timing = {layout.index["timing"]}, .accent = {layout.index["accent"]}, .fill = {layout.index["fill"]},
-    .clocked = {"true" if clocked else "false"},
-    .outputs = OUTPUTS,
-}}"""
-    return f"{declared}\n{states.declaration}", body
-
-
-def _rhythm(layout: Layout, glue: dict[str, ModelGlue]) -> str:
-    declared, body = _rhythm_body(layout, glue)
-    return f"{declared}\nstatic const RhythmSpec spec = {body};\nstatic Rhythm instrument;\n"
-
-
-def _drive(layout: Layout, glue: dict[str, ModelGlue]) -> str:
-    declared, tone = _tone(layout, layout.tones["drive"], "drive", "drive")
-    states = glue["drive"].states(1)
-    return f"""{declared}
-{states.declaration}
-static const DriveSpec spec = {{
-    .model = &{glue["drive"].table},
-    .state = {states.addresses[0]},
-    .tone = {tone},
-    .mix = {layout.index["mix"]},
-    .gain = {layout.index["gain"]},
-    .match = {layout.index["match"]},
-    .level = {layout.index["level"]},
-    .outputs = OUTPUTS,
-}};
-static Drive instrument;
-"""
-
-
-def _groove(layout: Layout, glue: dict[str, ModelGlue]) -> str:
-    declared, body = _rhythm_body(layout, glue)
-    voices = layout.loaded.spec.voice
-    states = glue["drum"].states(layout.voices)
-    names = [voice.name for voice in voices]
-    pool = f"static void *const drum_states[] = {{{', '.join(states.addresses)}}};"
-    parts, rows = [declared, states.declaration, pool], []
-    for voice in voices:
-        tone_declared, tone = _tone(layout, layout.tones[voice.name], f"voice_{voice.name}", "drum")
-        parts.append(tone_declared)
-        plays = sum(1 << PARTS.index(name) for name in voice.plays)
-        chokes = sum(1 << names.index(name) for name in voice.chokes)
-        rows.append(
-            f"    {{.plays = 0x{plays:x}, .chokes = 0x{chokes:x},\n     .tone = {tone},\n"
-            f"     .level = {layout.index[voice.name + '.level']}, "
-            f".decay = {layout.index[voice.name + '.decay']},\n"
-            f"     .left = {number(min(1.0, 1.0 - voice.pan))}, "
-            f".right = {number(min(1.0, 1.0 + voice.pan))}}}, /* {voice.name} */"
-        )
-    parts.append("static const GrooveVoice voices[] = {\n" + "\n".join(rows) + "\n};")
-    parts.append(f"""static const GrooveSpec spec = {{
-    .rhythm = {body},
-    .drum = &{glue["drum"].table},
-    .voices = {len(voices)},
-    .players = {layout.voices},
-    .voice = voices,
-    .state = drum_states,
-    .level = {layout.index["level"]},
-}};
-static Groove instrument;
-""")
-    return "\n".join(parts)
 
 
 # ---- port.h ----------------------------------------------------------------------------------------------
 
 
-def _info(layout: Layout, glue: dict[str, ModelGlue], block: int, version: str) -> str:
-    board = layout.board
-    rows = "\n".join(f"    {{{text(p.name)}, {p.knob}, {p.cv}}}," for p in layout.parameters)
-    models = zlib.crc32(b"".join(model.file.read_bytes() for model in glue.values()))
-    latency = max((each.latency_ticks + each.model.wait() for each in glue.values()), default=0)
+def _info(assignment: Assignment, models: Mapping[str, CompiledModel], block: int, version: str) -> str:
+    board = assignment.board
+    rows = "\n".join(f"    {{{text(p.name)}, {p.knob}, {p.cv}}}," for p in assignment.parameters)
+    role = kinds.named(assignment.kind).role
+    latency = max(
+        (model.latency_ticks + role(name).wait_ticks(model.model) for name, model in models.items()),
+        default=0,
+    )
     return f"""static const PortParameter port_parameters[] = {{
-{rows}
+{rows or "    {0}"}
 }};
 static const PortInfo info = {{
-    .title = {text(layout.loaded.spec.title)},
-    .kind = {text(layout.kind)},
+    .title = {text(assignment.loaded.spec.title)},
+    .kind = {text(assignment.kind)},
     .board = {text(board.name)},
     .version = {text(version)},
-    .model_hash = "{models:08x}",
+    .model_hash = "{model_hash(models)}",
     .sample_rate_hz = {number(board.audio.sample_rate_hz)},
     .block = {block},
     .latency_ticks = {latency},
@@ -275,7 +154,7 @@ static const PortInfo info = {{
     .audio_in = {board.audio.inputs},
     .audio_out = {board.audio.outputs},
     .cv_outs = {len(board.dacs)},
-    .parameters = {len(layout.parameters)},
+    .parameters = {len(assignment.parameters)},
     .presets = PANEL_PRESETS,
     .parameter = port_parameters,
 }};

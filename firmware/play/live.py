@@ -71,7 +71,7 @@ def play_live(
         built, host = open_instrument(instrument, Path(folder), models, block, board)
         block = block or built.board.audio.block
         rate = built.board.audio.sample_rate_hz
-        title, kind = built.layout.loaded.spec.title, built.layout.kind
+        title, kind = built.assignment.loaded.spec.title, built.assignment.kind
         control = OscControl(host, lambda: [title, kind, built.board.name, built.version])
         if osc_port is not None:
             server = stack.enter_context(OscServer(control, osc_port))

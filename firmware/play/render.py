@@ -135,7 +135,7 @@ def check_seconds(seconds: float | None) -> None:
 
 def has_sound(built: Built) -> bool:
     """Whether any audio output of an instrument carries something."""
-    return any(source >= 0 for source in built.layout.audio_out)
+    return any(source >= 0 for source in built.assignment.audio_out)
 
 
 def heard(built: Built, rendered: Rendered) -> tuple[NDArray[np.float32], str]:
@@ -152,7 +152,7 @@ def resting_knobs(built: Built) -> dict[str, float]:
     names = [adc.name for adc in built.board.adcs]
     return {
         names[parameter.knob]: KNOB_MARGIN + parameter.rest * (1.0 - 2.0 * KNOB_MARGIN)
-        for parameter in built.layout.parameters
+        for parameter in built.assignment.parameters
         if parameter.knob >= 0
     }
 
@@ -220,12 +220,12 @@ def write_tracks(out: Path, sound: NDArray[np.float32], rendered: Rendered, buil
         WAV of `sound`, shape (channels, ticks); CV and gates go beside it as ``OUT.cv.wav`` and
         ``OUT.gates.wav``.
     """
-    layout = built.layout
+    assignment = built.assignment
     rate = int(built.board.audio.sample_rate_hz)
     stem = out.with_suffix("")
     files = [(out, sound.T)]
-    cvs = [at for at, source in enumerate(layout.cv_out) if source >= 0]
-    gates = [at for at, source in enumerate(layout.gate_out) if source >= 0]
+    cvs = [at for at, source in enumerate(assignment.cv_out) if source >= 0]
+    gates = [at for at, source in enumerate(assignment.gate_out) if source >= 0]
     if cvs:
         files.append((Path(f"{stem}.cv.wav"), rendered.cv[cvs].T / CV_FULL_SCALE_VOLTS))
     if gates:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from common.drums import PARTS
 from firmware.build import Built, generate, host_library
-from firmware.instruments.spec import CV_SOURCES, GATE_SOURCES
+from firmware.instruments import kinds
 from firmware.play.cv_script import EVENTS, SET, Event, Script, Signals, signals
 from firmware.play.host import HostInstrument, Rendered
 
@@ -83,11 +83,10 @@ def strike(built: Built, rendered: Rendered) -> tuple[NDArray[np.float32], str]:
 
 def _hits(built: Built, rendered: Rendered) -> dict[str, list[tuple[int, float]]]:
     """Sample and velocity of every hit, by part."""
-    layout = built.layout
-    gates = {
-        GATE_SOURCES[layout.kind][source]: at for at, source in enumerate(layout.gate_out) if source >= 0
-    }
-    cvs = {CV_SOURCES[layout.kind][source]: at for at, source in enumerate(layout.cv_out) if source >= 0}
+    assignment = built.assignment
+    kind = kinds.named(assignment.kind)
+    gates = {kind.gate_sources[source]: at for at, source in enumerate(assignment.gate_out) if source >= 0}
+    cvs = {kind.cv_sources[source]: at for at, source in enumerate(assignment.cv_out) if source >= 0}
     found: dict[str, list[tuple[int, float]]] = {}
     for part in PARTS:
         if part not in gates or part not in kit().part:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from bench.fit_costs import block_shape
 from common.files import read_json
+from firmware.compiler import budget
 from firmware.compiler.ops import Work
 from firmware.compiler.pipeline import compile_onnx
 from firmware.compiler.plan.cost import BLOCKS, blocks, cost_model, short_blocks
 from firmware.compiler.plan.schedule import clamp_work
 from tests.firmware.compiler_graphs import quantized, random_graph
 
+ENDPOINTS = ("Input", "Output")
 KERNELS = Path(__file__).resolve().parents[2] / "bench" / "results" / "kernels.json"
 
 
@@ -58,3 +61,11 @@ def test_a_clamp_behind_an_operator_is_priced():
     narrow = [n for n in graph.nodes if n.op == "Conv" and graph.tensors[n.outputs[0]].quant]
     assert narrow
     assert all(clamp_work(n, graph) is not None for n in narrow)  # 0..255 less the zero point, kept in int16
+
+
+@pytest.mark.parametrize("model", ["drum", "drive", "rhythm"])
+def test_every_layer_says_which_tensor_of_the_file_it_makes(model):
+    path = Path(__file__).resolve().parents[2] / "firmware" / "models" / f"{model}.int8.onnx"
+    names = {name for node in onnx.load(str(path)).graph.node for name in node.output}
+    layers = [layer for layer in budget(str(path), board="patch_sm").layers if layer["op"] not in ENDPOINTS]
+    assert layers and all(layer["origin"] in names for layer in layers)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from common.refusal import Refusal
-from firmware.instruments.layout import fit
+from firmware.instruments import kinds
+from firmware.instruments.assign import assign
 from firmware.instruments.spec import available_instruments, find_models, load_instrument
 from firmware.instruments.toml_source import key_lines
 from hardware.board import available_boards, load_board
@@ -44,9 +45,9 @@ def write(tmp_path, text):
     return path
 
 
-def laid_out(path, models, board="host"):
+def assigned(path, models, board="host"):
     loaded = load_instrument(path)
-    return fit(loaded, find_models(loaded, {r: models[r] for r in loaded.spec.models}), load_board(board))
+    return assign(loaded, find_models(loaded, {r: models[r] for r in loaded.spec.models}), load_board(board))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def laid_out(path, models, board="host"):
         ('to = "trigger"', 'to = "trigge"', 18, ["gate.1.to", "trigger"]),
         ('from = "mix"', 'from = "left"', 23, ["output.1.from", "mix"]),
         ("audio_out_1", "audio_1", 22, ["jack", "audio_out_N"]),
-        ('drum = "drum.onnx"', 'drun = "drum.onnx"', 1, ["[models] drum"]),
+        ('drum = "drum.onnx"', 'drun = "drum.onnx"', 4, ["[models] drum"]),
         ('drum = "drum.onnx"', 'drum = "other.onnx"', 5, ["models.drum", "there is no model 'other.onnx'"]),
         ('title = "Test"', "title = Test", 0, ["not valid TOML", "line 1"]),
     ],
@@ -72,7 +73,7 @@ def test_a_bad_file_is_refused_with_line_and_field(old, new, line, words, tmp_pa
     (tmp_path / "drum.onnx").write_bytes(model_files["drum"].read_bytes())
     with pytest.raises(Refusal) as refusal:
         loaded = load_instrument(path)
-        fit(loaded, find_models(loaded), load_board("host"))
+        assign(loaded, find_models(loaded), load_board("host"))
     said = str(refusal.value)
     assert "\n" not in said
     for word in [*words, *([f"line {line}:"] if line else [])]:
@@ -97,28 +98,30 @@ def test_what_is_not_a_model_is_refused(tmp_path, model_files):
 @pytest.mark.parametrize("name", available_instruments())
 @pytest.mark.parametrize("board", available_boards())
 def test_every_instrument_lies_on_every_board(name, board, model_files, tmp_path):
-    layout = laid_out(load_instrument(name).located.path, model_files, board)
-    assert len(layout.parameters) <= 64
-    for parameter in layout.parameters:
+    assignment = assigned(load_instrument(name).located.path, model_files, board)
+    assert len(assignment.parameters) <= 64
+    for parameter in assignment.parameters:
         assert 0.0 <= parameter.rest <= 1.0
         assert np.isfinite(parameter.table).all()
-        assert -1 <= parameter.knob < len(layout.board.adcs)
+        assert -1 <= parameter.knob < len(assignment.board.adcs)
 
 
 def test_controls_become_table_rows(tmp_path, model_files):
-    layout = laid_out(write(tmp_path, DRUM), model_files)
-    names = [adc.name for adc in layout.board.adcs]
-    row = layout.parameters[layout.index["latent.1"]]
+    assignment = assigned(write(tmp_path, DRUM), model_files)
+    names = [adc.name for adc in assignment.board.adcs]
+    row = assignment.parameters[assignment.index["latent.1"]]
     assert (names[row.knob], names[row.cv]) == ("knob_1", "cv_1")
     assert row.attenuverter == 0.5
     assert row.travel_per_volt == pytest.approx(0.1)
     assert np.interp(row.rest, np.linspace(0, 1, 33), row.table) == pytest.approx(0.0, abs=1e-6)
-    assert layout.index["latent.2"] >= 0  # without a control it can still be set remotely
+    assert assignment.index["latent.2"] >= 0  # without a control it can still be set remotely
 
 
 def test_a_range_covers_part_of_the_travel_and_may_be_reversed(tmp_path, model_files):
     text = DRUM.replace("attenuverter = 0.5", "range = [0.75, 0.25]")
-    row = (layout := laid_out(write(tmp_path, text), model_files)).parameters[layout.index["latent.1"]]
+    row = (assignment := assigned(write(tmp_path, text), model_files)).parameters[
+        assignment.index["latent.1"]
+    ]
     assert row.table[0] > 0 > row.table[-1]
 
 
@@ -131,14 +134,15 @@ def test_lines_of_lists_and_dotted_keys_are_found():
 
 def test_the_memory_set_aside_for_the_engine_is_enough(tmp_path):
     from firmware import toolchain
-    from firmware.estimate import INSTRUMENT_BYTES, PANEL_BYTES
+    from firmware.estimate import PANEL_BYTES
 
     lines = ['#include "control/panel.h"', f'_Static_assert(sizeof(Panel) <= {PANEL_BYTES}, "Panel");']
-    for kind, size in INSTRUMENT_BYTES.items():
-        lines.append(f'#include "instruments/{kind}.h"')
-        lines.append(f'_Static_assert(sizeof({kind.capitalize()}) <= {size}, "{kind}");')
+    for kind in map(kinds.named, kinds.names()):
+        lines.append(f'#include "instruments/{kind.name}.h"')
+        lines.append(f'_Static_assert(sizeof({kind.struct}) <= {kind.struct_bytes}, "{kind.name}");')
         lines.append(
-            f'_Static_assert(sizeof({kind.capitalize()}) > {size // 2}, "{kind} is set aside too much");'
+            f"_Static_assert(sizeof({kind.struct}) > {kind.struct_bytes // 2}, "
+            f'"{kind.name} is set aside too much");'
         )
     source = tmp_path / "sizes.c"
     source.write_text("\n".join(lines) + "\n")

@@ -263,7 +263,7 @@ def test_weeks_of_play_stay_in_step(instruments):
 def test_a_decode_takes_of_a_callback_what_the_prediction_counts():
     import re
 
-    from firmware.estimate import DECODE_CYCLES
+    from firmware.instruments.kinds.base import DECODE_CYCLES
     from firmware.toolchain import ENGINE
 
     source = (ENGINE / "instruments" / "rhythm.c").read_text()

@@ -59,26 +59,28 @@ def test_drums_of_a_groove_share_one_copy_of_the_weights(model_files, tmp_path):
     assert weights
     assert len(weights) == len(set(weights))
     states = {s.address for s in symbols if s.name.startswith("drum_state_")}
-    assert len(states) == built.layout.voices == 4
+    assert len(states) == built.assignment.voices == 4
 
 
 def test_a_board_keeps_the_drums_it_has_time_for(model_files, tmp_path):
-    from firmware import build
-    from firmware.instruments.layout import fit
+    from firmware.estimate import has_time
+    from firmware.instruments import kinds
+    from firmware.instruments.assign import assign
     from firmware.instruments.spec import find_models, load_instrument
     from hardware.board import load_board
 
     board = load_board("patch_sm")
     loaded = load_instrument("drum")
-    layout = fit(loaded, find_models(loaded, {"drum": model_files["drum"]}), board)
+    assignment = assign(loaded, find_models(loaded, {"drum": model_files["drum"]}), board)
+    role = kinds.named("drum").role("drum")
     for mean, worst, fits in ((0.1, 0.1, True), (0.38, 0.38, True), (0.38, 0.42, False), (0.42, 0.42, False)):
         budget = board.cycles_per_frame * 48
         report = {
             **{"event": False, "kind": "drum", "state_bytes": 8192, "tensors": []},
             "cycles_per_callback": {"mean": mean * budget, "worst": worst * budget},
         }
-        assert build._has_time(layout, report, board, 0.0, 48) == fits, (mean, worst)
-        assert not build._has_time(layout, report, board, 0.9 * budget, 48)
+        assert has_time(assignment, role, report, 0.0, 48) == fits, (mean, worst)
+        assert not has_time(assignment, role, report, 0.9 * budget, 48)
 
 
 def test_build_says_the_frame_that_a_hit_waits(model_files, tmp_path):
@@ -106,7 +108,7 @@ def test_build_counts_the_worst_callback_of_a_hit(model_files, tmp_path):
 
     board = load_board("patch_sm")
     built = build.generate("drum", board, tmp_path / "two", models={"drum": model_files["drum"]}, block=48)
-    assert built.layout.voices == 2
+    assert built.assignment.voices == 2
     cycles = built.report["cycles_per_callback"]
     assert cycles["worst"] > cycles["mean"] + 2 * 0.3 * 1000
 
@@ -118,9 +120,9 @@ def test_build_counts_the_worst_callback_of_a_hit(model_files, tmp_path):
     again = build.generate(
         "drum", filled(0.84), tmp_path / "fits", models={"drum": model_files["drum"]}, block=48
     )
-    assert again.layout.voices == 2
+    assert again.assignment.voices == 2
     less = build.generate(
         "drum", filled(0.86), tmp_path / "less", models={"drum": model_files["drum"]}, block=48
     )
-    assert less.layout.voices == 1
+    assert less.assignment.voices == 1
     assert less.report["voices_asked"] == 2

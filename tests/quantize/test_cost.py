@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from quantize.budget import quick_integers
-from quantize.cost import predict, sizes
+from quantize.cost import layer_cycles, predict, sizes
 from quantize.data.calibration_set import from_metadata
+from quantize.graph.graph import LINEAR
 from quantize.graph.load import load_graph
 from quantize.integers.qdq import to_qdq
 from quantize.procedure import Settings
+from tests.quantize.random_graphs import random_graph
 
 
 @pytest.mark.parametrize("which", ["drum_file", "rhythm_file", "drive_file"])
@@ -28,3 +30,11 @@ def test_float_is_counted_in_floats_and_integers_in_integers(which, request):
     told = sizes(graph, model, "patch_sm")
     assert told["weight bytes"] == f"{real.weight_bytes:,} → {integers.weight_bytes:,}"
     assert told["worst callback"].startswith(f"{real.cpu_worst:.2%} → ")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_layer_of_a_graph_is_priced_whatever_it_was_fused_with(seed):
+    graph = random_graph(seed)  # with ReLU, clips and gains behind layers, which take the layer's place
+    priced = layer_cycles(graph, "patch_sm")
+    assert set(priced) == {p for p, node in enumerate(graph.nodes) if node.op in LINEAR}
+    assert all(cycles > 0 for cycles in priced.values())

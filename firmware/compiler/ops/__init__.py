@@ -34,5 +34,4 @@ _FILES = (
 
 def known_operators() -> str:
     """List the ONNX operators that can be applied to a signal."""
-    others = {*shape.CONSTANT_ONLY, "Constant", "ConstantOfShape", "Shape"}
-    return ", ".join(sorted(set(READERS) - others))
+    return ", ".join(sorted(set(READERS) - {"Constant", "ConstantOfShape", "Shape"}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant, Tensor, lanes
 from firmware.compiler.judge import arithmetic
-from firmware.compiler.ops.base import Family, Work, attribute, family, reader
+from firmware.compiler.ops.base import Family, Work, family, reader
 from firmware.compiler.read.values import ActValue
 
 FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -56,16 +57,13 @@ def read_relu(builder: Any, node: Any) -> None:
 
 @reader("Clip")
 def read_clip(builder: Any, node: Any) -> None:
-    """A clamp; the limits are attributes (old opsets) or constant inputs."""
+    """A clamp between constant limits."""
     limits = []
-    for index, (name, default) in enumerate((("min", -np.inf), ("max", np.inf)), start=1):
-        given = builder.optional(node, index)
-        value = (
-            float(builder.const(given).real.reshape(-1)[0])
-            if given
-            else float(attribute(node, name, default))
-        )
-        limits.append(value)
+    for index, unbounded in ((1, -np.inf), (2, np.inf)):
+        given = node.optional(index)
+        if given and builder.const(given).values.size != 1:
+            raise Refusal("its limits are not one number each.")
+        limits.append(float(builder.const(given).real.reshape(-1)[0]) if given else unbounded)
     if not limits[0] <= limits[1]:
         raise Refusal(
             f"its limits are {limits[0]:.3g} and {limits[1]:.3g}; the first must not exceed the second."
@@ -76,7 +74,7 @@ def read_clip(builder: Any, node: Any) -> None:
 @reader("LeakyRelu")
 def read_leaky(builder: Any, node: Any) -> None:
     """One slope for negative inputs."""
-    slope = float(attribute(node, "alpha", 0.01))
+    slope = float(node.attributes["alpha"])
     if not np.isfinite(slope):
         raise Refusal("its slope is not a finite number.")
     _unary(builder, node, "Leaky", {}, {"slope": Constant(np.array([slope]))})
@@ -106,7 +104,7 @@ def read_hard_sigmoid(builder: Any, node: Any) -> None:
     """A slope, an offset and a clamp to 0..1."""
     act = builder.act(node.input[0])
     base = builder.tensors[act.base]
-    alpha, beta = float(attribute(node, "alpha", 0.2)), float(attribute(node, "beta", 0.5))
+    alpha, beta = float(node.attributes["alpha"]), float(node.attributes["beta"])
     length = builder.shapes[act.base][2]
     line = builder.add_node(
         "Affine",
@@ -137,7 +135,7 @@ def read_identity(builder: Any, node: Any) -> None:
         import onnx
 
         kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16)
-        if attribute(node, "to") not in kinds:
+        if node.attributes["to"] not in kinds:
             raise Refusal("it casts an activation to another type; use QuantizeLinear for integers.")
     builder.values[node.output[0]] = builder.value(node.input[0])
 
@@ -191,11 +189,11 @@ class Activations(Family):
         if node.op == "Clip" and same:
             for bound, limit in (("lowest", attrs["low"]), ("highest", attrs["high"])):
                 attrs[bound] = int(np.clip(np.rint(limit / output.scale), output.low, output.high))
-            return Node(node.name, "Clip", node.inputs, node.outputs, attrs)
+            return replace(node, attrs=attrs, constants={})
         slopes = node.constants["slope"].real if node.op == "Leaky" else np.zeros(1)
         if node.op == "Leaky" and same and np.all((slopes >= 0) & (np.floor(slopes * 32768 + 0.5) <= 32767)):
             attrs["leaky"] = arithmetic.leaky_multipliers(slopes, 1.0, x.bound, f"node {node.name!r}")
-            return Node(node.name, "Leaky", node.inputs, node.outputs, attrs, node.constants)
+            return replace(node, attrs=attrs)
         if slopes.size > 1 and np.any(slopes != slopes[0]):
             return None
 
@@ -208,7 +206,7 @@ class Activations(Family):
 
         make = arithmetic.table_int16 if output.dtype == "int16" else arithmetic.table_int8
         table = make(function, x.scale, output.scale, output.low, output.high)
-        return Node(node.name, node.op, node.inputs, node.outputs, attrs, {"table": Constant(table)})
+        return replace(node, attrs=attrs, constants={"table": Constant(table)})
 
     def work(self, node: Node, graph: Graph) -> Work:
         """One element after the other."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from common.refusal import Refusal
 from firmware.compiler.graph import Constant, Graph, Node, Quant
-from firmware.compiler.read.values import ActValue, Frames, ShapeValue
+from firmware.compiler.read.values import Frames
 
 if TYPE_CHECKING:
     import onnx
@@ -117,8 +117,10 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {}
-READERS: dict[str, Callable[[Builder, onnx.NodeProto], None]] = {}
-SHAPE_FOLDERS: dict[str, Callable[[Builder, onnx.NodeProto], None]] = {}
+Reader = Callable[[Any, Any], None]
+"""Takes the ``Builder`` and the checked ``OnnxNode``."""
+READERS: dict[str, Reader] = {}
+SHAPE_FOLDERS: dict[str, Reader] = {}
 
 
 def family(cls: type[Family]) -> type[Family]:
@@ -128,48 +130,26 @@ def family(cls: type[Family]) -> type[Family]:
     return cls
 
 
-def reader(*operators: str) -> Callable[[Callable[[Builder, Any], None]], Callable[[Builder, Any], None]]:
+def reader(*operators: str) -> Callable[[Reader], Reader]:
     """Enter a reader into the register; nodes of constants or of shapes alone never reach it."""
 
-    def register(read: Callable[[Builder, Any], None]) -> Callable[[Builder, Any], None]:
-        def wrapped(builder: Builder, node: Any) -> None:
-            values = [builder.value(name) for name in node.input if name]
-            if not any(isinstance(v, ActValue) for v in values):
-                if any(isinstance(v, ShapeValue) for v in values) and node.op_type in SHAPE_FOLDERS:
-                    SHAPE_FOLDERS[node.op_type](builder, node)
-                    return
-                if values and node.op_type not in ("QuantizeLinear", "DequantizeLinear", "Transpose"):
-                    fold(builder, node)
-                    return
-            read(builder, node)
-
+    def register(read: Reader) -> Reader:
         for operator in operators:
-            READERS[operator] = wrapped
+            READERS[operator] = read
         return read
 
     return register
 
 
-def shape_folder(*operators: str) -> Callable[[Any], Any]:
+def shape_folder(*operators: str) -> Callable[[Reader], Reader]:
     """Enter a function that folds nodes whose inputs are shapes."""
 
-    def register(function: Any) -> Any:
+    def register(function: Reader) -> Reader:
         for operator in operators:
             SHAPE_FOLDERS[operator] = function
         return function
 
     return register
-
-
-def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
-    """Read an attribute of an ONNX node."""
-    import onnx
-
-    for attr in node.attribute:
-        if attr.name == name:
-            value = onnx.helper.get_attribute_value(attr)
-            return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    return default
 
 
 def fold(builder: Builder, node: onnx.NodeProto) -> None:
@@ -211,7 +191,7 @@ def fold(builder: Builder, node: onnx.NodeProto) -> None:
         if math.prod(result) > MAX_FOLDED_ELEMENTS:
             raise Refusal(f"{builder.where}: it would make a constant of shape {list(result)}.")
     try:
-        opset = [onnx.helper.make_opsetid("", max(builder.opset, 7))]
+        opset = [onnx.helper.make_opsetid("", builder.opset)]
         with np.errstate(all="ignore"):
             results = ReferenceEvaluator(_single(node, feeds, opset)).run(None, feeds)
     except Exception as error:

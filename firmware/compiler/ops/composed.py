@@ -8,11 +8,8 @@ import numpy as np
 
 from common.refusal import Refusal
 from firmware.compiler.graph import Constant
-from firmware.compiler.ops.base import attribute, reader
+from firmware.compiler.ops.base import reader
 from firmware.compiler.read.values import ActValue, Dim
-
-SELU = (1.67326319217681884765625, 1.05070102214813232421875)
-"""Slope and gain of Selu, as the ONNX standard has them."""
 
 
 class Chain:
@@ -76,9 +73,8 @@ def read_abs(builder: Any, node: Any) -> None:
 @reader("Elu", "Selu", "Celu")
 def read_elu(builder: Any, node: Any) -> None:
     """gain·(max(x, 0) + α·(e^(min(x, 0)/s) − 1)), with s = α for Celu."""
-    slope, gain = SELU if node.op_type == "Selu" else (1.0, 1.0)
-    slope = float(attribute(node, "alpha", slope))
-    gain = float(attribute(node, "gamma", gain)) if node.op_type == "Selu" else gain
+    slope = float(node.attributes["alpha"])
+    gain = float(node.attributes["gamma"]) if node.op_type == "Selu" else 1.0
     if not (np.isfinite(slope) and np.isfinite(gain)) or (node.op_type == "Celu" and slope == 0):
         raise Refusal("its slope is not a finite number other than zero.")
     chain = Chain(builder, node)
@@ -94,7 +90,7 @@ def read_elu(builder: Any, node: Any) -> None:
 def read_gelu(builder: Any, node: Any) -> None:
     """x·Φ(x), Φ the normal distribution: by erf, or the approximation by tanh where the file asks for it."""
     chain = Chain(builder, node)
-    if attribute(node, "approximate", "none") == "tanh":
+    if node.attributes["approximate"] == "tanh":
         cube = chain.add("Mul", chain.add("Mul", chain.x, chain.x), chain.x)
         inner = chain.add("Add", chain.x, chain.affine(cube, 0.044715))
         share = chain.add("Tanh", chain.affine(inner, float(np.sqrt(2.0 / np.pi))))
@@ -120,15 +116,14 @@ def read_mish(builder: Any, node: Any) -> None:
 
 def _pooling(node: Any) -> tuple[int, int, list[int]]:
     """Window, stride and pads of a 1-D pooling."""
-    sizes = [attribute(node, "kernel_shape"), attribute(node, "strides") or [1], attribute(node, "pads")]
-    pads = sizes[2] or [0, 0]
-    if any(s is None or len(s) != 1 for s in sizes[:2]) or len(pads) != 2:
+    sizes, strides, pads = (node.attributes[name] for name in ("kernel_shape", "strides", "pads"))
+    if (len(sizes), len(strides), len(pads)) != (1, 1, 2):
         raise Refusal("it pools over more than one axis; this compiler streams [1, channels, frames].")
-    if attribute(node, "ceil_mode", 0) or (attribute(node, "dilations") or [1]) != [1]:
-        raise Refusal("it pools with ceil_mode or dilation; pool without.")
-    if attribute(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+    if node.attributes["dilations"] != [1]:
+        raise Refusal("it pools with dilation; pool without.")
+    if node.attributes["auto_pad"] not in ("NOTSET", "VALID"):
         raise Refusal("it pads by itself (auto_pad); write its pads.")
-    window, stride = int(sizes[0][0]), int(sizes[1][0])
+    window, stride = int(sizes[0]), int(strides[0])
     if not (0 < window <= 1 << 16 and 0 < stride <= 1 << 16) or min(pads) < 0 or max(pads) >= window:
         raise Refusal(f"its window is {window}, its stride {stride} and its pads are {list(pads)}.")
     return window, stride, [int(p) for p in pads]
@@ -138,7 +133,7 @@ def _pooling(node: Any) -> tuple[int, int, list[int]]:
 def read_average_pool(builder: Any, node: Any) -> None:
     """A depthwise convolution whose weights are all 1/window."""
     window, stride, pads = _pooling(node)
-    if any(pads) and not attribute(node, "count_include_pad", 0):
+    if any(pads) and not node.attributes["count_include_pad"]:
         raise Refusal(
             "it leaves its padding out of the mean, which differs at both ends; pool with "
             "count_include_pad=True."
@@ -172,7 +167,7 @@ def read_average_pool(builder: Any, node: Any) -> None:
 def read_max_pool(builder: Any, node: Any) -> None:
     """The larger of neighbours, max(a, b) = a + max(b − a, 0), for windows that do not overlap."""
     window, stride, pads = _pooling(node)
-    if window != stride or any(pads) or len(node.output) > 1:
+    if window != stride or any(pads):
         raise Refusal(
             f"it pools {window} frames every {stride} with pads {pads}; only windows that follow one another "
             "without padding are supported, else use a strided Conv."

@@ -8,6 +8,7 @@ A transposed convolution of stride s is a convolution with s·channels outputs p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,16 @@ import numpy as np
 from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant
 from firmware.compiler.judge import arithmetic
-from firmware.compiler.ops.base import Family, Window, Work, attribute, family, reader
+from firmware.compiler.ops.base import Family, Window, Work, family, reader
 from firmware.compiler.read.values import Dim, Frames
 from firmware.kernelgen import packing
 
 MAX_TAPS = 65_536
 
 
-def _ints(node: Any, name: str, default: int, count: int = 1) -> list[int]:
+def _ints(node: Any, name: str, count: int = 1) -> list[int]:
     """Read a list attribute of a 1-D convolution."""
-    values = attribute(node, name)
-    if values is None:
-        return [default] * count
+    values = node.attributes[name]
     if len(values) != count:
         raise Refusal(
             f"its {name} have {len(values)} entries; this compiler streams 1-D convolutions, [1, "
@@ -48,7 +47,7 @@ def _weights(builder: Any, node: Any, channels: int) -> tuple[Constant, Constant
         raise Refusal(f"its weights have the shape {list(weight.values.shape)}.")
     if not np.all(np.isfinite(weight.real)):
         raise Refusal("its weights are not all finite numbers; train or export the model again.")
-    bias_name = builder.optional(node, 2)
+    bias_name = node.optional(2)
     bias = builder.const(bias_name) if bias_name else None
     if bias is not None and (bias.values.ndim != 1 or not np.all(np.isfinite(bias.real))):
         raise Refusal("its bias is not one finite number per output channel.")
@@ -63,9 +62,9 @@ def _check_bias(bias: Constant | None, outputs: int) -> None:
 
 def _strides(node: Any) -> tuple[int, int, int, list[int]]:
     """Stride, dilation, groups and pads."""
-    (stride,), (dilation,) = _ints(node, "strides", 1), _ints(node, "dilations", 1)
-    groups = int(attribute(node, "group", 1))
-    pads = _ints(node, "pads", 0, 2)
+    (stride,), (dilation,) = _ints(node, "strides"), _ints(node, "dilations")
+    groups = int(node.attributes["group"])
+    pads = _ints(node, "pads", 2)
     if stride < 1 or dilation < 1 or groups < 1 or stride > MAX_TAPS or dilation > MAX_TAPS:
         raise Refusal("its stride, dilation and groups must be at least 1.")
     if min(pads) < 0 or max(pads) > MAX_TAPS * 16:
@@ -89,7 +88,7 @@ def read_conv(builder: Any, node: Any) -> None:
     reach = (taps - 1) * dilation + 1
     if reach > MAX_TAPS * 16:
         raise Refusal(f"it reaches over {reach} frames.")
-    auto = attribute(node, "auto_pad", "NOTSET")
+    auto = node.attributes["auto_pad"]
     if auto in ("SAME_UPPER", "SAME_LOWER"):
         total = max(reach - stride, 0)
         if isinstance(length, int):
@@ -123,7 +122,7 @@ def read_causal_conv(builder: Any, node: Any) -> None:
     source = builder.canonical(node.input[0])
     channels, length = builder.shapes[source][1:]
     weight, bias = _weights(builder, node, channels)
-    past = builder.optional(node, 3)
+    past = node.optional(3)
     if past is not None and (not builder.is_const(past) or np.any(builder.const(past).real != 0)):
         raise Refusal(
             "its past state is an input; leave it out, a stream keeps its own state from one block to "
@@ -139,7 +138,7 @@ def read_causal_conv(builder: Any, node: Any) -> None:
     result = builder.add_node(
         "Conv", [source], channels=channels, length=length, hint=name, attrs=attrs, constants=constants
     )
-    activation = attribute(node, "activation", "none")
+    activation = node.attributes["activation"]
     if activation in ("silu", "swish"):
         gate = builder.add_node("Sigmoid", [result], channels=channels, length=length, hint=f"{name}_gate")
         result = builder.add_node(
@@ -163,15 +162,15 @@ def read_conv_transpose(builder: Any, node: Any) -> None:
     weight, bias = _weights(builder, node, channels)
     stride, dilation, groups, pads = _strides(node)
     inputs, per_group, taps = weight.values.shape
-    (extra,) = _ints(node, "output_padding", 0)
+    (extra,) = _ints(node, "output_padding")
     if inputs != channels or inputs % groups:
         raise Refusal(f"its weights take {inputs} channels in {groups} groups, but its input has {channels}.")
     if not 0 <= extra < max(stride, dilation):
         raise Refusal("its output_padding must be smaller than its stride.")
     _check_bias(bias, per_group * groups)
     reach = (taps - 1) * dilation + 1
-    auto = attribute(node, "auto_pad", "NOTSET")
-    shape = attribute(node, "output_shape")
+    auto = node.attributes["auto_pad"]
+    shape = node.attributes["output_shape"]
     if auto in ("SAME_UPPER", "SAME_LOWER") or shape is not None:
         target = length * stride if shape is None else int(shape[-1])
         if shape is not None and isinstance(length, Frames):
@@ -246,18 +245,18 @@ def transposed(constant: Constant) -> Constant:
 @reader("Gemm")
 def read_gemm(builder: Any, node: Any) -> None:
     """A dense layer over ``[1, features]``."""
-    if attribute(node, "transA", 0):
+    if node.attributes["transA"]:
         raise Refusal("it transposes its activation; transpose the weights instead.")
     act = builder.act(node.input[0])
     weight = builder.const(node.input[1])
     if len(act.shape) != 2 or weight.values.ndim != 2:
         raise Refusal("it must multiply [1, features] by a matrix of weights.")
-    weight = weight if attribute(node, "transB", 0) else transposed(weight)
-    alpha, beta = float(attribute(node, "alpha", 1.0)), float(attribute(node, "beta", 1.0))
+    weight = weight if node.attributes["transB"] else transposed(weight)
+    alpha, beta = float(node.attributes["alpha"]), float(node.attributes["beta"])
     if alpha != 1.0:
         weight = Constant(weight.real * alpha)
     bias = None
-    if (name := builder.optional(node, 2)) is not None:
+    if (name := node.optional(2)) is not None:
         bias = builder.const(name)
         flat = np.broadcast_to(bias.real.reshape(-1) * beta, (weight.values.shape[0],))
         bias = Constant(flat) if beta != 1.0 or bias.values.ndim != 1 else bias
@@ -375,7 +374,7 @@ def lower_transposed(node: Node) -> Node:
         if key in node.attrs:
             attrs[key] = node.attrs[key]
     constants = {**node.constants, "weight": kernel}
-    return Node(node.name, "Conv", node.inputs, node.outputs, attrs, constants)
+    return replace(node, op="Conv", attrs=attrs, constants=constants)
 
 
 @family
@@ -409,25 +408,34 @@ class Convolution(Family):
         a, weight = node.attrs, node.constants["weight"]
         integer = bool(a.get("integer"))
         values = weight.values if integer else weight.real
+        length = graph.tensors[node.outputs[0]].length
         if node.op == "ConvTranspose":
             total = convolve_transposed(
                 x, values, a["stride"], a["dilation"], a["groups"], a["crop"], a["trim"]
             )
         else:
-            total = self._rows(x, values, a)
+            total = self._rows(x, values, a, length)
         bias = node.constants.get("bias")
         if not integer:
-            return self._unfold(total if bias is None else total + bias.real[:, None], node)
+            return self._unfold(total if bias is None else total + bias.real[:, None], node)[:, :length]
         quant = graph.tensors[node.outputs[0]].quant
         assert quant is not None and bias is not None
         acc = np.rint(total).astype(np.int64) + bias.values.astype(np.int64)[:, None]
         multiplier = node.constants["multiplier"].values
-        return self._unfold(arithmetic.requantize(acc, multiplier, a["shift"], quant.low, quant.high), node)
+        result = arithmetic.requantize(acc, multiplier, a["shift"], quant.low, quant.high)
+        return self._unfold(result, node)[:, :length]
 
     @staticmethod
-    def _rows(x: np.ndarray, values: np.ndarray, a: Any) -> np.ndarray:
-        """Convolve; with phases, the groups of each phase apart: [phases·channels, firings]."""
+    def _rows(x: np.ndarray, values: np.ndarray, a: Any, length: int | None) -> np.ndarray:
+        """Convolve; with phases, the groups of each phase apart: [phases·channels, firings].
+
+        ``length`` is that of an event graph's result: a transposed convolution may reach beyond its last
+        input frame, by firings that read zeros.
+        """
         after = a["padded"] - a["before"]
+        if length is not None and a["phases"] > 1:
+            reach = (values.shape[2] - 1) * a["dilation"] + 1
+            after += -(-length // a["phases"]) - (x.shape[1] + a["padded"] - reach + 1)
         per_phase = values.reshape(a["phases"], -1, *values.shape[1:])
         return np.concatenate(
             [convolve(x, w, a["stride"], a["dilation"], a["groups"], a["before"], after) for w in per_phase]
@@ -482,7 +490,7 @@ class Convolution(Family):
             "multiplier": Constant(chosen.multiplier),
         }
         attrs = {**node.attrs, "integer": True, "shift": chosen.shift, "wide": wide, "bound": bound}
-        return Node(node.name, node.op, node.inputs, node.outputs, attrs, constants)
+        return replace(node, attrs=attrs, constants=constants)
 
     def work(self, node: Node, graph: Graph) -> Work:
         """Multiply-accumulates of one firing."""

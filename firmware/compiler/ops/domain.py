@@ -12,7 +12,7 @@ import numpy as np
 
 from common.refusal import Refusal
 from firmware.compiler.graph import Constant, Graph, Node
-from firmware.compiler.ops.base import Family, Window, Work, attribute, family, reader
+from firmware.compiler.ops.base import Family, Window, Work, family, reader
 from firmware.compiler.ops.conv import convolve, convolve_transposed
 
 MODULATION_TOLERANCE = 1e-6
@@ -193,10 +193,7 @@ def read_noise(builder: Any, node: Any) -> None:
     """Noise through filters that change per frame."""
     source = builder.canonical(node.input[0])
     channels, length = builder.shapes[source][1:]
-    values = {
-        key: int(attribute(node, key, default))
-        for key, default in (("bands", 1), ("taps", 1), ("hop", 1), ("seed", 0))
-    }
+    values = {key: int(node.attributes[key]) for key in ("bands", "taps", "hop", "seed")}
     if min(values["bands"], values["taps"], values["hop"]) < 1 or max(values["taps"], values["hop"]) > 65535:
         raise Refusal("its bands, taps and hop must be 1 to 65535.")
     if channels != values["bands"] * values["taps"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from firmware.compiler.ops.base import (
     Family,
     Window,
     Work,
-    attribute,
     broadcastable,
     family,
     per_channel,
@@ -193,14 +193,12 @@ def read_pow(builder: Any, node: Any) -> None:
 @reader("BatchNormalization")
 def read_batch_norm(builder: Any, node: Any) -> None:
     """A gain and an offset per channel; ``passes/fold_affine.py`` folds them into the convolution before."""
-    if attribute(node, "training_mode", 0):
-        raise Refusal("it is in training mode; export the model with model.eval().")
     source, ntc = builder.either(node.input[0])
     channels, length = builder.shapes[source][1:]
     gamma, beta, mean, variance = (builder.const(name).real.reshape(-1) for name in node.input[1:5])
     if any(v.size != channels for v in (gamma, beta, mean, variance)) or np.any(variance < 0):
         raise Refusal(f"its statistics are not one per channel of {channels}.")
-    gain = gamma / np.sqrt(variance + float(attribute(node, "epsilon", 1e-5)))
+    gain = gamma / np.sqrt(variance + float(node.attributes["epsilon"]))
     offset = beta - mean * gain
     if not (np.all(np.isfinite(gain)) and np.all(np.isfinite(offset))):
         raise Refusal("its statistics are not finite numbers.")
@@ -226,7 +224,7 @@ def _as_depthwise(node: Node, inputs: list[Quant], output: Quant, channels: int)
     scale = np.where(gain == 0, 1.0, np.abs(gain)) / 127
     constants = {"weight": Constant(weight[:, None, None], scale, 0), "bias": Constant(offset)}
     attrs = {"stride": 1, "dilation": 1, "groups": channels, "before": 0, "padded": 0, "phases": 1}
-    conv = Node(node.name, "Conv", node.inputs, node.outputs, attrs, constants)
+    conv = replace(node, op="Conv", attrs=attrs, constants=constants)
     return FAMILIES["Conv"].integer(conv, inputs, output, [channels])
 
 
@@ -315,14 +313,7 @@ class Pointwise(Family):
             else:
                 factors = (inputs[0].scale / output.scale, scale / output.scale)
                 attrs["blend"] = arithmetic.blend_multipliers(factors, (inputs[0].bound, bound), where)
-            return Node(
-                node.name,
-                "Affine",
-                node.inputs,
-                node.outputs,
-                attrs,
-                {"row": Constant(row, np.array([scale]))},
-            )
+            return replace(node, attrs=attrs, constants={"row": Constant(row, np.array([scale]))})
         a, b = inputs
         if node.op == "Mul":
             chosen = arithmetic.requantize_multiplier(
@@ -334,7 +325,7 @@ class Pointwise(Family):
             attrs["blend"] = arithmetic.blend_multipliers(
                 (a.scale / output.scale, sign * b.scale / output.scale), (a.bound, b.bound), where
             )
-        return Node(node.name, node.op, node.inputs, node.outputs, attrs)
+        return replace(node, attrs=attrs, constants={})
 
     def work(self, node: Node, graph: Graph) -> Work:
         """One element after the other."""

@@ -8,26 +8,22 @@ import numpy as np
 
 from common.refusal import Refusal
 from firmware.compiler.graph import Constant, Graph, Node
-from firmware.compiler.ops.base import Family, Work, attribute, family, reader
+from firmware.compiler.ops.base import Family, Work, family, reader
 from firmware.compiler.read.values import ActValue
 
 
 @reader("GRU")
 def read_gru(builder: Any, node: Any) -> None:
     """One direction, zero initial state, default activations; X is [frames, 1, inputs]."""
-    hidden = int(attribute(node, "hidden_size", 0))
-    if attribute(node, "direction", "forward") != "forward":
-        raise Refusal("it runs backward in time; only the forward direction can stream.")
-    if attribute(node, "activations") or attribute(node, "clip"):
-        raise Refusal("its activations are changed; use the default Sigmoid and Tanh, without clip.")
+    hidden = int(node.attributes["hidden_size"])
     act = builder.act(node.input[0])
-    batch_first = bool(attribute(node, "layout", 0))
+    batch_first = bool(node.attributes["layout"])
     if len(act.shape) != 3 or act.shape[0 if batch_first else 1] != 1:
         raise Refusal("its input must be [frames, 1, inputs] (batch 1).")
     weight, recurrent = builder.const(node.input[1]).real, builder.const(node.input[2]).real
-    bias_name = builder.optional(node, 3)
+    bias_name = node.optional(3)
     bias = builder.const(bias_name).real if bias_name else np.zeros((1, 6 * hidden))
-    initial = builder.optional(node, 5)
+    initial = node.optional(5)
     if initial and (not builder.is_const(initial) or np.any(builder.const(initial).real != 0)):
         raise Refusal("its initial state must be zero, so that a reset is silence.")
     order = (0, 2, 1) if batch_first else (1, 2, 0)
@@ -45,7 +41,7 @@ def read_gru(builder: Any, node: Any) -> None:
         channels=hidden,
         length=length,
         hint=next(o for o in node.output if o),
-        attrs={"hidden": hidden, "linear_before_reset": int(attribute(node, "linear_before_reset", 0))},
+        attrs={"hidden": hidden, "linear_before_reset": int(node.attributes["linear_before_reset"])},
         constants={
             "weight": Constant(weight[0]),
             "recurrent": Constant(recurrent[0]),

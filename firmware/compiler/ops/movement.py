@@ -13,18 +13,18 @@ import numpy as np
 
 from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Graph, Node
-from firmware.compiler.ops.base import Family, Window, Work, attribute, family, reader
+from firmware.compiler.ops.base import Family, Window, Work, family, reader
 from firmware.compiler.read.values import ActValue, Dim, Frames, product
 
 MAX_MOVED = 1 << 24
 
 
 def _axes(builder: Any, node: Any, index: int, rank: int) -> list[int] | None:
-    """Axes, an attribute in old opsets and an input in new ones."""
-    given = builder.optional(node, index)
-    values = builder.ints(given) if given else attribute(node, "axes")
-    if values is None:
+    """Axes by an optional input."""
+    given = node.optional(index)
+    if given is None:
         return None
+    values = builder.ints(given)
     axes = [int(v) + rank if int(v) < 0 else int(v) for v in values]
     if any(not 0 <= a < rank for a in axes):
         raise Refusal(f"its axes {list(values)} are outside of a tensor with {rank} axes.")
@@ -36,11 +36,11 @@ def read_reshape(builder: Any, node: Any) -> None:
     """Keep the order of the elements."""
     act = builder.act(node.input[0])
     if node.op_type == "Flatten":
-        axis = attribute(node, "axis", 1)
+        axis = node.attributes["axis"]
         dims: list[Dim] = [product(act.shape[:axis]), product(act.shape[axis:])]
     else:
         dims = builder.ints(node.input[1])
-        if not attribute(node, "allowzero", 0):
+        if not node.attributes["allowzero"]:
             dims = [
                 act.shape[i] if isinstance(d, int) and d == 0 and i < len(act.shape) else d
                 for i, d in enumerate(dims)
@@ -87,7 +87,7 @@ def read_transpose(builder: Any, node: Any) -> None:
     """Exchange axes, of a constant too."""
     value = builder.value(node.input[0])
     rank = len(value.shape) if isinstance(value, ActValue) else builder.const(node.input[0]).values.ndim
-    order = attribute(node, "perm") or list(range(rank))[::-1]
+    order = node.attributes["perm"] or list(range(rank))[::-1]
     if sorted(order) != list(range(rank)):
         raise Refusal(f"its permutation {list(order)} does not fit a tensor with {rank} axes.")
     if isinstance(value, ActValue):
@@ -123,8 +123,7 @@ def read_squeeze(builder: Any, node: Any) -> None:
 def read_unsqueeze(builder: Any, node: Any) -> None:
     """Add axes of size 1."""
     act = builder.act(node.input[0])
-    given = builder.optional(node, 1)
-    count = len(builder.ints(given) if given else attribute(node, "axes") or [])
+    count = len(builder.ints(node.input[1]))
     axes = _axes(builder, node, 1, len(act.shape) + count) or []
     shape: list[Dim] = list(act.shape)
     for axis in sorted(axes):
@@ -176,13 +175,13 @@ def read_split(builder: Any, node: Any) -> None:
     """Split channels."""
     act = builder.act(node.input[0])
     rank = len(act.shape)
-    axis = attribute(node, "axis", 0)
+    axis = node.attributes["axis"]
     axis = axis + rank if axis < 0 else axis
     size = act.shape[axis] if 0 <= axis < rank else None
     if not isinstance(size, int):
         raise Refusal("it splits along time; a stream cannot be split.")
-    given = builder.optional(node, 1)
-    sizes: Any = builder.ints(given) if given else attribute(node, "split")
+    given = node.optional(1)
+    sizes: Any = builder.ints(given) if given else None
     count = len(node.output)
     if sizes is None:
         part = -(-size // count)
@@ -201,7 +200,7 @@ def read_gather(builder: Any, node: Any) -> None:
     """Pick channels."""
     act = builder.act(node.input[0])
     rank = len(act.shape)
-    axis = attribute(node, "axis", 0)
+    axis = node.attributes["axis"]
     axis = axis + rank if axis < 0 else axis
     picked = builder.const(node.input[1]).values
     size = act.shape[axis] if 0 <= axis < rank else None
@@ -224,14 +223,9 @@ def read_slice(builder: Any, node: Any) -> None:
     """Select channels; along time, drop frames at the start (a shift) or at the end (never heard)."""
     act = builder.act(node.input[0])
     rank = len(act.shape)
-    if len(node.input) > 1:
-        starts, ends = builder.ints(node.input[1]), builder.ints(node.input[2])
-        steps = builder.ints(node.input[4]) if builder.optional(node, 4) else [1] * len(starts)
-        axes = _axes(builder, node, 3, rank)
-    else:
-        starts, ends = list(attribute(node, "starts")), list(attribute(node, "ends"))
-        steps, axes = [1] * len(starts), attribute(node, "axes")
-        axes = [a + rank if a < 0 else a for a in axes] if axes else None
+    starts, ends = builder.ints(node.input[1]), builder.ints(node.input[2])
+    steps = builder.ints(node.input[4]) if node.optional(4) else [1] * len(starts)
+    axes = _axes(builder, node, 3, rank)
     axes = list(range(len(starts))) if axes is None else axes
     if not len(starts) == len(ends) == len(steps) == len(axes):
         raise Refusal("its starts, ends, axes and steps differ in number.")
@@ -303,14 +297,14 @@ def _slice_time(
 def read_pad(builder: Any, node: Any) -> None:
     """Zeros before the start of the signal (after its end they only lengthen it)."""
     act = builder.act(node.input[0])
-    mode = attribute(node, "mode", "constant")
+    mode = node.attributes["mode"]
     if mode != "constant":
         raise Refusal(f"its mode is {mode!r}; pad with zeros, a stream begins and ends in silence.")
-    given = builder.optional(node, 2)
-    value = float(builder.const(given).real.reshape(-1)[0]) if given else float(attribute(node, "value", 0.0))
+    given = node.optional(2)
+    value = float(builder.const(given).real.reshape(-1)[0]) if given else 0.0
     if value != 0.0:
         raise Refusal(f"it pads with {value:.3g}; pad with zeros.")
-    pads = builder.ints(node.input[1]) if builder.optional(node, 1) else list(attribute(node, "pads") or [])
+    pads = builder.ints(node.input[1])
     rank = len(act.shape)
     axes = _axes(builder, node, 3, rank)
     axes = list(range(rank)) if axes is None else axes
@@ -346,7 +340,7 @@ def read_concat(builder: Any, node: Any) -> None:
     values = [builder.value(name) for name in node.input]
     acts = [v for v in values if isinstance(v, ActValue)]
     rank = len(acts[0].shape)
-    axis = attribute(node, "axis", 1)
+    axis = node.attributes["axis"]
     axis = axis + rank if axis < 0 else axis
     if len(acts) != len(values):
         _concat_zeros(builder, node, axis)

@@ -10,7 +10,7 @@ import numpy as np
 from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant, Tensor
 from firmware.compiler.judge import arithmetic
-from firmware.compiler.ops.base import Family, Work, attribute, family, reader
+from firmware.compiler.ops.base import Family, Work, family, reader
 from firmware.compiler.read.values import ActValue
 
 RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}
@@ -52,13 +52,13 @@ def _parameters(builder: Any, node: Any) -> tuple[np.ndarray, np.ndarray | None,
     scale = builder.const(node.input[1]).real
     if not np.all(np.isfinite(scale)) or np.any(scale <= 0):
         raise Refusal(f"its scale is {float(np.min(scale)):.3g}; a scale must be positive and finite.")
-    zero = builder.optional(node, 2)
+    zero = node.optional(2)
     if zero is None:
         kind = "uint8"
-        if node.op_type == "QuantizeLinear" and attribute(node, "output_dtype", 0):
+        if node.op_type == "QuantizeLinear" and node.attributes["output_dtype"]:
             import onnx
 
-            kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(attribute(node, "output_dtype"))).name
+            kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(node.attributes["output_dtype"])).name
         return scale, None, kind
     points = builder.const(zero).values
     if points.size not in (1, scale.size):
@@ -73,7 +73,7 @@ def read_quantize(builder: Any, node: Any) -> None:
     value = builder.value(node.input[0])
     if not isinstance(value, ActValue):
         low, high = RANGES.get(kind, (-(2**31), 2**31 - 1))
-        axis = attribute(node, "axis", 1)
+        axis = node.attributes["axis"]
         real = builder.const(node.input[0]).real
         shaped = _along(scale, axis, real.ndim)
         shift = 0 if zero is None else _along(zero, axis, real.ndim)
@@ -107,10 +107,8 @@ def read_dequantize(builder: Any, node: Any) -> None:
     integers = builder.const(node.input[0]).values
     if integers.dtype.kind not in "iu":
         raise Refusal("it dequantizes floats.")
-    axis = attribute(node, "axis", 1)
+    axis = node.attributes["axis"]
     axis = axis + integers.ndim if axis < 0 else axis
-    if attribute(node, "block_size", 0):
-        raise Refusal("blocked quantization is not supported; quantize weights per channel.")
     if scale.size > 1 and (axis >= integers.ndim or integers.shape[axis] != scale.size):
         raise Refusal("its scales do not match the weight's axis.")
     shifted = integers.astype(np.int64)
@@ -209,8 +207,8 @@ class Borders(Family):
             out.clip()
 
 
-def rescale(name: str, source: Tensor, target: Tensor) -> Node:
-    """Make the node that takes integers from one scale to another."""
+def rescale(name: str, source: Tensor, target: Tensor, origin: str) -> Node:
+    """Make the node that takes integers from one scale to another, for the layer of that origin."""
     assert source.quant is not None and target.quant is not None
     factor = source.quant.scale / target.quant.scale
     integers = arithmetic.requantize_multiplier(np.array([factor]), source.quant.bound, name)
@@ -220,4 +218,5 @@ def rescale(name: str, source: Tensor, target: Tensor) -> Node:
         (source.name,),
         (target.name,),
         {"multiplier": int(integers.multiplier[0]), "shift": integers.shift},
+        origin=origin,
     )

@@ -10,7 +10,7 @@ import numpy as np
 from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Graph, Node, Quant
 from firmware.compiler.judge import arithmetic
-from firmware.compiler.ops.base import Family, Window, Work, attribute, family, reader
+from firmware.compiler.ops.base import Family, Window, Work, family, reader
 from firmware.compiler.read.values import ActValue, Frames
 
 
@@ -24,37 +24,16 @@ def read_resize(builder: Any, node: Any) -> None:
     if times == 1:
         builder.values[node.output[0]] = act
         return
-    mode = attribute(node, "mode", "nearest")
-    coordinates = attribute(
-        node, "coordinate_transformation_mode", "half_pixel" if node.op_type == "Resize" else "asymmetric"
-    )
+    mode, coordinates = node.attributes["mode"], node.attributes["coordinate_transformation_mode"]
     if mode == "nearest":
-        rounding = attribute(
-            node, "nearest_mode", "round_prefer_floor" if node.op_type == "Resize" else "floor"
-        )
-        allowed = {("asymmetric", "floor")} | {
-            (c, r)
-            for c in ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric")
-            for r in ("round_prefer_floor", "round_prefer_ceil")
-        }
-        if (coordinates, rounding) not in allowed:
-            raise Refusal(
-                f"nearest upsampling with {coordinates} coordinates and {rounding} is not supported; "
-                "use asymmetric coordinates with floor."
-            )
         size = act.shape[axis]
         shape = (*act.shape[:axis], size * times, *act.shape[axis + 1 :])
         builder.values[node.output[0]] = act.moved("repeat", (axis, times), shape)
         return
-    if mode != "linear" or coordinates not in (
-        "half_pixel",
-        "pytorch_half_pixel",
-        "half_pixel_symmetric",
-        "asymmetric",
-    ):
+    if coordinates == "align_corners":
         raise Refusal(
-            f"{mode} upsampling with {coordinates} coordinates is not supported; use nearest, or linear "
-            "with half_pixel."
+            "linear upsampling with align_corners spreads the signal over a length that a stream does not "
+            "have; use nearest, or linear with half_pixel."
         )
     source, ntc = builder.either(node.input[0])
     channels, length = builder.shapes[source][1:]
@@ -80,17 +59,14 @@ def read_resize(builder: Any, node: Any) -> None:
 def _factor(builder: Any, node: Any, act: ActValue, axis: int) -> int:
     """The upsampling factor along time, the others being 1."""
     rank = len(act.shape)
-    axes = attribute(node, "axes") or list(range(rank))
+    axes = node.attributes["axes"] or list(range(rank))
     axes = [a + rank if a < 0 else a for a in axes]
-    scales_at = 1 if node.op_type == "Upsample" or (len(node.input) == 2) else 2
-    scales = builder.optional(node, scales_at)
+    scales = node.optional(2)
     factors: dict[int, Fraction] = {}
     if scales and builder.is_const(scales) and builder.const(scales).values.size:
         values = builder.const(scales).real.reshape(-1)
-    elif (attr := attribute(node, "scales")) is not None:
-        values = np.array(attr)
     else:
-        sizes = builder.optional(node, 3)
+        sizes = node.optional(3)
         if sizes is None:
             raise Refusal("it has neither scales nor sizes.")
         for a, size in zip(axes, builder.ints(sizes), strict=True):
@@ -163,7 +139,7 @@ class Lerp(Family):
             )
             for s in node.attrs["share"]
         )
-        return Node(node.name, "Lerp", node.inputs, node.outputs, {**node.attrs, "blends": blends})
+        return node.with_attrs(blends=blends)
 
     def work(self, node: Node, graph: Graph) -> Work:
         """Two multiplies an output."""

@@ -8,14 +8,14 @@ import numpy as np
 
 from common.refusal import Refusal
 from firmware.compiler.graph import Constant
-from firmware.compiler.ops.base import MAX_FOLDED_ELEMENTS, attribute, reader, shape_folder
-from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue
+from firmware.compiler.ops.base import MAX_FOLDED_ELEMENTS, reader, shape_folder
+from firmware.compiler.read.values import Dim, Frames, ShapeValue
 
 
 @reader("Constant")
 def read_constant(builder: Any, node: Any) -> None:
     """Constant nodes hold a tensor, a number or a list."""
-    tensor = attribute(node, "value")
+    tensor = node.attributes["value"]
     if tensor is not None:
         array = builder.array(tensor)
     else:
@@ -25,7 +25,7 @@ def read_constant(builder: Any, node: Any) -> None:
             ("value_int", np.int64),
             ("value_ints", np.int64),
         ):
-            found = attribute(node, key)
+            found = node.attributes[key]
             if found is not None:
                 array = np.array(found, dtype)
                 break
@@ -38,7 +38,7 @@ def read_constant(builder: Any, node: Any) -> None:
 def read_shape(builder: Any, node: Any) -> None:
     """Shape of an activation."""
     shape = builder.act(node.input[0]).shape
-    start, end = attribute(node, "start", 0), attribute(node, "end", None)
+    start, end = node.attributes["start"], node.attributes["end"]
     builder.values[node.output[0]] = ShapeValue(tuple(shape[slice(start, end)]))
 
 
@@ -84,7 +84,7 @@ def fold_slice(builder: Any, node: Any) -> None:
     """Take part of a shape."""
     entries = builder.ints(node.input[0])
     start, end = (builder.const(node.input[i]).values.reshape(-1)[0] for i in (1, 2))
-    step = builder.const(node.input[4]).values.reshape(-1)[0] if len(node.input) > 4 else 1
+    step = builder.const(node.input[4]).values.reshape(-1)[0] if node.optional(4) else 1
     builder.values[node.output[0]] = ShapeValue(tuple(entries[int(start) : int(end) : int(step)]))
 
 
@@ -133,54 +133,10 @@ def fold_negative(builder: Any, node: Any) -> None:
 def read_constant_of_shape(builder: Any, node: Any) -> None:
     """A constant of a known shape (most often the zeros of a causal padding)."""
     dims = builder.ints(node.input[0])
-    tensor = attribute(node, "value")
+    tensor = node.attributes["value"]
     fill = builder.array(tensor).reshape(-1)[0] if tensor is not None else np.float32(0)
     if any(isinstance(d, Frames) for d in dims):
         raise Refusal("it makes a constant as long as the signal; a stream has no length.")
     if any(d < 0 for d in dims) or np.prod([float(d) for d in dims]) > MAX_FOLDED_ELEMENTS:
         raise Refusal(f"it makes a constant of shape {dims}, too large to keep.")
     builder.values[node.output[0]] = Constant(np.full(dims, fill))
-
-
-CONSTANT_ONLY = (
-    "Range",
-    "Where",
-    "Equal",
-    "Not",
-    "Less",
-    "Greater",
-    "And",
-    "Or",
-    "Floor",
-    "Ceil",
-    "Sqrt",
-    "Reciprocal",
-    "OneHot",
-    "Max",
-    "Min",
-    "Mod",
-    "Log",
-    "Round",
-    "GreaterOrEqual",
-    "LessOrEqual",
-    "ScatterND",
-    "ReduceProd",
-    "ReduceSum",
-    "ReduceMean",
-    "ReduceMax",
-    "ReduceMin",
-    "ReduceL1",
-    "ReduceL2",
-    "ReduceSumSquare",
-    "CastLike",
-    "Size",
-)
-
-
-@reader(*CONSTANT_ONLY)
-def read_foldable(builder: Any, node: Any) -> None:
-    """Operators that are understood only where all their inputs are constants."""
-    for name in node.input:
-        if name and isinstance(builder.value(name), ActValue):
-            raise builder.unsupported(node, what=" of an activation")
-    raise Refusal(f"{node.op_type} of a length along time is not supported; a stream has no length.")

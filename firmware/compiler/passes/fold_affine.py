@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from firmware.compiler.graph import Constant, Graph, Node
@@ -40,7 +42,7 @@ def _scaled(source: Node, affine: Node) -> Node | None:
         before = source.constants.get("gain", Constant(np.ones(outputs))).real
         shift = source.constants.get("offset", Constant(np.zeros(outputs))).real
         constants = {"gain": Constant(before * gain), "offset": Constant(shift * gain + offset)}
-        return Node(affine.name, "Affine", source.inputs, affine.outputs, {}, constants)
+        return replace(affine, inputs=source.inputs, constants=constants)
     weight = source.constants["weight"]
     if weight.scale is None:
         scaled = Constant(weight.values * gain[:, None, None])
@@ -49,4 +51,4 @@ def _scaled(source: Node, affine: Node) -> Node | None:
         scaled = Constant(weight.values * np.sign(gain).astype(np.int64)[:, None, None], scale, 0)
     bias = source.constants["bias"].real if "bias" in source.constants else np.zeros(outputs)
     constants = {"weight": scaled, "bias": Constant(bias * gain + offset)}
-    return Node(affine.name, source.op, source.inputs, affine.outputs, source.attrs, constants)
+    return replace(source, name=affine.name, outputs=affine.outputs, constants=constants)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from firmware.compiler.graph import Constant, Graph, Node
+from firmware.compiler.graph import Constant, Graph
 
 
 def fold_shuffles(graph: Graph) -> Graph:
@@ -42,6 +44,6 @@ def fold_shuffles(graph: Graph) -> Graph:
         attrs = {**source.attrs, "phases": node.attrs["produce"]}
         if "bound" in attrs:
             attrs["bound"] = np.asarray(attrs["bound"])[order]
-        joined = Node(node.name, "Conv", source.inputs, node.outputs, attrs, constants)
+        joined = replace(source, name=node.name, outputs=node.outputs, attrs=attrs, constants=constants)
         graph = graph.with_nodes([joined if n is node else n for n in graph.nodes if n is not source])
     return graph

@@ -77,7 +77,7 @@ def _requantize(
         alias[y.name] = origin
         del nodes[node.name]
     else:
-        nodes[node.name] = replace(rescale(node.name, x, y), outputs=node.outputs)
+        nodes[node.name] = replace(rescale(node.name, x, y, node.origin), outputs=node.outputs)
 
 
 def _target(node: Node, graph: Graph, consumers: dict[str, list[Node]]) -> tuple[Node, Node | None] | None:
@@ -119,7 +119,7 @@ def _integer_nodes(
     if node.op == "Concat":
         names = _rescaled_operands(node, inputs, quant, tensors, made)
         tensors[output] = replace(tensors[output], quant=quant)
-        made.append(Node(output, "Concat", tuple(names), (output,)))
+        made.append(replace(node, name=output, inputs=tuple(names), outputs=(output,)))
         return made
     if len(kinds) > 1:
         for i, name in enumerate(names):
@@ -128,7 +128,7 @@ def _integer_nodes(
                 assert old.quant is not None
                 wide = fresh(f"{name}_wide", tensors)
                 tensors[wide] = replace(old, name=wide, quant=replace(old.quant, dtype="int16"))
-                made.append(rescale(wide, old, tensors[wide]))
+                made.append(rescale(wide, old, tensors[wide], node.origin))
                 names[i] = wide
     _spread_for_table(node, names, quant, tensors, made)
     wide_quant = replace(quant, dtype="int16") if len(kinds) > 1 else quant
@@ -152,7 +152,7 @@ def _integer_nodes(
         made[-1] = replace(made[-1], name=output, outputs=(output,))
         del tensors[wide]
     else:
-        made.append(rescale(output, tensors[wide], tensors[output]))
+        made.append(rescale(output, tensors[wide], tensors[output], node.origin))
     return made
 
 
@@ -173,7 +173,7 @@ def _spread_for_table(
     step = 1 << arithmetic.TABLE_SHIFT
     scaled = Quant(x.scale / step, "int16", x.low * step, x.high * step)
     tensors[spread] = replace(tensors[old], name=spread, quant=scaled)
-    made.append(rescale(spread, tensors[old], tensors[spread]))
+    made.append(rescale(spread, tensors[old], tensors[spread], node.origin))
     names[0] = spread
 
 
@@ -195,6 +195,6 @@ def _rescaled_operands(
             continue
         scaled = fresh(f"{node.name}_part{index}", tensors)
         tensors[scaled] = replace(old, name=scaled, quant=quant)
-        made.append(rescale(scaled, old, tensors[scaled]))
+        made.append(rescale(scaled, old, tensors[scaled], node.origin))
         names.append(scaled)
     return names

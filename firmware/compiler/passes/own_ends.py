@@ -18,7 +18,8 @@ def own_ends(graph: Graph) -> Graph:
             (source,) = node.inputs
             own = fresh(f"{node.name}_own", tensors)
             tensors[own] = replace(tensors[source], name=own)
-            nodes.append(Node(own, "Delay", (source,), (own,), {"frames": 0, "trim": 0}))
+            held = {"frames": 0, "trim": 0}
+            nodes.append(Node(own, "Delay", (source,), (own,), held, origin=node.origin))
             node = replace(node, inputs=(own,))
         nodes.append(node)
     return graph.with_nodes(nodes, tensors)

@@ -16,6 +16,7 @@ from onnx import numpy_helper
 from common.refusal import Refusal
 from firmware.compiler.graph import Constant, Node, Tensor
 from firmware.compiler.read.advice import instead
+from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue, Value, follow
 
 MAX_CONSTANT_BYTES = 256 << 20
@@ -39,11 +40,12 @@ class Builder:
         self.symbols: dict[str, tuple[str, Fraction]] = {}
         self.counter = 0
         self.where = "the graph"
+        self.origin = ""
         self.known = ""
 
-    def unsupported(self, node: onnx.NodeProto, where: str = "", what: str = "") -> Refusal:
+    def unsupported(self, node: onnx.NodeProto, what: str = "") -> Refusal:
         """Say that an operator is not supported, and what to use in its place."""
-        return Refusal(f"{where}{node.op_type}{what} is not supported{instead(node.op_type, self.known)}.")
+        return Refusal(f"{node.op_type[:40]}{what} is not supported{instead(node.op_type, self.known)}.")
 
     def array(self, tensor: onnx.TensorProto) -> np.ndarray:
         """Turn a TensorProto into an array after checking that its bytes are there."""
@@ -137,19 +139,24 @@ class Builder:
         hint: str,
         attrs: dict[str, Any] | None = None,
         constants: dict[str, Constant] | None = None,
+        origin: str = "",
     ) -> str:
-        """Add a node with one output and return the output's name."""
+        """Add a node with one output and return the output's name.
+
+        Its origin is the tensor that is read just now unless another is named.
+        """
         tensor = self.add_tensor(channels, length, hint)
         quants = [self.tensors[name].quant for name in inputs]
         if op in ("Shuffle", "Delay", "Concat") and len(set(quants)) == 1:
             self.tensors[tensor] = replace(self.tensors[tensor], quant=quants[0])
         elif op != "Dequantize" and any(quants):
             raise Refusal(f"{self.where}: it reads quantized integers; put a DequantizeLinear before it.")
-        self.nodes.append(Node(tensor, op, tuple(inputs), (tensor,), attrs or {}, constants or {}))
+        origin = origin or self.origin
+        self.nodes.append(Node(tensor, op, tuple(inputs), (tensor,), attrs or {}, constants or {}, origin))
         return tensor
 
     def result(
-        self, node: onnx.NodeProto, tensor: str, ntc: bool = False, flat: bool = False, index: int = 0
+        self, node: OnnxNode, tensor: str, ntc: bool = False, flat: bool = False, index: int = 0
     ) -> None:
         """Say that output ``index`` of ``node`` is ``tensor`` (seen as NTC, or without its time axis)."""
         shape = self.shapes[tensor]
@@ -198,10 +205,6 @@ class Builder:
                 raise Refusal(f"{self.where}: {name!r} has {value.values.size} entries, more than any shape.")
             return [int(v) for v in np.asarray(value.values).reshape(-1)]
         raise Refusal(f"{self.where}: {name!r} must be a list of whole numbers known beforehand.")
-
-    def optional(self, node: onnx.NodeProto, index: int) -> str | None:
-        """Name of input ``index``, or None when it is not given."""
-        return node.input[index] if index < len(node.input) and node.input[index] else None
 
     def canonical(self, name: str) -> str:
         """Name the graph tensor ``[channels, frames]`` that holds an activation, added when needed."""
@@ -290,6 +293,7 @@ class Builder:
                 "produce": produce,
                 "table": np.ascontiguousarray(table).astype(np.int64),
             },
+            origin=hint,
         )
 
     # ---- rates ---------------------------------------------------------------------------------------

@@ -13,11 +13,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 
 from common.refusal import Refusal
-from firmware.compiler.graph import Graph, Tensor, remove_dead
+from firmware.compiler.graph import Constant, Graph, Tensor, remove_dead
 from firmware.compiler.ops import READERS, known_operators
+from firmware.compiler.ops.base import SHAPE_FOLDERS, fold
 from firmware.compiler.read.builder import (
     MAX_CHANNELS,
     MAX_EVENT_FRAMES,
@@ -25,12 +27,21 @@ from firmware.compiler.read.builder import (
     first_line,
     identity_shuffle,
 )
-from firmware.compiler.read.values import ActValue, Dim, Frames
+from firmware.compiler.read.onnx_nodes import (
+    Surroundings,
+    checked,
+    describe,
+    is_known,
+    opset_of,
+    well_formed,
+)
+from firmware.compiler.read.onnx_operators import EVALUATED, STANDARD
+from firmware.compiler.read.onnx_operators import VAECTROL as DOMAIN
+from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue
 
 MAX_FILE_BYTES = 512 << 20
 MAX_NODES = 20_000
 METADATA_PREFIX = "vaectrol."
-DOMAIN = "vaectrol"
 TIME_AXIS = 2
 
 
@@ -108,7 +119,8 @@ class Loader(Builder):
         self.model = _inline(model)
         if len(self.model.graph.node) > MAX_NODES:
             raise Refusal(f"the graph has {len(self.model.graph.node)} nodes, more than {MAX_NODES}.")
-        self.opset = max([o.version for o in self.model.opset_import if o.domain in ("", "ai.onnx")] or [1])
+        self.opset = opset_of(self.model)
+        self.around = self._surroundings()
         self.metadata = _metadata(self.model)
         self.known = known_operators()
 
@@ -121,18 +133,12 @@ class Loader(Builder):
         pending = list(self.model.graph.node)
         _refuse_cycles(pending, self.values)
         for node in pending:
-            self.where = _describe(node)
+            self.where = describe(node)
+            self.origin = next((name for name in node.output if name), "")
             if not any(node.output):
                 continue
-            if node.domain not in ("", "ai.onnx", "com.microsoft", DOMAIN):
-                raise Refusal(
-                    f"{self.where}: operators of domain {node.domain!r} are not known; "
-                    "export the model with standard ONNX operators."
-                )
-            if node.op_type not in READERS:
-                raise self.unsupported(node, f"{self.where}: ")
             try:
-                READERS[node.op_type](self, node)
+                self._read(node)
             except Refusal as refusal:
                 text = str(refusal)
                 raise Refusal(text if text.startswith(self.where) else f"{self.where}: {text}") from None
@@ -142,7 +148,7 @@ class Loader(Builder):
                 raise Refusal(
                     f"{self.where}: its inputs or attributes are wrong ({first_line(error)})."
                 ) from error
-        self.where = "the graph"
+        self.where, self.origin = "the graph", ""
         outputs, labels = self._outputs()
         for tensor, value in zip(inputs, self.model_inputs, strict=True):
             labels[tensor] = value.name
@@ -158,6 +164,56 @@ class Loader(Builder):
             labels,
         )
         return remove_dead(graph)
+
+    def _read(self, node: onnx.NodeProto) -> None:
+        """Check one node, then fold it or let its operator's reader add what it does."""
+        standard = node.domain in STANDARD
+        if not (is_known(node) or (standard and node.op_type in EVALUATED)):
+            if standard or node.domain == DOMAIN:
+                raise self.unsupported(node)
+            raise Refusal(
+                f"operators of domain {node.domain[:80]!r} are not known; export the model with standard "
+                "ONNX operators."
+            )
+        values = [self.value(name) for name in node.input if name]
+        signal = any(isinstance(v, ActValue) for v in values)
+        if standard and node.op_type in EVALUATED and all(isinstance(v, Constant) for v in values):
+            well_formed(node, self.opset)
+            fold(self, node)
+            return
+        if signal and node.op_type not in READERS:
+            raise self.unsupported(node, " of an activation")
+        if not is_known(node):
+            raise Refusal(f"{node.op_type} of a length along time is not supported; a stream has no length.")
+        known = checked(node, self.opset, self.around)
+        for name, array in known.held.items():
+            self.values[name] = Constant(array)
+        if not signal and any(isinstance(v, ShapeValue) for v in values):
+            if known.op_type not in SHAPE_FOLDERS:
+                raise Refusal(
+                    f"{known.op_type} of a length along time is not supported; a stream has no length."
+                )
+            SHAPE_FOLDERS[known.op_type](self, known)
+        else:
+            READERS[known.op_type](self, known)
+
+    def _surroundings(self) -> Surroundings:
+        """What the check of a node may ask about the tensors it reads."""
+
+        def constant(name: str) -> np.ndarray | None:
+            value = self.values.get(name)
+            return value.values if isinstance(value, Constant) else None
+
+        def fixed(name: str) -> bool:
+            return not isinstance(self.value(name), ActValue)
+
+        def rank(name: str) -> int | None:
+            value = self.values.get(name)
+            return len(value.shape) if isinstance(value, ActValue) else None
+
+        graph = self.model.graph
+        read = {name for node in graph.node for name in node.input} | {v.name for v in graph.output}
+        return Surroundings(constant, fixed, rank, read)
 
     def _constants(self) -> None:
         """Read the initializers."""
@@ -370,27 +426,21 @@ def _common_multiple(ratios: list[Fraction]) -> Fraction:
     return Fraction(numerator, denominator)
 
 
-def _describe(node: onnx.NodeProto) -> str:
-    """Name a node for a sentence."""
-    name = node.name or (node.output[0] if node.output else "?")
-    return f"node {name[:80]!r} ({node.op_type[:40]})"
-
-
 def _refuse_cycles(nodes: list[onnx.NodeProto], values: dict[str, Any]) -> None:
     """ONNX demands topological order; refuse a file that reads what a later node writes."""
     written_later: dict[str, str] = {}
     for node in nodes:
         for name in node.output:
             if name and (name in written_later or name in values):
-                raise Refusal(f"{_describe(node)}: its output {name!r} is written twice.")
+                raise Refusal(f"{describe(node)}: its output {name!r} is written twice.")
             if name:
-                written_later[name] = _describe(node)
+                written_later[name] = describe(node)
     done = set(values)
     for node in nodes:
         for name in node.input:
             if name and name not in done and name in written_later:
                 raise Refusal(
-                    f"{_describe(node)}: it reads {name!r} before it is written; the nodes form a cycle."
+                    f"{describe(node)}: it reads {name!r} before it is written; the nodes form a cycle."
                 )
         done.update(node.output)
 

@@ -1,0 +1,133 @@
+"""What a kind of instrument says about itself; subclasses override what differs from one without models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from firmware.instruments.assignment import Assignment
+from firmware.instruments.model_calls import CompiledModel
+from firmware.instruments.model_file import ModelFile
+from firmware.instruments.schema import InstrumentFile
+from hardware.board import Board
+
+DECODE_CYCLES = 7_000
+"""Of an event model, per callback, as in ``engine/instruments/rhythm.c``: 1.5 % of 480 MHz at block 48.
+
+A pattern of 500,000 cycles takes 80 ms; the very first, before anything sounds, 6 ms.
+"""
+
+
+def state_region(report: Mapping[str, Any]) -> str:
+    """Region that the memory plan chose for a model's state."""
+    return next((str(t["region"]) for t in report["tensors"] if t["name"] == "state"), "dtcm")
+
+
+class ModelRole:
+    """One model of an instrument: what it is for, how C calls it, what its worst callback is.
+
+    Attributes
+    ----------
+    name : str
+        The role, and the kind that the model file must say it is.
+    required : bool
+        Whether an instrument file must name one; a role that is not may be absent.
+    per_voice : bool
+        Whether each voice holds a state of its own, in place of one for the instrument.
+    """
+
+    name: str
+    required = True
+    per_voice = False
+
+    def source(self, model: CompiledModel) -> str:
+        """Return the C functions that call the model and the table of them, ``model.table``."""
+        raise NotImplementedError(self.name)
+
+    def cycles(self, report: Mapping[str, Any], board: Board) -> tuple[float, float]:
+        """Mean and worst cycles per callback of one instance, from the compiler's report."""
+        if report["event"]:
+            return DECODE_CYCLES, max(DECODE_CYCLES, report["cycles_per_step"]["worst"])
+        cycles = report["cycles_per_callback"]
+        return cycles["mean"], cycles["worst"]
+
+    def wait_ticks(self, model: ModelFile) -> int:
+        """Samples that the instrument lets pass before the model begins."""
+        return 0
+
+    def instances(self, assignment: Assignment) -> int:
+        """How many states of the model the instrument holds."""
+        return assignment.voices if self.per_voice else 1
+
+
+class InstrumentKind:
+    """One kind of instrument; its C is ``engine/instruments/NAME.h`` and ``.c``, named as its Python file.
+
+    Attributes
+    ----------
+    schema : type
+        The instrument file's fields: `InstrumentFile`, or a subclass with tables of the kind's own.
+    renamed_tables : dict
+        Older words of tables and what they are called now, as a file would write them.
+    gates, gate_sources, cv_sources, audio_sources : tuple of str
+        Gate functions that jacks raise, and what gate, CV and audio outputs can carry; each in the order of
+        the enum in the kind's header.
+    roles : tuple of ModelRole
+        Models, in the order in which they get the board's fast memory.
+    groups : tuple of str
+        Names by which a control moves all parameters ``NAME.…`` at once.
+    engine : tuple of str
+        Further sources of ``engine/instruments`` that the kind's own C calls.
+    struct_bytes : int
+        Of the instrument's C struct on a 32-bit processor, rounded up; a test measures it.
+    callback_cycles, sample_cycles, voice_cycles : int
+        What the engine takes around the models on a Cortex-M7: per callback, per sample, and per sample and
+        sounding voice; counted by `vaectrol emulate` at blocks of 16 and 48.
+    """
+
+    schema: type[InstrumentFile] = InstrumentFile
+    renamed_tables: Mapping[str, str] = {}
+    gates: tuple[str, ...] = ()
+    gate_sources: tuple[str, ...] = ()
+    cv_sources: tuple[str, ...] = ()
+    audio_sources: tuple[str, ...] = ()
+    roles: tuple[ModelRole, ...] = ()
+    groups: tuple[str, ...] = ()
+    engine: tuple[str, ...] = ()
+    struct_bytes = 0
+    callback_cycles = 0
+    sample_cycles = 0
+    voice_cycles = 0
+
+    @property
+    def name(self) -> str:
+        """The kind's name: that of its file."""
+        return type(self).__module__.rpartition(".")[2]
+
+    @property
+    def struct(self) -> str:
+        """Name of the instrument's C struct."""
+        return self.name.title().replace("_", "")
+
+    def role(self, name: str) -> ModelRole:
+        """Return the role of this name."""
+        return next(role for role in self.roles if role.name == name)
+
+    def voices(self, spec: InstrumentFile) -> int:
+        """How many hits may sound at once, as the file asks."""
+        return 1
+
+    def add_parameters(self, assignment: Assignment) -> None:
+        """Add what controls can move; a `Refusal` for a table of the file that the models do not bear out."""
+
+    def model_behind(self, assignment: Assignment, parameter: str) -> ModelFile | None:
+        """Return the model whose latent a control called `parameter` would move."""
+        return next(iter(assignment.models.values()), None)
+
+    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> str:
+        """Return the kind's C tables: ``spec``, what it points to, and the static ``instrument``."""
+        raise NotImplementedError(self.name)
+
+    def engine_cycles(self, block: int, voices: int) -> float:
+        """Cycles per callback of what surrounds the models on a Cortex-M7, so many voices sounding."""
+        return self.callback_cycles + (self.sample_cycles + self.voice_cycles * voices) * block

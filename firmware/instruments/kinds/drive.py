@@ -1,0 +1,92 @@
+"""A drive: audio through a learnt circuit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from firmware.instruments.assignment import Assignment
+from firmware.instruments.kinds.base import InstrumentKind, ModelRole
+from firmware.instruments.model_calls import CompiledModel
+from firmware.instruments.tone import UNIT, add_tone, tone_tables
+
+
+class EffectModel(ModelRole):
+    """A compiled effect (``engine/instruments/drive.h``)."""
+
+    name = "drive"
+
+    def source(self, model: CompiledModel) -> str:
+        """Return the functions of a ``DriveModel``."""
+        audio, latent = model.input("audio"), model.input("latent", "condition")
+        out = model.output("audio")
+        hop, role, name = model.model.hop(latent), model.role, model.name
+        return f"""static void {role}_reset_model(void *state)
+{{
+    {name}_reset(state);
+}}
+
+static size_t {role}_frames_due(const void *state, size_t ticks)
+{{
+    return {name}_frames_due(state, ticks, {model.input_order.index(latent)}u);
+}}
+
+static void {role}_process(void *state, size_t ticks, DriveFrames *frames)
+{{
+    const {name}_inputs in = {{
+        .{audio} = frames->in, .{audio}_stride = PORT_MAX_BLOCK,
+        .{latent} = frames->latent, .{latent}_stride = DRIVE_FRAMES,
+    }};
+    const {name}_outputs out = {{.{out} = frames->out, .{out}_stride = PORT_MAX_BLOCK}};
+    {name}_process(state, ticks, &in, &out);
+}}
+
+static const DriveModel {model.table} = {{
+    .hop = {hop},
+    .latency_ticks = {model.latency_ticks},
+    .reset = {role}_reset_model,
+    .frames_due = {role}_frames_due,
+    .process = {role}_process,
+}};
+"""
+
+
+class Drive(InstrumentKind):
+    """Audio in, audio out."""
+
+    gates = ("bypass",)
+    cv_sources = ("envelope",)
+    audio_sources = ("mix",)
+    roles = (EffectModel(),)
+    engine = ("tone",)
+    struct_bytes = 8 * 1024
+    callback_cycles, sample_cycles = 4_000, 135
+
+    def add_parameters(self, assignment: Assignment) -> None:
+        """Latents; mix, gain, level match, level."""
+        assignment.tones["drive"] = add_tone(assignment, assignment.models["drive"])
+        assignment.add("mix", UNIT, 1.0)
+        assignment.add("gain", (0.0, 2.0), 0.5)
+        assignment.add("match", UNIT, 1.0)
+        assignment.add("level", UNIT, 1.0)
+
+    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> str:
+        """Return a ``DriveSpec``."""
+        declared, tone = tone_tables(assignment, assignment.tones["drive"], "drive", "drive")
+        states = models["drive"].states(1)
+        return f"""{declared}
+{states.declaration}
+static const DriveSpec spec = {{
+    .model = &{models["drive"].table},
+    .state = {states.addresses[0]},
+    .tone = {tone},
+    .mix = {assignment.index["mix"]},
+    .gain = {assignment.index["gain"]},
+    .match = {assignment.index["match"]},
+    .level = {assignment.index["level"]},
+    .outputs = OUTPUTS,
+}};
+static Drive instrument;
+"""
+
+
+KIND = Drive()

@@ -1,0 +1,226 @@
+"""A groove: a rhythm plays up to six drums, its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from common.drums import PARTS
+from firmware.instruments.assignment import Assignment, ToneAssignment
+from firmware.instruments.c_text import number
+from firmware.instruments.kinds import drum, rhythm
+from firmware.instruments.kinds.base import InstrumentKind
+from firmware.instruments.model_calls import CompiledModel
+from firmware.instruments.model_file import ModelFile
+from firmware.instruments.schema import InstrumentFile, Table
+from firmware.instruments.tone import UNIT, knob_channels, position_of, tone_tables
+
+MAX_PARTS = 6  # GROOVE_VOICES in engine/instruments/groove.h
+ALL_DRUMS = "drums"
+"""Prefix of a control that moves every part."""
+
+
+class GroovePart(Table):
+    """One drum of a groove."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    plays: list[str]
+    """Parts of the rhythm that strike it."""
+    drum_class: str | None = Field(None, alias="class")
+    latents: dict[str, float] = Field(default_factory=dict)
+    """Positions 0 … 1 of single latents ("1" is the first); the others sit at their mean."""
+    attributes: dict[str, float] = Field(default_factory=dict)
+    """Positions 0 … 1."""
+    chokes: list[str] = Field(default_factory=list)
+    level: float = Field(0.8, ge=0.0, le=1.0)
+    decay: float = Field(1.0, ge=0.0, le=1.0)
+    pan: float = Field(0.0, ge=-1.0, le=1.0)
+
+    @field_validator("plays")
+    @classmethod
+    def _plays_known_parts(cls, plays: list[str]) -> list[str]:
+        for name in plays:
+            if name not in PARTS:
+                raise ValueError(f"a rhythm has no part {name!r}; there are {', '.join(PARTS)}")
+        return plays
+
+
+class GrooveFile(InstrumentFile):
+    """The whole file."""
+
+    part: list[GroovePart] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> GrooveFile:
+        if not self.part:
+            raise ValueError("a groove lists its drums as [[part]], and there is none")
+        names = [part.name for part in self.part]
+        for part in self.part:
+            for choked in part.chokes:
+                if choked not in names:
+                    raise ValueError(f"part {part.name!r} chokes {choked!r}, which is no part here")
+        if len(set(names)) < len(names):
+            raise ValueError("two parts have the same name")
+        if len(self.part) > MAX_PARTS:
+            raise ValueError(f"a groove has {MAX_PARTS} parts at most")
+        return self
+
+
+def _parts(assignment: Assignment) -> list[GroovePart]:
+    spec = assignment.loaded.spec
+    assert isinstance(spec, GrooveFile)
+    return spec.part
+
+
+class Groove(InstrumentKind):
+    """A clock in, a whole kit out."""
+
+    schema = GrooveFile
+    renamed_tables: Mapping[str, str] = {"voice": "[[part]]"}
+    gates = rhythm.KIND.gates
+    gate_sources = rhythm.KIND.gate_sources
+    cv_sources = rhythm.KIND.cv_sources
+    audio_sources = ("left", "right")
+    roles = (*rhythm.KIND.roles, *drum.KIND.roles)
+    groups = rhythm.KIND.groups
+    engine = ("rhythm", "step_clock", "voice", "tone", "time_basis")
+    struct_bytes = 32 * 1024
+    callback_cycles, sample_cycles, voice_cycles = 7_000, 340, drum.VOICE_CYCLES
+
+    def voices(self, spec: InstrumentFile) -> int:
+        """One for each part."""
+        assert isinstance(spec, GrooveFile)
+        return len(spec.part)
+
+    def add_parameters(self, assignment: Assignment) -> None:
+        """Those of the rhythm; the level of the whole; what controls move of the parts."""
+        rhythm.KIND.add_parameters(assignment)
+        assignment.add("level", UNIT, 0.8)
+        for place, part in enumerate(_parts(assignment)):
+            assignment.tones[part.name] = _PartParameters(assignment, place, part).added()
+
+    def model_behind(self, assignment: Assignment, parameter: str) -> ModelFile | None:
+        """Return the drums' model behind ``PART.latent.N``, else the rhythm's."""
+        return assignment.models["drum" if parameter.count(".") > 1 else "rhythm"]
+
+    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> str:
+        """Return a ``GrooveSpec``."""
+        declared, body = rhythm.KIND.rhythm_spec(assignment, models)
+        parts = _parts(assignment)
+        states = models["drum"].states(assignment.voices)
+        names = [part.name for part in parts]
+        pool = f"static void *const drum_states[] = {{{', '.join(states.addresses)}}};"
+        pieces, rows = [declared, states.declaration, pool], []
+        for part in parts:
+            tone_declared, tone = tone_tables(
+                assignment, assignment.tones[part.name], f"voice_{part.name}", "drum"
+            )
+            pieces.append(tone_declared)
+            plays = sum(1 << PARTS.index(name) for name in part.plays)
+            chokes = sum(1 << names.index(name) for name in part.chokes)
+            rows.append(
+                f"    {{.plays = 0x{plays:x}, .chokes = 0x{chokes:x},\n     .tone = {tone},\n"
+                f"     .level = {assignment.index[part.name + '.level']}, "
+                f".decay = {assignment.index[part.name + '.decay']},\n"
+                f"     .left = {number(min(1.0, 1.0 - part.pan))}, "
+                f".right = {number(min(1.0, 1.0 + part.pan))}}}, /* {part.name} */"
+            )
+        pieces.append("static const GrooveVoice voices[] = {\n" + "\n".join(rows) + "\n};")
+        pieces.append(f"""static const GrooveSpec spec = {{
+    .rhythm = {body},
+    .drum = &{models["drum"].table},
+    .voices = {len(parts)},
+    .players = {assignment.voices},
+    .voice = voices,
+    .state = drum_states,
+    .level = {assignment.index["level"]},
+}};
+static Groove instrument;
+""")
+        return "\n".join(pieces)
+
+
+@dataclass
+class _PartParameters:
+    """Adds the parameters of one part: level and decay always, the rest only where a control moves it."""
+
+    assignment: Assignment
+    number: int
+    part: GroovePart
+
+    def added(self) -> ToneAssignment:
+        """Add them, and say where latents and knobs of the part lie."""
+        tone = ToneAssignment()
+        self._add_latents(tone)
+        self._add_knobs(tone)
+        decays = drum.decay_table(self.assignment.board.audio.sample_rate_hz)
+        self.assignment.add(f"{self.part.name}.level", UNIT, self.part.level)
+        self.assignment.add(f"{self.part.name}.decay", decays, self.part.decay)
+        return tone
+
+    @property
+    def _model(self) -> ModelFile:
+        return self.assignment.models["drum"]
+
+    def _refuse(self, field: str, what: str) -> Exception:
+        return self.assignment.loaded.located.refusal(("part", self.number, field), what)
+
+    def _moved(self, suffix: str, table: Sequence[float], rest: float) -> int:
+        """Number of the parameter that a control moves, of this part or of all; −1: none does."""
+        for owner in (self.part.name, ALL_DRUMS):
+            name = f"{owner}.{suffix}"
+            if name in self.assignment.index:
+                return self.assignment.index[name]
+            if name in self.assignment.moved:
+                return self.assignment.add(name, table, rest)
+        return -1
+
+    def _add_latents(self, tone: ToneAssignment) -> None:
+        part, latents = self.part, self._model.latents
+        for key in part.latents:
+            if not key.isdigit() or not 1 <= int(key) <= len(latents):
+                raise self._refuse(
+                    "latents", f"there is no latent {key!r}; the drum model has {len(latents)}"
+                )
+        for number_, latent in enumerate(latents, 1):
+            quantiles = [float(value) for value in latent["quantiles"]]
+            at = float(part.latents.get(str(number_), position_of(quantiles, float(latent["mean"]))))
+            tone.latent_rest.append(_value_at(quantiles, at))
+            tone.latent.append(self._moved(f"latent.{number_}", quantiles, at))
+
+    def _add_knobs(self, tone: ToneAssignment) -> None:
+        part, model = self.part, self._model
+        channels = knob_channels(model)
+        classes = {
+            name.removeprefix("class:"): at for at, name in enumerate(channels) if name.startswith("class:")
+        }
+        wanted = part.drum_class or next(iter(classes), None)
+        if wanted is not None and wanted not in classes:
+            raise self._refuse(
+                "class", f"the drum model has no class {wanted!r}; it has {', '.join(classes) or 'none'}"
+            )
+        for name in part.attributes:
+            if name not in model.attributes:
+                there = ", ".join(model.attributes) or "none"
+                raise self._refuse("attributes", f"the drum model has no attribute {name!r}; it has {there}")
+        for channel, name in enumerate(channels):
+            if name.startswith("class:"):
+                tone.knob.append(-1)
+                tone.knob_rest.append(1.0 if wanted is not None and classes[wanted] == channel else 0.0)
+                continue
+            attribute = model.attributes[name.removeprefix("attribute:")]
+            quantiles = [float(value) for value in attribute["quantiles"]]
+            default_at = position_of(quantiles, float(attribute["default"]))
+            at = float(part.attributes.get(attribute["name"], default_at))
+            tone.knob_rest.append(_value_at(quantiles, at))
+            tone.knob.append(self._moved(f"attribute.{attribute['name']}", quantiles, at))
+
+
+def _value_at(table: Sequence[float], position: float) -> float:
+    return float(np.interp(position, np.linspace(0, 1, len(table)), table))
+
+
+KIND = Groove()

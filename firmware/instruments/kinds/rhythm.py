@@ -1,0 +1,111 @@
+"""A rhythm: a clock in, nine parts' gates and velocities out; no sound of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from common.drums import PARTS
+from firmware.instruments.assignment import Assignment
+from firmware.instruments.c_text import integers, number
+from firmware.instruments.kinds.base import InstrumentKind, ModelRole
+from firmware.instruments.model_calls import CompiledModel
+from firmware.instruments.tone import UNIT, add_tone, tone_tables
+
+RATIOS = ("1/12", "1/8", "1/6", "1/4", "1/3", "1/2", "1", "2", "3", "4", "6", "8")  # step_clock.c
+
+
+class PatternModel(ModelRole):
+    """A decoder of whole patterns, a slice of it per callback (``engine/instruments/rhythm.h``)."""
+
+    name = "rhythm"
+
+    def source(self, model: CompiledModel) -> str:
+        """Return the functions of a ``RhythmModel``."""
+        z, attributes = model.input("latent"), model.input("attribute", "class", "condition")
+        pattern = model.output("pattern")
+        role, name = model.role, model.name
+        return f"""static void {role}_reset_model(void *state)
+{{
+    {name}_reset(state);
+}}
+
+static void {role}_begin(void *state, const float *latents, const float *attributes)
+{{
+    const {name}_inputs in = {{
+        .{z} = latents, .{z}_stride = 1,
+        .{attributes} = attributes, .{attributes}_stride = 1,
+    }};
+    {name}_event_begin(state, &in);
+}}
+
+static bool {role}_step(void *state, uint32_t cycles)
+{{
+    return {name}_event_step(state, cycles);
+}}
+
+static void {role}_result(void *state, Pattern *pattern)
+{{
+    const {name}_outputs out = {{.{pattern} = &pattern->onset[0][0], .{pattern}_stride = RHYTHM_STEPS}};
+    {name}_event_result(state, &out);
+}}
+
+static const RhythmModel {model.table} = {{
+    .reset = {role}_reset_model,
+    .begin = {role}_begin,
+    .step = {role}_step,
+    .result = {role}_result,
+}};
+"""
+
+
+class Rhythm(InstrumentKind):
+    """A clock in, gates and velocities out."""
+
+    gates = ("clock", "reset", "fill", "freeze")
+    gate_sources = (*PARTS, "accent", "step", "start")
+    cv_sources = (*(f"velocity.{part}" for part in PARTS), "velocity", "phase")
+    roles = (PatternModel(),)
+    groups = ("density",)
+    engine = ("step_clock", "tone")
+    struct_bytes = 12 * 1024
+    callback_cycles, sample_cycles = 4_000, 155
+
+    def add_parameters(self, assignment: Assignment) -> None:
+        """Latents and attributes; a density per part; the clock's and the hits' own."""
+        assignment.tones["rhythm"] = add_tone(assignment, assignment.models["rhythm"])
+        for part in PARTS:
+            assignment.add(f"density.{part}", UNIT, 0.5)
+        assignment.add("ratio", UNIT, RATIOS.index("1") / (len(RATIOS) - 1))
+        assignment.add("tempo", (40.0, 240.0), 0.4)
+        assignment.add("swing", UNIT, 0.0)
+        assignment.add("timing", UNIT, 1.0)
+        assignment.add("accent", UNIT, 0.25)
+        assignment.add("fill", UNIT, 0.7)
+
+    def rhythm_spec(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> tuple[str, str]:
+        """Return what a ``RhythmSpec`` points to, and its initialiser."""
+        declared, tone = tone_tables(assignment, assignment.tones["rhythm"], "rhythm", "rhythm")
+        states = models["rhythm"].states(1)
+        at = assignment.index
+        clock = assignment.gates[self.gates.index("clock")]
+        clocked = clock.gates != 0 or clock.cv >= 0 or clock.audio >= 0
+        body = f"""{{
+    .model = &{models["rhythm"].table},
+    .state = {states.addresses[0]},
+    .tone = {tone},
+    .sample_rate_hz = {number(assignment.board.audio.sample_rate_hz)},
+    .density = {integers(at[f"density.{part}"] for part in PARTS)},
+    .ratio = {at["ratio"]}, .tempo = {at["tempo"]}, .swing = {at["swing"]},
+    .timing = {at["timing"]}, .accent = {at["accent"]}, .fill = {at["fill"]},
+    .clocked = {"true" if clocked else "false"},
+    .outputs = OUTPUTS,
+}}"""
+        return f"{declared}\n{states.declaration}", body
+
+    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> str:
+        """Return a ``RhythmSpec``."""
+        declared, body = self.rhythm_spec(assignment, models)
+        return f"{declared}\nstatic const RhythmSpec spec = {body};\nstatic Rhythm instrument;\n"
+
+
+KIND = Rhythm()

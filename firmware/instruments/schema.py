@@ -1,0 +1,143 @@
+"""The fields of an instrument file that every kind has; a kind adds tables of its own (`kinds/`)."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from firmware.instruments.toml_source import Located
+
+LAWS = ("linear", "square", "cube", "root", "s")  # in the order of engine/control/law.h
+
+_JACK_IN = re.compile(r"^(knob|cv)_[1-9][0-9]?$")
+_JACK_GATE = re.compile(r"^(gate_in|button|toggle|cv|audio_in)_[1-9][0-9]?$")
+_JACK_OUT = re.compile(r"^(audio_out|cv_out|gate_out)_[1-9][0-9]?$")
+
+
+class Table(BaseModel):
+    """Frozen, and strict about unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Control(Table):
+    """What moves one parameter: position = law(knob + attenuverter · CV), clamped."""
+
+    to: str
+    knob: str | None = None
+    cv: str | None = None
+    attenuverter: float | str = 1.0
+    """−1 … 1, or the name of the knob that sets it."""
+    volts: tuple[float, float] = (-5.0, 5.0)
+    """The CV's range: its full swing is the full travel."""
+    law: Literal["linear", "square", "cube", "root", "s"] = "linear"
+    smoothing: float = Field(0.85, ge=0.0, le=0.99)
+    dead_band: float = Field(0.0015, ge=0.0, le=0.05)
+    """Half width, in travel; 0 for pitch."""
+    default: float | None = Field(None, ge=0.0, le=1.0)
+    """Position without a knob."""
+    range: tuple[float, float] = (0.0, 1.0)
+    """Part of the parameter's travel that the control covers; reversed to turn it round."""
+
+    @field_validator("knob", "cv")
+    @classmethod
+    def _is_an_input(cls, name: str | None) -> str | None:
+        if name is not None and not _JACK_IN.match(name):
+            raise ValueError("an input is called knob_N or cv_N")
+        return name
+
+    @field_validator("attenuverter")
+    @classmethod
+    def _is_a_share_or_a_knob(cls, value: float | str) -> float | str:
+        if isinstance(value, str):
+            if not _JACK_IN.match(value):
+                raise ValueError("an attenuverter is a number from -1 to 1 or a knob_N")
+        elif not -1.0 <= value <= 1.0:
+            raise ValueError("an attenuverter lies between -1 and 1")
+        return value
+
+    @field_validator("volts")
+    @classmethod
+    def _is_a_range(cls, volts: tuple[float, float]) -> tuple[float, float]:
+        if not (math.isfinite(volts[0]) and math.isfinite(volts[1]) and 0.5 <= volts[1] - volts[0] <= 40.0):
+            raise ValueError("give the lowest and the highest volts, such as [-5, 5] or [0, 8]")
+        return volts
+
+    @field_validator("range")
+    @classmethod
+    def _is_within_travel(cls, span: tuple[float, float]) -> tuple[float, float]:
+        if not all(0.0 <= end <= 1.0 for end in span):
+            raise ValueError("both ends lie between 0 and 1")
+        return span
+
+
+class Gate(Table):
+    """What raises one gate function."""
+
+    to: str
+    jack: str | list[str]
+    inverted: bool = False
+
+    @property
+    def jacks(self) -> list[str]:
+        """The jacks, one or several."""
+        return [self.jack] if isinstance(self.jack, str) else self.jack
+
+    @field_validator("jack")
+    @classmethod
+    def _is_a_gate(cls, jack: str | list[str]) -> str | list[str]:
+        for name in [jack] if isinstance(jack, str) else jack:
+            if not _JACK_GATE.match(name):
+                raise ValueError("a gate comes from gate_in_N, button_N, toggle_N, cv_N or audio_in_N")
+        return jack
+
+
+class Output(Table):
+    """What one jack carries."""
+
+    jack: str
+    source: str = Field(alias="from")
+
+    @field_validator("jack")
+    @classmethod
+    def _is_an_output(cls, jack: str) -> str:
+        if not _JACK_OUT.match(jack):
+            raise ValueError("an output is called audio_out_N, cv_out_N or gate_out_N")
+        return jack
+
+
+class DemoTable(Table):
+    """What the instrument plays to show itself."""
+
+    about: str
+    """One sentence: what one hears."""
+    script: str
+    """A CV script beside the file."""
+    sounds: dict[str, str] = {}
+    """Jack → a sound file beside this one, or the name of a phrase of `vaectrol toy phrase`."""
+
+
+class InstrumentFile(Table):
+    """The whole file, as far as all kinds agree."""
+
+    title: str
+    kind: str
+    about: str = ""
+    demo: DemoTable | None = None
+    models: dict[str, str] = {}
+    control: list[Control] = []
+    gate: list[Gate] = []
+    output: list[Output] = []
+
+
+@dataclass(frozen=True)
+class LoadedInstrument:
+    """An instrument file, valid in itself, with the lines it was read from."""
+
+    name: str
+    spec: InstrumentFile
+    located: Located

@@ -1,0 +1,95 @@
+"""Latents and knobs of one model: a parameter for each, and the C table by which the engine finds them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from common.refusal import Refusal
+from firmware.instruments.assignment import Assignment, ToneAssignment
+from firmware.instruments.c_text import floats, integers
+from firmware.instruments.model_file import ModelFile
+
+UNIT = (0.0, 1.0)
+"""Table of a parameter that is its own position."""
+
+
+def position_of(table: Sequence[float], value: float) -> float:
+    """Return the travel at which a rising table reaches `value`."""
+    return float(np.interp(value, table, np.linspace(0.0, 1.0, len(table))))
+
+
+def add_tone(assignment: Assignment, model: ModelFile) -> ToneAssignment:
+    """Add a parameter for every latent and knob of `model` and say where they lie."""
+    plane = model.plane
+    tone = ToneAssignment()
+    if plane is not None:
+        tone.plane = (assignment.add("x", UNIT, 0.5), assignment.add("y", UNIT, 0.5))
+    for number, latent in enumerate(model.latents, 1):
+        name = f"latent.{number}"
+        tone.latent_rest.append(float(latent["mean"]))
+        if plane is not None and name not in assignment.moved:
+            tone.latent.append(-1)
+            continue
+        quantiles = [float(value) for value in latent["quantiles"]]
+        tone.latent.append(assignment.add(name, quantiles, position_of(quantiles, float(latent["mean"]))))
+    _add_knobs(assignment, model, tone)
+    return tone
+
+
+def knob_channels(model: ModelFile) -> list[str]:
+    """Names of the channels of the model's knob input: classes as ``class:NAME``, attributes by name."""
+    entry = model.input_with("class", "attribute", "condition")
+    return [str(name) for name in entry["channels"]] if entry else []
+
+
+def _add_knobs(assignment: Assignment, model: ModelFile, tone: ToneAssignment) -> None:
+    channels = knob_channels(model)
+    classes = [number for number, name in enumerate(channels) if name.startswith("class:")]
+    if classes:
+        tone.class_parameter = assignment.add("class", UNIT, 0.0)
+        tone.classes, tone.first_class = len(classes), classes[0]
+    for number, name in enumerate(channels):
+        if number in classes:
+            tone.knob.append(-1)
+            tone.knob_rest.append(1.0 if number == classes[0] else 0.0)
+            continue
+        attribute = model.attributes.get(name.removeprefix("attribute:"))
+        if attribute is None:
+            raise Refusal(f"{model.path.name}: its input names {name!r}, which its attribute table lacks.")
+        quantiles = [float(value) for value in attribute["quantiles"]]
+        rest = float(attribute["default"])
+        tone.knob_rest.append(rest)
+        tone.knob.append(
+            assignment.add(f"attribute.{attribute['name']}", quantiles, position_of(quantiles, rest))
+        )
+
+
+def tone_tables(assignment: Assignment, tone: ToneAssignment, name: str, role: str) -> tuple[str, str]:
+    """Return the C declarations that a tone needs and the initialiser of the ``ToneSpec`` that uses them."""
+    declared = [
+        f"static const int8_t {name}_latent[] = {integers(tone.latent)};",
+        f"static const float {name}_latent_rest[] = {floats(tone.latent_rest or [0.0])};",
+        f"static const int8_t {name}_knob[] = {integers(tone.knob)};",
+        f"static const float {name}_knob_rest[] = {floats(tone.knob_rest or [0.0])};",
+    ]
+    plane = "NULL"
+    if tone.plane is not None:
+        about = assignment.models[role].plane or {}
+        grid = np.asarray(about["grid"], np.float64).ravel()
+        size = math.isqrt(grid.size // len(tone.latent))
+        declared.append(f"static const float {name}_grid[] = {floats(grid)};")
+        declared.append(
+            f"static const TonePlane {name}_plane = {{.x = {tone.plane[0]}, .y = {tone.plane[1]}, "
+            f".size = {size}, .grid = {name}_grid}};"
+        )
+        plane = f"&{name}_plane"
+    initial = (
+        f"{{.latents = {len(tone.latent)}, .knobs = {len(tone.knob)}, .latent = {name}_latent, "
+        f".latent_rest = {name}_latent_rest, .plane = {plane},\n             .knob = {name}_knob, "
+        f".knob_rest = {name}_knob_rest, .class_parameter = {tone.class_parameter}, "
+        f".classes = {tone.classes}, .first_class = {tone.first_class}}}"
+    )
+    return "\n".join(declared), initial
