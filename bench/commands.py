@@ -94,6 +94,7 @@ def bench(
             with_quality=not quick,
             with_live=live,
             to_tflite=(context.obj or {}).get("float_tflite"),
+            phrase=(context.obj or {}).get("phrase"),
             port=port,
             seconds=seconds,
             wavs=out / "wav" if out else None,
@@ -166,7 +167,7 @@ def emulate(
 
     chosen = load_board(board)
     models = pairs(model, "--model")
-    script, sounds = demonstration(context, instrument, demo, cv, pairs(sound, "--sound"))
+    script, sounds = demonstration(context, instrument, demo, cv, pairs(sound, "--sound"), models)
     if script is None:
         raise Refusal("say what to play: --demo, or --cv FILE.csv.")
     check_file(out, ".wav", [f for f in (script, *sounds.values(), *models.values()) if isinstance(f, Path)])
@@ -236,6 +237,7 @@ def latency(
 
 
 def bench_all(
+    context: typer.Context,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the result files.")] = Path(
         "bench/results"
     ),
@@ -256,7 +258,7 @@ def bench_all(
         write_json(out / "kernels.json", kernels.run())
         for target in (*DECODERS, *available_instruments()):
             try:
-                report = make_report(target, chosen, progress=say)
+                report = make_report(target, chosen, phrase=(context.obj or {}).get("phrase"), progress=say)
             except Refusal as refusal:
                 typer.echo(f"{target}: left out: {refusal}")
                 continue

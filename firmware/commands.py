@@ -279,7 +279,7 @@ def play(
         )
         return
     refuse_together(record is not None, "--record", "a rendering that no OSC moves: add --osc PORT")
-    script, sounds = demonstration(context, instrument, demo, cv, pairs(sound, "--sound"))
+    script, sounds = demonstration(context, instrument, demo, cv, pairs(sound, "--sound"), models)
     read = [file for file in (script, *sounds.values(), *models.values()) if isinstance(file, Path)]
     check_file(path, ".wav", read)
     if picture is not None:
@@ -343,7 +343,12 @@ def refuse_together(given: bool, option: str, other: str) -> None:
 
 
 def demonstration(
-    context: typer.Context, instrument: str, demo: bool, cv: Path | None, sounds: dict[str, Path]
+    context: typer.Context,
+    instrument: str,
+    demo: bool,
+    cv: Path | None,
+    sounds: dict[str, Path],
+    models: dict[str, Path],
 ) -> tuple[Path | None, dict[str, Any]]:
     """Return the script and the sounds to play: those given, or with ``--demo`` the instrument's own.
 
@@ -357,21 +362,8 @@ def demonstration(
     refuse_together(cv is not None or bool(sounds), "--demo", "--cv or --sound: it brings its own")
     from firmware.instruments.demo import find_demo
 
-    found = find_demo(instrument)
-    made = {jack: _phrase(context, sound) for jack, sound in found.sounds.items()}
-    return found.script, made
-
-
-def _phrase(context: typer.Context, sound: Path | str) -> Any:
-    """Return a sound file as it is; ask the room of toys for a phrase by name."""
-    from common.refusal import Refusal
-
-    if isinstance(sound, Path):
-        return sound
-    play_phrase = (context.obj or {}).get("phrase")
-    if play_phrase is None:
-        raise Refusal(f"nobody here can play the phrase {sound!r}; run this as `vaectrol`.")
-    return play_phrase(sound)
+    found = find_demo(instrument, other_models=bool(models))
+    return found.script, found.inputs((context.obj or {}).get("phrase"))
 
 
 def _play_live(

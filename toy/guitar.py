@@ -16,7 +16,7 @@ from toy.phrases import midi_hz, plucked_string
 BPM = 100.0
 BEATS_A_BAR = 4
 BARS = 6
-RING_BEATS = 2.5
+RING_BEATS = 3.5
 """After the last bar."""
 PEAK = 0.4
 """−8 dBFS: a pickup into a module that leaves room for a harder pick."""
@@ -131,7 +131,7 @@ def guitar() -> np.ndarray:
                 rng,
                 length,
                 midi_hz(open_note + note.fret),
-                0.3 if note.muted else 4.5,
+                0.3 if note.muted else 7.0,
                 note.force * (0.4 if note.muted else 0.6),
                 0.17,
             )

@@ -17,14 +17,15 @@ from hardware.board import Board
 
 if TYPE_CHECKING:
     from bench.live.peers import ToTflite
+    from firmware.instruments.demo import Phrase
 
 FORMAT = 1
 GATE = 0.02
 """How much mean or worst CPU may grow, relatively, before `against` calls it a regression."""
 
 
-MOVES = Path(__file__).parents[2] / "firmware" / "instruments" / "moves.csv"
-"""What a whole instrument plays while its cycles are counted."""
+INSTRUMENT_S = 2.5
+"""So much of its demonstration a whole instrument plays while its cycles are counted."""
 FUNCTIONS = 16
 """How many of an instrument's functions the report names."""
 
@@ -121,6 +122,7 @@ def make_report(
     with_quality: bool = True,
     with_live: bool = False,
     to_tflite: ToTflite | None = None,
+    phrase: Phrase | None = None,
     port: str | None = None,
     seconds: float = 2.0,
     wavs: Path | None = None,
@@ -128,7 +130,8 @@ def make_report(
 ) -> dict[str, Any]:
     """Run everything that was asked for; see the parts' modules.
 
-    `to_tflite` lets LiteRT take part in the live measurement (``bench.live.peers``). Quality on test items is
+    `to_tflite` lets LiteRT take part in the live measurement (``bench.live.peers``), `phrase` plays what goes
+    into an instrument with an audio input (``firmware.instruments.demo``). Quality on test items is
     cheap: a model that comes with them is judged in any case.
 
     Returns
@@ -176,7 +179,7 @@ def make_report(
         report["models"][role] = part
     if is_instrument(target) and with_formats and board.processor.core == "cortex-m7":
         progress(f"{target}: the whole instrument")
-        report["instrument"] = whole_instrument(target, board, models, block)
+        report["instrument"] = whole_instrument(target, board, models, block, phrase)
     if port:
         from bench.live.module import measure_device
 
@@ -189,15 +192,25 @@ def make_report(
 
 
 def whole_instrument(
-    target: str, board: Board, models: Mapping[str, Path] | None, block: int | None
+    target: str, board: Board, models: Mapping[str, Path] | None, block: int | None, phrase: Phrase | None
 ) -> dict[str, Any]:
-    """Play the CV script on the emulated module: engine, controls and every voice together."""
+    """Play the instrument's demonstration on the emulated module: engine, controls and every voice."""
     from bench.emulated import emulate
+    from firmware.instruments.demo import find_demo
 
-    found = emulate(target, board, MOVES, models=models, block=block).report
+    demo = find_demo(target, other_models=bool(models))
+    found = emulate(
+        target,
+        board,
+        demo.script,
+        sounds=demo.inputs(phrase),
+        models=models,
+        block=block,
+        seconds=INSTRUMENT_S,
+    ).report
     dearest = list(found["cpu_by_function"].items())[:FUNCTIONS]
     return {
-        "script": MOVES.name,
+        "script": demo.script.name,
         **{key: found[key] for key in ("block", "seconds", "traced_from_s", "callbacks_traced")},
         "cpu": found["predicted_cpu"],
         "callback_cycles": found["predicted_cycles"],

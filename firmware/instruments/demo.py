@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from common.refusal import Refusal
 from firmware.instruments.spec import (
@@ -12,6 +14,9 @@ from firmware.instruments.spec import (
     available_instruments,
     load_instrument,
 )
+
+Phrase = Callable[[str], Any]
+"""Plays a phrase by name, float32 [n] at 48 kHz: `vaectrol.py` lends the one of ``toy/``."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +37,29 @@ class Demo:
     script: Path
     sounds: dict[str, Path | str]
 
+    def inputs(self, phrase: Phrase | None) -> dict[str, Any]:
+        """Return the sounds as `firmware.play.render` takes them; `phrase` plays those that have a name.
 
-def find_demo(instrument: str | Path | LoadedInstrument) -> Demo:
+        Raises
+        ------
+        Refusal
+            A sound has a name, and nobody is here who can play it.
+        """
+        found: dict[str, Any] = {}
+        for jack, sound in self.sounds.items():
+            if isinstance(sound, str) and phrase is None:
+                raise Refusal(f"nobody here can play the phrase {sound!r}; run this as `vaectrol`.")
+            found[jack] = phrase(sound) if isinstance(sound, str) and phrase is not None else sound
+        return found
+
+
+def find_demo(instrument: str | Path | LoadedInstrument, *, other_models: bool = False) -> Demo:
     """Return an instrument's own demonstration, or that of a shipped instrument of its kind.
+
+    Parameters
+    ----------
+    other_models : bool
+        Whether models replace the instrument's own: a script that knows their latents would be wrong then.
 
     Raises
     ------
@@ -45,6 +70,8 @@ def find_demo(instrument: str | Path | LoadedInstrument) -> Demo:
     owner = loaded if loaded.spec.demo is not None else _relative(loaded)
     written = owner.spec.demo
     assert written is not None
+    if (other_models or owner is not loaded) and written.other_model is not None:
+        written = written.other_model
     folder = owner.located.path.parent
     script = folder / written.script
     sounds = {jack: folder / name if Path(name).suffix else name for jack, name in written.sounds.items()}

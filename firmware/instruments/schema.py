@@ -119,6 +119,8 @@ class DemoTable(Table):
     """A CV script beside the file."""
     sounds: dict[str, str] = {}
     """Jack → a sound file beside this one, or the name of a phrase of `vaectrol toy phrase`."""
+    other_model: DemoTable | None = None
+    """What to play when a model is not the instrument's own, whose latents the script knows."""
 
 
 class InstrumentFile(Table):
