@@ -116,7 +116,7 @@ def test_play_demo_ends_with_a_sound_and_a_picture(tmp_path, monkeypatch, capsys
 
 
 def test_the_emulated_module_takes_a_demonstration_whole_with_presets_and_parameters(tmp_path, capsys):
-    """The drum's script saves and recalls presets by command, as a remote would: the module obeys them all."""
+    """The drum's script saves and recalls presets by command, as a remote would: the module obeys."""
     out = tmp_path / "module.wav"
     words = ["emulate", "drum_electronic", "--demo", "--seconds", "0.4", "--callbacks", "5", "-o", str(out)]
     assert vaectrol.main([*words, "--json"]) == 0
