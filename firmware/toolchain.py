@@ -201,12 +201,12 @@ def include_closure(sources: Iterable[Path], dirs: Sequence[Path]) -> list[Path]
 
 
 def content_key(words: Iterable[str], files: Iterable[Path]) -> str:
-    """Hash the words of a command and of the content of the files it reads."""
+    """Hash the words of a command and the names and content of the files it reads, wherever they lie."""
     digest = hashlib.sha256()
     for word in words:
         digest.update(word.encode() + b"\0")
-    for file in files:
-        digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    for name, content in sorted((file.name, hashlib.sha256(file.read_bytes()).digest()) for file in files):
+        digest.update(name.encode() + b"\0" + content)
     return digest.hexdigest()[:32]
 
 
@@ -228,7 +228,10 @@ def compile_source(source: Path, target: str, *, opt: str = "-O2", extra: Sequen
     source = Path(source).resolve()
     words = flags(target, opt=opt, extra=extra)
     dirs = [*include_dirs(), *(Path(word[2:]) for word in extra if word.startswith("-I") and len(word) > 2)]
-    identity = [target, compiler_version(target), *words, str(source.parent)]
+    # Where files lie is no part of it, what is in them is: a kernel is compiled once, though every rendering
+    # and every test has its model in a folder of its own.
+    options = [*COMMON_FLAGS, opt, *target_named(target).flags, *(w for w in extra if not w.startswith("-I"))]
+    identity = [target, compiler_version(target), source.name, *options]
     if target.startswith("host"):
         identity.append(_machine())
     out = cache_dir() / "objects" / f"{content_key(identity, include_closure([source], dirs))}.o"

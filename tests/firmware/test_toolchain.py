@@ -42,6 +42,18 @@ def test_an_object_is_built_once_and_again_when_a_header_changes(source):
     assert toolchain.compile_source(source, "host") != first
 
 
+def test_the_same_content_in_another_folder_is_the_same_object(source, tmp_path):
+    """A rendering has its model in a temporary folder; the engine must not be compiled for it again."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("add.c", "numbers.h"):
+        (elsewhere / name).write_bytes((tmp_path / name).read_bytes())
+    first = toolchain.compile_source(source, "host", extra=[f"-I{tmp_path}"])
+    assert toolchain.compile_source(elsewhere / "add.c", "host", extra=[f"-I{elsewhere}"]) == first
+    (elsewhere / "numbers.h").write_text("#define OFFSET 2\n")
+    assert toolchain.compile_source(elsewhere / "add.c", "host", extra=[f"-I{elsewhere}"]) != first
+
+
 def test_options_make_another_object(source):
     assert toolchain.compile_source(source, "host") != toolchain.compile_source(source, "host", opt="-O1")
 
