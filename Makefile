@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # torch and the test workers share the cores; one thread each keeps two cores busy without fighting
 JOBS ?= 2
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench docs clean
 
 demo: $(READY)
 	$(BIN)/vaectrol demo -o demo
@@ -23,6 +23,10 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/vaectrol bench-all -o bench/results
 	$(BIN)/python -m pytest bench --benchmark-only
+
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m docs.build_site
 
 clean:
 	rm -rf $(VENV) demo build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -25,11 +25,8 @@ from workflow.stages import Stage, WorkflowStopped, run_stages
 MODELS = Path(__file__).parent / "firmware" / "models"
 LARGEST_BYTES = 1_000_000
 PICTURE_WIDTH = 1100
-# Details that the evaluation's own page shows
-NOT_FIGURES = {
-    *("rows", "items", "spearman", "spearman_pooled", "by_class", "f1_by_voice", "even", "linear"),
-    *("curves", "parameters", "line", "esr_static_own", "mr_stft_static"),
-}
+# What a card leaves to the evaluation's own page, whatever was judged
+NOT_FIGURES = ("rows", "items")
 
 
 class DataWords(BaseModel):
@@ -180,14 +177,16 @@ def stages_to_model(
     return stages
 
 
-def figures(report: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Walk a report of ``vaectrol evaluate`` for its single numbers, as (name, value)."""
+def figures(
+    report: dict[str, Any], leave_out: tuple[str, ...] = (), prefix: str = ""
+) -> Iterator[tuple[str, float]]:
+    """Go through a report of ``vaectrol evaluate`` for its single numbers, as (name, value)."""
     for key, value in report.items():
-        if key in NOT_FIGURES:
+        if key in NOT_FIGURES or key in leave_out:
             continue
         name = f"{prefix} · {key}" if prefix else key
         if isinstance(value, dict):
-            yield from figures(value, name)
+            yield from figures(value, leave_out, name)
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             yield name, float(value)
 
@@ -206,6 +205,8 @@ def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> 
     folder : Path
         Where the card goes.
     """
+    from train.judges.evaluate import judge_of
+
     trained = json.loads((run / "card.json").read_text())
     judged = {kind: json.loads((work / kind / "report.json").read_text()) for kind in ("float", "int8")}
     spent = trained["spent"]
@@ -238,8 +239,10 @@ def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> 
         "| | float | shipped |",
         "|---|---|---|",
     ]
-    shipped = dict(figures(judged["int8"]))
-    for label, value in figures(judged["float"]):
+    judge = judge_of(judged["float"].get("kind", ""))
+    leave_out = judge.NOT_ON_CARD if judge else ()
+    shipped = dict(figures(judged["int8"], leave_out))
+    for label, value in figures(judged["float"], leave_out):
         beside = f"{shipped[label]:.4g}" if label in shipped else "–"
         lines.append(f"| {label.removeprefix('figures · ').replace('_', ' ')} | {value:.4g} | {beside} |")
     lines += [
@@ -280,7 +283,7 @@ def trained_seed(run: Path) -> int:
 def spent_in_words(spent: dict[str, Any]) -> str:
     """Say how long the training took."""
     processor, wall = spent["processor_s"] / 60, spent["wall_s"] / 60
-    return f"the last stage {processor:.0f} processor minutes in {wall:.0f} by the clock"
+    return f"the last stage {processor:.0f} CPU minutes in {wall:.0f} by the clock"
 
 
 def ship(name: str, words: Words, source: Path, folder: Path) -> Path:

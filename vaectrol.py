@@ -11,8 +11,9 @@ do), an ``exit_status`` of 2, and never a traceback.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -40,6 +41,22 @@ BETWEEN_ROOMS: dict[str, Any] = {"float_tflite": _float_tflite, "phrase": _phras
 """What one room's command may need of a room that it doesn't import; typer's context carries it."""
 
 
+def _print_version(asked: bool) -> None:
+    """Print the version that images, model files and reports carry, and end."""
+    if asked:
+        typer.echo(f"vaectrol {importlib.metadata.version('vaectrol')}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Neural latents on CV: from a folder of sounds to a Eurorack module."""
+
+
 def build_app() -> typer.Typer:
     """Collect the commands of every room into one typer application."""
     app = typer.Typer(
@@ -49,6 +66,7 @@ def build_app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+    app.callback()(_options)
     for room in ROOMS:
         importlib.import_module(f"{room}.commands").register(app)
     workflow.commands.register(app)

@@ -49,7 +49,7 @@ START_S = 0.5
 TAIL_S = 0.5
 POST = "instrument_post"
 AGREEMENT = 1e-5
-"""Largest difference of audio and CV between module and host: the float edge of DESIGN §3."""
+"""Largest difference of audio and CV between module and host: the float edge of docs/design.md#arithmetic."""
 
 
 class EmulatedInstrument:

@@ -123,14 +123,14 @@ def conv(
     b.reset()
     in_pitch = packing.pitch_of(inputs, element)
     out_pitch = packing.pitch_of(outputs, element)
-    layout = TARGETS["m7"].layout if element != "s8" else "byte8"
+    order = TARGETS["m7"].packing if element != "s8" else "byte8"
     name = {"s16": "vk_conv_w8a16", "s8": "vk_conv_w8a8", "f32": "vk_conv_f32"}[element]
     rows = outputs
     if transposed_stride:
         weights = rng.integers(-127, 128, (inputs, outputs, taps))
         numbers = rng.integers(0, 1 << 20, outputs), np.full(outputs, 1 << 20), np.zeros(outputs, int)
         packed = packing.pack_transposed(
-            weights, *numbers, layout=layout, stride=transposed_stride, out_pitch=out_pitch, in_pitch=in_pitch
+            weights, *numbers, packing=order, stride=transposed_stride, out_pitch=out_pitch, in_pitch=in_pitch
         )
         rows = transposed_stride * out_pitch
         macs = inputs * outputs * taps * frames
@@ -148,7 +148,7 @@ def conv(
     else:
         weights = rng.integers(-127, 128, (outputs, inputs, taps))
         numbers = rng.integers(0, 1 << 20, outputs), np.full(outputs, 1 << 20), np.zeros(outputs, int)
-        packed = packing.pack_conv(weights, *numbers, layout=layout, dilation=dilation, in_pitch=in_pitch)
+        packed = packing.pack_conv(weights, *numbers, packing=order, dilation=dilation, in_pitch=in_pitch)
         macs, out_step = inputs * outputs * taps * frames, out_pitch
         shape = f"{inputs}→{outputs} k{taps}{f' d{dilation}' if dilation > 1 else ''} × {frames}"
     dtype = {"s16": np.int16, "s8": np.int8, "f32": np.float32}[element]

@@ -17,6 +17,7 @@ import numpy as np
 from bench.m7.model import EmulatedModel
 from common.refusal import Refusal
 from firmware.compiler.pipeline import compile_onnx
+from firmware.compiler.report import Report
 from firmware.instruments.kinds.base import DECODE_CYCLES
 from hardware.board import Board
 
@@ -188,7 +189,7 @@ def _disagreement(name: str, differing: int, compared: int) -> Refusal:
     )
 
 
-def _ticks(report: dict[str, Any], block: int) -> int:
+def _ticks(report: Report, block: int) -> int:
     return max(1, int(block * Fraction(report["ticks_per_sample"])))
 
 
@@ -207,7 +208,7 @@ def summary(cycles: list[int], budget: float) -> dict[str, float]:
 
 
 def _layers(
-    report: dict[str, Any],
+    report: Report,
     found: dict[int, list[int]],
     callbacks: int,
     budget: float,
@@ -245,7 +246,7 @@ def _layers(
     return rows
 
 
-def _memory(model: EmulatedModel, report: dict[str, Any], board: Board) -> list[dict[str, Any]]:
+def _memory(model: EmulatedModel, report: Report, board: Board) -> list[dict[str, Any]]:
     """Per region: bytes the image uses (code, tables, state), taken by the port, and left."""
     used = {region.name: 0 for region in board.memory}
     for section in model.machine.elf.sections:
@@ -266,7 +267,7 @@ def _memory(model: EmulatedModel, report: dict[str, Any], board: Board) -> list[
     ]
 
 
-def _latency(report: dict[str, Any], board: Board, block: int) -> dict[str, Any]:
+def _latency(report: Report, board: Board, block: int) -> dict[str, Any]:
     """Where the delay from control to sound comes from, in milliseconds."""
     rate = board.audio.sample_rate_hz
     parts = {

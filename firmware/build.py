@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from common.files import write_text
-from common.refusal import Refusal
+from common.refusal import DoesNotFit, Refusal, ToolMissing
+from firmware.compiler.report import Report
 from firmware.estimate import has_time, instrument_bytes, predict, without
 from firmware.instruments import kinds
 from firmware.instruments.assign import assign
@@ -20,6 +20,7 @@ from firmware.instruments.kinds.base import InstrumentKind, state_region
 from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.source import instrument_source, model_hash
 from firmware.instruments.spec import find_models, load_instrument
+from firmware.report import InstrumentReport
 from hardware.board import Board, load_board
 
 ENGINE = Path(__file__).parent / "engine"
@@ -48,10 +49,10 @@ class Built:
     version: str
     model_hash: str
     assignment: Assignment
+    report: InstrumentReport
     sources: list[Path] = field(default_factory=list)
     include_dirs: list[Path] = field(default_factory=list)
     objects: list[Path] = field(default_factory=list)
-    report: dict[str, Any] = field(default_factory=dict)
     image: Path | None = None
     image_missing: str = ""
 
@@ -99,7 +100,7 @@ def generate(
     kind = kinds.named(assignment.kind)
     out.mkdir(parents=True, exist_ok=True)
     compiled: dict[str, CompiledModel] = {}
-    reports: dict[str, dict[str, Any]] = {}
+    reports: dict[str, Report] = {}
     compiler_target = "host" if target.startswith("host") else target.removesuffix("-dotprod")
     room = without(board, instrument_bytes(assignment))
     busy = 0.0
@@ -143,8 +144,8 @@ def generate(
         version=version(),
         model_hash=model_hash(compiled),
         assignment=assignment,
+        report=predict(assignment, reports, block),
     )
-    built.report = predict(assignment, reports, block)
     built.include_dirs = [*toolchain.include_dirs(), out]
     built.sources = [
         source,
@@ -174,7 +175,7 @@ def build_instrument(
 
     built = generate(instrument, board, out, models=models, block=block)
     if built.report["cpu_worst"] > 1.0 and built.board.processor.target != "host":
-        raise Refusal(
+        raise DoesNotFit(
             f"{built.name} would need {built.report['cpu_worst']:.0%} of the processor of {built.board.name} "
             "(predicted); use fewer voices, a smaller or quantized model, or a larger block."
         )
@@ -185,9 +186,7 @@ def build_instrument(
         link = importlib.import_module(f"firmware.ports.{built.board.port}.link").link
         try:
             built.image = link(built, out)
-        except Refusal as why:
-            if "LIBDAISY_DIR" not in str(why) and "not installed" not in str(why):
-                raise
+        except ToolMissing as why:
             built.image_missing = str(why)
     built.report["image"] = str(built.image) if built.image else None
     built.report["image_missing"] = built.image_missing

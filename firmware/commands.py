@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from firmware.compiler.report import Report
+    from firmware.play.render import Sound
+    from hardware.board import Board
 
 
 def register(app: typer.Typer) -> None:
@@ -67,11 +72,9 @@ def compile_model(
         dump_to=typer.echo if dump else None,
     )
     if target == "m7":
-        from dataclasses import asdict
-
         from firmware.compiler.plan.footprint import footprint
 
-        program.report["m7"] = asdict(footprint(program.name, program.header, program.source))
+        program.report["m7"] = footprint(program.name, program.header, program.source).describe()
     program.write(out)
     if as_json:
         typer.echo(json.dumps(program.report, indent=1))
@@ -86,7 +89,7 @@ def compile_model(
             typer.echo("  per channel " + " ".join(f"{b}" for b in line["per_channel"]))
 
 
-def _print_report(report: dict[str, Any], out: Path) -> None:
+def _print_report(report: Report, out: Path) -> None:
     """Print what matters of a compiler report."""
     from rich.console import Console
     from rich.table import Table
@@ -194,8 +197,9 @@ def build(
             f"on average, {report['cpu_worst']:.1%} at worst ({report['cost_model']}; engine and models, all "
             "voices sounding)"
         )
-    if report["voices"] is not None and report["voices"] < report["voices_asked"]:
-        typer.echo(f"time for {report['voices']} of {report['voices_asked']} drums at once: the newest sound")
+    voices, asked = report["voices"], report["voices_asked"]
+    if voices is not None and asked is not None and voices < asked:
+        typer.echo(f"time for {voices} of {asked} drums at once: the newest sound")
     typer.echo(f"latency {report['latency_samples']:g} samples and one block of {report['block']}")
     for name, use in report["regions"].items():
         typer.echo(f"{name}: {use['used']:,} bytes used, {use['left']:,} left")
@@ -349,7 +353,7 @@ def demonstration(
     cv: Path | None,
     sounds: dict[str, Path],
     models: dict[str, Path],
-) -> tuple[Path | None, dict[str, Any]]:
+) -> tuple[Path | None, dict[str, Sound]]:
     """Return the script and the sounds to play: those given, or with ``--demo`` the instrument's own.
 
     Raises
@@ -369,7 +373,7 @@ def demonstration(
 def _play_live(
     instrument: str,
     out: Path,
-    board: Any,
+    board: Board,
     models: dict[str, Path],
     osc_port: int | None,
     sound_card: bool,

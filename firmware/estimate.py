@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
+from firmware.compiler.report import Report
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.kinds.base import ModelRole, state_region
+from firmware.report import InstrumentReport, ModelReport
 from hardware.board import Board
 
 BUSIEST = 0.85
@@ -20,9 +22,7 @@ What is left is for converters, USB and surprises.
 PANEL_BYTES = 9 * 1024
 
 
-def has_time(
-    assignment: Assignment, role: ModelRole, report: Mapping[str, Any], busy: float, block: int
-) -> bool:
+def has_time(assignment: Assignment, role: ModelRole, report: Report, busy: float, block: int) -> bool:
     """Whether the board plays all voices, all struck in the worst callback, in `BUSIEST` of its time.
 
     Parameters
@@ -59,7 +59,7 @@ def without(board: Board, taken: Mapping[str, int]) -> Board:
     return board.model_copy(update={"memory": memory})
 
 
-def predict(assignment: Assignment, reports: Mapping[str, Mapping[str, Any]], block: int) -> dict[str, Any]:
+def predict(assignment: Assignment, reports: Mapping[str, Report], block: int) -> InstrumentReport:
     """Predict memory, CPU and latency of the whole instrument, all voices sounding.
 
     An estimate, layer by layer; `vaectrol emulate` counts whole callbacks on the emulated processor.
@@ -105,13 +105,18 @@ def predict(assignment: Assignment, reports: Mapping[str, Mapping[str, Any]], bl
         "voices_asked": assignment.voices_asked if counts_voices else None,
         "parameters": [parameter.name for parameter in assignment.parameters],
         "not_on_this_board": assignment.absent,
-        "models": {
-            role: {"file": str(assignment.models[role].path), **_brief(r)} for role, r in reports.items()
-        },
+        "models": {role: _brief(assignment.models[role].path, report) for role, report in reports.items()},
         "cost_model": next((str(report["cost_model"]) for report in reports.values()), ""),
     }
 
 
-def _brief(report: Mapping[str, Any]) -> dict[str, Any]:
-    keys = ("parameters", "macs_per_sample", "weight_bytes", "state_bytes", "cycles_per_callback")
-    return {key: report[key] for key in keys}
+def _brief(file: Path, report: Report) -> ModelReport:
+    """What matters of a model's own report."""
+    return {
+        "file": str(file),
+        "parameters": report["parameters"],
+        "macs_per_sample": report["macs_per_sample"],
+        "weight_bytes": report["weight_bytes"],
+        "state_bytes": report["state_bytes"],
+        "cycles_per_callback": report["cycles_per_callback"],
+    }

@@ -45,13 +45,13 @@ class Target:
     ----------
     flags : compiler flags that choose the processor.
     kernels : which files of ``engine/kernels`` are its fast ones: m7, or simd (clang vectors).
-    layout : weight layout its kernels read, a key of ``firmware.kernelgen.packing.LAYOUTS``.
+    packing : order of weights its kernels read, a key of ``firmware.kernelgen.packing.PACKINGS``.
     runner : what runs a program of it; empty: this machine does.
     """
 
     flags: tuple[str, ...]
     kernels: str
-    layout: str
+    packing: str
     runner: tuple[str, ...] = ()
     runner_hint: str = ""
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from common.refusal import Refusal
+from common.refusal import ModuleGone, Refusal
 from hardware.board import Adc, Board
 from hardware.protocol import Link
 
@@ -176,8 +176,10 @@ def calibrate(
                 measured.append(measure(link, index, adc, real_volts))
                 break
             except Refusal as refusal:
-                if "went away" in str(refusal) or "did not answer" in str(refusal) or attempt + 1 == tries:
-                    raise Refusal(f"{refusal} The old calibration stands.") from refusal
+                gone = isinstance(refusal, ModuleGone)
+                if gone or attempt + 1 == tries:
+                    told = f"{refusal} The old calibration stands."
+                    raise (ModuleGone(told) if gone else Refusal(told)) from refusal
                 say(str(refusal))
     return _hand_over(link, index, adc, measured)
 

@@ -17,7 +17,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from common.refusal import Refusal
+from common.refusal import ModuleGone, Refusal
 from hardware.board import Board, load_board
 from hardware.protocol import Hello, Link, Parameter, Report
 
@@ -56,7 +56,7 @@ def reports(link: Link, hz: float) -> Iterator[Report]:
                         {key: value for key, value in event.items() if key != "event"}
                     )
             if time.monotonic() - last > patience_s:
-                raise Refusal(f"{link.device} stopped sending; its program may have stopped: tap RESET.")
+                raise ModuleGone(f"{link.device} stopped sending; its program may have stopped: tap RESET.")
     finally:
         with contextlib.suppress(Refusal):  # where it is gone, so is its stream
             link.ask("stream", hz=0, timeout_s=0.5)

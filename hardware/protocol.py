@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from common.refusal import Refusal
+from common.refusal import ModuleGone, Refusal
 
 DAISY_APP_VID_PID = (0x0483, 0x5740)
 """USB CDC of a running Daisy program."""
@@ -118,17 +118,17 @@ def choose_port(given: str | None) -> str:
 
 def _cannot_open(device: str, error: Exception) -> Refusal:
     number = getattr(error, "errno", None)
-    if number == errno.EACCES or "Permission denied" in str(error):
+    if number in (errno.EACCES, errno.EPERM):
         group = _group_of(device)
         return Refusal(
             f"permission denied on {device}: it belongs to the group {group}; "
             f"run `sudo usermod -aG {group} $USER`, log out and in again."
         )
-    if number == errno.EBUSY or "lock" in str(error).lower() or "busy" in str(error).lower():
+    if number in (errno.EBUSY, errno.EWOULDBLOCK):
         return Refusal(
             f"{device} is in use by another program; close that one (a monitor or a terminal) first."
         )
-    if number == errno.ENOENT or "No such file" in str(error) or "FileNotFoundError" in str(error):
+    if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return Refusal(
             f"there is no port {device}; `vaectrol board ports` lists the boards that are connected."
         )
@@ -212,7 +212,7 @@ class Link:
             noise = (
                 f", only {self.garbage_lines} lines that are not its protocol" if self.garbage_lines else ""
             )
-            raise Refusal(
+            raise ModuleGone(
                 f"{self.device} did not answer {cmd} within {limit_s:g} s{noise}; is this a Vaectrol module, "
                 "and is its program running?"
             )
@@ -246,8 +246,8 @@ class Link:
         except OSError as error:
             raise self._gone() from error
 
-    def _gone(self) -> Refusal:
-        return Refusal(
+    def _gone(self) -> ModuleGone:
+        return ModuleGone(
             f"{self.device} went away: the cable, the power or the module's program; connect it again."
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from common.refusal import Refusal
+from common.refusal import DoesNotFit, Refusal
 from quantize.cost import predict
 from quantize.data.calibration_set import Material
 from quantize.graph.graph import Graph
@@ -99,7 +99,7 @@ def choose(
 
     Raises
     ------
-    Refusal
+    DoesNotFit
         When even the smallest network does not fit: by how much, and what would have to give.
     """
     rows: list[Row] = []
@@ -123,7 +123,7 @@ def choose(
     if limits.flash is not None and least.weight_bytes > limits.flash:
         over.append(f"{least.weight_bytes:,} bytes of weights where {limits.flash:,} are allowed")
     needs = " and ".join(over) or "more memory"
-    raise Refusal(
+    raise DoesNotFit(
         f"even with {1 - least.keep:.0%} of its cost pruned the model needs {needs} on {limits.board} "
         "(predicted); allow more, choose a faster board, or train a smaller recipe."
     )

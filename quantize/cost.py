@@ -6,10 +6,12 @@ from typing import Any
 
 import onnx
 
-from quantize.graph.graph import LINEAR, Graph
+from firmware.compiler import Budget
+from quantize.graph.graph import Graph
+from quantize.graph.layers import layers
 
 
-def predict(model: onnx.ModelProto, board: str, block: int = 48, *, as_if_quantized: bool = True) -> Any:
+def predict(model: onnx.ModelProto, board: str, block: int = 48, *, as_if_quantized: bool = True) -> Budget:
     """Ask the compiler what a model costs on a board (predicted, not measured).
 
     A float model is counted as if rounded to W8A16, or, without `as_if_quantized`, in float arithmetic.
@@ -30,8 +32,8 @@ def layer_cycles(graph: Graph, board: str) -> dict[int, float]:
         cycles_of[layer["origin"]] = max(cycles_of.get(layer["origin"], 0.0), cycles)
     return {
         position: cycles_of[node.outputs[0]]
-        for position, node in enumerate(graph.nodes)
-        if node.op in LINEAR and node.outputs[0] in cycles_of
+        for position, node, _ in layers(graph)
+        if node.outputs[0] in cycles_of
     }
 
 

@@ -16,7 +16,8 @@ from quantize.data.examples import teach
 from quantize.data.feeds import input_rates, is_event
 from quantize.data.tune import Effort, fine_tune
 from quantize.graph.channels import TRACE_FRAMES, trace_channels
-from quantize.graph.graph import LINEAR, Graph
+from quantize.graph.graph import Graph
+from quantize.graph.layers import count_parameters, layers
 from quantize.graph.network import Network
 from quantize.integers.balance import balance_entries
 from quantize.integers.calibrate import Observations, activation_tensors, dead_channels, observe
@@ -156,8 +157,8 @@ def base_ticks(graph: Graph) -> int:
 def macs_per_tick(graph: Graph) -> float:
     """Multiply-accumulates of the linear layers for one base tick (or one event)."""
     channels = trace_channels(graph)
-    layers = [n for n in graph.nodes if n.op in LINEAR and n.inputs[1] in graph.constants]
-    return sum(layer_macs(channels, n) for n in layers) / base_ticks(graph)
+    macs = (layer_macs(channels, n, layer) for _, n, layer in layers(graph) if n.inputs[1] in graph.constants)
+    return sum(macs) / base_ticks(graph)
 
 
 def walk(material: Material, settings: Settings, progress: Progress | None = None) -> Outcome:
@@ -189,7 +190,7 @@ def walk(material: Material, settings: Settings, progress: Progress | None = Non
         )
         now = time.monotonic(), time.process_time()
         spent = now[0] - begin[0], now[1] - begin[1]
-        stages.append(Stage(name, graph.parameters(), macs_per_tick(graph), measures, *spent))
+        stages.append(Stage(name, count_parameters(graph), macs_per_tick(graph), measures, *spent))
         begin = now
 
     original = graph_before = material.graph
@@ -372,7 +373,7 @@ def reading_macs(plan: Plan) -> dict[str, float]:
     """Scale class → share of all multiply-accumulates whose input it is."""
     channels = trace_channels(plan.graph)
     shares: dict[str, float] = {}
-    macs = {p: layer_macs(channels, plan.graph.nodes[p]) for p in plan.linear_positions()}
+    macs = {p: layer_macs(channels, n, layer) for p, n, layer in layers(plan.graph) if p in plan.integer}
     total = float(sum(macs.values())) or 1.0
     for position, count in macs.items():
         root = plan.scale_class[plan.graph.nodes[position].inputs[0]]

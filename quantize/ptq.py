@@ -16,6 +16,7 @@ from common.refusal import Refusal
 from quantize.data.feeds import Feed
 from quantize.data.quality import compare
 from quantize.graph.graph import Graph
+from quantize.graph.layers import count_parameters
 from quantize.graph.load import load_graph
 from quantize.graph.runtime import session
 from quantize.integers.plan import make_plan
@@ -78,7 +79,7 @@ def quantize_static(
         "model": str(source),
         "file": str(out),
         "seconds": round(seconds, 2),
-        "parameters": graph.parameters(),
+        "parameters": count_parameters(graph),
         "bytes": out.stat().st_size,
         "float_bytes": onnx.load(str(source)).ByteSize(),  # with weights that lie beside the file
         "bits": f"W8A{bits}",

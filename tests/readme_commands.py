@@ -38,6 +38,15 @@ def commands_of(readme: Path) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def first_command_of(readme: Path) -> str:
+    """The command that a room's page shows first under Run it."""
+    section = readme.read_text(encoding="utf-8").split("## Run it", 1)[1].split("\n## ", 1)[0]
+    for line in section.splitlines():
+        if line.startswith("    ") and line.split()[0] in PROGRAMS:
+            return " ".join(line.split(" #")[0].split())
+    raise AssertionError(f"{readme} shows no command under Run it")
+
+
 def words_of(command: str) -> list[str]:
     """Words of a command as a shell would split it, brackets of optional parts taken off."""
     plain = re.sub(r"\[(.*?)\]", r"\1", command)

@@ -22,7 +22,7 @@ weaknesses = ["It only clicks."]
 
 [data]
 what = "two clicks"
-prepare = "vaectrol data prepare drums clicks DATA"
+prepare = "vaectrol data prepare drum clicks DATA"
 split = "by clicker"
 licence = "CC0 1.0"
 credits = ["Clicks by A. Clicker.", "Clacks by B"]
@@ -143,7 +143,7 @@ def test_the_card_shows_what_was_measured(models, tmp_path):
         "It only clicks.",
     ):
         assert part in text
-    assert "9.5" not in text and "2 processor minutes in 3" in text
+    assert "9.5" not in text and "2 CPU minutes in 3" in text
 
 
 def test_every_factory_model_has_words_a_card_and_credits():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("common", "toy", "train", "quantize", "firmware", "bench", "hardware")
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests")
-# DESIGN §1. A tuple entry allows that package (and what is below it).
+# docs/design.md#rooms. A tuple entry allows that package (and what is below it).
 ALLOWED = {
     "common": (),
     "toy": (),
@@ -62,6 +63,16 @@ def test_importing_loads_nothing_heavy(statement):
     assert out.stdout.strip() == "[]"
 
 
+def test_the_version_is_that_of_the_package_and_of_the_changelog():
+    out = subprocess.run(
+        [sys.executable, "vaectrol.py", "--version"], cwd=ROOT, capture_output=True, text=True
+    )
+    version = importlib.metadata.version("vaectrol")
+    assert (out.returncode, out.stdout) == (0, f"vaectrol {version}\n")
+    assert f'version = "{version}"' in (ROOT / "pyproject.toml").read_text()
+    assert f"\n## {version}\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
 def test_help_lists_the_commands():
     out = subprocess.run([sys.executable, "vaectrol.py", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert out.returncode == 0
@@ -98,3 +109,50 @@ def test_no_folder_is_a_corridor(room):
     for folder in {path.parent for path in (ROOT / room).rglob("*.py")}:
         files = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
         assert len(files) <= 15, f"{folder.relative_to(ROOT)} has {len(files)} Python files; divide it"
+
+
+def test_no_decision_is_taken_by_the_words_of_an_error():
+    """What callers tell apart is a type (`common.refusal`); words are for people."""
+    said = {
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in sorted(ROOT.rglob("*.py"))
+        if not {"tests", ".venv", "build"} & set(path.relative_to(ROOT).parts)
+        for line in words_of_errors(ast.parse(path.read_text()))
+    }
+    assert not said, "\n".join(sorted(said))
+
+
+def words_of_errors(tree: ast.AST) -> set[int]:
+    """Lines on which the text of a caught exception is searched or compared."""
+    found = set()
+    for handler in (node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.name):
+        for node in ast.walk(handler):
+            parts = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                searches = node.func.attr in ("startswith", "endswith", "match", "search", "fullmatch")
+                parts = [node.func.value, *node.args] if searches else []
+            if any(_is_text_of(part, handler.name) for part in parts):
+                found.add(node.lineno)
+    return found
+
+
+def _is_text_of(node: ast.AST, error: str) -> bool:
+    """``str(error)``, ``repr(error)`` or something made from them, such as ``str(error).lower()``."""
+    return any(
+        isinstance(part, ast.Call)
+        and isinstance(part.func, ast.Name)
+        and part.func.id in ("str", "repr")
+        and any(isinstance(arg, ast.Name) and arg.id == error for arg in part.args)
+        for part in ast.walk(node)
+    )
+
+
+def test_words_of_errors_are_seen():
+    for use in (
+        '"x" in str(why)',
+        'str(why).startswith("x")',
+        're.search("x", str(why))',
+        'repr(why) == "x"',
+    ):
+        assert words_of_errors(ast.parse(f"try:\n    f()\nexcept E as why:\n    g({use})")) == {4}, use
+    assert not words_of_errors(ast.parse("try:\n    f()\nexcept E as why:\n    g(str(why))"))

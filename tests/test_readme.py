@@ -1,7 +1,8 @@
-"""What the READMEs say can be typed: every command of the root's is run, every room's is known.
+"""What the pages say can be typed: what the root's page, each room's Run it and the peers' page show is run.
 
-The root's commands run in the order of the page, in one folder, on tiny inputs. How each is made small
-stands in `HOW`; a command that is not there fails, so that nobody can add one that was never run.
+The commands of a walk run in order, in one folder, on tiny inputs. How each is made small stands in `HOW`; a
+command that is not there fails, so that nobody can add one that was never run. All other pages' commands
+and options exist.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +22,13 @@ import pytest
 import typer.main
 
 import vaectrol
-from tests.firmware.conftest import model_files  # noqa: F401 - a fixture
-from tests.readme_commands import commands_of, words_of
+from tests.prose import pages
+from tests.readme_commands import commands_of, first_command_of, words_of
 from tests.test_workflow import MOVES, TINY
 
 ROOT = Path(__file__).resolve().parents[1]
-READMES = sorted(
-    path
-    for path in ROOT.rglob("README.md")
-    if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
-)
+PAGES = pages()
+READMES = [page for page in PAGES if page.name == "README.md"]
 
 
 @dataclass(frozen=True)
@@ -60,26 +60,32 @@ class Elsewhere:
 HOW: dict[str, Run | Elsewhere] = {
     "make demo": Elsewhere("test_readme.py", "test_make_runs_what_the_readme_says", "demo"),
     "make test": Elsewhere("test_readme.py", "test_make_runs_what_the_readme_says", "test"),
-    "vaectrol data prepare": Run({"~/Samples/kits": "sounds"}, makes=("data/manifest.json",)),
-    "vaectrol train": Run({"drum": "tiny.toml"}, ("--set", "fit.steps=6"), makes=("run/card.json",)),
-    "vaectrol quantize": Run(more=("--time", "0.02"), makes=("kit.int8.onnx",)),
-    "vaectrol export run": Run(makes=("run/run.ts",)),
-    "vaectrol play drum --model": Run(makes=("kit.wav", "kit.png")),
-    "vaectrol play drum --cv": Run(makes=("drum.wav",)),
-    "vaectrol emulate drum": Run(),
-    "vaectrol factory": Elsewhere("test_factory.py", "test_stages_are_the_commands_of_the_road", "train-1"),
-    "vaectrol bench kit.int8.onnx": Run(makes=("report/report.html",)),
-    "vaectrol bench firmware/models/drum.int8.onnx": Run(
-        {"firmware/models/drum.int8.onnx": str(ROOT / "firmware/models/drum.int8.onnx")}, ("--quick",)
+    "vaectrol toy drum": Run(more=("--items", "48"), makes=("toy/manifest.json",)),
+    "vaectrol data prepare drum ~/Samples/kits": Run(
+        {"~/Samples/kits": "sounds"}, makes=("data/manifest.json",)
     ),
+    "vaectrol data prepare drum toy": Run(makes=("data/manifest.json",)),
+    "vaectrol train drum": Run({"drum": "tiny.toml"}, ("--set", "fit.steps=6"), makes=("run/card.json",)),
+    "vaectrol train drum_quick": Run(
+        {"drum_quick": "tiny.toml"}, ("--set", "fit.steps=6"), makes=("run/card.json",)
+    ),
+    "vaectrol quantize run": Run({"--quick": "--no-quick"}, ("--time", "0.02"), makes=("kit.int8.onnx",)),
+    "vaectrol compile kit.int8.onnx": Run(makes=("c/kit.c", "c/kit.h", "c/report.json")),
+    "vaectrol play drum --model": Run(makes=("kit.wav", "kit.png")),
+    "vaectrol play drum --cv": Run(makes=("drum.wav", "drum.png")),
+    "vaectrol play groove": Run(more=("--seconds", "2"), makes=("groove.wav", "groove.png")),
+    "vaectrol emulate drum": Run({"moves.csv": "tiny.csv"}),
+    "vaectrol bench kit.int8.onnx": Run(makes=("report/report.html",)),
+    "vaectrol bench firmware/models/drum.int8.onnx": Run(more=("--quick",)),
     "vaectrol bench MODEL": Elsewhere("bench/test_report.py", "test_on_a_board_without", "--live"),
     "vaectrol bench nano": Run(more=("--quick",)),
     "vaectrol bench raspberry": Run(more=("--quick",)),
     "vaectrol make": Elsewhere("test_workflow.py", "test_make_on_the_same_sounds", '"make"'),
     "vaectrol build drum": Run(),
-    "vaectrol build rhythm": Run({"rhythm=FILE": "rhythm={rhythm}"}),
-    "vaectrol budget": Run(),
+    "vaectrol board list": Run(),
+    "vaectrol simulate drum": Run(more=("--seconds", "0.5")),
     "python -m bench.kernels": Run(),
+    "python -c": Run(),
 }  # fmt: skip
 
 
@@ -98,7 +104,7 @@ def resolved(words: list[str]) -> tuple[Any, list[str]] | None:
     """The command that `words` name, and the words after it; None where there is no such command."""
     at = group()
     left = words[1:]
-    while hasattr(at, "commands") and left:
+    while hasattr(at, "commands") and left and not left[0].startswith("-"):
         inner = [at.commands.get(name) for name in left[0].split("|")]
         if not all(inner):
             return None
@@ -120,66 +126,80 @@ def is_a_name(command: str) -> bool:
     return command.startswith("vaectrol ") and found is not None and not found[1]
 
 
-ROOT_COMMANDS = commands_of(ROOT / "README.md")
+WORKSHOP = ("toy", "train/data", "train", "quantize", "firmware/compiler", "firmware", "firmware/instruments")
+OTHER_ROOMS = ("common", "firmware/engine", "firmware/ports", "bench", "hardware")
+WALKS: dict[str, list[str]] = {
+    "README.md": commands_of(ROOT / "README.md"),
+    "rooms": [first_command_of(ROOT / room / "README.md") for room in (*WORKSHOP, *OTHER_ROOMS)],
+    "docs/peers.md": commands_of(ROOT / "docs" / "peers.md"),
+}
+WALKED = [(walk, command) for walk, commands in WALKS.items() for command in commands]
 
 
 @dataclass
 class Walked:
-    """What running the page gave: exit status per command, and the folder."""
+    """What running a walk gave: exit status per command, and the folder."""
 
     folder: Path
     status: dict[str, int]
 
 
 @pytest.fixture(scope="module")
-def walked(tmp_path_factory: pytest.TempPathFactory, model_files: dict[str, Path]) -> Walked:  # noqa: F811
-    """Run every command of the root README that is run here, in order."""
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Walked]:
+    """Run a walk when it is first asked for, in a folder that looks like the root of the repository."""
     import torch
 
     torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("readme")
+    return cache(lambda walk: walk_through(WALKS[walk], tmp_path_factory.mktemp("walk")))
+
+
+def walk_through(commands: list[str], folder: Path) -> Walked:
+    """Run `commands` in `folder`, where the firmware lies too."""
+    (folder / "firmware").symlink_to(ROOT / "firmware")
     (folder / "tiny.toml").write_text(TINY)
-    (folder / "moves.csv").write_text(MOVES)
+    for script in ("moves.csv", "tiny.csv"):
+        (folder / script).write_text(MOVES)
     status: dict[str, int] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert vaectrol.main(["toy", "drums", "sounds", "--items", "48"]) == 0
-        for command in ROOT_COMMANDS:
-            entry = how(command)
-            if isinstance(entry, Run) and not is_a_name(command):
-                words = [entry.swap.get(word, word) for word in words_of(command)[1:]]
-                words = [word.format(rhythm=model_files["rhythm"]) for word in words]
-                status[command] = typed(command.split()[0], [*words, *entry.more])
+        if any("sounds" in words for words in map(shortened, commands)):
+            assert vaectrol.main(["toy", "drum", "sounds", "--items", "48"]) == 0
+        for command in commands:
+            if words := shortened(command):
+                status[command] = typed(command.split()[0], words)
     return Walked(folder, status)
 
 
+def shortened(command: str) -> list[str]:
+    """The words of a command that is run here, without the program's name; none of others."""
+    entry = how(command)
+    if not isinstance(entry, Run) or is_a_name(command):
+        return []
+    return [*(entry.swap.get(word, word) for word in words_of(command)[1:]), *entry.more]
+
+
 def test_the_pages_are_found_and_have_commands():
-    assert {path.parent.name for path in READMES} >= {
-        "toy",
-        "train",
-        "quantize",
-        "firmware",
-        "bench",
-        "hardware",
-    }
-    assert len(ROOT_COMMANDS) >= 10
-    assert sum(len(commands_of(path)) for path in READMES) >= 60
+    folders = {str(path.parent.relative_to(ROOT)) for path in READMES}
+    rooms = {folder for folder in folders if folder.split("/")[0] not in (".", "docs", "examples")}
+    assert rooms == {*WORKSHOP, *OTHER_ROOMS}
+    assert len(WALKS["README.md"]) >= 9
+    assert sum(len(commands_of(path)) for path in PAGES) >= 90
 
 
-@pytest.mark.parametrize("command", ROOT_COMMANDS)
-def test_every_command_of_the_readme_works(command, walked):
+@pytest.mark.parametrize(("walk", "command"), WALKED, ids=[f"{walk}: {command}" for walk, command in WALKED])
+def test_every_command_of_a_walk_works(walk, command, walked):
     if command == "vaectrol COMMAND --help" or is_a_name(command):
         return  # the next two tests
     entry = how(command)
-    assert entry is not None, f"README.md shows `{command}`: say in tests/test_readme.py HOW it is run"
+    assert entry is not None, f"{walk} shows `{command}`: say in tests/test_readme.py HOW it is run"
     if isinstance(entry, Elsewhere):
         source = (ROOT / "tests" / entry.file).read_text()
         assert re.search(rf"^def {entry.test}\w*\(", source, re.MULTILINE), entry
         assert entry.text in source
         return
-    assert walked.status[command] == 0
+    assert walked(walk).status[command] == 0
     for file in entry.makes:
-        assert (walked.folder / file).is_file(), file
+        assert (walked(walk).folder / file).is_file(), file
 
 
 def test_help_of_every_command_has_an_example(capsys):
@@ -197,8 +217,8 @@ def test_help_of_every_command_has_an_example(capsys):
 
 
 SHOWN = [
-    pytest.param(path, command, id=f"{path.parent.relative_to(ROOT)}: {command}")
-    for path in READMES
+    pytest.param(path, command, id=f"{path.relative_to(ROOT)}: {command}")
+    for path in PAGES
     for command in commands_of(path)
 ]
 
@@ -224,7 +244,8 @@ def test_every_python_line_names_what_is_there(page, command):
     words = words_of(command)
     if words[1] == "-m" and words[2] == "pytest":
         places = [word for word in words[3:] if word.startswith("tests")]
-        assert places and all((ROOT / place).exists() for place in places), command
+        assert all((ROOT / place).exists() for place in places), command
+        assert places or words[3:] == ["-m", "slow"], command
     elif words[1] == "-m":
         assert (ROOT / Path(*words[2].split("."))).with_suffix(".py").is_file(), command
     else:

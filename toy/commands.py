@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+from common.kinds import check_kind
 
 Out = Annotated[Path, typer.Argument(help="Folder to make.")]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")]
 
-toy = typer.Typer(help="Make a procedural data set whose true parameters are known.", no_args_is_help=True)
+
+class Kinds(TyperGroup):
+    """Commands that are called what their kind is called."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a kind; any other name is refused."""
+        return super().get_command(ctx, check_kind(cmd_name, self.list_commands(ctx)))
+
+
+toy = typer.Typer(
+    cls=Kinds,
+    help="Make a procedural data set whose true parameters are known.",
+    no_args_is_help=True,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -19,8 +35,8 @@ def register(app: typer.Typer) -> None:
     app.add_typer(toy, name="toy")
 
 
-@toy.command(epilog="Example: vaectrol toy drums /tmp/drums --items 64 --seed 1")
-def drums(
+@toy.command(epilog="Example: vaectrol toy drum /tmp/drum --items 64 --seed 1")
+def drum(
     out: Out,
     items: Annotated[int, typer.Option(help="How many hits.")] = 2000,
     seed: Seed = 0,
@@ -31,8 +47,8 @@ def drums(
     _say(out, make_drums(out, items, seed, _watch("drums")))
 
 
-@toy.command(epilog="Example: vaectrol toy rhythms /tmp/rhythms --items 256")
-def rhythms(
+@toy.command(epilog="Example: vaectrol toy rhythm /tmp/rhythm --items 256")
+def rhythm(
     out: Out,
     items: Annotated[int, typer.Option(help="How many two-bar patterns.")] = 5000,
     seed: Seed = 0,

@@ -14,6 +14,7 @@ from types import TracebackType
 import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
+from common.kinds import singular
 from common.refusal import Refusal
 
 FORMAT = 1
@@ -27,7 +28,7 @@ class ToyFolder:
     target : Path
         The folder to make; must not hold anything but the same set.
     kind : str
-        ``drums``, ``rhythms``, ``drive`` or ``digits``.
+        ``drum``, ``rhythm``, ``drive`` or ``digits``.
     recipe : dict
         What decides the bytes: seed, number of items and the like. Stored in the manifest.
 
@@ -53,8 +54,10 @@ class ToyFolder:
                 found = json.loads(manifest.read_text())
             except ValueError:
                 found = {}
-            if isinstance(found, dict) and all(found.get(key) == value for key, value in self.head.items()):
-                return True
+            if isinstance(found, dict):
+                found["kind"] = singular(str(found.get("kind")), [str(self.head["kind"])])
+                if all(found.get(key) == value for key, value in self.head.items()):
+                    return True
         raise Refusal(
             f"{self.target} already holds something else; name an empty folder, or remove that one first"
         )

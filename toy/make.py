@@ -28,7 +28,7 @@ def make_drums(out: Path, items: int, seed: int, watch: Watch = _unwatched) -> b
     from toy import drums
 
     _check(items)
-    folder = ToyFolder(out, "drums", {"seed": seed, "items": items})
+    folder = ToyFolder(out, "drum", {"seed": seed, "items": items})
     if folder.already_there():
         return False
     with folder:
@@ -46,7 +46,7 @@ def make_rhythms(out: Path, items: int, seed: int, watch: Watch = _unwatched) ->
     from toy import rhythms
 
     _check(items)
-    folder = ToyFolder(out, "rhythms", {"seed": seed, "items": items})
+    folder = ToyFolder(out, "rhythm", {"seed": seed, "items": items})
     if folder.already_there():
         return False
     with folder:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from common.audio import SAMPLE_RATE_HZ
-from common.refusal import Refusal
+from common.refusal import DoesNotFit
+from firmware.compiler import Budget, budget
 from train.recipe import Recipe
 
 
-def recipe_budget(recipe: Recipe, board: str | None = None) -> Any:
+def recipe_budget(recipe: Recipe, board: str | None = None) -> Budget:
     """Cost of the recipe's decoder.
 
     Parameters
@@ -23,11 +23,9 @@ def recipe_budget(recipe: Recipe, board: str | None = None) -> Any:
 
     Returns
     -------
-    firmware.compiler.Budget
+    Budget
         Parameters, MAC per sample, cycles, memory by region, whether it fits and why not.
     """
-    from firmware.compiler import budget
-
     with tempfile.TemporaryDirectory() as folder:
         model = untrained_model(recipe, Path(folder) / f"{recipe.name}.onnx")
         return budget(model, board=board or recipe.budget.board, block=recipe.budget.block)
@@ -45,23 +43,23 @@ def untrained_model(recipe: Recipe, path: Path) -> Path:
     return path
 
 
-def refuse_what_cannot_fit(recipe: Recipe) -> Any:
+def refuse_what_cannot_fit(recipe: Recipe) -> Budget:
     """Raise when the recipe cannot run on its board; returns the budget otherwise.
 
     Raises
     ------
-    Refusal
+    DoesNotFit
         With the numbers, and what may be turned to make it fit.
     """
     found = recipe_budget(recipe)
     allowed = recipe.budget.cpu
     if not found.fits:
-        raise Refusal(
+        raise DoesNotFit(
             f"{recipe.name} does not fit {recipe.budget.board}: {'; '.join(found.reasons)}; make the model "
             "smaller or train it all the same with --anyway"
         )
     if found.cpu_worst > allowed:
-        raise Refusal(
+        raise DoesNotFit(
             f"{recipe.name} would take {found.cpu_worst:.0%} of {recipe.budget.board} in its worst block, "
             f"predicted; budget.cpu allows {allowed:.0%}; make the model smaller or train it all the same "
             "with --anyway"

@@ -152,10 +152,8 @@ def budget(
     typer.echo(f"CPU (predicted)   {found.cpu_mean:.1%} mean, {found.cpu_worst:.1%} worst block")
     typer.echo(f"weights, state    {found.weight_bytes:,} and {found.state_bytes:,} bytes")
     for name, region in found.regions.items():
-        used, left = (
-            (region["used"], region["left"]) if isinstance(region, dict) else (region.used, region.left)
-        )
-        typer.echo(f"  {name:<15} {used:,} bytes used, {left:,} left")
+        left = "" if region["left"] is None else f", {region['left']:,} left"
+        typer.echo(f"  {name:<15} {region['used']:,} bytes used{left}")
     typer.echo(f"latency           {found.latency_samples} samples")
     typer.echo("fits" if found.fits else "does not fit: " + "; ".join(found.reasons))
 

@@ -176,9 +176,7 @@ def fit(
     """
     folder = Path(out)
     kind = task_class(recipe.kind)
-    if kind.data_kind != "digits" and (data is None or not kind.accepts(data.kind)):
-        found = "no data set" if data is None else f"{data.directory} holds {data.kind}"
-        raise Refusal(f"a {recipe.kind} recipe needs data of kind {kind.data_kind}; {found}")
+    kind.check_data(data, f"a {recipe.kind} recipe needs")
     last = folder / "checkpoints" / "last.ckpt"
     if resume:
         _same_recipe(folder, recipe, data)

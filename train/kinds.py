@@ -1,4 +1,4 @@
-"""Which task trains which kind of recipe. A new kind is one line here and one file in ``tasks/``."""
+"""The kinds of training, found by the files of ``tasks/``, and the recipes that are read with them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,36 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+import train.tasks
+from common.kinds import check_kind, kinds_in, singular
 from common.refusal import Refusal
 from train.recipe import HERE, Recipe, available_recipes, explain
 
 if TYPE_CHECKING:
     from train.tasks.base import Task
 
-KINDS = {
-    "drum": "train.tasks.drum:DrumTask",
-    "rhythm": "train.tasks.rhythm:RhythmTask",
-    "digits": "train.tasks.digits:DigitsTask",
-    "drive": "train.tasks.drive:DriveTask",
-    "mel": "train.tasks.mel:MelTask",
-}
+
+def training_kinds() -> tuple[str, ...]:
+    """Names of all kinds of training: one file of ``tasks/`` each."""
+    return kinds_in(train.tasks.__path__)
 
 
 def task_class(kind: str) -> type[Task]:
-    """Import the task of a kind."""
-    module, _, name = KINDS[kind].partition(":")
-    return getattr(importlib.import_module(module), name)
+    """Import a kind's file and give the task that it defines.
+
+    Raises
+    ------
+    Refusal
+        When there is no such kind.
+    """
+    from train.tasks.base import Task
+
+    module = importlib.import_module(f"train.tasks.{check_kind(kind, training_kinds())}")
+    return next(
+        found
+        for found in vars(module).values()
+        if isinstance(found, type) and issubclass(found, Task) and found.__module__ == module.__name__
+    )
 
 
 def load_recipe(source: str | Path, overrides: list[str] | None = None) -> Recipe:
@@ -74,9 +85,11 @@ def load_recipe(source: str | Path, overrides: list[str] | None = None) -> Recip
 
 def parse_recipe(values: dict[str, Any], where: str) -> Recipe:
     """Check a recipe's values against the sections of its kind."""
-    kind = values.get("kind")
-    if kind not in KINDS:
-        raise Refusal(f"{where}: kind = {json.dumps(kind)} is not one of {', '.join(sorted(KINDS))}")
+    kind, known = values.get("kind"), training_kinds()
+    if isinstance(kind, str) and singular(kind, known) != kind:
+        raise Refusal(f'{where}: kind = "{kind}": the kind is called {singular(kind, known)}')
+    if not isinstance(kind, str) or kind not in known:
+        raise Refusal(f"{where}: kind = {json.dumps(kind)} is not one of {', '.join(known)}")
     try:
         return task_class(kind).recipe_type.model_validate(values)
     except ValidationError as error:

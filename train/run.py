@@ -33,7 +33,7 @@ class Run:
     model : nn.Module
         ``encoder`` and ``decoder`` in eval mode, latents rotated; the same module as ``task.model``.
     latents, map : list of dict, dict
-        The latent table and the plane of DESIGN §6.
+        The latent table and the plane of docs/design.md#controls.
     card : dict
         Data set reference (``data.path``, ``data.hash``), licence, credits, figures.
     """

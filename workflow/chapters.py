@@ -8,7 +8,6 @@ from pathlib import Path
 from workflow.plan import Plan
 from workflow.stages import Stage
 
-DATA_KINDS = {"drum": "drums", "rhythm": "rhythms"}
 EMULATED_S = 2.5
 """So much of a demonstration the emulated module plays: emulating takes up to ten seconds a second."""
 EMULATED_CALLBACKS = 60
@@ -36,7 +35,7 @@ def model_stages(plan: Plan, role: str, folder: Path, model: Path, prefix: str) 
         Stage(
             f"{prefix}prepare",
             "read the sounds, say what is wrong with them, split them",
-            ("data", "prepare", DATA_KINDS.get(role, role), str(source), str(data)),
+            ("data", "prepare", role, str(source), str(data)),
             (source,),
             (data / "manifest.json", data / "report.html"),
             tolerates=(0, 1),

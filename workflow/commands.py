@@ -87,7 +87,7 @@ def demo(
     toy = Stage(
         "toy",
         f"synthesise {items} drum sounds",
-        ("toy", "drums", str(sounds), "--items", str(items)),
+        ("toy", "drum", str(sounds), "--items", str(items)),
         (),
         (sounds / "manifest.json",),
         takes_s=6,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.kinds import check_kind
 from common.outputs import check_folder
 from common.refusal import Refusal
 from workflow.stages import STAMPS
@@ -102,11 +103,7 @@ def roles_of(kind: str) -> list[str]:
     """
     from firmware.instruments import kinds
 
-    if kind not in kinds.names():
-        one = kind.removesuffix("s")
-        known = one in kinds.names()
-        meant = f"the kind is called {one}" if known else f"choose one of {', '.join(kinds.names())}"
-        raise Refusal(f"there is no kind '{kind}'; {meant}.")
+    check_kind(kind, kinds.names())
     return [role.name for role in kinds.named(kind).roles if role.required]
 
 
@@ -131,13 +128,14 @@ def sources_of(kind: str, roles: list[str], source: Path, rhythms: Path | None) 
 
 def check_source(role: str, folder: Path) -> None:
     """Refuse a folder that holds nothing a data set of this kind could be made of."""
-    from train.data.source import AUDIO, MIDI
+    from train.data.kinds import preparation
 
+    reads = preparation(role)
     if not folder.is_dir():
         raise Refusal(f"there is no folder {folder}; name the folder that holds your sounds.")
-    endings, what = (MIDI, "MIDI files") if role == "rhythm" else (AUDIO, "audio files")
-    if not any(path.suffix.lower().lstrip(".") in endings for path in folder.rglob("*")):
-        raise Refusal(f"{folder} holds no {what}; a {role} is made of {', '.join(sorted(endings))}.")
+    if not any(path.suffix.lower().lstrip(".") in reads.endings for path in folder.rglob("*")):
+        endings = ", ".join(sorted(reads.endings))
+        raise Refusal(f"{folder} holds no {reads.what}; a {role} is made of {endings} files.")
 
 
 def recipe_of(role: str, alone: bool, quick: bool) -> str:

@@ -18,6 +18,7 @@ from common.refusal import Refusal
 if TYPE_CHECKING:
     from bench.live.peers import ToTflite
     from firmware.compiler.binding import StreamModel
+    from firmware.compiler.report import Report
 
 
 def live(
@@ -67,7 +68,7 @@ def live(
     return result
 
 
-def _streamed(path: Path, block: int) -> tuple[StreamModel, dict[str, Any]]:
+def _streamed(path: Path, block: int) -> tuple[StreamModel, Report]:
     """Compile and load a streaming model for this machine; the compiler's report beside it."""
     from firmware.compiler.binding import StreamModel, load_host
     from firmware.compiler.pipeline import compile_onnx

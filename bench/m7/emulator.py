@@ -23,7 +23,7 @@ from unicorn import unicorn_const as uc
 
 from bench.m7.elf import Elf
 from bench.m7.pipeline import Pipeline
-from common.refusal import Refusal
+from common.refusal import DoesNotFit, Refusal
 from hardware.board import Board
 
 STACK_BYTES = 16384
@@ -124,7 +124,7 @@ class Machine:
         address = -(-self._heap[region] // align) * align
         limit = where.address + where.bytes - (STACK_BYTES if region == "dtcm" else 0)
         if address + count > limit:
-            raise Refusal(f"{count} bytes do not fit in {region}: {max(0, limit - address)} are left.")
+            raise DoesNotFit(f"{count} bytes do not fit in {region}: {max(0, limit - address)} are left.")
         self._heap[region] = address + count
         return address
 

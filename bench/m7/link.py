@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.refusal import Refusal
+from common.refusal import DoesNotFit, Refusal
 from hardware.board import Board
 
 # Where the stack of the audio callback ends (it grows down from the top of DTCM).
@@ -77,8 +77,10 @@ def link(
 
     Raises
     ------
+    DoesNotFit
+        A region overflows.
     Refusal
-        A symbol that nobody defines, or a region that overflows.
+        A symbol that nobody defines.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     script = out.with_suffix(".ld")
@@ -99,7 +101,7 @@ def link(
             r"section '\.(\w+)' will not fit in region '(\w+)': overflowed by (\d+)", done.stderr
         )
         if overflow:
-            raise Refusal(
+            raise DoesNotFit(
                 f"Linking for {board.name}: {overflow[2]} is {overflow[3]} bytes too small "
                 "for what is placed there."
             )

@@ -5,15 +5,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from firmware.compiler.answer import Budget
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from onnx import ModelProto
+
+    from hardware.board import Board
 
 __all__ = ["Budget", "budget"]
 
 
 def budget(
-    model: Any, board: str = "patch_sm", block: int | None = None, as_if_quantized: bool = True
+    model: str | Path | ModelProto,
+    board: str | Path | Board = "patch_sm",
+    block: int | None = None,
+    as_if_quantized: bool = True,
 ) -> Budget:
     """Say what a model costs on a board, as if quantized to W8A16 when it is still float.
 

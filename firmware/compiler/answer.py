@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+
+from firmware.compiler.report import LayerReport, RegionReport
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,10 @@ class Budget:
     cpu_mean, cpu_worst : float
         Fractions of one core; worst is that of the costliest callback.
     weight_bytes, state_bytes : int
-    regions : dict of region name to {"used", "left"}
-        Bytes.
+    regions : dict of region name to RegionReport
     latency_samples : float
         Delay the compiler adds; a causal model that needs no slicing has none.
-    layers : list of dict
+    layers : list of LayerReport
         Cost of each layer, in order; ``origin`` is the file's name of the tensor that it makes.
     fits : bool
         Worst callback below the board's time, memory found for everything.
@@ -37,8 +37,8 @@ class Budget:
     cpu_worst: float
     weight_bytes: int
     state_bytes: int
-    regions: dict[str, dict[str, int]]
+    regions: dict[str, RegionReport]
     latency_samples: float
-    layers: list[dict[str, Any]] = field(default_factory=list)
+    layers: list[LayerReport] = field(default_factory=list)
     fits: bool = True
     reasons: list[str] = field(default_factory=list)

@@ -53,16 +53,15 @@ def load_host(program: Program, target: str = "host") -> StreamModel | EventMode
 
 
 class _Library:
-    """What stream and event models share: the library, the state, the ports."""
+    """What stream and event models share: the library, the state, the specs of its tensors."""
 
     def __init__(self, program: Program, library: Path, declarations: str):
         import cffi
 
         self.program = program
         self.name = program.name
-        self.ports = program.report["ports"]
-        self.inputs = [p for p in self.ports if p["direction"] == "input"]
-        self.outputs = [p for p in self.ports if p["direction"] == "output"]
+        self.inputs = [s for s in program.report["ports"] if s["direction"] == "input"]
+        self.outputs = [s for s in program.report["ports"] if s["direction"] == "output"]
         self.ffi = cffi.FFI()
         self.ffi.cdef(self._structs() + declarations.replace("NAME", self.name))
         self.library: Any = self.ffi.dlopen(str(library))
@@ -75,11 +74,11 @@ class _Library:
 
     def _structs(self) -> str:
         text = "size_t NAME_state_bytes(void);\nvoid NAME_reset(void *s);\n".replace("NAME", self.name)
-        for kind, ports, ctype in (
+        for kind, specs, ctype in (
             ("inputs", self.inputs, "const float"),
             ("outputs", self.outputs, "float"),
         ):
-            members = "".join(f"{ctype} *{p['name']}; size_t {p['name']}_stride;\n" for p in ports)
+            members = "".join(f"{ctype} *{s['name']}; size_t {s['name']}_stride;\n" for s in specs)
             text += f"typedef struct {{\n{members or 'int nothing;'}\n}} {self.name}_{kind};\n"
         return text
 
@@ -90,19 +89,19 @@ class _Library:
     def _checked(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Arrays [channels, frames] under the C names."""
         arrays = {}
-        for port in self.inputs:
-            given = inputs.get(port["label"], inputs.get(port["name"]))
+        for spec in self.inputs:
+            given = inputs.get(spec["label"], inputs.get(spec["name"]))
             if given is None:
-                raise Refusal(f"input {port['label']!r} is missing.")
+                raise Refusal(f"input {spec['label']!r} is missing.")
             array = np.asarray(given, np.float32)
             array = array[0] if array.ndim == 3 else array
             array = array[:, None] if array.ndim == 1 else array
-            if array.ndim != 2 or array.shape[0] != port["channels"]:
+            if array.ndim != 2 or array.shape[0] != spec["channels"]:
                 raise Refusal(
-                    f"input {port['label']!r} has the shape {list(array.shape)}; give "
-                    f"[{port['channels']}, frames]."
+                    f"input {spec['label']!r} has the shape {list(array.shape)}; give "
+                    f"[{spec['channels']}, frames]."
                 )
-            arrays[port["name"]] = np.ascontiguousarray(array)
+            arrays[spec["name"]] = np.ascontiguousarray(array)
         return arrays
 
     def _hand_over(self, kind: str, arrays: Mapping[str, np.ndarray]) -> Any:
@@ -134,7 +133,7 @@ class StreamModel(_Library):
     def frames_due(self, ticks: int) -> dict[str, int]:
         """Frames of each input that the next ``ticks`` base ticks consume."""
         due = self._function("frames_due")
-        return {p["label"]: int(due(self.state, ticks, i)) for i, p in enumerate(self.inputs)}
+        return {s["label"]: int(due(self.state, ticks, i)) for i, s in enumerate(self.inputs)}
 
     def process(self, inputs: Mapping[str, np.ndarray], ticks: int | None = None) -> dict[str, np.ndarray]:
         """Advance the stream.
@@ -157,23 +156,23 @@ class StreamModel(_Library):
         """
         arrays = self._checked(inputs)
         if ticks is None:
-            fastest = min(self.inputs, key=lambda p: p["period_ticks"])
+            fastest = min(self.inputs, key=lambda s: s["period_ticks"])
             ticks = arrays[fastest["name"]].shape[1] * fastest["period_ticks"]
-        for index, port in enumerate(self.inputs):
+        for index, spec in enumerate(self.inputs):
             due = self._function("frames_due")(self.state, ticks, index)
-            have = arrays[port["name"]].shape[1]
+            have = arrays[spec["name"]].shape[1]
             if have != due:
                 raise Refusal(
-                    f"input {port['label']!r} has {have} frames, but {due} are due in {ticks} ticks."
+                    f"input {spec['label']!r} has {have} frames, but {due} are due in {ticks} ticks."
                 )
         results = {}
-        for index, port in enumerate(self.outputs):
+        for index, spec in enumerate(self.outputs):
             count = int(self._function("frames_out")(self.state, ticks, index))
-            results[port["name"]] = np.zeros((port["channels"], count), np.float32)
+            results[spec["name"]] = np.zeros((spec["channels"], count), np.float32)
         self._function("process")(
             self.state, ticks, self._hand_over("inputs", arrays), self._hand_over("outputs", results)
         )
-        return {p["label"]: results[p["name"]] for p in self.outputs}
+        return {s["label"]: results[s["name"]] for s in self.outputs}
 
 
 class EventModel(_Library):
@@ -206,15 +205,15 @@ class EventModel(_Library):
         dict of output name to float32 ndarray [channels, frames]
         """
         arrays = self._checked(inputs)
-        for port in self.inputs:
-            if arrays[port["name"]].shape[1] != port["frames"]:
+        for spec in self.inputs:
+            if arrays[spec["name"]].shape[1] != spec["frames"]:
                 raise Refusal(
-                    f"input {port['label']!r} has {arrays[port['name']].shape[1]} frames, not "
-                    f"{port['frames']}."
+                    f"input {spec['label']!r} has {arrays[spec['name']].shape[1]} frames, not "
+                    f"{spec['frames']}."
                 )
         self._function("event_begin")(self.state, self._hand_over("inputs", arrays))
         while not self._function("event_step")(self.state, cycles_per_step):
             pass
-        results = {p["name"]: np.zeros((p["channels"], p["frames"]), np.float32) for p in self.outputs}
+        results = {s["name"]: np.zeros((s["channels"], s["frames"]), np.float32) for s in self.outputs}
         self._function("event_result")(self.state, self._hand_over("outputs", results))
-        return {p["label"]: results[p["name"]] for p in self.outputs}
+        return {s["label"]: results[s["name"]] for s in self.outputs}

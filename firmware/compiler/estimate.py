@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from common.refusal import Refusal
+from common.refusal import DoesNotFit
 from firmware.compiler.answer import Budget
 from firmware.compiler.pipeline import compile_onnx
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from hardware.board import Board
 
 USABLE = 0.95
 """Part of a callback a model may take: audio conversion, controls and the port need the rest."""
 
 
-def measure(model: Any, board: Any, block: int | None, as_if_quantized: bool = True) -> Budget:
+def measure(
+    model: str | Path | ModelProto, board: str | Path | Board, block: int | None, as_if_quantized: bool = True
+) -> Budget:
     """See ``firmware.compiler.budget``."""
     if isinstance(board, (str, Path)):
         from hardware.board import load_board
@@ -23,9 +30,7 @@ def measure(model: Any, board: Any, block: int | None, as_if_quantized: bool = T
     reasons = []
     try:
         program = compile_onnx(model, target, board, block, as_if_quantized=as_if_quantized)
-    except Refusal as refusal:
-        if "does not fit" not in str(refusal):
-            raise
+    except DoesNotFit as refusal:
         reasons.append(str(refusal))
         size = block or board.audio.block
         program = compile_onnx(model, target, None, size, as_if_quantized=as_if_quantized)
@@ -33,7 +38,8 @@ def measure(model: Any, board: Any, block: int | None, as_if_quantized: bool = T
     clock_hz, rate = float(board.processor.clock_hz), report["sample_rate_hz"]
     frames = block or board.audio.block
     per_callback = clock_hz * frames / rate
-    mean, worst = (report["cycles_per_callback"][k] / per_callback for k in ("mean", "worst"))
+    cycles = report["cycles_per_callback"]
+    mean, worst = cycles["mean"] / per_callback, cycles["worst"] / per_callback
     if worst > USABLE:
         layers = sorted(report["layers"], key=lambda entry: -entry["cycles_per_second"])[:3]
         names = ", ".join(f"{e['name']} ({e['cycles_per_second'] / clock_hz:.0%})" for e in layers)

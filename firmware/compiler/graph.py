@@ -6,10 +6,11 @@ with a scale. A pass is a function graph → graph; nothing here knows an operat
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -106,8 +107,16 @@ class Constant:
 
 
 @dataclass(frozen=True)
+class Attributes:
+    """What a node says beside its inputs and constants: nothing here, all else in its family's own class."""
+
+
+A = TypeVar("A", bound=Attributes)
+
+
+@dataclass(frozen=True)
 class Node:
-    """One operation: ``op`` names the file family in ``ops/`` that knows it.
+    """One operation: ``op`` names its family in ``ops/``, ``attrs`` are of the class it declares.
 
     ``origin`` is the file's name of the tensor that the node makes; passes keep it, so that a layer is known
     by it however often it was renamed, split or joined. "" where a pass added the node by itself.
@@ -117,13 +126,14 @@ class Node:
     op: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    attrs: Mapping[str, Any] = field(default_factory=dict)
+    attrs: Attributes = field(default_factory=Attributes)
     constants: Mapping[str, Constant] = field(default_factory=dict)
     origin: str = ""
 
-    def with_attrs(self, **attrs: Any) -> Node:
-        """Return a copy with some attributes changed."""
-        return replace(self, attrs={**self.attrs, **attrs})
+    def attributes_as(self, kind: type[A]) -> A:
+        """Return the attributes, which are of a known class (``passes/verify.py`` sees to it)."""
+        assert isinstance(self.attrs, kind), f"{self.name} ({self.op}) has {self.attrs}, no {kind.__name__}"
+        return self.attrs
 
 
 @dataclass(frozen=True)
@@ -145,6 +155,10 @@ class Graph:
         The file's ``vaectrol.*`` entries, decoded, without the prefix.
     labels : mapping of tensor name to str
         The names the file gives its inputs and outputs.
+    ticks_per_sample : Fraction
+        Base ticks of one sample at the sample rate.
+    parameters : int
+        Weights and biases of the layers, as the file has them.
     """
 
     name: str
@@ -155,6 +169,8 @@ class Graph:
     event: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    ticks_per_sample: Fraction = Fraction(1)
+    parameters: int = 0
 
     def producer(self) -> dict[str, Node]:
         """Map each tensor to the node that writes it."""
@@ -195,8 +211,6 @@ def topological(nodes: tuple[Node, ...], inputs: Iterable[str]) -> tuple[Node, .
             if name not in written:
                 raise ValueError(f"{nodes[index].name} reads {name}, which nothing writes")
             readers.setdefault(name, []).append(index)
-    import heapq
-
     queue = [index for index, names in waiting.items() if not names]
     heapq.heapify(queue)
     ordered = []
@@ -248,7 +262,8 @@ def dump(graph: Graph) -> str:
     lines = [f"graph {graph.name}" + (" (event)" if graph.event else "")]
     lines += [f"  input  {tensor(n)}" for n in graph.inputs]
     for node in graph.nodes:
-        attrs = ", ".join(f"{k}={_short(v)}" for k, v in node.attrs.items())
+        given = {k: v for k, v in vars(node.attrs).items() if v is not None and v is not False}
+        attrs = ", ".join(f"{k}={_short(v)}" for k, v in given.items())
         weights = ", ".join(f"{k}{list(c.values.shape)}" for k, c in node.constants.items())
         outs = ", ".join(tensor(n) for n in node.outputs)
         inner = "; ".join(x for x in (", ".join(node.inputs), weights, attrs) if x)

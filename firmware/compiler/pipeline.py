@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from common.refusal import Refusal
 from firmware.compiler.graph import Graph, dump
 from firmware.compiler.passes.add_endpoints import add_endpoints
+from firmware.compiler.passes.assume_quantized import assume_quantized
 from firmware.compiler.passes.fold_affine import fold_affine
 from firmware.compiler.passes.fold_clips import fold_clips
 from firmware.compiler.passes.fold_delays import fold_delays
@@ -25,10 +26,15 @@ from firmware.compiler.passes.mark_short import mark_short
 from firmware.compiler.passes.own_ends import own_ends
 from firmware.compiler.passes.sink_dequantize import sink_dequantize
 from firmware.compiler.passes.verify import verify
-from firmware.compiler.program import Program, parameters
+from firmware.compiler.program import Options, Program, parameters
 from firmware.compiler.read.load import load
 from firmware.compiler.write.event_program import build_event
 from firmware.compiler.write.stream_program import build_stream
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from hardware.board import Board
 
 PASSES: tuple[tuple[str, Callable[[Graph], Graph]], ...] = (
     ("fold delays", fold_delays),  # zero padding and crops into the convolutions beside them
@@ -66,9 +72,9 @@ def optimise(graph: Graph, on_pass: Callable[[str, Graph], None] | None = None) 
 
 
 def compile_onnx(
-    source: Any,
+    source: str | Path | ModelProto,
     target: str = "host",
-    board: Any = None,
+    board: str | Path | Board | None = None,
     block: int | None = None,
     name: str | None = None,
     *,
@@ -124,13 +130,11 @@ def compile_onnx(
             dump_to(f"==== after {title}\n{dump(graph)}\n")
 
     graph = load(source, name, streaming)
-    graph = replace(graph, metadata={**graph.metadata, "parameters": parameters(graph)})
+    graph = replace(graph, parameters=parameters(graph))
     if as_if_quantized:
-        from firmware.compiler.passes.assume_quantized import assume_quantized
-
         graph = assume_quantized(graph)
     offline = optimise(graph, show)
     bordered = verify(mark_short(add_endpoints(offline), block), "add endpoints")
     show("add endpoints", bordered)
     build = build_event if bordered.event else build_stream
-    return build(offline, bordered, target, board, block, schedule, dump_to)
+    return build(offline, bordered, Options(target, board, block, schedule), dump_to)

@@ -4,15 +4,61 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
-from fractions import Fraction
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from common.audio import SAMPLE_RATE_HZ
+from firmware import toolchain
 from firmware.compiler.graph import Graph
 from firmware.compiler.plan.stream import Stream
+from firmware.compiler.report import Report
 
-LAYOUTS = {"host": "pair8", "m7": "quad", "aarch64": "lane8", "wasm": "pair8"}
+if TYPE_CHECKING:
+    from hardware.board import Board
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a model is compiled for.
+
+    Attributes
+    ----------
+    target : str
+        host, m7, aarch64 or wasm.
+    board : Board or None
+        Whose memory and processor the plan is for; None: one memory without limit.
+    block : int
+        Samples per callback.
+    schedule : str
+        "flat" or "eager".
+    """
+
+    target: str
+    board: Board | None
+    block: int
+    schedule: str = "flat"
+
+    @property
+    def core(self) -> str:
+        """Processor that costs are predicted for."""
+        return self.board.processor.core if self.board is not None else "cortex-m7"
+
+    @property
+    def callback_cycles(self) -> float:
+        """Cycles the board has for a callback; 0 without one."""
+        clock_hz = float(self.board.processor.clock_hz) if self.board is not None else 0.0
+        return clock_hz * self.block / SAMPLE_RATE_HZ
+
+    @property
+    def packing(self) -> str:
+        """Order of weights that the target's kernels read."""
+        return toolchain.TARGETS[self.target].packing
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether the C says in which region each table lies."""
+        return self.board is not None and self.target == "m7"
 
 
 @dataclass(frozen=True)
@@ -27,7 +73,7 @@ class Program:
         After all passes, for ``reference.run``.
     header, source : str
         The C files.
-    report : dict
+    report : Report
         What ``report.json`` holds.
     plan : Stream or None
         Clocks and rings; None for event graphs.
@@ -38,7 +84,7 @@ class Program:
     graph: Graph
     header: str
     source: str
-    report: dict[str, Any] = field(default_factory=dict)
+    report: Report
     plan: Stream | None = None
 
     def write(self, folder: Path | str) -> list[Path]:
@@ -57,11 +103,6 @@ class Program:
             part.replace(folder / name)
             written.append(folder / name)
         return written
-
-
-def ticks_per_sample(graph: Graph) -> Fraction:
-    """Base ticks of one sample at the sample rate."""
-    return Fraction(graph.metadata["ticks_per_sample"])
 
 
 def parameters(graph: Graph) -> int:

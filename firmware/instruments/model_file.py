@@ -1,4 +1,4 @@
-"""What a model file says about itself: the `vaectrol.*` metadata of DESIGN §2, read and checked."""
+"""What a model file says about itself: its `vaectrol.*` metadata (docs/design.md#model-file)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Weights as the kernels read them: blocks of output channels, taps interleaved for each processor.
 
-The layouts are those of ``engine/kernels/layout.h``. A transposed convolution is packed as a convolution
+The packings are those of ``engine/kernels/packing.h``. A transposed convolution is packed as a convolution
 whose output channels are (phase, channel), a dense layer as a convolution with one tap (polyphase identity;
 Crochiere and Rabiner, "Multirate Digital Signal Processing", 1983).
 """
@@ -15,18 +15,18 @@ from common.refusal import Refusal
 
 
 @dataclass(frozen=True)
-class Layout:
+class Packing:
     """Channels of a block and the unit, in taps, that runs are padded to."""
 
     block: int
     run_taps: int
 
 
-LAYOUTS = {
-    "quad": Layout(4, 4),
-    "pair8": Layout(8, 2),
-    "lane8": Layout(8, 2),
-    "byte8": Layout(8, 4),
+PACKINGS = {
+    "quad": Packing(4, 4),
+    "pair8": Packing(8, 2),
+    "lane8": Packing(8, 2),
+    "byte8": Packing(8, 4),
 }
 
 
@@ -36,7 +36,7 @@ class PackedConv:
 
     Attributes
     ----------
-    weights : int8 (or float32) array, flat, in the layout's order.
+    weights : int8 (or float32) array, flat, in the packing's order.
     requant : int32 [groups × padded channels, 3] of bias, multiplier, shift; None for float.
     bias : float32 [groups × padded channels]; None for integers.
     frame_step, run_step : in elements (of the input).
@@ -97,20 +97,20 @@ def _runs(weights: np.ndarray, in_pitch: int, dilation: int, groups: int) -> tup
     return np.ascontiguousarray(weights.transpose(0, 2, 1)), dilation
 
 
-def _interleaved(runs: np.ndarray, layout: str, groups: int) -> np.ndarray:
-    """Order [groups·channels, runs, run] weights by `layout`; flat."""
-    shape = LAYOUTS[layout]
+def _interleaved(runs: np.ndarray, packing: str, groups: int) -> np.ndarray:
+    """Order [groups·channels, runs, run] weights by `packing`; flat."""
+    shape = PACKINGS[packing]
     out, count, run = runs.shape
     channels = out // groups
     padded, taps = round_up(channels, shape.block), round_up(run, shape.run_taps)
     full = np.zeros((groups, padded, count, taps), runs.dtype)
     full[:, :channels, :, :run] = runs.reshape(groups, channels, count, run)
     blocks = full.reshape(groups, padded // shape.block, shape.block, count, taps)
-    if layout == "quad":  # [g, b, pair, c, r, s, k] → step, pair, tap, channel
+    if packing == "quad":  # [g, b, pair, c, r, s, k] → step, pair, tap, channel
         v = blocks.reshape(groups, -1, 2, 2, count, taps // 2, 2).transpose(0, 1, 4, 5, 2, 6, 3)
-    elif layout == "pair8":
+    elif packing == "pair8":
         v = blocks.reshape(groups, -1, 8, count, taps // 2, 2).transpose(0, 1, 3, 4, 2, 5)
-    elif layout == "lane8":
+    elif packing == "lane8":
         v = blocks.transpose(0, 1, 3, 4, 2)
     else:
         v = blocks.reshape(groups, -1, 8, count, taps // 4, 4).transpose(0, 1, 3, 4, 2, 5)
@@ -150,7 +150,7 @@ def pack_conv(
     multiplier: np.ndarray,
     shift: np.ndarray,
     *,
-    layout: str,
+    packing: str,
     in_pitch: int,
     dilation: int = 1,
     stride: int = 1,
@@ -162,15 +162,15 @@ def pack_conv(
     ----------
     weights : int8 [out, in / groups, taps], ONNX order; tap 0 meets the oldest frame.
     bias, multiplier, shift : [out] integers of the requantization.
-    layout : ``toolchain.TARGETS[target].layout``; "byte8" for int8 activations.
+    packing : ``toolchain.TARGETS[target].packing``; "byte8" for int8 activations.
     in_pitch : elements between frames of the input.
     """
     weights = np.asarray(weights, np.int8)
     runs, _ = _runs(weights, in_pitch, dilation, groups)
-    block = LAYOUTS[layout].block
+    block = PACKINGS[packing].block
     columns = [_per_channel(v, groups, block, np.int32) for v in (bias, multiplier, shift)]
     return PackedConv(
-        weights=_interleaved(runs, layout, groups),
+        weights=_interleaved(runs, packing, groups),
         requant=np.stack(columns, axis=1),
         bias=None,
         history=dilation * (weights.shape[2] - 1),
@@ -256,12 +256,12 @@ def pack_dense(
     multiplier: np.ndarray,
     shift: np.ndarray,
     *,
-    layout: str,
+    packing: str,
     in_pitch: int,
 ) -> PackedConv:
     """Pack a dense layer, weights int8 [out, in]: a convolution with one tap."""
     return pack_conv(
-        np.asarray(weights)[:, :, None], bias, multiplier, shift, layout=layout, in_pitch=in_pitch
+        np.asarray(weights)[:, :, None], bias, multiplier, shift, packing=packing, in_pitch=in_pitch
     )
 
 
@@ -303,7 +303,7 @@ def pack_transposed(
     multiplier: np.ndarray,
     shift: np.ndarray,
     *,
-    layout: str,
+    packing: str,
     in_pitch: int,
     stride: int,
     out_pitch: int,
@@ -315,7 +315,7 @@ def pack_transposed(
     """
     rows = phases_as_channels(np.asarray(weights, np.int8), stride, out_pitch)
     tables = (per_phase(np.asarray(v), stride, out_pitch) for v in (bias, multiplier, shift))
-    return pack_conv(rows, *tables, layout=layout, in_pitch=in_pitch)
+    return pack_conv(rows, *tables, packing=packing, in_pitch=in_pitch)
 
 
 def pack_conv_f32(

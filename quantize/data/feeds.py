@@ -1,8 +1,8 @@
 """What to feed a model while calibrating and fine-tuning: its own inputs, moving as they do on the module.
 
-Latents and attributes follow their quantile tables (DESIGN §6), still, at the extremes, in steps, ramps,
-oscillations and noise; classes are one-hot or blends; the time basis restarts at random triggers; audio
-comes from recordings.
+Latents and attributes follow their quantile tables (docs/design.md#controls): still, at the extremes, in
+steps, ramps, oscillations and noise; classes are one-hot or blends; the time basis restarts at random
+triggers; audio comes from recordings.
 """
 
 from __future__ import annotations

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from common.refusal import Refusal
+
+if TYPE_CHECKING:
+    from train.tasks.base import Task
 
 # the measure that counts, by what the data offer: (key, whether larger is better)
 MEASURES = (("onset_f1", True), ("mr_stft", False), ("snr_db", True))
@@ -59,22 +62,13 @@ def log_spectral_db(reference: np.ndarray, other: np.ndarray, size: int = 1024) 
     return float(((levels[0] - levels[1]) ** 2).mean(1).sqrt().mean())
 
 
-def onset_agreement(reference: np.ndarray, other: np.ndarray, voices: int = 9) -> float:
-    """Share of steps whose onset decision (probability above one half) is the same; patterns [N, 27, 32]."""
-    return float(((reference[:, :voices] > 0.5) == (other[:, :voices] > 0.5)).mean())
+def trained_as(kind: str) -> type[Task] | None:
+    """Give the task that trains models of this kind; None for one from elsewhere."""
+    if not kind:
+        return None
+    from train.kinds import task_class, training_kinds
 
-
-def onset_f1(wanted: np.ndarray, made: np.ndarray, voices: int = 9) -> float:
-    """F1 of the onsets of `made` against true patterns [N, 27, 32]."""
-    truth, guess = wanted[:, :voices] > 0.5, made[:, :voices] > 0.5
-    hits = float((truth & guess).sum())
-    return 2.0 * hits / max(1.0, float(truth.sum() + guess.sum()))
-
-
-def error_to_signal(wanted: np.ndarray, made: np.ndarray) -> float:
-    """Energy of the error over that of the signal, of all rows together."""
-    wanted, made = np.asarray(wanted, np.float64), np.asarray(made, np.float64)
-    return float(((made - wanted) ** 2).sum() / max(float((wanted**2).sum()), 1e-30))
+    return task_class(kind) if kind in training_kinds() else None
 
 
 def measure_that_counts(measures: Mapping[str, float], prefix: str = "truth/") -> tuple[str, bool]:
@@ -113,22 +107,20 @@ def compare(reference: np.ndarray, other: np.ndarray, kind: str = "") -> dict[st
     reference, other : ndarray [N, C, T]
         What is compared with what.
     kind : str
-        The model's kind; "rhythm" adds onset agreement.
+        The model's; a training kind may add measures of its own (`train/tasks/base.py`).
     """
     found = {"snr_db": snr_db(reference, other)}
     if is_audio(reference):
         found["mr_stft"] = mr_stft(reference, other)
         found["log_spectral_db"] = log_spectral_db(reference, other)
-    if kind == "rhythm":
-        found["onset_agreement"] = onset_agreement(reference, other)
-    return found
+    task = trained_as(kind)
+    return found | (task.agreement(reference, other) if task else {})
 
 
 def compare_truth(wanted: np.ndarray, made: np.ndarray, kind: str = "") -> dict[str, float]:
     """Measures of an output against what the data say it should be."""
-    if kind == "rhythm":
-        return {"onset_f1": onset_f1(wanted, made)}
+    task = trained_as(kind)
+    own = task.truth(wanted, made) if task else {}
     if is_audio(wanted):
-        found = {"mr_stft": mr_stft(wanted, made), "log_spectral_db": log_spectral_db(wanted, made)}
-        return found | ({"esr": error_to_signal(wanted, made)} if kind == "drive" else {})
-    return {"snr_db": snr_db(wanted, made)}
+        return {"mr_stft": mr_stft(wanted, made), "log_spectral_db": log_spectral_db(wanted, made), **own}
+    return own or {"snr_db": snr_db(wanted, made)}

@@ -1,6 +1,6 @@
 """Fine-tune and judge inside the training task that made a run: its data, its losses, its scores.
 
-The task's decoder is replaced by a network of this room, so drums, rhythms and whatever kind comes next are
+The task's decoder is replaced by a network of this room, so every kind is
 tuned on what they were trained on, moving controls included, and judged on their own validation figures.
 """
 
@@ -20,6 +20,7 @@ from quantize.data.feeds import Feed, is_event
 from quantize.data.tune import Judge, Objective, distance
 from quantize.graph.graph import Graph
 from quantize.graph.network import Network
+from quantize.operators import known, movement_of
 
 DISTIL_SHARE = 0.3  # weight of the float decoder's answer beside the task's own loss
 
@@ -70,12 +71,12 @@ class Stand(nn.Module):
 
 
 def tensor_before_laws(graph: Graph) -> str | None:
-    """Find the tensor whose split feeds only output laws (sigmoid, tanh)."""
+    """Find the tensor that is divided for output laws (sigmoid, tanh) alone: functions of known reach."""
     consumers = graph.consumers()
     for node in graph.nodes:
-        if node.op == "Split":
-            readers = [reader.op for name in node.outputs for reader in consumers.get(name, [])]
-            if readers and set(readers) <= {"Sigmoid", "Tanh"}:
+        if movement_of(node) is not None and len(node.outputs) > 1:
+            readers = [known(reader) for name in node.outputs for reader in consumers.get(name, [])]
+            if readers and all(r is not None and r.largest is not None for r in readers):
                 return node.inputs[0]
     return None
 
@@ -173,11 +174,7 @@ def open_workshop(
     if data is None and not run.card.get("data", {}).get("path"):
         raise Refusal(f"{run_folder} does not say which data it was trained on; give them with --data DIR.")
     opened = DataSet.open(data or run.card["data"]["path"])
-    if opened.kind != task.data_kind:
-        raise Refusal(
-            f"{run_folder} was trained on {task.data_kind} but {opened.directory} holds {opened.kind}; "
-            "give data of its kind."
-        )
+    task.check_data(opened, f"{run_folder} is tuned on")
     if batch is not None and not is_event(graph):  # a smaller batch of events saves nothing
         fit = task.recipe.fit.model_copy(update={"batch": batch})
         task.recipe = task.recipe.model_copy(update={"fit": fit})

@@ -13,6 +13,7 @@ import torch
 
 from common.refusal import Refusal
 from quantize.data.examples import Example, tensors
+from quantize.data.quality import trained_as
 from quantize.graph.network import Network
 
 AUDIO_LEAST = 256
@@ -66,19 +67,16 @@ def distance(made: torch.Tensor, wanted: torch.Tensor, kind: str = "") -> torch.
     made, wanted : Tensor [N, C, T]
         Outputs.
     kind : str
-        "rhythm" weighs onsets by cross entropy above the least possible.
+        The model's; a training kind may have a distance of its own (`train/tasks/base.py`).
     """
     made = made.to(torch.float32)
     if made.ndim == 3 and made.shape[1] == 1 and made.shape[2] >= AUDIO_LEAST:
         wave = ((made - wanted) ** 2).mean() / (wanted**2).mean().clamp(min=1e-6)
         return _spectral_loss()(made, wanted) + torch.sqrt(wave + 1e-10)
-    if kind == "rhythm" and made.ndim == 3 and made.shape[1] == 27:
-        likely = wanted[:, :9].clamp(1e-4, 1 - 1e-4)
-        entropy = torch.nn.functional.binary_cross_entropy
-        onset = entropy(made[:, :9].clamp(1e-4, 1 - 1e-4), likely) - entropy(likely, likely)
-        struck = wanted[:, :9].clamp(0, 1).repeat(1, 2, 1)
-        rest = (((made[:, 9:] - wanted[:, 9:]) ** 2) * struck).sum() / struck.sum().clamp(min=1)
-        return onset + rest
+    task = trained_as(kind)
+    own = task.tuning_distance(made, wanted) if task else None
+    if own is not None:
+        return own
     wave = ((made - wanted) ** 2).mean() / (wanted**2).mean().clamp(min=1e-6)
     return torch.sqrt(wave + 1e-10)
 

@@ -15,6 +15,7 @@ from quantize.data.quality import snr_db
 from quantize.graph.graph import Graph
 from quantize.graph.load import load_graph
 from quantize.integers.qdq import Quantized, read_qdq, to_qdq
+from quantize.operators.quantization import QUANTIZE
 
 # Least SNR in dB of the other runtime's output against ours. LiteRT's 16×8 kernels round a 16-bit
 # multiplier, its
@@ -75,7 +76,7 @@ def _model_of(source: Path) -> onnx.ModelProto:
 
 def is_quantized(model: onnx.ModelProto) -> bool:
     """Whether a model is in QDQ form."""
-    return any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+    return any(node.op_type == QUANTIZE for node in model.graph.node)
 
 
 def _feed(graph: Graph, seconds: float) -> Feed:

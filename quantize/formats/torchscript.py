@@ -19,9 +19,10 @@ from quantize.data.feeds import input_rates
 from quantize.formats.nn_tilde import DriveModule, DrumModule, NnModule, PatternModule
 from quantize.graph.channels import TRACE_FRAMES as SHAPE_FRAMES
 from quantize.graph.channels import example_feeds, trace_shapes
+from quantize.graph.execute import form_of
 from quantize.graph.graph import Graph, Node
 from quantize.graph.network import Network
-from quantize.graph.operators import filtered_noise
+from quantize.operators import known
 
 TRACE_FRAMES = 64
 PROBE_FRAMES = 512
@@ -47,6 +48,11 @@ class Positional(nn.Module):
         return self.network(dict(zip(self.names, inputs, strict=True)))[self.outputs[0]]
 
 
+def _is_counted(node: Node) -> bool:
+    record = known(node)
+    return record is not None and record.counted
+
+
 class _CountedNetwork(Network):
     """A float network whose noise goes on after `start` frames of the slowest input."""
 
@@ -55,13 +61,13 @@ class _CountedNetwork(Network):
     def __init__(self, graph: Graph):
         super().__init__(graph)
         shapes = trace_shapes(graph)
-        noises = [n.outputs[0] for n in graph.nodes if n.op == "FilteredNoise" and n.is_domain]
+        noises = [node.outputs[0] for node in graph.nodes if _is_counted(node)]
         self.per_frame = {name: shapes[name][-1] // SHAPE_FRAMES for name in noises}
 
     def execute(self, node: Node, values: dict[str, Any]) -> tuple[Any, ...]:
-        if node.op == "FilteredNoise" and node.is_domain:
+        if _is_counted(node):
             start = self.start * self.per_frame[node.outputs[0]]
-            return (filtered_noise(node, [values[node.inputs[0]], start]),)
+            return (form_of(node)(node, [values[node.inputs[0]], start]),)
         return super().execute(node, values)
 
 
@@ -117,55 +123,78 @@ def trace_decoder(graph: Graph) -> Any:
         return torch.jit.trace(module, (inputs, start), check_trace=False)
 
 
+def played(graph: Graph) -> tuple[str, dict[str, dict[str, Any]]]:
+    """Tell how a decoder is played, by what its inputs and outputs are for.
+
+    Returns
+    -------
+    how : str
+        "struck" (latents, classes and time in), "sent through" (sound and latents in), "patterns" (latents
+        and attributes in, patterns out), or nothing that nn~ has a module for.
+    inputs : dict
+        The metadata of its inputs, by role.
+    """
+    inputs = {entry["role"]: entry for entry in graph.metadata["inputs"]}
+    roles, out = set(inputs), graph.metadata["outputs"][0]["role"]
+    if roles == {"latent", "class", "time"} and out == "audio":
+        return "struck", inputs
+    if roles == {"audio", "latent"} and out == "audio":
+        return "sent through", inputs
+    if roles == {"latent", "attribute"} and out == "pattern":
+        return "patterns", inputs
+    return "", inputs
+
+
 def module_of_run(folder: Path, graph: Graph) -> Any:
     """Build the nn~ module of a run, with the given decoder graph (pruned or not) and the run's encoder.
 
     Raises
     ------
     Refusal
-        For kinds that nn~ has no use for.
+        For decoders that are played in a way that nn~ has no module for.
     """
     from train.run import load_run
 
     run = load_run(folder)
-    entries = {e["name"]: e for e in graph.metadata["inputs"]}
-    kind = graph.metadata.get("kind")
+    how, inputs = played(graph)
+    if not how:
+        raise Refusal(
+            f"{folder} is of kind {run.recipe.kind}; nn~ can be given decoders that are struck, that sound "
+            "is sent through, or that make patterns."
+        )
+    latent = [str(c) for c in inputs["latent"]["channels"]]
     encoder_ports, _ = run.task.encoder_ports()
     port = encoder_ports[0]
     example = 0.1 * torch.randn(1, len(port.channels), port.length)
     with torch.no_grad():
         encoder = torch.jit.trace(_Mean(run.model.encoder).eval(), (example,), check_trace=False)  # type: ignore[arg-type]
     decoder = trace_decoder(graph)
-    if kind == "drum":
-        knobs = [str(c) for c in entries["knobs"]["channels"]]
+    if how == "struck":
+        knobs = [str(c) for c in inputs["class"]["channels"]]
         module: NnModule = DrumModule(
             decoder,
             encoder,
             frames_looked_back(graph),
-            [str(c) for c in entries["z"]["channels"]],
+            latent,
             knobs,
             sum(k.startswith("class:") for k in knobs),
             graph.metadata["time_basis"]["constants"],
-            int(1 / input_rates(graph)["z"]),
+            int(1 / input_rates(graph)[inputs["latent"]["name"]]),
             port.length,
         )
-    elif kind == "rhythm":
+    elif how == "patterns":
         module = PatternModule(
             decoder,
             encoder,
-            [str(c) for c in entries["z"]["channels"]],
-            [str(c) for c in entries["attributes"]["channels"]],
+            latent,
+            [str(c) for c in inputs["attribute"]["channels"]],
             [str(c) for c in graph.metadata["outputs"][0]["channels"]],
         )
-    elif kind == "drive":
-        latents = graph.metadata.get("latents") or []
-        tables = [entry["quantiles"] for entry in latents]
-        names = [str(c) for c in entries["latent"]["channels"]]
-        middle = [float(np.median(table)) for table in tables] or [0.0] * len(names)
-        hop = int(1 / input_rates(graph)["latent"])
-        module = DriveModule(decoder, encoder, frames_looked_back(graph), names, middle, hop, port.length)
     else:
-        raise Refusal(f"{folder} is of kind {kind}; only drum, rhythm and drive runs can be written for nn~.")
+        tables = [entry["quantiles"] for entry in graph.metadata.get("latents") or []]
+        middle = [float(np.median(table)) for table in tables] or [0.0] * len(latent)
+        hop = int(1 / input_rates(graph)[inputs["latent"]["name"]])
+        module = DriveModule(decoder, encoder, frames_looked_back(graph), latent, middle, hop, port.length)
     return torch.jit.script(module.eval())
 
 
@@ -173,8 +202,10 @@ def compare_module(module: Any, graph: Graph, seed: int = 0) -> dict[str, Any]:
     """Compare a loaded nn~ module, fed in uneven buffers, with the float model as a whole in onnxruntime."""
     from quantize.data.quality import snr_db
 
-    answers = {"rhythm": _patterns_both_ways, "drive": _drive_both_ways, "drum": _drum_both_ways}
-    wanted, made = answers[graph.metadata["kind"]](module, graph, seed)
+    answers = {"patterns": _patterns_both_ways, "sent through": _sent_both_ways, "struck": _struck_both_ways}
+    how, inputs = played(graph)
+    names = {role: str(entry["name"]) for role, entry in inputs.items()}
+    wanted, made = answers[how](module, graph, names, seed)
     return {
         "methods": list(module.get_methods()),
         "attributes": list(module.get_attributes()),
@@ -185,7 +216,9 @@ def compare_module(module: Any, graph: Graph, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def _patterns_both_ways(module: Any, graph: Graph, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _patterns_both_ways(
+    module: Any, graph: Graph, names: dict[str, str], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Five patterns [1, 27, 160] by onnxruntime and by the module."""
     from quantize.data.feeds import FeedMaker
     from quantize.graph.runtime import run_onnx
@@ -197,13 +230,15 @@ def _patterns_both_ways(module: Any, graph: Graph, seed: int) -> tuple[np.ndarra
     return np.concatenate([run_onnx(graph.to_model(), one)[0] for one in singles], 2), made
 
 
-def _drum_both_ways(module: Any, graph: Graph, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _struck_both_ways(
+    module: Any, graph: Graph, names: dict[str, str], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """A hit [1, 1, S] by onnxruntime as a whole and by the module in uneven buffers."""
     from quantize.data.feeds import FeedMaker
     from quantize.graph.runtime import run_onnx
     from train.models.time_basis import TimeBasis
 
-    hop = int(1 / input_rates(graph)["z"])
+    hop = int(1 / input_rates(graph)[names["latent"]])
     feed = FeedMaker(graph, seed=seed).make(COMPARED_FRAMES * hop / SAMPLE_RATE_HZ, 1)
     constants = graph.metadata["time_basis"]["constants"]
     basis = TimeBasis(
@@ -212,21 +247,23 @@ def _drum_both_ways(module: Any, graph: Graph, seed: int) -> tuple[np.ndarray, n
         tuple(constants["decays_s"]),
         tuple(constants["frequencies_hz"]),
     )
-    feed["time"] = basis(torch.arange(COMPARED_FRAMES)[None].double() * hop / SAMPLE_RATE_HZ).numpy()
+    feed[names["time"]] = basis(torch.arange(COMPARED_FRAMES)[None].double() * hop / SAMPLE_RATE_HZ).numpy()
     gate = np.ones((1, 1, COMPARED_FRAMES), np.float32)
-    controls = np.repeat(np.concatenate([feed["z"], feed["knobs"], gate], 1), hop, 2)
+    controls = np.repeat(np.concatenate([feed[names["latent"]], feed[names["class"]], gate], 1), hop, 2)
     return run_onnx(graph.to_model(), feed)[0], _in_uneven_buffers(module, controls, seed)
 
 
-def _drive_both_ways(module: Any, graph: Graph, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _sent_both_ways(
+    module: Any, graph: Graph, names: dict[str, str], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Distorted noise [1, 1, S] by onnxruntime as a whole and by the module in uneven buffers."""
     from quantize.data.feeds import FeedMaker
     from quantize.graph.runtime import run_onnx
 
-    hop = int(1 / input_rates(graph)["latent"])
+    hop = int(1 / input_rates(graph)[names["latent"]])
     noise = 0.1 * np.random.default_rng(seed).standard_normal(COMPARED_FRAMES * hop).astype(np.float32)
     feed = FeedMaker(graph, [noise], seed).make(COMPARED_FRAMES * hop / SAMPLE_RATE_HZ, 1)
-    signal = np.concatenate([feed["audio"], np.repeat(feed["latent"], hop, 2)], 1)
+    signal = np.concatenate([feed[names["audio"]], np.repeat(feed[names["latent"]], hop, 2)], 1)
     return run_onnx(graph.to_model(), feed)[0], _in_uneven_buffers(module, signal, seed)
 
 

@@ -1,4 +1,4 @@
-"""Which channels must be removed together: dependency-aware groups over any graph of DESIGN §2.
+"""Which channels must be removed together: dependency-aware groups over any model file.
 
 Every element of every tensor gets a label, the name of the channel it belongs to. What only moves data
 (reshape, split, sub-pixel shuffles, concatenation) moves the labels by running the operator itself on them;
@@ -14,24 +14,15 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from quantize.graph.graph import LINEAR, Graph, Node
+from quantize.graph.graph import Graph, Node
 from quantize.graph.network import Network
-from quantize.graph.operators import OPERATORS
+from quantize.operators import Layer, Movement, bias_of, groups_of, known
+from quantize.operators.record import Channels as Flow
+from quantize.operators.record import TorchForm
 
 PINNED = 0
 NOTHING = -1  # padding: belongs to no channel
 TRACE_FRAMES = 8
-
-UNARY = (
-    "Relu", "LeakyRelu", "Elu", "Gelu", "Tanh", "Sigmoid", "HardSigmoid", "Softplus", "Exp", "Log",
-    "Sin", "Cos",
-    "Abs", "Neg", "Sqrt", "Reciprocal", "Clip", "Cast", "Identity",
-)  # fmt: skip
-ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "PRelu")
-MOVES = (
-    "Concat", "Split", "Slice", "Pad", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze",
-    "Expand", "Resize",
-)  # fmt: skip
 
 
 @dataclass
@@ -155,17 +146,7 @@ def trace_channels(graph: Graph) -> Channels:
     for name in graph.input_names:
         channels.labels[name] = np.full(channels.shapes[name], PINNED)
     for node in graph.nodes:
-        if node.op in LINEAR and node.inputs[1] in graph.constants and node.inputs[0] in channels.labels:
-            _trace_linear(channels, node)
-        elif node.op in UNARY:
-            if node.inputs[0] in channels.labels:
-                channels.labels[node.outputs[0]] = channels.labels[node.inputs[0]]
-        elif node.op in ELEMENTWISE:
-            _trace_elementwise(channels, node)
-        elif node.op in MOVES and not node.domain:
-            _trace_move(channels, node)
-        else:
-            _pin_node(channels, node)
+        _trace_node(channels, node)
     for name in graph.output_names:
         channels.pin(channels.labels[name])
     for name, labels in channels.labels.items():
@@ -206,54 +187,66 @@ def _set_axes(channels: Channels, name: str, axes: list[np.ndarray | None]) -> N
         channels.axes[name] = axes
 
 
-def _trace_linear(channels: Channels, node: Node) -> None:
-    weight = channels.graph.constants[node.inputs[1]]
-    source = channels.labels[node.inputs[0]]
-    shape = channels.shapes[node.outputs[0]]
-    if node.op in ("Gemm", "MatMul"):
-        if node.attributes.get("transA", 0) or weight.ndim != 2:
-            _pin_node(channels, node)
-            return
-        entering = channels.along(source, source.ndim - 1)
-        born = channels.new(shape[-1])
-        turned = node.op == "Gemm" and node.attributes.get("transB", 0)
-        _set_axes(channels, node.inputs[1], [born, entering] if turned else [entering, born])
-        leaving = np.broadcast_to(born, shape)
+def _trace_node(channels: Channels, node: Node) -> None:
+    """Give labels to what a node makes, by what its record says of channels."""
+    record = known(node)
+    if record is None:
+        _pin_node(channels, node)
+    elif record.layer is not None:
+        _trace_layer(channels, node, record.layer)
+    elif record.movement is not None:
+        _trace_movement(channels, node, record.movement, record.operands(node), record.form)
+    elif record.channels is Flow.KEPT:
+        if node.inputs[0] in channels.labels:
+            channels.labels[node.outputs[0]] = channels.labels[node.inputs[0]]
+    elif record.channels is Flow.UNITED:
+        _trace_elementwise(channels, node)
     else:
-        entering = channels.along(source, 1)
-        born = channels.new(shape[1])
-        groups = node.attributes.get("group", 1)
-        _trace_groups(channels, node, entering, born, groups)
-        leaving = np.broadcast_to(born[None, :, None], shape)
-    if len(node.inputs) > 2 and node.inputs[2]:
-        bias = channels.graph.constants[node.inputs[2]]
+        _pin_node(channels, node)
+
+
+def _trace_layer(channels: Channels, node: Node, layer: Layer) -> None:
+    """End the labels that a layer reads and begin new ones."""
+    weight = channels.graph.constants.get(node.inputs[1])
+    source = channels.labels.get(node.inputs[0])
+    computed_bias = bias_of(node) and bias_of(node) not in channels.graph.constants
+    if weight is None or source is None or computed_bias or not layer.traceable(node, weight):
+        _pin_node(channels, node)
+        return
+    shape = channels.shapes[node.outputs[0]]
+    axis = layer.channel_axis(len(shape))
+    entering = channels.along(source, layer.channel_axis(source.ndim))
+    born = channels.new(shape[axis])
+    _set_axes(channels, node.inputs[1], _weight_labels(channels, node, layer, entering, born, weight.ndim))
+    if bias_of(node):
+        bias = channels.graph.constants[bias_of(node)]
         labels = [None] * (bias.ndim - 1) + [born if bias.shape[-1] == born.size else None]
-        _set_axes(channels, node.inputs[2], labels)
+        _set_axes(channels, bias_of(node), labels)
     channels.births.append((node, born))
-    channels.labels[node.outputs[0]] = leaving.copy()
+    along = [-1 if a == axis else 1 for a in range(len(shape))]
+    channels.labels[node.outputs[0]] = np.broadcast_to(born.reshape(along), shape).copy()
 
 
-def _trace_groups(
-    channels: Channels, node: Node, entering: np.ndarray, born: np.ndarray, groups: int
-) -> None:
-    """Unite what a grouped convolution ties: a whole depthwise group, or one place in every group."""
+def _weight_labels(
+    channels: Channels, node: Node, layer: Layer, entering: np.ndarray, born: np.ndarray, rank: int
+) -> list[np.ndarray | None]:
+    """Labels of a weight's axes; unites what groups tie: a depthwise group, or one place in every group."""
+    groups = groups_of(node)
+    inward, outward = layer.input_axis(node), layer.output_axis(node, rank)
+    axes: list[np.ndarray | None] = [None] * rank
+    if groups == 1:
+        axes[inward], axes[outward] = entering, born
+        return axes
     per_in, per_out = entering.size // groups, born.size // groups
-    if groups > 1 and per_in == 1:
+    whole, first, each = (born, entering, per_in) if outward == 0 else (entering, born, per_out)
+    axes[0] = whole
+    if per_in == 1:  # a group's outputs live and die with their one input
         channels.unite(entering.repeat(per_out), born)
-        inner: np.ndarray | None = None
-    elif groups > 1:
+    else:
         channels.unite(np.tile(entering[:per_in], groups), entering)
         channels.unite(np.tile(born[:per_out], groups), born)
-        inner = entering[:per_in]
-    else:
-        inner = entering
-    if node.op == "Conv":
-        _set_axes(channels, node.inputs[1], [born, inner, None])
-    else:
-        outer = None if groups > 1 and per_in == 1 and per_out == 1 else born[:per_out]
-        if groups > 1 and per_in == 1 and per_out > 1:
-            outer = None  # the group's outputs live and die with their one input
-        _set_axes(channels, node.inputs[1], [entering, outer, None])
+        axes[1] = first[:each]
+    return axes
 
 
 def _trace_elementwise(channels: Channels, node: Node) -> None:
@@ -293,37 +286,34 @@ def _trace_elementwise(channels: Channels, node: Node) -> None:
         _set_axes(channels, name, axes)
 
 
-def _trace_move(channels: Channels, node: Node) -> None:
-    graph = channels.graph
-    count = len(node.inputs) if node.op == "Concat" else 1
+def _trace_movement(
+    channels: Channels, node: Node, movement: Movement, operands: list[str], form: TorchForm
+) -> None:
+    """Move the labels by running the operator on them."""
+    graph, count = channels.graph, len(operands)
     dynamic = any(name and name not in graph.constants for name in node.inputs[count:])
-    known = [name in channels.labels for name in node.inputs[:count]]
-    if (
-        dynamic
-        or not any(known)
-        or (node.op == "Resize" and node.attributes.get("mode", "nearest") != "nearest")
-    ):
-        _pin_node(channels, node) if node.op != "Resize" or dynamic else _pass_time(channels, node)
+    if dynamic or not any(name in channels.labels for name in operands):
+        _pin_node(channels, node)
+        return
+    if movement.blends(node):
+        _pass_time(channels, node)
         return
     inputs: list[torch.Tensor | None] = []
-    for name in node.inputs[:count]:
+    for name in operands:
         if name in channels.labels:
             inputs.append(torch.from_numpy(np.ascontiguousarray(channels.labels[name])))
         else:
             inputs.append(torch.full(tuple(graph.constants[name].shape), PINNED, dtype=torch.int64))
-    for position, name in enumerate(node.inputs[count:], count):
-        padding = node.op == "Pad" and position == 2
-        value = np.float32(NOTHING) if padding else graph.constants[name] if name else None
-        inputs.append(None if value is None else torch.from_numpy(np.array(value)))
-    if node.op == "Pad" and len(inputs) < 3:
-        inputs += [torch.tensor(float(NOTHING))]
-    moved = OPERATORS[node.op](node, inputs)
+    for name in node.inputs[count:]:
+        inputs.append(torch.from_numpy(np.array(graph.constants[name])) if name else None)
+    if movement.padding is not None:
+        inputs += [None] * (movement.padding + 1 - len(inputs))
+        inputs[movement.padding] = torch.tensor(float(NOTHING))
+    moved = form(node, inputs)
     for name, value in zip(node.outputs, moved if isinstance(moved, tuple) else (moved,), strict=False):
         channels.labels[name] = value.numpy().copy()
-    if node.op == "Slice":
-        steps = graph.constants[node.inputs[4]] if len(node.inputs) > 4 and node.inputs[4] else np.ones(1)
-        if (steps != 1).any():
-            _pin_node(channels, node)
+    if movement.pins(node, graph):
+        _pin_node(channels, node)
 
 
 def _pass_time(channels: Channels, node: Node) -> None:

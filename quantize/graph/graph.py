@@ -14,13 +14,20 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-VAECTROL_DOMAIN = "vaectrol"
-LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+from firmware.compiler.read.onnx_nodes import LEAST_OPSET_OF_FORM, unwritten
+from firmware.compiler.read.onnx_operators import STANDARD, VAECTROL
+
+VAECTROL_DOMAIN = VAECTROL
 
 
 @dataclass
 class Node:
-    """One operator: its type (with domain for model-local functions), tensors by name and attributes."""
+    """One operator: its type (with domain for model-local functions), tensors by name and attributes.
+
+    ``attributes`` holds every attribute that the operator has: as given, its default, or None. ``given`` has
+    those that the file wrote, so that no others are written back; None where the node was made here and all
+    are.
+    """
 
     op: str
     inputs: list[str]
@@ -28,6 +35,7 @@ class Node:
     attributes: dict[str, Any] = field(default_factory=dict)
     domain: str = ""
     name: str = ""
+    given: frozenset[str] | None = None
 
     @property
     def is_domain(self) -> bool:
@@ -91,11 +99,6 @@ class Graph:
             d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim
         )
 
-    def parameters(self) -> int:
-        """Count the weights and biases of the linear layers."""
-        used = {n for node in self.nodes if node.op in (*LINEAR, "GRU") for n in node.inputs[1:] if n}
-        return int(sum(self.constants[n].size for n in used if n in self.constants))
-
     def to_model(self, metadata: dict[str, Any] | None = None) -> onnx.ModelProto:
         """Write the graph as an ONNX model with the source's opsets, functions and metadata.
 
@@ -115,6 +118,9 @@ class Graph:
         model = helper.make_model(
             graph, opset_imports=list(self.source.opset_import), functions=list(self.source.functions)
         )
+        for entry in model.opset_import:
+            if entry.domain in STANDARD:  # nodes have one form, whatever the opset they were read in
+                entry.version = max(entry.version, LEAST_OPSET_OF_FORM)
         model.ir_version = self.source.ir_version
         model.producer_name = "vaectrol"
         for entry in self.source.metadata_props:
@@ -134,7 +140,11 @@ def _to_proto(node: Node, index: int) -> onnx.NodeProto:
         node.outputs,
         name=node.name or f"{node.op}_{index}",
         domain=node.domain,
-        **node.attributes,
+        **{
+            name: value
+            for name, value in node.attributes.items()
+            if node.given is None or name in node.given or not unwritten(node.op, name, value)
+        },
     )
 
 

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from common.refusal import Refusal
+from quantize.graph.execute import form_of
 from quantize.graph.graph import Graph, Node
-from quantize.graph.operators import operator_of
+from quantize.operators import known
 
 
 class Network(nn.Module):
@@ -93,7 +94,7 @@ class Network(nn.Module):
         """Run one node on the values so far."""
         inputs = [self.operand(name, values) for name in node.inputs]
         try:
-            out = operator_of(node)(node, inputs)
+            out = form_of(node)(node, inputs)
         except (RuntimeError, IndexError, ValueError) as error:
             shapes = [tuple(i.shape) if i is not None else None for i in inputs]
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -120,7 +121,8 @@ class Network(nn.Module):
 
 def _values(node: Node) -> list[str]:
     """Inputs of a node that it computes with, not those that say how it moves or bounds data."""
-    return node.inputs[:1] if node.op in ("Resize", "Pad", "Clip") else node.inputs
+    record = known(node)
+    return node.inputs if record is None or record.trainable_settings else record.operands(node)
 
 
 def _last_uses(graph: Graph) -> dict[int, list[str]]:

@@ -1,4 +1,4 @@
-"""DESIGN §3 in torch: forward is the integer arithmetic to the bit, backward passes straight through.
+"""The integer arithmetic in torch (docs/design.md#arithmetic): forward to the bit, backward straight through.
 
 Activations travel in float32 tensors, which hold 16-bit integers; accumulators are worked out in float64,
 where a sum of int8 × int16 products below 2³¹ is exact whatever its order and torch convolves fast. The
@@ -21,10 +21,8 @@ from firmware.compiler.judge import arithmetic
 
 Tensor = torch.Tensor
 HALF = 2.0**16
-FUNCTIONS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[Tensor], Tensor]]] = {
-    "Tanh": (np.tanh, torch.tanh),
-    "Sigmoid": (lambda x: 1.0 / (1.0 + np.exp(-x)), torch.sigmoid),
-}
+Function = tuple[Callable[[np.ndarray], np.ndarray], Callable[[Tensor], Tensor]]
+"""The same function in numpy and in torch."""
 
 
 def limits(bits: int) -> tuple[int, int]:
@@ -173,9 +171,22 @@ def clip(x: Tensor, bounds: tuple[float, float], scale: Tensor, bits: int) -> Te
     return torch.clamp(x, low, high)
 
 
-def table(x: Tensor, name: str, scale_in: Tensor, scale_out: Tensor, bits_in: int, bits_out: int) -> Tensor:
-    """Tanh or sigmoid through its table: 513 knots with interpolation from int16, 256 entries from int8."""
-    vector, function = FUNCTIONS[name]
+def table(x: Tensor, function: Function, scales: tuple[Tensor, Tensor], bits: tuple[int, int]) -> Tensor:
+    """Look a function up: 513 knots with interpolation from int16, 256 entries from int8.
+
+    Parameters
+    ----------
+    x : Tensor
+        Integers.
+    function : (callable, callable)
+        In numpy, which the table is made of, and in torch, for the gradient.
+    scales : (Tensor, Tensor)
+        Of what is read and of what is made.
+    bits : (int, int)
+        Widths of both.
+    """
+    vector, smooth = function
+    (scale_in, scale_out), (bits_in, bits_out) = scales, bits
     bottom, top = limits(bits_out)
     with torch.no_grad():
         whole = x.to(torch.int64)
@@ -189,9 +200,7 @@ def table(x: Tensor, name: str, scale_in: Tensor, scale_out: Tensor, bits_in: in
             exact = torch.from_numpy(entries.astype(np.int64))[whole + 128]
 
     def real() -> Tensor:
-        return torch.clamp(
-            function(x * scale_in.to(torch.float32)) / scale_out.to(torch.float32), bottom, top
-        )
+        return torch.clamp(smooth(x * scale_in.to(torch.float32)) / scale_out.to(torch.float32), bottom, top)
 
     return straight_through(real, exact.to(torch.float32))
 

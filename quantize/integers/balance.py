@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantize.graph.graph import LINEAR, Graph, Node
+from quantize.graph.graph import Graph, Node
 from quantize.integers.calibrate import Observations
-from quantize.integers.plan import MOVEMENT
 from quantize.integers.weights import along
+from quantize.operators import groups_of, layer_of, movement_of
+from quantize.operators.elementwise import PRODUCT
 
 POWER = 0.75  # of a column's largest weight: 1 makes all columns alike
 LEAST_GAIN_DB = 2.0  # less is not worth the products
@@ -41,8 +42,9 @@ def balance_entries(graph: Graph, seen: Observations) -> Graph:
     changed = False
     for node in result.nodes:
         name = node.inputs[0] if node.inputs else ""
-        layer = node.op == "Conv" and node.attributes.get("group", 1) == 1
-        if layer and name in entries and node.inputs[1] in graph.constants and name in seen.energies:
+        layer = layer_of(node)
+        able = layer is not None and layer.balances and groups_of(node) == 1
+        if able and name in entries and node.inputs[1] in graph.constants and name in seen.energies:
             factors = _factors(graph.constants[node.inputs[1]], seen.energies[name])
             if factors is not None:
                 weight = result.constants[node.inputs[1]].astype(np.float64)
@@ -51,7 +53,7 @@ def balance_entries(graph: Graph, seen: Observations) -> Graph:
                 )
                 balance, balanced = f"{node.outputs[0]}_balance", f"{name}_for_{node.outputs[0]}"
                 result.constants[balance] = factors.astype(np.float32).reshape(1, -1, 1)
-                nodes.append(Node("Mul", [name, balance], [balanced], {}, "", f"{balance}_product"))
+                nodes.append(Node(PRODUCT, [name, balance], [balanced], {}, "", f"{balance}_product"))
                 node.inputs[0] = balanced
                 changed = True
         nodes.append(node)
@@ -64,7 +66,7 @@ def _entries(graph: Graph) -> set[str]:
     found = set(graph.input_names)
     for node in graph.nodes:
         fed = [n for n in node.inputs if n and n not in graph.constants]
-        if node.op in MOVEMENT and node.op not in LINEAR and fed and all(n in found for n in fed):
+        if movement_of(node) is not None and fed and all(n in found for n in fed):
             found.update(node.outputs)
     return found
 

@@ -11,8 +11,9 @@ import torch
 from common.refusal import Refusal
 from quantize.data.feeds import Feed
 from quantize.graph.network import Network
-from quantize.integers.plan import TABLES, Plan, clip_bounds
+from quantize.integers.plan import Plan
 from quantize.integers.ranges import Histogram, estimate
+from quantize.operators import known
 
 # below this share of the fed range a scale would overflow float32 arithmetic or mean a dead tensor
 SMALLEST_RANGE = 1e-12
@@ -104,7 +105,7 @@ def scales_from(plan: Plan, seen: Observations, method: str = "minmax") -> dict[
     dict of str to float
         Class representative → scale, exactly a float32.
     """
-    producers = plan.graph.producers()
+    largest = _known_reach(plan)
     useful = useful_ranges(plan)
     scales: dict[str, float] = {}
     for root, members in plan.members().items():
@@ -114,8 +115,8 @@ def scales_from(plan: Plan, seen: Observations, method: str = "minmax") -> dict[
         for name in members:
             if name in plan.graph.constants:
                 ranges.append(float(np.abs(plan.graph.constants[name]).max(initial=0.0)))
-            elif name in producers and producers[name].op in TABLES:
-                ranges.append(1.0)
+            elif name in largest:
+                ranges.append(largest[name])
             elif name in seen.histograms:
                 room = HEADROOM_16 if bits == 16 and method == "minmax" else 1.0
                 wanted = room * estimate(seen.histograms[name], method, bits)
@@ -130,24 +131,30 @@ def scales_from(plan: Plan, seen: Observations, method: str = "minmax") -> dict[
     return scales
 
 
-def useful_ranges(plan: Plan) -> dict[str, float]:
-    """Largest magnitude of a tensor that can matter, for those that nobody reads but a Clip.
+def _known_reach(plan: Plan) -> dict[str, float]:
+    """Tensors whose largest magnitude their operator knows, and that magnitude."""
+    found = {}
+    for node in plan.graph.nodes:
+        record = known(node)
+        if record is not None and record.largest is not None:
+            found[node.outputs[0]] = record.largest
+    return found
 
-    What lies beyond a Clip's bounds saturates in any case, so integers need not reach it; through a leaky
-    ReLU the lower bound is reached at bound / slope.
+
+def useful_ranges(plan: Plan) -> dict[str, float]:
+    """Largest magnitude of a tensor that can matter, for those that nobody reads but what clips.
+
+    What lies beyond a clip's bounds saturates in any case, so integers need not reach it.
     """
     consumers, outputs = plan.graph.consumers(), set(plan.graph.output_names)
     bounds: dict[str, tuple[float, float]] = {}  # a tensor → the values beyond which nothing changes
     for position in sorted(plan.integer, reverse=True):
         node = plan.graph.nodes[position]
-        if node.op == "Clip":
-            own = clip_bounds(node, plan.graph)
-            assert own is not None
-        elif node.op == "LeakyRelu" and node.outputs[0] in bounds:
-            low, high = bounds[node.outputs[0]]
-            slope = float(node.attributes.get("alpha", 0.01))
-            own = (low / slope if slope > 0 else -np.inf, high)
-        else:
+        record = known(node)
+        if record is None or record.matters is None:
+            continue
+        own = record.matters(node, plan.graph, bounds.get(node.outputs[0]))
+        if own is None:
             continue
         name = node.inputs[0]
         if len(consumers[name]) == 1 and name not in outputs and own[0] <= 0.0 <= own[1]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantize.graph.channels import MOVES, NOTHING, PINNED, Channels, trace_channels
-from quantize.graph.graph import LINEAR, Graph
+from quantize.graph.channels import NOTHING, PINNED, Channels, trace_channels
+from quantize.graph.graph import Graph
+from quantize.graph.layers import layers
 from quantize.integers.calibrate import Observations
 from quantize.integers.weights import along
+from quantize.operators import groups_of, known, layer_of
 
-HOMOGENEOUS = (*LINEAR, *MOVES, "Relu", "LeakyRelu", "Add", "Sub", "Identity")
 BALANCE = 0.5  # 1 flattens the activations, 0 the weights that read them
 STEEPEST = 64.0  # a nearly dead channel is not blown up further than this
 
@@ -51,6 +52,7 @@ def equalise(graph: Graph, seen: Observations) -> Graph:
     result = graph.copy()
     done: set[str] = set()
     for node in graph.nodes:
+        layer = layer_of(node)
         for place, name in enumerate(node.inputs):
             if name in done or name not in channels.axes:
                 continue
@@ -60,24 +62,19 @@ def equalise(graph: Graph, seen: Observations) -> Graph:
                 if labels is None:
                     continue
                 vector = np.array([factors.get(root, 1.0) for root in channels.roots(labels).tolist()])
-                reads = node.op in LINEAR and place == 1 and axis == _reading_axis(node.op, node.attributes)
+                reads = layer is not None and place == 1 and axis == layer.input_axis(node)
                 value = value * along(vector if reads else 1.0 / vector, axis, value.ndim)
             result.constants[name] = value.astype(np.float32)
     return result
-
-
-def _reading_axis(op: str, attributes: dict[str, object]) -> int:
-    if op == "Gemm":
-        return 1 if attributes.get("transB", 0) else 0
-    return 1 if op == "Conv" else 0
 
 
 def _fixed_roots(channels: Channels) -> set[int]:
     """Labels that pass an operator which does not commute with a factor, or a grouped layer."""
     fixed = {PINNED, NOTHING}
     for node in channels.graph.nodes:
-        grouped = node.op in LINEAR and node.attributes.get("group", 1) > 1
-        if node.op in HOMOGENEOUS and not node.domain and not grouped:
+        record = known(node)
+        grouped = groups_of(node) > 1
+        if record is not None and record.passes_factors and not grouped:
             continue
         for name in (*node.inputs, *node.outputs):
             if name in channels.labels:
@@ -88,11 +85,11 @@ def _fixed_roots(channels: Channels) -> set[int]:
 def _reader_peaks(channels: Channels) -> dict[int, float]:
     """Largest weight that reads each label, relative to its layer's largest."""
     found: dict[int, float] = {}
-    for node in channels.graph.nodes:
-        if node.op not in LINEAR or node.inputs[1] not in channels.axes:
+    for _, node, layer in layers(channels.graph):
+        if node.inputs[1] not in channels.axes:
             continue
         weight = np.abs(channels.graph.constants[node.inputs[1]])
-        axis = _reading_axis(node.op, node.attributes)
+        axis = layer.input_axis(node)
         labels = channels.axes[node.inputs[1]][axis]
         if labels is None or weight.max() == 0:
             continue

@@ -18,11 +18,12 @@ import numpy as np
 
 from quantize.data.examples import Example, run
 from quantize.data.quality import compare_truth, lost_percent, measure_that_counts, snr_db
-from quantize.graph.graph import LINEAR, Graph
+from quantize.graph.graph import Graph
 from quantize.graph.network import Network
 from quantize.integers.calibrate import Observations, scales_from
 from quantize.integers.network import QuantizedNetwork
 from quantize.integers.plan import Plan, quantized_inputs
+from quantize.operators import layer_of
 
 LEAST_HARM = 1e-9  # chance makes some choices sound better; they are no harm
 
@@ -127,9 +128,9 @@ def width_groups(plan: Plan) -> list[tuple[str, ...]]:
 
     for position in plan.integer:
         node = plan.graph.nodes[position]
-        if node.op in LINEAR:
+        if layer_of(node) is not None:
             continue
-        tensors = [n for n in (*quantized_inputs(node, plan.graph), *node.outputs) if n in plan.scale_class]
+        tensors = [n for n in (*quantized_inputs(node), *node.outputs) if n in plan.scale_class]
         for name in tensors[1:]:
             parent[find(plan.scale_class[name])] = find(plan.scale_class[tensors[0]])
     groups: dict[str, list[str]] = {}

@@ -11,20 +11,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from quantize.graph.graph import LINEAR, Node
+from quantize.graph.graph import Node
+from quantize.graph.layers import layers
 from quantize.graph.network import Network
-from quantize.graph.operators import OPERATORS
 from quantize.integers import arithmetic as integer
-from quantize.integers.plan import FUSED, MOVEMENT, TABLES, Plan, clip_bounds
-from quantize.integers.qdq import Quantized, linear_parameters
-from quantize.integers.weights import (
-    TOP,
-    QuantizedLayer,
-    channel_scales,
-    output_axis,
-    quantize_layer,
-    room_for_bias,
-)
+from quantize.integers.plan import Plan, can_fuse
+from quantize.integers.qdq import Quantized, round_layer, with_factors
+from quantize.integers.weights import TOP, QuantizedLayer, channel_scales, room_for_bias
+from quantize.operators import Layer, Operator, bias_of, known
+from quantize.operators.record import Call
 
 
 @dataclass
@@ -36,7 +31,9 @@ class Integers:
 
 
 class QuantizedNetwork(Network):
-    """Execute a plan with the exact integers of DESIGN §3; parameters are the float weights and the scales.
+    """Execute a plan with exact integers; parameters are the float weights and the scales.
+
+    The arithmetic is that of docs/design.md#arithmetic.
 
     Parameters
     ----------
@@ -68,28 +65,23 @@ class QuantizedNetwork(Network):
                 torch.tensor(math.log(scale), dtype=torch.float64), requires_grad=learned
             )
         self.log_weight_scales = nn.ParameterDict()
-        for position in plan.linear_positions():
-            node = plan.graph.nodes[position]
-            weight, bias = self._parameters_numpy(node)
-            axis = output_axis(node, weight.ndim)
-            groups = node.attributes.get("group", 1) if node.op == "ConvTranspose" else 1
+        for position, node, layer in layers(plan.graph):
+            if position not in plan.integer:
+                continue
+            weight, bias = with_factors(node, layer, *self._parameters_numpy(node))
             first = room_for_bias(
-                channel_scales(weight, axis, weight_method),
+                channel_scales(weight, layer.output_axis(node, weight.ndim), weight_method),
                 bias,
                 scales[plan.scale_class[node.inputs[0]]],
-                groups,
+                layer.repeats(node),
             )
             self.log_weight_scales[str(position)] = nn.Parameter(
                 torch.from_numpy(np.log(first.astype(np.float64)))
             )
 
     def _parameters_numpy(self, node: Node) -> tuple[np.ndarray, np.ndarray | None]:
-        bias = (
-            self.constant(node.inputs[2]).detach().numpy()
-            if len(node.inputs) > 2 and node.inputs[2]
-            else None
-        )
-        return linear_parameters(node, self.constant(node.inputs[1]).detach().numpy(), bias)
+        bias = self.constant(bias_of(node)).detach().numpy() if bias_of(node) else None
+        return self.constant(node.inputs[1]).detach().numpy(), bias
 
     def scale(self, tensor: str) -> torch.Tensor:
         """Scale of a quantized tensor: float64 that is exactly a float32."""
@@ -136,81 +128,57 @@ class QuantizedNetwork(Network):
         return whole.to(torch.float32)
 
     def _execute_integer(self, node: Node, values: dict[str, Any]) -> tuple[Any, ...]:
-        if node.op in LINEAR:
-            return (self._linear(node, values),)
-        first, out = node.inputs[0], node.outputs[0]
-        if node.op in FUSED and first in self.plan.fused:
-            return (values[first],)
-        bits = self.plan.width(out)
-        if node.op in MOVEMENT:
-            count = len(node.inputs) if node.op == "Concat" else 1
-            inputs: list[Any] = [self._integer_operand(name, values) for name in node.inputs[:count]]
-            inputs += [self.operand(name, {}) for name in node.inputs[count:]]
-            moved = OPERATORS[node.op](node, inputs)
-            parts = moved if isinstance(moved, tuple) else (moved,)
-            return tuple(Integers(p, n) for p, n in zip(parts, node.outputs, strict=False))
-        x = self._integer_operand(first, values)
-        if node.op == "Relu":
-            return (Integers(torch.relu(x), out),)
-        if node.op == "LeakyRelu":
-            return (Integers(integer.leaky(x, node.attributes.get("alpha", 0.01), bits), out),)
-        if node.op == "Clip":
-            bounds = clip_bounds(node, self.plan.graph)
-            assert bounds is not None  # else the plan would have left it in float
-            return (Integers(integer.clip(x, bounds, self.scale(out), bits), out),)
-        if node.op in TABLES:
-            width = self.plan.width(first)
-            return (
-                Integers(integer.table(x, node.op, self.scale(first), self.scale(out), width, bits), out),
-            )
-        other = node.inputs[1]
-        y = self._integer_operand(other, values)
-        s_a, s_b, s_y = self.scale(first), self.scale(other), self.scale(out)
-        if node.op == "Mul":
-            factor = (s_a * s_b / s_y).reshape(1)
-            return (Integers(integer.requantize(lambda d: x.to(d) * y.to(d), factor, bits), out),)
-        sign = -1.0 if node.op == "Sub" else 1.0
-        widths = (self.plan.width(first), self.plan.width(other))
-        return (Integers(integer.blend((x, y), (s_a / s_y, sign * s_b / s_y), bits, widths), out),)
+        record = known(node)
+        assert record is not None  # else the plan would have left it in float
+        if record.layer is not None:
+            return (self._layer(node, record.layer, values),)
+        if can_fuse(node) and node.inputs[0] in self.plan.fused:
+            return (values[node.inputs[0]],)
+        operands = [self._integer_operand(name, values) for name in record.operands(node)]
+        if record.movement is not None:
+            return self._move(node, record, operands)
+        assert record.integer is not None
+        call = Call(node, operands, self.plan.graph, self.scale, self.plan.width)
+        return (Integers(record.integer(call), node.outputs[0]),)
+
+    def _move(self, node: Node, record: Operator, operands: list[torch.Tensor]) -> tuple[Integers, ...]:
+        settings = [self.operand(name, {}) for name in node.inputs[len(operands) :]]
+        moved = record.form(node, [*operands, *settings])
+        parts = moved if isinstance(moved, tuple) else (moved,)
+        return tuple(Integers(p, n) for p, n in zip(parts, node.outputs, strict=False))
 
     def weight_scale(self, position: int) -> torch.Tensor:
         """Scale of each output channel of a layer, float64 that is exactly float32."""
         return integer.as_float32(torch.exp(self.log_weight_scales[str(position)]))
 
-    def _linear(self, node: Node, values: dict[str, Any]) -> Integers:
-        position = self.position[id(node)]
+    def _layer(self, node: Node, layer: Layer, values: dict[str, Any]) -> Integers:
+        position, record = self.position[id(node)], known(node)
+        assert record is not None
         x = self._integer_operand(node.inputs[0], values)
-        weight = self.constant(node.inputs[1]).to(torch.float64)
-        bias = (
-            self.constant(node.inputs[2]).to(torch.float64)
-            if len(node.inputs) > 2 and node.inputs[2]
-            else None
-        )
-        if node.op == "Gemm":
-            weight = weight * node.attributes.get("alpha", 1.0)
-            bias = None if bias is None else bias.reshape(-1) * node.attributes.get("beta", 1.0)
-        axis = output_axis(node, weight.ndim)
+        alpha, beta = layer.factors(node)
+        weight = self.constant(node.inputs[1]).to(torch.float64) * alpha
         s_w, s_x = self.weight_scale(position), self.scale(node.inputs[0])
         shape = [1] * weight.ndim
-        shape[axis] = -1
+        shape[layer.output_axis(node, weight.ndim)] = -1
         w = integer.round_weight(weight, s_w.reshape(shape), TOP)
-        groups = node.attributes.get("group", 1) if node.op == "ConvTranspose" else 1
-        per_output = s_w.repeat(groups)
+        per_output = s_w.repeat(layer.repeats(node))
         b = None
-        if bias is not None:
+        if bias_of(node):
+            bias = self.constant(bias_of(node)).to(torch.float64).reshape(-1) * beta
             b = integer.round_weight(bias, integer.as_float32(s_x * per_output), 2.0**31 - 1)
-        plain = Node(node.op, node.inputs, node.outputs, dict(node.attributes), "", node.name)
-        if node.op == "Gemm":
-            plain.attributes.update(alpha=1.0, beta=1.0)
+        plain = layer.plain(node)
 
         def accumulate(dtype: torch.dtype) -> torch.Tensor:
-            return OPERATORS[node.op](plain, [x.to(dtype), w.to(dtype), None if b is None else b.to(dtype)])
+            made: torch.Tensor = record.form(
+                plain, [x.to(dtype), w.to(dtype), None if b is None else b.to(dtype)]
+            )
+            return made
 
         out = self.plan.fused.get(node.outputs[0], node.outputs[0])
         low = 0 if node.outputs[0] in self.plan.fused else None
         factor = s_x * per_output / self.scale(out)
-        channel = x.ndim - 1 if node.op in ("Gemm", "MatMul") else 1
-        return Integers(integer.requantize(accumulate, factor, self.plan.width(out), low, channel), out)
+        axis = layer.channel_axis(x.ndim)
+        return Integers(integer.requantize(accumulate, factor, self.plan.width(out), low, axis), out)
 
     def to_quantized(self) -> Quantized:
         """Integers as they stand, ready to be written."""
@@ -219,20 +187,18 @@ class QuantizedNetwork(Network):
                 root: float(torch.exp(self.log_scales[key]).to(torch.float32))
                 for root, key in self.scale_index.items()
             }
-            layers: dict[int, QuantizedLayer] = {}
+            rounded: dict[int, QuantizedLayer] = {}
             for position in self.plan.linear_positions():
                 node = self.plan.graph.nodes[position]
-                weight, bias = self._parameters_numpy(node)
-                layers[position] = quantize_layer(
+                rounded[position] = round_layer(
                     node,
-                    weight,
-                    bias,
+                    *self._parameters_numpy(node),
                     scales[self.plan.scale_class[node.inputs[0]]],
                     self.weight_scale(position).to(torch.float32).numpy(),
                 )
         graph = self.to_graph()
         plan = replace(self.plan, graph=graph)
-        return Quantized(plan, scales, layers)
+        return Quantized(plan, scales, rounded)
 
     def take_weights(self, other: QuantizedNetwork) -> None:
         """Take over the weights and their scales from a network of the same graph."""

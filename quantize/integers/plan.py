@@ -9,20 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from quantize.graph.graph import LINEAR, Graph, Node
-
-# integers are moved, not computed: inputs and outputs share one scale
-MOVEMENT = (
-    "Concat", "Split", "Slice", "Pad", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze",
-    "Expand", "Resize",
-)  # fmt: skip
-SAME_SCALE = (*MOVEMENT, "LeakyRelu", "Relu", "Clip")
-TABLES = ("Tanh", "Sigmoid")
-PRODUCTS = ("Add", "Sub", "Mul")
-INTEGER = (*LINEAR, *SAME_SCALE, *TABLES, *PRODUCTS)
-FUSED = ("Relu",)
+from quantize.graph.graph import Graph, Node
+from quantize.operators import bias_of, known, layer_of
+from quantize.operators.record import Channels
 
 
 @dataclass
@@ -69,7 +58,7 @@ class Plan:
 
     def linear_positions(self) -> list[int]:
         """Positions of the integer layers with weights."""
-        return [p for p in sorted(self.integer) if self.graph.nodes[p].op in LINEAR]
+        return [p for p in sorted(self.integer) if layer_of(self.graph.nodes[p]) is not None]
 
 
 def make_plan(graph: Graph, bits: int = 16) -> Plan:
@@ -105,9 +94,9 @@ def make_plan(graph: Graph, bits: int = 16) -> Plan:
         node = graph.nodes[position]
         source = producers.get(node.inputs[0]) if node.inputs else None
         if (
-            node.op in FUSED
+            can_fuse(node)
             and source is not None
-            and source.op in LINEAR
+            and layer_of(source) is not None
             and positions[id(source)] in integer
             and len(consumers[node.inputs[0]]) == 1
             and node.inputs[0] not in outputs
@@ -124,39 +113,29 @@ def make_plan(graph: Graph, bits: int = 16) -> Plan:
 
     for position in sorted(integer):
         node = graph.nodes[position]
-        if node.op in FUSED and node.inputs[0] in fused:
+        if can_fuse(node) and node.inputs[0] in fused:
             continue
-        tensors = [n for n in quantized_inputs(node, graph) if n] + [
-            fused.get(n, n) for n in node.outputs if n
-        ]
+        tensors = [n for n in quantized_inputs(node) if n] + [fused.get(n, n) for n in node.outputs if n]
         for name in tensors:
             find(name)
-        if node.op in SAME_SCALE:
+        record = known(node)
+        if record is not None and record.keeps_scale:
             for name in tensors[1:]:
                 parent[find(name)] = find(tensors[0])
     classes = {name: find(name) for name in parent}
     return Plan(graph, integer, fused, classes, {root: bits for root in set(classes.values())}, left)
 
 
-def quantized_inputs(node: Node, graph: Graph) -> list[str]:
+def can_fuse(node: Node) -> bool:
+    """Whether the requantization of a layer may take this node over."""
+    record = known(node)
+    return record is not None and record.fuses
+
+
+def quantized_inputs(node: Node) -> list[str]:
     """Inputs of an integer node that are activations (or constants treated as such)."""
-    if node.op in PRODUCTS:
-        return node.inputs[:2]
-    if node.op == "Concat":
-        return list(node.inputs)
-    return node.inputs[:1]
-
-
-def clip_bounds(node: Node, graph: Graph) -> tuple[float, float] | None:
-    """Bounds of a Clip, infinite where it has none; None when they are computed or crossed."""
-    bounds = []
-    for place, (name, default) in enumerate((("min", -np.inf), ("max", np.inf)), start=1):
-        given = node.inputs[place] if len(node.inputs) > place else ""
-        if given and given not in graph.constants:
-            return None
-        value = graph.constants[given] if given else node.attributes.get(name, default)
-        bounds.append(float(np.asarray(value).reshape(-1)[0]))
-    return (bounds[0], bounds[1]) if bounds[0] <= bounds[1] else None
+    record = known(node)
+    return record.operands(node) if record is not None else []
 
 
 def audio_inputs(graph: Graph) -> set[str]:
@@ -171,43 +150,28 @@ def _obstacle(node: Node, graph: Graph, able: set[str], audio: set[str]) -> str:
     """Why a node can't run in integers; "" when it can."""
     if node.is_domain:
         return "a function of the firmware that works in float"
-    if node.domain not in ("", "ai.onnx") or node.op not in INTEGER:
+    record = known(node)
+    if record is None or not record.has_integers:
         return "it has no integer form"
-    if node.op in LINEAR:
-        return _linear_obstacle(node, graph)
-    operands = quantized_inputs(node, graph)
-    if node.op in PRODUCTS and any(name in audio for name in operands):
+    if record.layer is not None:
+        return _layer_obstacle(node, graph)
+    operands = record.operands(node)
+    if record.channels is Channels.UNITED and any(name in audio for name in operands):
         return "it meets the audio input"
     for name in operands:
         if name not in able and name not in graph.constants:
             return f"it reads {name}, which is float"
-    if node.op == "Concat" and any(
-        np.ndim(graph.constants[n]) == 0 for n in operands if n in graph.constants
-    ):
-        return "it joins a number"
-    if node.op == "Clip" and clip_bounds(node, graph) is None:
-        return "its bounds are computed"
-    if node.op == "Resize" and node.attributes.get("mode", "nearest") != "nearest":
-        return "it interpolates"
-    if node.op == "Pad" and node.attributes.get("mode", "constant") != "constant":
-        return "it pads with other values than a constant"
-    if node.op == "Pad" and len(node.inputs) > 2 and _nonzero(graph, node.inputs[2]):
-        return "it pads with another value than 0"
-    return ""
+    return record.obstacle(node, graph)
 
 
-def _linear_obstacle(node: Node, graph: Graph) -> str:
-    weight = graph.constants.get(node.inputs[1])
-    if weight is None or (len(node.inputs) > 2 and node.inputs[2] and node.inputs[2] not in graph.constants):
+def _layer_obstacle(node: Node, graph: Graph) -> str:
+    weight, bias = graph.constants.get(node.inputs[1]), bias_of(node)
+    if weight is None or (bias and bias not in graph.constants):
         return "its weights are computed"
     if weight.ndim not in (2, 3):
         return "it has more than one dimension of time"
     # one channel to one channel is a hold or a gain at the edge: nothing to win
     return "one channel to one channel" if weight.ndim == 3 and weight.shape[:2] == (1, 1) else ""
-
-
-def _nonzero(graph: Graph, name: str) -> bool:
-    return bool(name) and bool(np.any(graph.constants.get(name, np.zeros(1)) != 0))
 
 
 def _release_dead_ends(graph: Graph, integer: set[int], consumers: dict[str, list[Node]]) -> None:
@@ -217,7 +181,7 @@ def _release_dead_ends(graph: Graph, integer: set[int], consumers: dict[str, lis
 
     def after_linear(position: int, seen: set[int]) -> bool:
         node = graph.nodes[position]
-        if node.op in LINEAR:
+        if layer_of(node) is not None:
             return True
         seen.add(position)
         sources = [produced_by[n] for n in node.inputs if n in produced_by]
@@ -225,7 +189,7 @@ def _release_dead_ends(graph: Graph, integer: set[int], consumers: dict[str, lis
 
     def before_linear(position: int, seen: set[int]) -> bool:
         node = graph.nodes[position]
-        if node.op in LINEAR:
+        if layer_of(node) is not None:
             return True
         seen.add(position)
         readers = [positions[id(r)] for out in node.outputs for r in consumers.get(out, [])]

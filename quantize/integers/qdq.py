@@ -1,20 +1,24 @@
-"""Write and read QDQ ONNX: QuantizeLinear/DequantizeLinear around what runs in integers (DESIGN §2, §3)."""
+"""Write and read QDQ ONNX: QuantizeLinear/DequantizeLinear around what runs in integers.
+
+The file is that of docs/design.md#model-file, its integers those of docs/design.md#arithmetic.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from common.refusal import Refusal
-from quantize.graph.graph import LINEAR, Graph, Node
-from quantize.graph.load import graph_nodes
-from quantize.integers.plan import FUSED, INTEGER, PRODUCTS, Plan, quantized_inputs
+from quantize.graph.graph import Graph, Node
+from quantize.graph.load import read_nodes
+from quantize.integers.plan import Plan, can_fuse, quantized_inputs
 from quantize.integers.weights import QuantizedLayer, bias_scale, quantize_layer
+from quantize.operators import Layer, bias_of, known, layer_of
+from quantize.operators.quantization import DEQUANTIZE, QUANTIZE
 
 ACTIVATION_TYPES: dict[int, Any] = {8: np.dtype(np.int8), 16: np.dtype(np.int16)}
 # int16 QuantizeLinear arrived with this opset
@@ -46,21 +50,34 @@ class Quantized:
     def layer(self, position: int) -> QuantizedLayer:
         """Integers of a linear layer, rounded to nearest unless something better was stored."""
         if position not in self.layers:
-            node, graph = self.plan.graph.nodes[position], self.plan.graph
-            bias = graph.constants[node.inputs[2]] if len(node.inputs) > 2 and node.inputs[2] else None
-            weight, bias = linear_parameters(node, graph.constants[node.inputs[1]], bias)
-            self.layers[position] = quantize_layer(node, weight, bias, self.scale(node.inputs[0]))
+            node, constants = self.plan.graph.nodes[position], self.plan.graph.constants
+            bias = constants[bias_of(node)] if bias_of(node) else None
+            weight = constants[node.inputs[1]]
+            self.layers[position] = round_layer(node, weight, bias, self.scale(node.inputs[0]))
         return self.layers[position]
 
 
-def linear_parameters(
-    node: Node, weight: np.ndarray, bias: np.ndarray | None
+def with_factors(
+    node: Node, layer: Layer, weight: np.ndarray, bias: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Weight and flat bias with Gemm's alpha and beta multiplied in."""
-    if node.op == "Gemm":
-        weight = weight * np.float32(node.attributes.get("alpha", 1.0))
-        bias = None if bias is None else bias.reshape(-1) * np.float32(node.attributes.get("beta", 1.0))
-    return weight, bias
+    """Weight and flat bias, what the node multiplies them by (Gemm's alpha and beta) multiplied in."""
+    alpha, beta = (np.float32(factor) for factor in layer.factors(node))
+    return weight * alpha, None if bias is None else bias.reshape(-1) * beta
+
+
+def round_layer(
+    node: Node,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    input_scale: float,
+    scale: np.ndarray | None = None,
+) -> QuantizedLayer:
+    """Integers of a layer: see ``weights.quantize_layer``."""
+    layer = layer_of(node)
+    assert layer is not None
+    weight, bias = with_factors(node, layer, weight, bias)
+    axis = layer.output_axis(node, weight.ndim)
+    return quantize_layer(weight, bias, input_scale, axis, layer.repeats(node), scale)
 
 
 def to_qdq(model: Quantized, metadata: dict[str, Any] | None = None) -> onnx.ModelProto:
@@ -88,10 +105,8 @@ def to_qdq(model: Quantized, metadata: dict[str, Any] | None = None) -> onnx.Mod
         constants[f"{name}/scale"] = np.array(model.scale(name), np.float32)
         constants[f"{name}/zero"] = np.zeros((), ACTIVATION_TYPES[width])
         pair = [f"{name}/scale", f"{name}/zero"]
-        nodes.append(Node("QuantizeLinear", [source, *pair], [f"{name}/integer"], name=f"{name}/quantize"))
-        nodes.append(
-            Node("DequantizeLinear", [f"{name}/integer", *pair], [read(name)], name=f"{name}/dequantize")
-        )
+        nodes.append(Node(QUANTIZE, [source, *pair], [f"{name}/integer"], name=f"{name}/quantize"))
+        nodes.append(Node(DEQUANTIZE, [f"{name}/integer", *pair], [read(name)], name=f"{name}/dequantize"))
 
     quantized = {name for name in plan.scale_class if name not in graph.constants}
     for name in graph.input_names:
@@ -102,17 +117,19 @@ def to_qdq(model: Quantized, metadata: dict[str, Any] | None = None) -> onnx.Mod
 
     for position, node in enumerate(graph.nodes):
         integer = position in plan.integer
-        operands = set(quantized_inputs(node, graph)) if integer else set()
+        operands = set(quantized_inputs(node)) if integer else set()
 
         def source(name: str, integer: bool = integer, operands: set[str] = operands) -> str:
             if name in quantized and (name not in inputs or (integer and name in operands)):
                 return read(name)
             return f"{name}/dequantized" if name in operands and name in graph.constants else name
 
-        written = Node(
-            node.op, [source(n) for n in node.inputs], [], dict(node.attributes), node.domain, node.name
+        layer = layer_of(node) if integer else None
+        plain = layer.plain(node) if layer is not None else node
+        written = replace(
+            node, inputs=[source(n) for n in node.inputs], outputs=[], attributes=dict(plain.attributes)
         )
-        if integer and node.op in LINEAR:
+        if layer is not None:
             _add_layer(model, position, written, constants, nodes)
         written.outputs = [f"{n}/float" if n in quantized else n for n in node.outputs]
         nodes.append(written)
@@ -141,7 +158,7 @@ def _add_constant(model: Quantized, name: str, constants: dict[str, np.ndarray],
     constants[f"{name}/zero"] = np.zeros((), kind)
     nodes.append(
         Node(
-            "DequantizeLinear",
+            DEQUANTIZE,
             [f"{name}/integer", f"{name}/scale", f"{name}/zero"],
             [f"{name}/dequantized"],
             name=f"{name}/dequantize",
@@ -161,7 +178,7 @@ def _add_layer(
     constants[f"{stem}/weight/zero"] = np.zeros(layer.scale.shape, np.int8)
     nodes.append(
         Node(
-            "DequantizeLinear",
+            DEQUANTIZE,
             [f"{stem}/weight/integer", f"{stem}/weight/scale", f"{stem}/weight/zero"],
             [f"{stem}/weight"],
             {"axis": layer.axis},
@@ -169,8 +186,6 @@ def _add_layer(
         )
     )
     node.inputs = [node.inputs[0], f"{stem}/weight"]
-    if node.op == "Gemm":
-        node.attributes = {k: v for k, v in node.attributes.items() if k not in ("alpha", "beta")}
     if layer.bias is not None:
         groups = len(layer.bias) // len(layer.scale)
         scale = bias_scale(model.scale(original.inputs[0]), layer.scale, groups)
@@ -179,7 +194,7 @@ def _add_layer(
         constants[f"{stem}/bias/zero"] = np.zeros(scale.shape, np.int32)
         nodes.append(
             Node(
-                "DequantizeLinear",
+                DEQUANTIZE,
                 [f"{stem}/bias/integer", f"{stem}/bias/scale", f"{stem}/bias/zero"],
                 [f"{stem}/bias"],
                 {"axis": 0},
@@ -192,8 +207,7 @@ def _add_layer(
 def _raise_opset(model: onnx.ModelProto) -> None:
     for entry in model.opset_import:
         if entry.domain in ("", "ai.onnx") and entry.version < LEAST_OPSET:
-            # of the operators in DESIGN §2 none changed meaning between 13 and 21 in the forms load_graph
-            # accepts
+            # a checked node means the same in every opset from LEAST_OPSET_OF_FORM on
             entry.version = LEAST_OPSET
     if model.ir_version < 10:
         model.ir_version = 10
@@ -207,7 +221,7 @@ def read_qdq(model: onnx.ModelProto) -> Quantized:
     Refusal
         If a zero point is not 0, or nothing is quantized.
     """
-    constants = {init.name: numpy_helper.to_array(init) for init in model.graph.initializer}
+    nodes, constants = read_nodes(model, fold=False)
     alias: dict[str, str] = {}
     scales: dict[str, float] = {}
     bits: dict[str, int] = {}
@@ -215,10 +229,10 @@ def read_qdq(model: onnx.ModelProto) -> Quantized:
     outputs = {value.name for value in model.graph.output}
     sources: dict[str, str] = {}
     kept: list[Node] = []
-    for node in graph_nodes(model):
-        if node.op == "QuantizeLinear":
+    for node in nodes:
+        if node.op == QUANTIZE:
             sources[node.outputs[0]] = node.inputs[0]
-        elif node.op == "DequantizeLinear":
+        elif node.op == DEQUANTIZE:
             zero = constants.get(node.inputs[2]) if len(node.inputs) > 2 else None
             if zero is not None and np.any(zero != 0):
                 raise Refusal(
@@ -228,7 +242,7 @@ def read_qdq(model: onnx.ModelProto) -> Quantized:
             scale, result = constants[node.inputs[1]], node.outputs[0]
             if node.inputs[0] in constants:
                 values = constants[node.inputs[0]]
-                integers[result] = (values, scale, node.attributes.get("axis", 1) if scale.ndim else 0)
+                integers[result] = (values, scale, node.attributes["axis"] if scale.ndim else 0)
                 if scale.ndim == 0 and values.dtype in (np.int8, np.int16):
                     scales[result], bits[result] = float(scale), 8 * values.dtype.itemsize
             else:
@@ -261,9 +275,7 @@ def _assemble(
             shape[axis] = -1
         values[name] = (whole.astype(np.float64) * scale.reshape(shape)).astype(np.float32)
     dequantized = {name for name, target in alias.items() if target in scales} | set(integers)
-    reads_integers = [
-        all(n in dequantized for n in node.inputs[: 2 if node.op in PRODUCTS else 1] if n) for node in kept
-    ]
+    reads_integers = [all(n in dequantized for n in quantized_inputs(node) if n) for node in kept]
     for node in kept:
         node.inputs = [alias.get(n, n) for n in node.inputs]
         node.outputs = [alias.get(n, n) for n in node.outputs]
@@ -272,26 +284,22 @@ def _assemble(
     fused: dict[str, str] = {}
     integer: set[int] = set()
     for position, node in enumerate(kept):
-        readers = consumers.get(node.outputs[0], [])
-        if (
-            node.op in LINEAR
-            and node.outputs[0] not in scales
-            and len(readers) == 1
-            and readers[0].op in FUSED
-        ):
+        record, readers = known(node), consumers.get(node.outputs[0], [])
+        if record is None or not record.has_integers:
+            continue
+        alone = len(readers) == 1 and node.outputs[0] not in scales
+        if record.layer is not None and alone and can_fuse(readers[0]):
             if reads_integers[position] and readers[0].outputs[0] in scales:
                 fused[node.outputs[0]] = readers[0].outputs[0]
                 integer.update((position, kept.index(readers[0])))
-        elif reads_integers[position] and node.op in INTEGER and all(n in scales for n in node.outputs):
+        elif reads_integers[position] and all(n in scales for n in node.outputs):
             integer.add(position)
     layers = {}
     for position in sorted(integer):
         node = kept[position]
-        if node.op in LINEAR and node.inputs[1] in integers:
+        if layer_of(node) is not None and node.inputs[1] in integers:
             weight, scale, axis = integers[node.inputs[1]]
-            bias = (
-                integers[node.inputs[2]][0] if len(node.inputs) > 2 and node.inputs[2] in integers else None
-            )
+            bias = integers[bias_of(node)][0] if bias_of(node) in integers else None
             whole = weight.shape[axis]
             layers[position] = QuantizedLayer(weight, np.broadcast_to(scale, whole).copy(), axis, bias)
     return Quantized(Plan(graph, integer, fused, {n: n for n in scales}, bits), scales, layers)

@@ -16,32 +16,14 @@ import torch
 from quantize.data.examples import tensors
 from quantize.data.feeds import Feed
 from quantize.graph.graph import Node
+from quantize.graph.layers import layers
 from quantize.graph.network import Network
-from quantize.graph.operators import pads_of
 from quantize.integers.network import QuantizedNetwork
 from quantize.integers.weights import TOP
+from quantize.operators import Layer, bias_of
 
 DAMPING = 0.01  # share of the mean diagonal, as in GPTQ
 MOST_FRAMES = 4096
-
-
-def _windows(node: Node, x: np.ndarray, kernel: int) -> np.ndarray:
-    """Rows of inputs that each output of a layer sees: [rows, Cin·taps].
-
-    A transposed convolution of stride s is s convolutions of ⌈K/s⌉ taps over the same rows, newest tap first.
-    """
-    if node.op == "ConvTranspose":
-        taps = -(-kernel // node.attributes.get("strides", [1])[0])
-        padded = np.pad(x, ((0, 0), (0, 0), (taps - 1, taps - 1)))
-        view = np.lib.stride_tricks.sliding_window_view(padded, taps, axis=2)[..., ::-1]
-        return view.transpose(0, 2, 1, 3).reshape(-1, x.shape[1] * taps)
-    begin, end = pads_of(node)
-    stride = node.attributes.get("strides", [1])[0]
-    dilation = node.attributes.get("dilations", [1])[0]
-    padded = np.pad(x, ((0, 0), (0, 0), (begin, end)))
-    span = (kernel - 1) * dilation + 1
-    view = np.lib.stride_tricks.sliding_window_view(padded, span, axis=2)[:, :, ::stride, ::dilation]
-    return view.transpose(0, 2, 1, 3).reshape(-1, x.shape[1] * kernel)
 
 
 def _thin(rows: np.ndarray, shares: int) -> np.ndarray:
@@ -101,10 +83,10 @@ def refine(
         Which refinements to apply.
     """
     if adapt:
-        for position in student.plan.linear_positions():
-            node = student.plan.graph.nodes[position]
-            if _adaptable(node):
-                _adapt_layer(student, position, _layer_inputs(student, node, feeds))
+        for position, node, layer in layers(student.plan.graph):
+            if position in student.plan.integer and layer.adapts(node):
+                rows = _layer_inputs(student, node, layer, feeds)
+                _adapt_layer(student, position, node, layer, rows)
     if correct:
         _correct_biases(student, teacher, feeds[0], feeds[-1])
 
@@ -122,50 +104,28 @@ def _error(student: QuantizedNetwork, feed: Feed, wanted: list[torch.Tensor]) ->
     return float(sum(parts))
 
 
-def _adaptable(node: Node) -> bool:
-    if node.attributes.get("group", 1) != 1:
-        return False
-    plain = node.attributes.get("dilations", [1])[0] == 1
-    return node.op in ("Conv", "Gemm") or (node.op == "ConvTranspose" and plain)
-
-
-def _layer_inputs(student: QuantizedNetwork, node: Node, feeds: Sequence[Feed]) -> np.ndarray:
-    """Rows that an adaptable layer sees behind the layers that are rounded already, [rows, Cin·taps]."""
-    kernel = int(student.constant(node.inputs[1]).shape[-1])
+def _layer_inputs(student: QuantizedNetwork, node: Node, layer: Layer, feeds: Sequence[Feed]) -> np.ndarray:
+    """Rows that an adaptable layer sees behind the layers that are rounded already, [rows, D]."""
+    shape = student.constant(node.inputs[1]).shape
     rows = []
     for feed in feeds:
         with torch.no_grad():
             x = student(tensors(feed), keep=[node.inputs[0]])[node.inputs[0]].numpy()
-        windows = x.reshape(-1, x.shape[-1]) if node.op == "Gemm" else _windows(node, x, kernel)
-        rows.append(_thin(windows, len(feeds)))
+        rows.append(_thin(layer.rows(node, x, shape), len(feeds)))
     return np.concatenate(rows)
 
 
-def _adapt_layer(student: QuantizedNetwork, position: int, rows: np.ndarray) -> None:
-    node = student.plan.graph.nodes[position]
+def _adapt_layer(
+    student: QuantizedNetwork, position: int, node: Node, layer: Layer, rows: np.ndarray
+) -> None:
     parameter = student.weights[student.index[node.inputs[1]]]
     weight = parameter.detach().numpy().astype(np.float64)
     scale = student.weight_scale(position).detach().numpy()
-    if node.op == "ConvTranspose":
-        stride = node.attributes.get("strides", [1])[0]
-        taps = -(-weight.shape[2] // stride)
-        value = weight.copy()
-        for phase in range(stride):
-            part = weight[:, :, phase::stride]
-            full = np.zeros((*weight.shape[:2], taps))
-            full[:, :, : part.shape[2]] = part
-            flat = full.transpose(1, 0, 2).reshape(weight.shape[1], -1)
-            rounded = (round_adaptively(flat, scale, rows) * scale[:, None]).reshape(
-                weight.shape[1], weight.shape[0], taps
-            )
-            value[:, :, phase::stride] = rounded.transpose(1, 0, 2)[:, :, : part.shape[2]]
-    else:
-        turned = node.op == "Gemm" and not node.attributes.get("transB", 0)
-        flat = (weight.T if turned else weight).reshape(weight.shape[1 if turned else 0], -1)
-        value = round_adaptively(flat, scale, rows) * scale[:, None]
-        value = (value.T if turned else value).reshape(weight.shape)
+    rounded = [
+        round_adaptively(matrix, scale, rows) * scale[:, None] for matrix in layer.matrices(node, weight)
+    ]
     with torch.no_grad():
-        parameter.copy_(torch.from_numpy(value))
+        parameter.copy_(torch.from_numpy(layer.weight_of(node, rounded, weight.shape)))
 
 
 def _correct_biases(student: QuantizedNetwork, teacher: Network, feed: Feed, judged: Feed) -> None:
@@ -174,20 +134,20 @@ def _correct_biases(student: QuantizedNetwork, teacher: Network, feed: Feed, jud
     A shift that makes the model's output worse is taken back.
     """
     fed = tensors(feed)
-    layers = [
+    biased = [
         node
-        for node in (student.plan.graph.nodes[p] for p in student.plan.linear_positions())
-        if node.op in ("Conv", "ConvTranspose") and len(node.inputs) > 2 and node.inputs[2]
+        for position, node, layer in layers(student.plan.graph)
+        if position in student.plan.integer and layer.along_time and bias_of(node)
         if node.outputs[0] not in student.plan.fused
     ]
     goal = _outputs(teacher, judged)
     least = _error(student, judged, goal)
     with torch.no_grad():
-        wanted = teacher(fed, keep=[node.outputs[0] for node in layers])
-        for node in layers:
+        wanted = teacher(fed, keep=[node.outputs[0] for node in biased])
+        for node in biased:
             name = node.outputs[0]
             made = student(fed, keep=[name])[name]
-            bias = student.weights[student.index[node.inputs[2]]]
+            bias = student.weights[student.index[bias_of(node)]]
             before = bias.detach().clone()
             bias += (wanted[name] - made).to(torch.float64).mean((0, 2)).to(bias.dtype)
             error = _error(student, judged, goal)

@@ -1,4 +1,4 @@
-"""Weights as int8: which axis is the output channel, and the scale of each channel."""
+"""Weights as int8, and the scale of each output channel."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantize.graph.graph import Node
-
 TOP = 127
-# |bias| in accumulator units stays below this, leaving room for the products (DESIGN §3: sum below 2^31)
+# |bias| in accumulator units stays below this, leaving room for the products (sum below 2^31)
 BIAS_TOP = float(1 << 29)
 
 
@@ -33,17 +31,6 @@ class QuantizedLayer:
     scale: np.ndarray
     axis: int
     bias: np.ndarray | None
-
-
-def output_axis(node: Node, rank: int) -> int:
-    """Axis of the weight that counts output channels (per group for a transposed convolution)."""
-    if node.op == "Conv":
-        return 0
-    if node.op == "ConvTranspose":
-        return 1
-    if node.op == "Gemm":
-        return 0 if node.attributes.get("transB", 0) else 1
-    return rank - 1
 
 
 def along(vector: np.ndarray, axis: int, rank: int) -> np.ndarray:
@@ -92,30 +79,30 @@ def room_for_bias(
 
 
 def quantize_layer(
-    node: Node,
     weight: np.ndarray,
     bias: np.ndarray | None,
     input_scale: float,
+    axis: int,
+    groups: int = 1,
     scale: np.ndarray | None = None,
-    method: str = "minmax",
 ) -> QuantizedLayer:
     """Round a layer to int8 weights and int32 bias (nearest, ties to even).
 
     Parameters
     ----------
-    node : Node
-        The layer.
     weight, bias : ndarray
         Float parameters; bias [Cout] or None.
     input_scale : float
         Scale of the layer's input.
+    axis : int
+        Axis of the weight that counts output channels.
+    groups : int
+        How many times the scales of that axis repeat over the bias.
     scale : ndarray, optional
-        Scales to use; estimated by `method` when absent.
+        Scales to use; the largest magnitude at 127 when absent.
     """
-    axis = output_axis(node, weight.ndim)
-    groups = node.attributes.get("group", 1) if node.op == "ConvTranspose" else 1
     if scale is None:
-        scale = room_for_bias(channel_scales(weight, axis, method), bias, input_scale, groups)
+        scale = room_for_bias(channel_scales(weight, axis), bias, input_scale, groups)
     scale = scale.astype(np.float32)
     integers = np.rint(weight.astype(np.float64) / along(scale.astype(np.float64), axis, weight.ndim))
     return QuantizedLayer(

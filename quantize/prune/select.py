@@ -23,9 +23,11 @@ import torch
 from common.refusal import Refusal
 from quantize.data.examples import Example, tensors
 from quantize.graph.channels import Channels, trace_channels
-from quantize.graph.graph import LINEAR, Graph
+from quantize.graph.graph import Graph, Node
+from quantize.graph.layers import layers
 from quantize.graph.network import Network
 from quantize.integers.calibrate import observe
+from quantize.operators import Layer
 from quantize.prune.surgery import Costs, Kept, compose, layer_costs, remove, take
 
 CRITERIA = ("magnitude", "activation", "taylor")
@@ -79,11 +81,13 @@ def element_scores(
     return scores
 
 
+def _traced_layers(channels: Channels) -> list[tuple[Node, Layer]]:
+    return [(n, layer) for _, n, layer in layers(channels.graph) if n.inputs[1] in channels.axes]
+
+
 def _magnitude(channels: Channels) -> list[tuple[np.ndarray, np.ndarray]]:
     parts = []
-    for node in channels.graph.nodes:
-        if node.op not in LINEAR or node.inputs[1] not in channels.axes:
-            continue
+    for node, _ in _traced_layers(channels):
         weight = channels.graph.constants[node.inputs[1]]
         for axis, labels in enumerate(channels.axes[node.inputs[1]]):
             if labels is not None:
@@ -96,15 +100,13 @@ def _magnitude(channels: Channels) -> list[tuple[np.ndarray, np.ndarray]]:
 def _activation(
     channels: Channels, network: Network, pool: Sequence[Example]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    layers = [node for node in channels.graph.nodes if node.op in LINEAR and node.inputs[1] in channels.axes]
-    seen = observe(network, {n.inputs[0] for n in layers}, (e.feed for e in pool))
+    traced = _traced_layers(channels)
+    seen = observe(network, {node.inputs[0] for node, _ in traced}, (e.feed for e in pool))
     parts = []
-    for node in layers:
+    for node, layer in traced:
         axes = channels.axes[node.inputs[1]]
         weight = channels.graph.constants[node.inputs[1]].astype(np.float64)
-        axis = 0 if node.op in ("ConvTranspose", "MatMul") else 1
-        if node.op == "Gemm":
-            axis = 1 if node.attributes.get("transB", 0) else 0
+        axis = layer.input_axis(node)
         labels = axes[axis]
         if labels is None or node.inputs[0] not in seen.peaks:
             continue
@@ -123,14 +125,10 @@ def _taylor(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Estimate, to first order, the squared change of the outputs when a channel goes to zero."""
     random = torch.Generator().manual_seed(0)
-    layers = [
-        node
-        for node in channels.graph.nodes
-        if node.op in LINEAR and node.inputs[1] in channels.axes and node.inputs[1] in network.index
-    ]
-    born = {id(node): channels.births_of(node) for node in layers}
-    totals = {id(node): np.zeros(born[id(node)].size) for node in layers}
-    names = [node.outputs[0] for node in layers]
+    trained = [node for node, _ in _traced_layers(channels) if node.inputs[1] in network.index]
+    born = {id(node): channels.births_of(node) for node in trained}
+    totals = {id(node): np.zeros(born[id(node)].size) for node in trained}
+    names = [node.outputs[0] for node in trained]
     for example in pool:
         values = network(tensors(example.feed), keep=names)
         outputs = [values[name] for name in channels.graph.output_names]
@@ -142,13 +140,13 @@ def _taylor(
             )
             last = probe == max(1, PROBES // len(pool)) - 1
             gradients = torch.autograd.grad(target, inner, retain_graph=not last, allow_unused=True)
-            for node, value, gradient in zip(layers, inner, gradients, strict=True):
+            for node, value, gradient in zip(trained, inner, gradients, strict=True):
                 if gradient is not None:
                     # what the channel adds to the output, over all its frames, for each example of the batch
                     change = (value * gradient).sum(tuple(range(2, value.ndim))).detach().numpy()
                     change = change.reshape(change.shape[0], -1) if change.ndim > 1 else change[None]
                     totals[id(node)] += (change**2).mean(0)
-    return [(born[id(node)], totals[id(node)]) for node in layers]
+    return [(born[id(node)], totals[id(node)]) for node in trained]
 
 
 def savings(channels: Channels, costs: Costs) -> dict[int, float]:

@@ -9,7 +9,7 @@ import pytest
 
 from bench.m7.emulator import Fault, Machine
 from bench.m7.measure import Buffer, link_for, measure
-from common.refusal import Refusal
+from common.refusal import DoesNotFit, Refusal
 from hardware.board import load_board
 
 # DSP instructions that the kernels lean on: r0, r1, r2 (and r0:r1 as 64 bits) in, r0 (r0:r1) out
@@ -267,7 +267,7 @@ def test_an_image_that_does_not_fit_is_refused_with_numbers(tmp_path: Path) -> N
     path = tmp_path / "big.c"
     big = 'char big[200000] __attribute__((section(".dtcm.big")));'
     path.write_text(big + "\nint f(void);\nint f(void) { return big[3]; }\n")
-    with pytest.raises(Refusal, match="dtcm is 68928 bytes too small"):
+    with pytest.raises(DoesNotFit, match="dtcm is 68928 bytes too small"):
         link_for([path], load_board("patch_sm"), tmp_path / "big.elf")
 
 

@@ -5,6 +5,7 @@ Every tensor's length is a whole multiple of the input's, so that onnxruntime ac
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -350,4 +351,76 @@ def quantized(builder: Builder, kind: str) -> onnx.ModelProto:
         [*model.graph.initializer, *extra],
     )
     assert names
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+
+
+def decoder(hops: tuple[int, ...] = (4, 4, 4, 2), latents: int = 32, width: int = 128, bands: int = 16):
+    """A slow-rate decoder: latents upsampled by ``hops`` with a residual layer each, ending in subbands."""
+    rng = np.random.default_rng(0)
+    nodes, constants, channels, name = [], [], latents, "z"
+
+    def weights(*shape: int) -> str:
+        constants.append(
+            numpy_helper.from_array(
+                (rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32),
+                f"w{len(constants)}",
+            )
+        )
+        return constants[-1].name
+
+    for level, hop in enumerate(hops):
+        out = max(bands, width >> level)
+        nodes.append(
+            helper.make_node(
+                "ConvTranspose",
+                [name, weights(channels, out, 2 * hop)],
+                [f"u{level}"],
+                strides=[hop],
+                pads=[0, hop],
+            )
+        )
+        nodes.append(helper.make_node("LeakyRelu", [f"u{level}"], [f"a{level}"], alpha=0.2))
+        nodes.append(
+            helper.make_node("Conv", [f"a{level}", weights(out, out, 3)], [f"c{level}"], pads=[2, 0])
+        )
+        nodes.append(helper.make_node("Add", [f"u{level}", f"c{level}"], [f"r{level}"]))
+        name, channels = f"r{level}", out
+    graph = helper.make_graph(
+        nodes,
+        "decoder",
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, [1, latents, "frames"])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, "t"])],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    total = int(np.prod(hops)) * bands
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "vaectrol.inputs", json.dumps([{"name": "z", "rate": f"1/{total}"}])
+    return model
+
+
+def event_model():
+    """A pattern decoder."""
+    rng = np.random.default_rng(1)
+    parts = {
+        "w0": rng.normal(size=(256, 8)).astype(np.float32) * 0.3,
+        "shape": np.array([1, 32, 8]),
+        "w1": rng.normal(size=(32, 48, 4)).astype(np.float32) * 0.2,
+        "w2": rng.normal(size=(27, 48, 3)).astype(np.float32) * 0.2,
+    }
+    nodes = [
+        helper.make_node("Gemm", ["z", "w0"], ["h"], transB=1),
+        helper.make_node("Reshape", ["h", "shape"], ["r"]),
+        helper.make_node("ConvTranspose", ["r", "w1"], ["u"], strides=[4]),
+        helper.make_node("LeakyRelu", ["u"], ["a"], alpha=0.1),
+        helper.make_node("Conv", ["a", "w2"], ["c"], pads=[1, 1]),
+        helper.make_node("Sigmoid", ["c"], ["pattern"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "pattern",
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, [1, 8])],
+        [helper.make_tensor_value_info("pattern", TensorProto.FLOAT, [1, 27, 32])],
+        [numpy_helper.from_array(v, k) for k, v in parts.items()],
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)

@@ -33,8 +33,12 @@ class Case:
         """The model, its time axis symbolic or fixed."""
         last: int | str = "frames" if streaming else self.frames
         shape = [1, self.channels, last] if self.rank == 3 else [1, self.channels]
+        nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in self.nodes]
+        for index, one in enumerate(nodes):
+            if any(other.name == one.name for other in nodes[:index]):
+                one.name = f"{one.name}_{index}"
         graph = helper.make_graph(
-            list(self.nodes),
+            nodes,
             "case",
             [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in self.outputs],

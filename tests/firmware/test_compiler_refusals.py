@@ -134,6 +134,16 @@ def test_a_refusal_names_the_node_and_what_to_do(node, constants, words):
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
+def test_a_number_divided_by_the_length_of_the_signal_is_refused():
+    nodes = (
+        helper.make_node("Shape", ["x"], ["shape"], start=2),
+        helper.make_node("Div", ["whole", "shape"], ["parts"], name="d"),
+        helper.make_node("Reshape", ["x", "parts"], ["y"]),
+    )
+    with pytest.raises(Refusal, match=r"'d' .*a shape divides a number by a length along time\."):
+        compile_onnx(model_of(*nodes, constants=(("whole", np.array([480])),)))
+
+
 def test_a_cycle_and_a_batch_are_refused():
     with pytest.raises(Refusal, match="cycle"):
         compile_onnx(

@@ -17,6 +17,7 @@ from common.refusal import Refusal
 from firmware.compiler.binding import load_host
 from firmware.compiler.judge.reference import run
 from firmware.compiler.ops import FAMILIES
+from firmware.compiler.ops.conv import ConvAttributes
 from firmware.compiler.passes.integerize import integerize
 from firmware.compiler.passes.sink_dequantize import sink_dequantize
 from firmware.compiler.pipeline import compile_onnx, optimise
@@ -359,7 +360,7 @@ def test_models_quantized_by_onnxruntime_load_unchanged(tmp_path, activations, w
         extra_options=options,
     )
     graph = optimise(load(out))
-    integers = [n for n in graph.nodes if n.op == "Conv" and n.attrs.get("integer")]
+    integers = [n for n in graph.nodes if n.op == "Conv" and n.attributes_as(ConvAttributes).sums is not None]
     assert len(integers) >= 4, [n.name for n in graph.nodes]
     x = np.random.default_rng(1).uniform(-1, 1, (1, 3, 64)).astype(np.float32)
     truth = session(onnx.load(str(out))).run(None, {"x": x})[0][0]

@@ -26,7 +26,7 @@ TARGETS = ["host", "host-asan", "m7", "aarch64", "aarch64-dotprod", "wasm"]
 
 
 def requantized(acc, multiplier, shift, low, high):
-    """DESIGN §3 in Python's unbounded integers."""
+    """docs/design.md#arithmetic in Python's unbounded integers."""
     exact = acc.astype(object) * (2 ** shift.astype(object)) * multiplier.astype(object)
     return np.clip((exact + 2**31) // 2**32, low, high)
 
@@ -76,13 +76,13 @@ def conv_case(
     element = "s8" if dtype == np.int8 else "s16"
     weights, bias, multiplier, shift = random_layer(rng, out, channels // groups, taps, dtype, wild)
     pitch, out_pitch = pitch_of(channels, element), pitch_of(out, element)
-    layout = "byte8" if dtype == np.int8 else toolchain.TARGETS[target].layout
+    order = "byte8" if dtype == np.int8 else toolchain.TARGETS[target].packing
     packed = pack_conv(
         weights,
         bias,
         multiplier,
         shift,
-        layout=layout,
+        packing=order,
         in_pitch=pitch,
         dilation=dilation,
         stride=stride,
@@ -269,8 +269,8 @@ def test_wide_sums_pass_31_bits_and_stay_exact(target):
     assert np.abs(acc).max() > 2**32
     wanted = requantized(acc, multiplier, shift, -32768, 32767).astype(np.int16)
     assert np.abs(wanted).max() < 32767
-    layout = toolchain.TARGETS[target].layout
-    packed = pack_conv(weights, bias, multiplier, shift, layout=layout, in_pitch=channels)
+    order = toolchain.TARGETS[target].packing
+    packed = pack_conv(weights, bias, multiplier, shift, packing=order, in_pitch=channels)
     out_array = Array(np.zeros((1, 6), np.int16))
     call = Call("vk_conv_w8a16_wide", [layer_struct(packed), Array(window), out_array, 6, 1, 0, out])
     np.testing.assert_array_equal(make_calls(target, [call])[0][-1][:, :out], wanted)
@@ -289,13 +289,13 @@ def test_transposed_convolution_equals_its_definition(target):
     ):
         w, bias, multiplier, shift = random_layer(rng, out, channels, taps, np.int16)
         pitch, out_pitch = pitch_of(channels, "s16"), pitch_of(out, "s16")
-        layout = toolchain.TARGETS[target].layout
+        order = toolchain.TARGETS[target].packing
         packed = pack_transposed(
             w.transpose(1, 0, 2),
             bias,
             multiplier,
             shift,
-            layout=layout,
+            packing=order,
             in_pitch=pitch,
             stride=stride,
             out_pitch=out_pitch,
@@ -324,8 +324,8 @@ def test_transposed_convolution_equals_its_definition(target):
 def test_a_dense_layer_is_a_convolution_with_one_tap():
     rng = np.random.default_rng(7)
     weights, bias, multiplier, shift = random_layer(rng, 9, 7, 1, np.int16)
-    packed = pack_dense(weights[:, :, 0], bias, multiplier, shift, layout="quad", in_pitch=8)
-    again = pack_conv(weights, bias, multiplier, shift, layout="quad", in_pitch=8)
+    packed = pack_dense(weights[:, :, 0], bias, multiplier, shift, packing="quad", in_pitch=8)
+    again = pack_conv(weights, bias, multiplier, shift, packing="quad", in_pitch=8)
     np.testing.assert_array_equal(packed.weights, again.weights)
     assert (packed.runs, packed.run, packed.history) == (1, 7, 0)
 

@@ -15,7 +15,7 @@ TARGETS = ["host", "host-asan", "m7", "aarch64", "wasm"]
 
 
 def bank_of(prototype, bands, synthesis):
-    """The definition, DESIGN §2's impulse responses."""
+    """The definition, docs/design.md#model-file: the impulse responses."""
     taps = len(prototype)
     k, n = np.arange(bands)[:, None], np.arange(taps)[None] - (taps - 1) / 2
     phase = (-1.0) ** k * np.pi / 4 * (-1 if synthesis else 1)

@@ -28,7 +28,7 @@ def extreme(rng, element, shape):
 
 
 def shift_round(values, shift):
-    """Round half up, DESIGN §3."""
+    """Round half up, docs/design.md#arithmetic."""
     return (values.astype(object) + (1 << (shift - 1))) >> shift
 
 

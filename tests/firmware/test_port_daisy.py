@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.refusal import ToolMissing
+from firmware.ports.daisy.link import _tool, libdaisy_dir
 from hardware.board import load_board
 from hardware.tables import board_tables
 
@@ -342,6 +344,19 @@ def test_a_bench_image_counts_cycles_per_layer(port_library, tmp_path):
 def test_an_ordinary_image_says_that_it_does_not_count(module):
     answer = module.ask(cmd="bench")
     assert not answer["ok"] and "bench image" in answer["error"]
+
+
+def test_tools_that_are_missing_are_told_apart(tmp_path, monkeypatch):
+    """A build ends well without them: everything but the image is there."""
+    monkeypatch.delenv("LIBDAISY_DIR", raising=False)
+    with pytest.raises(ToolMissing, match="needs libDaisy"):
+        libdaisy_dir()
+    monkeypatch.setenv("LIBDAISY_DIR", str(tmp_path))
+    with pytest.raises(ToolMissing, match="there is no libDaisy"):
+        libdaisy_dir()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolMissing, match=r"arm-none-eabi-size is not installed"):
+        _tool("size")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from common.refusal import Refusal
+from common.refusal import ModuleGone, Refusal
 from hardware.board import load_board
 from hardware.protocol import Link, choose_port, decode
 from hardware.simulated import SimulatedBoard
@@ -96,7 +96,7 @@ def test_unplugging_is_one_sentence(module):
     with Link(module.device) as link:
         link.hello()
         module.unplug()
-        with pytest.raises(Refusal, match=r"went away|did not answer"):
+        with pytest.raises(ModuleGone, match=r"went away|did not answer"):
             link.hello()
 
 
@@ -105,7 +105,7 @@ def test_a_silent_port_is_one_sentence():
     try:
         with (
             Link(os.ttyname(slave), timeout_s=0.2) as link,
-            pytest.raises(Refusal, match="did not answer hello"),
+            pytest.raises(ModuleGone, match="did not answer hello"),
         ):
             link.hello()
     finally:
@@ -137,6 +137,18 @@ def test_permission_denied_names_the_group(monkeypatch):
     monkeypatch.setattr(serial, "Serial", denied)
     with pytest.raises(Refusal, match="usermod -aG root"):
         Link("/dev/null")
+
+
+def test_a_port_that_another_program_holds_is_said_to_be_in_use():
+    master, slave = os.openpty()
+    try:
+        with (
+            Link(os.ttyname(slave), timeout_s=0.2),
+            pytest.raises(Refusal, match="in use by another program"),
+        ):
+            Link(os.ttyname(slave))
+    finally:
+        os.close(master)
 
 
 def test_only_an_object_is_a_line():

@@ -12,7 +12,7 @@ from common.refusal import Refusal
 from quantize.data.calibration_set import extremes, recordings
 from quantize.data.examples import run, teach
 from quantize.data.feeds import FeedMaker, read_folder
-from quantize.data.quality import compare, onset_f1, snr_db
+from quantize.data.quality import compare, compare_truth, snr_db
 from quantize.data.tune import Effort, fine_tune, pool_judge, pool_objective
 from quantize.graph.load import load_graph
 from quantize.graph.network import Network
@@ -209,8 +209,8 @@ def test_measures_know_equal_and_different():
     assert compare(audio, 0.5 * audio)["log_spectral_db"] == pytest.approx(6.02, abs=0.1)
     pattern = np.zeros((1, 27, 32))
     pattern[0, 0, ::4] = 1.0
-    assert onset_f1(pattern, pattern) == 1.0
-    assert onset_f1(pattern, np.roll(pattern, 1, 2)) == 0.0
+    assert compare_truth(pattern, pattern, "rhythm") == {"onset_f1": 1.0}
+    assert compare_truth(pattern, np.roll(pattern, 1, 2), "rhythm") == {"onset_f1": 0.0}
 
 
 def test_the_search_keeps_16_bits_only_where_the_goal_needs_them():

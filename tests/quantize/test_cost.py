@@ -8,7 +8,7 @@ import pytest
 from quantize.budget import quick_integers
 from quantize.cost import layer_cycles, predict, sizes
 from quantize.data.calibration_set import from_metadata
-from quantize.graph.graph import LINEAR
+from quantize.graph.layers import layers
 from quantize.graph.load import load_graph
 from quantize.integers.qdq import to_qdq
 from quantize.procedure import Settings
@@ -36,5 +36,5 @@ def test_float_is_counted_in_floats_and_integers_in_integers(which, request):
 def test_every_layer_of_a_graph_is_priced_whatever_it_was_fused_with(seed):
     graph = random_graph(seed)  # with ReLU, clips and gains behind layers, which take the layer's place
     priced = layer_cycles(graph, "patch_sm")
-    assert set(priced) == {p for p, node in enumerate(graph.nodes) if node.op in LINEAR}
+    assert set(priced) == {position for position, _, _ in layers(graph)}
     assert all(cycles > 0 for cycles in priced.values())

@@ -73,7 +73,7 @@ def test_sums_slopes_and_tables_are_the_judges(seed, factors, bits, slope):
     np.testing.assert_array_equal(integer.leaky(ta, slope, bits).numpy(), leaky)
     scale = 6.0 / high
     s_x, s_y = (torch.tensor(s, dtype=torch.float64) for s in (scale, 1.0 / high))
-    looked = integer.table(ta, "Tanh", s_x, s_y, bits, bits)
+    looked = integer.table(ta, (np.tanh, torch.tanh), (s_x, s_y), (bits, bits))
     if bits == 16:
         wanted = arithmetic.lookup_int16(a, arithmetic.table_int16(np.tanh, scale, 1.0 / high, low, high))
     else:

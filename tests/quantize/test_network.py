@@ -87,9 +87,8 @@ def test_an_unknown_operator_is_named():
         nodes, "g", [value("x", TensorProto.FLOAT, [1, 2, 3])], [value("y", TensorProto.FLOAT, [1, 2, 3])]
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])
-    network = Network(load_graph(model))
     with pytest.raises(Refusal, match=r"odd.*Hardmax"):
-        run(network, {"x": np.zeros((1, 2, 3), np.float32)})
+        load_graph(model)
 
 
 def test_a_damaged_file_is_one_sentence(tmp_path):

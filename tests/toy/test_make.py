@@ -29,11 +29,25 @@ def tree_hash(folder):
 
 
 MAKERS = {
-    "drums": lambda out: make_drums(out, 8, 1),
-    "rhythms": lambda out: make_rhythms(out, 22, 1),
+    "drum": lambda out: make_drums(out, 8, 1),
+    "rhythm": lambda out: make_rhythms(out, 22, 1),
     "drive": lambda out: make_drive(out, 4, 1, 0.4, []),
     "digits": make_digits,
 }
+
+
+def test_a_set_of_before_kinds_were_singular_stands(tmp_path):
+    assert make_drums(tmp_path / "set", 2, 1)
+    manifest = tmp_path / "set" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"kind": "drum"', '"kind": "drums"'))
+    assert not make_drums(tmp_path / "set", 2, 1)
+
+
+def test_a_plural_is_told_what_its_kind_is_called(capsys):
+    import vaectrol
+
+    assert vaectrol.main(["toy", "drums", "somewhere"]) == 2
+    assert "there is no kind 'drums'; the kind is called drum" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -121,7 +135,7 @@ def test_digits_are_the_ones_that_ship():
 def test_the_command_refuses_with_status_2_and_one_sentence(tmp_path):
     (tmp_path / "file").write_text("x")
     run = subprocess.run(
-        [sys.executable, "vaectrol.py", "toy", "drums", str(tmp_path / "file/set"), "--items", "2"],
+        [sys.executable, "vaectrol.py", "toy", "drum", str(tmp_path / "file/set"), "--items", "2"],
         cwd=ROOT,
         capture_output=True,
         text=True,

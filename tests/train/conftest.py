@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from train.data.prepare import Options, prepare
+from train.data.prepare import prepare
 from train.data.store import DataSet
 
 
@@ -13,7 +13,7 @@ def rhythms(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("rhythms")
     make_rhythms(folder / "toy", items=64, seed=0)
-    prepare("rhythms", folder / "toy", folder / "set", Options())
+    prepare("rhythm", folder / "toy", folder / "set")
     return DataSet.open(folder / "set")
 
 
@@ -23,7 +23,7 @@ def drums(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("drums")
     make_drums(folder / "toy", items=64, seed=0)
-    prepare("drums", folder / "toy", folder / "set", Options())
+    prepare("drum", folder / "toy", folder / "set")
     return DataSet.open(folder / "set")
 
 
@@ -49,5 +49,5 @@ def drives(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("drives")
     make_drive(folder / "toy", items=48, seed=0, seconds=0.8, chain_files=[])
-    prepare("drive", folder / "toy", folder / "set", Options())
+    prepare("drive", folder / "toy", folder / "set")
     return DataSet.open(folder / "set")

@@ -10,7 +10,6 @@ from common.drums import PARTS
 from train.attributes.rhythm import (
     PATTERN_ATTRIBUTES,
     WEIGHTS,
-    AttributeScale,
     complexity,
     density,
     dynamics,
@@ -20,6 +19,7 @@ from train.attributes.rhythm import (
     syncopation,
 )
 from train.attributes.rhythm_soft import soft_attributes
+from train.attributes.scale import AttributeScale
 from train.attributes.sound import brightness, decay, loudness
 
 

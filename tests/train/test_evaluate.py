@@ -73,7 +73,7 @@ def test_a_drum_run_is_judged_beside_the_nearest_training_sound(drums, tmp_path)
 
 
 def test_what_cannot_be_judged_is_refused(rhythm_run, drums, tmp_path):
-    with pytest.raises(Refusal, match="judged on data of kind rhythms"):
+    with pytest.raises(Refusal, match="judged on data of kind rhythm"):
         evaluate(rhythm_run, drums, tmp_path)
     with pytest.raises(Refusal, match="neither a run folder nor"):
         open_player(tmp_path / "nothing.onnx")

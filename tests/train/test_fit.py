@@ -182,9 +182,9 @@ def test_early_stopping_stops(rhythms, tmp_path):
 
 def test_what_does_not_fit_together_is_refused(rhythms, drums, tmp_path, with_nan):
     recipe = rhythm_recipe("fit.steps=2", "fit.interval=2")
-    with pytest.raises(Refusal, match="needs data of kind rhythms"):
+    with pytest.raises(Refusal, match="needs data of kind rhythm"):
         fit(recipe, drums, tmp_path / "run")
-    with pytest.raises(Refusal, match="needs data of kind rhythms; no data set"):
+    with pytest.raises(Refusal, match="needs data of kind rhythm; no data set"):
         fit(recipe, None, tmp_path / "run")
     with pytest.raises(Refusal, match="holds NaN"):
         fit(recipe, with_nan, tmp_path / "run")

@@ -11,8 +11,9 @@ from common.audio import SAMPLE_RATE_HZ
 from common.refusal import Refusal
 from tests.train.small import PLAIN, SMALL_MEL
 from train.analysis.probe import amounts, linear_probe, neighbours, probe_runs, probes, targets
-from train.data.clips import NO_EFFECT, Clip, clips
-from train.data.prepare import Options, prepare
+from train.data.clips import NO_EFFECT, Clip
+from train.data.kinds import preparation
+from train.data.prepare import prepare
 from train.data.store import DataSet
 from train.fit import export_run, fit
 from train.judges.evaluate import evaluate
@@ -32,7 +33,7 @@ def drive(tmp_path_factory):
         'name = "hard"\nsays = "clips"\n[[effect]]\nuse = "pedalboard.Clipping"\nthreshold_db = [-30, -3]\n'
     )
     make_drive(folder / "toy", 36, 0, 0.5, [write])
-    prepare("drive", folder / "toy", folder / "set", Options())
+    prepare("drive", folder / "toy", folder / "set")
     return DataSet.open(folder / "set")
 
 
@@ -87,7 +88,7 @@ def test_a_sound_made_of_a_picture_has_that_picture():
 
 
 def test_clips_of_a_drive_set_know_their_dry_side(drive):
-    found = list(clips(drive, "train", 8192))
+    found = list(preparation("drive").clips(drive, "train", 8192))
     wet = [(clip, audio) for clip, audio in found if clip.effect != NO_EFFECT]
     dry = [clip for clip, _ in found if clip.effect == NO_EFFECT]
     # Half a second holds three of 8,192 samples, the third of them nine tenths full.
@@ -101,8 +102,8 @@ def test_clips_of_a_drive_set_know_their_dry_side(drive):
         assert np.allclose(audio, np.clip(sound, -threshold, threshold), atol=0.1)
 
 
-def test_clips_of_a_drums_set_are_its_hits(drums):
-    found = list(clips(drums, "test", 6000))
+def test_clips_of_a_drum_set_are_its_hits(drums):
+    found = list(preparation("drum").clips(drums, "test", 6000))
     assert len(found) == len(drums.split("test"))
     assert all(clip.effect == NO_EFFECT and clip.dry == -1 for clip, _ in found)
     assert {clip.sound for clip, _ in found} == {drums.manifest[i]["class"] for i in drums.split("test")}
@@ -115,7 +116,7 @@ def test_it_trains_on_drums_with_a_drive_set_beside(drums, drive, tmp_path):
     run = load_run(out)
     assert run.card["facts"]["beside"][0]["hash"] == drive.hash
     run.prepare("test")
-    assert {clip.data_set for clip in run.task.known_items("test")} == {"drums", "drive"}
+    assert {clip.data_set for clip in run.task.known_items("test")} == {"drum", "drive"}
     for clip in run.task.known_items("test"):
         if clip.dry >= 0:
             assert run.task.known_items("test")[clip.dry].effect == NO_EFFECT
@@ -124,9 +125,9 @@ def test_it_trains_on_drums_with_a_drive_set_beside(drums, drive, tmp_path):
 
 
 def test_other_data_beside_and_other_kinds_are_refused(rhythms, drums, drive, tmp_path):
-    with pytest.raises(Refusal, match="needs data of kind drums or drive"):
+    with pytest.raises(Refusal, match="needs data of kind drum or drive"):
         fit(recipe(), rhythms, tmp_path / "run")
-    with pytest.raises(Refusal, match="holds rhythms; a mel recipe sees data of kind drums or drive"):
+    with pytest.raises(Refusal, match=r"mel_quick sees data of kind drum or drive; .* holds rhythm"):
         fit(recipe(f'beside=["{rhythms.directory}"]'), drums, tmp_path / "run")
     task = load_run(fit(recipe(f'beside=["{drive.directory}"]'), drums, tmp_path / "run", **PLAIN)).task
     task.facts["beside"][0]["hash"] = "0" * 64
@@ -197,7 +198,7 @@ def test_probes_find_what_a_latent_says_and_nothing_else():
 
 def test_frequencies_are_probed_as_octaves_and_amounts_as_ranks():
     made = [Clip("", "drive", "bass", "crush", {"b.bit_depth": b, "f.low_hz": 2.0**b}) for b in (3, 4, 8)]
-    made.append(Clip("", "drums", "kick"))
+    made.append(Clip("", "drum", "kick"))
     assert amounts(made) == pytest.approx([1, 0.5, 0, np.nan], nan_ok=True)
     found = targets(made)
     assert found["crush", "f.low_hz"] == pytest.approx([3, 4, 8, np.nan], nan_ok=True)
@@ -236,7 +237,7 @@ def test_any_kind_can_be_probed(drums, rhythms, run, tmp_path):
     other = fit(made, rhythms, tmp_path / "rhythm", **PLAIN)
     report = probe_runs([other], rhythms, tmp_path / "p")
     assert report["runs"][0]["probes"] == [] and report["runs"][0]["neighbours"]["sound"]["names"] > 1
-    with pytest.raises(Refusal, match="is probed on data of kind drums or drive"):
+    with pytest.raises(Refusal, match="is probed on data of kind drum or drive"):
         probe_runs([run], rhythms, tmp_path / "q")
 
 

@@ -220,7 +220,7 @@ def test_what_cannot_be_placed_is_refused(run, drives, rhythms, tmp_path, capsys
     with pytest.raises(Refusal, match=r"short\.wav"):
         place(run, tmp_path / "dry.wav", tmp_path / "short.wav")
     with pytest.raises(Refusal, match="cannot write"):
-        write(place(run, dry, wet), tmp_path / "no" / "folder.wav")
+        write(place(run, dry, wet), tmp_path / "dry.wav" / "in_a_file.wav")
     assert main(["place", str(tmp_path), str(dry), str(wet)]) == 2
     assert "Traceback" not in capsys.readouterr().err
     from tests.train.small import SMALL_RHYTHM

@@ -205,7 +205,7 @@ import train.latents.table
 import train.search.study as study
 import train.tasks.rhythm
 from train.data.store import DataSet
-from train.recipe import load_recipe
+from train.kinds import load_recipe
 from train.search.sweep import load_sweep
 
 data, sweep, out, storage, kill, *changes = sys.argv[1:]
@@ -380,7 +380,7 @@ def test_another_recipe_space_or_data_in_the_same_place_is_refused(rhythms, tmp_
 
 def test_wrong_data_is_refused_before_a_study_begins(drums, tmp_path):
     made = recipe()
-    with pytest.raises(Refusal, match="needs data of kind rhythms"):
+    with pytest.raises(Refusal, match="needs data of kind rhythm"):
         search(made, drums, load_sweep(sweep_file(tmp_path), made), tmp_path / "study")
     assert not (tmp_path / "study").exists()
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import vaectrol
-from common.refusal import Refusal
+from common.refusal import DoesNotFit, Refusal
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
 from train.budget import refuse_what_cannot_fit, untrained_model
 from train.kinds import load_recipe
@@ -72,8 +72,33 @@ def test_a_recipe_that_cannot_fit_is_refused_with_numbers(monkeypatch):
     ):
         refuse_what_cannot_fit(recipe)
     answer.fits, answer.reasons = False, ["weights need 900,000 bytes where 513,000 are left"]
-    with pytest.raises(Refusal, match="does not fit patch_sm: weights need 900,000 bytes"):
+    with pytest.raises(DoesNotFit, match="does not fit patch_sm: weights need 900,000 bytes"):
         refuse_what_cannot_fit(recipe)
+
+
+def test_the_budget_of_what_does_not_fit_is_told_without_a_limit(monkeypatch, capsys, tmp_path):
+    from firmware.compiler import Budget
+
+    found = Budget(
+        parameters=1,
+        macs_per_sample=1.0,
+        cycles_per_second=1.0,
+        cpu_mean=0.1,
+        cpu_worst=0.1,
+        weight_bytes=90_000_000,
+        state_bytes=1,
+        regions={"ram": {"used": 90_000_001, "left": None}},
+        latency_samples=0.0,
+        fits=False,
+        reasons=["the model does not fit patch_sm."],
+    )
+    monkeypatch.setattr("firmware.compiler.budget", lambda *_, **__: found)
+    model = tmp_path / "large.onnx"
+    model.touch()
+    assert vaectrol.main(["budget", str(model)]) == 0
+    said = capsys.readouterr().out
+    assert "ram             90,000,001 bytes used\n" in said
+    assert "does not fit: the model does not fit patch_sm." in said
 
 
 def test_the_standard_drum_recipe_keeps_the_issues_limits():

@@ -76,11 +76,7 @@ def probe_runs(
     for number, directory in enumerate(runs, 1):
         run = load_run(directory)
         watch(f"{number} of {len(runs)}: clips of {directory}")
-        if not run.task.accepts(data.kind):
-            raise Refusal(
-                f"{data.directory} holds {data.kind}; {directory} is probed on data of kind "
-                f"{run.task.data_kind}"
-            )
+        run.task.check_data(data, f"{directory} is probed on")
         if previous is None or not run.task.share(previous):
             run.prepare("train", split, data=data)
         previous = run.task

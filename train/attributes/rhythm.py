@@ -136,39 +136,3 @@ PATTERN_ATTRIBUTES: dict[str, Attribute] = {
 def measure_pattern(pattern: np.ndarray) -> np.ndarray:
     """All attributes of a pattern ``[27, 32]``, in the order of ``PATTERN_ATTRIBUTES``."""
     return np.array([a.measure(pattern) for a in PATTERN_ATTRIBUTES.values()])
-
-
-@dataclass(frozen=True)
-class AttributeScale:
-    """The law between a measured quantity and its knob: even steps of the knob are even parts of the data.
-
-    Attributes
-    ----------
-    values : list of float
-        The quantity at evenly spaced probabilities 0..1, rising.
-    """
-
-    values: list[float]
-
-    @classmethod
-    def fit(cls, measured: np.ndarray, points: int = 257) -> AttributeScale:
-        """Take the quantiles of what was measured on the training data."""
-        return cls([float(v) for v in np.quantile(measured, np.linspace(0, 1, points))])
-
-    def knob(self, measured: np.ndarray) -> np.ndarray:
-        """Knob position in [−1, 1] of measured values; the middle of a run of equal quantiles."""
-        values = np.asarray(self.values)
-        last = len(values) - 1
-        grid = np.linspace(0, 1, len(values))
-        unique, first, counts = np.unique(values, return_index=True, return_counts=True)
-        middle = (grid[first] + grid[first + counts - 1]) / 2
-        if len(unique) == 1 or last < 1:
-            return np.zeros(np.shape(measured))
-        return 2.0 * np.interp(measured, unique, middle) - 1.0
-
-    def table(self, points: int = 33) -> list[float]:
-        """The quantity at ``points`` even positions of the knob."""
-        values = np.asarray(self.values)
-        return [
-            float(v) for v in np.interp(np.linspace(0, 1, points), np.linspace(0, 1, len(values)), values)
-        ]

@@ -1,72 +1,111 @@
-"""The ``data`` commands: prepare a folder of sounds, look at a data set."""
+"""The ``data`` commands: prepare a folder of sounds, one command a kind, with the kind's own options."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from enum import StrEnum
+import inspect
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
+from typer.core import TyperGroup
 
-from common.refusal import Refusal
+from common.kinds import check_kind
+from train.data.kinds import data_kinds
+
+if TYPE_CHECKING:
+    from train.data.kinds.base import Outcome, Preparation
+
+EPILOG = (
+    "Interrupted, the same command continues. Exit status: 0 all files are in; 1 the data set is made but "
+    "some files were left out (the report names them and why); 2 refused, nothing was made."
+)
+
+
+class OneCommandAKind(TyperGroup):
+    """Commands that are made from the files of ``kinds/`` when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All kinds."""
+        return list(data_kinds())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a kind.
+
+        Raises
+        ------
+        Refusal
+            When there is no such kind.
+        """
+        from train.data.kinds import preparation
+
+        kind = check_kind(cmd_name, data_kinds())
+        alone = typer.Typer(add_completion=False)
+        example = f"Example: vaectrol data prepare {kind} ~/Samples/{kind} /tmp/{kind}_data"
+        alone.command(kind, epilog=f"{EPILOG}\n\n{example}")(_command(kind, preparation(kind)))
+        return typer.main.get_command(alone)
+
 
 data = typer.Typer(help="Turn a folder of files into a data set.", no_args_is_help=True)
+data.add_typer(
+    typer.Typer(cls=OneCommandAKind, no_args_is_help=True),
+    name="prepare",
+    help="Ingest a folder of real files and report what is wrong with it; one command a kind.",
+)
 
 
-class Kind(StrEnum):
-    """What can be prepared."""
+def _command(kind: str, found: type[Preparation]) -> Callable[..., None]:
+    """Write the function that typer reads a kind's arguments from."""
+    from train.data.kinds.base import flags
 
-    drums = "drums"
-    rhythms = "rhythms"
-    drive = "drive"
-
-
-@data.command(epilog="Example: vaectrol data prepare drums ~/Samples/kits /tmp/kits")
-def prepare(
-    kind: Kind,
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder with the files.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the data set.")],
-    names: Annotated[
-        Path | None,
-        typer.Option(help="Your own table of class words (drums); start from train/data/names.toml."),
-    ] = None,
-    drum_map: Annotated[
-        Path | None,
-        typer.Option(help="Your own table of MIDI notes (rhythms); start from train/data/drum_map.toml."),
-    ] = None,
-    hop_bars: Annotated[int, typer.Option(help="Bars from one window to the next (rhythms).")] = 1,
-    segment: Annotated[
-        int | None,
-        typer.Option(
-            help="Samples between the borders of a concatenated recording (drive); found when omitted."
+    hints = get_type_hints(found.options_type)
+    parameters = [
+        _parameter(
+            "source",
+            Path,
+            inspect.Parameter.empty,
+            typer.Argument(metavar="SRC", help="Folder with the files."),
         ),
-    ] = None,
-    hold_out: Annotated[
-        str,
-        typer.Option(
-            help="Test on the files whose paths match this pattern, as 'drummer7/*', and on no others "
-            "(drums, rhythms).",
+        _parameter(
+            "out",
+            Path,
+            inspect.Parameter.empty,
+            typer.Argument(metavar="OUT", help="Folder of the data set."),
         ),
-    ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
-) -> None:
-    """Ingest a folder of real files and report what is wrong with it.
+        *(
+            _parameter(
+                one.name, hints[one.name], one.default, typer.Option(*_flag(one), help=one.metadata["says"])
+            )
+            for one in flags(found)
+        ),
+        _parameter("as_json", bool, False, typer.Option("--json", help="Print the outcome as JSON.")),
+    ]
 
-    Interrupted, the same command continues. Exit status: 0 all files are in; 1 the data set is made but some
-    files were left out (the report names them and why); 2 refused, nothing was made.
-    """
+    def prepare(source: Path, out: Path, as_json: bool, **chosen: Any) -> None:
+        _prepare(kind, source, out, found.options_type(**chosen), as_json)
+
+    prepare.__doc__ = inspect.getdoc(found)
+    prepare.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    prepare.__annotations__ = {one.name: one.annotation for one in parameters}
+    return prepare
+
+
+def _parameter(name: str, kind: Any, default: Any, says: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, says]
+    )
+
+
+def _flag(option: Any) -> tuple[str, ...]:
+    return (option.metadata["flag"],) if option.metadata["flag"] else ()
+
+
+def _prepare(kind: str, source: Path, out: Path, options: Any, as_json: bool) -> None:
     import json
 
-    from train.data.prepare import Options
-    from train.data.prepare import prepare as run
+    from train.data.prepare import prepare
 
-    if hold_out and kind is Kind.drive:
-        raise Refusal("--hold-out is for drums and rhythms; a drive data set is split by its phrases")
-    options = Options(
-        names=names, drum_map=drum_map, hop_bars=hop_bars, segment_samples=segment, hold_out=hold_out
-    )
-    outcome = run(kind.value, source, out, options, _watch)
+    outcome = prepare(kind, source, out, options, _watch)
     manifest = outcome.manifest
     if as_json:
         typer.echo(
@@ -87,7 +126,7 @@ def prepare(
         raise typer.Exit(1)
 
 
-def _say(out: Path, outcome: Any) -> None:
+def _say(out: Path, outcome: Outcome) -> None:
     manifest = outcome.manifest
     if outcome.already:
         typer.echo(f"{out} already holds this data set")

@@ -36,6 +36,12 @@ def mel_bands(bands: int = BANDS, low_hz: float = 30.0, high_hz: float = 20_000.
     return weights / weights.sum(axis=1, keepdims=True)
 
 
+def band_of(hz: np.ndarray) -> np.ndarray:
+    """Place of a frequency among the bands of a picture, counted from the first one's middle."""
+    bins_hz = np.fft.rfftfreq(WINDOW, 1 / SAMPLE_RATE_HZ)
+    return np.interp(hz, mel_bands() @ bins_hz, np.arange(BANDS))
+
+
 def spectrogram(audio: np.ndarray) -> np.ndarray:
     """Power spectra of Hann windows, the first starting at sample 0: float64 [frames, 513]."""
     padded = np.concatenate([np.asarray(audio, float), np.zeros(WINDOW)])

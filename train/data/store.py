@@ -4,7 +4,7 @@ Layout of a data set folder (also in this folder's README)::
 
     manifest.json      format, kind, hash, sample_rate_hz, options, arrays {name: {file, dtype, shape,
     sha256}},
-                       items [...], left_out [...], source
+                       items [...], left_out [...], source; hashed_as, the word that the hash has for the kind
     arrays/NAME.npy    plain .npy files, C order, opened with mmap_mode="r"
     report.html, report.json
 
@@ -26,11 +26,12 @@ from typing import Any, Literal
 import numpy as np
 
 from common.drums import CLASSES
+from common.kinds import kinds_in, singular
 from common.refusal import Refusal
 
 FORMAT = 1
 SPLITS = ("train", "validation", "test")
-KINDS = ("drums", "rhythms", "drive")
+KINDS = Path(__file__).parent / "kinds"
 
 Normalise = Literal["peak", "loudness"]
 # Loudness that `normalise="loudness"` brings an item to, in LUFS (momentary maximum)
@@ -50,7 +51,8 @@ def file_sha256(path: Path) -> str:
 
 def data_hash(manifest: dict[str, Any]) -> str:
     """Compute the hash a manifest should carry (hex, 64 characters)."""
-    covered = {key: manifest[key] for key in ("format", "kind", "sample_rate_hz", "options", "items")}
+    covered = {key: manifest[key] for key in ("format", "sample_rate_hz", "options", "items")}
+    covered["kind"] = manifest.get("hashed_as", manifest["kind"])
     covered["arrays"] = {name: array["sha256"] for name, array in manifest["arrays"].items()}
     return hashlib.sha256(canonical_json(covered).encode()).hexdigest()
 
@@ -63,7 +65,7 @@ class DataSet:
     directory : Path
         Where it lies.
     kind : str
-        ``drums``, ``rhythms`` or ``drive``.
+        A file of ``kinds/``; ``drum`` also where an older manifest says ``drums``.
     hash : str
         What the model card carries.
     manifest : list of dict
@@ -76,7 +78,7 @@ class DataSet:
     def __init__(self, directory: Path, head: dict[str, Any], arrays: dict[str, np.ndarray]):
         self.directory = directory
         self.head = head
-        self.kind: str = head["kind"]
+        self.kind: str = singular(head["kind"], kinds_in([KINDS]))
         self.hash: str = head["hash"]
         self.sample_rate_hz: int = head["sample_rate_hz"]
         self.manifest: list[dict[str, Any]] = head["items"]
@@ -106,7 +108,12 @@ class DataSet:
             raise Refusal(
                 f"{folder}/manifest.json cannot be read ({error}); prepare the data again"
             ) from error
-        if not isinstance(head, dict) or "arrays" not in head or head.get("kind") not in KINDS:
+        known = kinds_in([KINDS])
+        if (
+            not isinstance(head, dict)
+            or "arrays" not in head
+            or singular(str(head.get("kind")), known) not in known
+        ):
             raise Refusal(
                 f"{folder}/manifest.json is not a prepared data set; run `vaectrol data prepare` on it first"
             )

@@ -1,4 +1,4 @@
-"""From a torch module to the model file of DESIGN §2: ONNX with our metadata, checked in onnxruntime."""
+"""From a torch module to the model file (docs/design.md#model-file): ONNX, checked in onnxruntime."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
-from train.judges.drum import mr_stft
 from train.judges.player import Player
+from train.judges.spectra import mr_stft
 from train.judges.static_curve import StaticCurve, fit_static_curve
 from train.latents.space import Space, fit_space
 from train.models.drive import HOP
@@ -37,6 +37,8 @@ SINE_LEVELS = (0.1, 0.25, 0.5)
 NOISE_MINUTES = 10.0
 CHUNK = 480_000  # samples rendered at a time
 LOUDEST = 12 * SAMPLE_RATE_HZ  # most of a long item that is measured
+DETAILS: tuple[str, ...] = ("curves",)
+NOT_ON_CARD = ("curves", "parameters", "line", "esr_static_own", "mr_stft_static")
 
 
 def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> dict[str, Any]:

@@ -7,16 +7,40 @@ import html
 import importlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 from common.files import write_text
 from common.refusal import Refusal
-from train.judges.player import open_player
+from train.judges.player import Player, open_player
+from train.kinds import task_class, training_kinds
 
-JUDGES = {kind: f"train.judges.{kind}" for kind in ("drum", "rhythm", "drive", "mel")}
+# What the headline leaves to report.json, whatever was judged
+LONG = ("rows", "data", "model", "kind", "split")
 
-# What the headline leaves to report.json
-LONG = ("rows", "data", "model", "kind", "split", "by_class", "curves")
+
+class Judge(Protocol):
+    """A module that judges a kind of model.
+
+    Attributes
+    ----------
+    DETAILS : tuple of str
+        Keys of its report that the headline leaves to ``report.json``.
+    NOT_ON_CARD : tuple of str
+        Keys, at any depth, that a model card leaves to the report's page.
+    """
+
+    DETAILS: tuple[str, ...]
+    NOT_ON_CARD: tuple[str, ...]
+
+    def judge(self, player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> dict[str, Any]:
+        """Measure a model on a split; write sounds and pictures to ``folder``."""
+
+
+def judge_of(kind: str) -> Judge | None:
+    """Import the judge that a training kind names; None where it names none, or there is no such kind."""
+    if kind not in training_kinds() or not task_class(kind).judge:
+        return None
+    return cast(Judge, importlib.import_module(task_class(kind).judge))
 
 
 def evaluate(
@@ -49,18 +73,14 @@ def evaluate(
     """
     player = open_player(model)
     kind = player.task.recipe.kind
-    if kind not in JUDGES:
-        raise Refusal(
-            f"{model} is of kind {kind}, which `evaluate` cannot judge; it can: {', '.join(JUDGES)}"
-        )
-    if not player.task.accepts(data.kind):
-        raise Refusal(
-            f"{data.directory} holds {data.kind}; a {kind} model is judged on "
-            f"data of kind {player.task.data_kind}"
-        )
+    judge = judge_of(kind)
+    if judge is None:
+        others = ", ".join(other for other in training_kinds() if judge_of(other))
+        raise Refusal(f"{model} is of kind {kind}, which `evaluate` cannot judge; it can: {others}")
+    player.task.check_data(data, f"a {kind} model is judged on")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    report = importlib.import_module(JUDGES[kind]).judge(player, data, split, folder, limit)
+    report = judge.judge(player, data, split, folder, limit)
     report = {
         "model": str(model),
         "kind": kind,
@@ -86,7 +106,9 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             lines.append((prefix, f"{value:.4g}"))
 
-    shown = {k: v for k, v in report.items() if k not in LONG}
+    judge = judge_of(report["kind"])
+    left = (*LONG, *(judge.DETAILS if judge else ()))
+    shown = {k: v for k, v in report.items() if k not in left}
     walk("", shown)
     return lines
 

@@ -14,12 +14,14 @@ import numpy as np
 import torch
 
 from common.audio import SAMPLE_RATE_HZ
-from train.judges.drum import mr_stft
 from train.judges.player import Player
+from train.judges.spectra import mr_stft
 from train.tasks.base import evenly
 from train.tasks.mel import MelTask, mel_distance, picture_figure
 
 SHOWN = 8
+DETAILS: tuple[str, ...] = ("by_class",)
+NOT_ON_CARD = ("by_class",)
 
 
 def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def _from_files(path: Path) -> Player:
     import onnxruntime
 
     from train.export.export import read_metadata
-    from train.kinds import KINDS, parse_recipe, task_class
+    from train.kinds import parse_recipe, task_class, training_kinds
 
     try:
         metadata = read_metadata(onnx.load(path))
@@ -102,14 +102,14 @@ def _from_files(path: Path) -> Player:
         raise Refusal(
             f"{path} is not a readable ONNX file ({type(error).__name__}); export it again"
         ) from None
-    if metadata.get("kind") not in KINDS or not metadata.get("recipe"):
+    if metadata.get("kind") not in training_kinds() or not metadata.get("recipe"):
         raise Refusal(f"{path} says nothing of how it was trained; evaluate the run folder instead")
     beside = path.with_name(path.name.split(".")[0] + ".encoder.onnx")
     if not beside.exists():
         raise Refusal(f"{path} has no encoder beside it ({beside.name}); copy it there from the run")
     recipe = parse_recipe(metadata["recipe"], str(path))
-    scales = {a["name"]: a["values"] for a in metadata.get("attributes", []) if "values" in a}
-    task = task_class(recipe.kind)(recipe, {"scales": scales, "class_counts": []})
+    kind = task_class(recipe.kind)
+    task = kind(recipe, kind.facts_of_file(metadata))
     task.eval()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -15,9 +15,11 @@ import numpy as np
 from common.drums import PARTS
 from train.attributes.rhythm import PATTERN_ATTRIBUTES, measure_pattern
 from train.judges.player import Player
-from train.tasks.rhythm import RhythmTask
+from train.tasks.rhythm import RhythmTask, onset_f1
 
 V = len(PARTS)
+DETAILS: tuple[str, ...] = ()
+NOT_ON_CARD = ("spearman_pooled", "f1_by_voice", "even", "linear")
 
 
 def decode(player: Player, z: np.ndarray, knobs: np.ndarray) -> np.ndarray:
@@ -27,12 +29,6 @@ def decode(player: Player, z: np.ndarray, knobs: np.ndarray) -> np.ndarray:
         "attributes": np.ascontiguousarray(knobs[:, :, None], np.float32),
     }
     return player.decode(feeds)
-
-
-def onset_f1(made: np.ndarray, wanted: np.ndarray) -> float:
-    """F1 of all onsets of all patterns together; ``[N, 9, 32]`` booleans."""
-    hits = (made & wanted).sum()
-    return float(2 * hits / max(1, made.sum() + wanted.sum()))
 
 
 def reconstruction(made: np.ndarray, wanted: np.ndarray) -> dict[str, Any]:

@@ -212,7 +212,7 @@ def prepare_latents(task: TrainedTask) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``latents`` (the table of DESIGN §6), ``map`` and ``rotation``.
+        ``latents`` (the table of docs/design.md#controls), ``map`` and ``rotation``.
     """
     means, variances = posterior(task)
     blocks = task.latent_blocks()

@@ -96,10 +96,7 @@ def search(
     KeyboardInterrupt
         After Ctrl-C; the same command goes on.
     """
-    kind = task_class(recipe.kind)
-    if kind.data_kind != "digits" and (data is None or not kind.accepts(data.kind)):
-        found = "no data set" if data is None else f"{data.directory} holds {data.kind}"
-        raise Refusal(f"a {recipe.kind} recipe needs data of kind {kind.data_kind}; {found}")
+    task_class(recipe.kind).check_data(data, f"a {recipe.kind} recipe needs")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     study = open_study(recipe, data, sweep, folder, storage)
@@ -392,6 +389,17 @@ def _again(study: optuna.Study, trial: FrozenTrial, sweep: Sweep) -> None:
         study.enqueue_trial(trial.params, user_attrs=again)
 
 
+def _crossed() -> tuple[type[Exception], ...]:
+    """What a database raises where two processes make its tables or a study at the same moment."""
+    from optuna.exceptions import DuplicatedStudyError, StorageInternalError
+    from sqlalchemy import exc
+
+    return (
+        *(exc.OperationalError, exc.IntegrityError, exc.ProgrammingError),
+        *(DuplicatedStudyError, StorageInternalError),
+    )
+
+
 def open_study(
     recipe: Recipe, data: Any, sweep: Sweep, folder: Path, storage: str | None = None
 ) -> optuna.Study:
@@ -420,8 +428,7 @@ def open_study(
             raise
         except Exception as error:
             # Two processes that make the tables at the same moment trip over each other.
-            crossed = any(words in str(error) for words in ("already exists", "UNIQUE constraint", "locked"))
-            if crossed and attempt < 4:
+            if isinstance(error, _crossed()) and attempt < 4:
                 time.sleep(0.1 * (attempt + 1))
                 continue
             words = str(error).strip().splitlines() or [type(error).__name__]

@@ -1,1 +1,1 @@
-"""What is trained: one task per kind of recipe."""
+"""One file a kind of training: its recipe, data, losses, and what others ask of it (`base.py`)."""

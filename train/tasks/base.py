@@ -25,6 +25,7 @@ from train.recipe import Recipe
 
 if TYPE_CHECKING:
     from train.data.clips import Clip
+    from train.data.store import DataSet
 
 Batch = dict[str, Any]
 
@@ -36,8 +37,9 @@ class LossNotFinite(Refusal):
 class Task(lightning.LightningModule):
     """A model, its data, its losses and its way out to ONNX.
 
-    A subclass sets ``recipe_type`` and ``data_kind`` and implements the abstract methods. ``model`` must have
-    ``encoder`` (returns mean and log-variance, each [N, Z]) and ``decoder``.
+    A kind is one file of this folder with one subclass in it, called what the file is called; nothing else
+    names a kind. It sets the attributes and implements the abstract methods. ``model`` must have ``encoder``
+    (returns mean and log-variance, each [N, Z]) and ``decoder``.
 
     Parameters
     ----------
@@ -46,11 +48,23 @@ class Task(lightning.LightningModule):
     facts : dict, optional
         What was measured on the training data (attribute scales …), as saved with a run; ``prepare``
         fills it.
+
+    Attributes
+    ----------
+    recipe_type : type
+        The kind's recipe; its sections are the settings.
+    data_kinds : tuple of str
+        Kinds of data set, any of which it trains on; empty when it brings its own data.
+    judge : str
+        Module that judges a model on what it never met (`train/judges/evaluate.py`); empty when none does.
+    on_board : bool
+        Whether the decoder must fit the recipe's board.
     """
 
     recipe_type: ClassVar[type[Recipe]]
-    data_kind: ClassVar[str]  # or several: "drums or drive"
-    on_board: ClassVar[bool] = True  # whether the decoder must fit the recipe's board
+    data_kinds: ClassVar[tuple[str, ...]] = ()
+    judge: ClassVar[str] = ""
+    on_board: ClassVar[bool] = True
 
     def __init__(self, recipe: Recipe, facts: dict[str, Any] | None = None):
         super().__init__()
@@ -64,11 +78,45 @@ class Task(lightning.LightningModule):
         self.opponent: nn.Module | None = self.build_opponent()
 
     @classmethod
-    def accepts(cls, data_kind: str) -> bool:
-        """Whether it trains on data of that kind."""
-        return data_kind in cls.data_kind.split(" or ")
+    def check_data(cls, data: DataSet | None, words: str) -> None:
+        """Refuse data that the kind does not train on.
+
+        Parameters
+        ----------
+        data : DataSet or None
+            What was given.
+        words : str
+            The refusal's beginning: "a drum recipe needs".
+        """
+        if not cls.data_kinds or (data is not None and data.kind in cls.data_kinds):
+            return
+        found = "no data set" if data is None else f"{data.directory} holds {data.kind}"
+        raise Refusal(f"{words} data of kind {' or '.join(cls.data_kinds)}; {found}")
 
     # What a kind says of itself -------------------------------------------------------------------
+
+    @classmethod
+    def facts_of_file(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+        """``facts`` as far as a decoder's model file says them, by whose metadata it is judged."""
+        return {}
+
+    @staticmethod
+    def tuning_distance(made: Tensor, wanted: Tensor) -> Tensor | None:
+        """Distance of two outputs ``[N, C, T]`` of the decoder that quantize tunes by.
+
+        None where the common one will do: spectra and waveform for audio, relative error for the rest.
+        """
+        return None
+
+    @staticmethod
+    def agreement(reference: np.ndarray, other: np.ndarray) -> dict[str, float]:
+        """Measures of a rounded output ``[N, C, T]`` beside the float one, beyond the common ones."""
+        return {}
+
+    @staticmethod
+    def truth(wanted: np.ndarray, made: np.ndarray) -> dict[str, float]:
+        """Measures of an output beside what the data say it should be, beyond those that all audio has."""
+        return {}
 
     @abstractmethod
     def build(self) -> nn.Module:
@@ -141,7 +189,7 @@ class Task(lightning.LightningModule):
         """What is known of every item of a split: a kind whose items have effects or parameters says more."""
         from train.data.clips import Clip
 
-        return [Clip("", self.data_kind, word) for word in self.kinds_of_items(split)]
+        return [Clip("", self.recipe.kind, word) for word in self.kinds_of_items(split)]
 
     @abstractmethod
     def traversal(self, z: Tensor, title: str) -> tuple[Any, np.ndarray | None, int]:

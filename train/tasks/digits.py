@@ -36,7 +36,6 @@ class DigitsTask(Task):
     """See :class:`train.tasks.base.Task`. The data ship inside scikit-learn; no data set is opened."""
 
     recipe_type: ClassVar[type[Recipe]] = DigitsRecipe
-    data_kind: ClassVar[str] = "digits"
     on_board: ClassVar[bool] = False
     recipe: DigitsRecipe
     model: DigitsVAE

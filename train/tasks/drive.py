@@ -134,7 +134,8 @@ class DriveTask(Task):
     """See :class:`train.tasks.base.Task`."""
 
     recipe_type: ClassVar[type[Recipe]] = DriveRecipe
-    data_kind: ClassVar[str] = "drive"
+    data_kinds: ClassVar[tuple[str, ...]] = ("drive",)
+    judge: ClassVar[str] = "train.judges.drive"
     recipe: DriveRecipe
     model: DriveVAE
 
@@ -152,6 +153,12 @@ class DriveTask(Task):
         self.picked: dict[str, np.ndarray] = {}
         self.pairs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.amounts: dict[int, float] = {}
+
+    @staticmethod
+    def truth(wanted: np.ndarray, made: np.ndarray) -> dict[str, float]:
+        """Energy of the error over that of the signal, of all rows together."""
+        signal, error = (np.asarray(x, np.float64) for x in (wanted, made - wanted))
+        return {"esr": float((error**2).sum() / max(float((signal**2).sum()), 1e-30))}
 
     def build(self) -> DriveVAE:
         """Make the untrained model."""

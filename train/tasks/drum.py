@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from common.audio import SAMPLE_RATE_HZ
 from common.drums import CLASSES
 from common.refusal import Refusal
-from train.attributes.rhythm import AttributeScale
+from train.attributes.scale import AttributeScale, described, scales_of
 from train.attributes.sound import SOUND_ATTRIBUTES, measure_sound
 from train.attributes.sound import decay as measure_decay
 from train.export.export import Port
@@ -149,7 +149,8 @@ class DrumTask(Task):
     """See :class:`train.tasks.base.Task`."""
 
     recipe_type: ClassVar[type[Recipe]] = DrumRecipe
-    data_kind: ClassVar[str] = "drums"
+    data_kinds: ClassVar[tuple[str, ...]] = ("drum",)
+    judge: ClassVar[str] = "train.judges.drum"
     recipe: DrumRecipe
     model: DrumVAE
 
@@ -166,6 +167,11 @@ class DrumTask(Task):
         self.names: dict[str, list[str]] = {}
         self.measured: dict[str, dict[str, np.ndarray]] = {}
         self.teacher: nn.Module | None = None
+
+    @classmethod
+    def facts_of_file(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+        """The attributes' scales; which classes were trained is not said."""
+        return {"scales": scales_of(metadata), "class_counts": []}
 
     def build(self) -> DrumVAE:
         """Make the untrained model."""
@@ -534,18 +540,10 @@ class DrumTask(Task):
         return {
             "time_basis": self.basis.metadata(),
             "classes": list(CLASSES),
-            "attributes": [
-                {
-                    "name": name,
-                    "range": [-1.0, 1.0],
-                    "quantiles": np.linspace(-1, 1, 33).tolist(),
-                    "values": AttributeScale(self.facts["scales"][name]).table(),
-                    "default": 0.0,
-                    "definition": SOUND_ATTRIBUTES[name].definition,
-                }
-                for name in self.recipe.model.attributes
-                if name in self.facts.get("scales", {})
-            ],
+            "attributes": described(
+                {name: SOUND_ATTRIBUTES[name].definition for name in self.recipe.model.attributes},
+                self.facts.get("scales", {}),
+            ),
             "latency_samples": self.delay,
         }
 

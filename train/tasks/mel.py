@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from common.audio import SAMPLE_RATE_HZ
 from common.refusal import Refusal
-from train.data.clips import NO_EFFECT, Clip, clips
+from train.data.clips import NO_EFFECT, Clip
+from train.data.kinds import preparation
 from train.export.export import Port
 from train.losses import kl_loss, kl_per_latent
 from train.models.mel import STEPS, MelShape, MelVAE
@@ -45,9 +46,7 @@ class MelRecipe(Recipe):
     """A recipe of kind ``mel``."""
 
     kind: Literal["mel"]
-    beside: tuple[str, ...] = Field(
-        default=(), description="further data sets, drums or drive, seen as often"
-    )
+    beside: tuple[str, ...] = Field(default=(), description="further data sets, drum or drive, seen as often")
     model: MelModelSection = MelModelSection()
     augment: MelAugmentSection = MelAugmentSection()
 
@@ -63,7 +62,8 @@ class MelTask(Task):
     """See :class:`train.tasks.base.Task`."""
 
     recipe_type: ClassVar[type[Recipe]] = MelRecipe
-    data_kind: ClassVar[str] = "drums or drive"
+    data_kinds: ClassVar[tuple[str, ...]] = ("drum", "drive")
+    judge: ClassVar[str] = "train.judges.mel"
     on_board: ClassVar[bool] = False
     recipe: MelRecipe
     model: MelVAE
@@ -97,10 +97,7 @@ class MelTask(Task):
                 )
         opened = [data, *(one for one in opened[1:] if one.hash != data.hash)]
         for one in opened:
-            if not self.accepts(one.kind):
-                raise Refusal(
-                    f"{one.directory} holds {one.kind}; a mel recipe sees data of kind {self.data_kind}"
-                )
+            self.check_data(one, f"{self.recipe.name} sees")
         for split in splits:
             self._take(opened, split)
         if "beside" not in self.facts:
@@ -131,7 +128,7 @@ class MelTask(Task):
         for data in opened:
             first = len(known)
             group: list[np.ndarray] = []
-            for clip, audio in clips(data, split, self.vocoder.samples):
+            for clip, audio in preparation(data.kind).clips(data, split, self.vocoder.samples):
                 if not np.isfinite(audio).all():
                     raise Refusal(
                         f"{clip.name} in {data.directory} holds NaN or infinity; leave it out, prepare again"
@@ -163,7 +160,7 @@ class MelTask(Task):
             pictures = np.maximum(pictures + shift * (pictures > -1), -1).astype(np.float32)
         for row, index in enumerate(picked):
             late = int(rng.integers(0, recipe.augment.late + 1))
-            if late and self.clips["train"][index].data_set == "drive":
+            if late and not self.clips["train"][index].struck:
                 pictures[row, :, late:] = pictures[row, :, :-late].copy()
                 pictures[row, :, :late] = -1.0
         return {

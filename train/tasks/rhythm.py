@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from common.drums import PARTS
 from common.refusal import Refusal
-from train.attributes.rhythm import PATTERN_ATTRIBUTES, AttributeScale, measure_pattern
+from train.attributes.rhythm import PATTERN_ATTRIBUTES, measure_pattern
 from train.attributes.rhythm_soft import soft_attributes
+from train.attributes.scale import AttributeScale, described, scales_of
 from train.export.export import Port
 from train.losses import kl_loss, kl_per_latent, ramp
 from train.models.fader import LatentAdversary
@@ -74,11 +75,18 @@ class RhythmRecipe(Recipe):
     fader: FaderSection = FaderSection(weight=1.0)
 
 
+def onset_f1(made: np.ndarray, wanted: np.ndarray) -> float:
+    """F1 of all onsets of all patterns together; ``[N, 9, 32]`` booleans."""
+    hits = (made & wanted).sum()
+    return float(2 * hits / max(1, made.sum() + wanted.sum()))
+
+
 class RhythmTask(Task):
     """See :class:`train.tasks.base.Task`."""
 
     recipe_type: ClassVar[type[Recipe]] = RhythmRecipe
-    data_kind: ClassVar[str] = "rhythms"
+    data_kinds: ClassVar[tuple[str, ...]] = ("rhythm",)
+    judge: ClassVar[str] = "train.judges.rhythm"
     recipe: RhythmRecipe
     model: RhythmVAE
 
@@ -89,6 +97,34 @@ class RhythmTask(Task):
         self.names: dict[str, list[str]] = {}
         self.styles: dict[str, list[str]] = {}
         self.measured: dict[str, np.ndarray] = {}
+
+    @classmethod
+    def facts_of_file(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+        """The attributes' scales."""
+        return {"scales": scales_of(metadata)}
+
+    @staticmethod
+    def tuning_distance(made: Tensor, wanted: Tensor) -> Tensor | None:
+        """Cross entropy of the onsets above the least possible; velocity and timing where there is one."""
+        if made.ndim != 3 or made.shape[1] != 3 * V:
+            return None
+        likely = wanted[:, :V].clamp(1e-4, 1 - 1e-4)
+        entropy = F.binary_cross_entropy
+        onset = entropy(made[:, :V].clamp(1e-4, 1 - 1e-4), likely) - entropy(likely, likely)
+        struck = wanted[:, :V].clamp(0, 1).repeat(1, 2, 1)
+        rest = (((made[:, V:] - wanted[:, V:]) ** 2) * struck).sum() / struck.sum().clamp(min=1)
+        return onset + rest
+
+    @staticmethod
+    def agreement(reference: np.ndarray, other: np.ndarray) -> dict[str, float]:
+        """Part of the steps whose onset decision (probability above one half) is the same."""
+        same = (reference[:, :V] > 0.5) == (other[:, :V] > 0.5)
+        return {"onset_agreement": float(same.mean())}
+
+    @staticmethod
+    def truth(wanted: np.ndarray, made: np.ndarray) -> dict[str, float]:
+        """F1 of the onsets."""
+        return {"onset_f1": onset_f1(made[:, :V] > 0.5, wanted[:, :V] > 0.5)}
 
     def build(self) -> RhythmVAE:
         """Make the untrained model."""
@@ -360,18 +396,10 @@ class RhythmTask(Task):
         """Voices and attributes."""
         return {
             "voices": list(PARTS),
-            "attributes": [
-                {
-                    "name": name,
-                    "range": [-1.0, 1.0],
-                    "quantiles": np.linspace(-1, 1, 33).tolist(),
-                    "values": AttributeScale(self.facts["scales"][name]).table(),
-                    "default": 0.0,
-                    "definition": attribute.definition,
-                }
-                for name, attribute in PATTERN_ATTRIBUTES.items()
-                if name in self.facts.get("scales", {})
-            ],
+            "attributes": described(
+                {name: attribute.definition for name, attribute in PATTERN_ATTRIBUTES.items()},
+                self.facts.get("scales", {}),
+            ),
         }
 
     def latent_layer(self) -> tuple[nn.Module, slice]:

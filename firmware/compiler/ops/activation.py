@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from common.refusal import Refusal
-from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant, Tensor, lanes
+from firmware.compiler.graph import WIDTH, Attributes, Constant, Graph, Node, Quant, Tensor, lanes
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import Family, Work, family, reader
+from firmware.compiler.ops.elementwise import PointwiseAttributes
 from firmware.compiler.read.values import ActValue
+from firmware.compiler.write.writer import Writer
 
 FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "Tanh": np.tanh,
@@ -25,8 +27,32 @@ FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+@dataclass(frozen=True)
+class ClipAttributes(Attributes):
+    """A clamp.
+
+    Attributes
+    ----------
+    low, high : float
+        Limits, in real numbers.
+    limits : (int, int) or None
+        The same in integers of the output's scale, once the clamp works on integers.
+    """
+
+    low: float = -np.inf
+    high: float = np.inf
+    limits: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LeakyAttributes(Attributes):
+    """A slope for negative inputs; ``slopes``: the constant of that name in integers, once it has some."""
+
+    slopes: arithmetic.Leaky | None = None
+
+
 def _unary(
-    builder: Any, node: Any, op: str, attrs: dict[str, Any], constants: dict[str, Constant] | None = None
+    builder: Any, node: Any, op: str, attrs: Attributes, constants: dict[str, Constant] | None = None
 ) -> None:
     """Add an activation function; it commutes with the pending moves."""
     act = builder.act(node.input[0])
@@ -46,13 +72,13 @@ def _unary(
 @reader("Tanh", "Sigmoid", "Exp", "Softplus", "Sin", "Erf")
 def read_function(builder: Any, node: Any) -> None:
     """Smooth functions."""
-    _unary(builder, node, node.op_type, {})
+    _unary(builder, node, node.op_type, Attributes())
 
 
 @reader("Relu")
 def read_relu(builder: Any, node: Any) -> None:
     """A clamp from below."""
-    _unary(builder, node, "Clip", {"low": 0.0, "high": np.inf})
+    _unary(builder, node, "Clip", ClipAttributes(low=0.0))
 
 
 @reader("Clip")
@@ -68,7 +94,7 @@ def read_clip(builder: Any, node: Any) -> None:
         raise Refusal(
             f"its limits are {limits[0]:.3g} and {limits[1]:.3g}; the first must not exceed the second."
         )
-    _unary(builder, node, "Clip", {"low": limits[0], "high": limits[1]})
+    _unary(builder, node, "Clip", ClipAttributes(limits[0], limits[1]))
 
 
 @reader("LeakyRelu")
@@ -77,7 +103,7 @@ def read_leaky(builder: Any, node: Any) -> None:
     slope = float(node.attributes["alpha"])
     if not np.isfinite(slope):
         raise Refusal("its slope is not a finite number.")
-    _unary(builder, node, "Leaky", {}, {"slope": Constant(np.array([slope]))})
+    _unary(builder, node, "Leaky", LeakyAttributes(), {"slope": Constant(np.array([slope]))})
 
 
 @reader("PRelu")
@@ -94,6 +120,7 @@ def read_prelu(builder: Any, node: Any) -> None:
         channels=channels,
         length=builder.shapes[source][2],
         hint=node.output[0],
+        attrs=LeakyAttributes(),
         constants={"slope": Constant(slope)},
     )
     builder.result(node, result)
@@ -112,6 +139,7 @@ def read_hard_sigmoid(builder: Any, node: Any) -> None:
         channels=base.channels,
         length=length,
         hint=f"{node.output[0]}_line",
+        attrs=PointwiseAttributes(),
         constants={
             "gain": Constant(np.full(base.channels, alpha)),
             "offset": Constant(np.full(base.channels, beta)),
@@ -123,7 +151,7 @@ def read_hard_sigmoid(builder: Any, node: Any) -> None:
         channels=base.channels,
         length=length,
         hint=node.output[0],
-        attrs={"low": 0.0, "high": 1.0},
+        attrs=ClipAttributes(0.0, 1.0),
     )
     builder.values[node.output[0]] = ActValue(result, act.shape, act.base_shape, act.chain)
 
@@ -143,20 +171,18 @@ def read_identity(builder: Any, node: Any) -> None:
 def bends(node: Node, y: Tensor) -> bool:
     """Whether a leaky slope and the clamp behind it are one kernel: int16, one slope, narrow bounds."""
     return (
-        node.op == "Leaky"
-        and "leaky" in node.attrs
+        isinstance(node.attrs, LeakyAttributes)
+        and node.attrs.slopes is not None
         and y.quant is not None
         and y.dtype == "int16"
         and (y.quant.low, y.quant.high) != arithmetic.LIMITS["int16"]
-        and len(set(node.attrs["leaky"].negative.tolist())) == 1
+        and len(set(node.attrs.slopes.negative.tolist())) == 1
     )
 
 
-@family
+@family(Clip=ClipAttributes, Leaky=LeakyAttributes, **dict.fromkeys(FUNCTIONS, Attributes))
 class Activations(Family):
     """In place in time, nothing remembered."""
-
-    ops = ("Clip", "Leaky", *FUNCTIONS)
 
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
         """Clamp, slope, table or function."""
@@ -164,8 +190,8 @@ class Activations(Family):
         quant = graph.tensors[node.outputs[0]].quant
         if quant is not None:
             return self._integer_reference(node, x, quant)
-        if node.op == "Clip":
-            return np.clip(x, node.attrs["low"], node.attrs["high"])
+        if isinstance(node.attrs, ClipAttributes):
+            return np.clip(x, node.attrs.low, node.attrs.high)
         if node.op == "Leaky":
             return np.where(x >= 0, x, x * node.constants["slope"].real.reshape(-1, 1))
         with np.errstate(over="ignore"):
@@ -175,38 +201,41 @@ class Activations(Family):
         if "table" in node.constants:
             lookup = arithmetic.lookup_int16 if quant.dtype == "int16" else arithmetic.lookup_int8
             return lookup(x, node.constants["table"].values)
-        if node.op == "Clip":
-            return np.clip(x, node.attrs["lowest"], node.attrs["highest"])
-        return arithmetic.leaky(x, node.attrs["leaky"], quant.low, quant.high)
+        if isinstance(node.attrs, ClipAttributes):
+            assert node.attrs.limits is not None
+            return np.clip(x, *node.attrs.limits)
+        slopes = node.attributes_as(LeakyAttributes).slopes
+        assert slopes is not None
+        return arithmetic.leaky(x, slopes, quant.low, quant.high)
 
     def integer(self, node: Node, inputs: list[Quant], output: Quant, channels: list[int]) -> Node | None:
         """Clamp and slope where the scales agree, else a table."""
         (x,) = inputs
         if x.dtype != output.dtype:
             return None
-        same = x.scale == output.scale
-        attrs: dict[str, Any] = dict(node.attrs)
-        if node.op == "Clip" and same:
-            for bound, limit in (("lowest", attrs["low"]), ("highest", attrs["high"])):
-                attrs[bound] = int(np.clip(np.rint(limit / output.scale), output.low, output.high))
-            return replace(node, attrs=attrs, constants={})
+        same, a = x.scale == output.scale, node.attrs
+        if isinstance(a, ClipAttributes) and same:
+            low, high = (
+                int(np.clip(np.rint(v / output.scale), output.low, output.high)) for v in (a.low, a.high)
+            )
+            return replace(node, attrs=replace(a, limits=(low, high)))
         slopes = node.constants["slope"].real if node.op == "Leaky" else np.zeros(1)
         if node.op == "Leaky" and same and np.all((slopes >= 0) & (np.floor(slopes * 32768 + 0.5) <= 32767)):
-            attrs["leaky"] = arithmetic.leaky_multipliers(slopes, 1.0, x.bound, f"node {node.name!r}")
-            return replace(node, attrs=attrs)
+            integers = arithmetic.leaky_multipliers(slopes, 1.0, x.bound, f"node {node.name!r}")
+            return replace(node, attrs=LeakyAttributes(integers))
         if slopes.size > 1 and np.any(slopes != slopes[0]):
             return None
 
         def function(v: np.ndarray) -> np.ndarray:
-            if node.op == "Clip":
-                return np.clip(v, node.attrs["low"], node.attrs["high"])
+            if isinstance(a, ClipAttributes):
+                return np.clip(v, a.low, a.high)
             if node.op == "Leaky":
                 return np.where(v >= 0, v, v * slopes[0])
             return FUNCTIONS[node.op](v)
 
         make = arithmetic.table_int16 if output.dtype == "int16" else arithmetic.table_int8
         table = make(function, x.scale, output.scale, output.low, output.high)
-        return replace(node, attrs=attrs, constants={"table": Constant(table)})
+        return replace(node, constants={"table": Constant(table)})
 
     def work(self, node: Node, graph: Graph) -> Work:
         """One element after the other."""
@@ -218,7 +247,7 @@ class Activations(Family):
             f"{name}_{suffix}", outputs=y.channels, reads=y.channels * WIDTH[y.dtype], weight_bytes=table
         )
 
-    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+    def emit(self, node: Node, graph: Graph, out: Writer) -> None:
         """Call ``vk_clip_…``, ``vk_leaky_…``, ``vk_table_…`` or the float function."""
         x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
         suffix = out.suffix(y)
@@ -226,20 +255,21 @@ class Activations(Family):
         if "table" in node.constants:
             table = out.flat("table", y.dtype, node.constants["table"].values)
             out.call(f"vk_table_{suffix}", table, *rest)
-        elif node.op == "Clip" and y.quant is not None:
-            out.call(f"vk_clip_{suffix}", node.attrs["lowest"], node.attrs["highest"], *rest)
-        elif node.op == "Clip":
-            out.call("vk_clip_f32", out.real(node.attrs["low"]), out.real(node.attrs["high"]), *rest)
+        elif isinstance(node.attrs, ClipAttributes) and node.attrs.limits is not None:
+            out.call(f"vk_clip_{suffix}", *node.attrs.limits, *rest)
+        elif isinstance(node.attrs, ClipAttributes):
+            out.call("vk_clip_f32", out.real(node.attrs.low), out.real(node.attrs.high), *rest)
         elif node.op == "Leaky":
             self._emit_leaky(node, graph, out)
         else:
             out.call(f"vk_{node.op.lower()}_f32", *rest)
 
-    def _emit_leaky(self, node: Node, graph: Graph, out: Any) -> None:
+    def _emit_leaky(self, node: Node, graph: Graph, out: Writer) -> None:
         x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
         suffix = out.suffix(y)
-        if y.quant is not None:
-            slopes = [str(int(v)) for v in node.attrs["leaky"].negative]
+        integers = node.attributes_as(LeakyAttributes).slopes
+        if integers is not None:
+            slopes = [str(int(v)) for v in integers.negative]
         else:
             slopes = [out.real(v) for v in node.constants["slope"].real]
         rest = (y.frame, out.frames)

@@ -6,24 +6,22 @@ operator to the object that knows its streaming rule, arithmetic, cost and kerne
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from common.refusal import Refusal
-from firmware.compiler.graph import Constant, Graph, Node, Quant
+from firmware.compiler.graph import Attributes, Constant, Graph, Node, Quant
+from firmware.compiler.read.evaluate import evaluate
 from firmware.compiler.read.values import Frames
+from firmware.compiler.write.writer import Writer
 
 if TYPE_CHECKING:
     import onnx
 
     from firmware.compiler.read.builder import Builder
-    from firmware.compiler.write.writer import Writer
-
-MAX_FOLDED_ELEMENTS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -79,9 +77,12 @@ class Work:
 
 
 class Family:
-    """One graph operator (or a few alike). Subclasses override what differs from an element-wise operator."""
+    """One graph operator (or a few alike). Subclasses override what differs from an element-wise operator.
 
-    ops: tuple[str, ...] = ()
+    ``ops`` are its graph operators, each with the class of its attributes (``family`` fills it in).
+    """
+
+    ops: ClassVar[Mapping[str, type[Attributes]]]
 
     def produce(self, node: Node) -> int:
         """Output frames of one firing."""
@@ -123,11 +124,15 @@ READERS: dict[str, Reader] = {}
 SHAPE_FOLDERS: dict[str, Reader] = {}
 
 
-def family(cls: type[Family]) -> type[Family]:
-    """Enter a family into the register."""
-    for op in cls.ops:
-        FAMILIES[op] = cls()
-    return cls
+def family(**ops: type[Attributes]) -> Callable[[type[Family]], type[Family]]:
+    """Enter a family into the register, with its graph operators and the class of each one's attributes."""
+
+    def register(cls: type[Family]) -> type[Family]:
+        cls.ops = ops
+        FAMILIES.update(dict.fromkeys(ops, cls()))
+        return cls
+
+    return register
 
 
 def reader(*operators: str) -> Callable[[Reader], Reader]:
@@ -153,68 +158,14 @@ def shape_folder(*operators: str) -> Callable[[Reader], Reader]:
 
 
 def fold(builder: Builder, node: onnx.NodeProto) -> None:
-    """Evaluate a node whose inputs are all constants, with the evaluator that comes with onnx."""
-    import onnx
-    from onnx.reference import ReferenceEvaluator
-
+    """Evaluate a node whose inputs are all constants."""
     feeds = {}
     for name in node.input:
         if name:
             constant = builder.const(name)
             feeds[name] = constant.values if constant.scale is None else constant.real.astype(np.float32)
-    total = sum(f.size for f in feeds.values())
-    growing = (
-        "Expand",
-        "Tile",
-        "ConstantOfShape",
-        "Range",
-        "Resize",
-        "Pad",
-        "Upsample",
-        "OneHot",
-        "Conv",
-        "ConvTranspose",
-        "MatMul",
-        "Gemm",
-    )
-    if node.op_type in growing:
-        for feed in feeds.values():
-            if feed.size <= 8 and feed.dtype.kind in "iu" and feed.size:
-                claim = math.prod(max(1, abs(int(v))) for v in feed.reshape(-1))
-                if claim * max(1, total) > MAX_FOLDED_ELEMENTS:
-                    raise Refusal(f"{builder.where}: it would make a constant of {claim} elements.")
-    elif math.prod(max(1, f.size) for f in feeds.values()) > MAX_FOLDED_ELEMENTS**2:
-        raise Refusal(f"{builder.where}: it would make a constant too large to keep.")
-    shapes = [f.shape for f in feeds.values()]
-    if len(shapes) > 1 and node.op_type in ("Add", "Sub", "Mul", "Div", "Pow", "Where"):
-        result = np.broadcast_shapes(*shapes)
-        if math.prod(result) > MAX_FOLDED_ELEMENTS:
-            raise Refusal(f"{builder.where}: it would make a constant of shape {list(result)}.")
-    try:
-        opset = [onnx.helper.make_opsetid("", builder.opset)]
-        with np.errstate(all="ignore"):
-            results = ReferenceEvaluator(_single(node, feeds, opset)).run(None, feeds)
-    except Exception as error:
-        text = str(error).strip().splitlines()
-        raise Refusal(
-            f"{builder.where}: its constant inputs cannot be evaluated ({(text or ['?'])[0][:120]})."
-        ) from None
-    for name, result in zip([o for o in node.output if o], results, strict=False):
-        builder.values[name] = builder.constant(np.asarray(result))
-
-
-def _single(node: Any, feeds: dict[str, np.ndarray], opset: list[Any]) -> Any:
-    """Wrap one node in a model."""
-    import onnx
-
-    inputs = [
-        onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(f.dtype), f.shape)
-        for n, f in feeds.items()
-    ]
-    outputs = [onnx.helper.make_empty_tensor_value_info(o) for o in node.output if o]
-    return onnx.helper.make_model(
-        onnx.helper.make_graph([node], "fold", inputs, outputs), opset_imports=opset
-    )
+    for name, result in evaluate(node, feeds, builder.opset).items():
+        builder.values[name] = builder.constant(result)
 
 
 def per_channel(builder: Builder, constant: Constant, channels: int, rank: int, ntc: bool) -> np.ndarray:

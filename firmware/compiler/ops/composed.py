@@ -1,4 +1,4 @@
-"""Operators that are a few of the others: smooth activations, magnitudes, pooling."""
+"""Operators that are a few of the others: smooth activations, magnitudes, pooling, a gated convolution."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from typing import Any
 import numpy as np
 
 from common.refusal import Refusal
-from firmware.compiler.graph import Constant
+from firmware.compiler.graph import Attributes, Constant
+from firmware.compiler.ops.activation import ClipAttributes
 from firmware.compiler.ops.base import reader
+from firmware.compiler.ops.conv import ConvAttributes, check_bias, read_weights
+from firmware.compiler.ops.elementwise import PointwiseAttributes
+from firmware.compiler.ops.movement import ShuffleAttributes
 from firmware.compiler.read.values import ActValue, Dim
 
 
@@ -23,16 +27,20 @@ class Chain:
         self.channels: int = builder.shapes[self.x][1]
         self.length: Dim = builder.shapes[self.x][2]
 
-    def add(self, op: str, *inputs: str, **attrs: Any) -> str:
-        """Add a node."""
+    def add(self, op: str, *inputs: str, attrs: Attributes | None = None) -> str:
+        """Add a node: a sum, a product, or what ``attrs`` say."""
         return self.builder.add_node(
             op,
             list(inputs),
             channels=self.channels,
             length=self.length,
             hint=self.node.output[0],
-            attrs=attrs,
+            attrs=PointwiseAttributes() if attrs is None else attrs,
         )
+
+    def function(self, op: str, x: str) -> str:
+        """Add a smooth function."""
+        return self.add(op, x, attrs=Attributes())
 
     def affine(self, x: str, gain: float, offset: float = 0.0) -> str:
         """Add gain·x + offset."""
@@ -45,16 +53,17 @@ class Chain:
             channels=self.channels,
             length=self.length,
             hint=self.node.output[0],
+            attrs=PointwiseAttributes(),
             constants=row,
         )
 
     def positive(self) -> str:
         """Add max(x, 0)."""
-        return self.add("Clip", self.x, low=0.0, high=np.inf)
+        return self.add("Clip", self.x, attrs=ClipAttributes(low=0.0))
 
     def negative(self) -> str:
         """Add min(x, 0)."""
-        return self.add("Clip", self.x, low=-np.inf, high=0.0)
+        return self.add("Clip", self.x, attrs=ClipAttributes(high=0.0))
 
     def result(self, name: str) -> None:
         """Give the node's output its value; the moves still to come stay."""
@@ -81,7 +90,7 @@ def read_elu(builder: Any, node: Any) -> None:
     below = chain.negative()
     if node.op_type == "Celu":
         below = chain.affine(below, 1.0 / slope)
-    bent = chain.affine(chain.add("Exp", below), slope * gain, -slope * gain)
+    bent = chain.affine(chain.function("Exp", below), slope * gain, -slope * gain)
     above = chain.positive()
     chain.result(chain.add("Add", chain.affine(above, gain) if gain != 1.0 else above, bent))
 
@@ -93,9 +102,9 @@ def read_gelu(builder: Any, node: Any) -> None:
     if node.attributes["approximate"] == "tanh":
         cube = chain.add("Mul", chain.add("Mul", chain.x, chain.x), chain.x)
         inner = chain.add("Add", chain.x, chain.affine(cube, 0.044715))
-        share = chain.add("Tanh", chain.affine(inner, float(np.sqrt(2.0 / np.pi))))
+        share = chain.function("Tanh", chain.affine(inner, float(np.sqrt(2.0 / np.pi))))
     else:
-        share = chain.add("Erf", chain.affine(chain.x, float(np.sqrt(0.5))))
+        share = chain.function("Erf", chain.affine(chain.x, float(np.sqrt(0.5))))
     chain.result(chain.add("Mul", chain.x, chain.affine(share, 0.5, 0.5)))
 
 
@@ -103,7 +112,7 @@ def read_gelu(builder: Any, node: Any) -> None:
 def read_hard_swish(builder: Any, node: Any) -> None:
     """x·clip(x/6 + ½, 0, 1)."""
     chain = Chain(builder, node)
-    share = chain.add("Clip", chain.affine(chain.x, 1.0 / 6.0, 0.5), low=0.0, high=1.0)
+    share = chain.add("Clip", chain.affine(chain.x, 1.0 / 6.0, 0.5), attrs=ClipAttributes(0.0, 1.0))
     chain.result(chain.add("Mul", chain.x, share))
 
 
@@ -111,7 +120,7 @@ def read_hard_swish(builder: Any, node: Any) -> None:
 def read_mish(builder: Any, node: Any) -> None:
     """x·tanh(softplus(x))."""
     chain = Chain(builder, node)
-    chain.result(chain.add("Mul", chain.x, chain.add("Tanh", chain.add("Softplus", chain.x))))
+    chain.result(chain.add("Mul", chain.x, chain.function("Tanh", chain.function("Softplus", chain.x))))
 
 
 def _pooling(node: Any) -> tuple[int, int, list[int]]:
@@ -146,14 +155,7 @@ def read_average_pool(builder: Any, node: Any) -> None:
         channels=chain.channels,
         length=length,
         hint=node.output[0],
-        attrs={
-            "stride": stride,
-            "dilation": 1,
-            "groups": chain.channels,
-            "before": pads[0],
-            "padded": sum(pads),
-            "phases": 1,
-        },
+        attrs=ConvAttributes(stride, groups=chain.channels, before=pads[0], padded=sum(pads)),
         constants={
             "weight": Constant(
                 np.ones((chain.channels, 1, window), np.int64), np.full(chain.channels, 1.0 / window)
@@ -176,17 +178,56 @@ def read_max_pool(builder: Any, node: Any) -> None:
     length = chain.length // window
     channels = chain.channels
 
-    def added(op: str, inputs: list[str], **attrs: Any) -> str:
+    def added(op: str, inputs: list[str], attrs: Attributes) -> str:
         return builder.add_node(
             op, inputs, channels=channels, length=length, hint=node.output[0], attrs=attrs
         )
 
     def picked(index: int) -> str:
         table = index * channels + np.arange(channels, dtype=np.int64)[None]
-        return added("Shuffle", [chain.x], stride=window, produce=1, table=table)
+        return added("Shuffle", [chain.x], ShuffleAttributes(window, 1, table))
 
     largest = picked(0)
     for index in range(1, window):
-        more = added("Clip", [added("Sub", [picked(index), largest])], low=0.0, high=np.inf)
-        largest = added("Add", [largest, more])
+        difference = added("Sub", [picked(index), largest], PointwiseAttributes())
+        more = added("Clip", [difference], ClipAttributes(low=0.0))
+        largest = added("Add", [largest, more], PointwiseAttributes())
     builder.result(node, largest)
+
+
+@reader("CausalConvWithState")
+def read_causal_conv(builder: Any, node: Any) -> None:
+    """ONNX's depthwise causal convolution; the stream keeps its state itself, beginning with silence."""
+    source = builder.canonical(node.input[0])
+    channels, length = builder.shapes[source][1:]
+    weight, bias = read_weights(builder, node, channels)
+    past = node.optional(3)
+    if past is not None and (not builder.is_const(past) or np.any(builder.const(past).real != 0)):
+        raise Refusal(
+            "its past state is an input; leave it out, a stream keeps its own state from one block to "
+            "the next."
+        )
+    if weight.values.shape[:2] != (channels, 1):
+        raise Refusal(f"its weights must be [{channels}, 1, taps].")
+    check_bias(bias, channels)
+    before = weight.values.shape[2] - 1
+    attrs = ConvAttributes(groups=channels, before=before, padded=before)
+    constants = {"weight": weight} | ({"bias": bias} if bias else {})
+    name = node.output[0]
+    result = builder.add_node(
+        "Conv", [source], channels=channels, length=length, hint=name, attrs=attrs, constants=constants
+    )
+    activation = node.attributes["activation"]
+    if activation in ("silu", "swish"):
+        gate = builder.add_node("Sigmoid", [result], channels=channels, length=length, hint=f"{name}_gate")
+        result = builder.add_node(
+            "Mul",
+            [result, gate],
+            channels=channels,
+            length=length,
+            hint=f"{name}_silu",
+            attrs=PointwiseAttributes(),
+        )
+    elif activation != "none":
+        raise Refusal(f"its activation {activation!r} is not known; use none or silu.")
+    builder.result(node, result)

@@ -8,19 +8,88 @@ A transposed convolution of stride s is a convolution with s·channels outputs p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from common.refusal import Refusal
-from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant
+from firmware.compiler.graph import WIDTH, Attributes, Constant, Graph, Node, Quant
 from firmware.compiler.judge import arithmetic
-from firmware.compiler.ops.base import Family, Window, Work, family, reader
+from firmware.compiler.ops.base import FAMILIES, Family, Window, Work, family, reader
 from firmware.compiler.read.values import Dim, Frames
+from firmware.compiler.write.pack import Layer, convolution_call
+from firmware.compiler.write.writer import Writer
 from firmware.kernelgen import packing
 
 MAX_TAPS = 65_536
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """How a convolution's sums become integers of its output.
+
+    Attributes
+    ----------
+    shift : int
+        k of the requantization.
+    wide : bool
+        Accumulators of 64 bits, where the proof finds that 32 could overflow.
+    bound : ndarray of int64, shape (phases·channels,)
+        Largest possible ``|accumulator|`` of each output.
+    """
+
+    shift: int
+    wide: bool
+    bound: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Convolving(Attributes):
+    """What a convolution and a transposed one have in common.
+
+    Attributes
+    ----------
+    stride, dilation, groups : int
+        As in ONNX.
+    sums : Sums or None
+        None: in float32.
+    """
+
+    stride: int = 1
+    dilation: int = 1
+    groups: int = 1
+    sums: Sums | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ConvAttributes(Convolving):
+    """A convolution; by default a dense layer of one tap.
+
+    Attributes
+    ----------
+    before : int
+        Frames of the window before the one that a firing is counted by.
+    padded : int
+        Frames of zeros around an offline signal, on both sides together.
+    phases : int
+        Output frames of one firing; its outputs are (phase, channel).
+    short : bool
+        Straight-line code on a Cortex-M7 (``passes/mark_short.py``).
+    """
+
+    before: int = 0
+    padded: int = 0
+    phases: int = 1
+    short: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class ConvTransposeAttributes(Convolving):
+    """A transposed convolution; ``crop`` and ``trim`` frames are left out at its start and its end."""
+
+    crop: int = 0
+    trim: int = 0
 
 
 def _ints(node: Any, name: str, count: int = 1) -> list[int]:
@@ -34,7 +103,7 @@ def _ints(node: Any, name: str, count: int = 1) -> list[int]:
     return [int(v) for v in values]
 
 
-def _weights(builder: Any, node: Any, channels: int) -> tuple[Constant, Constant | None]:
+def read_weights(builder: Any, node: Any, channels: int) -> tuple[Constant, Constant | None]:
     """Check the constants of a convolution."""
     weight = builder.const(node.input[1])
     if weight.values.ndim != 3:
@@ -54,7 +123,7 @@ def _weights(builder: Any, node: Any, channels: int) -> tuple[Constant, Constant
     return weight, bias
 
 
-def _check_bias(bias: Constant | None, outputs: int) -> None:
+def check_bias(bias: Constant | None, outputs: int) -> None:
     """One bias per output."""
     if bias is not None and bias.values.size != outputs:
         raise Refusal(f"it has {bias.values.size} biases for {outputs} output channels.")
@@ -77,14 +146,14 @@ def read_conv(builder: Any, node: Any) -> None:
     """Any kernel, stride, dilation, groups, asymmetric pads."""
     source = builder.canonical(node.input[0])
     channels, length = builder.shapes[source][1:]
-    weight, bias = _weights(builder, node, channels)
+    weight, bias = read_weights(builder, node, channels)
     stride, dilation, groups, pads = _strides(node)
     outputs, inputs, taps = weight.values.shape
     if channels != inputs * groups or outputs % groups:
         raise Refusal(
             f"its weights take {inputs * groups} channels in {groups} groups, but its input has {channels}."
         )
-    _check_bias(bias, outputs)
+    check_bias(bias, outputs)
     reach = (taps - 1) * dilation + 1
     if reach > MAX_TAPS * 16:
         raise Refusal(f"it reaches over {reach} frames.")
@@ -103,49 +172,9 @@ def read_conv(builder: Any, node: Any) -> None:
         channels=outputs,
         length=_out_length(length, stride, reach, sum(pads)),
         hint=node.output[0],
-        attrs={
-            "stride": stride,
-            "dilation": dilation,
-            "groups": groups,
-            "before": pads[0],
-            "padded": sum(pads),
-            "phases": 1,
-        },
+        attrs=ConvAttributes(stride, dilation, groups, before=pads[0], padded=sum(pads)),
         constants={"weight": weight} | ({"bias": bias} if bias else {}),
     )
-    builder.result(node, result)
-
-
-@reader("CausalConvWithState")
-def read_causal_conv(builder: Any, node: Any) -> None:
-    """ONNX's depthwise causal convolution; the stream keeps its state itself, beginning with silence."""
-    source = builder.canonical(node.input[0])
-    channels, length = builder.shapes[source][1:]
-    weight, bias = _weights(builder, node, channels)
-    past = node.optional(3)
-    if past is not None and (not builder.is_const(past) or np.any(builder.const(past).real != 0)):
-        raise Refusal(
-            "its past state is an input; leave it out, a stream keeps its own state from one block to "
-            "the next."
-        )
-    if weight.values.shape[:2] != (channels, 1):
-        raise Refusal(f"its weights must be [{channels}, 1, taps].")
-    _check_bias(bias, channels)
-    before = weight.values.shape[2] - 1
-    attrs = {"stride": 1, "dilation": 1, "groups": channels, "before": before, "padded": before, "phases": 1}
-    constants = {"weight": weight} | ({"bias": bias} if bias else {})
-    name = node.output[0]
-    result = builder.add_node(
-        "Conv", [source], channels=channels, length=length, hint=name, attrs=attrs, constants=constants
-    )
-    activation = node.attributes["activation"]
-    if activation in ("silu", "swish"):
-        gate = builder.add_node("Sigmoid", [result], channels=channels, length=length, hint=f"{name}_gate")
-        result = builder.add_node(
-            "Mul", [result, gate], channels=channels, length=length, hint=f"{name}_silu"
-        )
-    elif activation != "none":
-        raise Refusal(f"its activation {activation!r} is not known; use none or silu.")
     builder.result(node, result)
 
 
@@ -159,7 +188,7 @@ def read_conv_transpose(builder: Any, node: Any) -> None:
     """Any kernel and stride, also kernel > stride."""
     source = builder.canonical(node.input[0])
     channels, length = builder.shapes[source][1:]
-    weight, bias = _weights(builder, node, channels)
+    weight, bias = read_weights(builder, node, channels)
     stride, dilation, groups, pads = _strides(node)
     inputs, per_group, taps = weight.values.shape
     (extra,) = _ints(node, "output_padding")
@@ -167,7 +196,7 @@ def read_conv_transpose(builder: Any, node: Any) -> None:
         raise Refusal(f"its weights take {inputs} channels in {groups} groups, but its input has {channels}.")
     if not 0 <= extra < max(stride, dilation):
         raise Refusal("its output_padding must be smaller than its stride.")
-    _check_bias(bias, per_group * groups)
+    check_bias(bias, per_group * groups)
     reach = (taps - 1) * dilation + 1
     auto = node.attributes["auto_pad"]
     shape = node.attributes["output_shape"]
@@ -204,13 +233,7 @@ def read_conv_transpose(builder: Any, node: Any) -> None:
         channels=per_group * groups,
         length=(length + (-1)) * stride + (reach + extra - sum(pads)),
         hint=node.output[0],
-        attrs={
-            "stride": stride,
-            "dilation": dilation,
-            "groups": groups,
-            "crop": pads[0],
-            "trim": pads[1] - extra,
-        },
+        attrs=ConvTransposeAttributes(stride, dilation, groups, crop=pads[0], trim=pads[1] - extra),
         constants={"weight": kernel} | ({"bias": bias} if bias else {}),
     )
     builder.result(node, result)
@@ -224,7 +247,7 @@ def _dense(builder: Any, node: Any, source: str, weight: Constant, bias: Constan
         raise Refusal(f"its weights take {inputs} channels, but its input has {channels}.")
     if not np.all(np.isfinite(weight.real)) or (bias is not None and not np.all(np.isfinite(bias.real))):
         raise Refusal("its weights are not all finite numbers; train or export the model again.")
-    _check_bias(bias, outputs)
+    check_bias(bias, outputs)
     kernel = Constant(weight.values[:, :, None], weight.scale, weight.axis)
     return builder.add_node(
         "Conv",
@@ -232,7 +255,7 @@ def _dense(builder: Any, node: Any, source: str, weight: Constant, bias: Constan
         channels=outputs,
         length=length,
         hint=node.output[0],
-        attrs={"stride": 1, "dilation": 1, "groups": 1, "before": 0, "padded": 0, "phases": 1},
+        attrs=ConvAttributes(),
         constants={"weight": kernel} | ({"bias": bias} if bias else {}),
     )
 
@@ -342,8 +365,8 @@ def lower_transposed(node: Node) -> Node:
     Output frame t·s + i takes input frame t + m through tap κ with κ·d = i + crop − m·s; the taps of all
     phases are laid over one range of m, with zeros where a phase has none.
     """
-    weight = node.constants["weight"]
-    stride, dilation, crop = node.attrs["stride"], node.attrs["dilation"], node.attrs["crop"]
+    weight, a = node.constants["weight"], node.attributes_as(ConvTransposeAttributes)
+    stride, dilation, crop = a.stride, a.dilation, a.crop
     outputs, inputs, taps = weight.values.shape
     newest = (stride - 1 + crop) // stride
     oldest = -(((taps - 1) * dilation - crop) // stride)
@@ -361,172 +384,201 @@ def lower_transposed(node: Node) -> Node:
         oldest, rows = oldest + int(used[0]), rows[..., used[0] : used[-1] + 1]
         count = rows.shape[-1]
     kernel = Constant(rows.reshape(stride * outputs, inputs, count), weight.scale, weight.axis)
-    attrs = {
-        "stride": 1,
-        "dilation": 1,
-        "groups": node.attrs["groups"],
-        "before": -oldest,
-        "padded": count - 1,
-        "phases": stride,
-        "transposed": True,
-    }
-    for key in ("integer", "shift", "wide", "bound"):
-        if key in node.attrs:
-            attrs[key] = node.attrs[key]
+    attrs = ConvAttributes(groups=a.groups, sums=a.sums, before=-oldest, padded=count - 1, phases=stride)
     constants = {**node.constants, "weight": kernel}
     return replace(node, op="Conv", attrs=attrs, constants=constants)
 
 
-@family
+def _integers(node: Node, x: Quant, output: Quant, kernel: np.ndarray, phases: int) -> Node | None:
+    """Quantize the bias, prove the accumulator, choose the multipliers.
+
+    Parameters
+    ----------
+    kernel : ndarray, shape (phases·outputs, inputs / groups, taps)
+        The weights that really reach an output, phase by phase.
+    phases : int
+    """
+    weight = node.constants["weight"]
+    if weight.scale is None:
+        return None
+    values = weight.values.astype(np.int64)
+    if values.min() < -128 or values.max() > 127:
+        raise Refusal(
+            f"node {node.name!r}: its weights need more than 8 bits once their zero point is taken off; "
+            "quantize weights symmetrically (int8, zero point 0)."
+        )
+    outputs = values.shape[0]
+    scale = np.broadcast_to(np.asarray(weight.scale, np.float64), (outputs,)) * x.scale
+    bias = node.constants.get("bias")
+    real = np.zeros(outputs) if bias is None else bias.real
+    whole = np.floor(real / scale + 0.5)
+    if np.any(np.abs(whole) > arithmetic.INT32_MAX):
+        worst = int(np.argmax(np.abs(whole)))
+        raise Refusal(
+            f"node {node.name!r}: the bias of channel {worst}, {real[worst]:.3g}, does not fit 32 bits at "
+            f"the scale {scale[worst]:.3g}; calibrate again."
+        )
+    sums = np.abs(kernel.astype(np.int64)).sum(axis=(1, 2))
+    bound = sums * x.bound + np.tile(np.abs(whole).astype(np.int64), phases)
+    # The rounding of the high multiply needs no headroom, so the accumulator may use all 31 bits.
+    wide = bool(np.any(bound > arithmetic.INT32_MAX))
+    chosen = arithmetic.requantize_multiplier(
+        scale / output.scale, 0 if wide else bound, f"node {node.name!r}"
+    )
+    constants = {
+        "weight": Constant(values.astype(np.int8), weight.scale, 0),
+        "bias": Constant(whole.astype(np.int64)),
+        "multiplier": Constant(chosen.multiplier),
+    }
+    attrs = replace(node.attributes_as(Convolving), sums=Sums(chosen.shift, wide, bound))
+    return replace(node, attrs=attrs, constants=constants)
+
+
+def _settled(total: np.ndarray, node: Node, graph: Graph) -> np.ndarray:
+    """Add the bias; in integers, requantize once."""
+    sums, bias = node.attributes_as(Convolving).sums, node.constants.get("bias")
+    if sums is None:
+        return total if bias is None else total + bias.real[:, None]
+    quant = graph.tensors[node.outputs[0]].quant
+    assert quant is not None and bias is not None
+    acc = np.rint(total).astype(np.int64) + bias.values.astype(np.int64)[:, None]
+    multiplier = node.constants["multiplier"].values
+    return arithmetic.requantize(acc, multiplier, sums.shift, quant.low, quant.high)
+
+
+@family(Conv=ConvAttributes)
 class Convolution(Family):
     """Reads a window of (taps − 1)·dilation + 1 frames every ``stride`` frames."""
 
-    ops = ("Conv", "ConvTranspose")
-
     def produce(self, node: Node) -> int:
-        """Transposed: ``stride`` frames per input frame."""
-        return node.attrs["stride"] if node.op == "ConvTranspose" else node.attrs["phases"]
+        """One frame, or one a phase."""
+        return node.attributes_as(ConvAttributes).phases
 
     def windows(self, node: Node) -> tuple[Window, ...]:
         """The window's newest frame may lie in the future: that becomes latency."""
-        if node.op == "ConvTranspose":
-            return self.windows(lower_transposed(node))
-        reach = (node.constants["weight"].values.shape[2] - 1) * node.attrs["dilation"]
-        return (Window(node.attrs["stride"], node.attrs["before"], reach - node.attrs["before"]),)
+        a = node.attributes_as(ConvAttributes)
+        reach = (node.constants["weight"].values.shape[2] - 1) * a.dilation
+        return (Window(a.stride, a.before, reach - a.before),)
 
     def length(self, node: Node, lengths: Sequence[int]) -> int:
         """ONNX's length."""
-        reach = (node.constants["weight"].values.shape[2] - 1) * node.attrs["dilation"] + 1
-        if node.op == "ConvTranspose":
-            return (lengths[0] - 1) * node.attrs["stride"] + reach - node.attrs["crop"] - node.attrs["trim"]
-        count = (lengths[0] + node.attrs["padded"] - reach) // node.attrs["stride"] + 1
-        return count * node.attrs["phases"]
+        a = node.attributes_as(ConvAttributes)
+        reach = (node.constants["weight"].values.shape[2] - 1) * a.dilation + 1
+        return ((lengths[0] + a.padded - reach) // a.stride + 1) * a.phases
 
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
-        """Sum in float64 (exact for integers), add the bias, requantize once."""
+        """Sum in float64 (exact for integers), add the bias, requantize once; lay phases out along time."""
         (x,) = inputs
-        a, weight = node.attrs, node.constants["weight"]
-        integer = bool(a.get("integer"))
-        values = weight.values if integer else weight.real
-        length = graph.tensors[node.outputs[0]].length
-        if node.op == "ConvTranspose":
-            total = convolve_transposed(
-                x, values, a["stride"], a["dilation"], a["groups"], a["crop"], a["trim"]
-            )
-        else:
-            total = self._rows(x, values, a, length)
-        bias = node.constants.get("bias")
-        if not integer:
-            return self._unfold(total if bias is None else total + bias.real[:, None], node)[:, :length]
-        quant = graph.tensors[node.outputs[0]].quant
-        assert quant is not None and bias is not None
-        acc = np.rint(total).astype(np.int64) + bias.values.astype(np.int64)[:, None]
-        multiplier = node.constants["multiplier"].values
-        result = arithmetic.requantize(acc, multiplier, a["shift"], quant.low, quant.high)
-        return self._unfold(result, node)[:, :length]
-
-    @staticmethod
-    def _rows(x: np.ndarray, values: np.ndarray, a: Any, length: int | None) -> np.ndarray:
-        """Convolve; with phases, the groups of each phase apart: [phases·channels, firings].
-
-        ``length`` is that of an event graph's result: a transposed convolution may reach beyond its last
-        input frame, by firings that read zeros.
-        """
-        after = a["padded"] - a["before"]
-        if length is not None and a["phases"] > 1:
-            reach = (values.shape[2] - 1) * a["dilation"] + 1
-            after += -(-length // a["phases"]) - (x.shape[1] + a["padded"] - reach + 1)
-        per_phase = values.reshape(a["phases"], -1, *values.shape[1:])
-        return np.concatenate(
-            [convolve(x, w, a["stride"], a["dilation"], a["groups"], a["before"], after) for w in per_phase]
+        a, weight = node.attributes_as(ConvAttributes), node.constants["weight"]
+        values = weight.real if a.sums is None else weight.values
+        per_phase = values.reshape(a.phases, -1, *values.shape[1:])  # the groups of each phase apart
+        after, length = a.padded - a.before, graph.tensors[node.outputs[0]].length
+        if length is not None and a.phases > 1:
+            # A transposed convolution may reach beyond its last input frame, by firings that read zeros.
+            reach = (values.shape[2] - 1) * a.dilation + 1
+            after += -(-length // a.phases) - (x.shape[1] + a.padded - reach + 1)
+        total = np.concatenate(
+            [convolve(x, w, a.stride, a.dilation, a.groups, a.before, after) for w in per_phase]
         )
-
-    @staticmethod
-    def _unfold(rows: np.ndarray, node: Node) -> np.ndarray:
-        """Lay the phases out along time."""
-        phases = node.attrs.get("phases", 1)
-        if phases == 1:
-            return rows
-        return rows.reshape(phases, -1, rows.shape[1]).transpose(1, 2, 0).reshape(rows.shape[0] // phases, -1)
+        rows = _settled(total, node, graph)
+        unfolded = rows.reshape(a.phases, -1, rows.shape[1]).transpose(1, 2, 0)
+        return unfolded.reshape(rows.shape[0] // a.phases, -1)[:, :length]
 
     def integer(self, node: Node, inputs: list[Quant], output: Quant, channels: list[int]) -> Node | None:
         """Quantize the bias, prove the accumulator, choose the multipliers."""
-        weight = node.constants["weight"]
-        if weight.scale is None:
-            return None
-        values = weight.values.astype(np.int64)
-        if values.min() < -128 or values.max() > 127:
-            raise Refusal(
-                f"node {node.name!r}: its weights need more than 8 bits once their zero point is taken off; "
-                "quantize weights symmetrically (int8, zero point 0)."
-            )
         (x,) = inputs
-        outputs = values.shape[0]
-        scale = np.broadcast_to(np.asarray(weight.scale, np.float64), (outputs,)) * x.scale
-        bias = node.constants.get("bias")
-        real = np.zeros(outputs) if bias is None else bias.real
-        whole = np.floor(real / scale + 0.5)
-        if np.any(np.abs(whole) > arithmetic.INT32_MAX):
-            worst = int(np.argmax(np.abs(whole)))
-            raise Refusal(
-                f"node {node.name!r}: the bias of channel {worst}, {real[worst]:.3g}, does not fit 32 "
-                "bits at the "
-                f"scale {scale[worst]:.3g}; calibrate again."
-            )
-        # Only every stride-th tap of a transposed convolution reaches an output: bound each phase apart.
-        kernel, phases = (values, 1)
-        if node.op == "ConvTranspose":
-            kernel, phases = lower_transposed(node).constants["weight"].values, node.attrs["stride"]
-        sums = np.abs(kernel.astype(np.int64)).sum(axis=(1, 2))
-        bound = sums * x.bound + np.tile(np.abs(whole).astype(np.int64), phases)
-        # The rounding of the high multiply needs no headroom, so the accumulator may use all 31 bits.
-        wide = bool(np.any(bound > arithmetic.INT32_MAX))
-        chosen = arithmetic.requantize_multiplier(
-            scale / output.scale, 0 if wide else bound, f"node {node.name!r}"
-        )
-        constants = {
-            "weight": Constant(values.astype(np.int8), weight.scale, 0),
-            "bias": Constant(whole.astype(np.int64)),
-            "multiplier": Constant(chosen.multiplier),
-        }
-        attrs = {**node.attrs, "integer": True, "shift": chosen.shift, "wide": wide, "bound": bound}
-        return replace(node, attrs=attrs, constants=constants)
+        return _integers(node, x, output, node.constants["weight"].values, 1)
 
     def work(self, node: Node, graph: Graph) -> Work:
         """Multiply-accumulates of one firing."""
-        if node.op == "ConvTranspose":
-            return self.work(lower_transposed(node), graph)
+        a = node.attributes_as(ConvAttributes)
         x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
         rows, inputs, taps = node.constants["weight"].values.shape
-        integer = bool(node.attrs.get("integer"))
-        depthwise = node.attrs["groups"] == x.channels == y.channels
+        depthwise = a.groups == x.channels == y.channels
         kind = {"int16": "w8a16", "int8": "w8a8", "float32": "f32"}[x.dtype]
         name = f"depthwise_{kind}" if depthwise else f"conv_{kind}"
-        groups, phases = node.attrs["groups"], node.attrs["phases"]
-        channels = rows // (groups * (phases if groups > 1 else 1))
-        odd_groups = groups > 1 and not depthwise and (channels % 2 or inputs % 2)
-        if node.attrs.get("wide") or (name == "conv_w8a16" and odd_groups):
+        channels = rows // (a.groups * (a.phases if a.groups > 1 else 1))
+        odd_groups = a.groups > 1 and not depthwise and (channels % 2 or inputs % 2)
+        if (a.sums is not None and a.sums.wide) or (name == "conv_w8a16" and odd_groups):
             name = "conv_w8a16_wide"
-        whole = node.attrs["dilation"] == 1 and groups == 1
-        pitch = x.frame if groups == 1 else inputs
-        weight_bytes = rows * inputs * taps * (1 if integer else 4) + rows * (12 if integer else 4)
-        shape = (1, taps * pitch, channels, groups) if whole else (taps, pitch, channels, groups)
-        if node.attrs.get("short"):
-            name, shape = "conv_w8a16_short", (taps, pitch, channels, groups)
+        whole = a.dilation == 1 and a.groups == 1
+        pitch = x.frame if a.groups == 1 else inputs
+        weight_bytes = rows * inputs * taps * (4 if a.sums is None else 1) + rows * (
+            4 if a.sums is None else 12
+        )
+        shape = (1, taps * pitch, channels, a.groups) if whole else (taps, pitch, channels, a.groups)
+        if a.short:
+            name, shape = "conv_w8a16_short", (taps, pitch, channels, a.groups)
             weight_bytes = -(-rows // 2) * packing.short_bytes(taps, pitch)
         return Work(
             name,
             macs=rows * inputs * taps,
             outputs=rows,
-            reads=inputs * node.attrs["groups"] * taps * WIDTH[x.dtype],
+            reads=inputs * a.groups * taps * WIDTH[x.dtype],
             weight_bytes=weight_bytes,
-            rows=rows if node.attrs["groups"] == 1 or (depthwise and node.attrs["phases"] == 1) else 1,
+            rows=rows if a.groups == 1 or (depthwise and a.phases == 1) else 1,
             shape=shape,
-            calls=node.attrs["phases"] if node.attrs["groups"] > 1 else 1,
+            calls=a.phases if a.groups > 1 else 1,
         )
 
-    def emit(self, node: Node, graph: Graph, out: Any) -> None:
-        """Call ``vk_conv_…`` or ``vk_depthwise_…``; weights are packed for the target."""
-        from firmware.compiler.write.pack import convolution_calls
+    def emit(self, node: Node, graph: Graph, out: Writer) -> None:
+        """Call ``vk_conv_…`` or ``vk_depthwise_…``, once a phase where groups and phases meet."""
+        a = node.attributes_as(ConvAttributes)
+        x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+        weight = node.constants["weight"]
+        bias = node.constants.get("bias", Constant(np.zeros(weight.values.shape[0])))
+        layer = Layer(
+            weight.real if a.sums is None else weight.values,
+            bias.real if a.sums is None else bias.values,
+            None if a.sums is None else node.constants["multiplier"].values,
+            shift=0 if a.sums is None else a.sums.shift,
+            stride=a.stride,
+            dilation=a.dilation,
+            groups=a.groups,
+            is_wide=a.sums is not None and a.sums.wide,
+            is_short=a.short,
+        )
+        step = a.phases * y.frame
+        if a.groups > 1 and a.phases > 1:
+            for phase, part in enumerate(layer.split(a.phases)):
+                convolution_call(part, x, y, out, step, phase * y.frame, f"_{phase}")
+        else:
+            convolution_call(layer.with_pads(a.phases, y.frame), x, y, out, step)
+        out.clip()
 
-        convolution_calls(node, graph, out)
+
+@family(ConvTranspose=ConvTransposeAttributes)
+class TransposedConvolution(Family):
+    """``stride`` frames per input frame; ``passes/lower.py`` makes a convolution of it."""
+
+    def produce(self, node: Node) -> int:
+        """The stride."""
+        return node.attributes_as(ConvTransposeAttributes).stride
+
+    def windows(self, node: Node) -> tuple[Window, ...]:
+        """Those of the convolution that it becomes."""
+        return FAMILIES["Conv"].windows(lower_transposed(node))
+
+    def length(self, node: Node, lengths: Sequence[int]) -> int:
+        """ONNX's length."""
+        a = node.attributes_as(ConvTransposeAttributes)
+        reach = (node.constants["weight"].values.shape[2] - 1) * a.dilation + 1
+        return (lengths[0] - 1) * a.stride + reach - a.crop - a.trim
+
+    def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
+        """Sum in float64 (exact for integers), add the bias, requantize once."""
+        (x,) = inputs
+        a, weight = node.attributes_as(ConvTransposeAttributes), node.constants["weight"]
+        values = weight.real if a.sums is None else weight.values
+        total = convolve_transposed(x, values, a.stride, a.dilation, a.groups, a.crop, a.trim)
+        return _settled(total, node, graph)[:, : graph.tensors[node.outputs[0]].length]
+
+    def integer(self, node: Node, inputs: list[Quant], output: Quant, channels: list[int]) -> Node | None:
+        """Only every stride-th tap reaches an output: each phase is bounded apart."""
+        (x,) = inputs
+        kernel = lower_transposed(node).constants["weight"].values
+        return _integers(node, x, output, kernel, node.attributes_as(ConvTransposeAttributes).stride)
+
+    def work(self, node: Node, graph: Graph) -> Work:
+        """That of the convolution that it becomes."""
+        return FAMILIES["Conv"].work(lower_transposed(node), graph)

@@ -6,17 +6,38 @@ Their ONNX bodies compute the same with standard operators. A bank that is not a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from common.refusal import Refusal
-from firmware.compiler.graph import Constant, Graph, Node
+from firmware.compiler.graph import Attributes, Constant, Graph, Node
 from firmware.compiler.ops.base import Family, Window, Work, family, reader
-from firmware.compiler.ops.conv import convolve, convolve_transposed
+from firmware.compiler.ops.conv import ConvAttributes, ConvTransposeAttributes, convolve, convolve_transposed
+from firmware.compiler.write.writer import Writer
+from firmware.kernelgen import pqmf
 
 MODULATION_TOLERANCE = 1e-6
 FAST_BANDS = (2, 4, 8, 16, 32, 64)
+
+
+@dataclass(frozen=True)
+class PQMFAttributes(Attributes):
+    """A bank of ``bands`` bands."""
+
+    bands: int
+
+
+@dataclass(frozen=True)
+class NoiseAttributes(Attributes):
+    """Noise in ``bands`` bands through filters of ``taps`` taps, each of which holds for ``hop`` samples."""
+
+    bands: int
+    taps: int
+    hop: int
+    seed: int
 
 
 def modulated(prototype: np.ndarray, bands: int, synthesis: bool) -> np.ndarray:
@@ -59,7 +80,7 @@ def read_pqmf(builder: Any, node: Any) -> None:
             channels=1 if synthesis else bands,
             length=length * bands if synthesis else length // bands,
             hint=node.output[0],
-            attrs={"bands": bands},
+            attrs=PQMFAttributes(bands),
             constants={"bank": Constant(bank[:, 0]), "prototype": Constant(prototype)},
         )
     elif synthesis:
@@ -69,7 +90,7 @@ def read_pqmf(builder: Any, node: Any) -> None:
             channels=1,
             length=length * bands,
             hint=node.output[0],
-            attrs={"stride": bands, "dilation": 1, "groups": 1, "crop": 0, "trim": taps - bands},
+            attrs=ConvTransposeAttributes(stride=bands, trim=taps - bands),
             constants={"weight": Constant(np.ascontiguousarray(bank.transpose(1, 0, 2)))},
         )
     else:
@@ -79,53 +100,43 @@ def read_pqmf(builder: Any, node: Any) -> None:
             channels=bands,
             length=length // bands,
             hint=node.output[0],
-            attrs={
-                "stride": bands,
-                "dilation": 1,
-                "groups": 1,
-                "before": taps - bands,
-                "padded": taps - bands,
-                "phases": 1,
-            },
+            attrs=ConvAttributes(stride=bands, before=taps - bands, padded=taps - bands),
             constants={"weight": Constant(np.ascontiguousarray(bank[:, :, ::-1]))},
         )
     builder.result(node, result)
 
 
-@family
+@family(PQMFSynthesis=PQMFAttributes, PQMFAnalysis=PQMFAttributes)
 class PQMF(Family):
     """Polyphase filter and fast cosine transform; the kernel keeps its own history."""
 
-    ops = ("PQMFSynthesis", "PQMFAnalysis")
-
     def produce(self, node: Node) -> int:
         """One frame of subbands gives ``bands`` samples."""
-        return node.attrs["bands"] if node.op == "PQMFSynthesis" else 1
+        return node.attributes_as(PQMFAttributes).bands if node.op == "PQMFSynthesis" else 1
 
     def windows(self, node: Node) -> tuple[Window, ...]:
         """The analysis waits for the newest of its ``bands`` samples: frame t ends at (t+1)·M − 1."""
         if node.op == "PQMFSynthesis":
             return (Window(),)
-        return (Window(node.attrs["bands"], 0, node.attrs["bands"] - 1),)
+        bands = node.attributes_as(PQMFAttributes).bands
+        return (Window(bands, 0, bands - 1),)
 
-    def length(self, node: Node, lengths: Any) -> int:
+    def length(self, node: Node, lengths: Sequence[int]) -> int:
         """Times or divided by the bands."""
-        bands = node.attrs["bands"]
+        bands = node.attributes_as(PQMFAttributes).bands
         return lengths[0] * bands if node.op == "PQMFSynthesis" else lengths[0] // bands
 
     def _folds(self, node: Node) -> int:
-        return node.constants["prototype"].values.size // (2 * node.attrs["bands"])
+        return node.constants["prototype"].values.size // (2 * node.attributes_as(PQMFAttributes).bands)
 
     def state_bytes(self, node: Node, graph: Graph) -> int:
         """Floats the kernel asks for."""
-        from firmware.kernelgen import pqmf
-
-        return 4 * pqmf.state_floats(node.attrs["bands"], self._folds(node))
+        return 4 * pqmf.state_floats(node.attributes_as(PQMFAttributes).bands, self._folds(node))
 
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
         """The direct form."""
         (x,) = inputs
-        bank, bands = node.constants["bank"].real, node.attrs["bands"]
+        bank, bands = node.constants["bank"].real, node.attributes_as(PQMFAttributes).bands
         taps = bank.shape[1]
         if node.op == "PQMFSynthesis":
             return convolve_transposed(x, bank[None], bands, 1, 1, 0, taps - bands)
@@ -133,7 +144,7 @@ class PQMF(Family):
 
     def work(self, node: Node, graph: Graph) -> Work:
         """Prototype taps and a fast transform of size M: L + M·log2(M) multiply-accumulates a frame."""
-        bands, taps = node.attrs["bands"], node.constants["prototype"].values.size
+        bands, taps = node.attributes_as(PQMFAttributes).bands, node.constants["prototype"].values.size
         macs = taps + int(bands * np.log2(bands)) + 2 * bands
         outputs = bands
         name = "pqmf_synthesis" if node.op == "PQMFSynthesis" else "pqmf_analysis"
@@ -146,12 +157,10 @@ class PQMF(Family):
             shape=(bands, taps),
         )
 
-    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+    def emit(self, node: Node, graph: Graph, out: Writer) -> None:
         """Call ``vk_pqmf_synthesis`` or ``vk_pqmf_analysis``."""
-        from firmware.kernelgen import pqmf
-
         synthesis = node.op == "PQMFSynthesis"
-        bands, prototype = node.attrs["bands"], node.constants["prototype"].real
+        bands, prototype = node.attributes_as(PQMFAttributes).bands, node.constants["prototype"].real
         tables = pqmf.tables(prototype, bands, synthesis=synthesis)
         window = out.flat("window", "float32", tables.window)
         twiddle = out.flat("twiddle", "float32", tables.twiddle)
@@ -206,24 +215,22 @@ def read_noise(builder: Any, node: Any) -> None:
         channels=values["bands"],
         length=length * values["hop"],
         hint=node.output[0],
-        attrs=values,
+        attrs=NoiseAttributes(**values),
     )
     builder.result(node, result)
 
 
-@family
+@family(FilteredNoise=NoiseAttributes)
 class FilteredNoise(Family):
     """Counts samples since reset, so that it repeats exactly."""
 
-    ops = ("FilteredNoise",)
-
     def produce(self, node: Node) -> int:
         """``hop`` frames per set of filters."""
-        return node.attrs["hop"]
+        return node.attributes_as(NoiseAttributes).hop
 
-    def length(self, node: Node, lengths: Any) -> int:
+    def length(self, node: Node, lengths: Sequence[int]) -> int:
         """Times the hop."""
-        return lengths[0] * node.attrs["hop"]
+        return lengths[0] * node.attributes_as(NoiseAttributes).hop
 
     def state_bytes(self, node: Node, graph: Graph) -> int:
         """The sample count."""
@@ -232,9 +239,10 @@ class FilteredNoise(Family):
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
         """The definition."""
         (x,) = inputs
-        bands, taps, hop = (node.attrs[k] for k in ("bands", "taps", "hop"))
+        a = node.attributes_as(NoiseAttributes)
+        bands, taps, hop = a.bands, a.taps, a.hop
         samples = x.shape[1] * hop
-        noise = counted_noise(bands, samples, node.attrs["seed"])
+        noise = counted_noise(bands, samples, a.seed)
         held = np.repeat(x.reshape(bands, taps, -1), hop, axis=2)
         total = np.zeros((bands, samples))
         for k in range(min(taps, samples)):
@@ -243,21 +251,19 @@ class FilteredNoise(Family):
 
     def work(self, node: Node, graph: Graph) -> Work:
         """A short FIR, and one hash a sample."""
-        bands, taps, hop = (node.attrs[k] for k in ("bands", "taps", "hop"))
+        a = node.attributes_as(NoiseAttributes)
         return Work(
             "filtered_noise",
-            macs=bands * taps * hop,
-            outputs=bands * hop,
-            reads=4 * bands * taps,
-            shape=(bands, taps, hop),
+            macs=a.bands * a.taps * a.hop,
+            outputs=a.bands * a.hop,
+            reads=4 * a.bands * a.taps,
+            shape=(a.bands, a.taps, a.hop),
         )
 
-    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+    def emit(self, node: Node, graph: Graph, out: Writer) -> None:
         """Call ``vk_filtered_noise``."""
         x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
-        a = node.attrs
-        table = out.table(
-            "vk_noise", "noise", f"{{{a['seed'] % 2**32}u, {a['bands']}, {a['taps']}, {a['hop']}}}"
-        )
+        a = node.attributes_as(NoiseAttributes)
+        table = out.table("vk_noise", "noise", f"{{{a.seed % 2**32}u, {a.bands}, {a.taps}, {a.hop}}}")
         state = out.state("vk_noise_state", 1)
         out.call("vk_filtered_noise", f"&{table}", state, out.src(0), x.frame, out.dst(), y.frame, out.frames)

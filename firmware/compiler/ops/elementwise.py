@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from common.refusal import Refusal
-from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant, lanes
+from firmware.compiler.graph import WIDTH, Attributes, Constant, Graph, Node, Quant, Tensor, lanes
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import (
+    FAMILIES,
     Family,
     Window,
     Work,
@@ -19,7 +21,46 @@ from firmware.compiler.ops.base import (
     per_channel,
     reader,
 )
+from firmware.compiler.ops.conv import ConvAttributes
+from firmware.compiler.ops.movement import ShuffleAttributes
 from firmware.compiler.read.values import ActValue
+from firmware.compiler.write.writer import Writer
+
+
+@dataclass(frozen=True)
+class Held:
+    """An operand of a slower rate, read where it lies (``passes/hold_rows.py``).
+
+    Attributes
+    ----------
+    operand : int
+    repeats : int
+        Firings that each of its frames serves.
+    first : int
+        Channel from which on it is read.
+    """
+
+    operand: int
+    repeats: int
+    first: int
+
+
+@dataclass(frozen=True, eq=False)
+class PointwiseAttributes(Attributes):
+    """A sum or a product.
+
+    Attributes
+    ----------
+    product : Multiplier or None
+        Requantization of a product of integers.
+    blend : Blend or None
+        Multipliers of a sum of integers.
+    held : Held or None
+    """
+
+    product: arithmetic.Multiplier | None = None
+    blend: arithmetic.Blend | None = None
+    held: Held | None = None
 
 
 @reader("Add", "Sub", "Mul", "Div", "Sum")
@@ -52,7 +93,6 @@ def read_binary(builder: Any, node: Any) -> None:
         row = per_channel(builder, operand, channels, rank, ntc)
     if not np.all(np.isfinite(row)):
         raise Refusal("its constant is not a finite number.")
-    attrs: dict[str, Any] = {}
     constants: dict[str, Constant] = {}
     if node.op_type in ("Mul", "Div"):
         if node.op_type == "Div":
@@ -74,7 +114,7 @@ def read_binary(builder: Any, node: Any) -> None:
         channels=channels,
         length=length,
         hint=node.output[0],
-        attrs=attrs,
+        attrs=PointwiseAttributes(),
         constants=constants,
     )
     if keep:
@@ -111,7 +151,12 @@ def _event_constant(builder: Any, node: Any, source: str, operand: Constant, swa
         constants={"values": Constant(np.ascontiguousarray(whole))},
     )
     return builder.add_node(
-        node.op_type, [source, constant], channels=channels, length=length, hint=node.output[0]
+        node.op_type,
+        [source, constant],
+        channels=channels,
+        length=length,
+        hint=node.output[0],
+        attrs=PointwiseAttributes(),
     )
 
 
@@ -136,7 +181,7 @@ def _two(builder: Any, node: Any) -> None:
                 channels=channels,
                 length=length,
                 hint=f"{node.output[0]}_spread",
-                attrs={"stride": frames, "produce": frames, "table": table},
+                attrs=ShuffleAttributes(frames, frames, table),
             )
     la, lb = (builder.shapes[n][2] for n in names)
     length = la
@@ -152,6 +197,7 @@ def _two(builder: Any, node: Any) -> None:
         channels=channels,
         length=length,
         hint=node.output[0],
+        attrs=PointwiseAttributes(),
     )
     builder.result(node, result, ntc=ntc_a and ntc_b, flat=max(ranks) == 2)
 
@@ -168,6 +214,7 @@ def read_neg(builder: Any, node: Any) -> None:
         channels=channels,
         length=length,
         hint=node.output[0],
+        attrs=PointwiseAttributes(),
         constants={"gain": Constant(np.full(channels, -1.0))},
     )
     builder.result(node, result, ntc=ntc, flat=rank == 2)
@@ -182,11 +229,20 @@ def read_pow(builder: Any, node: Any) -> None:
     source, ntc = builder.either(node.input[0])
     channels, length = builder.shapes[source][1:]
     rank = len(builder.act(node.input[0]).shape)
-    result = builder.add_node("Mul", [source, source], channels=channels, length=length, hint=node.output[0])
-    if float(exponent.reshape(-1)[0]) == 3.0:
-        result = builder.add_node(
-            "Mul", [result, source], channels=channels, length=length, hint=node.output[0]
+
+    def times(x: str) -> str:
+        return builder.add_node(
+            "Mul",
+            [x, source],
+            channels=channels,
+            length=length,
+            hint=node.output[0],
+            attrs=PointwiseAttributes(),
         )
+
+    result = times(source)
+    if float(exponent.reshape(-1)[0]) == 3.0:
+        result = times(result)
     builder.result(node, result, ntc=ntc, flat=rank == 2)
 
 
@@ -209,6 +265,7 @@ def read_batch_norm(builder: Any, node: Any) -> None:
         channels=channels,
         length=length,
         hint=node.output[0],
+        attrs=PointwiseAttributes(),
         constants={"gain": Constant(gain), "offset": Constant(offset)},
     )
     builder.result(node, result, ntc=ntc, flat=rank == 2)
@@ -216,37 +273,32 @@ def read_batch_norm(builder: Any, node: Any) -> None:
 
 def _as_depthwise(node: Node, inputs: list[Quant], output: Quant, channels: int) -> Node | None:
     """A gain and offset of real numbers on integers: a depthwise convolution with one tap, rounded once."""
-    from firmware.compiler.ops.base import FAMILIES
-
     gain = node.constants["gain"].real if "gain" in node.constants else np.ones(channels)
     offset = node.constants["offset"].real if "offset" in node.constants else np.zeros(channels)
     weight = np.where(gain == 0, 0, np.sign(gain) * 127).astype(np.int64)
     scale = np.where(gain == 0, 1.0, np.abs(gain)) / 127
     constants = {"weight": Constant(weight[:, None, None], scale, 0), "bias": Constant(offset)}
-    attrs = {"stride": 1, "dilation": 1, "groups": channels, "before": 0, "padded": 0, "phases": 1}
-    conv = replace(node, op="Conv", attrs=attrs, constants=constants)
+    conv = replace(node, op="Conv", attrs=ConvAttributes(groups=channels), constants=constants)
     return FAMILIES["Conv"].integer(conv, inputs, output, [channels])
 
 
-@family
+@family(Add=PointwiseAttributes, Sub=PointwiseAttributes, Mul=PointwiseAttributes, Affine=PointwiseAttributes)
 class Pointwise(Family):
-    """In place in time; nothing is remembered. In an event graph one frame may be held over all frames.
-
-    ``held`` among the attributes, (operand, repeats, first channel), says that an operand is of a slower
-    rate: each of its frames, from that channel on, serves so many firings (``passes/hold_rows.py``).
-    """
-
-    ops = ("Add", "Sub", "Mul", "Affine")
+    """In place in time; nothing is remembered. In an event graph one frame may be held over all frames."""
 
     def windows(self, node: Node) -> tuple[Window, ...]:
         """One frame of each operand."""
-        held, repeats, _ = node.attrs.get("held", (-1, 1, 0))
-        return tuple(Window(hold=repeats if i == held else 1) for i in range(len(node.inputs)))
+        held = node.attributes_as(PointwiseAttributes).held
+        return tuple(
+            Window(hold=held.repeats if held is not None and i == held.operand else 1)
+            for i in range(len(node.inputs))
+        )
 
-    def length(self, node: Node, lengths: Any) -> int:
+    def length(self, node: Node, lengths: Sequence[int]) -> int:
         """A single frame is repeated over the other operand's."""
-        held, repeats, _ = node.attrs.get("held", (-1, 1, 0))
-        lengths = [n * repeats if i == held else n for i, n in enumerate(lengths)]
+        held = node.attributes_as(PointwiseAttributes).held
+        if held is not None:
+            lengths = [n * held.repeats if i == held.operand else n for i, n in enumerate(lengths)]
         long = [n for n in lengths if n != 1]
         return min(long) if long else 1
 
@@ -255,46 +307,33 @@ class Pointwise(Family):
         quant = graph.tensors[node.outputs[0]].quant
         if node.op == "Affine":
             return self._affine(node, inputs[0], quant)
-        if "held" in node.attrs:
-            held, repeats, first = node.attrs["held"]
-            channels = graph.tensors[node.outputs[0]].channels
+        attrs = node.attributes_as(PointwiseAttributes)
+        if (held := attrs.held) is not None:
+            rows = slice(held.first, held.first + graph.tensors[node.outputs[0]].channels)
             inputs = list(inputs)
-            inputs[held] = np.repeat(inputs[held][first : first + channels], repeats, axis=1)
+            inputs[held.operand] = np.repeat(inputs[held.operand][rows], held.repeats, axis=1)
         a, b = inputs
         frames = (
-            min(a.shape[1], b.shape[1])
-            if "held" in node.attrs
-            else self.length(node, [a.shape[1], b.shape[1]])
+            min(a.shape[1], b.shape[1]) if held is not None else self.length(node, [a.shape[1], b.shape[1]])
         )
         a, b = (v if v.shape[1] == 1 else v[:, :frames] for v in (a, b))
         if quant is None:
             return {"Add": a + b, "Sub": a - b, "Mul": a * b}[node.op]
-        if node.op == "Mul":
-            return arithmetic.requantize(
-                a * b, np.array([node.attrs["multiplier"]]), node.attrs["shift"], quant.low, quant.high
-            )
-        return arithmetic.blend((a, b), node.attrs["blend"], quant.low, quant.high)
+        return _combined(attrs, a, b, quant)
 
     def _affine(self, node: Node, x: np.ndarray, quant: Quant | None) -> np.ndarray:
         if quant is None:
             gain, offset = node.constants.get("gain"), node.constants.get("offset")
             y = x if gain is None else x * gain.real[:, None]
             return y if offset is None else y + offset.real[:, None]
-        row = node.constants["row"].values.astype(np.int64)[:, None]
-        if "blend" in node.attrs:
-            return arithmetic.blend(
-                (x, np.broadcast_to(row, x.shape)), node.attrs["blend"], quant.low, quant.high
-            )
-        return arithmetic.requantize(
-            x * row, np.array([node.attrs["multiplier"]]), node.attrs["shift"], quant.low, quant.high
-        )
+        row = np.broadcast_to(node.constants["row"].values.astype(np.int64)[:, None], x.shape)
+        return _combined(node.attributes_as(PointwiseAttributes), x, row, quant)
 
     def integer(self, node: Node, inputs: list[Quant], output: Quant, channels: list[int]) -> Node | None:
         """Choose the multipliers; a constant operand becomes a row of integers."""
         if any(q.dtype != output.dtype for q in inputs):
             return None
         where = f"node {node.name!r}"
-        attrs = dict(node.attrs)
         if node.op == "Affine":
             if any(c.scale is None for c in node.constants.values()):
                 return _as_depthwise(node, inputs, output, channels[0])
@@ -309,34 +348,35 @@ class Pointwise(Family):
             if kind == "gain":
                 factor = inputs[0].scale * scale / output.scale
                 chosen = arithmetic.requantize_multiplier(np.array([factor]), inputs[0].bound * bound, where)
-                attrs |= {"multiplier": int(chosen.multiplier[0]), "shift": chosen.shift}
+                attrs = PointwiseAttributes(product=chosen)
             else:
                 factors = (inputs[0].scale / output.scale, scale / output.scale)
-                attrs["blend"] = arithmetic.blend_multipliers(factors, (inputs[0].bound, bound), where)
+                blend = arithmetic.blend_multipliers(factors, (inputs[0].bound, bound), where)
+                attrs = PointwiseAttributes(blend=blend)
             return replace(node, attrs=attrs, constants={"row": Constant(row, np.array([scale]))})
         a, b = inputs
         if node.op == "Mul":
             chosen = arithmetic.requantize_multiplier(
                 np.array([a.scale * b.scale / output.scale]), a.bound * b.bound, where
             )
-            attrs |= {"multiplier": int(chosen.multiplier[0]), "shift": chosen.shift}
-        else:
-            sign = -1.0 if node.op == "Sub" else 1.0
-            attrs["blend"] = arithmetic.blend_multipliers(
-                (a.scale / output.scale, sign * b.scale / output.scale), (a.bound, b.bound), where
-            )
-        return replace(node, attrs=attrs, constants={})
+            return replace(node, attrs=PointwiseAttributes(product=chosen))
+        sign = -1.0 if node.op == "Sub" else 1.0
+        blend = arithmetic.blend_multipliers(
+            (a.scale / output.scale, sign * b.scale / output.scale), (a.bound, b.bound), where
+        )
+        return replace(node, attrs=PointwiseAttributes(blend=blend))
 
     def work(self, node: Node, graph: Graph) -> Work:
         """One element after the other."""
         y = graph.tensors[node.outputs[0]]
         suffix = {"int16": "s16", "int8": "s8", "float32": "f32"}[y.dtype]
-        name = "mul" if node.op == "Mul" or "multiplier" in node.attrs else "add"
+        is_product = node.attributes_as(PointwiseAttributes).product is not None
+        name = "mul" if node.op == "Mul" or is_product else "add"
         reads = sum(graph.tensors[n].channels * WIDTH[graph.tensors[n].dtype] for n in node.inputs)
         constants = sum(c.values.size * WIDTH[y.dtype] for c in node.constants.values())
         return Work(f"{name}_{suffix}", outputs=y.channels, reads=reads, weight_bytes=constants)
 
-    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+    def emit(self, node: Node, graph: Graph, out: Writer) -> None:
         """Call ``vk_add_…``, ``vk_sub_f32``, ``vk_mul_…``; a step of 0 repeats a row."""
         y = graph.tensors[node.outputs[0]]
         suffix = out.suffix(y)
@@ -351,8 +391,9 @@ class Pointwise(Family):
             z = graph.tensors[node.inputs[1]]
             other, step = out.src(1), 0 if _held(z, y) else z.frame
         first_step = 0 if _held(x, y) else x.frame
-        if "held" in node.attrs:
-            first_step, step = (0, step) if node.attrs["held"][0] == 0 else (first_step, 0)
+        a = node.attributes_as(PointwiseAttributes)
+        if a.held is not None:
+            first_step, step = (0, step) if a.held.operand == 0 else (first_step, 0)
         if y.quant is None:
             out.call(
                 f"vk_{node.op.lower()}_f32",
@@ -366,13 +407,12 @@ class Pointwise(Family):
                 y.channels,
             )
             return
-        if "blend" in node.attrs:
-            blend = node.attrs["blend"]
-            values = f"{{{blend.multipliers[0]}, {blend.multipliers[1]}, {blend.shift}}}"
+        if a.blend is not None:
+            values = f"{{{a.blend.multipliers[0]}, {a.blend.multipliers[1]}, {a.blend.shift}}}"
             table, kernel = out.table("vk_add", "add", values), "vk_add"
         else:
-            values = f"{{{node.attrs['multiplier']}, {node.attrs['shift']}}}"
-            table, kernel = out.table("vk_scale", "mul", values), "vk_mul"
+            assert a.product is not None
+            table, kernel = out.scale("mul", a.product), "vk_mul"
         out.call(
             f"{kernel}_{suffix}",
             f"&{table}",
@@ -387,7 +427,7 @@ class Pointwise(Family):
         )
         out.clip()
 
-    def _emit_float_affine(self, node: Node, graph: Graph, out: Any) -> None:
+    def _emit_float_affine(self, node: Node, graph: Graph, out: Writer) -> None:
         x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
         gain, offset = node.constants.get("gain"), node.constants.get("offset")
         rows = {k: out.array(k, "float32", c.real, y) for k, c in node.constants.items()}
@@ -408,23 +448,30 @@ class Pointwise(Family):
         out.call(kernel, out.src(0), x.frame, row, 0, out.dst(), y.frame, out.frames, y.channels)
 
 
-def _held(x: Any, y: Any) -> bool:
+def _combined(a: PointwiseAttributes, x: np.ndarray, y: np.ndarray, quant: Quant) -> np.ndarray:
+    """Product or sum of integers, rounded once."""
+    if a.product is not None:
+        return arithmetic.requantize(x * y, a.product.multiplier, a.product.shift, quant.low, quant.high)
+    assert a.blend is not None
+    return arithmetic.blend((x, y), a.blend, quant.low, quant.high)
+
+
+def _held(x: Tensor, y: Tensor) -> bool:
     """Tell whether a single frame of ``x`` is repeated over the frames of ``y`` (event graphs only)."""
     return x.length == 1 and (y.length or 1) != 1
 
 
-@family
+@family(Stored=Attributes)
 class Stored(Family):
     """A constant activation of an event graph."""
-
-    ops = ("Stored",)
 
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
         """The values."""
         return node.constants["values"].real
 
-    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+    def emit(self, node: Node, graph: Graph, out: Writer) -> None:
         """Copy them into their place."""
         y = graph.tensors[node.outputs[0]]
+        assert y.length is not None
         table = out.flat("stored", "float32", node.constants["values"].real.T.reshape(-1))
         out.call("vk_copy_rows", table, y.frame_bytes, out.dst(), y.frame_bytes, y.length, y.frame_bytes)

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from firmware.compiler.graph import WIDTH, Graph, Node
+from firmware.compiler.graph import WIDTH, Attributes, Graph, Node
 from firmware.compiler.ops.base import Family, Window, Work, family
+from firmware.compiler.write.writer import Writer
 
 
-@family
+@dataclass(frozen=True)
+class EndpointAttributes(Attributes):
+    """An input or output of the model.
+
+    Attributes
+    ----------
+    label : str
+        Its name in the file.
+    delay : int
+        Frames that an output is late.
+    """
+
+    label: str
+    delay: int = 0
+
+
+@family(Input=EndpointAttributes, Output=EndpointAttributes)
 class Endpoints(Family):
     """``Input`` fetches frames as the caller hands them over; ``Output`` delivers them on its own clock.
 
@@ -18,13 +35,12 @@ class Endpoints(Family):
     model's latency. A quantization beside it is done on the way.
     """
 
-    ops = ("Input", "Output")
-
     def windows(self, node: Node) -> tuple[Window, ...]:
         """An output looks back by its delay."""
         if node.op == "Input":
             return ()
-        return (Window(1, node.attrs.get("delay", 0), -node.attrs.get("delay", 0)),)
+        delay = node.attributes_as(EndpointAttributes).delay
+        return (Window(1, delay, -delay),)
 
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
         """Endpoints are added after the last offline evaluation."""
@@ -38,11 +54,11 @@ class Endpoints(Family):
             kernel, outputs=tensor.channels, reads=4 * tensor.channels + WIDTH[tensor.dtype] * tensor.channels
         )
 
-    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+    def emit(self, node: Node, graph: Graph, out: Writer) -> None:
         """Call ``vk_quantize_f32_…``, ``vk_dequantize_…_f32`` or ``vk_gather_f32``."""
         if node.op == "Input":
             y = graph.tensors[node.outputs[0]]
-            pointer, stride = out.port(node)
+            pointer, stride = out.buffer()
             if y.quant is None:
                 out.call("vk_gather_f32", pointer, 1, stride, out.dst(), y.frame, 1, out.frames, y.channels)
             else:
@@ -60,7 +76,7 @@ class Endpoints(Family):
                 out.clip()
             return
         x = graph.tensors[node.inputs[0]]
-        pointer, stride = out.port(node)
+        pointer, stride = out.buffer()
         if x.quant is None:
             out.call("vk_gather_f32", out.src(0), x.frame, 1, pointer, 1, stride, out.frames, x.channels)
         else:

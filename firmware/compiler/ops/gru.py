@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from common.refusal import Refusal
-from firmware.compiler.graph import Constant, Graph, Node
+from firmware.compiler.graph import Attributes, Constant, Graph, Node
 from firmware.compiler.ops.base import Family, Work, family, reader
 from firmware.compiler.read.values import ActValue
+from firmware.compiler.write.pack import float_dense
+from firmware.compiler.write.writer import Writer
+
+
+@dataclass(frozen=True)
+class GRUAttributes(Attributes):
+    """As in ONNX: ``hidden`` units; whether the reset gate acts behind the recurrent weights."""
+
+    hidden: int
+    is_linear_before_reset: bool
 
 
 @reader("GRU")
@@ -41,7 +52,7 @@ def read_gru(builder: Any, node: Any) -> None:
         channels=hidden,
         length=length,
         hint=next(o for o in node.output if o),
-        attrs={"hidden": hidden, "linear_before_reset": int(node.attributes["linear_before_reset"])},
+        attrs=GRUAttributes(hidden, bool(node.attributes["linear_before_reset"])),
         constants={
             "weight": Constant(weight[0]),
             "recurrent": Constant(recurrent[0]),
@@ -65,20 +76,19 @@ def read_gru(builder: Any, node: Any) -> None:
         builder.values[node.output[1]] = last.moved("reshape", shape, shape)
 
 
-@family
+@family(GRU=GRUAttributes)
 class GRU(Family):
     """z, r and n gates (ONNX order); h' = n + z·(h − n)."""
 
-    ops = ("GRU",)
-
     def state_bytes(self, node: Node, graph: Graph) -> int:
         """The hidden state."""
-        return 4 * node.attrs["hidden"]
+        return 4 * node.attributes_as(GRUAttributes).hidden
 
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
         """Frame after frame, float64."""
         (x,) = inputs
-        hidden = node.attrs["hidden"]
+        a = node.attributes_as(GRUAttributes)
+        hidden = a.hidden
         recurrent, recurrent_bias = node.constants["recurrent"].real, node.constants["recurrent_bias"].real
         driven = node.constants["weight"].real @ x + node.constants["bias"].real[:, None]
         h, frames = np.zeros(hidden), []
@@ -86,7 +96,7 @@ class GRU(Family):
             back = recurrent[: 2 * hidden] @ h + recurrent_bias[: 2 * hidden]
             gates = 0.5 * (1 + np.tanh(0.5 * (driven[: 2 * hidden, t] + back)))
             z, r = gates[:hidden], gates[hidden:]
-            if node.attrs["linear_before_reset"]:
+            if a.is_linear_before_reset:
                 inner = r * (recurrent[2 * hidden :] @ h + recurrent_bias[2 * hidden :])
             else:
                 inner = recurrent[2 * hidden :] @ (r * h) + recurrent_bias[2 * hidden :]
@@ -97,7 +107,7 @@ class GRU(Family):
 
     def work(self, node: Node, graph: Graph) -> Work:
         """Two dense layers and the gates."""
-        hidden, inputs = node.attrs["hidden"], graph.tensors[node.inputs[0]].channels
+        hidden, inputs = node.attributes_as(GRUAttributes).hidden, graph.tensors[node.inputs[0]].channels
         macs = 3 * hidden * (hidden + inputs)
         return Work(
             "conv_f32",
@@ -109,18 +119,16 @@ class GRU(Family):
             calls=8,
         )
 
-    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+    def emit(self, node: Node, graph: Graph, out: Writer) -> None:
         """Dense layers and gates from the float kernels, frame by frame."""
-        from firmware.compiler.write.pack import float_dense
-
         x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
-        hidden = node.attrs["hidden"]
+        a = node.attributes_as(GRUAttributes)
+        hidden = a.hidden
         constants = node.constants
         driven = float_dense(out, "driven", constants["weight"].real, constants["bias"].real)
         h = out.state("float", hidden)
         gx, gh = out.work_array("float", 3 * hidden, "gx"), out.work_array("float", 3 * hidden, "gh")
-        before = bool(node.attrs["linear_before_reset"])
-        rows = 3 * hidden if before else 2 * hidden
+        rows = 3 * hidden if a.is_linear_before_reset else 2 * hidden
         recurrent, recurrent_bias = constants["recurrent"].real, constants["recurrent_bias"].real
         back = float_dense(out, "recurrent", recurrent[:rows], recurrent_bias[:rows])
         with out.loop():
@@ -132,7 +140,7 @@ class GRU(Family):
             out.call("vk_sigmoid_f32", gx, 0, gx, 0, 1, gates)
             z, r, n = gx, f"{gx} + {hidden}", f"{gx} + {2 * hidden}"
             inner = f"{gh} + {2 * hidden}"
-            if before:
+            if a.is_linear_before_reset:
                 out.call("vk_mul_f32", r, 0, inner, 0, inner, 0, 1, hidden)
             else:
                 last = float_dense(out, "candidate", recurrent[gates:], recurrent_bias[gates:])

@@ -7,16 +7,59 @@ along time, padding and cropping become ``Delay``, a shift with zeros before the
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from common.refusal import Refusal
-from firmware.compiler.graph import WIDTH, Graph, Node
+from firmware.compiler.graph import WIDTH, Attributes, Constant, Graph, Node
 from firmware.compiler.ops.base import Family, Window, Work, family, reader
 from firmware.compiler.read.values import ActValue, Dim, Frames, product
+from firmware.compiler.write.writer import Writer
 
 MAX_MOVED = 1 << 24
+
+
+@dataclass(frozen=True, eq=False)
+class ShuffleAttributes(Attributes):
+    """Out of every ``stride`` frames, ``produce`` frames.
+
+    Attributes
+    ----------
+    stride, produce : int
+    table : ndarray of int64, shape (produce, channels)
+        Where each element comes from: frame·(input's channels) + channel.
+    """
+
+    stride: int
+    produce: int
+    table: np.ndarray
+
+
+@dataclass(frozen=True)
+class DelayAttributes(Attributes):
+    """A shift along time.
+
+    Attributes
+    ----------
+    frames : int
+        Zeros before the start; negative: frames left out there.
+    trim : int
+        Frames left out at the end; negative: zeros there.
+    """
+
+    frames: int = 0
+    trim: int = 0
+
+
+def identity(channels: int, frames: Dim | None) -> ShuffleAttributes:
+    """Make the move that changes nothing (a copy)."""
+    count = frames if isinstance(frames, int) else 1
+    return ShuffleAttributes(
+        count, count, np.arange(count * channels, dtype=np.int64).reshape(count, channels)
+    )
 
 
 def _axes(builder: Any, node: Any, index: int, rank: int) -> list[int] | None:
@@ -52,7 +95,7 @@ def read_reshape(builder: Any, node: Any) -> None:
         known = product(tuple(d for d in dims if isinstance(d, Frames) or d != -1))
         if known == 0:
             raise Refusal("its shape holds a zero.")
-        dims = [total // known if isinstance(d, int) and d == -1 else d for d in dims]  # type: ignore[operator]
+        dims = [total // known if isinstance(d, int) and d == -1 else d for d in dims]
     claim = product(tuple(dims))
     if isinstance(claim, Frames) and isinstance(total, Frames):
         matches = builder.root(claim).ratio == builder.root(total).ratio
@@ -100,8 +143,6 @@ def read_transpose(builder: Any, node: Any) -> None:
             return
         _move(builder, node, value, "transpose", tuple(order), shape)
         return
-    from firmware.compiler.graph import Constant
-
     constant = builder.const(node.input[0])
     axis = order.index(constant.axis) if constant.scale is not None and constant.scale.size > 1 else 0
     builder.values[node.output[0]] = Constant(constant.values.transpose(order), constant.scale, axis)
@@ -286,7 +327,7 @@ def _slice_time(
         channels=channels,
         length=length + (-start - trim),
         hint=node.output[0],
-        attrs={"frames": -start, "trim": trim},
+        attrs=DelayAttributes(-start, trim),
     )
     shape = builder.shapes[result]
     value = ActValue(result, shape, shape)
@@ -329,7 +370,7 @@ def read_pad(builder: Any, node: Any) -> None:
         channels=channels,
         length=length + (before[time_axis] + after[time_axis]),
         hint=node.output[0],
-        attrs={"frames": before[time_axis], "trim": -after[time_axis]},
+        attrs=DelayAttributes(before[time_axis], -after[time_axis]),
     )
     builder.result(node, result, ntc=ntc)
 
@@ -390,62 +431,82 @@ def _concat_zeros(builder: Any, node: Any, axis: int) -> None:
         channels=channels,
         length=length + (counts[True] + counts[False]),
         hint=node.output[0],
-        attrs={"frames": counts[True], "trim": -counts[False]},
+        attrs=DelayAttributes(counts[True], -counts[False]),
     )
     builder.result(node, result, ntc=ntc)
 
 
-@family
+def held_channel(node: Node) -> int | None:
+    """First channel, where a Shuffle holds neighbouring channels of one frame for several; else None."""
+    a = node.attributes_as(ShuffleAttributes)
+    first = int(a.table[0, 0])
+    held = a.stride == 1 and a.produce > 1
+    return first if held and np.all(a.table == first + np.arange(a.table.shape[1])) else None
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """A part of a Shuffle that advances evenly.
+
+    Attributes
+    ----------
+    source, frame_step, lane_step : int
+        Where it is read, in elements of memory: first, and from frame to frame, from lane to lane.
+    frame, lane : int
+        Where it is written.
+    frames, lanes : int
+        Its size.
+    """
+
+    source: int
+    frame_step: int
+    lane_step: int
+    frame: int
+    lane: int
+    frames: int
+    lanes: int
+
+
+@family(Shuffle=ShuffleAttributes)
 class Shuffle(Family):
     """Out of every ``stride`` frames, ``produce`` frames whose elements are found by a table."""
 
-    ops = ("Shuffle",)
-
     def produce(self, node: Node) -> int:
         """Frames written."""
-        return node.attrs["produce"]
+        return node.attributes_as(ShuffleAttributes).produce
 
     def windows(self, node: Node) -> tuple[Window, ...]:
         """A group of frames."""
-        return (Window(node.attrs["stride"], 0, node.attrs["stride"] - 1),)
+        stride = node.attributes_as(ShuffleAttributes).stride
+        return (Window(stride, 0, stride - 1),)
 
-    def length(self, node: Node, lengths: Any) -> int:
+    def length(self, node: Node, lengths: Sequence[int]) -> int:
         """Whole groups only."""
-        return lengths[0] // node.attrs["stride"] * node.attrs["produce"]
+        a = node.attributes_as(ShuffleAttributes)
+        return lengths[0] // a.stride * a.produce
 
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
         """Index."""
         (x,) = inputs
-        stride, produce, table = node.attrs["stride"], node.attrs["produce"], node.attrs["table"]
+        a = node.attributes_as(ShuffleAttributes)
         channels = graph.tensors[node.inputs[0]].channels
-        firings = x.shape[1] // stride
-        groups = x[:, : firings * stride].T.reshape(firings, stride * channels)
-        return groups[:, table.reshape(-1)].reshape(firings * produce, -1).T
+        firings = x.shape[1] // a.stride
+        groups = x[:, : firings * a.stride].T.reshape(firings, a.stride * channels)
+        return groups[:, a.table.reshape(-1)].reshape(firings * a.produce, -1).T
 
     def work(self, node: Node, graph: Graph) -> Work:
         """One element after the other."""
         y = graph.tensors[node.outputs[0]]
-        count = y.channels * node.attrs["produce"]
+        count = y.channels * self.produce(node)
         reads = count * WIDTH[y.dtype]
-        if self.repeated(node) is not None:
+        if held_channel(node) is not None:
             return Work("repeat", outputs=count * WIDTH[y.dtype] // 4, reads=reads)
         return Work("gather", outputs=count, reads=reads, calls=len(self.blocks(node, graph)))
 
-    @staticmethod
-    def repeated(node: Node) -> int | None:
-        """First channel, where neighbouring channels of one frame are held for several; else None."""
-        table = node.attrs["table"]
-        held = node.attrs["stride"] == 1 and node.attrs["produce"] > 1
-        first = int(table[0, 0])
-        return first if held and np.all(table == first + np.arange(table.shape[1])) else None
-
-    def blocks(self, node: Node, graph: Graph) -> list[tuple[int, int, int, int, int, int, int]]:
-        """Cut the table into rectangles that advance evenly.
-
-        Each is (source, frame step, lane step, frame, lane, frames, lanes) in elements of memory.
-        """
+    def blocks(self, node: Node, graph: Graph) -> list[Rectangle]:
+        """Cut the table into rectangles that advance evenly."""
         x = graph.tensors[node.inputs[0]]
-        table = node.attrs["table"]
+        table = node.attributes_as(ShuffleAttributes).table
         source = table // x.channels * x.frame + table % x.channels
         rows, lanes = source.shape
         pieces = []
@@ -459,28 +520,30 @@ class Shuffle(Family):
                         end += 1
                     if end - lane == 2 and end < lanes and step < 0:
                         end, step = lane + 1, 0
-                pieces.append([int(source[row, lane]), 0, step, row, lane, 1, end - lane])
+                pieces.append(Rectangle(int(source[row, lane]), 0, step, row, lane, 1, end - lane))
                 lane = end
-        merged: list[list[int]] = []
-        open_at: dict[tuple[int, int, int], list[int]] = {}
+        merged: list[Rectangle] = []
+        open_at: dict[tuple[int, int, int], int] = {}
         for piece in pieces:
-            key = (piece[4], piece[6], piece[2])
-            last = open_at.get(key)
-            if last is not None and last[3] + last[5] == piece[3]:
-                step = piece[0] - (last[0] + (last[5] - 1) * last[1])
-                if step >= 0 and (last[5] == 1 or step == last[1]):
-                    last[1], last[5] = step, last[5] + 1
+            key = (piece.lane, piece.lanes, piece.lane_step)
+            at = open_at.get(key)
+            if at is not None and merged[at].frame + merged[at].frames == piece.frame:
+                last = merged[at]
+                step = piece.source - (last.source + (last.frames - 1) * last.frame_step)
+                if step >= 0 and (last.frames == 1 or step == last.frame_step):
+                    merged[at] = replace(last, frame_step=step, frames=last.frames + 1)
                     continue
+            open_at[key] = len(merged)
             merged.append(piece)
-            open_at[key] = piece
-        return [tuple(m) for m in merged]  # type: ignore[misc]
+        return merged
 
-    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+    def emit(self, node: Node, graph: Graph, out: Writer) -> None:
         """Call ``vk_copy_rows``, ``vk_repeat_rows`` or ``vk_gather_…``."""
         x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
-        stride, produce = node.attrs["stride"], node.attrs["produce"]
+        a = node.attributes_as(ShuffleAttributes)
+        stride, produce = a.stride, a.produce
         width, suffix = WIDTH[y.dtype], out.suffix(y)
-        if (first := self.repeated(node)) is not None:
+        if (first := held_channel(node)) is not None:
             out.call(
                 "vk_repeat_rows",
                 f"{out.src(0)} + {first}" if first else out.src(0),
@@ -492,11 +555,12 @@ class Shuffle(Family):
                 produce,
             )
             return
-        for source, frame_step, lane_step, row, lane, frames, lanes in self.blocks(node, graph):
-            src = f"{out.src(0)} + {source}" if source else out.src(0)
-            offset = row * y.frame + lane
+        for piece in self.blocks(node, graph):
+            src = f"{out.src(0)} + {piece.source}" if piece.source else out.src(0)
+            offset = piece.frame * y.frame + piece.lane
             dst = f"{out.dst()} + {offset}" if offset else out.dst()
-            if frames == 1 and lane_step == 1:
+            lane_step = self._size(piece.lane_step)
+            if piece.frames == 1 and piece.lane_step == 1:
                 out.call(
                     "vk_copy_rows",
                     src,
@@ -504,45 +568,45 @@ class Shuffle(Family):
                     dst,
                     produce * y.frame_bytes,
                     out.frames,
-                    lanes * width,
+                    piece.lanes * width,
                 )
-            elif frames == 1:
+            elif piece.frames == 1:
                 out.call(
                     f"vk_gather_{suffix}",
                     src,
                     stride * x.frame,
-                    self._size(lane_step),
+                    lane_step,
                     dst,
                     produce * y.frame,
                     1,
                     out.frames,
-                    lanes,
+                    piece.lanes,
                 )
             elif out.single_firing:
                 out.call(
                     f"vk_gather_{suffix}",
                     src,
-                    frame_step,
-                    self._size(lane_step),
+                    piece.frame_step,
+                    lane_step,
                     dst,
                     y.frame,
                     1,
-                    frames,
-                    lanes,
+                    piece.frames,
+                    piece.lanes,
                 )
             else:
-                out.loop_gather(
-                    suffix,
-                    src,
-                    frame_step,
-                    self._size(lane_step),
-                    dst,
-                    y.frame,
-                    frames,
-                    lanes,
-                    stride * x.frame,
-                    produce * y.frame,
-                )
+                with out.loop():
+                    out.call(
+                        f"vk_gather_{suffix}",
+                        out.at(src, stride * x.frame),
+                        piece.frame_step,
+                        lane_step,
+                        out.at(dst, produce * y.frame),
+                        y.frame,
+                        1,
+                        piece.frames,
+                        piece.lanes,
+                    )
 
     @staticmethod
     def _size(step: int) -> str:
@@ -550,11 +614,9 @@ class Shuffle(Family):
         return str(step) if step >= 0 else f"(size_t){step}"
 
 
-@family
+@family(Concat=Attributes)
 class Concat(Family):
     """Channels of several signals side by side."""
-
-    ops = ("Concat",)
 
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
         """Join."""
@@ -573,7 +635,7 @@ class Concat(Family):
         operands = [graph.tensors[n] for n in node.inputs]
         return operands[0].dtype == "int16" and any(x.channels % 2 for x in operands)
 
-    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+    def emit(self, node: Node, graph: Graph, out: Writer) -> None:
         """Call ``vk_copy_rows`` once per operand."""
         y = graph.tensors[node.outputs[0]]
         width, start = WIDTH[y.dtype], 0
@@ -595,33 +657,33 @@ class Concat(Family):
             )
 
 
-@family
+@family(Delay=DelayAttributes)
 class Delay(Family):
     """Shift along time by ``frames`` (negative: into the future), zeros before the start."""
 
-    ops = ("Delay",)
-
     def windows(self, node: Node) -> tuple[Window, ...]:
         """One frame, at a distance."""
-        return (Window(1, node.attrs["frames"], -node.attrs["frames"]),)
+        frames = node.attributes_as(DelayAttributes).frames
+        return (Window(1, frames, -frames),)
 
-    def length(self, node: Node, lengths: Any) -> int:
+    def length(self, node: Node, lengths: Sequence[int]) -> int:
         """Longer by the padding, shorter by the crop."""
-        return lengths[0] + node.attrs["frames"] - node.attrs["trim"]
+        a = node.attributes_as(DelayAttributes)
+        return lengths[0] + a.frames - a.trim
 
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
         """Pad or crop."""
         (x,) = inputs
-        frames, trim = node.attrs["frames"], node.attrs["trim"]
-        x = np.pad(x, ((0, 0), (max(frames, 0), max(-trim, 0))))[:, max(-frames, 0) :]
-        return x[:, : x.shape[1] - trim] if trim > 0 else x
+        a = node.attributes_as(DelayAttributes)
+        x = np.pad(x, ((0, 0), (max(a.frames, 0), max(-a.trim, 0))))[:, max(-a.frames, 0) :]
+        return x[:, : x.shape[1] - a.trim] if a.trim > 0 else x
 
     def work(self, node: Node, graph: Graph) -> Work:
         """A copy."""
         y = graph.tensors[node.outputs[0]]
         return Work("copy", outputs=y.channels, reads=y.channels * WIDTH[y.dtype])
 
-    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+    def emit(self, node: Node, graph: Graph, out: Writer) -> None:
         """Call ``vk_copy_rows``."""
         x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
         out.call(

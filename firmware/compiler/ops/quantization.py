@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from common.refusal import Refusal
-from firmware.compiler.graph import WIDTH, Constant, Graph, Node, Quant, Tensor
+from firmware.compiler.graph import WIDTH, Attributes, Constant, Graph, Node, Quant, Tensor
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import Family, Work, family, reader
 from firmware.compiler.read.values import ActValue
+from firmware.compiler.write.writer import Writer
+
+
+@dataclass(frozen=True, eq=False)
+class RescaleAttributes(Attributes):
+    """A change of scale; ``factor`` is the one of the two scales."""
+
+    factor: arithmetic.Multiplier
+
 
 RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}
 
@@ -129,8 +139,7 @@ def _on_base(builder: Any, node: Any, value: ActValue, op: str, quant: Quant | N
     """Apply an element-wise node before the pending moves: the two commute."""
     base = builder.tensors[value.base]
     key = (op, value.base, quant)
-    cache = builder.__dict__.setdefault("borders", {})
-    if key not in cache:
+    if key not in builder.borders:
         name = builder.add_node(
             op,
             [value.base],
@@ -139,15 +148,15 @@ def _on_base(builder: Any, node: Any, value: ActValue, op: str, quant: Quant | N
             hint=node.output[0],
         )
         builder.tensors[name] = Tensor(name, base.channels, base.length, None, quant)
-        cache[key] = name
-    builder.values[node.output[0]] = ActValue(cache[key], value.shape, value.base_shape, value.chain)
+        builder.borders[key] = name
+    builder.values[node.output[0]] = ActValue(
+        builder.borders[key], value.shape, value.base_shape, value.chain
+    )
 
 
-@family
+@family(Quantize=Attributes, Dequantize=Attributes, Rescale=RescaleAttributes)
 class Borders(Family):
     """Element by element, in place in time."""
-
-    ops = ("Quantize", "Dequantize", "Rescale")
 
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
         """See ``arithmetic.quantize``, ``dequantize`` and ``requantize``."""
@@ -160,16 +169,15 @@ class Borders(Family):
         if node.op == "Dequantize":
             return arithmetic.dequantize(x, before.scale).astype(np.float64)
         assert after is not None
-        return arithmetic.requantize(
-            x, np.array([node.attrs["multiplier"]]), node.attrs["shift"], after.low, after.high
-        )
+        factor = node.attributes_as(RescaleAttributes).factor
+        return arithmetic.requantize(x, factor.multiplier, factor.shift, after.low, after.high)
 
     def work(self, node: Node, graph: Graph) -> Work:
         """One element after the other."""
         x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
         return Work(node.op.lower(), outputs=y.channels, reads=x.channels * WIDTH[x.dtype])
 
-    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+    def emit(self, node: Node, graph: Graph, out: Writer) -> None:
         """Call ``vk_quantize_…``, ``vk_dequantize_…`` or ``vk_rescale_…`` (and a clip for odd bounds)."""
         x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
         sx, sy = out.suffix(x), out.suffix(y)
@@ -202,7 +210,7 @@ class Borders(Family):
             )
         else:
             kernel = f"vk_rescale_{sx}" if sx == sy else f"vk_rescale_{sx}_{sy}"
-            scale = out.table("vk_scale", "rescale", f"{{{node.attrs['multiplier']}, {node.attrs['shift']}}}")
+            scale = out.scale("rescale", node.attributes_as(RescaleAttributes).factor)
             out.call(kernel, f"&{scale}", out.src(0), x.frame, out.dst(), y.frame, out.frames, y.channels)
             out.clip()
 
@@ -212,11 +220,4 @@ def rescale(name: str, source: Tensor, target: Tensor, origin: str) -> Node:
     assert source.quant is not None and target.quant is not None
     factor = source.quant.scale / target.quant.scale
     integers = arithmetic.requantize_multiplier(np.array([factor]), source.quant.bound, name)
-    return Node(
-        name,
-        "Rescale",
-        (source.name,),
-        (target.name,),
-        {"multiplier": int(integers.multiplier[0]), "shift": integers.shift},
-        origin=origin,
-    )
+    return Node(name, "Rescale", (source.name,), (target.name,), RescaleAttributes(integers), origin=origin)

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from common.refusal import Refusal
-from firmware.compiler.graph import WIDTH, Graph, Node, Quant
+from firmware.compiler.graph import WIDTH, Attributes, Graph, Node, Quant
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import Family, Window, Work, family, reader
 from firmware.compiler.read.values import ActValue, Frames
+from firmware.compiler.write.writer import Writer
+
+
+@dataclass(frozen=True, eq=False)
+class LerpAttributes(Attributes):
+    """Linear upsampling.
+
+    Attributes
+    ----------
+    times : int
+        Output frames of an input frame, the phases.
+    older : tuple of int
+        Of each phase: the first of the two frames it blends, counted from the current one.
+    share : tuple of float
+        Of each phase: how much of the second.
+    blends : tuple of Blend or None
+        The same in integers.
+    """
+
+    times: int
+    older: tuple[int, ...]
+    share: tuple[float, ...]
+    blends: tuple[arithmetic.Blend, ...] | None = None
 
 
 @reader("Resize", "Upsample")
@@ -47,11 +72,7 @@ def read_resize(builder: Any, node: Any) -> None:
         channels=channels,
         length=length * times,
         hint=node.output[0],
-        attrs={
-            "times": times,
-            "older": tuple(int(v) for v in older),
-            "share": tuple(float(v) for v in position - older),
-        },
+        attrs=LerpAttributes(times, tuple(int(v) for v in older), tuple(float(v) for v in position - older)),
     )
     builder.result(node, result, ntc=ntc)
 
@@ -93,38 +114,38 @@ def _factor(builder: Any, node: Any, act: ActValue, axis: int) -> int:
     return int(times)
 
 
-@family
+@family(Lerp=LerpAttributes)
 class Lerp(Family):
     """Phase i blends frames t + older[i] and the one after; beyond the ends the outermost frame is held."""
 
-    ops = ("Lerp",)
-
     def produce(self, node: Node) -> int:
         """The factor."""
-        return node.attrs["times"]
+        return node.attributes_as(LerpAttributes).times
 
     def windows(self, node: Node) -> tuple[Window, ...]:
         """The neighbours."""
-        oldest, newest = min(node.attrs["older"]), max(node.attrs["older"]) + 1
+        a = node.attributes_as(LerpAttributes)
+        oldest, newest = min(a.older), max(a.older) + 1
         return (Window(1, -oldest, newest),)
 
-    def length(self, node: Node, lengths: Any) -> int:
+    def length(self, node: Node, lengths: Sequence[int]) -> int:
         """The factor times as long."""
-        return lengths[0] * node.attrs["times"]
+        return lengths[0] * node.attributes_as(LerpAttributes).times
 
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
         """Blend."""
         (x,) = inputs
-        quant = graph.tensors[node.outputs[0]].quant
+        quant, attrs = graph.tensors[node.outputs[0]].quant, node.attributes_as(LerpAttributes)
         frames = np.arange(x.shape[1])
         phases = []
-        for i, (older, share) in enumerate(zip(node.attrs["older"], node.attrs["share"], strict=True)):
+        for i, (older, share) in enumerate(zip(attrs.older, attrs.share, strict=True)):
             a = x[:, np.clip(frames + older, 0, x.shape[1] - 1)]
             b = x[:, np.clip(frames + older + 1, 0, x.shape[1] - 1)]
             if quant is None:
                 phases.append(a * (1 - share) + b * share)
             else:
-                phases.append(arithmetic.blend((a, b), node.attrs["blends"][i], quant.low, quant.high))
+                assert attrs.blends is not None
+                phases.append(arithmetic.blend((a, b), attrs.blends[i], quant.low, quant.high))
         return np.stack(phases, axis=2).reshape(x.shape[0], -1)
 
     def integer(self, node: Node, inputs: list[Quant], output: Quant, channels: list[int]) -> Node | None:
@@ -132,35 +153,36 @@ class Lerp(Family):
         (x,) = inputs
         if x.dtype != output.dtype:
             return None
-        ratio = x.scale / output.scale
+        ratio, attrs = x.scale / output.scale, node.attributes_as(LerpAttributes)
         blends = tuple(
             arithmetic.blend_multipliers(
                 ((1 - s) * ratio, s * ratio), (x.bound, x.bound), f"node {node.name!r}"
             )
-            for s in node.attrs["share"]
+            for s in attrs.share
         )
-        return node.with_attrs(blends=blends)
+        return replace(node, attrs=replace(attrs, blends=blends))
 
     def work(self, node: Node, graph: Graph) -> Work:
         """Two multiplies an output."""
         y = graph.tensors[node.outputs[0]]
         suffix = {"int16": "s16", "int8": "s8", "float32": "f32"}[y.dtype]
-        count = y.channels * node.attrs["times"]
+        times = node.attributes_as(LerpAttributes).times
+        count = y.channels * times
         name = f"add_{suffix}" if y.quant else "depthwise_f32"
-        return Work(name, outputs=count, reads=2 * count * WIDTH[y.dtype], calls=node.attrs["times"])
+        return Work(name, outputs=count, reads=2 * count * WIDTH[y.dtype], calls=times)
 
-    def emit(self, node: Node, graph: Graph, out: Any) -> None:
+    def emit(self, node: Node, graph: Graph, out: Writer) -> None:
         """Call ``vk_add_…`` (integers) or ``vk_depthwise_f32`` once per phase."""
         x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
-        suffix, times = out.suffix(y), node.attrs["times"]
-        oldest = min(node.attrs["older"])
+        a = node.attributes_as(LerpAttributes)
+        suffix, times, oldest = out.suffix(y), a.times, min(a.older)
         out.hold_ends(x, -oldest)
-        for i, (older, share) in enumerate(zip(node.attrs["older"], node.attrs["share"], strict=True)):
+        for i, (older, share) in enumerate(zip(a.older, a.share, strict=True)):
             at = (older - oldest) * x.frame
             first = f"{out.src(0)} + {at}" if at else out.src(0)
             dst = f"{out.dst()} + {i * y.frame}" if i else out.dst()
-            if y.quant is not None:
-                b = node.attrs["blends"][i]
+            if a.blends is not None:
+                b = a.blends[i]
                 table = out.table(
                     "vk_add", f"phase{i}", f"{{{b.multipliers[0]}, {b.multipliers[1]}, {b.shift}}}"
                 )

@@ -8,7 +8,8 @@ import numpy as np
 
 from common.refusal import Refusal
 from firmware.compiler.graph import Constant
-from firmware.compiler.ops.base import MAX_FOLDED_ELEMENTS, reader, shape_folder
+from firmware.compiler.ops.base import reader, shape_folder
+from firmware.compiler.read.evaluate import MAX_FOLDED_ELEMENTS
 from firmware.compiler.read.values import Dim, Frames, ShapeValue
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from firmware.compiler.graph import Graph, Node
+from firmware.compiler.ops.endpoints import EndpointAttributes
 
 
 def add_endpoints(graph: Graph) -> Graph:
@@ -11,7 +14,7 @@ def add_endpoints(graph: Graph) -> Graph:
     nodes = list(graph.nodes)
     for index, name in enumerate(graph.inputs):
         readers = consumers[name]
-        attrs = {"index": index, "label": graph.labels.get(name, name)}
+        attrs = EndpointAttributes(graph.labels.get(name, name))
         if len(readers) == 1 and readers[0].op == "Quantize" and name not in graph.outputs:
             nodes.remove(readers[0])
             name = readers[0].outputs[0]
@@ -19,20 +22,11 @@ def add_endpoints(graph: Graph) -> Graph:
     written: dict[str, str] = {}
     for index, name in enumerate(graph.outputs):
         source = producer.get(name)
-        attrs = {"index": index, "label": graph.labels.get(name, name), "delay": 0}
+        attrs = EndpointAttributes(graph.labels.get(name, name))
         if source is not None and source.op == "Dequantize" and not consumers[name]:
             nodes.remove(source)
             written[name] = source.inputs[0]
             name = source.inputs[0]
         nodes.append(Node(f"output_{index}", "Output", (name,), (), attrs))
-    bordered = Graph(
-        graph.name,
-        tuple(nodes),
-        graph.tensors,
-        (),
-        tuple(written.get(n, n) for n in graph.outputs),
-        graph.event,
-        graph.metadata,
-        graph.labels,
-    )
-    return bordered.with_nodes(nodes)
+    outputs = tuple(written.get(n, n) for n in graph.outputs)
+    return replace(graph, inputs=(), outputs=outputs).with_nodes(nodes)

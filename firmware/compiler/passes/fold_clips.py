@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from firmware.compiler.graph import Graph
+from firmware.compiler.ops.activation import ClipAttributes
 from firmware.compiler.passes.integerize import CLAMPED
 
 BOUNDED = (*CLAMPED, "Rescale", "Clip")
@@ -20,11 +21,11 @@ def fold_clips(graph: Graph) -> Graph:
     nodes = {n.name: n for n in graph.nodes}
     consumers = graph.consumers()
     for node in graph.nodes:
-        quant = tensors[node.outputs[0]].quant if node.op == "Clip" else None
-        if quant is None or "table" in node.constants:
+        quant = tensors[node.outputs[0]].quant
+        if not isinstance(node.attrs, ClipAttributes) or node.attrs.limits is None or quant is None:
             continue
         source = next((n for n in nodes.values() if node.inputs[0] in n.outputs), None)
-        low, high = node.attrs["lowest"], node.attrs["highest"]
+        low, high = node.attrs.limits
         if (
             source is None
             or source.op not in BOUNDED

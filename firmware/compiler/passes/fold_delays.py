@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from firmware.compiler.graph import Graph, Node
+from firmware.compiler.ops.conv import ConvAttributes, ConvTransposeAttributes
+from firmware.compiler.ops.movement import DelayAttributes
 
 
 def fold_delays(graph: Graph) -> Graph:
@@ -18,10 +20,10 @@ def fold_delays(graph: Graph) -> Graph:
         changed = False
         producer, consumers = graph.producer(), graph.consumers()
         for node in graph.nodes:
-            if node.op != "Delay":
+            delay = node.attrs
+            if not isinstance(delay, DelayAttributes):
                 continue
             source = producer.get(node.inputs[0])
-            frames, trim = node.attrs["frames"], node.attrs["trim"]
             readers = consumers[node.outputs[0]]
             alone = (
                 source is not None
@@ -29,23 +31,14 @@ def fold_delays(graph: Graph) -> Graph:
                 and source.outputs[0] not in graph.outputs
             )
             nodes = list(graph.nodes)
-            if readers and node.outputs[0] not in graph.outputs and all(_shifts(r, node) for r in readers):
+            if readers and node.outputs[0] not in graph.outputs and all(_shifts(r, delay) for r in readers):
                 for reader in readers:
-                    before = reader.attrs["before"] + frames
-                    padded = reader.attrs["padded"] + frames - trim
-                    moved = reader.with_attrs(before=before, padded=padded)
-                    nodes[nodes.index(reader)] = replace(moved, inputs=node.inputs)
+                    a = reader.attributes_as(ConvAttributes)
+                    padded = a.padded + delay.frames - delay.trim
+                    moved = replace(a, before=a.before + delay.frames, padded=padded)
+                    nodes[nodes.index(reader)] = replace(reader, attrs=moved, inputs=node.inputs)
                 nodes.remove(node)
-            elif source is not None and alone and source.op == "ConvTranspose" and frames <= 0 <= trim:
-                joined = source.with_attrs(
-                    crop=source.attrs["crop"] - frames, trim=source.attrs["trim"] + trim
-                )
-                nodes[nodes.index(source)] = replace(joined, outputs=node.outputs)
-                nodes.remove(node)
-            elif source is not None and alone and source.op == "Delay" and _joins(source, node):
-                joined = source.with_attrs(
-                    frames=source.attrs["frames"] + frames, trim=source.attrs["trim"] + trim
-                )
+            elif source is not None and alone and (joined := _joined(source, delay)) is not None:
                 nodes[nodes.index(source)] = replace(joined, outputs=node.outputs)
                 nodes.remove(node)
             else:
@@ -56,16 +49,24 @@ def fold_delays(graph: Graph) -> Graph:
     return graph
 
 
-def _shifts(reader: Node, delay: Node) -> bool:
+def _shifts(reader: Node, delay: DelayAttributes) -> bool:
     """Whether a convolution's own padding can take up a shift of its input: no crop ever meets a pad."""
-    if reader.op != "Conv" or reader.attrs["phases"] != 1:
+    a = reader.attrs
+    if not isinstance(a, ConvAttributes) or a.phases != 1:
         return False
-    before, after = reader.attrs["before"], reader.attrs["padded"] - reader.attrs["before"]
-    return (delay.attrs["frames"] >= 0 or before <= 0) and (delay.attrs["trim"] <= 0 or after <= 0)
+    return (delay.frames >= 0 or a.before <= 0) and (delay.trim <= 0 or a.padded - a.before <= 0)
 
 
-def _joins(first: Node, second: Node) -> bool:
+def _joined(source: Node, delay: DelayAttributes) -> Node | None:
+    """Let what writes a tensor shift it too: a transposed convolution that only crops, or another shift."""
+    a = source.attrs
+    if isinstance(a, ConvTransposeAttributes) and delay.frames <= 0 <= delay.trim:
+        return replace(source, attrs=replace(a, crop=a.crop - delay.frames, trim=a.trim + delay.trim))
+    if isinstance(a, DelayAttributes) and _joins(a, delay):
+        return replace(source, attrs=DelayAttributes(a.frames + delay.frames, a.trim + delay.trim))
+    return None
+
+
+def _joins(first: DelayAttributes, second: DelayAttributes) -> bool:
     """Whether two shifts are one: not where the second puts zeros where the first took frames away."""
-    return (first.attrs["frames"] >= 0 or second.attrs["frames"] <= 0) and (
-        first.attrs["trim"] <= 0 or second.attrs["trim"] >= 0
-    )
+    return (first.frames >= 0 or second.frames <= 0) and (first.trim <= 0 or second.trim >= 0)

@@ -7,21 +7,24 @@ from dataclasses import replace
 import numpy as np
 
 from firmware.compiler.graph import Constant, Graph
+from firmware.compiler.ops.conv import ConvAttributes
+from firmware.compiler.ops.movement import ShuffleAttributes
 
 
 def fold_shuffles(graph: Graph) -> Graph:
     """Reorder a convolution's outputs in place of a Shuffle behind it: sub-pixel upsampling becomes free."""
     for node in graph.nodes:
-        if node.op != "Shuffle" or node.attrs["stride"] != 1:
+        shuffle = node.attrs
+        if not isinstance(shuffle, ShuffleAttributes) or shuffle.stride != 1:
             continue
         producer, consumers = graph.producer(), graph.consumers()
         source = producer.get(node.inputs[0])
-        table = node.attrs["table"]
+        table = shuffle.table
         if (
             source is None
-            or source.op != "Conv"
-            or source.attrs["phases"] != 1
-            or source.attrs["groups"] != 1
+            or not isinstance(source.attrs, ConvAttributes)
+            or source.attrs.phases != 1
+            or source.attrs.groups != 1
             or len(consumers[node.inputs[0]]) != 1
             or node.inputs[0] in graph.outputs
             or len(np.unique(table)) != table.size
@@ -41,9 +44,10 @@ def fold_shuffles(graph: Graph) -> Graph:
             constants[kind] = Constant(
                 constant.values[order] if rows > 1 else constant.values, scale, constant.axis
             )
-        attrs = {**source.attrs, "phases": node.attrs["produce"]}
-        if "bound" in attrs:
-            attrs["bound"] = np.asarray(attrs["bound"])[order]
+        sums = source.attrs.sums
+        if sums is not None:
+            sums = replace(sums, bound=sums.bound[order])
+        attrs = replace(source.attrs, phases=shuffle.produce, sums=sums)
         joined = replace(source, name=node.name, outputs=node.outputs, attrs=attrs, constants=constants)
         graph = graph.with_nodes([joined if n is node else n for n in graph.nodes if n is not source])
     return graph

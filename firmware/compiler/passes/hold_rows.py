@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from firmware.compiler.graph import ALIGN, Graph, remove_dead
-from firmware.compiler.ops import FAMILIES
+from firmware.compiler.ops.elementwise import Held, PointwiseAttributes
+from firmware.compiler.ops.movement import ShuffleAttributes, held_channel
 
 
 def hold_rows(graph: Graph) -> Graph:
@@ -23,16 +24,16 @@ def hold_rows(graph: Graph) -> Graph:
         if node.op in ("Add", "Sub", "Mul") and y.rate == 1 and len(set(node.inputs)) == 2:
             for index, name in enumerate(node.inputs):
                 source = producer.get(name)
-                if source is None or source.op != "Shuffle":
+                if source is None or not isinstance(source.attrs, ShuffleAttributes):
                     continue
-                first = FAMILIES["Shuffle"].repeated(source)  # type: ignore[attr-defined]
+                first = held_channel(source)
                 if first is None or first % ALIGN[y.dtype]:
                     continue
                 inputs = list(node.inputs)
                 inputs[index] = source.inputs[0]
-                node = replace(
-                    node.with_attrs(held=(index, source.attrs["produce"], first)), inputs=tuple(inputs)
-                )
+                held = Held(index, source.attrs.produce, first)
+                attrs = replace(node.attributes_as(PointwiseAttributes), held=held)
+                node = replace(node, attrs=attrs, inputs=tuple(inputs))
                 break
         nodes.append(node)
     return remove_dead(graph.with_nodes(nodes))

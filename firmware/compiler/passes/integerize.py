@@ -38,8 +38,7 @@ def integerize(graph: Graph) -> Graph:
         if target is None:
             continue
         quantize, clip = target
-        output = tensors[quantize.outputs[0]].quant
-        assert output is not None
+        output = _quant_of(tensors[quantize.outputs[0]])
         integers = [alias.get(source[n], source[n]) for n in node.inputs]
         made = _integer_nodes(node, integers, quantize.outputs[0], output, tensors)
         if made is None:
@@ -101,8 +100,7 @@ def _clamp(made: list[Node], clip: Node, tensors: dict[str, Tensor]) -> None:
     free = fresh(f"{name}_free", tensors)
     tensors[free] = replace(tensors[name], name=free)
     made[-1] = replace(last, name=free, outputs=(free,))
-    quant = tensors[name].quant
-    assert quant is not None
+    quant = _quant_of(tensors[name])
     clamp = FAMILIES["Clip"].integer(clip, [quant], quant, [tensors[name].channels])
     assert clamp is not None
     made.append(replace(clamp, name=name, inputs=(free,), outputs=(name,)))
@@ -125,17 +123,16 @@ def _integer_nodes(
         for i, name in enumerate(names):
             old = tensors[name]
             if old.dtype == "int8":
-                assert old.quant is not None
                 wide = fresh(f"{name}_wide", tensors)
-                tensors[wide] = replace(old, name=wide, quant=replace(old.quant, dtype="int16"))
+                tensors[wide] = replace(old, name=wide, quant=replace(_quant_of(old), dtype="int16"))
                 made.append(rescale(wide, old, tensors[wide], node.origin))
                 names[i] = wide
     _spread_for_table(node, names, quant, tensors, made)
     wide_quant = replace(quant, dtype="int16") if len(kinds) > 1 else quant
-    known = [tensors[n].quant for n in names]
+    known = [_quant_of(tensors[n]) for n in names]
     channels = [tensors[n].channels for n in names]
     shaped = replace(node, inputs=tuple(names))
-    integer = family.integer(shaped, known, wide_quant, channels)  # type: ignore[arg-type]
+    integer = family.integer(shaped, known, wide_quant, channels)
     if integer is None:
         for new in made:
             del tensors[new.outputs[0]]
@@ -154,6 +151,12 @@ def _integer_nodes(
     else:
         made.append(rescale(output, tensors[wide], tensors[output], node.origin))
     return made
+
+
+def _quant_of(tensor: Tensor) -> Quant:
+    """The scale of a tensor of integers."""
+    assert tensor.quant is not None
+    return tensor.quant
 
 
 def _spread_for_table(

@@ -7,18 +7,18 @@ from dataclasses import replace
 import numpy as np
 
 from firmware.compiler.graph import Constant, Graph
-from firmware.compiler.ops.conv import lower_transposed
+from firmware.compiler.ops.conv import ConvTransposeAttributes, lower_transposed
 
 
 def lower(graph: Graph) -> Graph:
     """Rewrite transposed convolutions as convolutions with (phase, channel) outputs."""
     nodes = []
     for node in graph.nodes:
-        if node.op != "ConvTranspose":
+        if not isinstance(node.attrs, ConvTransposeAttributes):
             nodes.append(node)
             continue
         lowered = lower_transposed(node)
-        stride = node.attrs["stride"]
+        stride = node.attrs.stride
         constants = dict(lowered.constants)
         for kind, constant in node.constants.items():
             if kind != "weight":

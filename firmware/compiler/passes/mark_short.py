@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from firmware.compiler.graph import Graph
+from firmware.compiler.ops.conv import ConvAttributes
 from firmware.kernelgen import packing
 
 SHORT_FRAMES = 4
@@ -21,12 +24,13 @@ def mark_short(graph: Graph, block: int) -> Graph:
     """
     nodes = []
     for node in graph.nodes:
-        if node.op == "Conv" and node.attrs.get("integer") and not node.attrs["wide"]:
+        a = node.attrs
+        if isinstance(a, ConvAttributes) and a.sums is not None and not a.sums.wide:
             x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
-            frames = (y.length if y.rate is None else y.rate * block) // node.attrs["phases"]
-            shape, a = node.constants["weight"].values.shape, node.attrs
-            short = packing.is_short(shape, x.frame, a["stride"], a["groups"], a["shift"])
+            frames = (y.length or 0 if y.rate is None else y.rate * block) // a.phases
+            shape = node.constants["weight"].values.shape
+            short = packing.is_short(shape, x.frame, a.stride, a.groups, a.sums.shift)
             if x.dtype == "int16" and frames >= SHORT_FRAMES and short:
-                node = node.with_attrs(short=True)
+                node = replace(node, attrs=replace(a, short=True))
         nodes.append(node)
     return graph.with_nodes(nodes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from firmware.compiler.graph import Graph, Node, fresh
+from firmware.compiler.ops.movement import DelayAttributes
 
 
 def own_ends(graph: Graph) -> Graph:
@@ -18,8 +19,7 @@ def own_ends(graph: Graph) -> Graph:
             (source,) = node.inputs
             own = fresh(f"{node.name}_own", tensors)
             tensors[own] = replace(tensors[source], name=own)
-            held = {"frames": 0, "trim": 0}
-            nodes.append(Node(own, "Delay", (source,), (own,), held, origin=node.origin))
+            nodes.append(Node(own, "Delay", (source,), (own,), DelayAttributes(), origin=node.origin))
             node = replace(node, inputs=(own,))
         nodes.append(node)
     return graph.with_nodes(nodes, tensors)

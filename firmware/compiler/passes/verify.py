@@ -8,6 +8,7 @@ import numpy as np
 
 from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops import FAMILIES
+from firmware.compiler.ops.conv import ConvAttributes, Convolving
 
 
 class BrokenGraph(AssertionError):
@@ -35,6 +36,8 @@ def verify(graph: Graph, after: str) -> Graph:
     written = set(graph.inputs)
     for node in graph.nodes:
         need(node.op in FAMILIES, f"{node.name} has the unknown operator {node.op}")
+        its_class = FAMILIES[node.op].ops[node.op]
+        need(type(node.attrs) is its_class, f"{node.name} has {node.attrs}, which is no {its_class.__name__}")
         for name in node.inputs:
             need(name in written, f"{node.name} reads {name} before it is written")
         for name in node.outputs:
@@ -65,11 +68,11 @@ def _verify_types(graph: Graph, node: Node, need: Callable[[bool, str], None]) -
         kinds = {t.dtype for t in (*ins, *outs)}
         need(len(kinds) == 1 or node.op == "Stored", f"{node.name} mixes the types {sorted(kinds)}")
     family = FAMILIES[node.op]
-    if node.op in ("Conv", "ConvTranspose"):
-        weight = node.constants["weight"].values
-        rows = weight.shape[0] // node.attrs.get("phases", 1)
-        need(weight.shape[1] * node.attrs["groups"] == ins[0].channels, f"{node.name}: input channels")
-        need(rows == outs[0].channels, f"{node.name}: output channels")
+    if isinstance(node.attrs, Convolving):
+        rows, inputs, _ = node.constants["weight"].values.shape
+        phases = node.attrs.phases if isinstance(node.attrs, ConvAttributes) else 1
+        need(inputs * node.attrs.groups == ins[0].channels, f"{node.name}: input channels")
+        need(rows // phases == outs[0].channels, f"{node.name}: output channels")
     if not graph.event:
         for tensor, window in zip(ins, family.windows(node), strict=True):
             assert tensor.rate is not None and outs[0].rate is not None

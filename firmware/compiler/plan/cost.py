@@ -8,8 +8,8 @@ the straight-line code of ``kernelgen/m7_short.py`` (``short_blocks``).
 
 ``cost_table.json`` beside this file overrides the built-in coefficients: ``bench/fit_costs.py`` writes it
 from the emulated Cortex-M7 (``{"cortex-m7": {"add_s16": {"call": …, "frame": …, "output": …, "mac": …}}}``).
-The built-in ones come from the issue rules of FIELD §1 to §3: 0.75 cycle a MAC for register-blocked SMLAD
-loops, 8 instructions a requantization, about 3 cycles a float MAC.
+The built-in ones come from the rules of docs/manuals/cortex-m7.md: 0.75 cycle a MAC for register-blocked
+SMLAD loops, 8 instructions a requantization, about 3 cycles a float MAC.
 
 Weights outside of tightly coupled memory cost line fills on top. A kernel that asks for its lines ahead (PLD)
 waits only for part of them: ``exposed`` holds that part, by the cycles of a fill. Around the kernels, the

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from common.refusal import Refusal
+from firmware.compiler.report import FootprintReport
 
 SCRIPT = """SECTIONS {
   /DISCARD/ : { *(.ARM.exidx*) *(.ARM.extab*) *(.ARM.attributes) *(.comment) *(.note*) *(.llvm_addrsig) }
@@ -47,6 +48,14 @@ class Footprint:
     text_bytes: int
     stack_bytes: int
     deepest: tuple[str, ...]
+
+    def describe(self) -> FootprintReport:
+        """What ``report.json`` says of it."""
+        return {
+            "text_bytes": self.text_bytes,
+            "stack_bytes": self.stack_bytes,
+            "deepest": list(self.deepest),
+        }
 
 
 @dataclass

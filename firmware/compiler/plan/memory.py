@@ -10,9 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-from common.refusal import Refusal
+from common.refusal import DoesNotFit
+from firmware.compiler.report import MemoryReport
+
+if TYPE_CHECKING:
+    from hardware.board import Board
 
 KINDS_FOR_DATA = ("tcm", "cached", "uncached")
 NOT_FOR_DATA = ("itcm",)
@@ -89,7 +93,7 @@ def liveness_arena(
     return offsets, max((end for _, end, _, _ in placed), default=0)
 
 
-def place(demands: Sequence[Demand], board: Any | None) -> Placement:
+def place(demands: Sequence[Demand], board: Board | None) -> Placement:
     """Place demands into a board's regions.
 
     Parameters
@@ -101,7 +105,7 @@ def place(demands: Sequence[Demand], board: Any | None) -> Placement:
 
     Raises
     ------
-    Refusal
+    DoesNotFit
         When they do not fit: by how much, and which layers are largest.
     """
     if board is None:
@@ -130,14 +134,14 @@ def place(demands: Sequence[Demand], board: Any | None) -> Placement:
         else:
             over = sum(d.bytes for d in demands) - sum(r.left_bytes for r in regions)
             largest = max(tables or (state,), key=lambda d: d.bytes)
-            raise Refusal(
+            raise DoesNotFit(
                 f"the model does not fit {board.title}: {sum(d.bytes for d in demands)} bytes are "
                 f"{max(over, demand.bytes)} "
                 f"too many; its largest layer is {largest.layer!r} with {largest.bytes} bytes, shrink "
                 "that first."
             )
     cached_bytes = sum(d.bytes for d in demands if _fill(board, region_of[d.name]) > 0)
-    cache = getattr(board.processor, "dcache_bytes", 0) or 0
+    cache = board.processor.dcache_bytes
     resident = cached_bytes <= cache // 2
     per_byte = {
         d.name: 0.0
@@ -149,13 +153,13 @@ def place(demands: Sequence[Demand], board: Any | None) -> Placement:
     return Placement(region_of, used, left, reasons, per_byte)
 
 
-def _fill(board: Any, name: str) -> float:
+def _fill(board: Board, name: str) -> float:
     """Cycles to fill a cache line from a region; 0 where there is no cache in between."""
     region = board.region(name)
     return 0.0 if region.kind == "tcm" else float(region.line_fill_cycles or 0)
 
 
-def figures(placement: Placement, demands: Sequence[Demand]) -> dict[str, Any]:
+def figures(placement: Placement, demands: Sequence[Demand]) -> MemoryReport:
     """What a report says of the plan: bytes used and left of every region; every tensor and its region."""
     return {
         "regions": {n: {"used": placement.used[n], "left": placement.left.get(n)} for n in placement.used},

@@ -17,6 +17,7 @@ from firmware.compiler.graph import Graph, Node
 from firmware.compiler.judge.arithmetic import LIMITS
 from firmware.compiler.ops import FAMILIES, Work
 from firmware.compiler.ops.activation import bends
+from firmware.compiler.ops.conv import ConvAttributes
 from firmware.compiler.plan.cost import ITEM_CYCLES, CostModel
 from firmware.compiler.plan.stream import Stream, firing_period, period_of
 
@@ -123,7 +124,7 @@ def cut(
         if node.op != "Conv" or work.rows == 1 or pieces == 1:
             items.append(Item(node, None, total + turn))
             continue
-        rows = _packed_rows(node, graph)
+        rows = packed_rows(node, graph)
         wanted = -(-rows // pieces)
         size = max(SLICE_CHANNELS, -(-wanted // SLICE_CHANNELS) * SLICE_CHANNELS)
         for first in range(0, rows, size):
@@ -132,10 +133,10 @@ def cut(
     return tuple(items)
 
 
-def _packed_rows(node: Node, graph: Graph) -> int:
-    """Rows as the kernel counts them: pad lanes lie between phases only."""
+def packed_rows(node: Node, graph: Graph) -> int:
+    """Rows of a convolution as the kernel counts them: pad lanes lie between phases only."""
     y = graph.tensors[node.outputs[0]]
-    phases = node.attrs["phases"]
+    phases = node.attributes_as(ConvAttributes).phases
     return y.channels if phases == 1 else phases * y.frame
 
 

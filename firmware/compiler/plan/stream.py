@@ -22,6 +22,7 @@ import numpy as np
 from common.refusal import Refusal
 from firmware.compiler.graph import Graph, Node, Tensor
 from firmware.compiler.ops import FAMILIES, Window
+from firmware.compiler.ops.endpoints import EndpointAttributes
 
 MAX_LATENCY_TICKS = 1 << 24
 MAX_RING_BYTES = 64 << 20
@@ -82,7 +83,7 @@ class Stream:
     Attributes
     ----------
     graph : Graph
-        With ports.
+        With its endpoints.
     block : int
         Longest chunk in ticks.
     clocks : tuple of Clock
@@ -146,7 +147,7 @@ def stream(graph: Graph, block: int, sliced_periods: frozenset[int] = frozenset(
     Parameters
     ----------
     graph : Graph
-        A streaming graph with ports.
+        A streaming graph with its endpoints.
     block : int
         Longest chunk, in ticks.
     sliced_periods : set of int
@@ -170,8 +171,9 @@ def stream(graph: Graph, block: int, sliced_periods: frozenset[int] = frozenset(
             writer = producer[node.inputs[0]]
             ready = _offset(node, period, False, [(writer, Window())], clock_of_node)
             delay = -(-ready // period)
-            node = node.with_attrs(delay=delay)
-            latency[node.attrs["label"]] = delay * period
+            attrs = replace(node.attributes_as(EndpointAttributes), delay=delay)
+            node = replace(node, attrs=attrs)
+            latency[attrs.label] = delay * period
             clock_of_node[node.name] = Clock(period, 0)
         else:
             edges = [

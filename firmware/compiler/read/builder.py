@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,7 @@ import onnx
 from onnx import numpy_helper
 
 from common.refusal import Refusal
-from firmware.compiler.graph import Constant, Node, Tensor
+from firmware.compiler.graph import Attributes, Constant, Node, Quant, Tensor
 from firmware.compiler.read.advice import instead
 from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue, Value, follow
@@ -25,17 +26,29 @@ MAX_EVENT_FRAMES = 65_536
 
 
 class Builder:
-    """A graph under construction; the operator families in ``ops/`` add nodes through it."""
+    """A graph under construction; the operator families in ``ops/`` add nodes through it.
 
-    def __init__(self, folder: Path | None, streaming: bool | None):
+    ``shuffle`` makes the attributes of a Shuffle (``ops/movement.py``), the one node it adds by itself.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        streaming: bool | None,
+        shuffle: Callable[[int, int, np.ndarray], Attributes],
+    ):
+        self.shuffle = shuffle
         self.folder = folder
         self.opset = 1
         self.metadata: dict[str, Any] = {}
+        self.ticks_per_sample = Fraction(1)
         self.streaming = streaming
         self.event = False
         self.values: dict[str, Value] = {}
         self.tensors: dict[str, Tensor] = {}
         self.shapes: dict[str, tuple[Dim, ...]] = {}
+        # Quantize and Dequantize nodes by operator, tensor and scale, so that each is made once
+        self.borders: dict[tuple[str, str, Quant | None], str] = {}
         self.nodes: list[Node] = []
         self.symbols: dict[str, tuple[str, Fraction]] = {}
         self.counter = 0
@@ -137,7 +150,7 @@ class Builder:
         channels: int,
         length: Dim,
         hint: str,
-        attrs: dict[str, Any] | None = None,
+        attrs: Attributes | None = None,
         constants: dict[str, Constant] | None = None,
         origin: str = "",
     ) -> str:
@@ -151,8 +164,17 @@ class Builder:
             self.tensors[tensor] = replace(self.tensors[tensor], quant=quants[0])
         elif op != "Dequantize" and any(quants):
             raise Refusal(f"{self.where}: it reads quantized integers; put a DequantizeLinear before it.")
-        origin = origin or self.origin
-        self.nodes.append(Node(tensor, op, tuple(inputs), (tensor,), attrs or {}, constants or {}, origin))
+        self.nodes.append(
+            Node(
+                tensor,
+                op,
+                tuple(inputs),
+                (tensor,),
+                attrs or Attributes(),
+                constants or {},
+                origin or self.origin,
+            )
+        )
         return tensor
 
     def result(
@@ -288,11 +310,7 @@ class Builder:
             channels=channels,
             length=length,
             hint=hint,
-            attrs={
-                "stride": stride,
-                "produce": produce,
-                "table": np.ascontiguousarray(table).astype(np.int64),
-            },
+            attrs=self.shuffle(stride, produce, np.ascontiguousarray(table).astype(np.int64)),
             origin=hint,
         )
 
@@ -330,16 +348,6 @@ def act_channels(act: ActValue) -> int:
     channels = act.base_shape[1]
     assert isinstance(channels, int)
     return channels
-
-
-def identity_shuffle(channels: int, frames: Dim | None) -> dict[str, Any]:
-    """Attributes of a move that changes nothing (a copy)."""
-    count = frames if isinstance(frames, int) else 1
-    return {
-        "stride": count,
-        "produce": count,
-        "table": np.arange(count * channels, dtype=np.int64).reshape(count, channels),
-    }
 
 
 def first_line(error: BaseException) -> str:

@@ -20,17 +20,18 @@ from common.refusal import Refusal
 from firmware.compiler.graph import Constant, Graph, Tensor, remove_dead
 from firmware.compiler.ops import READERS, known_operators
 from firmware.compiler.ops.base import SHAPE_FOLDERS, fold
+from firmware.compiler.ops.movement import ShuffleAttributes, identity
 from firmware.compiler.read.builder import (
     MAX_CHANNELS,
     MAX_EVENT_FRAMES,
     Builder,
     first_line,
-    identity_shuffle,
 )
 from firmware.compiler.read.onnx_nodes import (
     Surroundings,
     checked,
     describe,
+    expanded,
     is_known,
     opset_of,
     well_formed,
@@ -45,7 +46,9 @@ METADATA_PREFIX = "vaectrol."
 TIME_AXIS = 2
 
 
-def load(source: Any, name: str | None = None, streaming: bool | None = None) -> Graph:
+def load(
+    source: str | Path | onnx.ModelProto, name: str | None = None, streaming: bool | None = None
+) -> Graph:
     """Read a model.
 
     Parameters
@@ -92,7 +95,7 @@ def _identifier(text: str) -> str:
     return cleaned if cleaned and not cleaned[0].isdigit() else f"model_{cleaned}".rstrip("_")
 
 
-def _parse(source: Any) -> tuple[onnx.ModelProto, Path | None, str]:
+def _parse(source: str | Path | onnx.ModelProto) -> tuple[onnx.ModelProto, Path | None, str]:
     """Get the model from a path or an object."""
     if isinstance(source, onnx.ModelProto):
         return source, None, source.graph.name or "model"
@@ -115,8 +118,8 @@ class Loader(Builder):
     """One reading of one model, from its inputs to its outputs."""
 
     def __init__(self, model: onnx.ModelProto, folder: Path | None, streaming: bool | None):
-        super().__init__(folder, streaming)
-        self.model = _inline(model)
+        super().__init__(folder, streaming, ShuffleAttributes)
+        self.model = expanded(model)
         if len(self.model.graph.node) > MAX_NODES:
             raise Refusal(f"the graph has {len(self.model.graph.node)} nodes, more than {MAX_NODES}.")
         self.opset = opset_of(self.model)
@@ -162,6 +165,7 @@ class Loader(Builder):
             self.event,
             self.metadata,
             labels,
+            self.ticks_per_sample,
         )
         return remove_dead(graph)
 
@@ -312,7 +316,9 @@ class Loader(Builder):
 
     def _declare_input(self, name: str, shape: tuple[Dim, ...]) -> str:
         """Add an input tensor."""
-        tensor = self.add_tensor(int(shape[1]), shape[2] if len(shape) == 3 else 1, name)  # type: ignore[arg-type]
+        channels = shape[1]
+        assert isinstance(channels, int), "time is axis 2"
+        tensor = self.add_tensor(channels, shape[2] if len(shape) == 3 else 1, name)
         self.values[name] = ActValue(tensor, shape, shape)
         return tensor
 
@@ -363,7 +369,7 @@ class Loader(Builder):
                     channels=self.tensors[tensor].channels,
                     length=self.shapes[tensor][2],
                     hint=value.name,
-                    attrs=identity_shuffle(
+                    attrs=identity(
                         self.tensors[tensor].channels, None if self.streaming else self.shapes[tensor][2]
                     ),
                 )
@@ -401,7 +407,7 @@ class Loader(Builder):
             raise Refusal(
                 f"the rates of this graph have no common clock below {base / fastest} × the fastest."
             )
-        self.metadata["ticks_per_sample"] = base / (sample[0] if sample else fastest)
+        self.ticks_per_sample = base / (sample[0] if sample else fastest)
         for name, root in roots.items():
             tensor = self.tensors[name]
             self.tensors[name] = Tensor(name, tensor.channels, None, root.ratio / base, tensor.quant)
@@ -443,19 +449,6 @@ def _refuse_cycles(nodes: list[onnx.NodeProto], values: dict[str, Any]) -> None:
                     f"{describe(node)}: it reads {name!r} before it is written; the nodes form a cycle."
                 )
         done.update(node.output)
-
-
-def _inline(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Expand the file's own functions, except the domain operators that the compiler knows by name."""
-    foreign = [(f.domain, f.name) for f in model.functions if f.domain != DOMAIN]
-    if not foreign:
-        return model
-    import onnx.inliner
-
-    try:
-        return onnx.inliner.inline_selected_functions(model, foreign, exclude=False)
-    except Exception as error:
-        raise Refusal(f"the model's functions cannot be expanded ({first_line(error)}).") from None
 
 
 def _metadata(model: onnx.ModelProto) -> dict[str, Any]:

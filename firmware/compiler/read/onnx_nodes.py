@@ -22,6 +22,7 @@ from firmware.compiler.read.onnx_operators import (
     OTHERS,
     REQUIRED,
     STANDARD,
+    VAECTROL,
     Operator,
     Rule,
 )
@@ -168,6 +169,25 @@ def opset_of(model: onnx.ModelProto) -> int:
     return opset
 
 
+def expanded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Expand the file's own functions, except the domain operators that are known by name.
+
+    Raises
+    ------
+    Refusal
+    """
+    foreign = [(f.domain, f.name) for f in model.functions if f.domain != VAECTROL]
+    if not foreign:
+        return model
+    import onnx.inliner
+
+    try:
+        return onnx.inliner.inline_selected_functions(model, foreign, exclude=False)
+    except Exception as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise Refusal(f"the model's functions cannot be expanded ({said[0][:160]}).") from None
+
+
 def is_known(node: onnx.NodeProto) -> bool:
     """Tell whether a node's operator is in the table."""
     if node.domain in STANDARD:
@@ -243,6 +263,17 @@ class Draft:
     def where(self) -> str:
         """Name for a sentence."""
         return describe(self.node)
+
+
+def unwritten(op_type: str, name: str, value: Any) -> bool:
+    """Whether an attribute of a checked node says nothing that is not so anyway."""
+    if value is None:
+        return True
+    if name in ("strides", "dilations", "pads", "output_padding"):
+        return set(value) <= {1 if name in ("strides", "dilations") else 0}
+    if op_type not in OPERATORS:
+        return False
+    return name == "kernel_shape" or newest(op_type).defaults.get(name) == value
 
 
 def checked(node: onnx.NodeProto, opset: int, around: Surroundings) -> OnnxNode:

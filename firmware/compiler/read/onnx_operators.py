@@ -125,7 +125,7 @@ OPERATORS: dict[str, Operator] = {
     "CausalConvWithState": Operator((27,), {"activation": OBEYED}, fixed=("weight", "bias")),
     "Ceil": Operator((6, 13)),
     "Celu": Operator((12, 28), {"alpha": OBEYED}),
-    "Clip": Operator((6, 11, 12, 13), {"min": OBEYED, "max": OBEYED}, fixed=("min", "max")),
+    "Clip": Operator((6, 11, 12, 13), {"min": OBEYED, "max": OBEYED}),
     "Concat": Operator((4, 11, 13), {"axis": OBEYED}),
     "Constant": Operator(
         (1, 9, 11, 12, 13, 19, 21, 23, 24, 25),
@@ -302,7 +302,10 @@ OTHERS: dict[tuple[str, str], tuple[Operator, Signature]] = {
 }
 """Operators of other domains: the project's own, and those of onnxruntime that its quantizer writes."""
 
-READ_AS_CONSTANTS = ("Constant", "DequantizeLinear", "Dropout", "QuantizeLinear", "Transpose")
+CONSTANT = "Constant"
+OF_SIZES = ("Shape", "Size")
+"""Operators whose result depends on sizes alone, whatever the signal is."""
+READ_AS_CONSTANTS = (CONSTANT, "DequantizeLinear", "Dropout", "QuantizeLinear", "Transpose")
 """Operators whose constants are read, not evaluated: integers keep their scales, and a dropout is nothing."""
 
 EVALUATED = frozenset(OPERATORS) - {*READ_AS_CONSTANTS} | frozenset(

@@ -36,7 +36,7 @@ class Frames:
 
     __radd__ = __add__
 
-    def __mul__(self, other: int | Fraction) -> Frames | int:
+    def __mul__(self, other: int | Fraction | Frames) -> Frames | int:
         """Multiply by a number."""
         if isinstance(other, Frames):
             raise Refusal("a shape multiplies two lengths along time; keep time on one axis.")
@@ -58,13 +58,17 @@ class Frames:
         """Subtract from a number."""
         return (-self) + other
 
-    def __floordiv__(self, other: int) -> Frames | int:
+    def __floordiv__(self, other: int | Frames) -> Frames | int:
         """Divide; the remainder concerns only the last frame of a signal, which a stream never has."""
         if isinstance(other, Frames):
             if self.ratio % other.ratio == 0 and other.symbol == self.symbol:
                 return int(self.ratio / other.ratio)
             raise Refusal("a shape divides two lengths along time that are no multiple of each other.")
         return Frames(self.symbol, self.ratio / other, self.offset / other)
+
+    def __rfloordiv__(self, other: int) -> int:
+        """Divide a number: nothing that a stream knows."""
+        raise Refusal("a shape divides a number by a length along time.")
 
 
 def _simplify(total: Frames, a: Frames, b: Frames) -> Frames | int:
@@ -175,5 +179,5 @@ def product(dims: tuple[Dim, ...]) -> Dim:
     """Multiply dimensions, at most one of which is a length along time."""
     total: Dim = 1
     for dim in dims:
-        total = total * dim if isinstance(total, Frames) else dim * total  # type: ignore[operator,assignment]
+        total = dim * total if isinstance(total, int) else total * dim
     return total

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 
 from firmware.compiler.graph import Node
 from firmware.compiler.ops import FAMILIES
+from firmware.compiler.ops.elementwise import Held, PointwiseAttributes
 from firmware.compiler.plan.memory import liveness_arena
 from firmware.compiler.plan.schedule import Item, Schedule
 from firmware.compiler.plan.stream import Clock, Stream
 from firmware.compiler.write.text import (
-    Port,
+    buffers_struct,
     channel_macros,
     describe,
     fields_text,
     header,
     identifiers,
-    port_struct,
     source_head,
     tables_text,
+    tensor_specs,
 )
 from firmware.compiler.write.writer import C_TYPE, STRUCT_BYTES, Field, Writer
 
@@ -28,8 +29,8 @@ READABLE_BYTES = 16
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The state struct of a streamed model.
+class StateLayout:
+    """Where everything lies in the state struct of a streamed model.
 
     Attributes
     ----------
@@ -50,7 +51,7 @@ class Layout:
     holds: Mapping[tuple[Clock, int], int]
 
 
-def lay_out(stream: Stream) -> Layout:
+def state_layout(stream: Stream) -> StateLayout:
     """Name the rings and pack the passing tensors."""
     names = identifiers(list(stream.graph.tensors))
     position, order = {}, 0
@@ -83,7 +84,7 @@ def lay_out(stream: Stream) -> Layout:
     for node in stream.graph.nodes:
         if (repeats := held_repeats(node)) > 1:
             holds.setdefault((stream.clock(node), repeats), len(holds))
-    return Layout({n: f"r_{names[n]}" for n in stream.rings}, offsets, arena, eager, sliced, holds)
+    return StateLayout({n: f"r_{names[n]}" for n in stream.rings}, offsets, arena, eager, sliced, holds)
 
 
 def held_repeats(node: Node) -> int:
@@ -91,7 +92,14 @@ def held_repeats(node: Node) -> int:
     return max((window.hold for window in FAMILIES[node.op].windows(node)), default=1)
 
 
-def state_fields(stream: Stream, layout: Layout, writer: Writer) -> list[Field]:
+def _held(node: Node) -> Held:
+    """The held operand of a node that has one."""
+    held = node.attributes_as(PointwiseAttributes).held
+    assert held is not None
+    return held
+
+
+def state_fields(stream: Stream, layout: StateLayout, writer: Writer) -> list[Field]:
     """Members of the state: clocks, rings, kernels' own memory, passing tensors last."""
     fields = [
         Field("wait", "uint32_t", max(1, len(layout.eager))),
@@ -114,19 +122,13 @@ def state_fields(stream: Stream, layout: Layout, writer: Writer) -> list[Field]:
 class StreamEmitter:
     """Writes the chunk function, the sliced items and the interface of one streamed model."""
 
-    def __init__(self, stream: Stream, schedule: Schedule, name: str, weight_layout: str):
+    def __init__(self, stream: Stream, schedule: Schedule, name: str, packing: str):
         self.stream, self.schedule, self.name = stream, schedule, name
-        self.layout = lay_out(stream)
-        self.writer = Writer(name, stream.graph, weight_layout, FAMILIES)
+        self.layout = state_layout(stream)
+        self.writer = Writer(name, stream.graph, packing, FAMILIES)
         self.producer = stream.graph.producer()
         self.layers = {node.name: i for i, node in enumerate(stream.graph.nodes)}
-        self.ports = [
-            Port(n.attrs["label"], n, stream.clock(n).period)
-            for n in stream.graph.nodes
-            if n.op in ("Input", "Output")
-        ]
-        names = identifiers([p.label for p in self.ports])
-        self.ports = [Port(names[p.label], p.node, p.period) for p in self.ports]
+        self.specs = tensor_specs(stream.graph, lambda node: stream.clock(node).period)
         self.body = self._bodies()
 
     # ---- expressions -----------------------------------------------------------------------------------
@@ -147,7 +149,7 @@ class StreamEmitter:
         member = self.layout.rings[name]
         at = _frame_number(self._count(self.stream.clock(node)), window.stride, -window.before)
         if window.hold > 1:
-            first = node.attrs["held"][2]
+            first = _held(node).first
             offset = f" + {first}" if first else ""
             return f"s->{member} + (size_t)(h.frame - s->base_{member[2:]}) * {tensor.frame}u{offset}"
         return f"s->{member} + (size_t)({at} - s->base_{member[2:]}) * {tensor.frame}u"
@@ -181,14 +183,14 @@ class StreamEmitter:
         if node.outputs:
             ctype = C_TYPE[graph.tensors[node.outputs[0]].dtype]
             lines.append(f"{ctype} *const y = {self._written(node)};")
-        port = ("", "")
+        buffer = ("", "")
         if node.op in ("Input", "Output"):
-            label = next(p.label for p in self.ports if p.node is node)
+            name = next(spec.name for spec in self.specs if spec.node is node)
             where = "in" if node.op == "Input" else "out"
-            port = (f"{where}->{label} + at->{label}", f"{where}->{label}_stride")
+            buffer = (f"{where}->{name} + at->{name}", f"{where}->{name}_stride")
         first = f"{self._count(self.stream.clock(node))} == 0u && {frames} > 0u"
         calls = self.writer.write(
-            node, sources, "y", frames, rows=rows, single=single, port=port, first=first
+            node, sources, "y", frames, rows=rows, single=single, buffer=buffer, first=first
         )
         return [f"{indent}{line}" for line in (*lines, *(c.removeprefix("    ") for c in calls))]
 
@@ -196,7 +198,7 @@ class StreamEmitter:
         """The same over the runs of firings that share a frame of the slower operand."""
         hold = self.layout.holds[self.stream.clock(node), repeats]
         graph = self.stream.graph
-        held = node.attrs["held"][0]
+        held = _held(node).operand
         names = [graph.tensors[n] for n in (*node.inputs, *node.outputs)]
         reads = [self._read(node, index) for index in range(len(node.inputs))]
         lines = [
@@ -265,7 +267,7 @@ class StreamEmitter:
     def _chunk(self) -> str:
         """Everything that happens within at most one block of ticks."""
         name = self.name
-        inputs = any(p.node.op == "Input" for p in self.ports)
+        inputs = any(spec.is_input for spec in self.specs)
         lines = [
             "/* One chunk: rooms in the rings, then every layer that has frames due, in order. */",
             f"static void chunk({name}_state *s, uint32_t ticks, const {name}_inputs *in, const "
@@ -290,8 +292,8 @@ class StreamEmitter:
             lines.append(f"        VAECTROL_MARK({self.layers[node.name]});")
             lines += self._block(node, count, None, False, "        ")
             if node.op in ("Input", "Output"):
-                label = next(p.label for p in self.ports if p.node is node)
-                lines.append(f"        at->{label} += {count};")
+                name = next(spec.name for spec in self.specs if spec.node is node)
+                lines.append(f"        at->{name} += {count};")
             lines.append("    }")
         for (clock, repeats), index in self.layout.holds.items():
             count = f"n{self.layout.eager[clock]}"
@@ -340,25 +342,24 @@ class StreamEmitter:
         stream, name = self.stream, self.name
         state = fields_text(self.fields())
         latencies = "".join(
-            f"#define {name.upper()}_LATENCY_{p.label.upper()} {stream.latency[p.node.attrs['label']]}u "
-            "/* base ticks */\n"
-            for p in self.ports
-            if p.node.op == "Output"
+            f"#define {name.upper()}_LATENCY_{s.name.upper()} {stream.latency[s.label]}u /* base ticks */\n"
+            for s in self.specs
+            if not s.is_input
         )
         latencies += (
             f"#define {name.upper()}_LATENCY {max(stream.latency.values(), default=0)}u /* the longest */\n"
         )
-        latencies += channel_macros(name, self.ports, stream.graph)
+        latencies += channel_macros(name, self.specs)
         noises = [n for n in stream.graph.nodes if n.op == "FilteredNoise"]
         latencies += f"#define {name.upper()}_HAS_NOISE {int(bool(noises))}\n"
-        ins = [p for p in self.ports if p.node.op == "Input"]
-        outs = [p for p in self.ports if p.node.op == "Output"]
-        cursor = "\n".join(f"    uint32_t {p.label};" for p in self.ports)
+        ins = [s for s in self.specs if s.is_input]
+        outs = [s for s in self.specs if not s.is_input]
+        cursor = "\n".join(f"    uint32_t {s.name};" for s in self.specs)
         body = f"""
 #define {name.upper()}_MAX_BLOCK {stream.block}u /* ticks worked on at once; longer calls are cut */
 {latencies}
-{port_struct(name, "inputs", ins, stream.graph, "const float")}
-{port_struct(name, "outputs", outs, stream.graph, "float")}
+{buffers_struct(name, "inputs", ins, "const float")}
+{buffers_struct(name, "outputs", outs, "float")}
 /* How far into the caller's buffers a call has come, in frames. */
 typedef struct {name}_cursor {{
 {cursor}
@@ -394,8 +395,8 @@ void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, cons
 
         def counts(op: str) -> str:
             cases = []
-            for index, port in enumerate(p for p in self.ports if p.node.op == op):
-                clock = self.stream.clock(port.node)
+            for index, spec in enumerate(s for s in self.specs if s.node.op == op):
+                clock = self.stream.clock(spec.node)
                 cases.append(
                     f"    case {index}:\n        return vs_count(s->wait[{eager[clock]}], "
                     f"{clock.period}u, (uint32_t)ticks);"

@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.plan.memory import liveness_arena
-from firmware.compiler.plan.schedule import SLICE_CHANNELS, Priced
+from firmware.compiler.plan.schedule import SLICE_CHANNELS, Priced, packed_rows
 from firmware.compiler.write.text import (
-    Port,
+    buffers_struct,
     channel_macros,
     describe,
     fields_text,
     header,
-    identifiers,
-    port_struct,
     source_head,
     tables_text,
+    tensor_specs,
 )
 from firmware.compiler.write.writer import C_TYPE, Field, Writer
 
@@ -94,8 +93,7 @@ def cut_event(graph: Graph, cycles: Priced, target: float) -> list[EventItem]:
             continue
         step = max(MIN_FRAMES, -(-firings // pieces))
         parts = -(-firings // step)
-        y = graph.tensors[node.outputs[0]]
-        rows = y.channels if node.attrs["phases"] == 1 else node.attrs["phases"] * y.frame
+        rows = packed_rows(node, graph)
         per_part = max(1, round(pieces / parts))
         size = max(SLICE_CHANNELS, -(-rows // per_part // SLICE_CHANNELS) * SLICE_CHANNELS)
         for begin in range(0, firings, step):
@@ -111,18 +109,16 @@ def cut_event(graph: Graph, cycles: Priced, target: float) -> list[EventItem]:
 class EventEmitter:
     """Writes the steps of one event model."""
 
-    def __init__(self, graph: Graph, items: list[EventItem], name: str, layout: str):
+    def __init__(self, graph: Graph, items: list[EventItem], name: str, packing: str):
         self.graph, self.items, self.name = graph, items, name
-        self.writer = Writer(name, graph, layout, FAMILIES)
+        self.writer = Writer(name, graph, packing, FAMILIES)
         self.sizes = buffers(graph)
         self.layers = {node.name: i for i, node in enumerate(graph.nodes)}
         self.offsets, self.arena = self._arena()
-        ports = [n for n in graph.nodes if n.op in ("Input", "Output")]
-        names = identifiers([n.attrs["label"] for n in ports])
-        self.ports = [Port(names[n.attrs["label"]], n, 0) for n in ports]
-        self.begin = self._ports("Input")
+        self.specs = tensor_specs(graph, lambda node: 0)
+        self.begin = self._copies("Input")
         self.steps = self._steps()
-        self.result = self._ports("Output")
+        self.result = self._copies("Output")
 
     def _arena(self) -> tuple[dict[str, int], int]:
         """Share memory by liveness; results stay until the next event."""
@@ -157,7 +153,7 @@ class EventEmitter:
         return lines
 
     def _block(
-        self, item: EventItem, indent: str, port: tuple[str, str] = ("", ""), whole: bool = True
+        self, item: EventItem, indent: str, buffer: tuple[str, str] = ("", ""), whole: bool = True
     ) -> list[str]:
         """One item: pointers, calls, margins once the whole tensor is written."""
         node, (begin, count) = item.node, item.firings
@@ -189,7 +185,7 @@ class EventEmitter:
             str(count),
             rows=None if item.rows is None else (str(item.rows[0]), str(item.rows[1])),
             single=count == 1,
-            port=port,
+            buffer=buffer,
             first="true",
         )
         lines += [c.removeprefix("    ") for c in calls]
@@ -220,18 +216,16 @@ class EventEmitter:
         )
         return "\n".join(lines) + "\n"
 
-    def _ports(self, op: str) -> str:
+    def _copies(self, op: str) -> str:
         """Copy all inputs in, or all outputs out."""
         lines = []
-        for port in self.ports:
-            if port.node.op != op:
+        for spec in self.specs:
+            if spec.node.op != op:
                 continue
             where = "in" if op == "Input" else "out"
-            item = EventItem(port.node, None, (0, firings_of(port.node, self.graph)), 0.0)
+            item = EventItem(spec.node, None, (0, firings_of(spec.node, self.graph)), 0.0)
             lines.append("    {")
-            lines += self._block(
-                item, "        ", (f"{where}->{port.label}", f"{where}->{port.label}_stride")
-            )
+            lines += self._block(item, "        ", (f"{where}->{spec.name}", f"{where}->{spec.name}_stride"))
             lines.append("    }")
         return "\n".join(lines)
 
@@ -250,13 +244,13 @@ class EventEmitter:
     def header_text(self, facts: list[str]) -> str:
         """The model's interface."""
         name = self.name
-        ins = [p for p in self.ports if p.node.op == "Input"]
-        outs = [p for p in self.ports if p.node.op == "Output"]
+        ins = [s for s in self.specs if s.is_input]
+        outs = [s for s in self.specs if not s.is_input]
         body = f"""
 #define {name.upper()}_STEPS {len(self.items)}u
-{channel_macros(name, self.ports, self.graph)}
-{port_struct(name, "inputs", ins, self.graph, "const float")}
-{port_struct(name, "outputs", outs, self.graph, "float")}
+{channel_macros(name, self.specs)}
+{buffers_struct(name, "inputs", ins, "const float")}
+{buffers_struct(name, "outputs", outs, "float")}
 typedef struct {name}_state {{
 {fields_text(self.fields())}
 }} {name}_state;

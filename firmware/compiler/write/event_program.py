@@ -3,112 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
-from typing import Any
 
-from common.audio import SAMPLE_RATE_HZ
 from firmware.compiler.graph import Graph
 from firmware.compiler.plan.cost import cost_model
 from firmware.compiler.plan.memory import Demand, figures, place
 from firmware.compiler.plan.schedule import price
-from firmware.compiler.program import LAYOUTS, Program
-from firmware.compiler.report import layer_table, proofs
-from firmware.compiler.write.event import ITEM_CYCLES, ITEM_SHARE, EventEmitter, cut_event, firings_of
+from firmware.compiler.program import Options, Program
+from firmware.compiler.write.event import ITEM_CYCLES, ITEM_SHARE, EventEmitter, cut_event
+from firmware.compiler.write.facts import event_report, header_lines
 from firmware.compiler.write.writer import PARAMETERS, struct_bytes
 
 
 def build_event(
-    offline: Graph,
-    graph: Graph,
-    target: str,
-    board: Any,
-    block: int,
-    policy: str,
-    dump_to: Callable[[str], None] | None,
+    offline: Graph, graph: Graph, options: Options, dump_to: Callable[[str], None] | None
 ) -> Program:
-    """Cut, place and write an event model; a schedule's ``policy`` is for streams."""
-    core = board.processor.core if board is not None else "cortex-m7"
-    model = cost_model(core)
-    plain = price(graph, model)
-    clock_hz = float(board.processor.clock_hz) if board is not None else 0.0
-    callback = clock_hz * block / SAMPLE_RATE_HZ
-    target_cycles = ITEM_SHARE * callback if callback else ITEM_CYCLES
-    items = cut_event(graph, plain, target_cycles)
-    emitter = EventEmitter(graph, items, graph.name, LAYOUTS[target])
-    state = struct_bytes(emitter.fields())
-    tables = list(emitter.writer.tables.values())
+    """Cut, place and write an event model; the options' ``schedule`` is for streams."""
+    model = cost_model(options.core)
+    priced = price(graph, model)
+    items = cut_event(graph, priced, ITEM_SHARE * options.callback_cycles or ITEM_CYCLES)
+    emitter = EventEmitter(graph, items, graph.name, options.packing)
     demands = [
-        Demand("state", state, 0.0, "buffers"),
+        Demand("state", struct_bytes(emitter.fields()), 0.0, "buffers"),
         Demand(PARAMETERS, emitter.parameter_bytes(), 0.0, "all layers"),
-        *(Demand(t.name, t.placed_bytes, 0.0, t.node) for t in tables),
+        *(Demand(t.name, t.placed_bytes, 0.0, t.node) for t in emitter.writer.tables.values()),
     ]
-    placement = place(demands, board)
-    total = sum(i.cycles for i in items)
-    layers = layer_table(graph, lambda n: 1.0, lambda n: plain(n, firings_of(n, graph), 1.0))
-    for entry, node in zip(layers, graph.nodes, strict=True):
-        firings = firings_of(node, graph)
-        entry["cycles_per_event"] = entry.pop("cycles_per_second")
-        entry["macs_per_event"] = entry.pop("macs_per_second") * firings
-        entry["firings_per_event"] = firings
-        del entry["firings_per_second"]
-        entry["cycles_per_second"] = 0.0
-    report = {
-        "name": graph.name,
-        "kind": graph.metadata.get("kind"),
-        "target": target,
-        "event": True,
-        "board": board.name if board is not None else None,
-        "block": block,
-        "sample_rate_hz": SAMPLE_RATE_HZ,
-        "ticks_per_sample": str(Fraction(1)),
-        "parameters": offline.metadata["parameters"],
-        "macs_per_sample": 0.0,
-        "macs_per_event": sum(e["macs_per_event"] for e in layers),
-        "cycles_per_second": 0.0,
-        "cycles_per_event": total,
-        "cycles_per_step": {"worst": max((i.cycles for i in items), default=0.0), "steps": len(items)},
-        "cycles_per_callback": {
-            "mean": 0.0,
-            "worst": max((i.cycles for i in items), default=0.0),
-            "worst_over_mean": 1.0,
-        },
-        "callbacks_at_10_percent": total / (0.1 * callback) if callback else None,
-        "cpu_mean": 0.0 if callback else None,
-        "cpu_worst": max((i.cycles for i in items), default=0.0) / callback if callback else None,
-        "cost_model": f"predicted: {model.source}",
-        "latency_samples": 0.0,
-        "latency_of_output": {},
-        "state_bytes": state,
-        "weight_bytes": sum(t.bytes for t in tables),
-        "parameter_bytes": emitter.parameter_bytes(),
-        "heap_bytes": 0,
-        **figures(placement, demands),
-        "layers": layers,
-        "overflow_proofs": proofs(offline),
-        "ports": [
-            {
-                "name": p.label,
-                "label": p.node.attrs["label"],
-                "direction": p.node.op.lower(),
-                "channels": graph.tensors[(p.node.outputs or p.node.inputs)[0]].channels,
-                "frames": graph.tensors[(p.node.outputs or p.node.inputs)[0]].length,
-            }
-            for p in emitter.ports
-        ],
-    }
+    placement = place(demands, options.board)
+    report = event_report(offline, emitter, figures(placement, demands), options, priced, model.source)
     if dump_to:
         dump_to(
             "==== steps\n"
             + "\n".join(f"  {i.node.name} {i.rows} {i.firings} {i.cycles:.0f} cycles" for i in items)
             + "\n"
         )
-    facts = [
-        f"{report['parameters']:,} parameters, {report['macs_per_event']:,.0f} multiply-accumulates per "
-        "event in "
-        f"{len(items)} steps,",
-        f"{report['weight_bytes']:,} bytes of tables, {state:,} bytes of state, no heap.",
-    ]
-    regions = placement.region_of if board is not None and target == "m7" else {}
+    regions = placement.region_of if options.is_placed else {}
     return Program(
-        graph.name, target, offline, emitter.header_text(facts), emitter.source_text(regions), report
+        graph.name,
+        options.target,
+        offline,
+        emitter.header_text(header_lines(report)),
+        emitter.source_text(regions),
+        report,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,34 +14,30 @@ from firmware.compiler.plan.cost import CostModel, cost_model
 from firmware.compiler.plan.memory import Demand, Placement, figures, place
 from firmware.compiler.plan.schedule import choose_sliced, price, schedule
 from firmware.compiler.plan.stream import Stream, stream
-from firmware.compiler.program import LAYOUTS, Program, ticks_per_sample
-from firmware.compiler.report import facts, stream_report
+from firmware.compiler.program import Options, Program
 from firmware.compiler.write.emit import StreamEmitter
+from firmware.compiler.write.facts import header_lines, stream_report
 from firmware.compiler.write.writer import PARAMETERS, struct_bytes
+
+if TYPE_CHECKING:
+    from hardware.board import Board
 
 PLANNINGS = 2
 
 
 def build_stream(
-    offline: Graph,
-    graph: Graph,
-    target: str,
-    board: Any,
-    block: int,
-    policy: str,
-    dump_to: Callable[[str], None] | None,
+    offline: Graph, graph: Graph, options: Options, dump_to: Callable[[str], None] | None
 ) -> Program:
     """Schedule, place and write a streaming model."""
-    per_sample = ticks_per_sample(graph)
-    ticks = max(1, int(block * per_sample))
-    model = cost_model(board.processor.core if board is not None else "cortex-m7")
+    per_sample, board = graph.ticks_per_sample, options.board
+    ticks = max(1, int(options.block * per_sample))
+    model = cost_model(options.core)
     plain = price(graph, model)
-    sliced = choose_sliced(graph, ticks, plain) if policy == "flat" else frozenset()
+    sliced = choose_sliced(graph, ticks, plain) if options.schedule == "flat" else frozenset()
     plan = stream(graph, ticks, sliced)
     first = schedule(plan, plain, model)
-    emitter = StreamEmitter(plan, first, graph.name, LAYOUTS[target])
-    sample_rate = SAMPLE_RATE_HZ
-    tick_rate = sample_rate * float(per_sample)
+    emitter = StreamEmitter(plan, first, graph.name, options.packing)
+    tick_rate = SAMPLE_RATE_HZ * float(per_sample)
     for _ in range(PLANNINGS):  # where tables lie decides how long items take, and so how many there are
         placement = place(_demands(emitter, plan, tick_rate, ticks), board)
         fetched = _fetch_cycles(emitter, placement, model, _line_bytes(board))
@@ -49,18 +45,22 @@ def build_stream(
         final = schedule(plan, priced, model)
         if final.items == emitter.schedule.items:
             break
-        emitter = StreamEmitter(plan, final, graph.name, LAYOUTS[target])
-    placement = place(_demands(emitter, plan, tick_rate, ticks), board)
-    regions = placement.region_of if board is not None and target == "m7" else {}
-    memory = figures(placement, _demands(emitter, plan, tick_rate, ticks))
-    report = stream_report(
-        offline, plan, emitter, final, memory, board, block, per_sample, priced, model.source, target
-    )
+        emitter = StreamEmitter(plan, final, graph.name, options.packing)
+    demands = _demands(emitter, plan, tick_rate, ticks)
+    placement = place(demands, board)
+    memory = figures(placement, demands)
+    report = stream_report(offline, emitter, final, memory, options, priced, model.source)
     if dump_to:
         dump_to(clock_text(plan))
-    lines = facts(report)
+    regions = placement.region_of if options.is_placed else {}
     return Program(
-        graph.name, target, offline, emitter.header_text(lines), emitter.source_text(regions), report, plan
+        graph.name,
+        options.target,
+        offline,
+        emitter.header_text(header_lines(report)),
+        emitter.source_text(regions),
+        report,
+        plan,
     )
 
 
@@ -105,9 +105,9 @@ def _demands(emitter: StreamEmitter, plan: Stream, tick_rate: float, ticks: int)
     return demands
 
 
-def _line_bytes(board: Any) -> int:
+def _line_bytes(board: Board | None) -> int:
     """Bytes of a cache line."""
-    return getattr(board.processor, "cache_line_bytes", 0) or 32 if board is not None else 32
+    return board.processor.cache_line_bytes or 32 if board is not None else 32
 
 
 def _fetch_cycles(

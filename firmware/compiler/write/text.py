@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from firmware.compiler.graph import Graph, Node
+from firmware.compiler.graph import Graph, Node, Tensor
+from firmware.compiler.ops.conv import ConvAttributes
+from firmware.compiler.ops.endpoints import EndpointAttributes
 from firmware.compiler.write.writer import PARAMETERS, Field, Writer
 from firmware.kernelgen import m7_short
 
@@ -60,15 +62,6 @@ PER_LINE = 24
 OCTAL = tuple(f"\\{b:03o}" for b in range(256))
 
 
-@dataclass(frozen=True)
-class Port:
-    """An input or output as C sees it."""
-
-    label: str
-    node: Node
-    period: int
-
-
 def identifiers(names: Sequence[str]) -> dict[str, str]:
     """Turn names into distinct C identifiers in lower case."""
     made: dict[str, str] = {}
@@ -85,19 +78,66 @@ def identifiers(names: Sequence[str]) -> dict[str, str]:
     return made
 
 
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output of the model, as C sees it.
+
+    Attributes
+    ----------
+    name : str
+        Its C name.
+    label : str
+        Its name in the file.
+    node : Node
+        The Input or Output.
+    tensor : Tensor
+        What it carries.
+    period : int
+        Ticks between two frames; 0 in an event graph.
+    """
+
+    name: str
+    label: str
+    node: Node
+    tensor: Tensor
+    period: int
+
+    @property
+    def is_input(self) -> bool:
+        """Whether it is read."""
+        return self.node.op == "Input"
+
+    @property
+    def frames(self) -> int:
+        """Its length in an event graph."""
+        assert self.tensor.length is not None
+        return self.tensor.length
+
+
+def tensor_specs(graph: Graph, period: Callable[[Node], int]) -> list[TensorSpec]:
+    """Name the inputs and outputs of a graph that has them as nodes."""
+    ends = [n for n in graph.nodes if n.op in ("Input", "Output")]
+    labels = [n.attributes_as(EndpointAttributes).label for n in ends]
+    names = identifiers(labels)
+    return [
+        TensorSpec(names[label], label, n, graph.tensors[(n.outputs or n.inputs)[0]], period(n))
+        for label, n in zip(labels, ends, strict=True)
+    ]
+
+
 def describe(node: Node, graph: Graph) -> str:
     """One line about a node, for a comment."""
     tensor = graph.tensors[(node.outputs or node.inputs)[0]]
     extra = ""
-    if node.op == "Conv":
+    a = node.attrs
+    if isinstance(a, ConvAttributes):
         rows, inputs, taps = node.constants["weight"].values.shape
-        a = node.attrs
-        extra = f", {inputs * a['groups']} to {rows // a['phases']} channels, {taps} taps"
-        extra += "".join(f", {key} {a[key]}" for key in ("stride", "dilation", "groups") if a[key] != 1) + (
-            f", {a['phases']} frames out per frame in" if a["phases"] > 1 else ""
-        )
-    elif node.op == "Output" and node.attrs["delay"]:
-        extra = f", delayed by {node.attrs['delay']} frames"
+        extra = f", {inputs * a.groups} to {rows // a.phases} channels, {taps} taps"
+        steps = {"stride": a.stride, "dilation": a.dilation, "groups": a.groups}
+        extra += "".join(f", {name} {value}" for name, value in steps.items() if value != 1)
+        extra += f", {a.phases} frames out per frame in" if a.phases > 1 else ""
+    elif isinstance(a, EndpointAttributes) and a.delay:
+        extra = f", delayed by {a.delay} frames"
     where = f"{tensor.length} frames" if tensor.length is not None else f"rate {tensor.rate}"
     return f"{node.name}: {node.op}, {tensor.channels} channels, {where}{extra}"
 
@@ -165,18 +205,18 @@ def fields_text(fields: Sequence[Field]) -> str:
     return "\n".join(lines)
 
 
-def port_struct(name: str, kind: str, ports: Sequence[Port], graph: Graph, ctype: str) -> str:
+def buffers_struct(name: str, kind: str, specs: Sequence[TensorSpec], ctype: str) -> str:
     """The struct that hands over the caller's buffers."""
     lines = [
         f"/* Planar: channel c of a tensor begins at pointer + c*stride. */\ntypedef struct {name}_{kind} {{"
     ]
-    for port in ports:
-        tensor = graph.tensors[(port.node.outputs or port.node.inputs)[0]]
+    for spec in specs:
+        tensor = spec.tensor
         where = (
-            f"{tensor.length} frames" if tensor.length is not None else f"one frame every {port.period} ticks"
+            f"{tensor.length} frames" if tensor.length is not None else f"one frame every {spec.period} ticks"
         )
-        lines.append(f"    {ctype} *{port.label}; /* {tensor.channels} channels, {where} */")
-        lines.append(f"    size_t {port.label}_stride;")
+        lines.append(f"    {ctype} *{spec.name}; /* {tensor.channels} channels, {where} */")
+        lines.append(f"    size_t {spec.name}_stride;")
     lines.append(f"}} {name}_{kind};")
     return "\n".join(lines)
 
@@ -231,16 +271,14 @@ def source_head(name: str) -> str:
 """
 
 
-def channel_macros(name: str, ports: Sequence[Port], graph: Graph) -> str:
-    """Sizes of the ports as constants."""
+def channel_macros(name: str, specs: Sequence[TensorSpec]) -> str:
+    """Sizes of the inputs and outputs as constants."""
     lines = ""
-    for port in ports:
-        tensor = graph.tensors[(port.node.outputs or port.node.inputs)[0]]
-        lines += f"#define {name.upper()}_{port.label.upper()}_CHANNELS {tensor.channels}u\n"
+    for spec in specs:
+        tensor = spec.tensor
+        lines += f"#define {name.upper()}_{spec.name.upper()}_CHANNELS {tensor.channels}u\n"
         if tensor.length is None:
-            lines += (
-                f"#define {name.upper()}_{port.label.upper()}_PERIOD {port.period}u /* ticks a frame */\n"
-            )
+            lines += f"#define {name.upper()}_{spec.name.upper()}_PERIOD {spec.period}u /* ticks a frame */\n"
         else:
-            lines += f"#define {name.upper()}_{port.label.upper()}_FRAMES {tensor.length}u\n"
+            lines += f"#define {name.upper()}_{spec.name.upper()}_FRAMES {tensor.length}u\n"
     return lines

@@ -6,11 +6,12 @@ import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from firmware.compiler.graph import WIDTH, Graph, Node, Tensor, lanes
+from firmware.compiler.judge.arithmetic import Multiplier
 
 C_TYPE = {"int8": "int8_t", "int16": "int16_t", "float32": "float"}
 SUFFIX = {"int8": "s8", "int16": "s16", "float32": "f32"}
@@ -116,7 +117,7 @@ def struct_bytes(fields: Iterable[Field]) -> int:
 class Writes(Protocol):
     """What the writer asks of an operator family (``ops/base.py``)."""
 
-    def emit(self, node: Node, graph: Graph, writer: Any) -> None:
+    def emit(self, node: Node, graph: Graph, out: Writer) -> None:
         """Write the node's kernel calls."""
 
     def produce(self, node: Node) -> int:
@@ -132,15 +133,15 @@ class Writer:
     prefix : str
         Name of the model.
     graph : Graph
-    layout : str
-        Weight layout of the target's kernels.
+    packing : str
+        Order of weights that the target's kernels read.
     families : dict of str to Writes
         The operator families of ``ops/`` by operator.
     """
 
     prefix: str
     graph: Graph
-    layout: str
+    packing: str
     families: Mapping[str, Writes]
     tables: dict[str, Table] = field(default_factory=dict)
     structs: dict[str, Struct] = field(default_factory=dict)
@@ -155,7 +156,7 @@ class Writer:
     _sources: list[str] = field(default_factory=list)
     _target: str = ""
     _indent: str = "    "
-    _ports: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _buffer: tuple[str, str] = ("", "")
     _first: str = ""
 
     # ---- for emit.py ---------------------------------------------------------------------------------
@@ -169,7 +170,7 @@ class Writer:
         *,
         rows: tuple[str, str] | None = None,
         single: bool = False,
-        port: tuple[str, str] = ("", ""),
+        buffer: tuple[str, str] = ("", ""),
         first: str = "",
     ) -> list[str]:
         """Let a node's family write its calls.
@@ -184,15 +185,15 @@ class Writer:
             C expressions: only these outputs.
         single : bool
             The number of firings is one.
-        port : (pointer, stride)
-            The caller's memory, for ports.
+        buffer : (pointer, stride)
+            The caller's memory, for an Input or Output.
         first : str
             C condition that is true at the very first firing.
         """
         self._node, self._sources, self._target = node, sources, target
         self.frames, self.rows, self.single_firing = frames, rows, single
         self._lines, self._indent, self._first = [], "    ", first
-        self._ports = {node.name: port}
+        self._buffer = buffer
         self.families[node.op].emit(node, self.graph, self)
         return self._lines
 
@@ -218,11 +219,11 @@ class Writer:
         """First frame written."""
         return self._target
 
-    def port(self, node: Node) -> tuple[str, str]:
+    def buffer(self) -> tuple[str, str]:
         """Pointer and stride of the caller's channels."""
-        return self._ports[node.name]
+        return self._buffer
 
-    def call(self, kernel: str, *arguments: Any) -> None:
+    def call(self, kernel: str, *arguments: str | int) -> None:
         """Write one kernel call."""
         self._lines.append(f"{self._indent}{kernel}({', '.join(str(a) for a in arguments)});")
 
@@ -288,6 +289,10 @@ class Writer:
             self.structs[name] = Struct(name, ctype, initializer)
         return self._content[key]
 
+    def scale(self, hint: str, factor: Multiplier) -> str:
+        """Make the constant struct of one factor of a requantization; return its name."""
+        return self.table("vk_scale", hint, f"{{{int(factor.multiplier[0])}, {factor.shift}}}")
+
     def state(self, ctype: str, count: int) -> str:
         """Make a member of the state; return an expression for it."""
         assert self._node is not None
@@ -315,33 +320,6 @@ class Writer:
     def at(pointer: str, step: int) -> str:
         """Place of firing i inside ``loop``."""
         return f"{pointer} + i * {step}u"
-
-    def loop_gather(
-        self,
-        suffix: str,
-        src: str,
-        frame_step: int,
-        lane_step: str,
-        dst: str,
-        frame: int,
-        frames: int,
-        lanes: int,
-        src_step: int,
-        dst_step: int,
-    ) -> None:
-        """Gather a rectangle at every firing."""
-        with self.loop():
-            self.call(
-                f"vk_gather_{suffix}",
-                self.at(src, src_step),
-                frame_step,
-                lane_step,
-                self.at(dst, dst_step),
-                frame,
-                1,
-                frames,
-                lanes,
-            )
 
     def hold_ends(self, tensor: Tensor, history: int) -> None:
         """Before the very first firing, fill ``history`` frames of a window with the first frame."""

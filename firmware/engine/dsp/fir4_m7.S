@@ -2,8 +2,8 @@
  *
  * void NAME(float out[4], const float *even_w, const float *odd_w, const float *even_x, const float *odd_x,
  *           uint32_t pairs, uint32_t step_bytes);
- * Each line is meant to be one cycle: VMUL and VADD one a cycle, latency 3, each beside a load (FIELD §1); multiply and
- * add apart, since VFMA takes longer and rounds differently. Reads one row beyond the last.
+ * Each line is meant to be one cycle: VMUL and VADD one a cycle, latency 3, each beside a load (docs/manuals/cortex-m7.md);
+ * multiply and add apart, since VFMA takes longer and rounds differently. Reads one row beyond the last.
  */
     .syntax unified
     .thumb

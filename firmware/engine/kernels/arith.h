@@ -1,4 +1,4 @@
-/* The roundings of the arithmetic contract (DESIGN §3), each written once. */
+/* The roundings of the arithmetic contract (docs/design.md#arithmetic), each written once. */
 #ifndef VAECTROL_KERNELS_ARITH_H
 #define VAECTROL_KERNELS_ARITH_H
 
@@ -19,7 +19,7 @@ static inline int32_t vk_smmulr(int32_t a, int32_t b) {
     return (int32_t)(((int64_t)a * b + INT64_C(0x80000000)) >> 32);
 #endif
 }
-/* acc·2^shift is proven to fit (DESIGN §3); the shift goes through uint32 because C has no negative left shift */
+/* acc·2^shift is proven to fit; the shift goes through uint32 because C has no negative left shift */
 static inline int32_t vk_shifted(int32_t acc, int32_t shift) { return (int32_t)((uint32_t)acc << shift); }
 static inline int32_t vk_requantize(int32_t acc, const vk_requant *q) {
     return vk_smmulr(vk_shifted(acc, q->shift), q->multiplier);

@@ -11,7 +11,7 @@ typedef struct sums {
 #if defined(__ARM_ARCH_7EM__)
 static inline sums two_channels(const vk_conv *layer, const int8_t *w, size_t c, const int16_t *x, sums s) {
     const size_t steps = vk_round_up(layer->run, VK_RUN_TAPS) / 2u;
-    w += c / 2u * 4u; /* the pair's word of every step: layout.h, quad */
+    w += c / 2u * 4u; /* the pair's word of every step: packing.h, quad */
     for (size_t r = 0; r < layer->runs; r++) {
         const int16_t *xr = x + r * layer->run_step;
         for (size_t i = 0; i < steps; i++, w += 8, xr += 2) {

@@ -1,8 +1,8 @@
 /* The loops of the element-by-element kernels: rows of lanes, one flat run where nothing lies between the rows.
  *
  * `expression` is one of x (and y) and of the lane's number c. On a Cortex-M7 int16 lanes go in pairs, a word at a
- * time, since a store of half a word takes up to four cycles (FIELD §1): `bulk` is the call that does `turns` times
- * eight lanes from a_ (and b_) to out_; other processors never see it.
+ * time, since a store of half a word takes up to four cycles (docs/manuals/cortex-m7.md):
+ * `bulk` is the call that does `turns` times eight lanes from a_ (and b_) to out_; other processors never see it.
  */
 #ifndef VAECTROL_KERNELS_ROWS_H
 #define VAECTROL_KERNELS_ROWS_H

@@ -2,7 +2,7 @@
 #ifndef VAECTROL_KERNELS_SLICE_H
 #define VAECTROL_KERNELS_SLICE_H
 
-#include "layout.h"
+#include "packing.h"
 
 typedef struct vk_slice {
     size_t group, group_end;     /* groups [group, group_end) */

@@ -1,4 +1,5 @@
-/* The kernels: what generated model code calls. One arithmetic on every processor, bit for bit (DESIGN §3).
+/* The kernels: what generated model code calls. One arithmetic on every processor, bit for bit:
+ * docs/design.md#arithmetic.
  *
  * Layout. A tensor is [frames][pitch]: time-major, the channels of one frame side by side, oldest frame first.
  *   - pitch counts elements; for integers it is even and ≥ channels (odd channel counts leave one pad lane),
@@ -35,7 +36,7 @@ typedef struct vk_requant {
 
 typedef struct vk_conv {
     const void *weights;       /* packed for this target */
-    const vk_requant *requant; /* [groups][channels rounded up to the block of the layout] */
+    const vk_requant *requant; /* [groups][channels rounded up to the block of the packing] */
     uint32_t frame_step;       /* elements between the windows of successive output frames: stride × in pitch */
     uint32_t run_step;         /* elements between runs: dilation × in pitch */
     uint16_t runs;             /* 1 when dilation is 1 and groups is 1, else the number of taps */

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.model_file import ModelFile
@@ -18,9 +18,9 @@ A pattern of 500,000 cycles takes 80 ms; the very first, before anything sounds,
 """
 
 
-def state_region(report: Mapping[str, Any]) -> str:
+def state_region(report: Report) -> str:
     """Region that the memory plan chose for a model's state."""
-    return next((str(t["region"]) for t in report["tensors"] if t["name"] == "state"), "dtcm")
+    return next((t["region"] for t in report["tensors"] if t["name"] == "state"), "dtcm")
 
 
 class ModelRole:
@@ -44,7 +44,7 @@ class ModelRole:
         """Return the C functions that call the model and the table of them, ``model.table``."""
         raise NotImplementedError(self.name)
 
-    def cycles(self, report: Mapping[str, Any], board: Board) -> tuple[float, float]:
+    def cycles(self, report: Report, board: Board) -> tuple[float, float]:
         """Mean and worst cycles per callback of one instance, from the compiler's report."""
         if report["event"]:
             return DECODE_CYCLES, max(DECODE_CYCLES, report["cycles_per_step"]["worst"])

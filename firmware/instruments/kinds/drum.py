@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from common.refusal import Refusal
+from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c_text import floats, number
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole, state_region
@@ -46,7 +47,7 @@ class VoiceModel(ModelRole):
     name = "drum"
     per_voice = True
 
-    def cycles(self, report: Mapping[str, Any], board: Board) -> tuple[float, float]:
+    def cycles(self, report: Report, board: Board) -> tuple[float, float]:
         """Mean and worst cycles per callback of one voice.
 
         The worst callback is the one in which it is struck: the hit begins a frame after its trigger and so

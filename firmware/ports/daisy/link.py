@@ -14,9 +14,10 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from common.refusal import Refusal
+from common.refusal import DoesNotFit, Refusal, ToolMissing
+from firmware.report import ImageReport
 from firmware.toolchain import kernel_sources
 from hardware.board import Board, Boot
 from hardware.tables import board_tables
@@ -85,7 +86,7 @@ class DaisyImage:
     hot: tuple[str, ...]
     """Objects whose code runs from ITCM."""
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> ImageReport:
         """What `report.json` says of the image."""
         return {
             "boot": self.boot.name,
@@ -101,13 +102,13 @@ def libdaisy_dir() -> Path:
     """Return the builder's libDaisy, built; refuse in words where it is not."""
     named = os.environ.get("LIBDAISY_DIR")
     if not named:
-        raise Refusal(
+        raise ToolMissing(
             "a Daisy image needs libDaisy: build it by its own instructions, then set LIBDAISY_DIR to its "
             "folder."
         )
     path = Path(named)
     if not (path / "src" / "daisy.h").exists():
-        raise Refusal(f"LIBDAISY_DIR is {path}, and there is no libDaisy (src/daisy.h) in it.")
+        raise ToolMissing(f"LIBDAISY_DIR is {path}, and there is no libDaisy (src/daisy.h) in it.")
     if not (path / "build" / "libdaisy.a").exists():
         raise Refusal(f"libDaisy in {path} is not built yet (build/libdaisy.a is missing); run make there.")
     return path
@@ -116,7 +117,7 @@ def libdaisy_dir() -> Path:
 def _tool(name: str) -> str:
     found = shutil.which(TOOL + name)
     if found is None:
-        raise Refusal(
+        raise ToolMissing(
             f"{TOOL}{name} is not installed; `sudo apt install gcc-arm-none-eabi libnewlib-arm-none-eabi`."
         )
     return found
@@ -130,7 +131,8 @@ def _run(command: Sequence[object], what: str) -> str:
         told = [
             line for part in ("overflowed", "undefined reference", "error") for line in lines if part in line
         ]
-        raise Refusal(f"{what} failed: {(told or lines or ['no message'])[0]}\n{done.stderr}")
+        kind = DoesNotFit if any("overflowed" in line for line in lines) else Refusal
+        raise kind(f"{what} failed: {(told or lines or ['no message'])[0]}\n{done.stderr}")
     return done.stdout
 
 
@@ -358,13 +360,11 @@ def link_built(
     identity = {"instrument": built.name, "model": built.model_hash, "version": built.version}
     name = f"{built.name}-{built.board.name}{'-bench' if bench else ''}"
     objects = _counting_objects(built, out / f"{name}.objects") if bench else built.objects
-    refusal = Refusal(f"{built.board.name} starts no Daisy image.")
+    refusal: Refusal = Refusal(f"{built.board.name} starts no Daisy image.")
     for boot_name in boots:
         try:
             return link_image(objects, built.board, identity, out, name, boot_name, bench)
-        except Refusal as why:
-            if "overflowed" not in str(why):
-                raise
+        except DoesNotFit as why:
             refusal = why
     raise refusal
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from common.refusal import Refusal
+from common.refusal import ModuleGone, Refusal
 from firmware.play.osc import (
     CLOCK,
     PRESET_RECALL,
@@ -78,11 +78,8 @@ class RemoteInstrument:
 
     def _ask(self, cmd: str, **members: Any) -> dict[str, Any]:
         with self._lock:
-            try:
+            with suppress(ModuleGone):
                 return self._link.ask(cmd, **members)
-            except Refusal as refusal:
-                if "went away" not in str(refusal):
-                    raise
             self._link.close()
             self._link = Link(self.device)  # a Refusal again while it is not back yet
             return self._link.ask(cmd, **members)

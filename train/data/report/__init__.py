@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from train.data.report.page import Page
+from common.page import Cell, Finding, Page
+from train.data.report.players import Players
 from train.data.source import Source
 from train.data.store import data_hash
 
@@ -45,7 +47,10 @@ def write_report(
         name: np.load(arrays / Path(entry["file"]).name, mmap_mode="r")
         for name, entry in manifest["arrays"].items()
     }
-    page = Page(f"Data report: {kind} from {source.root.name}")
+    page = Page(
+        f"Data report: {kind} from {source.root.name}",
+        "What is in this data set, what is wrong with it, and what to add or drop before training.",
+    )
     items = manifest["items"]
     summary: dict[str, Any] = {
         "kind": kind,
@@ -56,7 +61,7 @@ def write_report(
         "splits": dict(Counter(item["split"] for item in items)),
         "notes": manifest["notes"],
     }
-    page.figures_in_words(
+    page.opening.figures(
         {
             "items": f"{len(items):,}",
             "files": f"{len(facts):,}",
@@ -65,14 +70,18 @@ def write_report(
             "left out": f"{len(manifest['left_out']):,}",
         }
     )
-    findings = import_module(f"train.data.report.{kind}").describe(page, summary, manifest, facts, loaded)
-    findings = _of_every_kind(manifest, source) + findings
-    page.findings_first(findings)
+    of_kind = import_module(f"train.data.report.{kind}")
+    players = Players(items, of_kind.hear(items, loaded))
+    findings = _of_every_kind(manifest, source)
+    findings += of_kind.describe(page, players, summary, manifest, facts, loaded)
+    page.opening.findings(players.beside(findings))
     if manifest["left_out"]:
-        page.heading("Left out", "These files are not in the data set.")
-        page.table(["file", "why"], [[one["file"], one["reason"]] for one in manifest["left_out"]])
-    page.closing(f"Hash {summary['hash']}. The data set's figures are also in report.json.")
-    summary["findings"] = findings
+        page.section("Left out", "These files are not in the data set.").table(
+            ["file", "why"],
+            [[Cell(one["file"], code=True), one["reason"]] for one in manifest["left_out"]],
+        )
+    page.foot = f"Hash {summary['hash']}; the same figures are in report.json."
+    summary["findings"] = [asdict(finding) for finding in findings]
     summary["left_out"] = manifest["left_out"]
     summary["per_file"] = facts
     return {
@@ -81,37 +90,34 @@ def write_report(
     }
 
 
-def _of_every_kind(manifest: dict[str, Any], source: Source) -> list[dict[str, Any]]:
+def _of_every_kind(manifest: dict[str, Any], source: Source) -> list[Finding]:
     """Findings that do not depend on what the files hold."""
     found = []
     left_out = manifest["left_out"]
     if left_out:
         found.append(
-            {
-                "level": "look",
-                "text": f"{len(left_out)} files were left out. Mend them and run the same command again, "
+            Finding(
+                "look",
+                f"{len(left_out)} files were left out. Fix them and run the same command again, "
                 "or let them be.",
-                "files": [one["file"] for one in left_out],
-            }
+                [one["file"] for one in left_out],
+            )
         )
     splits = Counter(item["split"] for item in manifest["items"])
     for name in ("validation", "test"):
         if not splits[name]:
             found.append(
-                {
-                    "level": "fix",
-                    "text": f"The {name} split is empty: there are too few instruments to hold one back. "
-                    "Add sounds "
+                Finding(
+                    "fix",
+                    f"The {name} split is empty: there are too few instruments to hold one back. Add sounds "
                     "of other instruments, or name instruments in a manifest.csv (path, instrument).",
-                    "files": [],
-                }
+                )
             )
     if source.other_count and not source.rows:
         found.append(
-            {
-                "level": "fine",
-                "text": f"{source.other_count} files of other kinds (notes, pictures …) were passed over.",
-                "files": [],
-            }
+            Finding(
+                "fine",
+                f"{source.other_count} files of other kinds (notes, pictures …) were passed over.",
+            )
         )
     return found

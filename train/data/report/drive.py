@@ -3,77 +3,101 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
-from train.data.report.page import COLOURS, Page, new_figure, split_bars
+from common.figure import COLOURS, GRID, new_figure
+from common.page import Cell, Finding, Page, Sound
+from train.data.report.players import RANGE, Players, player
+from train.data.report.splits import split_bars
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MAX_PANELS = 9
 FEW_SETTINGS = 4
 LATE_MS = 2.0
 LOOSE = 0.6
+LONGEST_TITLE = 40
+UNITS = {"hz": "Hz", "db": "dB", "ms": "ms", "s": "s"}
+
+
+def hear(items: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Callable[[int], list[Sound]]:
+    """Return what makes the players of an item: dry and wet, aligned."""
+    offsets = arrays["offsets"]
+
+    def of(index: int) -> list[Sound]:
+        item, window = items[index], slice(offsets[index], offsets[index + 1])
+        name = item["file"].rsplit("/", 1)[-1]
+        return [
+            player(f"{name}, {side}", arrays[side][window], SAMPLE_RATE_HZ, note)
+            for side, note in (
+                ("dry", f"peak {item['dry_peak_db']:.1f} dBFS"),
+                ("wet", f"{item['effect']}, peak {item['wet_peak_db']:.1f} dBFS"),
+            )
+        ]
+
+    return of
 
 
 def describe(
     page: Page,
+    players: Players,
     summary: dict[str, Any],
     manifest: dict[str, Any],
     facts: list[dict[str, Any]],
     arrays: dict[str, np.ndarray],
-) -> list[dict[str, Any]]:
+) -> list[Finding]:
     """Write the sections for pairs; returns the findings."""
     items = manifest["items"]
     members = _panels_of(items)
-    page.heading("Effects and splits", _how_split(manifest))
-    page.figure(
+    page.section("Effects and splits", _how_split(manifest)).picture(
         split_bars([item["effect"] for item in items], [item["split"] for item in items]),
         "Segments per effect and split",
     )
-    page.heading(
+    shown = list(members)[:MAX_PANELS]
+    first = {item["effect"]: number for number, item in reversed(list(enumerate(items)))}
+    section = page.section("Dry and wet to hear", f"The first pair of each effect. {RANGE}")
+    section.sounds(sound for number in sorted(first.values())[:MAX_PANELS] for sound in players.hear(number))
+    page.section(
+        "What goes in, what comes out", "Wet sample over dry sample: a line is a curve, a cloud has memory."
+    ).picture(_curves(shown, members, arrays), "Wet against dry amplitude of each effect")
+    page.section("Spectra", "Mean spectrum of the dry (grey) and the wet (colour).").picture(
+        _spectra(shown, members, arrays), "Mean spectra of dry and wet"
+    )
+    parameters = {item["file"]: _parameters(item) for item in reversed(items)}
+    page.section(
         "Pairs",
         "One row per wet file. The delay was taken out, turned polarity was turned back. Explained is the "
         "part of the wet power that curves and filters of the dry sound account for.",
-    )
-    page.table(
+    ).table(
         [
-            "wet",
-            "dry",
-            "effect",
-            "parameters",
-            "delay",
-            "peak of response",
-            "polarity",
-            "waves agree",
-            "explained",
-            "aligned by",
-            "segment",
+            *("wet", "dry", "effect", "parameters", "delay, samples", "delay, ms"),
+            *("peak of response, samples", "polarity", "correlation", "explained", "aligned by"),
+            "segment, samples",
         ],
         [
             [
-                fact["file"],
-                fact["dry_file"],
+                Cell(fact["file"], code=True),
+                Cell(fact["dry_file"], code=True),
                 fact["effect"],
-                _parameters(next(item for item in items if item["file"] == fact["file"])),
-                f"{fact['delay_samples']} ({1000 * fact['delay_samples'] / fact['rate_hz']:.2f} ms)",
-                f"{fact['response_peak_samples']}",
+                parameters[fact["file"]],
+                fact["delay_samples"],
+                f"{1000 * fact['delay_samples'] / fact['rate_hz']:.2f}",
+                fact["response_peak_samples"],
                 "turned" if fact["polarity"] < 0 else "upright",
                 f"{fact['correlation']:+.2f}",
-                f"{fact['coherence']:.0%}",
+                f"{100 * fact['coherence']:.0f} %",
                 fact["aligned_by"],
                 f"{fact['segment_samples']:,}" if fact["segment_samples"] else "whole",
             ]
             for fact in facts
         ],
     )
-    shown = list(members)[:MAX_PANELS]
-    page.heading(
-        "What goes in, what comes out", "Wet sample over dry sample: a line is a curve, a cloud has memory."
-    )
-    page.figure(_curves(shown, members, arrays), "Wet against dry amplitude of each effect")
-    page.heading("Spectra", "Mean spectrum of the dry (grey) and the wet (colour).")
-    page.figure(_spectra(shown, members, arrays), "Mean spectra of dry and wet")
     seconds = sum(item["samples"] for item in items) / SAMPLE_RATE_HZ
     summary["seconds"] = seconds
     summary["effects"] = {name: len(indices) for name, indices in members.items()}
@@ -101,30 +125,38 @@ def _how_split(manifest: dict[str, Any]) -> str:
 
 def _panels_of(items: list[dict[str, Any]]) -> dict[str, list[int]]:
     """Item indices by effect, and by setting where an effect has only a few."""
-    settings: dict[str, set[str]] = defaultdict(set)
+    settings: dict[str, dict[str, int]] = defaultdict(dict)
     for item in items:
-        settings[item["effect"]].add(_parameters(item))
+        known = settings[item["effect"]]
+        known.setdefault(_parameters(item), len(known) + 1)
     members: dict[str, list[int]] = defaultdict(list)
     for index, item in enumerate(items):
-        few = len(settings[item["effect"]]) <= FEW_SETTINGS
-        members[f"{item['effect']} {_parameters(item)}".strip() if few else item["effect"]].append(index)
+        known = settings[item["effect"]]
+        words = f"{item['effect']}: {_parameters(item)}"
+        if len(known) == 1 or len(known) > FEW_SETTINGS:
+            words = item["effect"]
+        elif len(words) > LONGEST_TITLE:
+            words = f"{item['effect']}, setting {known[_parameters(item)]}"
+        members[words].append(index)
     return dict(members)
 
 
 def _parameters(item: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{key} {value:.4g}" if isinstance(value, int | float) else f"{key} {value}"
-        for key, value in item["parameters"].items()
-    )
+    """Write a setting as people do: ``HighShelfFilter.gain_db`` 3 becomes "gain 3 dB"."""
+    words = []
+    for key, value in item["parameters"].items():
+        *name, last = key.rsplit(".", 1)[-1].split("_")
+        unit = UNITS.get(last, "")
+        said = f"{value:.4g}" if isinstance(value, int | float) else str(value)
+        words.append(" ".join([*name, *([said, unit] if unit else [last, said])]))
+    return ", ".join(words)
 
 
-def _findings(
-    items: list[dict[str, Any]], facts: list[dict[str, Any]], seconds: float
-) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+def _findings(items: list[dict[str, Any]], facts: list[dict[str, Any]], seconds: float) -> list[Finding]:
+    found: list[Finding] = []
 
-    def note(level: str, text: str, files: list[str]) -> None:
-        found.append({"level": level, "text": text, "files": files})
+    def note(level: Literal["fix", "look", "fine"], text: str, files: list[str]) -> None:
+        found.append(Finding(level, text, files))
 
     note("fine", f"{seconds / 60:.1f} minutes in {len(items):,} segments from {len(facts)} pairs.", [])
     turned = [fact["file"] for fact in facts if fact["polarity"] < 0]
@@ -136,8 +168,7 @@ def _findings(
         note(
             "fine",
             f"{len(cut)} pairs are concatenations of segments ({', '.join(f'{size:,}' for size in sizes)} "
-            "samples). Each "
-            "was cut out and resampled by itself; reset the state at each start.",
+            "samples). Each was cut out and resampled by itself; reset the state at each start.",
             cut,
         )
     late = [fact["file"] for fact in facts if fact["delay_samples"]]
@@ -158,8 +189,7 @@ def _findings(
         note(
             "look",
             f"{len(unsure)} pairs could not be aligned by their waves (too narrow a sound, or too much "
-            "distortion); "
-            "they were left where they are unless their loudness curves said otherwise.",
+            "distortion); they were left where they are unless their loudness curves said otherwise.",
             unsure,
         )
     loose = [fact["file"] for fact in facts if fact["coherence"] < LOOSE]
@@ -214,7 +244,7 @@ def _some(
     return tuple(np.concatenate([arrays[side][a:b] for a, b in cuts]) for side in ("dry", "wet"))  # type: ignore[return-value]
 
 
-def _panels(count: int, height: float) -> tuple[Any, list[Any]]:
+def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
     columns = min(3, count)
     rows = -(-count // columns)
     figure, axes = new_figure(rows, columns, 3.4 * columns, height * rows)
@@ -223,7 +253,7 @@ def _panels(count: int, height: float) -> tuple[Any, list[Any]]:
     return figure, list(axes.flat[:count])
 
 
-def _curves(shown: list[str], members: dict[str, list[int]], arrays: dict[str, np.ndarray]) -> Any:
+def _curves(shown: list[str], members: dict[str, list[int]], arrays: dict[str, np.ndarray]) -> Figure:
     figure, axes = _panels(len(shown), 2.7)
     for number, (axis, name) in enumerate(zip(axes, shown, strict=True)):
         dry, wet = _some(members[name], arrays)
@@ -232,23 +262,26 @@ def _curves(shown: list[str], members: dict[str, list[int]], arrays: dict[str, n
             dry[::step], wet[::step], ".", ms=1.2, alpha=0.35, color=COLOURS[number % 8], rasterized=True
         )
         axis.set_title(name, fontsize=8.5)
-        axis.axhline(0, color="#dddddd", lw=0.6, zorder=0)
-        axis.axvline(0, color="#dddddd", lw=0.6, zorder=0)
+        axis.axhline(0, color=GRID, lw=0.6, zorder=0)
+        axis.axvline(0, color=GRID, lw=0.6, zorder=0)
+        axis.set_xlabel("dry, full scale = 1", fontsize=8)
+        axis.set_ylabel("wet, full scale = 1", fontsize=8)
     return figure
 
 
-def _spectra(shown: list[str], members: dict[str, list[int]], arrays: dict[str, np.ndarray]) -> Any:
+def _spectra(shown: list[str], members: dict[str, list[int]], arrays: dict[str, np.ndarray]) -> Figure:
     from scipy.signal import welch
 
     figure, axes = _panels(len(shown), 2.2)
     for number, (axis, name) in enumerate(zip(axes, shown, strict=True)):
         for signal, colour in zip(
-            _some(members[name], arrays), ("#9a9a9a", COLOURS[number % 8]), strict=True
+            _some(members[name], arrays), (COLOURS[8], COLOURS[number % 8]), strict=True
         ):
             hz, power = welch(signal, SAMPLE_RATE_HZ, nperseg=min(2048, len(signal)))
-            axis.semilogx(hz[1:], 10 * np.log10(power[1:] + 1e-14), color=colour, lw=1.1)
-        axis.set_xlim(30, 24_000)
+            axis.semilogx(hz[1:] / 1000, 10 * np.log10(power[1:] + 1e-14), color=colour, lw=1.1)
+        axis.set_xlim(0.03, 24)
         axis.set_title(name, fontsize=8.5)
-        axis.set_xticks([100, 1000, 10_000], ["100", "1k", "10k Hz"])
-        axis.set_ylabel("dB/Hz", fontsize=7)
+        axis.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
+        axis.set_xlabel("frequency, kHz", fontsize=8)
+        axis.set_ylabel("level, dB per Hz", fontsize=8)
     return figure

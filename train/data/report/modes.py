@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+from common.page import Cell, Value
 
 MIN_ITEMS = 24
 MAX_MODES = 12
@@ -121,9 +124,9 @@ def landscape(features: np.ndarray, labels: list[str]) -> Landscape | None:
     return Landscape(modes_found, renamed, outlier, position, mapped)
 
 
-def words_for(mode: Mode, example: str) -> list[object]:
-    """One row of the table of modes, in plain words."""
-    labels = ", ".join(f"{label} {count}" for label, count in mode.labels)
+def words_for(mode: Mode, say: Callable[[str], str], example: str) -> list[Value]:
+    """One row of the table of modes, in plain words; `say` writes a label as people do."""
+    labels = ", ".join(f"{say(label)} {count}" for label, count in mode.labels)
     dense = "dense" if mode.density > 1.5 else "thin" if mode.density < 0.67 else "ordinary"
     apart = (
         "stands apart"
@@ -139,7 +142,7 @@ def words_for(mode: Mode, example: str) -> list[object]:
         labels,
         f"{dense} ({min(mode.density, 99):.1f}×)",
         f"{apart} ({100 * mode.overlap:.0f} %)",
-        example,
+        Cell(example, code=True),
     ]
 
 

@@ -1,4 +1,4 @@
-/* How firmware/kernelgen/packing.py lays weights out for this target; the address of one weight.
+/* How firmware/kernelgen/packing.py packs weights for this target; the address of one weight.
  *
  * Output channels come in blocks; a block holds all its runs, a run its taps, padded with zero weights.
  *   quad   (Cortex-M7)        block 4: two taps × two channels to a word, [c0k0 c1k0 c0k1 c1k1][c2k0 c3k0 c2k1 c3k1]:
@@ -7,8 +7,8 @@
  *   lane8  (aarch64)          block 8: [c0k0 … c7k0][c0k1 … c7k1], one tap by lane (SMLAL)
  *   byte8  (int8 activations) block 8: [c0k0 c0k1 c0k2 c0k3][c1k0 …], four taps to each 32-bit sum (SDOT)
  */
-#ifndef VAECTROL_KERNELS_LAYOUT_H
-#define VAECTROL_KERNELS_LAYOUT_H
+#ifndef VAECTROL_KERNELS_PACKING_H
+#define VAECTROL_KERNELS_PACKING_H
 
 #include "vk.h"
 

@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter, defaultdict
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from common.audio import SAMPLE_RATE_HZ
 from common.drums import CLASSES
-from train.data.features import BANDS, TIME_EDGES, spectral_distance
+from common.figure import COLOURS, INK, new_figure
+from common.page import Finding, Page, Sound
+from train.data.features import BANDS, FLOOR_DB, HOP, TIME_EDGES, band_of, spectral_distance
 from train.data.report.modes import MODE_COLUMNS, Landscape, landscape, words_for
-from train.data.report.page import COLOURS, Page, new_figure, split_bars
+from train.data.report.players import RANGE, Players, player
+from train.data.report.splits import split_bars
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 OUTLIER_FACTOR = 2.0
 EXACT_DUPLICATE_DB = 0.5
+TICKS = (0, 3, 6, 8)  # time cells at whose beginning a time stands
+
+
+def hear(items: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Callable[[int], list[Sound]]:
+    """Return what makes the player of an item: the sound as the model will hear it."""
+    audio, offsets = arrays["audio"], arrays["offsets"]
+
+    def of(index: int) -> list[Sound]:
+        item = items[index]
+        note = f"{_words(item['class'])}, peak {item['peak_db']:.1f} dBFS"
+        return [player(item["file"], audio[offsets[index] : offsets[index + 1]], SAMPLE_RATE_HZ, note)]
+
+    return of
 
 
 def describe(
     page: Page,
+    players: Players,
     summary: dict[str, Any],
     manifest: dict[str, Any],
     facts: list[dict[str, Any]],
     arrays: dict[str, np.ndarray],
-) -> list[dict[str, Any]]:
+) -> list[Finding]:
     """Write the sections for drums; returns the findings."""
     items = manifest["items"]
     labels = [item["class"] for item in items]
@@ -30,37 +53,44 @@ def describe(
     pictures = np.asarray(arrays["pictures"])
     seen = landscape(pictures, labels)
     findings = _technical(facts) + _balance(items, manifest) + _alike(pictures, items)
-    page.heading("Classes and splits", "Whole instruments are on one side; near-duplicates stay together.")
-    page.figure(split_bars(labels, [item["split"] for item in items]), "Items per class and split")
+    section = page.section(
+        "Classes and splits", "Whole instruments are on one side; near-duplicates stay together."
+    )
+    section.picture(split_bars(labels, [item["split"] for item in items]), "Items per class and split")
     guessed = Counter(item["class_from"].split(" ")[0] for item in items)
-    page.table(["class decided by", "items"], [[name, count] for name, count in guessed.most_common()])
+    section.table(["class decided by", "items"], [[name, count] for name, count in guessed.most_common()])
     if seen is not None:
         findings += _outliers(seen, names)
-        page.heading(
+        page.section(
             "The sounds from above",
             "Each dot is a sound, near ones sound alike (t-SNE of the log-mel pictures). Rings are outliers.",
-        )
-        page.figure(_map(seen, labels), "Map of all sounds, coloured by class")
-        page.heading(
+        ).picture(_map(seen, labels), "Map of all sounds, coloured by class")
+        section = page.section(
             "Modes",
-            "Clusters of sounds, however they are named. A mode that blends is a road between sounds.",
+            "Clusters of sounds, however they are named. Where two modes blend, sounds lie between them.",
         )
-        page.table(MODE_COLUMNS, [words_for(mode, names[mode.example]) for mode in seen.modes])
+        section.table(MODE_COLUMNS, [words_for(mode, _words, names[mode.example]) for mode in seen.modes])
+        section.note(f"The typical sound of each mode. {RANGE}")
+        section.sounds(
+            dataclasses.replace(sound, title=f"mode {mode.number}: {sound.title}")
+            for mode in seen.modes
+            for sound in players.hear(mode.example)
+        )
         summary["modes"] = [
             {"size": m.size, "share": m.share, "density": m.density, "overlap": m.overlap, "labels": m.labels}
             for m in seen.modes
         ]
         findings += _modes(seen)
-    page.heading(
+    page.section(
         "What each class sounds like", "Mean log-mel picture; time runs right on a logarithmic clock."
+    ).picture(_portraits(pictures, labels), "Mean log-mel picture of each class")
+    page.section("Level, length, loudness").picture(
+        _levels(items, facts), "Histograms of peak level, loudness and length"
     )
-    page.figure(_portraits(pictures, labels), "Mean log-mel picture of each class")
-    page.heading("Level, length, loudness")
-    page.figure(_levels(items, facts), "Histograms of peak level, loudness and length")
-    page.heading("Formats found")
     formats = Counter((f["format"], f["subtype"], f["rate_hz"], f["channels"]) for f in facts)
-    page.table(
-        ["format", "encoding", "Hz", "channels", "files"], [[*key, n] for key, n in formats.most_common()]
+    page.section("Formats found").table(
+        ["format", "encoding", "sample rate, Hz", "channels", "files"],
+        [[*key, n] for key, n in formats.most_common()],
     )
     loud = np.array([item["loudness_lufs"] for item in items])
     peaks = np.array([item["peak_db"] for item in items])
@@ -80,16 +110,12 @@ def describe(
     return findings
 
 
-def _finding(level: str, text: str, files: list[str] | None = None) -> dict[str, Any]:
-    return {"level": level, "text": text, "files": files or []}
-
-
-def _technical(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _technical(facts: list[dict[str, Any]]) -> list[Finding]:
     found = []
     clipped = [f["file"] for f in facts if f["clipped"] >= 6]
     if clipped:
         found.append(
-            _finding(
+            Finding(
                 "look",
                 f"{len(clipped)} files have flat tops, three samples or more at their own extreme: clipped "
                 "when they "
@@ -100,7 +126,7 @@ def _technical(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     offset = [f["file"] for f in facts if abs(f["dc"]) > 0.005]
     if offset:
         found.append(
-            _finding(
+            Finding(
                 "fine",
                 f"{len(offset)} files had a DC offset above 0.5 % of full scale; it was removed.",
                 offset,
@@ -109,25 +135,24 @@ def _technical(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     phase = [f["file"] for f in facts if f["mono"].startswith("channel")]
     if phase:
         found.append(
-            _finding(
+            Finding(
                 "look",
                 f"{len(phase)} stereo files cancel when mixed to mono (a channel is turned); the louder "
-                "channel was "
-                "taken.",
+                "channel was taken.",
                 phase,
             )
         )
     late = [f["file"] for f in facts if f["onset_seconds"] > 0.1]
     if late:
         found.append(
-            _finding(
+            Finding(
                 "fine", f"{len(late)} files began with more than 100 ms of silence; it was cut off.", late
             )
         )
     long = [f["file"] for f in facts if f["cut_at_limit"]]
     if long:
         found.append(
-            _finding(
+            Finding(
                 "fine",
                 f"{len(long)} sounds were still going at two seconds; they were faded out there.",
                 long,
@@ -136,11 +161,10 @@ def _technical(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     quiet = [f["file"] for f in facts if f["peak_db"] < -40]
     if quiet:
         found.append(
-            _finding(
+            Finding(
                 "look",
                 f"{len(quiet)} files peak below -40 dBFS; at 16 bit that leaves fewer than ten bits of "
-                "sound. Their "
-                "noise comes up when they are normalised.",
+                "sound. Their noise comes up when they are normalised.",
                 quiet,
             )
         )
@@ -148,18 +172,17 @@ def _technical(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     low = [f["file"] for f in facts if f["rate_hz"] < 44_100]
     if low:
         found.append(
-            _finding(
+            Finding(
                 "look",
                 f"{len(low)} files were recorded below 44,100 Hz: nothing stands above {min(rates) // 2:,} "
-                "Hz in them, "
-                "and a model will learn that they are dull.",
+                "Hz in them, and a model will learn that they are dull.",
                 low,
             )
         )
     return found
 
 
-def _balance(items: list[dict[str, Any]], manifest: dict[str, Any]) -> list[dict[str, Any]]:
+def _balance(items: list[dict[str, Any]], manifest: dict[str, Any]) -> list[Finding]:
     found = []
     count = Counter(item["class"] for item in items)
     groups: dict[str, Counter[str]] = defaultdict(Counter)
@@ -168,14 +191,14 @@ def _balance(items: list[dict[str, Any]], manifest: dict[str, Any]) -> list[dict
     missing = [name for name in CLASSES if not count[name]]
     if missing:
         found.append(
-            _finding(
+            Finding(
                 "look", f"There is no {' and no '.join(missing)} in the set; the model will not make any."
             )
         )
     most, least = count.most_common()[0], count.most_common()[-1]
     if most[1] > 4 * least[1]:
         found.append(
-            _finding(
+            Finding(
                 "look",
                 f"The classes are uneven: {most[1]} of {most[0]}, {least[1]} of {least[0]}. Add {least[0]} "
                 "sounds; the "
@@ -186,16 +209,15 @@ def _balance(items: list[dict[str, Any]], manifest: dict[str, Any]) -> list[dict
         biggest, size = members.most_common(1)[0]
         if len(members) > 1 and size > 0.4 * count[name] and size > 20:
             found.append(
-                _finding(
+                Finding(
                     "look",
                     f"{size} of the {count[name]} {name} sounds are takes of one instrument ({biggest}): "
-                    "its sound will "
-                    "dominate the class. Drop some takes or add other instruments.",
+                    "its sound will dominate the class. Drop some takes or add other instruments.",
                 )
             )
         if len(members) < 3:
             found.append(
-                _finding(
+                Finding(
                     "fix",
                     f"All {name} sounds come from {len(members)} instrument{'s' * (len(members) > 1)}: the "
                     "class cannot "
@@ -206,7 +228,7 @@ def _balance(items: list[dict[str, Any]], manifest: dict[str, Any]) -> list[dict
     unknown = [item["file"] for item in items if item["class_from"] == "nothing"]
     if unknown:
         found.append(
-            _finding(
+            Finding(
                 "fix",
                 f"{len(unknown)} files say nothing of their class and went to "
                 f"'{items_class(items, unknown)}'. Put their "
@@ -217,11 +239,10 @@ def _balance(items: list[dict[str, Any]], manifest: dict[str, Any]) -> list[dict
     merged = manifest["notes"]["named_groups"] - manifest["notes"]["groups"]
     if merged > 0:
         found.append(
-            _finding(
+            Finding(
                 "fine",
                 f"{merged} instruments that names keep apart hold near-duplicates of each other and were "
-                "joined, so that "
-                "no split hears the other's sounds.",
+                "joined, so that no split hears the other's sounds.",
             )
         )
     return found
@@ -232,7 +253,7 @@ def items_class(items: list[dict[str, Any]], files: list[str]) -> str:
     return next(item["class"] for item in items if item["file"] == files[0])
 
 
-def _alike(pictures: np.ndarray, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _alike(pictures: np.ndarray, items: list[dict[str, Any]]) -> list[Finding]:
     """Find sounds that are one and the same twice."""
     twins: list[str] = []
     for start in range(0, len(items), 1024):
@@ -242,76 +263,87 @@ def _alike(pictures: np.ndarray, items: list[dict[str, Any]]) -> list[dict[str, 
                 twins.append(f"{items[start + i]['file']} = {items[start + j]['file']}")
     if not twins:
         return []
-    return [
-        _finding("look", f"{len(twins)} pairs of files are the same sound; one of each is enough.", twins)
-    ]
+    return [Finding("look", f"{len(twins)} pairs of files are the same sound; one of each is enough.", twins)]
 
 
-def _outliers(seen: Landscape, names: list[str]) -> list[dict[str, Any]]:
+def _outliers(seen: Landscape, names: list[str]) -> list[Finding]:
     order = np.argsort(-seen.outlier)
     far = [names[i] for i in order if seen.outlier[i] > OUTLIER_FACTOR][:25]
     if not far:
         return []
     return [
-        _finding(
+        Finding(
             "look",
             f"{len(far)} sounds are like no others (local outlier factor above {OUTLIER_FACTOR:.0f}). "
-            "Listen to them: "
-            "each is a mistake to drop or a colour to have more of.",
+            "Listen to them: each is a mistake to drop or a colour to have more of.",
             far,
         )
     ]
 
 
-def _modes(seen: Landscape) -> list[dict[str, Any]]:
+def _modes(seen: Landscape) -> list[Finding]:
     largest = seen.modes[0]
     apart = sum(mode.overlap < 0.03 for mode in seen.modes)
     text = (
         f"The sounds form {len(seen.modes)} modes; the largest "
-        f"({', '.join(label for label, _ in largest.labels)}) holds "
+        f"({', '.join(_words(label) for label, _ in largest.labels)}) holds "
         f"{100 * largest.share:.0f} %."
     )
     if apart:
         text += f" {apart} stand apart: a path into them crosses a gap; sounds in between would fill it."
-    return [_finding("look" if largest.share > 0.5 else "fine", text)]
+    return [Finding("look" if largest.share > 0.5 else "fine", text)]
 
 
-def _map(seen: Landscape, labels: list[str]) -> Any:
-    figure, axes = new_figure(width=10, height=6.2)
+def _map(seen: Landscape, labels: list[str]) -> Figure:
+    figure, axes = new_figure(width=7.5, height=5)
     axis = axes[0, 0]
     shown = np.array(labels)[seen.mapped]
     for number, name in enumerate(CLASSES):
         here = shown == name
         if here.any():
             axis.scatter(
-                *seen.position[here].T, s=9, color=COLOURS[number], label=name, alpha=0.75, linewidths=0
+                *seen.position[here].T,
+                s=9,
+                color=COLOURS[number],
+                label=_words(name),
+                alpha=0.75,
+                linewidths=0,
             )
     odd = seen.outlier[seen.mapped] > OUTLIER_FACTOR
-    axis.scatter(*seen.position[odd].T, s=60, facecolors="none", edgecolors="#22252b", linewidths=0.8)
+    axis.scatter(*seen.position[odd].T, s=60, facecolors="none", edgecolors=INK, linewidths=0.8)
     axis.set_xticks([])
     axis.set_yticks([])
-    axis.legend(frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.01), markerscale=2)
+    axis.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.01), markerscale=2)
     return figure
 
 
-def _portraits(pictures: np.ndarray, labels: list[str]) -> Any:
+def _portraits(pictures: np.ndarray, labels: list[str]) -> Figure:
     present = [name for name in CLASSES if name in labels]
-    columns = 4
+    columns = min(4, len(present))
     rows = -(-len(present) // columns)
-    figure, axes = new_figure(rows, columns, 10, 2.1 * rows)
+    figure, axes = new_figure(rows, columns, 2.4 * columns + 0.5, 2.1 * rows + 0.2)
     cells = len(TIME_EDGES) - 1
     for axis in axes.flat[len(present) :]:
         axis.remove()
-    for axis, name in zip(axes.flat, present, strict=False):
-        chosen = pictures[[label == name for label in labels]].mean(axis=0).reshape(cells, BANDS)
-        axis.imshow(chosen.T, origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=55)
-        axis.set_title(name)
-        axis.set_xticks([0, 3, 6, 8], ["0", "20", "160", "640 ms"])
-        axis.set_yticks([2, 16, 30], ["100", "2k", "16k Hz"])
+    for place, (axis, name) in enumerate(zip(axes.flat, present, strict=False)):
+        chosen = pictures[[label == name for label in labels]].mean(axis=0).reshape(cells, BANDS) + FLOOR_DB
+        image = axis.imshow(chosen.T, origin="lower", aspect="auto", cmap="magma", vmin=FLOOR_DB, vmax=0)
+        axis.set_title(_words(name), loc="left")
+        axis.set_xticks(
+            [edge - 0.5 for edge in TICKS], [f"{TIME_EDGES[edge] * HOP / SAMPLE_RATE_HZ:g}" for edge in TICKS]
+        )
+        axis.set_yticks(band_of(np.array([200, 1000, 4000, 16_000])), ["0.2", "1", "4", "16"])
+        if place % columns == 0:
+            axis.set_ylabel("frequency, kHz")
+        if place + columns >= len(present):
+            axis.set_xlabel("time, s")
+    bar = figure.colorbar(image, ax=list(axes.flat[: len(present)]), fraction=0.04, pad=0.015)
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.set_label("level, dB")
     return figure
 
 
-def _levels(items: list[dict[str, Any]], facts: list[dict[str, Any]]) -> Any:
+def _levels(items: list[dict[str, Any]], facts: list[dict[str, Any]]) -> Figure:
     figure, axes = new_figure(1, 3, 10, 2.4)
     peaks = [f["peak_db"] for f in facts]
     axes[0, 0].hist(peaks, bins=np.arange(-60, 3, 2), color=COLOURS[0])
@@ -322,3 +354,8 @@ def _levels(items: list[dict[str, Any]], facts: list[dict[str, Any]]) -> Any:
     axes[0, 2].set_xscale("log")
     axes[0, 2].set_title("length after trimming, s")
     return figure
+
+
+def _words(name: str) -> str:
+    """A class as people write it."""
+    return name.replace("_", " ")

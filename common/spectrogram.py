@@ -1,0 +1,142 @@
+"""Spectrograms: the one way this project draws them, with seconds, kilohertz and decibels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from common.figure import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+WINDOW, HOP = 1024, 256
+TOP_DB, DEPTH_DB = 0.0, 80.0
+COLOURS = "magma"
+ROWS = 192
+TICKS_KHZ = (0, 1, 2, 5, 10, 20)
+
+
+def _mel(hz: np.ndarray | float) -> np.ndarray:
+    """O'Shaughnessy's scale: even steps sound evenly apart, straight below 700 Hz, logarithmic above."""
+    return 1127.0 * np.log1p(np.asarray(hz) / 700.0)
+
+
+def levels_db(audio: np.ndarray, window: int = WINDOW, hop: int = HOP) -> np.ndarray:
+    """Levels of Hann windows ``[window / 2 + 1, frames]``; 0 dB is a sine at full scale, −200 dB silence."""
+    padded = np.pad(np.asarray(audio, float), (window // 2, window))
+    framed = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
+    shape = np.hanning(window)
+    amplitude = np.abs(np.fft.rfft(framed * shape, axis=1)) * (2.0 / shape.sum())
+    return 20.0 * np.log10(np.maximum(amplitude, 1e-10)).T
+
+
+def _on_mel(level: np.ndarray, rate_hz: float, highest_hz: float) -> np.ndarray:
+    """Levels at even steps of the mel scale ``[ROWS, frames]``: between bins below, the loudest bin above."""
+    edges_hz = 700.0 * np.expm1(np.linspace(0.0, _mel(highest_hz), ROWS + 1) / 1127.0)
+    places = edges_hz / (rate_hz / 2.0) * (len(level) - 1)
+    middle = (places[1:] + places[:-1]) / 2.0
+    below = np.minimum(middle.astype(int), len(level) - 2)
+    part = (middle - below)[:, None]
+    between = level[below] * (1.0 - part) + level[below + 1] * part
+    loudest = np.maximum.reduceat(level, np.minimum(places[:-1].round().astype(int), len(level) - 1), axis=0)
+    return np.maximum(between, np.where((np.diff(places) > 1.0)[:, None], loudest, -np.inf))
+
+
+def draw_spectrogram(
+    axes: Axes,
+    audio: np.ndarray,
+    rate_hz: float,
+    *,
+    top_db: float | None = TOP_DB,
+    depth_db: float = DEPTH_DB,
+    highest_khz: float | None = None,
+    labels: bool = True,
+) -> AxesImage:
+    """Draw one channel of sound: seconds to the right, kilohertz upwards on a mel scale.
+
+    Parameters
+    ----------
+    audio : ndarray, shape (n,)
+    top_db : float or None
+        Level of the brightest colour; the loudest place of this sound with None.
+    depth_db : float
+        So much below it is black.
+    highest_khz : float, optional
+        Upper end of the axis; half the rate if omitted.
+    labels : bool
+        Whether the axes are named; the inner ones of a grid go without.
+
+    Returns
+    -------
+    AxesImage
+        For :func:`add_level_bar`.
+    """
+    level = levels_db(audio)
+    top = float(level.max()) if top_db is None else top_db
+    highest_hz = 1000.0 * highest_khz if highest_khz else rate_hz / 2.0
+    image = axes.imshow(
+        _on_mel(level, rate_hz, highest_hz),
+        origin="lower",
+        aspect="auto",
+        extent=(0.0, max(len(audio), 1) / rate_hz, 0.0, float(_mel(highest_hz))),
+        vmin=top - depth_db,
+        vmax=top,
+        cmap=COLOURS,
+        interpolation="antialiased",
+    )
+    shown = [khz for khz in TICKS_KHZ if 1000.0 * khz <= highest_hz]
+    axes.set_yticks([float(_mel(1000.0 * khz)) for khz in shown], [f"{khz:g}" for khz in shown])
+    if labels:
+        axes.set_xlabel("time, s")
+        axes.set_ylabel("frequency, kHz")
+    return image
+
+
+def add_level_bar(figure: Figure, image: AxesImage, axes: Axes | Sequence[Axes]) -> None:
+    """Put the scale of levels beside `axes`."""
+    bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.015)
+    bar.set_label("level, dB of full scale")
+    bar.outline.set_visible(False)  # type: ignore[operator]
+
+
+def spectrogram_figure(
+    sounds: Sequence[tuple[str, np.ndarray]], rate_hz: float, columns: int = 2, top_db: float | None = TOP_DB
+) -> Figure:
+    """Draw sounds side by side on one scale of level.
+
+    Parameters
+    ----------
+    sounds : sequence of (title, audio)
+    top_db : float or None
+        Level of the brightest colour; the loudest place of all the sounds with None.
+    """
+    columns = min(columns, len(sounds))
+    rows = -(-len(sounds) // columns)
+    figure, axes = new_figure(rows, columns, 2.7 * columns + 0.6, 1.75 * rows + 0.3, sharey=True)
+    if top_db is None:
+        top_db = max(float(levels_db(audio).max()) for _, audio in sounds)
+    for axis in axes.flat[len(sounds) :]:
+        axis.remove()
+    image = None
+    for place, (axis, (title, audio)) in enumerate(zip(axes.flat, sounds, strict=False)):
+        image = draw_spectrogram(axis, audio, rate_hz, top_db=top_db, labels=False)
+        axis.set_title(title)
+        if place % columns == 0:
+            axis.set_ylabel("kHz")
+        if place + columns >= len(sounds):
+            axis.set_xlabel("time, s")
+    if image is not None:
+        add_level_bar(figure, image, list(axes.flat[: len(sounds)]))
+    return figure
+
+
+def card_figure(audio: np.ndarray, rate_hz: float, top_db: float | None = TOP_DB) -> Figure:
+    """Draw one sound as small as a card beside a player needs it; the page says the range of levels."""
+    figure, axes = new_figure(1, 1, 3.1, 1.75)
+    draw_spectrogram(axes[0, 0], audio, rate_hz, top_db=top_db)
+    return figure

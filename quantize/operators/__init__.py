@@ -1,0 +1,22 @@
+"""One record an operator: every file here enters its own, and the rest of the room asks."""
+
+import importlib
+import pkgutil
+
+from quantize.operators.layer import Layer, bias_of, groups_of
+from quantize.operators.record import Movement, Operator, known, layer_of, movement_of, register
+
+__all__ = [
+    "Layer",
+    "Movement",
+    "Operator",
+    "bias_of",
+    "groups_of",
+    "known",
+    "layer_of",
+    "movement_of",
+    "register",
+]
+
+for _file in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_file.name}")

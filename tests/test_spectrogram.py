@@ -1,0 +1,47 @@
+"""Spectrograms say where a sound lies in time, frequency and level."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from common.figure import as_svg
+from common.spectrogram import draw_spectrogram, levels_db, new_figure, spectrogram_figure
+
+RATE_HZ = 48_000
+
+
+def tone(hz: float, amplitude: float, seconds: float = 0.5) -> np.ndarray:
+    return amplitude * np.sin(2 * np.pi * hz * np.arange(int(RATE_HZ * seconds)) / RATE_HZ)
+
+
+@pytest.mark.parametrize(("amplitude", "level"), [(1.0, 0.0), (0.1, -20.0), (0.0, -200.0)])
+def test_a_sine_has_its_own_level(amplitude, level):
+    hz = 64 * RATE_HZ / 1024
+    found = levels_db(tone(hz, amplitude))
+    assert found[64, found.shape[1] // 2] == pytest.approx(level, abs=0.01)
+
+
+@pytest.mark.parametrize("hz", [200.0, 1000.0, 5000.0, 20_000.0])
+def test_a_sine_stands_where_the_axis_says(hz):
+    _, axes = new_figure()
+    axis = axes[0, 0]
+    image = draw_spectrogram(axis, tone(hz, 1.0), RATE_HZ)
+    array = np.asarray(image.get_array())
+    row = int(array[:, array.shape[1] // 2].argmax())
+    _, right, bottom, top = image.get_extent()
+    height = bottom + (row + 0.5) / len(array) * (top - bottom)
+    ticks = dict(zip([float(t.get_text()) for t in axis.get_yticklabels()], axis.get_yticks(), strict=True))
+    wanted = np.interp(1127 * np.log1p(hz / 700), 1127 * np.log1p(np.array([1000 * k for k in ticks]) / 700),
+                       list(ticks.values()))  # fmt: skip
+    assert abs(height - wanted) < 0.02 * (top - bottom)
+    assert right == pytest.approx(0.5)
+
+
+def test_every_spectrogram_names_seconds_kilohertz_and_decibels():
+    figure = spectrogram_figure([(f"sound {n}", tone(440, 0.5, 0.1)) for n in range(3)], RATE_HZ)
+    svg = as_svg(figure, "three")
+    for words in ("time, s", "kHz", "level, dB of full scale", "sound 2"):
+        assert words in svg
+    spectrogram_figure([("one", tone(440, 0.5, 0.01))], RATE_HZ, top_db=None)
+    spectrogram_figure([("nothing", np.zeros(0))], RATE_HZ, top_db=None)

@@ -1,0 +1,238 @@
+"""What every kind of data set has in common: its options, its work a file at a time, its splits."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from common.refusal import Refusal
+from train.data import splits
+from train.data.audio import LeftOut
+from train.data.clips import Clip
+from train.data.source import AUDIO, Source, SourceFile, read_source
+from train.data.store import DataSet, Joined
+from train.data.workshop import Result, Workshop
+
+# Raised whenever the same file would give another result: kept results of older code are not taken up.
+STEP_VERSION = 3
+
+Watch = Callable[[Sequence[Any], str], Iterable[Any]]
+
+
+def unwatched(things: Sequence[Any], label: str) -> Iterable[Any]:
+    """Show no progress."""
+    return things
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line may change; part of the data set's hash where it changes the outcome.
+
+    A kind has its own; the command line offers those whose field has a help text, by :func:`says`.
+    """
+
+
+def says(text: str, flag: str = "") -> dict[str, str]:
+    """Give a field of a kind's options its line of help, and its flag where that is not the field's name."""
+    return {"says": text, "flag": flag}
+
+
+HOLD_OUT = "Test on the files whose paths match this pattern, as 'drummer7/*', and on no others."
+
+
+@dataclass
+class Outcome:
+    """What a run did."""
+
+    manifest: dict[str, Any]
+    already: bool
+    recalled: int = 0
+
+    @property
+    def left_out(self) -> list[dict[str, str]]:
+        """Sources without a place in the data set, with reasons."""
+        return self.manifest["left_out"]
+
+
+@dataclass
+class Unit:
+    """One piece of work: its name, what decides its outcome, and how to do it."""
+
+    name: str
+    key: dict[str, Any]
+    run: Callable[[], Result]
+
+
+@dataclass
+class Batch:
+    """The finished units of a run; arrays stay on disk until they are joined."""
+
+    shop: Workshop
+    units: list[Unit]
+    items: list[dict[str, Any]] = field(default_factory=list)
+    owners: list[tuple[int, int]] = field(default_factory=list)
+    facts: list[dict[str, Any]] = field(default_factory=list)
+    left_out: list[dict[str, str]] = field(default_factory=list)
+    recalled: int = 0
+
+    def pieces(self, array: str) -> Iterator[np.ndarray]:
+        """One array of every item, in order, read back from the kept results."""
+        current, result = -1, Result()
+        for unit, index in self.owners:
+            if unit != current:
+                current = unit
+                result = self._read(unit)
+            yield result.arrays[index][array]
+
+    def lengths(self) -> list[int]:
+        """Samples of every item, for kinds whose items have some."""
+        return [item["samples"] for item in self.items]
+
+    def _read(self, unit: int) -> Result:
+        result = self.shop.recall(self.units[unit].key)
+        if result is None:
+            raise Refusal(f"{self.shop.work} was changed while the run was at it; run the same command again")
+        return result
+
+
+def work(shop: Workshop, units: list[Unit], watch: Watch, label: str = "reading") -> Batch:
+    """Do the units one by one; what an earlier run kept is not done again."""
+    batch = Batch(shop, units)
+    for number, unit in enumerate(watch(units, label)):
+        result = shop.recall(unit.key)
+        if result is None:
+            try:
+                result = unit.run()
+            except LeftOut as reason:
+                result = Result(left_out=str(reason))
+            shop.keep(unit.key, result)
+        else:
+            batch.recalled += 1
+        if result.left_out is not None:
+            batch.left_out.append({"file": unit.name, "reason": result.left_out})
+            continue
+        batch.facts.append({"file": unit.name, **result.facts})
+        for index, item in enumerate(result.items):
+            batch.items.append(item)
+            batch.owners.append((number, index))
+    return batch
+
+
+def leave_out(reason: str) -> Result:
+    """Be the work of a file that is known to have no place."""
+    raise LeftOut(reason)
+
+
+def offsets(lengths: list[int]) -> np.ndarray:
+    """Where each of the joined pieces begins, and where the last one ends; int64 [items + 1]."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+class Preparation:
+    """How a folder becomes a data set of one kind, and what can be cut from it. A kind fills in the rest.
+
+    The kind is called what its file is called.
+
+    Attributes
+    ----------
+    options_type : type
+        The kind's own :class:`Options`.
+    endings, what : frozenset of str, str
+        Which files are read, and what they are in words.
+    hashed_as : str
+        The word for the kind that the data hash is taken of, where it is not the kind's name: the data sets
+        from before kinds were singular keep their hashes.
+    """
+
+    options_type: ClassVar[type[Options]] = Options
+    endings: ClassVar[frozenset[str]] = AUDIO
+    what: ClassVar[str] = "audio"
+    hashed_as: ClassVar[str] = ""
+
+    def __init__(self, source: Path, out: Path, wanted: Options):
+        self.wanted = wanted
+        self.source: Source = read_source(source, self.endings, self.what, out)
+
+    @classmethod
+    def kind(cls) -> str:
+        """Name of the kind."""
+        return cls.__module__.rpartition(".")[2]
+
+    def left_out(self) -> list[dict[str, str]]:
+        """Files that never became work."""
+        foreign = "is in a format that cannot be read here; convert it to WAV or FLAC"
+        absent = "is in the manifest but not in the folder"
+        return [{"file": name, "reason": foreign} for name in self.source.foreign] + [
+            {"file": name, "reason": absent} for name in self.source.missing
+        ]
+
+    def options(self) -> dict[str, Any]:
+        """What the command line changed, as far as it shapes the outcome."""
+        raise NotImplementedError
+
+    def units(self, shop: Workshop, watch: Watch) -> list[Unit]:
+        """List the work, one unit a file."""
+        raise NotImplementedError
+
+    def finish(self, batch: Batch) -> dict[str, Any]:
+        """Group and split the items; returns remarks for the report, ``groups`` (their number) among them."""
+        raise NotImplementedError
+
+    def arrays(self, batch: Batch) -> dict[str, np.ndarray | Joined]:
+        """Name the arrays of the data set."""
+        raise NotImplementedError
+
+    @staticmethod
+    def clips(data: DataSet, split: str, samples: int) -> Iterator[tuple[Clip, np.ndarray]]:
+        """Cut a split into clips ``[samples]``, float32; short ones end in silence.
+
+        Raises
+        ------
+        Refusal
+            When the kind holds no sound.
+        """
+        raise Refusal(f"{data.directory} holds {data.kind}, which has no sound to cut clips from")
+
+    def split(self, batch: Batch, groups: list[str], labels: list[str], hold_out: str = "") -> None:
+        """Give every item its split.
+
+        Parameters
+        ----------
+        batch : Batch
+            Whose items get ``split``.
+        groups, labels : list of str
+            Of each item; no group is cut, every label is on every side it can be.
+        hold_out : str
+            Pattern of the files that are the test split; empty chooses by hash.
+        """
+        chosen = splits.assign(groups, labels, [item.pop("given_split", None) for item in batch.items])
+        if hold_out:
+            held = [fnmatch.fnmatchcase(item["file"], hold_out) for item in batch.items]
+            if not any(held) or all(held):
+                raise Refusal(
+                    f"--hold-out {hold_out} takes {'all' if any(held) else 'none'} of the files "
+                    f"of {self.source.root}; give a pattern of their paths, as in 'drummer7/*'"
+                )
+            chosen = splits.hold_out(groups, chosen, held)
+        for item, split in zip(batch.items, chosen, strict=True):
+            item["split"] = split
+
+    def key(self, file: SourceFile, **more: Any) -> dict[str, Any]:
+        """Tell what decides one file's result."""
+        return {"step": STEP_VERSION, "file": file.relative, "sha256": file.sha256, "row": file.row, **more}
+
+
+def held_out(pattern: str) -> dict[str, str]:
+    """Say what was held out, if anything was."""
+    return {"hold_out": pattern} if pattern else {}
+
+
+def flags(kind: type[Preparation]) -> list[dataclasses.Field[Any]]:
+    """The fields of a kind's options that the command line may set."""
+    return [one for one in dataclasses.fields(kind.options_type) if "says" in one.metadata]

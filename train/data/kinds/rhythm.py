@@ -1,0 +1,101 @@
+"""MIDI performances: every file gives the windows that fit in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from common.drums import PARTS
+from common.refusal import Refusal
+from train.data import names, patterns
+from train.data.kinds.base import HOLD_OUT, Batch, Options, Preparation, Unit, Watch, held_out, says
+from train.data.source import MIDI, SourceFile
+from train.data.store import Joined
+from train.data.workshop import Result, Workshop
+
+
+@dataclass(frozen=True)
+class RhythmOptions(Options):
+    """What can be said of a folder of performances."""
+
+    drum_map: Path | None = field(
+        default=None, metadata=says("Your own table of MIDI notes; start from train/data/drum_map.toml.")
+    )
+    hop_bars: int = field(default=1, metadata=says("Bars from one window to the next."))
+    hold_out: str = field(default="", metadata=says(HOLD_OUT))
+
+
+class Rhythms(Preparation):
+    """Drum performances as MIDI files, in windows of two bars."""
+
+    options_type: ClassVar[type[Options]] = RhythmOptions
+    endings: ClassVar[frozenset[str]] = MIDI
+    what: ClassVar[str] = "MIDI files"
+    hashed_as: ClassVar[str] = "rhythms"
+    wanted: RhythmOptions
+
+    def __init__(self, source: Path, out: Path, wanted: RhythmOptions):
+        super().__init__(source, out, wanted)
+        if wanted.hop_bars < 1:
+            raise Refusal(f"--hop-bars is {wanted.hop_bars}; windows move on by at least 1 bar")
+        self.table = patterns.read_map(wanted.drum_map)
+
+    def options(self) -> dict[str, Any]:
+        """Drum map, hop, what was held out."""
+        return {**self._reading(), **held_out(self.wanted.hold_out)}
+
+    def _reading(self) -> dict[str, Any]:
+        """What shapes a single file's outcome."""
+        notes: dict[str, list[int]] = {part: [] for part in PARTS}
+        for note, part in sorted(self.table.items()):
+            notes[PARTS[part]].append(note)
+        return {"drum_map": notes, "hop_bars": self.wanted.hop_bars}
+
+    def units(self, shop: Workshop, watch: Watch) -> list[Unit]:
+        """One a file."""
+        key = self._reading()
+        return [Unit(f.relative, self.key(f, **key), partial(self._read, f)) for f in self.source.files]
+
+    def _read(self, file: SourceFile) -> Result:
+        performance = patterns.read_performance(file.path, self.table)
+        found, empty = patterns.windows(performance, self.table, self.wanted.hop_bars)
+        row = file.row
+        style = str(row.get("style") or (file.folders[-1] if file.folders else "unnamed")).split("/")[0]
+        fill = row.get("beat_type") == "fill" or row.get("fill") is True or "fill" in names.words(file.stem)
+        stem = file.relative.rsplit(".", 1)[0]
+        result = Result(facts={**performance.facts, "windows": len(found), "empty_windows": empty})
+        result.facts["notes"] = len(performance.notes)
+        for window in found:
+            entry = {
+                "name": stem if len(found) == 1 else f"{stem}:{window.bar}",
+                "file": file.relative,
+                "bar": window.bar,
+                "style": style,
+                "bpm": float(row.get("bpm") or performance.bpm),
+                "meter": window.meter,
+                "steps": window.steps,
+                "fill": bool(fill),
+                "group": str(row.get("group") or row.get("id") or stem),
+            }
+            for field_name in ("drummer", "factors"):
+                if row.get(field_name):
+                    entry[field_name] = row[field_name]
+            if row.get("split"):
+                entry["given_split"] = row["split"]
+            result.add(entry, pattern=window.grid)
+        return result
+
+    def finish(self, batch: Batch) -> dict[str, Any]:
+        """Choose the splits; fills count as a class of their own, so that every side has some."""
+        labels = [f"{item['style']}{' fill' if item['fill'] else ''}" for item in batch.items]
+        self.split(batch, [item["group"] for item in batch.items], labels, self.wanted.hold_out)
+        return {"groups": len({item["group"] for item in batch.items})}
+
+    def arrays(self, batch: Batch) -> dict[str, np.ndarray | Joined]:
+        """All patterns in one array."""
+        shape = (len(batch.items), 27, patterns.STEPS)
+        return {"patterns": Joined(shape, np.float32, (piece[None] for piece in batch.pieces("pattern")))}
