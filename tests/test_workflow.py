@@ -119,7 +119,10 @@ MOVES = (
 SCALED = {
     "train": (("--time", "75s"), ("--time", "10m")),
     "evaluate": (("--limit", "64"), ("--limit", "4")),
-    "quantize": (("--quick",), ("--time", "0.03")),
+    "quantize": (  # so little room that something must be pruned
+        ("--quick", "--board", "patch_sm", "--cpu", "45%"),
+        ("--time", "0.03", "--board", "patch_sm", "--cpu", "5.2%"),
+    ),
     "play-drum": (("--demo",), ("--demo", "--seconds", str(HEARD_S))),
     "emulate-drum": (("--seconds", "2.5"), ("--seconds", str(HEARD_S))),
 }
@@ -166,9 +169,9 @@ def whole_workflow(tmp_path_factory) -> tuple[Path, list[str]]:
     import torch
 
     torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("workflow")
-    (folder / "tiny.toml").write_text(TINY)
-    with small_workflow(folder) as went:
+    folder = tmp_path_factory.mktemp("workflow") / "made"
+    (folder.parent / "tiny.toml").write_text(TINY)
+    with small_workflow(folder.parent) as went:
         assert vaectrol.main(["demo", "-o", str(folder), "--items", "48"]) == 0
     return folder, went
 
@@ -198,10 +201,18 @@ def test_a_toy_model_goes_through_every_stage(whole_workflow):
         assert (folder / made).stat().st_size > 1000
 
 
+def test_only_what_the_board_needs_is_pruned(tmp_path):
+    for quick in (True, False):
+        stages = chapters.sounds_to_module(dataclasses.replace(plan_for(tmp_path, "drum"), quick=quick))
+        argv = next(stage.argv for stage in stages if stage.name == "quantize")
+        assert "--prune" not in argv
+        assert argv[argv.index("--cpu") + 1] == "45%"
+
+
 def test_make_on_the_same_sounds_keeps_what_the_demo_did(whole_workflow, capsys):
     folder, _ = whole_workflow
     words = ["make", str(folder / "sounds"), "--kind", "drum", "--board", "patch_sm", "-o", str(folder)]
-    with small_workflow(folder) as went:
+    with small_workflow(folder.parent) as went:
         assert vaectrol.main([*words, "--quick", "--time", "75s"]) == 0
     assert went == []
     said = capsys.readouterr().out
