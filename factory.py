@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from common import model_metadata
 from common.files import write_bytes, write_text
 from workflow.stages import Stage, WorkflowStopped, run_stages
 
@@ -97,7 +98,7 @@ def read_words(name: str, folder: Path = MODELS) -> Words:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise WorkflowStopped(f"{path}: {where}: {first['msg'].lower()}; mend that field.") from None
+        raise WorkflowStopped(f"{path}: {where}: {first['msg'].lower()}; fix that field.") from None
 
 
 def stages_to_model(
@@ -297,10 +298,9 @@ def ship(name: str, words: Words, source: Path, folder: Path) -> Path:
     import onnx
 
     model = onnx.load(str(source))
-    inside = {entry.key: entry for entry in model.metadata_props}
-    for key, value in (("licence", words.licence), ("credits", words.data.credits), ("title", words.title)):
-        entry = inside.get(f"vaectrol.{key}") or model.metadata_props.add()
-        entry.key, entry.value = f"vaectrol.{key}", json.dumps(value)
+    model_metadata.write(
+        model, {"licence": words.licence, "credits": words.data.credits, "title": words.title}
+    )
     packed = model.SerializeToString()
     if len(packed) > LARGEST_BYTES:
         raise WorkflowStopped(

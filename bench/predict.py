@@ -6,7 +6,6 @@ bit for bit with the host build of the same model. Two runs on one commit give t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.m7.model import EmulatedModel
+from common import model_metadata
 from common.refusal import Refusal
 from firmware.compiler.pipeline import compile_onnx
 from firmware.compiler.report import Report
@@ -59,18 +59,7 @@ def input_maker(
 
 def _ranges(path: Path | None) -> dict[str, tuple[float, float]]:
     """Ranges of the inputs as the model file's metadata states them; ±1 where it does not."""
-    if path is None:
-        return {}
-    import onnx
-
-    found: dict[str, tuple[float, float]] = {}
-    for entry in onnx.load(str(path), load_external_data=False).metadata_props:
-        if entry.key == "vaectrol.inputs":
-            for port in json.loads(entry.value):
-                low, high = port.get("range") or (-1.0, 1.0)
-                if np.isfinite([low, high]).all() and low < high:
-                    found[port["name"]] = (float(low), float(high))
-    return found
+    return {spec.name: spec.limits for spec in model_metadata.read_file(path).inputs} if path else {}
 
 
 def predict_model(

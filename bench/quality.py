@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from common import model_metadata
 from common.audio import SAMPLE_RATE_HZ
 from common.refusal import Refusal
 
@@ -157,31 +159,26 @@ def test_items(file: Path) -> tuple[list[Item], str]:
 
 def test_inputs(path: Path, seconds: float, seed: int = 7) -> dict[str, np.ndarray]:
     """Seeded inputs inside the stated ranges: smooth walks for controls, noise bursts for audio."""
-    import json
-    from fractions import Fraction
-
     import onnx
 
     model = onnx.load(str(path), load_external_data=False)
-    stated: list[dict[str, Any]] = next(
-        (json.loads(e.value) for e in model.metadata_props if e.key == "vaectrol.inputs"), []
-    )
-    ports = {p["name"]: p for p in stated}
+    stated = {spec.name: spec for spec in model_metadata.read(model, path.name).inputs}
     rng = np.random.default_rng(seed)
     made = {}
     for port in model.graph.input:
-        info = ports.get(port.name)
-        if info is None:
+        spec = stated.get(port.name)
+        if spec is None:
             raise Refusal(
                 f"{path.name} does not say what its input {port.name!r} is; quality needs a vaectrol model."
             )
         channels = port.type.tensor_type.shape.dim[1].dim_value
-        low, high = info.get("range") or (-1.0, 1.0)
-        if info["rate"] == "event":
+        low, high = spec.limits
+        if spec.is_event:
             made[port.name] = rng.uniform(low, high, (channels, 1)).astype(np.float32)
             continue
-        frames = max(4, int(seconds * SAMPLE_RATE_HZ * Fraction(info["rate"])))
-        if Fraction(info["rate"]) == 1:
+        rate = spec.frames_per_sample or Fraction(1)
+        frames = max(4, int(seconds * SAMPLE_RATE_HZ * rate))
+        if rate == 1:
             envelope = np.exp(-((np.arange(frames) % 12000) / 3000.0))
             signal = rng.standard_normal((channels, frames)) * envelope * 0.3 * high
         else:
@@ -249,15 +246,9 @@ def assess(
 
 def onset_rows(path: Path) -> slice:
     """Rows of an event model's first output that are probabilities of onsets, by their names in the file."""
-    import json
-
-    import onnx
-
-    for entry in onnx.load(str(path), load_external_data=False).metadata_props:
-        if entry.key == "vaectrol.outputs":
-            names = json.loads(entry.value)[0].get("channels", [])
-            return slice(0, sum(name.startswith("onset:") for name in names))
-    return slice(0, 0)
+    outputs = model_metadata.read_file(path).outputs
+    names = outputs[0].channels if outputs else []
+    return slice(0, sum(name.startswith("onset:") for name in names))
 
 
 def _assess_events(

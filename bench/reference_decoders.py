@@ -8,12 +8,12 @@ activation has a scale.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from common import model_metadata
 from common.audio import SAMPLE_RATE_HZ
 
 OPSET, DOMAIN = 21, "vaectrol"
@@ -188,9 +188,7 @@ class Builder:
         if functions:
             opsets.append(helper.make_opsetid(DOMAIN, 1))
         model = helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=10)
-        for key, value in metadata.items():
-            entry = model.metadata_props.add()
-            entry.key, entry.value = f"vaectrol.{key}", json.dumps(value)
+        model_metadata.write(model, metadata)
         return model
 
 

@@ -17,6 +17,8 @@ import numpy as np
 import onnx
 import pytest
 
+from common import model_metadata
+
 FRAMES = 1  # one latent frame of 48 samples a block
 SIZES = {"100k": (62, 3), "1M": (200, 3)}
 
@@ -96,8 +98,7 @@ def exported(folder: Path, size: str):
             input_names=["z", *(f"s{i}" for i in range(len(states)))],
         )  # fmt: skip
     model = onnx.load(str(stream))
-    entry = model.metadata_props.add()
-    entry.key, entry.value = "vaectrol.inputs", json.dumps([{"name": "z", "rate": "1/48"}])
+    model_metadata.write(model, {"inputs": [{"name": "z", "rate": "1/48"}]})
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(stateful), options, providers=["CPUExecutionProvider"])

@@ -7,6 +7,7 @@ folder in a room's map names every Python file of that folder. Run twice, it cha
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import sys
@@ -106,8 +107,14 @@ def linked(page: Path, text: str) -> str:
     return text
 
 
+def first_words(path: Path) -> str:
+    """What a module says it is: the first line of its docstring up to a colon, a semicolon or its end."""
+    said = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or path.stem).splitlines()[0]
+    return re.split(r"[:;]|\.$", said.replace("`", ""))[0].strip()
+
+
 def mapped(page: Path, text: str) -> str:
-    """Let the row of each folder in a map name the Python files of that folder."""
+    """Let each folder's row in a map name the Python files of that folder; add rows for new files."""
 
     def renewed(row: re.Match[str]) -> str:
         folder = page.parent / row["folder"]
@@ -122,6 +129,13 @@ def mapped(page: Path, text: str) -> str:
     section = re.sub(
         r"^\| `(?P<folder>[\w./-]+)/`(?P<names>(?: `[^`]+`)*) \|", renewed, section, flags=re.MULTILINE
     )
+    if heading and (table := re.search(r"^(?:\|[^\n]*\n)+", section, re.MULTILINE)):
+        rows = [
+            f"| `{path.name}` | {first_words(path)} |\n"
+            for path in sorted(page.parent.glob("*.py"))
+            if not path.name.startswith(("__init__", "test_")) and f"`{path.name}`" not in section
+        ]
+        section = section[: table.end()] + "".join(rows) + section[table.end() :]
     return before + heading + section + rest + more
 
 

@@ -199,7 +199,7 @@ def build(
         )
     voices, asked = report["voices"], report["voices_asked"]
     if voices is not None and asked is not None and voices < asked:
-        typer.echo(f"time for {voices} of {asked} drums at once: the newest sound")
+        typer.echo(f"time for {voices} of {asked} voices at once: the newest sound")
     typer.echo(f"latency {report['latency_samples']:g} samples and one block of {report['block']}")
     for name, use in report["regions"].items():
         typer.echo(f"{name}: {use['used']:,} bytes used, {use['left']:,} left")

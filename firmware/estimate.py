@@ -86,7 +86,7 @@ def predict(assignment: Assignment, reports: Mapping[str, Report], block: int) -
     for region, own in instrument_bytes(assignment).items():
         if region in there:
             used[region] = used.get(region, 0) + own
-    counts_voices = any(role.per_voice for role in kind.roles)
+    counts_voices = any(kind.role(name).per_voice for name in reports)
     left = {region.name: region.left_bytes for region in board.memory}
     return {
         "instrument": assignment.loaded.name,

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from common.refusal import DoesNotFit, Refusal
 from quantize.cost import predict
-from quantize.data.calibration_set import Material
+from quantize.data.calibration_set import CalibrationSet, decoder_of
 from quantize.graph.graph import Graph
+from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.integers.calibrate import activation_tensors, observe
 from quantize.integers.mixed import mixed_scales
 from quantize.integers.plan import make_plan
 from quantize.integers.qdq import Quantized, to_qdq
 from quantize.procedure import Settings, Width, prune_once
+from quantize.progress import Progress
 
 KEEPS = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)
 
@@ -42,7 +45,7 @@ class Limits:
 
 @dataclass
 class Row:
-    """One line of the trade-off table."""
+    """One line of the trade-off table; `measures` of a pruned model, before any tuning."""
 
     keep: float
     activations: str
@@ -69,18 +72,30 @@ def parse_bytes(text: str) -> int:
     return int(float(match[1]) * {"": 1, "k": 1024, "m": 1024**2}[match[2].lower()])
 
 
-def quick_integers(graph: Graph, material: Material, settings: Settings) -> Quantized:
+def check_board(source: Path, board: str) -> None:
+    """Ask what the float model costs on a board, before its data are read.
+
+    Raises
+    ------
+    Refusal
+        When there is no such board, or no such model.
+    """
+    path = decoder_of(source) if source.is_dir() else source
+    predict(load_graph(path).to_model(), board)
+
+
+def quick_integers(graph: Graph, calibration_set: CalibrationSet, settings: Settings) -> Quantized:
     """Round a graph as it stands, ranges from one feed: enough to know its cost."""
     plan = make_plan(graph, 8 if settings.activations == "8" else 16)
-    seen = observe(Network(graph), activation_tensors(plan), material.calibration[:1])
+    seen = observe(Network(graph), activation_tensors(plan), calibration_set.feeds[:1])
     return Quantized(plan, mixed_scales(plan, seen), {})
 
 
 def choose(
-    material: Material,
+    calibration_set: CalibrationSet,
     settings: Settings,
     limits: Limits,
-    tell: Callable[[str, float], None],
+    progress: Progress,
     widths: Sequence[Width] = ("16", "8"),
 ) -> tuple[Settings, list[Row]]:
     """Find the least pruning with which the model fits.
@@ -88,7 +103,7 @@ def choose(
     Parameters
     ----------
     widths : sequence of {"16", "8", "mixed"}
-        Widths of the activations; one is tried when nothing fits with those before it. Eight bits are heard
+        Widths of the activations; one is tried when nothing fits with those before it. Eight bits harm
         more than pruning to a fifth, and most boards need more cycles for them, but less memory.
 
     Returns
@@ -103,18 +118,19 @@ def choose(
         When even the smallest network does not fit: by how much, and what would have to give.
     """
     rows: list[Row] = []
-    for turn, width in enumerate(widths):
-        for index, keep in enumerate(KEEPS):
-            tell("looking for what fits", (turn + index / len(KEEPS)) / len(widths))
+    for width in widths:
+        for keep in KEEPS:
+            progress.at(f"trying {keep:.0%} of the cost, {width}-bit activations")
             way = replace(settings, keep=keep, activations=width)
             try:
-                row = _try(material, way, limits)
+                row = _try(calibration_set, way, limits)
             except Refusal:
                 if not rows:
                     raise
                 break  # below the smallest network
             rows.append(row)
             if row.fits:
+                progress.ended(_told(row, limits))
                 return way, rows
     least = min(rows, key=lambda row: (row.cpu_worst, row.weight_bytes))
     over = []
@@ -129,14 +145,22 @@ def choose(
     )
 
 
-def _try(material: Material, settings: Settings, limits: Limits) -> Row:
-    graph = material.graph
+def _told(row: Row, limits: Limits) -> str:
+    """What fits, in words."""
+    how = "fits as it is, nothing is pruned" if row.keep >= 1.0 else f"fits with {row.keep:.0%} of its cost"
+    return (
+        f"{limits.board}: {how}; worst callback {row.cpu_worst:.1%} of {limits.cpu:.0%} allowed (predicted)"
+    )
+
+
+def _try(calibration_set: CalibrationSet, settings: Settings, limits: Limits) -> Row:
+    graph = calibration_set.graph
     if settings.keep < 1.0:
-        graph = prune_once(material, settings).graph
-    found = predict(to_qdq(quick_integers(graph, material, settings)), limits.board)
+        graph = prune_once(calibration_set, settings).graph
+    found = predict(to_qdq(quick_integers(graph, calibration_set, settings)), limits.board)
     flash_ok = limits.flash is None or found.weight_bytes <= limits.flash
     fits = bool(found.fits) and found.cpu_worst <= limits.cpu and flash_ok
-    measures = material.compare(Network(graph))
+    measures = calibration_set.compare(Network(graph)) if settings.keep < 1.0 else {}
     return Row(
         settings.keep,
         settings.activations,
@@ -155,7 +179,7 @@ def table(rows: list[Row]) -> Any:
     heads = ("kept", "bits", "worst CPU", "weight bytes", "fits", *keys)
     out = Table(*heads, title="What was tried (CPU predicted, measures before any tuning)")
     for r in rows:
-        cells = [f"{r.measures[k]:.3g}" for k in keys]
+        cells = [f"{r.measures[k]:.3g}" if k in r.measures else "" for k in keys]
         fits = "yes" if r.fits else "no"
         out.add_row(f"{r.keep:.0%}", r.activations, f"{r.cpu_worst:.1%}", f"{r.weight_bytes:,}", fits, *cells)
     return out

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
-    from quantize.budget import Limits
-    from quantize.data.calibration_set import Material
-    from quantize.procedure import Settings, Width
+    from rich.console import Console
+
+    from quantize.budget import Limits, Row
+    from quantize.data.calibration_set import CalibrationSet
+    from quantize.procedure import Outcome, Settings, Stage, Width
+    from quantize.progress import Progress
+    from quantize.report.curves import CurveRow
 
 QUICK_S = 24.0
 QUICK_BATCH = 4
@@ -81,11 +87,14 @@ def quantize(
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Prune, fine-tune and quantize a model to int8 weights, and report what it cost in sound."""
+    from rich.console import Console
+
     from common.refusal import Refusal
-    from quantize.budget import Limits, parse_bytes, parse_share
+    from quantize.budget import Limits, check_board, parse_bytes, parse_share
     from quantize.data.tune import Effort
     from quantize.integers.ranges import ESTIMATORS
     from quantize.procedure import Settings
+    from quantize.progress import ConsoleProgress
 
     if ranges is not None and ranges not in ESTIMATORS:
         raise Refusal(f"--ranges {ranges} is none of {', '.join(ESTIMATORS)}.")
@@ -117,31 +126,68 @@ def quantize(
     limits = None
     if board is not None:
         limits = Limits(board, parse_share(cpu), parse_bytes(flash) if flash else None)
-    material = _material(source, calibration, data, seed, QUICK_BATCH if quick else None)
+    batch = QUICK_BATCH if quick else None
+    console = Console(stderr=json or curve is not None)
+    with ConsoleProgress(console) as progress:
+        progress.at("reading the model and its data")
+        if limits is not None:
+            check_board(source, limits.board)
+        calibration_set = _calibration_set(source, calibration, data, seed, batch)
+        progress.ended(f"read {calibration_set.source}")
+        if curve is not None:
+            rows = _curve(calibration_set, settings, curve, source.stem, progress)
+        else:
+            widths: list[Width] = [activations] if activations else ["16", "8"]
+            made = _made(calibration_set, settings, limits, widths, progress)
+            page = _written(made, calibration_set, Files(source, out, place), progress)
     if curve is not None:
-        _curve(material, settings, curve, str(material.graph.metadata.get("name", source.stem)), json)
-        return
-    widths: list[Width] = [activations] if activations else ["16", "8"]
-    _walk(material, settings, source, out, place, limits, widths, json)
+        _print_rows(rows, curve, json)
+    elif json:
+        _print_json(made, calibration_set)
+    else:
+        _print_stages(made, out, page, console)
 
 
-def _curve(material: Material, settings: Settings, out: Path, title: str, json: bool) -> None:
+@dataclass
+class Files:
+    """What is read and what is written: the model or run, the QDQ file, the folder of the report."""
+
+    source: Path
+    out: Path
+    report: Path
+
+
+@dataclass
+class Made:
+    """What came out: the quantized model, what it costs, and what was tried to make it fit."""
+
+    outcome: Outcome
+    sizes: dict[str, str]
+    tried: list[Row]
+
+
+def _curve(
+    calibration_set: CalibrationSet, settings: Settings, out: Path, stem: str, progress: Progress
+) -> list[CurveRow]:
     import hashlib
-    import json as text
     import shlex
     import sys
 
-    from rich.console import Console
-
     from quantize.report.curves import row_of, rows_so_far, trace, write_curve
 
+    title = calibration_set.graph.about.name or stem
     command = shlex.join(["vaectrol", *sys.argv[1:]])
-    model = hashlib.sha256(material.graph.to_model().SerializeToString()).hexdigest()[:16]
+    model = hashlib.sha256(calibration_set.graph.to_model().SerializeToString()).hexdigest()[:16]
     rows = rows_so_far(out, command, model)
-    with _progress(Console(stderr=True)) as tell:
-        for point in trace(material, settings, tell, known=rows):
-            rows.append(row_of(point))
-            write_curve(rows, out, title, command, model)
+    for point in trace(calibration_set, settings, progress, known=rows):
+        rows.append(row_of(point))
+        write_curve(rows, out, title, command, model)
+    return rows
+
+
+def _print_rows(rows: list[CurveRow], out: Path, json: bool) -> None:
+    import json as text
+
     if json:
         typer.echo(text.dumps(rows))
         return
@@ -154,65 +200,70 @@ def _curve(material: Material, settings: Settings, out: Path, title: str, json: 
     typer.echo(f"{out} and {out.with_suffix('.png')}")
 
 
-def _material(
+def _calibration_set(
     source: Path, calibration: Path | None, data: Path | None, seed: int, batch: int | None
-) -> Material:
-    from quantize.data import calibration_set as material
+) -> CalibrationSet:
+    from quantize.data.calibration_set import from_folder, from_metadata, from_run
 
     if source.is_dir():
-        return material.from_run(source, data, seed, batch)
+        return from_run(source, data, seed, batch)
     from quantize.graph.load import load_graph
 
     graph = load_graph(source)
-    return (
-        material.from_folder(graph, calibration, seed) if calibration else material.from_metadata(graph, seed)
-    )
+    return from_folder(graph, calibration, seed) if calibration else from_metadata(graph, seed)
 
 
-def _walk(
-    material: Material,
+def _made(
+    calibration_set: CalibrationSet,
     settings: Settings,
-    source: Path,
-    out: Path,
-    place: Path,
     limits: Limits | None,
     widths: list[Width],
-    json: bool,
-) -> None:
-    from rich.console import Console
-
-    from common.files import write_bytes
+    progress: Progress,
+) -> Made:
     from quantize import budget, cost
-    from quantize.procedure import walk
-    from quantize.report.bench_inputs import write_evidence
-    from quantize.report.report import layer_noise, summary, write_report
+    from quantize.procedure import run_procedure
 
-    console = Console(stderr=json)
-    with _progress(console) as tell:
-        rows: list[budget.Row] = []
-        if limits is not None:
-            settings, rows = budget.choose(material, settings, limits, tell, widths)
-        outcome = walk(material, settings, tell)
-    write_bytes(out, outcome.model.SerializeToString())
-    sizes = cost.sizes(material.graph, outcome.model, settings.board)
-    if rows:
-        console.print(budget.table(rows))
-    page = write_report(place, outcome, material.test[0], sizes, str(source))
-    write_evidence(place, outcome, material)
-    if json:
-        import json as text
+    tried: list[Row] = []
+    if limits is not None:
+        settings, tried = budget.choose(calibration_set, settings, limits, progress, widths)
+    outcome = run_procedure(calibration_set, settings, progress)
+    progress.at("predicting what it costs")
+    return Made(outcome, cost.sizes(calibration_set.graph, outcome.model, settings.board), tried)
 
-        typer.echo(
-            text.dumps(
-                summary(outcome, layer_noise(outcome.network, material.test[0], outcome.graph), sizes),
-                default=float,
-            )
-        )
-    else:
-        console.print(_stages(outcome.stages))
-        for note in outcome.notes:
-            console.print(f"note: {note}", style="yellow")
-        console.print(f"{out}, {out.stat().st_size:,} bytes; report: {page}")
+
+def _written(made: Made, calibration_set: CalibrationSet, files: Files, progress: Progress) -> Path:
+    """Write the model and its report, and return the report's page."""
+    from common.files import write_bytes
+    from quantize.report.bench_inputs import write_bench_inputs
+    from quantize.report.report import write_report
+
+    progress.at("writing the report")
+    write_bytes(files.out, made.outcome.model.SerializeToString())
+    example, title = calibration_set.test[0], str(files.source)
+    page = write_report(files.report, made.outcome, example, made.sizes, title)
+    write_bench_inputs(files.report, made.outcome, calibration_set)
+    progress.ended("costs predicted, model and report written")
+    return page
+
+
+def _print_json(made: Made, calibration_set: CalibrationSet) -> None:
+    import json as text
+
+    from quantize.report.report import layer_noise, summary
+
+    noise = layer_noise(made.outcome.network, calibration_set.test[0], made.outcome.graph)
+    typer.echo(text.dumps(summary(made.outcome, noise, made.sizes), default=float))
+
+
+def _print_stages(made: Made, out: Path, page: Path, console: Console) -> None:
+    from quantize.budget import table
+
+    if made.tried:
+        console.print(table(made.tried))
+    console.print(_stages(made.outcome.stages))
+    for note in made.outcome.notes:
+        console.print(f"note: {note}", style="yellow")
+    console.print(f"{out}, {out.stat().st_size:,} bytes; report: {page}")
 
 
 def _from_elsewhere(
@@ -239,11 +290,11 @@ def _from_elsewhere(
     typer.echo(text.dumps(figures, default=float) if json else _lines(figures))
 
 
-def _lines(figures: dict[str, Any]) -> str:
+def _lines(figures: Mapping[str, object]) -> str:
     return "\n".join(f"{key}: {value}" for key, value in figures.items())
 
 
-def _stages(stages: list[Any]) -> Any:
+def _stages(stages: list[Stage]) -> Any:
     """Measures down, stages across."""
     from rich.table import Table
 
@@ -253,27 +304,6 @@ def _stages(stages: list[Any]) -> Any:
     for key in dict.fromkeys(k for s in stages for k in s.measures):
         table.add_row(key, *(f"{s.measures[key]:.4g}" if key in s.measures else "" for s in stages))
     return table
-
-
-class _progress:
-    """A rich progress bar whose one task is renamed as the work moves on."""
-
-    def __init__(self, console: Any) -> None:
-        from rich.progress import Progress
-
-        self.bar = Progress(console=console, transient=True)
-        self.task = self.bar.add_task("reading", total=1.0)
-
-    def __enter__(self) -> Any:
-        self.bar.start()
-        return self.tell
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.stop()
-
-    def tell(self, name: str, share: float) -> None:
-        """Show the step and how much of it is done."""
-        self.bar.update(self.task, description=name, completed=share)
 
 
 def export(

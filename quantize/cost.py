@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import onnx
 
 from firmware.compiler import Budget
@@ -37,11 +35,11 @@ def layer_cycles(graph: Graph, board: str) -> dict[int, float]:
     }
 
 
-def sizes(graph: Graph, model: onnx.ModelProto, board: str) -> dict[str, Any]:
+def sizes(graph: Graph, model: onnx.ModelProto, board: str) -> dict[str, str]:
     """Bytes and predicted cycles of the float model, in float arithmetic, and of its integers."""
     before = predict(graph.to_model(), board, as_if_quantized=False)
     after = predict(model, board)
-    out: dict[str, Any] = {
+    out = {
         "board": f"{board}; float → integers; cycles are predicted, not measured",
         "parameters": f"{before.parameters:,} → {after.parameters:,}",
         "weight bytes": f"{before.weight_bytes:,} → {after.weight_bytes:,}",

@@ -1,19 +1,21 @@
-"""The road from a float model to an int8 one: prune, tune, calibrate, refine, tune again, write."""
+"""The procedure from a float model to an int8 one: prune, tune, calibrate, refine, tune again, write."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
+import numpy as np
 import onnx
 
 from common.refusal import Refusal
 from quantize.cost import layer_cycles
-from quantize.data.calibration_set import Material
+from quantize.data.calibration_set import CalibrationSet
 from quantize.data.examples import teach
 from quantize.data.feeds import input_rates, is_event
+from quantize.data.quality import lost_percent, measure_that_counts
 from quantize.data.tune import Effort, fine_tune
 from quantize.graph.channels import TRACE_FRAMES, trace_channels
 from quantize.graph.graph import Graph
@@ -27,19 +29,20 @@ from quantize.integers.network import QuantizedNetwork
 from quantize.integers.plan import Plan, make_plan
 from quantize.integers.qdq import Quantized, to_qdq
 from quantize.integers.rounding import refine
-from quantize.prune.select import Step, prune, prune_iteratively
+from quantize.progress import Progress
+from quantize.prune.select import Ranking, Step, prune, prune_iteratively
 from quantize.prune.surgery import layer_macs
 
-Progress = Callable[[str, float], None]
 Width = Literal["16", "8", "mixed"]
 REFINING_FEEDS = 4
+TUNING_FLOAT, TUNING_INTEGERS = "tuning the float weights", "tuning the integers"
 FLOAT_SHARE = 0.7  # of the fine-tuning, in float after pruning; the rest tunes the integers
 LEAST_SNR_DB = 35.0  # that mixed widths keep where the data do not say what is right
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to walk the road.
+    """What the procedure does.
 
     Attributes
     ----------
@@ -99,14 +102,25 @@ class Settings:
         return self.effort if self.keep >= 1.0 else self.effort.part(1.0 - FLOAT_SHARE)
 
 
+class StageRecord(TypedDict):
+    """A :class:`Stage` as plain data."""
+
+    name: str
+    parameters: int
+    macs_per_tick: float
+    measures: dict[str, float]
+    seconds: float
+    cpu_s: float
+
+
 @dataclass
 class Stage:
-    """A station on the road: what was measured there, and the time it took to come there.
+    """A stage of the procedure: what was measured at its end, and the time it took.
 
     Attributes
     ----------
-    seconds, processor_s : float
-        Wall-clock time, and processor time (all threads), since the station before; measuring counts.
+    seconds, cpu_s : float
+        Wall-clock time, and CPU time (all threads), since the stage before; measuring counts.
     """
 
     name: str
@@ -114,12 +128,23 @@ class Stage:
     macs_per_tick: float
     measures: dict[str, float]
     seconds: float
-    processor_s: float
+    cpu_s: float
+
+    def record(self) -> StageRecord:
+        """Give it as plain data, for JSON."""
+        return {
+            "name": self.name,
+            "parameters": self.parameters,
+            "macs_per_tick": self.macs_per_tick,
+            "measures": dict(self.measures),
+            "seconds": self.seconds,
+            "cpu_s": self.cpu_s,
+        }
 
 
 @dataclass
 class Outcome:
-    """Everything the road produced.
+    """Everything the procedure produced.
 
     Attributes
     ----------
@@ -161,56 +186,91 @@ def macs_per_tick(graph: Graph) -> float:
     return sum(macs) / base_ticks(graph)
 
 
-def walk(material: Material, settings: Settings, progress: Progress | None = None) -> Outcome:
+def budgets(settings: Settings) -> dict[str, float]:
+    """Stage → seconds that it may take, of the stages that have a time budget."""
+    named = {TUNING_FLOAT: settings.float_effort} if settings.keep < 1.0 else {}
+    named[TUNING_INTEGERS] = settings.integer_effort
+    return {name: effort.seconds for name, effort in named.items() if effort and effort.seconds is not None}
+
+
+def line_of(stage: Stage, first: Stage) -> str:
+    """One line on a stage: what is left of the model, and the measure that counts."""
+    parts = []
+    if stage.macs_per_tick < first.macs_per_tick:
+        parts.append(f"{stage.macs_per_tick / first.macs_per_tick:.0%} of the multiply-accumulates")
+    key, larger = measure_that_counts(stage.measures)
+    value, base = stage.measures[key], first.measures[key]
+    if stage is first:
+        parts.append(f"{stage.parameters:,} parameters")
+    if np.isfinite(value):
+        parts.append(f"{key} {value:.4g}")
+    if stage is not first and key.startswith("truth/"):
+        lost = lost_percent(value, base, larger)
+        parts.append(f"{abs(lost):.1f} % {'worse' if lost > 0 else 'better'} than float")
+    return f"{stage.name}: {', '.join(parts)}"
+
+
+def run_procedure(
+    calibration_set: CalibrationSet, settings: Settings, progress: Progress | None = None
+) -> Outcome:
     """Prune, tune, quantize, refine and tune again.
 
     Parameters
     ----------
-    material : Material
+    calibration_set : CalibrationSet
         Model and data.
     settings : Settings
         What to do.
-    progress : callable, optional
-        Called with the name of the step and the share of it that is done.
+    progress : Progress, optional
+        Hears which stage is at work, and what each came to.
 
     Raises
     ------
     Refusal
         When pruning can't reach its goal, a tensor is not finite, or the loss is not.
     """
-    tell = progress or (lambda name, share: None)
+    progress = progress or Progress()
+    progress.plan(budgets(settings))
     stages: list[Stage] = []
     begin = time.monotonic(), time.process_time()
 
-    def station(name: str, network: Network) -> None:
+    def measured(name: str, network: Network) -> None:
         nonlocal begin
         graph = network.graph
-        measures = material.measure(
+        progress.at("measuring")
+        measures = calibration_set.measure(
             network, Network(graph_before) if isinstance(network, QuantizedNetwork) else None
         )
         now = time.monotonic(), time.process_time()
         spent = now[0] - begin[0], now[1] - begin[1]
         stages.append(Stage(name, count_parameters(graph), macs_per_tick(graph), measures, *spent))
         begin = now
+        progress.ended(line_of(stages[-1], stages[0]))
 
-    original = graph_before = material.graph
-    station("float", Network(original))
+    original = graph_before = calibration_set.graph
+    measured("float", Network(original))
     graph, widths = original, {}
     if settings.keep < 1.0:
-        step = _pruned(material, settings, tell)
+        step = _pruned(calibration_set, settings, progress)
         graph, widths = step.graph, step.widths
         student = Network(graph)
-        station("pruned", student)
+        measured("pruned", student)
         if settings.effort:
-            _tune(student, material, settings, settings.float_effort, lambda s: tell("fine-tuning", s))
+            _tune(
+                student,
+                calibration_set,
+                settings,
+                settings.float_effort,
+                lambda s: progress.at(TUNING_FLOAT, s),
+            )
             graph = student.to_graph()
-            station("pruned, tuned", Network(graph))
+            measured("pruned, tuned", Network(graph))
     graph_before = graph
-    outcome = _quantized(graph, material, settings, tell)
-    station(f"int8, {_width_name(settings)}", outcome.network)
+    outcome = _quantized(graph, calibration_set, settings, progress)
+    measured(f"int8, {_width_name(settings)}", outcome.network)
     if settings.effort:
-        _tune_integers(outcome.network, material, settings, lambda s: tell("tuning integers", s))
-        station(f"int8, {_width_name(settings)}, tuned", outcome.network)
+        _tune_integers(outcome.network, calibration_set, settings, lambda s: progress.at(TUNING_INTEGERS, s))
+        measured(f"int8, {_width_name(settings)}, tuned", outcome.network)
     outcome.original, outcome.stages, outcome.widths = original, stages, widths
     finish(outcome, settings)
     return outcome
@@ -221,81 +281,89 @@ def _width_name(settings: Settings) -> str:
 
 
 def _tune(
-    student: Network, material: Material, settings: Settings, effort: Effort, tell: Callable[[float], None]
+    student: Network,
+    calibration_set: CalibrationSet,
+    settings: Settings,
+    effort: Effort,
+    tell: Callable[[float], None],
 ) -> None:
-    rate = settings.tune_rate_events if is_event(material.graph) else settings.tune_rate
-    fine_tune(student, material.objective(), material.judge, effort, learning_rate=rate, progress=tell)
+    rate = settings.tune_rate_events if is_event(calibration_set.graph) else settings.tune_rate
+    fine_tune(
+        student, calibration_set.objective(), calibration_set.judge, effort, learning_rate=rate, progress=tell
+    )
 
 
 def _tune_integers(
     network: QuantizedNetwork,
-    material: Material,
+    calibration_set: CalibrationSet,
     settings: Settings,
     tell: Callable[[float], None],
 ) -> None:
     """Tune the integers within the task, as the float model was trained.
 
     The waveform of the float model is the wrong goal: its loud part decides, and what int8 weights leave
-    ringing in a tail, 40 dB below the peak, is what is heard.
+    ringing in a tail, 40 dB below the peak, is audible.
     """
     rate = settings.qat_rate if settings.activations == "16" else settings.qat_rate_8
     effort = settings.integer_effort
-    fine_tune(network, material.objective(), material.judge, effort, learning_rate=rate, progress=tell)
-
-
-def _shared(settings: Settings, graph: Graph) -> dict[str, Any]:
-    return {
-        "criterion": settings.criterion,
-        "per_cycle": settings.per_cycle,
-        "scope": settings.scope,
-        "ticks": base_ticks(graph),
-    }
-
-
-def prune_once(material: Material, settings: Settings) -> Step:
-    """Prune in one shot, without tuning."""
-    pool = material.pool[:REFINING_FEEDS]
-    cycles = layer_cycles(material.graph, settings.board) if settings.per_cycle else None
-    return prune(material.graph, pool, settings.keep, cycles=cycles, **_shared(settings, material.graph))
-
-
-def _pruned(material: Material, settings: Settings, tell: Progress) -> Step:
-    tell("pruning", 0.0)
-    if settings.rounds <= 1:
-        return prune_once(material, settings)
-    effort = settings.float_effort.part(1 / (2 * settings.rounds))
-
-    def tune(current: Graph) -> Graph:
-        student = Network(current)
-        _tune(student, material, settings, effort, lambda s: tell("pruning in rounds", s))
-        return student.to_graph()
-
-    return prune_iteratively(
-        material.graph,
-        material.pool[:REFINING_FEEDS],
-        settings.keep,
-        tune,
-        rounds=settings.rounds,
-        rewind=settings.rewind,
-        cycles=(lambda graph: layer_cycles(graph, settings.board)) if settings.per_cycle else None,
-        **_shared(settings, material.graph),
+    fine_tune(
+        network, calibration_set.objective(), calibration_set.judge, effort, learning_rate=rate, progress=tell
     )
 
 
-def _quantized(graph: Graph, material: Material, settings: Settings, tell: Progress) -> Outcome:
+def ranking_of(settings: Settings, graph: Graph) -> Ranking:
+    """What decides which channels of a graph go."""
+    return Ranking(
+        settings.criterion,
+        settings.per_cycle,
+        settings.scope,
+        base_ticks(graph),
+        lambda current: layer_cycles(current, settings.board),
+    )
+
+
+def prune_once(calibration_set: CalibrationSet, settings: Settings) -> Step:
+    """Prune in one shot, without tuning."""
+    graph, pool = calibration_set.graph, calibration_set.pool[:REFINING_FEEDS]
+    return prune(graph, pool, settings.keep, ranking_of(settings, graph))
+
+
+def _pruned(calibration_set: CalibrationSet, settings: Settings, progress: Progress) -> Step:
+    progress.at("pruning")
+    if settings.rounds <= 1:
+        return prune_once(calibration_set, settings)
+    effort = settings.float_effort.part(1 / (2 * settings.rounds))
+
+    turns = iter(range(1, settings.rounds))
+
+    def tune(current: Graph) -> Graph:
+        student, name = Network(current), f"pruning, round {next(turns)} of {settings.rounds}"
+        _tune(student, calibration_set, settings, effort, lambda s: progress.at(name, s))
+        return student.to_graph()
+
+    graph, pool = calibration_set.graph, calibration_set.pool[:REFINING_FEEDS]
+    ranking = ranking_of(settings, graph)
+    return prune_iteratively(
+        graph, pool, settings.keep, tune, ranking, rounds=settings.rounds, rewind=settings.rewind
+    )
+
+
+def _quantized(
+    graph: Graph, calibration_set: CalibrationSet, settings: Settings, progress: Progress
+) -> Outcome:
     """Calibrate and round; the result still awaits its tuning."""
-    tell("calibrating", 0.0)
+    progress.at("calibrating")
     bits = 8 if settings.activations == "8" else 16
     plan = make_plan(graph, bits)
     if not plan.linear_positions():
         raise Refusal("this model has no layer that can run in integers; compile its float file instead.")
-    seen = observe(Network(graph), activation_tensors(plan), material.calibration)
+    seen = observe(Network(graph), activation_tensors(plan), calibration_set.feeds)
     eased = equalise(graph, seen) if settings.equalise else graph
     if bits == 16 and settings.adapt:
         eased = balance_entries(eased, seen)
     if eased is not graph:
         graph, plan = eased, make_plan(eased, bits)
-        seen = observe(Network(graph), activation_tensors(plan), material.calibration)
+        seen = observe(Network(graph), activation_tensors(plan), calibration_set.feeds)
     notes = [
         f"{len(dead)} of {len(seen.peaks[name])} channels of {name} stay at zero on the calibration data"
         for name, dead in dead_channels(plan, seen).items()
@@ -309,17 +377,17 @@ def _quantized(graph: Graph, material: Material, settings: Settings, tell: Progr
             refine(
                 network,
                 Network(graph),
-                material.calibration[:REFINING_FEEDS],
+                calibration_set.feeds[:REFINING_FEEDS],
                 adapt=settings.adapt,
                 correct=settings.correct,
             )
         return network
 
-    tell("rounding", 0.0)
+    progress.at("rounding")
     network = rounded()
     if settings.activations == "mixed":
-        goal = _goal(graph, material, settings)
-        network, note = _narrowed(network, rounded, seen, goal, estimators, tell)
+        goal = _goal(graph, calibration_set, settings)
+        network, note = _narrowed(network, rounded, seen, goal, estimators, progress)
         notes.append(note)
     return Outcome(graph, graph, network, network.to_quantized(), onnx.ModelProto(), [], seen, {}, notes)
 
@@ -330,31 +398,31 @@ def _narrowed(
     seen: Observations,
     goal: Goal,
     estimators: tuple[str, str],
-    tell: Progress,
+    progress: Progress,
 ) -> tuple[QuantizedNetwork, str]:
     """Give 8 bits to what the goal allows: the network, and a sentence on what got them.
 
-    Its weights are rounded anew for these widths, or as they were for 16 bits: what is heard less.
+    Its weights are rounded anew for these widths, or as they were for 16 bits: what harms less.
     """
     plan = wide.plan
     macs = reading_macs(plan)
-    choices = search(plan, seen, goal, macs, estimators, lambda s: tell("searching widths", s), wide)
+    choices = search(plan, seen, goal, macs, estimators, lambda s: progress.at("searching widths", s), wide)
     as_they_were = QuantizedNetwork(plan, mixed_scales(plan, seen, estimators))
     as_they_were.take_weights(wide)
     tried = [(goal.harm(network), network) for network in (as_they_were, rounded())]
     least, network = min(tried, key=lambda pair: pair[0])
-    lost = f"{goal.told(least)} on what it listened to, {goal.told(goal.most)} allowed"
+    lost = f"{goal.told(least)} on the examples it was chosen by, {goal.told(goal.most)} allowed"
     return network, f"{_widths_note(plan, macs, choices)}; {lost}"
 
 
-def _goal(graph: Graph, material: Material, settings: Settings) -> Goal:
+def _goal(graph: Graph, calibration_set: CalibrationSet, settings: Settings) -> Goal:
     """What mixed widths may cost: of the data's own measure where there is one, else in noise."""
-    heard = material.listening()
-    if settings.least_snr_db is None and any(e.truth for e in heard):
-        return goal_by_truth(heard, graph, settings.most_loss_percent)
-    examples = teach(graph, [e.feed for e in heard])
+    examples = calibration_set.width_examples()
+    if settings.least_snr_db is None and any(e.truth for e in examples):
+        return goal_by_truth(examples, graph, settings.most_loss_percent)
+    taught = teach(graph, [e.feed for e in examples])
     least = LEAST_SNR_DB if settings.least_snr_db is None else settings.least_snr_db
-    return goal_by_noise(examples, least)
+    return goal_by_noise(taught, least)
 
 
 def _widths_note(plan: Plan, macs: dict[str, float], choices: list[Choice]) -> str:
@@ -386,6 +454,6 @@ def finish(outcome: Outcome, settings: Settings) -> None:
     outcome.quantized = outcome.network.to_quantized()
     note = {
         "settings": asdict(settings),
-        "stages": [asdict(s) for s in outcome.stages],
+        "stages": [s.record() for s in outcome.stages],
     }
     outcome.model = to_qdq(outcome.quantized, {"quantization": note})

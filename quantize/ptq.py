@@ -6,7 +6,6 @@ import logging
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -27,7 +26,7 @@ MOST_FEEDS = 32
 
 def quantize_static(
     source: Path, calibration: Path, out: Path, report: Path, bits: int, ranges: str
-) -> dict[str, Any]:
+) -> dict[str, str | float]:
     """Quantize a float ONNX file with onnxruntime and report on it.
 
     Parameters
@@ -75,7 +74,7 @@ def quantize_static(
     test = feeds[-held_out:] if held_out else feeds
     figures = _figures(graph, model, test)
     write_bytes(out, model.SerializeToString())
-    found: dict[str, Any] = {
+    found: dict[str, str | float] = {
         "model": str(source),
         "file": str(out),
         "seconds": round(seconds, 2),
@@ -103,7 +102,7 @@ def _feeds(graph: Graph, folder: Path) -> list[Feed]:
     from quantize.data.feeds import FeedMaker, read_folder, read_wav
 
     recordings = sorted(folder.rglob("*.wav")) if folder.is_dir() else []
-    if recordings and graph.metadata.get("inputs"):
+    if recordings and graph.about.inputs:
         maker = FeedMaker(graph, [read_wav(p, graph) for p in recordings[:MOST_FEEDS]])
         return [maker.make(0.25, 1) for _ in range(MOST_FEEDS)]
     feeds = read_folder(folder, graph, MOST_FEEDS)
@@ -175,7 +174,7 @@ def _figures(graph: Graph, model: onnx.ModelProto, feeds: list[Feed]) -> dict[st
     found: dict[str, list[float]] = {}
     for feed in feeds:
         for a, b in zip(before.run(None, feed), after.run(None, feed), strict=True):
-            for key, value in compare(a, b, str(graph.metadata.get("kind", ""))).items():
+            for key, value in compare(a, b, graph.about.kind).items():
                 found.setdefault(key, []).append(value)
     return {key: float(np.mean(values)) for key, values in found.items()}
 

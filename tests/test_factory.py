@@ -68,7 +68,7 @@ def test_stages_are_the_commands_of_the_road(models, tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (("licence", "license"), "mend that field"),
+        (("licence", "license"), "fix that field"),
         (('recipe = "drum_quick"', "recipe = 3"), "recipe"),
         (("title", "= ="), "is not TOML"),
     ],

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from firmware.instruments import kinds
+
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("common", "toy", "train", "quantize", "firmware", "bench", "hardware")
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests")
@@ -156,3 +158,38 @@ def test_words_of_errors_are_seen():
     ):
         assert words_of_errors(ast.parse(f"try:\n    f()\nexcept E as why:\n    g({use})")) == {4}, use
     assert not words_of_errors(ast.parse("try:\n    f()\nexcept E as why:\n    g(str(why))"))
+
+
+def named_kinds(path: Path) -> list[tuple[int, str]]:
+    """Where a Python file says a kind's name: as a string of its own, or as a name it defines or uses."""
+    said = {
+        spelling
+        for kind in kinds.names()
+        for spelling in (kind, f"{kind}s", kind.upper(), f"{kind.upper()}S", f"_{kind}", f"_{kind}s")
+    }
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        words = {
+            ast.Constant: lambda n: [n.value] if isinstance(n.value, str) else [],
+            ast.Name: lambda n: [n.id],
+            ast.Attribute: lambda n: [n.attr],
+            ast.FunctionDef: lambda n: [n.name],
+            ast.arg: lambda n: [n.arg],
+            ast.keyword: lambda n: [n.arg],
+            ast.alias: lambda n: n.name.split("."),
+            ast.ImportFrom: lambda n: (n.module or "").split("."),
+        }.get(type(node), lambda n: [])(node)
+        found += [(getattr(node, "lineno", 0), word) for word in words if word in said]
+    return found
+
+
+def test_no_other_file_names_an_instrument_kind():
+    """What is said of a kind is said in its file (``firmware/instruments/kinds``)."""
+    said = {
+        f"{path.relative_to(ROOT)}:{line}: {word}"
+        for room in ("common", "firmware", "bench", "hardware")
+        for path in (ROOT / room).rglob("*.py")
+        if kinds.FOLDER not in path.parents and not path.name.startswith("test_")
+        for line, word in named_kinds(path)
+    }
+    assert not said, "\n".join(sorted(said))

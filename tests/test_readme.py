@@ -105,7 +105,8 @@ def resolved(words: list[str]) -> tuple[Any, list[str]] | None:
     at = group()
     left = words[1:]
     while hasattr(at, "commands") and left and not left[0].startswith("-"):
-        inner = [at.commands.get(name) for name in left[0].split("|")]
+        names = at.list_commands(None) if left[0].isupper() else left[0].split("|")
+        inner = [at.get_command(None, name) for name in names]
         if not all(inner):
             return None
         at, left = inner[0], left[1:]
@@ -205,8 +206,8 @@ def test_every_command_of_a_walk_works(walk, command, walked):
 def test_help_of_every_command_has_an_example(capsys):
     def leaves(at: Any, path: tuple[str, ...]):
         if hasattr(at, "commands"):
-            for name, inner in at.commands.items():
-                yield from leaves(inner, (*path, name))
+            for name in at.list_commands(None):
+                yield from leaves(at.get_command(None, name), (*path, name))
         else:
             yield path
 
@@ -248,9 +249,10 @@ def test_every_python_line_names_what_is_there(page, command):
         assert places or words[3:] == ["-m", "slow"], command
     elif words[1] == "-m":
         assert (ROOT / Path(*words[2].split("."))).with_suffix(".py").is_file(), command
-    else:
-        assert words[1] == "-c"
+    elif words[1] == "-c":
         compile(words[2], command, "exec")
+    else:
+        assert (ROOT / words[1]).is_file(), command
 
 
 MAKEFILE = (ROOT / "Makefile").read_text()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,7 +32,11 @@ def train(
         list[str] | None, typer.Option("--set", help="Change a setting: fit.steps=500.")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the run's last checkpoint.")] = False,
-    time: Annotated[str | None, typer.Option(help="Wall-clock budget: 90s, 10m, 2h.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Remove the run that is in the folder.")] = False,
+    time: Annotated[
+        str | None,
+        typer.Option(help="Wall-clock budget of the steps: 90s, 10m, 2h; model files and pictures follow."),
+    ] = None,
     anyway: Annotated[bool, typer.Option(help="Train even what cannot fit the board.")] = False,
     sweep: Annotated[
         str | None,
@@ -47,6 +49,8 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a recipe; Ctrl-C leaves a usable run, --resume continues it.
+
+    Without --time, drum takes about half an hour on a free core, rhythm a quarter, drive more than an hour.
 
     With --sweep, search for better recipes: vaectrol train drum_quick --data /tmp/kits --sweep drum_quick -o
     studies/kit. The same command goes on with a search, also on several machines at once with one --storage.
@@ -65,7 +69,11 @@ def train(
         return
     from train.fit import fit
     from train.kinds import task_class
+    from train.progress import Bar, drawn
+    from train.run import check_place
 
+    folder = out or Path("runs") / read.name
+    check_place(folder, resume=resume, overwrite=overwrite)
     if not anyway and task_class(read.kind).on_board:
         from train.budget import refuse_what_cannot_fit
 
@@ -75,9 +83,9 @@ def train(
             f"{found.macs_per_sample:,.0f} MAC per sample, {found.cpu_mean:.0%} CPU (predicted)",
             err=True,
         )
-    folder = out or Path("runs") / read.name
-    with _progress() as watch:
-        fit(read, opened, folder, resume=resume, time_limit_s=limit, watch=watch)
+    with drawn("training") as display:
+        watch = Bar(display, display.console.print)
+        fit(read, opened, folder, resume=resume, overwrite=overwrite, time_limit_s=limit, watch=watch)
     card = json.loads((folder / "card.json").read_text())
     if as_json:
         typer.echo(json.dumps({"run": str(folder), "metrics": card["metrics"], "spent": card["spent"]}))
@@ -99,17 +107,17 @@ def _search(
     """Work on a study, and print its front."""
     import json
 
+    from rich.progress import MofNCompleteColumn
+
+    from train.progress import Count, drawn
     from train.search.study import search
     from train.search.sweep import load_sweep
 
     found = load_sweep(sweep, recipe)
-    with _progress("searching") as show:
-
-        def watch(done: int, trials: int, words: str) -> None:
-            show(done, trials, {}, words)
-
+    with drawn("searching", MofNCompleteColumn()) as display:
+        bar = Count(display)
         report = search(
-            recipe, data, found, folder, storage=storage, time_limit_s=limit, anyway=anyway, watch=watch
+            recipe, data, found, folder, storage=storage, time_limit_s=limit, anyway=anyway, watch=bar.count
         )
     if as_json:
         typer.echo(json.dumps(report, indent=1))
@@ -196,6 +204,7 @@ def probe(
     import json
 
     from train.analysis.probe import probe_runs
+    from train.analysis.probe_report import WAYS
     from train.data.store import DataSet
 
     folder = out or runs[0] / "probes"
@@ -214,7 +223,7 @@ def probe(
         for one in row["probes"]:
             told = "  ".join(
                 f"{words} {one[kind]['r2']:+.2f} (chance {one[kind]['chance']:+.2f})"
-                for kind, words in (("from_point", "R²"), ("from_difference", "of the difference"))
+                for kind, words in WAYS
                 if kind in one
             )
             words = f"{one['effect']}: {one['parameter']}"
@@ -267,31 +276,6 @@ def seconds(text: str) -> float:
     if value <= 0:
         raise Refusal(f"--time {text} must be more than nothing; write it as 90s, 10m or 2h")
     return value
-
-
-@contextlib.contextmanager
-def _progress(title: str = "training") -> Iterator[Callable[..., None]]:
-    """Show a bar with the time left, the loss and the score, or other words, on the error stream."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn(title),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=None)
-
-        def watch(step: int, steps: int, figures: dict[str, float], words: str = "") -> None:
-            words += "  ".join(
-                f"{name.removeprefix('train/')} {value:.4g}" for name, value in figures.items()
-            )
-            bar.update(task, completed=step, total=steps, description=words)
-
-        yield watch
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ RUN/checkpoints/         last.ckpt (to resume from), best.ckpt (by validation)
 RUN/model.pt             the finished model, latents rotated
 RUN/latent.json          latent table, map, rotation
 RUN/NAME.onnx            decoder; RUN/NAME.encoder.onnx encoder
-RUN/metrics.json         validation figures, wall-clock and processor seconds
+RUN/metrics.json         validation figures, wall-clock and CPU seconds
 RUN/card.json            data, licence, credits, recipe, figures
 RUN/latent/              map, traversals as pictures and sound
 RUN/log/                 TensorBoard
@@ -20,9 +20,8 @@ import os
 import signal
 import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import lightning
 import torch
@@ -30,12 +29,27 @@ from lightning.pytorch.callbacks import Callback
 
 from common.files import whole, write_text
 from common.refusal import CannotWrite, Refusal
-from train.export.export import export_module
+from train.export.export import Port, export_module
 from train.kinds import parse_recipe, task_class
-from train.latents.table import prepare_latents, save_table, write_pictures
+from train.latents.table import LatentRow, prepare_latents, save_table, write_pictures
+from train.progress import Moment, Watcher
 from train.recipe import Recipe
-from train.run import Run, _torch_load, count_parameters, load_run, load_task
+from train.run import (
+    Card,
+    DataReference,
+    Run,
+    Spent,
+    _torch_load,
+    check_place,
+    count_parameters,
+    load_run,
+    load_task,
+    remove_run,
+)
 from train.tasks.base import Task
+
+if TYPE_CHECKING:
+    from train.data.store import DataSet
 
 
 class KeepCheckpoints(Callback):
@@ -89,9 +103,10 @@ class KeepCheckpoints(Callback):
 class Clock(Callback):
     """Stops at a wall-clock budget or at Ctrl-C, and reports progress."""
 
-    def __init__(self, limit_s: float | None, watch: Callable[[int, int, dict[str, float]], None] | None):
+    def __init__(self, limit_s: float | None, watch: Watcher):
         self.limit_s, self.watch = limit_s, watch
         self.begun = time.monotonic()
+        self.begun_at: int | None = None  # steps that an earlier training had done
         self.interval_begun = self.begun
         self.intervals_s: list[float] = []
         self.asked = False
@@ -105,11 +120,11 @@ class Clock(Callback):
         elapsed = time.monotonic() - self.begun
         if self.limit_s:
             task.time_progress = min(1.0, elapsed / self.limit_s)
-        if self.watch:
-            figures = {
-                k: float(v) for k, v in trainer.callback_metrics.items() if k in ("train/loss", "score")
-            }
-            self.watch(int(batch["step"]) + 1, task.recipe.fit.steps, figures)
+        step = int(batch["step"]) + 1
+        if self.begun_at is None:
+            self.begun_at = step - 1
+        figures = {k: float(v) for k, v in trainer.callback_metrics.items() if k in ("train/loss", "score")}
+        self.watch.step(Moment(step, task.recipe.fit.steps, elapsed, self.begun_at, self.limit_s, figures))
         if self.asked or (self.limit_s and elapsed >= self.limit_s):
             trainer.should_stop = True
 
@@ -130,12 +145,13 @@ class Clock(Callback):
 
 def fit(
     recipe: Recipe,
-    data: Any,
+    data: DataSet | None,
     out: str | Path,
     *,
     resume: bool = False,
+    overwrite: bool = False,
     time_limit_s: float | None = None,
-    watch: Callable[[int, int, dict[str, float]], None] | None = None,
+    watch: Watcher | None = None,
     pictures: bool = True,
     export: bool = True,
     callbacks: list[Callback] | None = None,
@@ -152,10 +168,12 @@ def fit(
         Folder of the run.
     resume : bool
         Go on from ``checkpoints/last.ckpt``.
+    overwrite : bool
+        Remove the run that is there.
     time_limit_s : float, optional
         Wall-clock budget, seconds; schedules are fitted to it.
-    watch : callable, optional
-        Called with (step, steps, figures) after every step.
+    watch : Watcher, optional
+        Told of every step and stage.
     pictures : bool
         Whether to write the latent pictures and traversals.
     export : bool
@@ -177,30 +195,35 @@ def fit(
     folder = Path(out)
     kind = task_class(recipe.kind)
     kind.check_data(data, f"a {recipe.kind} recipe needs")
-    last = folder / "checkpoints" / "last.ckpt"
+    watch = watch or Watcher()
+    check_place(folder, resume=resume, overwrite=overwrite)
     if resume:
         _same_recipe(folder, recipe, data)
-    elif last.exists():
-        raise Refusal(f"{folder} already holds a run; go on with --resume or choose another folder with -o")
+    watch.stage("reading the data")
     begun, processor = time.monotonic(), time.process_time()
     task = kind(recipe)
     task.prepare(data)
     if recipe.fit.start and not resume:
         _start_from(task, recipe.fit.start)
-    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    if overwrite:
+        remove_run(folder)
+    try:
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(folder, error.strerror or error) from None
     write_text(folder / "recipe.toml", recipe.as_toml())
     write_text(folder / "data.json", json.dumps(_data_reference(data)))
     keep, clock = KeepCheckpoints(folder / "checkpoints"), Clock(time_limit_s, watch)
     failure = _run_trainer(task, folder, resume, [keep, clock, *(callbacks or [])])
     if not (folder / "checkpoints" / "best.ckpt").exists():
         raise failure or Refusal(f"{folder} was stopped before its first validation; nothing to keep yet")
-    spent = {
+    spent: Spent = {
         "wall_s": round(time.monotonic() - begun, 1),
         "processor_s": round(time.process_time() - processor, 1),
         "threads": torch.get_num_threads(),
         "machine": f"{os.cpu_count()} cores",
     }
-    finish(folder, task, keep.history, spent, data, pictures=pictures, export=export)
+    finish(folder, task, keep.history, spent, data, watch=watch, pictures=pictures, export=export)
     if failure:
         raise failure
     return folder
@@ -264,9 +287,10 @@ def finish(
     folder: Path,
     task: Task,
     history: list[dict[str, float]],
-    spent: dict[str, Any],
-    data: Any,
+    spent: Spent,
+    data: DataSet | None,
     *,
+    watch: Watcher | None = None,
     pictures: bool = True,
     export: bool = True,
 ) -> None:
@@ -277,6 +301,8 @@ def finish(
     Refusal
         When the disk is full; everything written before is whole.
     """
+    watch = watch or Watcher()
+    watch.stage("latent table")
     checkpoint = _torch_load(folder / "checkpoints" / "best.ckpt")
     task.cpu()
     task.load_state_dict(checkpoint["state_dict"])
@@ -286,7 +312,7 @@ def finish(
     try:
         prepared = prepare_latents(task)
         reference = _data_reference(data)
-        card = {
+        card: Card = {
             "name": task.recipe.name,
             "title": task.recipe.title,
             "kind": task.recipe.kind,
@@ -304,8 +330,10 @@ def finish(
         write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
         write_text(folder / "card.json", json.dumps(card, indent=1))
         if export:
+            watch.stage("model files")
             export_run(load_run(folder))
         if pictures:
+            watch.stage("pictures and sounds")
             write_pictures(task, prepared, folder / "latent")
     except (CannotWrite, OSError) as error:
         reason = error.reason if isinstance(error, CannotWrite) else error.strerror or error
@@ -313,6 +341,7 @@ def finish(
             f"cannot finish {folder} ({reason}); its checkpoints are whole: make room and "
             "run again with --resume"
         ) from None
+    watch.done()
 
 
 def export_run(run: Run) -> list[Path]:
@@ -330,7 +359,7 @@ def export_run(run: Run) -> list[Path]:
     return [decoder, encoder]
 
 
-def _ranged(ports: list[Any], latents: list[dict[str, Any]]) -> list[Any]:
+def _ranged(ports: list[Port], latents: list[LatentRow]) -> list[Port]:
     """Give latent ports the range that their quantile tables need."""
     import dataclasses
 
@@ -339,18 +368,22 @@ def _ranged(ports: list[Any], latents: list[dict[str, Any]]) -> list[Any]:
     return [dataclasses.replace(p, low=-edge, high=edge) if p.role == "latent" else p for p in ports]
 
 
-def _data_reference(data: Any) -> dict[str, Any]:
+def _data_reference(data: DataSet | None) -> DataReference:
     if data is None:
         return {}
     source = data.head.get("source") or {}
-    reference = {"path": str(data.directory), "hash": data.hash, "kind": data.kind, "items": len(data)}
-    for key in ("licence", "credits", "title"):
-        if isinstance(source, dict) and source.get(key):
-            reference[key] = source[key]
-    return reference
+    told = source if isinstance(source, dict) else {}
+    reference: DataReference = {
+        "path": str(data.directory),
+        "hash": data.hash,
+        "kind": data.kind,
+        "items": len(data),
+    }
+    more = {key: told[key] for key in ("licence", "credits", "title") if told.get(key)}
+    return cast(DataReference, {**reference, **more})
 
 
-def _same_recipe(folder: Path, recipe: Recipe, data: Any) -> None:
+def _same_recipe(folder: Path, recipe: Recipe, data: DataSet | None) -> None:
     """Refuse to resume what is not this recipe on this data; only the length and the machine may change."""
     checkpoint = _torch_load(folder / "checkpoints" / "last.ckpt")
     then = parse_recipe(checkpoint["recipe"], f"{folder}/checkpoints/last.ckpt").model_dump(mode="json")

@@ -77,7 +77,7 @@ def load_recipe(source: str | Path, overrides: list[str] | None = None) -> Recip
     except (OSError, UnicodeDecodeError) as error:
         raise Refusal(f"the recipe {path} cannot be read ({error}); check the file") from None
     except tomllib.TOMLDecodeError as error:
-        raise Refusal(f"{path} is not valid TOML: {error}; mend that line") from None
+        raise Refusal(f"{path} is not valid TOML: {error}; fix that line") from None
     for override in overrides or []:
         _override(values, override)
     return parse_recipe(values, str(path))

@@ -102,7 +102,7 @@ def explain(error: ValidationError, where: str) -> str:
     first = problems[0]
     setting = ".".join(str(part) for part in first["loc"]) or "the recipe"
     if first["type"] == "extra_forbidden":
-        message = "is not a setting; remove it or mend its name"
+        message = "is not a setting; remove it or fix its name"
     elif first["type"] == "missing":
         message = "is missing; add it"
     else:

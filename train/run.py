@@ -4,18 +4,62 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import shutil
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
 from common.audio import SAMPLE_RATE_HZ
 from common.refusal import Refusal
 from train.kinds import load_recipe, task_class
-from train.latents.table import RotatedEncoder
+from train.latents.table import LatentRow, PlaneMap, RotatedEncoder
 from train.recipe import Recipe
 from train.tasks.base import Task
+
+
+class DataReference(TypedDict, total=False):
+    """Which data set a run was trained on, and what that says of its licence; empty for a kind with its own.
+
+    ``path``, ``hash``, ``kind``, ``items`` as they were when it was trained.
+    """
+
+    path: str
+    hash: str
+    kind: str
+    items: int
+    licence: str
+    credits: list[str]
+    title: str
+
+
+class Spent(TypedDict):
+    """What a training took."""
+
+    wall_s: float
+    processor_s: float
+    threads: int
+    machine: str
+
+
+class Card(TypedDict):
+    """What ``card.json`` holds.
+
+    ``facts`` is what the task measured on its training data; ``metrics`` the figures of the best validation.
+    """
+
+    name: str
+    title: str
+    kind: str
+    data: DataReference
+    licence: str
+    credits: list[str]
+    facts: dict[str, Any]
+    parameters: int
+    metrics: dict[str, float]
+    spent: Spent
 
 
 @dataclass
@@ -32,9 +76,9 @@ class Run:
         Losses, ports and metadata around the model.
     model : nn.Module
         ``encoder`` and ``decoder`` in eval mode, latents rotated; the same module as ``task.model``.
-    latents, map : list of dict, dict
+    latents, map : list of LatentRow, PlaneMap
         The latent table and the plane of docs/design.md#controls.
-    card : dict
+    card : Card
         Data set reference (``data.path``, ``data.hash``), licence, credits, figures.
     """
 
@@ -42,9 +86,9 @@ class Run:
     recipe: Recipe
     task: Task
     model: torch.nn.Module
-    latents: list[dict[str, Any]]
-    map: dict[str, Any]
-    card: dict[str, Any]
+    latents: list[LatentRow]
+    map: PlaneMap
+    card: Card
 
     def prepare(self, *splits: str, data: Any = None) -> None:
         """Bring splits of the run's data set (or of ``data``) into ``task``."""
@@ -75,6 +119,78 @@ class Run:
         }
 
 
+# What a training writes beside NAME.onnx, and what was made from it afterwards
+FILES = ("recipe.toml", "data.json", "model.pt", "latent.json", "metrics.json", "card.json", "flow.pt")
+FOLDERS = ("checkpoints", "latent", "log", "evaluation", "probes")
+
+
+def check_place(folder: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse to train where something else is; nothing is changed.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    resume, overwrite : bool
+        What was said about a run that is there: go on with it, or remove it.
+
+    Raises
+    ------
+    Refusal
+        When there is a run and neither was said, no run and one of them was, both were, or the folder holds
+        other things.
+    """
+    if resume and overwrite:
+        raise Refusal("--resume goes on with a run and --overwrite removes it; choose one")
+    if folder.exists() and not folder.is_dir():
+        raise Refusal(f"{folder} is a file; name a folder for the run with -o")
+    found = what_is_there(folder)
+    can_go_on = (folder / "checkpoints" / "last.ckpt").exists()
+    if resume and not can_go_on:
+        raise Refusal(
+            f"{folder} holds {found} without a checkpoint to go on from; replace it by --overwrite"
+            if found
+            else f"{folder} holds no run; train without --resume"
+        )
+    if found and not (resume or overwrite):
+        way = "go on with it by --resume, replace it" if can_go_on else "replace it"
+        raise Refusal(f"{folder} holds {found}; {way} by --overwrite, or choose another folder with -o")
+    if not found and folder.is_dir() and any(_foreign(path) for path in folder.iterdir()):
+        raise Refusal(f"{folder} holds other files and no run; choose another folder with -o")
+
+
+def what_is_there(folder: Path) -> str:
+    """Say which run a folder holds, as "a finished run (drum, score 0.7)"; empty when there is none."""
+    if (folder / "card.json").exists():
+        try:
+            card = json.loads((folder / "card.json").read_text())
+            return f"a finished run ({card['name']}, score {card['metrics']['score']:.4g})"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "a finished run"
+    if any((folder / "checkpoints").glob("*.ckpt")):
+        return "an unfinished run"
+    return ""
+
+
+def _foreign(path: Path) -> bool:
+    """Whether a training never leaves such a file, not even when it is killed."""
+    return path.name not in (*FILES, *FOLDERS) and path.suffix != ".part" and not path.name.startswith(".")
+
+
+def remove_run(folder: Path) -> None:
+    """Remove what a run wrote, and nothing else."""
+    try:
+        name = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8")).get("name", "")
+    except (OSError, ValueError):
+        name = ""
+    models = [folder / f"{name}.onnx", folder / f"{name}.encoder.onnx"] if name else []
+    for path in (*(folder / one for one in FOLDERS), *(folder / one for one in FILES), *models):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def version() -> str:
     """Version of the project."""
     return importlib.metadata.version("vaectrol")
@@ -95,7 +211,7 @@ def load_run(directory: str | Path) -> Run:
     """
     folder = Path(directory)
     recipe = _recipe_of(folder)
-    card = _read_json(folder / "card.json")
+    card: Card = _read_json(folder / "card.json")
     task = task_class(recipe.kind)(recipe, card.get("facts"))
     task.model.encoder = RotatedEncoder(task.model.encoder, task.latents)  # type: ignore[arg-type]
     _take_weights(task.model, _torch_load(folder / "model.pt"), folder)

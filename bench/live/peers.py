@@ -7,9 +7,7 @@ own float kernels (XNNPACK where its package carries it), fed in its own layout 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import numpy as np
 
 from bench.live.explicit_state import torch_module, with_states
 from bench.live.timing import timed
+from common import model_metadata
 from common.refusal import Refusal
 
 States = list[tuple[str, str, tuple[int, ...]]]
@@ -157,12 +156,7 @@ def torch_step(model: Any, states: States, feeds: dict[str, np.ndarray], *, scri
 
 
 def _period(path: Path, name: str) -> int:
-    """Samples per frame of an input, from the model file's metadata."""
-    import onnx
-
-    for entry in onnx.load(str(path), load_external_data=False).metadata_props:
-        if entry.key == "vaectrol.inputs":
-            for port in json.loads(entry.value):
-                if port["name"] == name:
-                    return int(1 / Fraction(port["rate"]))
-    return 1
+    """Samples per frame of an input, from the model file's metadata; 1 where it does not say."""
+    spec = model_metadata.read_file(path).input(name)
+    rate = spec.frames_per_sample if spec else None
+    return int(1 / rate) if rate else 1

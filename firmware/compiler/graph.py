@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from common.model_metadata import ModelMetadata
+
 WIDTH = {"int8": 1, "int16": 2, "float32": 4}
 """Bytes of one activation."""
 ALIGN = {"int8": 4, "int16": 2, "float32": 1}
@@ -151,8 +153,8 @@ class Graph:
         Tensor names, in the model's order.
     event : bool
         True for a graph of fixed lengths, evaluated once per event instead of streamed.
-    metadata : mapping
-        The file's ``vaectrol.*`` entries, decoded, without the prefix.
+    about : ModelMetadata
+        What the file says about itself.
     labels : mapping of tensor name to str
         The names the file gives its inputs and outputs.
     ticks_per_sample : Fraction
@@ -167,7 +169,7 @@ class Graph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     event: bool = False
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    about: ModelMetadata = field(default_factory=ModelMetadata)
     labels: Mapping[str, str] = field(default_factory=dict)
     ticks_per_sample: Fraction = Fraction(1)
     parameters: int = 0

@@ -97,7 +97,7 @@ def _connect(assignment: Assignment, kind: InstrumentKind, number: int, control:
 def _how_many(assignment: Assignment, kind: InstrumentKind, to: str) -> str:
     """Say how many latents there are to someone who asked for one too many."""
     model = kind.model_behind(assignment, to) if "latent." in to else None
-    return f" (its {model.kind} model has {len(model.latents)} latents)" if model else ""
+    return f" (its {model.kind} model has {len(model.about.latents)} latents)" if model else ""
 
 
 def _assign_gates(assignment: Assignment, kind: InstrumentKind) -> None:

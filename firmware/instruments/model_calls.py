@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.model_metadata import TensorSpec
 from common.refusal import Refusal
 from firmware.instruments.model_file import ModelFile
 
@@ -72,14 +73,13 @@ class CompiledModel:
 
     def input(self, *roles: str) -> str:
         """C name of the model's input with one of these roles; a `Refusal` where it has none."""
-        return self._tensor("input", roles)
+        return self._named("input", self.model.about.input_with(*roles), roles)
 
     def output(self, *roles: str) -> str:
         """C name of the model's output with one of these roles; a `Refusal` where it has none."""
-        return self._tensor("output", roles)
+        return self._named("output", self.model.about.output_with(*roles), roles)
 
-    def _tensor(self, side: str, roles: tuple[str, ...]) -> str:
-        for entry in self.model.about.get(f"{side}s", []):
-            if entry.get("role") in roles:
-                return str(entry["name"])
-        raise Refusal(f"{self.file.name}: no {side} has the role {roles[0]}.")
+    def _named(self, side: str, found: TensorSpec | None, roles: tuple[str, ...]) -> str:
+        if found is None:
+            raise Refusal(f"{self.file.name}: no {side} has the role {roles[0]}.")
+        return found.name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,26 +22,25 @@ def position_of(table: Sequence[float], value: float) -> float:
 
 def add_tone(assignment: Assignment, model: ModelFile) -> ToneAssignment:
     """Add a parameter for every latent and knob of `model` and say where they lie."""
-    plane = model.plane
+    about = model.about
     tone = ToneAssignment()
-    if plane is not None:
+    if about.plane is not None:
         tone.plane = (assignment.add("x", UNIT, 0.5), assignment.add("y", UNIT, 0.5))
-    for number, latent in enumerate(model.latents, 1):
+    for number, latent in enumerate(about.latents, 1):
         name = f"latent.{number}"
-        tone.latent_rest.append(float(latent["mean"]))
-        if plane is not None and name not in assignment.moved:
+        tone.latent_rest.append(latent.mean)
+        if about.plane is not None and name not in assignment.moved:
             tone.latent.append(-1)
             continue
-        quantiles = [float(value) for value in latent["quantiles"]]
-        tone.latent.append(assignment.add(name, quantiles, position_of(quantiles, float(latent["mean"]))))
+        tone.latent.append(assignment.add(name, latent.quantiles, position_of(latent.quantiles, latent.mean)))
     _add_knobs(assignment, model, tone)
     return tone
 
 
 def knob_channels(model: ModelFile) -> list[str]:
     """Names of the channels of the model's knob input: classes as ``class:NAME``, attributes by name."""
-    entry = model.input_with("class", "attribute", "condition")
-    return [str(name) for name in entry["channels"]] if entry else []
+    entry = model.about.input_with("class", "attribute", "condition")
+    return list(entry.channels) if entry else []
 
 
 def _add_knobs(assignment: Assignment, model: ModelFile, tone: ToneAssignment) -> None:
@@ -56,15 +54,12 @@ def _add_knobs(assignment: Assignment, model: ModelFile, tone: ToneAssignment) -
             tone.knob.append(-1)
             tone.knob_rest.append(1.0 if number == classes[0] else 0.0)
             continue
-        attribute = model.attributes.get(name.removeprefix("attribute:"))
+        attribute = model.about.attribute(name.removeprefix("attribute:"))
         if attribute is None:
             raise Refusal(f"{model.path.name}: its input names {name!r}, which its attribute table lacks.")
-        quantiles = [float(value) for value in attribute["quantiles"]]
-        rest = float(attribute["default"])
-        tone.knob_rest.append(rest)
-        tone.knob.append(
-            assignment.add(f"attribute.{attribute['name']}", quantiles, position_of(quantiles, rest))
-        )
+        tone.knob_rest.append(attribute.default)
+        rest = position_of(attribute.quantiles, attribute.default)
+        tone.knob.append(assignment.add(f"attribute.{attribute.name}", attribute.quantiles, rest))
 
 
 def tone_tables(assignment: Assignment, tone: ToneAssignment, name: str, role: str) -> tuple[str, str]:
@@ -75,15 +70,13 @@ def tone_tables(assignment: Assignment, tone: ToneAssignment, name: str, role: s
         f"static const int8_t {name}_knob[] = {integers(tone.knob)};",
         f"static const float {name}_knob_rest[] = {floats(tone.knob_rest or [0.0])};",
     ]
-    plane = "NULL"
-    if tone.plane is not None:
-        about = assignment.models[role].plane or {}
-        grid = np.asarray(about["grid"], np.float64).ravel()
-        size = math.isqrt(grid.size // len(tone.latent))
+    plane, about = "NULL", assignment.models[role].about.plane
+    if tone.plane is not None and about is not None:
+        grid = np.asarray(about.grid, np.float64).ravel()
         declared.append(f"static const float {name}_grid[] = {floats(grid)};")
         declared.append(
             f"static const TonePlane {name}_plane = {{.x = {tone.plane[0]}, .y = {tone.plane[1]}, "
-            f".size = {size}, .grid = {name}_grid}};"
+            f".size = {about.size}, .grid = {name}_grid}};"
         )
         plane = f"&{name}_plane"
     initial = (

@@ -7,7 +7,8 @@ The first column is ``time`` in seconds; every other one is named after what it 
 - ``gate_in_1``, ``button_1``: 0 or 1 (or volts), held until the next value;
 - ``audio_in_1``: volts, straight lines (a sound is better given as a WAV);
 - a parameter by its OSC address (``latent/3``, ``attribute/density``, ``mix``): position 0 … 1, set then;
-- ``trigger`` (voice number, from 1), ``clock``, ``reset``, ``preset`` (number, from 1), ``save``: events.
+- ``trigger`` (number of the part, from 1; a drum has one), ``clock``, ``reset``, ``preset`` (number, from 1),
+  ``save``: events.
 
 An empty cell says nothing.
 """

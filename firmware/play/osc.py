@@ -2,7 +2,7 @@
 
     /latent/3 0.7            any parameter by its address: position 0 … 1 until its knob is moved
     /attribute/density 0.2
-    /trigger [voice] [accent]
+    /trigger [part] [accent]
     /clock · /reset
     /preset 2 · /preset/save 2
     /latent/3                without a value: the answer /latent/3 position comes back
@@ -86,11 +86,11 @@ class OscControl:
             self._post(SET, self.instrument.parameters[name], value)
             self._record(name, value)
         elif name == "trigger":
-            voice = int(_number(arguments[0])) if arguments else 1
-            if not 1 <= voice <= 32:
-                raise ValueError("voices are numbered from 1")
-            self._post(TRIGGER, voice - 1, _number(arguments[1]) if len(arguments) > 1 else 1.0)
-            self._record("trigger", voice)
+            part = int(_number(arguments[0])) if arguments else 1
+            if not 1 <= part <= 32:
+                raise ValueError("parts are numbered from 1")
+            self._post(TRIGGER, part - 1, _number(arguments[1]) if len(arguments) > 1 else 1.0)
+            self._record("trigger", part)
         elif name in ("clock", "reset"):
             self._post(CLOCK if name == "clock" else RESET_STEP)
             self._record(name, 1)

@@ -20,22 +20,22 @@ SECONDS = 0.25  # of each made-up feed of a streaming model
 BATCH = 4
 POOL = 12
 TEST_ITEMS = 64
-LISTENING_ITEMS = 32  # of each of the training and the validation split
-SEARCHED = 3  # feeds that a search for widths listens to where the data do not say what is right
+WIDTH_ITEMS = 32  # of each of the training and the validation split
+SEARCHED = 3  # feeds that a search for widths is judged on where the data do not say what is right
 # shortest wave files that are worth a training example
 LEAST_SAMPLES = 2048
 SILENCE = 1e-4  # a recording below this peak is not brought to full scale
 
 
 @dataclass
-class Material:
-    """Everything the road from float to integers looks at.
+class CalibrationSet:
+    """Everything that the procedure from float to integers looks at.
 
     Attributes
     ----------
     graph : Graph
         The float model.
-    calibration : list of Feed
+    feeds : list of Feed
         Feeds for ranges and criteria: typical ones, and controls held at their extremes.
     test : list of Example
         Held-out feeds with the float model's answers.
@@ -47,24 +47,24 @@ class Material:
         Figures of the training task on its validation data, for a run.
     source : str
         Where it came from, for the report.
-    listening : callable
+    width_examples : callable
         Makes the examples that widths are chosen by; none is in `test`. With truths where the data have them.
     """
 
     graph: Graph
-    calibration: list[Feed]
+    feeds: list[Feed]
     test: list[Example]
     objective: Callable[[], Objective]
     judge: Judge
     source: str
     figures: Callable[[Network], dict[str, float]] | None = None
     pool: list[Example] = field(default_factory=list)
-    listening: Callable[[], list[Example]] = list
+    width_examples: Callable[[], list[Example]] = list
 
     @property
     def kind(self) -> str:
         """The model's kind, "" when it does not say."""
-        return str(self.graph.metadata.get("kind", ""))
+        return self.graph.about.kind
 
     def compare(self, network: Network) -> dict[str, float]:
         """Measures of `network` against the float model on the test feeds."""
@@ -111,15 +111,17 @@ def _mean(rows: Iterable[dict[str, float]]) -> dict[str, float]:
     return {key: float(np.mean(values)) for key, values in table.items()}
 
 
-def from_pool(graph: Graph, feeds: list[Feed], source: str, extremes: list[Feed] | None = None) -> Material:
-    """Material out of feeds alone: the float model is the teacher."""
+def from_pool(
+    graph: Graph, feeds: list[Feed], source: str, extremes: list[Feed] | None = None
+) -> CalibrationSet:
+    """A calibration set of feeds alone: the float model is the teacher."""
     if not feeds:
         raise Refusal(f"{source} gives nothing to calibrate with.")
     held_out = max(1, len(feeds) // 4) if len(feeds) > 1 else 0
     examples = teach(graph, feeds)
     pool, test = (examples[:-held_out], examples[-held_out:]) if held_out else (examples, examples)
-    kind = str(graph.metadata.get("kind", ""))
-    return Material(
+    kind = graph.about.kind
+    return CalibrationSet(
         graph,
         [e.feed for e in pool] + list(extremes or []),
         test,
@@ -127,14 +129,14 @@ def from_pool(graph: Graph, feeds: list[Feed], source: str, extremes: list[Feed]
         pool_judge(test, kind),
         source,
         pool=pool,
-        listening=lambda: pool[-SEARCHED:],
+        width_examples=lambda: pool[-SEARCHED:],
     )
 
 
 def from_metadata(
     graph: Graph, seed: int = 0, audio: list[np.ndarray] | None = None, count: int = POOL, batch: int = BATCH
-) -> Material:
-    """Material made from the model's own metadata: its inputs as the module moves them."""
+) -> CalibrationSet:
+    """A calibration set made from the model's own metadata: its inputs as the module moves them."""
     maker = FeedMaker(graph, audio or [], seed)
     size = 16 * batch if is_event(graph) else batch
     feeds = [maker.make(SECONDS, size) for _ in range(count)]
@@ -147,8 +149,8 @@ def extremes(graph: Graph, maker: FeedMaker) -> list[Feed]:
     Audio that is read meanwhile reaches full scale, which a module's input may do at any time.
     """
     feeds = []
-    audio = [n for n, e in maker.entries.items() if e.get("role") == "audio"]
-    names = [n for n, e in maker.entries.items() if e.get("role") in ("latent", "attribute", "condition")]
+    audio = [n for n, e in maker.entries.items() if e.role == "audio"]
+    names = [n for n, e in maker.entries.items() if e.role in ("latent", "attribute", "condition")]
     for name in names:
         shape = graph.fixed_shape(name)
         channels = int(shape[1] or 1)
@@ -163,7 +165,7 @@ def extremes(graph: Graph, maker: FeedMaker) -> list[Feed]:
             signal[2 + channels + channel, channel] = high[channel]
         for input_name in audio:
             peaks = np.abs(base[input_name]).max((1, 2), keepdims=True)
-            top = max(map(abs, maker.entries[input_name].get("range", [-1.0, 1.0])))
+            top = max(map(abs, maker.entries[input_name].limits))
             base[input_name] *= np.float32(top) / np.maximum(peaks, SILENCE).astype(np.float32)
         feeds.append(base)
     return feeds
@@ -171,52 +173,54 @@ def extremes(graph: Graph, maker: FeedMaker) -> list[Feed]:
 
 def recordings(graph: Graph, feeds: list[Feed]) -> list[np.ndarray]:
     """What the audio inputs hear in feeds, one array [samples] a row."""
-    names = [e["name"] for e in graph.metadata.get("inputs", []) if e.get("role") == "audio"]
+    names = [spec.name for spec in graph.about.inputs if spec.role == "audio"]
     return [row.reshape(-1) for feed in feeds for name in names for row in feed[name]]
 
 
-def from_folder(graph: Graph, folder: Path, seed: int = 0) -> Material:
-    """Material from a folder of examples; recordings fill the audio inputs that the metadata describe."""
+def from_folder(graph: Graph, folder: Path, seed: int = 0) -> CalibrationSet:
+    """Take examples from a folder; recordings fill the audio inputs that the metadata describe."""
     recordings = sorted(folder.rglob("*.wav")) if folder.is_dir() else []
-    if recordings and graph.metadata.get("inputs"):
+    if recordings and graph.about.inputs:
         audio = [x for x in (read_wav(p, graph) for p in recordings[:64]) if len(x) >= LEAST_SAMPLES]
         return from_metadata(graph, seed, audio)
     feeds = read_folder(folder, graph)
     return from_pool(graph, feeds, str(folder))
 
 
-def from_run(folder: Path, data: Path | None = None, seed: int = 0, batch: int | None = None) -> Material:
-    """Material from a training run: its data, its losses, its validation figures.
+def from_run(
+    folder: Path, data: Path | None = None, seed: int = 0, batch: int | None = None
+) -> CalibrationSet:
+    """A calibration set from a training run: its data, its losses, its validation figures.
 
     Raises
     ------
     Refusal
         When the run, its model file or its data can't be read.
     """
-    from quantize.data.training_task import open_workshop
+    from quantize.data.training_task import open_training_task
     from quantize.graph.load import load_graph
 
     graph = load_graph(decoder_of(folder))
-    workshop = open_workshop(folder, graph, data, batch)
-    feeds = workshop.capture(POOL)
+    training_task = open_training_task(folder, graph, data, batch)
+    feeds = training_task.capture(POOL)
     ends = extremes(graph, FeedMaker(graph, recordings(graph, feeds), seed))
 
-    def listening() -> list[Example]:
-        heard = [p for split in ("train", "validation") for p in workshop.examples(split, LISTENING_ITEMS)]
-        return teach(graph, [feed for feed, _ in heard], [truth for _, truth in heard])
+    def width_examples() -> list[Example]:
+        chosen = [p for split in ("train", "validation") for p in training_task.examples(split, WIDTH_ITEMS)]
+        return teach(graph, [feed for feed, _ in chosen], [truth for _, truth in chosen])
 
-    pairs = workshop.examples("test", TEST_ITEMS)
+    pairs = training_task.examples("test", TEST_ITEMS)
     pool = teach(graph, feeds)
-    return Material(
+    return CalibrationSet(
         graph,
         [e.feed for e in pool] + ends,
         teach(graph, [feed for feed, _ in pairs], [truth for _, truth in pairs]),
-        workshop.objective,
-        workshop.judge(),
+        training_task.objective,
+        training_task.judge(),
         f"{folder} with its data",
-        workshop.figures,
+        training_task.figures,
         pool,
-        listening,
+        width_examples,
     )
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
+from common.model_metadata import TensorSpec
 from common.refusal import Refusal
 from quantize.graph.graph import Graph
 
@@ -24,9 +24,8 @@ FAST_HZ = 20.0  # quickest oscillation of a control voltage that is played, not 
 def input_rates(graph: Graph) -> dict[str, Fraction]:
     """Rate of every input as a fraction of the sample rate; 0 for events; empty without metadata."""
     rates = {}
-    for entry in graph.metadata.get("inputs", []):
-        text = entry.get("rate", "1")
-        rates[entry["name"]] = Fraction(0) if text == "event" else Fraction(text)
+    for spec in graph.about.inputs:
+        rates[spec.name] = Fraction(0) if spec.is_event else spec.frames_per_sample or Fraction(1)
     return rates
 
 
@@ -42,7 +41,7 @@ class FeedMaker:
     Parameters
     ----------
     graph : Graph
-        The model; its ``vaectrol.inputs`` metadata says what the inputs mean.
+        The model; its metadata says what the inputs mean.
     audio : sequence of ndarray [samples], optional
         Recordings at 48 kHz for inputs that carry audio.
     seed : int
@@ -53,7 +52,8 @@ class FeedMaker:
         self.graph = graph
         self.audio = list(audio)
         self.random = np.random.default_rng(seed)
-        self.entries = {e["name"]: e for e in graph.metadata.get("inputs", [])}
+        self.about = graph.about
+        self.entries = {spec.name: spec for spec in self.about.inputs}
         missing = [n for n in graph.input_names if n not in self.entries]
         if missing:
             raise Refusal(
@@ -91,16 +91,16 @@ class FeedMaker:
         return feed
 
     def _signal(
-        self, entry: dict[str, Any], batch: int, channels: int, length: int, rate: Fraction
+        self, entry: TensorSpec, batch: int, channels: int, length: int, rate: Fraction
     ) -> np.ndarray:
-        role = entry.get("role", "condition")
+        role = entry.role
         frame_hz = SAMPLE_RATE_HZ * float(rate) if rate else 1.0
-        if role == "time" and "time_basis" in self.graph.metadata:
+        if role == "time" and self.about.time_basis is not None:
             return self._time(batch, length, frame_hz)
         if role == "audio":
             return self._audio(batch, channels, length)
-        names = entry.get("channels") or [""] * channels
-        tables = self.tables(entry["name"])
+        names = entry.channels or [""] * channels
+        tables = self.tables(entry.name)
         position = self.positions(batch, channels, length, frame_hz)
         signal = np.stack(
             [
@@ -109,7 +109,7 @@ class FeedMaker:
             ],
             1,
         )
-        classes = [c for c, name in enumerate(names) if str(name).startswith("class:")]
+        classes = [c for c, name in enumerate(names) if name.startswith("class:")]
         if role == "class" and not classes:
             classes = list(range(channels))
         if classes:
@@ -119,15 +119,10 @@ class FeedMaker:
     def tables(self, name: str) -> list[np.ndarray]:
         """Quantile table of every channel of an input, its stated range where there is none."""
         entry = self.entries[name]
-        names = entry.get("channels") or [""] * int(self.graph.fixed_shape(name)[1] or 1)
-        known = {
-            e["name"]: np.asarray(e["quantiles"], np.float64)
-            for key in ("latents", "attributes")
-            for e in self.graph.metadata.get(key, [])
-            if e.get("quantiles")
-        }
-        low, high = entry.get("range", [-1.0, 1.0])
-        return [known.get(channel, np.array([low, high])) for channel in names]
+        names = entry.channels or [""] * int(self.graph.fixed_shape(name)[1] or 1)
+        known = {latent.name: np.asarray(latent.quantiles) for latent in self.about.latents}
+        known |= {each.name: np.asarray(each.quantiles) for each in self.about.attributes}
+        return [known.get(channel, np.array(entry.limits)) for channel in names]
 
     def positions(self, batch: int, channels: int, length: int, frame_hz: float) -> np.ndarray:
         """Draw the travel 0..1 of controls, each moving in its own way: [batch, channels, length]."""
@@ -169,13 +164,7 @@ class FeedMaker:
 
         from train.models.time_basis import TimeBasis
 
-        constants = self.graph.metadata["time_basis"]["constants"]
-        basis = TimeBasis(
-            constants["window_s"],
-            constants["fade_s"],
-            tuple(constants["decays_s"]),
-            tuple(constants["frequencies_hz"]),
-        )
+        basis = TimeBasis.of(self.about)
         seconds = np.empty((batch, length))
         for row in range(batch):
             start = 0.0 if self.random.random() < 0.7 else self.random.uniform(-0.3, 0.5) * length / frame_hz
@@ -244,7 +233,7 @@ def read_wav(path: Path, graph: Graph) -> np.ndarray:
         data, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
     except (RuntimeError, soundfile.LibsndfileError) as error:
         raise Refusal(f"{path} is not a sound file that can be read ({error}); convert it to WAV.") from None
-    wanted = int(graph.metadata.get("sample_rate_hz", SAMPLE_RATE_HZ))
+    wanted = int(graph.about.sample_rate_hz)
     if rate != wanted:
         raise Refusal(f"{path} is at {rate} Hz but the model runs at {wanted} Hz; resample the recording.")
     return data.mean(1)

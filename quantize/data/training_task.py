@@ -25,7 +25,7 @@ from quantize.operators import known, movement_of
 DISTIL_SHARE = 0.3  # weight of the float decoder's answer beside the task's own loss
 
 
-class Stand(nn.Module):
+class StandIn(nn.Module):
     """Stands where a task's decoder was, and answers with a network.
 
     Parameters
@@ -41,9 +41,9 @@ class Stand(nn.Module):
         self.network: list[Network] = []  # in lists, so that their parameters stay their own
         self.teacher: list[Network] = []
         self.feeds: list[Feed] = []
-        self.listen = False
+        self.recording = False
         self.distillation: torch.Tensor | None = None
-        self.kind = graph.metadata.get("kind", "")
+        self.kind = graph.about.kind
 
     def forward(self, *inputs: torch.Tensor) -> Any:
         """Run the current network on positional inputs."""
@@ -58,7 +58,7 @@ class Stand(nn.Module):
 
     def _answer(self, tensors: list[str], inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         feed = dict(zip(self.names, inputs, strict=True))
-        if self.listen:
+        if self.recording:
             self.feeds.append({n: v.detach().numpy().astype(np.float32) for n, v in feed.items()})
         outputs = self.network[0](feed, keep=tensors)
         results = tuple(outputs[name].to(torch.float32) for name in tensors)
@@ -82,7 +82,7 @@ def tensor_before_laws(graph: Graph) -> str | None:
 
 
 @dataclass
-class Workshop:
+class TrainingTask:
     """A run opened for tuning.
 
     Attributes
@@ -90,12 +90,12 @@ class Workshop:
     graph : Graph
         The float decoder.
     task : Task
-        Its training task, prepared with data, its decoder replaced by a `Stand`.
+        Its training task, prepared with data, its decoder replaced by a `StandIn`.
     """
 
     graph: Graph
     task: Any
-    stand: Stand
+    stand: StandIn
     validation: list[dict[str, Any]]
 
     def examples(self, split: str, count: int) -> list[tuple[Feed, dict[str, np.ndarray]]]:
@@ -105,12 +105,12 @@ class Workshop:
     def capture(self, count: int) -> list[Feed]:
         """What the decoder is fed with in `count` training steps."""
         self.stand.network[:] = [Network(self.graph)]
-        self.stand.feeds, self.stand.listen = [], True
+        self.stand.feeds, self.stand.recording = [], True
         with torch.no_grad():
             for step in range(count):
                 torch.manual_seed(step)
                 self.task.loss(self.task.draw(step))
-        self.stand.listen = False
+        self.stand.recording = False
         return self.stand.feeds
 
     def objective(self) -> Objective:
@@ -145,9 +145,9 @@ class Workshop:
         return {name: value / items for name, value in totals.items()}
 
 
-def open_workshop(
+def open_training_task(
     run_folder: Path, graph: Graph, data: Path | None = None, batch: int | None = None
-) -> Workshop:
+) -> TrainingTask:
     """Load a run and its data.
 
     Parameters
@@ -182,9 +182,9 @@ def open_workshop(
     task.progress = 1.0
     task.opponent = None
     task.model.requires_grad_(False)
-    stand = Stand(graph)
+    stand = StandIn(graph)
     task.model.decoder = stand
-    return Workshop(graph, task, stand, _shorten(task.validation_batches()))
+    return TrainingTask(graph, task, stand, _shorten(task.validation_batches()))
 
 
 def _shorten(batches: Sequence[dict[str, Any]], most: int = 3) -> list[dict[str, Any]]:

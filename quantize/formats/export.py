@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import onnx
@@ -24,7 +24,24 @@ LEAST_SNR_DB = {"tflite16": 45.0, "tflite8": 15.0, "torchscript": 80.0, "onnx": 
 SUFFIX = {"tflite": ".tflite", "torchscript": ".ts", "onnx": ".float.onnx"}
 
 
-def export_model(source: Path, to: str, out: Path | None, bits: int | None, seconds: float) -> dict[str, Any]:
+class Exported(TypedDict, total=False):
+    """What was written and how it compares: which figures there are depends on the format."""
+
+    format: str
+    file: str
+    bytes: int
+    frames: int
+    snr_db: float
+    least_snr_db: float
+    largest_difference: float
+    largest_output: float
+    against: str
+    methods: list[str]
+    attributes: list[str]
+    decode_inputs: list[str]
+
+
+def export_model(source: Path, to: str, out: Path | None, bits: int | None, seconds: float) -> Exported:
     """Write, load back, compare.
 
     Parameters
@@ -82,7 +99,7 @@ def is_quantized(model: onnx.ModelProto) -> bool:
 def _feed(graph: Graph, seconds: float) -> Feed:
     from quantize.data.feeds import FeedMaker
 
-    if graph.metadata.get("inputs"):
+    if graph.about.inputs:
         noise = np.random.default_rng(0).standard_normal(96_000).astype(np.float32) * 0.1
         return FeedMaker(graph, [noise]).make(seconds, 1)
     from quantize.graph.channels import example_feeds
@@ -103,7 +120,7 @@ def _check(key: str, ratio: float, what: str) -> None:
         )
 
 
-def _tflite(source: Path, out: Path, bits: int | None, seconds: float) -> dict[str, Any]:
+def _tflite(source: Path, out: Path, bits: int | None, seconds: float) -> Exported:
     from quantize.formats.tflite import run_tflite, to_tflite
     from quantize.graph.runtime import run_onnx
 
@@ -159,7 +176,7 @@ def float_graph(model: onnx.ModelProto) -> Graph:
     return read_qdq(model).plan.graph if is_quantized(model) else load_graph(model)
 
 
-def _onnx(source: Path, out: Path, bits: int | None, seconds: float) -> dict[str, Any]:
+def _onnx(source: Path, out: Path, bits: int | None, seconds: float) -> Exported:
     from quantize.graph.runtime import run_onnx
 
     model = _model_of(source)
@@ -175,7 +192,7 @@ def _onnx(source: Path, out: Path, bits: int | None, seconds: float) -> dict[str
     return {"format": "float ONNX", "snr_db": ratio, "against": "the file it was made from"}
 
 
-def _torchscript(source: Path, out: Path, bits: int | None, seconds: float) -> dict[str, Any]:
+def _torchscript(source: Path, out: Path, bits: int | None, seconds: float) -> Exported:
     import torch
 
     from quantize.formats.torchscript import compare_module, module_of_run

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from train.models.time_basis import TimeBasis
+
 ENCODE_EVERY = 2048  # samples between two looks of an encoder of sounds
 
 
@@ -58,8 +60,8 @@ class DrumModule(NnModule):
         Channel names.
     classes : int
         How many of the knobs are classes.
-    basis : dict
-        ``vaectrol.time_basis`` constants.
+    basis : TimeBasis
+        What the time input carries.
     hop, heard : int
         Samples per control frame; samples the encoder hears.
     """
@@ -72,7 +74,7 @@ class DrumModule(NnModule):
         latents: list[str],
         knobs: list[str],
         classes: int,
-        basis: dict[str, Any],
+        basis: TimeBasis,
         hop: int,
         heard: int,
     ):
@@ -86,9 +88,9 @@ class DrumModule(NnModule):
         self.decoder, self.encoder = decoder, encoder
         self.past, self.hop, self.heard_samples = past, hop, heard
         self.latents, self.knobs, self.classes = len(latents), len(knobs), classes
-        self.window_s, self.fade_s = float(basis["window_s"]), float(basis["fade_s"])
-        self.register_buffer("decays", torch.tensor(basis["decays_s"], dtype=torch.float64)[:, None])
-        self.register_buffer("tones", torch.tensor(basis["frequencies_hz"], dtype=torch.float64)[:, None])
+        self.window_s, self.fade_s = basis.window_s, basis.fade_s
+        self.register_buffer("decays", torch.tensor(basis.decays_s, dtype=torch.float64)[:, None])
+        self.register_buffer("tones", torch.tensor(basis.frequencies_hz, dtype=torch.float64)[:, None])
         self.register_buffer("history", torch.zeros(1, len(latents) + len(knobs), 0), persistent=False)
         self.register_buffer("times", torch.zeros(0, dtype=torch.float64), persistent=False)
         self.register_buffer("tail", torch.zeros(1, 1, 0), persistent=False)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from common.audio import SAMPLE_RATE_HZ
+from common.model_metadata import TensorSpec
 from common.refusal import Refusal
 from quantize.data.feeds import input_rates
 from quantize.formats.nn_tilde import DriveModule, DrumModule, NnModule, PatternModule
@@ -123,7 +124,7 @@ def trace_decoder(graph: Graph) -> Any:
         return torch.jit.trace(module, (inputs, start), check_trace=False)
 
 
-def played(graph: Graph) -> tuple[str, dict[str, dict[str, Any]]]:
+def played(graph: Graph) -> tuple[str, dict[str, TensorSpec]]:
     """Tell how a decoder is played, by what its inputs and outputs are for.
 
     Returns
@@ -132,10 +133,11 @@ def played(graph: Graph) -> tuple[str, dict[str, dict[str, Any]]]:
         "struck" (latents, classes and time in), "sent through" (sound and latents in), "patterns" (latents
         and attributes in, patterns out), or nothing that nn~ has a module for.
     inputs : dict
-        The metadata of its inputs, by role.
+        Its inputs, by role.
     """
-    inputs = {entry["role"]: entry for entry in graph.metadata["inputs"]}
-    roles, out = set(inputs), graph.metadata["outputs"][0]["role"]
+    about = graph.about
+    inputs = {spec.role: spec for spec in about.inputs}
+    roles, out = set(inputs), about.outputs[0].role if about.outputs else ""
     if roles == {"latent", "class", "time"} and out == "audio":
         return "struck", inputs
     if roles == {"audio", "latent"} and out == "audio":
@@ -153,6 +155,7 @@ def module_of_run(folder: Path, graph: Graph) -> Any:
     Refusal
         For decoders that are played in a way that nn~ has no module for.
     """
+    from train.models.time_basis import TimeBasis
     from train.run import load_run
 
     run = load_run(folder)
@@ -162,7 +165,7 @@ def module_of_run(folder: Path, graph: Graph) -> Any:
             f"{folder} is of kind {run.recipe.kind}; nn~ can be given decoders that are struck, that sound "
             "is sent through, or that make patterns."
         )
-    latent = [str(c) for c in inputs["latent"]["channels"]]
+    latent = inputs["latent"].channels
     encoder_ports, _ = run.task.encoder_ports()
     port = encoder_ports[0]
     example = 0.1 * torch.randn(1, len(port.channels), port.length)
@@ -170,7 +173,7 @@ def module_of_run(folder: Path, graph: Graph) -> Any:
         encoder = torch.jit.trace(_Mean(run.model.encoder).eval(), (example,), check_trace=False)  # type: ignore[arg-type]
     decoder = trace_decoder(graph)
     if how == "struck":
-        knobs = [str(c) for c in inputs["class"]["channels"]]
+        knobs = inputs["class"].channels
         module: NnModule = DrumModule(
             decoder,
             encoder,
@@ -178,8 +181,8 @@ def module_of_run(folder: Path, graph: Graph) -> Any:
             latent,
             knobs,
             sum(k.startswith("class:") for k in knobs),
-            graph.metadata["time_basis"]["constants"],
-            int(1 / input_rates(graph)[inputs["latent"]["name"]]),
+            TimeBasis.of(graph.about),
+            int(1 / input_rates(graph)[inputs["latent"].name]),
             port.length,
         )
     elif how == "patterns":
@@ -187,24 +190,35 @@ def module_of_run(folder: Path, graph: Graph) -> Any:
             decoder,
             encoder,
             latent,
-            [str(c) for c in inputs["attribute"]["channels"]],
-            [str(c) for c in graph.metadata["outputs"][0]["channels"]],
+            inputs["attribute"].channels,
+            graph.about.outputs[0].channels,
         )
     else:
-        tables = [entry["quantiles"] for entry in graph.metadata.get("latents") or []]
+        tables = [row.quantiles for row in graph.about.latents]
         middle = [float(np.median(table)) for table in tables] or [0.0] * len(latent)
-        hop = int(1 / input_rates(graph)[inputs["latent"]["name"]])
+        hop = int(1 / input_rates(graph)[inputs["latent"].name])
         module = DriveModule(decoder, encoder, frames_looked_back(graph), latent, middle, hop, port.length)
     return torch.jit.script(module.eval())
 
 
-def compare_module(module: Any, graph: Graph, seed: int = 0) -> dict[str, Any]:
+class ModuleComparison(TypedDict):
+    """What a module for nn~ offers, and how near it is to the float model."""
+
+    methods: list[str]
+    attributes: list[str]
+    decode_inputs: list[str]
+    snr_db: float
+    largest_difference: float
+    largest_output: float
+
+
+def compare_module(module: Any, graph: Graph, seed: int = 0) -> ModuleComparison:
     """Compare a loaded nn~ module, fed in uneven buffers, with the float model as a whole in onnxruntime."""
     from quantize.data.quality import snr_db
 
     answers = {"patterns": _patterns_both_ways, "sent through": _sent_both_ways, "struck": _struck_both_ways}
     how, inputs = played(graph)
-    names = {role: str(entry["name"]) for role, entry in inputs.items()}
+    names = {role: spec.name for role, spec in inputs.items()}
     wanted, made = answers[how](module, graph, names, seed)
     return {
         "methods": list(module.get_methods()),
@@ -240,13 +254,7 @@ def _struck_both_ways(
 
     hop = int(1 / input_rates(graph)[names["latent"]])
     feed = FeedMaker(graph, seed=seed).make(COMPARED_FRAMES * hop / SAMPLE_RATE_HZ, 1)
-    constants = graph.metadata["time_basis"]["constants"]
-    basis = TimeBasis(
-        constants["window_s"],
-        constants["fade_s"],
-        tuple(constants["decays_s"]),
-        tuple(constants["frequencies_hz"]),
-    )
+    basis = TimeBasis.of(graph.about)
     feed[names["time"]] = basis(torch.arange(COMPARED_FRAMES)[None].double() * hop / SAMPLE_RATE_HZ).numpy()
     gate = np.ones((1, 1, COMPARED_FRAMES), np.float32)
     controls = np.repeat(np.concatenate([feed[names["latent"]], feed[names["class"]], gate], 1), hop, 2)

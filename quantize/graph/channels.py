@@ -117,10 +117,10 @@ class Channels:
 def example_feeds(graph: Graph, frames: int = TRACE_FRAMES) -> dict[str, np.ndarray]:
     """Zero feeds of the smallest consistent size: `frames` frames of the slowest input.
 
-    Rates come from the ``vaectrol.inputs`` metadata; without it every symbolic time axis gets `frames`.
+    Rates come from the metadata; without it every symbolic time axis gets `frames`.
     """
-    rates = {e["name"]: e.get("rate", "1") for e in graph.metadata.get("inputs", [])}
-    numbers = {n: Fraction(r) for n, r in rates.items() if r != "event"}
+    inputs = [spec for spec in graph.about.inputs if not spec.is_event]
+    numbers = {spec.name: spec.frames_per_sample or Fraction(1) for spec in inputs}
     slowest = min(numbers.values(), default=Fraction(1))
     feeds = {}
     for name in graph.input_names:

@@ -6,7 +6,6 @@ so that everything behind it sees weights as initializers and activations as ten
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +13,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from common import model_metadata
+from common.model_metadata import ModelMetadata
 from firmware.compiler.read.onnx_nodes import LEAST_OPSET_OF_FORM, unwritten
 from firmware.compiler.read.onnx_operators import STANDARD, VAECTROL
 
@@ -64,9 +65,9 @@ class Graph:
         return [value.name for value in self.outputs]
 
     @property
-    def metadata(self) -> dict[str, Any]:
-        """The ``vaectrol.*`` metadata, JSON decoded, without the prefix."""
-        return read_metadata(self.source)
+    def about(self) -> ModelMetadata:
+        """What the model file says about itself."""
+        return model_metadata.read(self.source)
 
     def copy(self) -> Graph:
         """Copy nodes and constants, sharing nothing that pruning or quantization changes."""
@@ -105,7 +106,7 @@ class Graph:
         Parameters
         ----------
         metadata : dict, optional
-            Values to add to (or replace in) the ``vaectrol.*`` metadata; keys without the prefix.
+            Values to add to, or replace in, what the file says about itself (`common.model_metadata`).
         """
         live = {name for node in self.nodes for name in node.inputs} | set(self.output_names)
         graph = helper.make_graph(
@@ -123,9 +124,8 @@ class Graph:
                 entry.version = max(entry.version, LEAST_OPSET_OF_FORM)
         model.ir_version = self.source.ir_version
         model.producer_name = "vaectrol"
-        for entry in self.source.metadata_props:
-            model.metadata_props.add(key=entry.key, value=entry.value)
-        write_metadata(model, metadata or {})
+        model_metadata.copy(self.source, model)
+        model_metadata.write(model, metadata or {})
         return model
 
 
@@ -146,24 +146,3 @@ def _to_proto(node: Node, index: int) -> onnx.NodeProto:
             if node.given is None or name in node.given or not unwritten(node.op, name, value)
         },
     )
-
-
-def read_metadata(model: onnx.ModelProto) -> dict[str, Any]:
-    """Decode the ``vaectrol.*`` metadata of a model; text that is not JSON stays text."""
-    found: dict[str, Any] = {}
-    for entry in model.metadata_props:
-        if entry.key.startswith("vaectrol."):
-            try:
-                found[entry.key.removeprefix("vaectrol.")] = json.loads(entry.value)
-            except json.JSONDecodeError:
-                found[entry.key.removeprefix("vaectrol.")] = entry.value
-    return found
-
-
-def write_metadata(model: onnx.ModelProto, values: dict[str, Any]) -> None:
-    """Set ``vaectrol.*`` metadata in place; values are stored as JSON."""
-    keys = {f"vaectrol.{key}" for key in values}
-    kept = [(e.key, e.value) for e in model.metadata_props if e.key not in keys]
-    del model.metadata_props[:]
-    for key, text in kept + [(f"vaectrol.{k}", json.dumps(v)) for k, v in values.items()]:
-        model.metadata_props.add(key=key, value=text)

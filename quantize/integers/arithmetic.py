@@ -1,6 +1,6 @@
 """The integer arithmetic in torch (docs/design.md#arithmetic): forward to the bit, backward straight through.
 
-Activations travel in float32 tensors, which hold 16-bit integers; accumulators are worked out in float64,
+Activations are float32 tensors, which hold 16-bit integers; accumulators are worked out in float64,
 where a sum of int8 × int16 products below 2³¹ is exact whatever its order and torch convolves fast. The
 62-bit product of a requantization is done in two halves. What the gradient needs is worked out beside it in
 float32, and only where gradients are wanted. The integer parameters come from

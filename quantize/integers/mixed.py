@@ -1,12 +1,12 @@
-"""Mixed precision: 8-bit activations wherever the ear does not need 16.
+"""Mixed precision: 8-bit activations wherever 16 are not needed.
 
 Widths change only at linear layers and at the float edges: tensors that meet in a sum, a product, a table
 or a data movement form one choice. Each choice is tried alone at 8 bits; harms nearly add, so the choices are
 ordered by harm for what they save, and the longest beginning of that order is taken that the goal allows, and
 then every further choice that it still allows. What counts is always measured together, not added up.
 
-Harm is what the data hear, where they say what is right: a signal-to-noise ratio is decided by the loud part
-of a sound, and 8 bits are heard in its decay.
+Harm is measured against the data, where they say what is right: a signal-to-noise ratio is decided by the
+loud part of a sound, and the noise of 8 bits is audible in its decay.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ def goal_by_truth(examples: Sequence[Example], graph: Graph, most_percent: float
     most_percent : float
         What may be lost.
     """
-    kind = str(graph.metadata.get("kind", ""))
+    kind = graph.about.kind
 
-    def heard(network: Network) -> tuple[str, float, bool]:
+    def measured(network: Network) -> tuple[str, float, bool]:
         rows = [
             compare_truth(wanted, made[name], kind)
             for example in examples
@@ -89,10 +89,10 @@ def goal_by_truth(examples: Sequence[Example], graph: Graph, most_percent: float
         key, larger = measure_that_counts(rows[0], "")
         return key, float(np.mean([row[key] for row in rows])), larger
 
-    key, base, larger_is_better = heard(Network(graph))
+    key, base, larger_is_better = measured(Network(graph))
 
     def harm(network: QuantizedNetwork) -> float:
-        _, value, _ = heard(network)
+        _, value, _ = measured(network)
         return lost_percent(value, base, larger_is_better)
 
     return Goal(harm, most_percent, lambda percent: f"{percent:.1f} % of {key}")

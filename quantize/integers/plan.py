@@ -140,9 +140,9 @@ def quantized_inputs(node: Node) -> list[str]:
 
 def audio_inputs(graph: Graph) -> set[str]:
     """Graph inputs that carry audio: their role says so, or, without metadata, a single channel."""
-    described = graph.metadata.get("inputs")
+    described = graph.about.inputs
     if described:
-        return {entry["name"] for entry in described if entry.get("role") == "audio"}
+        return {spec.name for spec in described if spec.role == "audio"}
     return {name for name in graph.input_names if len(s := graph.fixed_shape(name)) == 3 and s[1] == 1}
 
 

@@ -26,12 +26,12 @@ def gemm(node: Node, inputs: list[Any]) -> torch.Tensor:
     a, b, c = (*inputs, None)[:3]
     a = a.transpose(0, 1) if node.attributes["transA"] else a
     b = b.transpose(0, 1) if node.attributes["transB"] else b
-    y = node.attributes["alpha"] * (a @ b)
-    return y if c is None else y + node.attributes["beta"] * c
+    y = node.attributes.get("alpha", 1.0) * (a @ b)
+    return y if c is None else y + node.attributes.get("beta", 1.0) * c
 
 
 def _factors(node: Node) -> tuple[float, float]:
-    return node.attributes["alpha"], node.attributes["beta"]
+    return node.attributes.get("alpha", 1.0), node.attributes.get("beta", 1.0)
 
 
 class MatrixProduct(Layer):

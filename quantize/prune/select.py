@@ -22,7 +22,7 @@ import torch
 
 from common.refusal import Refusal
 from quantize.data.examples import Example, tensors
-from quantize.graph.channels import Channels, trace_channels
+from quantize.graph.channels import NOTHING, Channels, trace_channels
 from quantize.graph.graph import Graph, Node
 from quantize.graph.layers import layers
 from quantize.graph.network import Network
@@ -34,6 +34,31 @@ CRITERIA = ("magnitude", "activation", "taylor")
 MULTIPLE = 4  # the kernels' register block counts channels by fours
 GLOBAL_LIMIT = 0.9  # a family loses no more than this share while ranking is global
 PROBES = 8  # random output directions of the Taylor criterion, per example
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What decides which channels go.
+
+    Attributes
+    ----------
+    criterion : str
+        One of `CRITERIA`; see the module.
+    per_cycle : bool
+        Divide a channel's score by the cycles that its removal saves.
+    scope : {"global", "local"}
+        One ranking for all layers (up to 90 % of a family), or the same share of every family.
+    ticks : int
+        Base ticks of a trace of the graph.
+    cycles : callable or None
+        Graph → predicted cycles of its layers, by position; multiply-accumulates stand in where it is silent.
+    """
+
+    criterion: str = "taylor"
+    per_cycle: bool = True
+    scope: str = "global"
+    ticks: int = 1
+    cycles: Callable[[Graph], dict[int, float]] | None = None
 
 
 @dataclass
@@ -194,7 +219,8 @@ def choose(
     families: dict[int, list[int]] = {}
     for root, family in channels.families().items():
         families.setdefault(family, []).append(root)
-    ranked = {f: sorted(roots, key=lambda r: scores[r]) for f, roots in families.items()}
+    last = _last_of_their_tensor(channels, scores)
+    ranked = {f: sorted(roots, key=lambda r: (r in last, scores[r])) for f, roots in families.items()}
     whole = costs.total(set())
 
     def kept_count(size: int, wanted: float) -> int:
@@ -238,16 +264,21 @@ def choose(
     )
 
 
+def _last_of_their_tensor(channels: Channels, scores: dict[int, float]) -> set[int]:
+    """The worthiest root label of each tensor that could lose all of its own, as a part of a split could."""
+    found = set()
+    for labels in channels.labels.values():
+        roots = [r for r in np.unique(channels.roots(labels)).tolist() if r != NOTHING]
+        if roots and all(r in scores for r in roots):
+            found.add(max(roots, key=lambda r: scores[r]))
+    return found
+
+
 def prune(
     graph: Graph,
     pool: Sequence[Example],
     target: float,
-    *,
-    criterion: str = "taylor",
-    per_cycle: bool = True,
-    scope: str = "global",
-    ticks: int = 1,
-    cycles: dict[int, float] | None = None,
+    ranking: Ranking = Ranking(),
     network: Network | None = None,
 ) -> Step:
     """Remove channels until `target` of the cost is left.
@@ -260,24 +291,22 @@ def prune(
         Feeds for the criteria that look at data.
     target : float
         Share of the multiply-accumulates to keep.
-    criterion, per_cycle, scope
-        See the module and :func:`choose`.
-    ticks : int
-        Base ticks of the trace.
-    cycles : dict of int to float, optional
-        Predicted cycles of every linear layer, for `per_cycle`; multiply-accumulates stand in where it is
-        silent.
+    ranking : Ranking
+        What decides.
+    network : Network, optional
+        That of the graph, where there is one already.
     """
     channels = trace_channels(graph)
     families = channels.families()
     if not families:
         raise Refusal("no channel of this model can be pruned: every one is tied to an input or an output.")
-    costs = layer_costs(channels, ticks)
-    scores = element_scores(channels, criterion, pool, network)
-    if per_cycle:
-        saved = savings(channels, layer_costs(channels, ticks, cycles) if cycles else costs)
+    costs = layer_costs(channels, ranking.ticks)
+    scores = element_scores(channels, ranking.criterion, pool, network)
+    if ranking.per_cycle:
+        cycles = ranking.cycles(graph) if ranking.cycles else None
+        saved = savings(channels, layer_costs(channels, ranking.ticks, cycles) if cycles else costs)
         scores = {root: score / max(saved[root], 1e-12) for root, score in scores.items()}
-    removed = choose(channels, scores, costs, target, scope=scope)
+    removed = choose(channels, scores, costs, target, scope=ranking.scope)
     trimmed = remove(channels, removed)
     return Step(
         trimmed.graph,
@@ -301,14 +330,10 @@ def prune_iteratively(
     pool: Sequence[Example],
     target: float,
     tune: Callable[[Graph], Graph],
+    ranking: Ranking = Ranking(),
     *,
     rounds: int = 3,
     rewind: bool = False,
-    criterion: str = "taylor",
-    per_cycle: bool = True,
-    scope: str = "global",
-    ticks: int = 1,
-    cycles: Callable[[Graph], dict[int, float]] | None = None,
 ) -> Step:
     """Prune in rounds, fine-tuning between them; with `rewind` survivors restart from the original weights.
 
@@ -317,26 +342,21 @@ def prune_iteratively(
 
     Parameters
     ----------
+    graph, pool, target, ranking
+        See :func:`prune`.
     tune : callable
         Fine-tunes a graph between rounds and returns it.
     rounds : int
         How many; the cost falls geometrically. The last round is left for the caller to tune.
+    rewind : bool
+        Give the survivors the weights of `graph` after every round.
     """
     current, share = graph, 1.0
     kept: Kept = {}
     widths: dict[str, tuple[int, int]] = {}
     for index in range(rounds):
         goal = target ** ((index + 1) / rounds)
-        step = prune(
-            current,
-            pool,
-            min(1.0, goal / share),
-            criterion=criterion,
-            per_cycle=per_cycle,
-            scope=scope,
-            ticks=ticks,
-            cycles=cycles(current) if cycles else None,
-        )
+        step = prune(current, pool, min(1.0, goal / share), ranking)
         kept = compose(kept, step.kept)
         share *= step.macs
         widths = {

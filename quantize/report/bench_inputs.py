@@ -16,14 +16,16 @@ from typing import Any
 import numpy as np
 
 from common.files import write_bytes
-from quantize.data.calibration_set import Material
+from quantize.data.calibration_set import CalibrationSet
 from quantize.data.examples import Example
 from quantize.procedure import Outcome
 
 ITEMS = 12
 
 
-def write_evidence(folder: Path, outcome: Outcome, material: Material, items: int = ITEMS) -> None:
+def write_bench_inputs(
+    folder: Path, outcome: Outcome, calibration_set: CalibrationSet, items: int = ITEMS
+) -> None:
     """Write models and test items into `folder`, which exists.
 
     Parameters
@@ -36,9 +38,9 @@ def write_evidence(folder: Path, outcome: Outcome, material: Material, items: in
         write_bytes(folder / "pruned.onnx", outcome.graph.to_model().SerializeToString())
     else:
         (folder / "pruned.onnx").unlink(missing_ok=True)
-    rows = [(example, row) for example in material.test for row in range(_size(example))]
+    rows = [(example, row) for example in calibration_set.test for row in range(_size(example))]
     picked = [rows[at] for at in np.unique(np.linspace(0, len(rows) - 1, min(items, len(rows))).astype(int))]
-    arrays: dict[str, Any] = {"source": np.array(material.source)}
+    arrays: dict[str, Any] = {"source": np.array(calibration_set.source)}
     for number, (example, row) in enumerate(picked):
         arrays |= {f"{number}/in/{name}": value[row] for name, value in example.feed.items()}
         arrays |= {f"{number}/truth/{name}": value[row] for name, value in (example.truth or {}).items()}

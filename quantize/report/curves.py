@@ -7,20 +7,29 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal, NotRequired, TypedDict
 
 from common.files import write_picture, write_text
 from common.refusal import Refusal
 from quantize.cost import predict
-from quantize.data.calibration_set import Material
+from quantize.data.calibration_set import CalibrationSet
 from quantize.data.quality import lost_percent, measure_that_counts
-from quantize.procedure import FLOAT_SHARE, Settings, Stage, prune_once, walk
+from quantize.procedure import FLOAT_SHARE, Settings, Stage, StageRecord, line_of, prune_once, run_procedure
+from quantize.progress import Part, Progress
 
 KEEPS = (1.0, 0.7, 0.5, 0.35, 0.2, 0.1)
 SAME_SHARE = 0.002
+Axis = Literal["cycles", "weight_bytes"]
+Loss = Literal["untuned_loss_percent", "pruned_loss_percent", "int8_loss_percent"]
+AXES: tuple[tuple[Axis, str], ...] = (("cycles", "predicted cycles"), ("weight_bytes", "bytes of weights"))
+LINES: tuple[tuple[Loss, str, str], ...] = (
+    ("untuned_loss_percent", "pruned, untuned", ":"),
+    ("pruned_loss_percent", "pruned, tuned", "--o"),
+    ("int8_loss_percent", "W8A16", "-o"),
+)
 UNITS = {"truth/onset_f1": "F1 of onsets", "truth/mr_stft": "MR-STFT to the recording"}
 
 
@@ -55,19 +64,52 @@ class Point:
     stages: list[Stage]
 
 
+class CurveRow(TypedDict):
+    """One plain row: cost, bytes, and the loss in percent at every stage on the way to integers."""
+
+    keep: float
+    activations: str
+    macs: float
+    cycles: float
+    cpu_worst: float
+    weight_bytes: int
+    parameters: int
+    measure: str
+    float: float
+    untuned_loss_percent: float
+    pruned_loss_percent: float
+    rounded_loss_percent: float
+    int8_loss_percent: float
+    rounded_snr_db: NotRequired[float]
+    int8_snr_db: NotRequired[float]
+    onset_agreement: NotRequired[float]
+    rounding_change_percent: float
+    cpu_s: float
+    stages: list[StageRecord]
+
+
+class Curve(TypedDict):
+    """A written curve: what was typed, a digest of the float model, and the rows."""
+
+    title: str
+    command: str
+    model: str
+    rows: list[CurveRow]
+
+
 def loss_percent(stage: Stage, reference: Stage, key: str, larger_is_better: bool) -> float:
     """How much worse a stage is than the float model, in percent of the float model's figure."""
     return lost_percent(stage.measures[key], reference.measures[key], larger_is_better)
 
 
 def trace(
-    material: Material,
+    calibration_set: CalibrationSet,
     settings: Settings,
-    tell: Callable[[str, float], None],
+    progress: Progress,
     keeps: Sequence[float] = KEEPS,
-    known: Sequence[dict[str, Any]] = (),
+    known: Sequence[CurveRow] = (),
 ) -> Iterator[Point]:
-    """Walk the road once for every share of the cost to keep, and once unpruned with 8-bit activations.
+    """Run the procedure for every share of the cost to keep, and once unpruned with 8-bit activations.
 
     A share that can't be reached ends the curve; one whose pruning gives a network that the curve has
     already is left out.
@@ -76,8 +118,8 @@ def trace(
 
     Parameters
     ----------
-    known : sequence of dict
-        Rows of an earlier, unfinished trace: they are not walked again.
+    known : sequence of CurveRow
+        Rows of an earlier, unfinished trace: they are not run again.
     """
     there = {(row["keep"], row["activations"]) for row in known}
     shares = [row["macs"] for row in known if row["keep"] < 1.0]
@@ -87,20 +129,22 @@ def trace(
     for index, way in enumerate(ways):
         if (way.keep, way.activations) in there:
             continue
-        tell(f"keeping {way.keep:.0%}, {way.activations}-bit activations", index / len(ways))
+        name = f"{index + 1} of {len(ways)}, {way.keep:.0%} of the cost, {way.activations}-bit activations"
+        progress.at(name)
         try:
-            if way.keep < 1.0 and _seen(prune_once(material, way).macs, shares):
+            if way.keep < 1.0 and _seen(prune_once(calibration_set, way).macs, shares):
                 continue
-            outcome = walk(material, way)
+            outcome = run_procedure(calibration_set, way, Part(progress, name))
         except Refusal as refusal:
             if not index:
                 raise
-            tell(str(refusal), 1.0)
+            progress.ended(str(refusal))
             return
         cost = predict(outcome.model, settings.board)
         cycles = cost.cycles_per_second or sum(layer.get("cycles_per_event", 0.0) for layer in cost.layers)
         macs = outcome.stages[-1].macs_per_tick / outcome.stages[0].macs_per_tick
         shares += [macs] if way.keep < 1.0 else []
+        progress.ended(line_of(outcome.stages[-1], outcome.stages[0]))
         yield Point(
             way.keep,
             way.activations,
@@ -117,8 +161,8 @@ def _seen(share: float, shares: list[float]) -> bool:
     return any(abs(share - other) < SAME_SHARE for other in shares)
 
 
-def row_of(point: Point) -> dict[str, Any]:
-    """One plain row: cost, bytes, and the loss in percent at every stage on the way to integers."""
+def row_of(point: Point) -> CurveRow:
+    """One plain row of a curve."""
     key, larger = measure_that_counts(point.stages[-1].measures)
     reference = point.stages[0]
     floats = [s for s in point.stages if not s.name.startswith("int8")]
@@ -128,7 +172,7 @@ def row_of(point: Point) -> dict[str, Any]:
         return loss_percent(stage, base, key, larger)
 
     rounded, final = integers[0], integers[-1]
-    row = {
+    row: CurveRow = {
         "keep": point.keep,
         "activations": point.activations,
         "macs": point.macs,
@@ -142,20 +186,21 @@ def row_of(point: Point) -> dict[str, Any]:
         "pruned_loss_percent": loss(floats[-1]),
         "rounded_loss_percent": loss(rounded),
         "int8_loss_percent": loss(final),
-        # what the integers alone change: against the float weights that they were rounded from
-        "rounded_snr_db": rounded.measures.get("unrounded/snr_db"),
-        "int8_snr_db": final.measures.get("unrounded/snr_db"),
-        "onset_agreement": final.measures.get("unrounded/onset_agreement"),
         "rounding_change_percent": loss(final, floats[-1]),
-        "processor_s": sum(s.processor_s for s in point.stages),
-        "stages": [asdict(s) for s in point.stages],
+        "cpu_s": sum(s.cpu_s for s in point.stages),
+        "stages": [s.record() for s in point.stages],
     }
-    return {name: value for name, value in row.items() if value is not None}
+    # what the integers alone change: against the float weights that they were rounded from
+    if "unrounded/snr_db" in rounded.measures:
+        row["rounded_snr_db"] = rounded.measures["unrounded/snr_db"]
+    if "unrounded/snr_db" in final.measures:
+        row["int8_snr_db"] = final.measures["unrounded/snr_db"]
+    if "unrounded/onset_agreement" in final.measures:
+        row["onset_agreement"] = final.measures["unrounded/onset_agreement"]
+    return row
 
 
-def write_curve(
-    rows: list[dict[str, Any]], out: Path, title: str, command: str = "", model: str = ""
-) -> None:
+def write_curve(rows: list[CurveRow], out: Path, title: str, command: str = "", model: str = "") -> None:
     """Write ``out`` (.json) and the picture beside it (.png).
 
     Parameters
@@ -163,12 +208,12 @@ def write_curve(
     command, model : str
         What was typed, and a digest of the float model: a later trace of both continues this one.
     """
-    found = {"title": title, "command": command, "model": model, "rows": rows}
+    found: Curve = {"title": title, "command": command, "model": model, "rows": rows}
     write_text(out, json.dumps(found, indent=1) + "\n")
     _draw(rows, out.with_suffix(".png"), title)
 
 
-def rows_so_far(out: Path, command: str, model: str) -> list[dict[str, Any]]:
+def rows_so_far(out: Path, command: str, model: str) -> list[CurveRow]:
     """Rows that an earlier run of the same command wrote of the same model."""
     try:
         found = json.loads(out.read_text(encoding="utf-8"))
@@ -178,7 +223,7 @@ def rows_so_far(out: Path, command: str, model: str) -> list[dict[str, Any]]:
     return list(found.get("rows", [])) if same else []
 
 
-def _draw(rows: list[dict[str, Any]], out: Path, title: str) -> None:
+def _draw(rows: list[CurveRow], out: Path, title: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -186,16 +231,10 @@ def _draw(rows: list[dict[str, Any]], out: Path, title: str) -> None:
     FigureCanvasAgg(figure)
     wide = [row for row in rows if row["activations"] != "8"]
     narrow = [row for row in rows if row["activations"] == "8"]
-    worst = max([10.0, *(r[k] for r in wide for k in ("pruned_loss_percent", "int8_loss_percent"))])
-    for place, (axis, label) in enumerate(
-        (("cycles", "predicted cycles"), ("weight_bytes", "bytes of weights"))
-    ):
+    worst = max([10.0, *(r[name] for r in wide for name, _, _ in LINES[1:])])
+    for place, (axis, label) in enumerate(AXES):
         axes = figure.add_subplot(1, 2, place + 1)
-        for name, text, style in (
-            ("untuned_loss_percent", "pruned, untuned", ":"),
-            ("pruned_loss_percent", "pruned, tuned", "--o"),
-            ("int8_loss_percent", "W8A16", "-o"),
-        ):
+        for name, text, style in LINES:
             axes.plot([r[axis] for r in wide], [r[name] for r in wide], style, label=text)
         top = min(60.0, 1.5 * worst)
         for row in narrow:  # at the edge, with its figure, where it is worse than the picture is high
@@ -214,7 +253,7 @@ def _draw(rows: list[dict[str, Any]], out: Path, title: str) -> None:
     write_picture(out, figure)
 
 
-def markdown(curve: dict[str, Any]) -> str:
+def markdown(curve: Curve) -> str:
     """A written curve as a Markdown table."""
     rows = curve["rows"]
     key, base = rows[0]["measure"], rows[0]["float"]
@@ -222,7 +261,7 @@ def markdown(curve: dict[str, Any]) -> str:
     head = [
         "MACs left", "activations", "bytes", "cycles", "Patch SM, worst", "untuned", "tuned",
         "int8, rounded", "int8, tuned", "rounding alone: SNR, change",
-        *(["same onsets"] if agreement else []), "processor s",
+        *(["same onsets"] if agreement else []), "CPU s",
     ]  # fmt: skip
     lines = [
         f"{UNITS.get(key, key)}, float: {base:.4g}; losses in percent of it. `{curve['command']}`",
@@ -244,7 +283,7 @@ def markdown(curve: dict[str, Any]) -> str:
             f"{row['int8_loss_percent']:+.1f} %",
             f"{row['int8_snr_db']:.1f} dB, {row['rounding_change_percent']:+.2f} %",
             *([f"{row['onset_agreement']:.2%}"] if agreement else []),
-            f"{row['processor_s']:.0f}",
+            f"{row['cpu_s']:.0f}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

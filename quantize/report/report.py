@@ -145,7 +145,7 @@ def write_report(folder: Path, outcome: Outcome, example: Example, sizes: dict[s
     folder : Path
         Made when missing.
     outcome : Outcome
-        What the road produced.
+        What the procedure produced.
     example : Example
         Held-out feed to show.
     sizes : dict
@@ -211,7 +211,7 @@ def _stages_table(stages: list[dict[str, Any]]) -> str:
     for key in dict.fromkeys(k for s in stages for k in s["measures"]):
         rows.append([key, *(_number(s["measures"][key]) if key in s["measures"] else "" for s in stages)])
     rows.append(["seconds", *(f"{s['seconds']:.1f}" for s in stages)])
-    rows.append(["processor seconds", *(f"{s['processor_s']:.1f}" for s in stages)])
+    rows.append(["CPU seconds", *(f"{s['cpu_s']:.1f}" for s in stages)])
     return _table(["", *(html.escape(s["name"]) for s in stages)], rows)
 
 

@@ -1,4 +1,4 @@
-"""Which tensor's step is heard: what rounding one tensor alone, all else float, does to the sound.
+"""Sensitivity: what rounding one tensor alone, all else float, does to the sound.
 
 ``python -m quantize.report.sensitivity RUN [--bits 8] [--data DIR]`` prints a row for every scale of the
 integer model, on the validation split: the range it must reach, the change of the distance to the recording,
@@ -34,20 +34,20 @@ PASSAGE = 480  # samples, 10 ms
 Pair = tuple[Feed, dict[str, np.ndarray]]
 
 
-class Stepped(Network):
-    """A float network some of whose tensors are rounded to multiples of a step, and saturated.
+class PartlyRounded(Network):
+    """A float network some of whose tensors are rounded to multiples of their scale, and saturated.
 
     Parameters
     ----------
     graph : Graph
         What to execute.
-    steps : dict of str to (float, int)
-        Tensor → its step and its width in bits.
+    formats : dict of str to (float, int)
+        Tensor → its scale and its width in bits.
     """
 
-    def __init__(self, graph: Graph, steps: dict[str, tuple[float, int]]):
+    def __init__(self, graph: Graph, formats: dict[str, tuple[float, int]]):
         super().__init__(graph)
-        self.steps = steps
+        self.formats = formats
 
     def enter(self, name: str, value: torch.Tensor) -> torch.Tensor:
         """Take a fed tensor into the network, rounded if it is one of them."""
@@ -59,16 +59,16 @@ class Stepped(Network):
         return tuple(self._rounded(n, v) for n, v in zip(node.outputs, results, strict=False))
 
     def _rounded(self, name: str, value: torch.Tensor) -> torch.Tensor:
-        if name not in self.steps:
+        if name not in self.formats:
             return value
-        step, bits = self.steps[name]
+        scale, bits = self.formats[name]
         low, high = limits(bits)
-        return torch.clamp(torch.round(value / step), low, high) * step
+        return torch.clamp(torch.round(value / scale), low, high) * scale
 
 
 @dataclass
-class Heard:
-    """What rounding does.
+class Sensitivity:
+    """What rounding the tensors of one scale does.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Heard:
     quiet_db: float
 
 
-def listen(plan: Plan, scales: dict[str, float], pairs: list[Pair]) -> Iterator[Heard]:
+def measure_sensitivity(plan: Plan, scales: dict[str, float], pairs: list[Pair]) -> Iterator[Sensitivity]:
     """Round every scale of a plan alone, then all of them.
 
     Parameters
@@ -108,25 +108,25 @@ def listen(plan: Plan, scales: dict[str, float], pairs: list[Pair]) -> Iterator[
     graph = plan.graph
     name = next((n for n, truth in pairs[0][1].items() if is_audio(truth)), None)
     if name is None:
-        raise Refusal("this model makes no audio; quantize.report.sensitivity listens to sound.")
+        raise Refusal("this model makes no audio; quantize.report.sensitivity measures sound.")
     answers = [run(Network(graph), feed)[name] for feed, _ in pairs]
     base = float(np.mean([mr_stft(t[name], a) for (_, t), a in zip(pairs, answers, strict=True)]))
     alone = {
         root: {m: (scales[root], plan.width(m)) for m in members if m not in graph.constants}
         for root, members in plan.members().items()
     }
-    together = {tensor: step for steps in alone.values() for tensor, step in steps.items()}
-    for label, steps in [*alone.items(), ("all activations", together)]:
-        if not steps:
+    together = {tensor: one for formats in alone.values() for tensor, one in formats.items()}
+    for label, formats in [*alone.items(), ("all activations", together)]:
+        if not formats:
             continue
-        network = Stepped(graph, steps)
+        network = PartlyRounded(graph, formats)
         made = [run(network, feed)[name] for feed, _ in pairs]
         distance = float(np.mean([mr_stft(t[name], m) for (_, t), m in zip(pairs, made, strict=True)]))
         added = [_quiet_noise(t[name], a, m) for (_, t), a, m in zip(pairs, answers, made, strict=True)]
         noise = np.concatenate(added)
         level = 10.0 * np.log10(noise.mean()) if noise.size and noise.mean() > 0 else -np.inf
         reach = scales[label] * limits(plan.width(label))[1] if label in scales else np.nan
-        yield Heard(label, float(reach), 100.0 * (distance / base - 1.0), float(level))
+        yield Sensitivity(label, float(reach), 100.0 * (distance / base - 1.0), float(level))
 
 
 def _quiet_noise(truth: np.ndarray, answer: np.ndarray, made: np.ndarray) -> np.ndarray:
@@ -148,19 +148,19 @@ def main(
 ) -> None:
     """Print the table."""
     from quantize.data.calibration_set import POOL, decoder_of, extremes, recordings
-    from quantize.data.training_task import open_workshop
+    from quantize.data.training_task import open_training_task
     from quantize.graph.load import load_graph
 
     try:
         graph = load_graph(decoder_of(source))
-        workshop = open_workshop(source, graph, data)
-        feeds = workshop.capture(POOL)
+        training_task = open_training_task(source, graph, data)
+        feeds = training_task.capture(POOL)
         feeds += extremes(graph, FeedMaker(graph, recordings(graph, feeds)))
         plan = make_plan(graph, 8 if bits == 8 else 16)
         seen = observe(Network(graph), activation_tensors(plan), feeds)
         scales = scales_from(plan, seen, "mse" if bits == 8 else "minmax")
         print("| tensor | reach | MR-STFT to the recording | noise in quiet passages |\n|---|---|---|---|")
-        for row in listen(plan, scales, workshop.examples("validation", items)):
+        for row in measure_sensitivity(plan, scales, training_task.examples("validation", items)):
             reach = "" if np.isnan(row.reach) else f"{row.reach:.2f}"
             print(f"| {row.tensor} | {reach} | {row.change_percent:+.1f} % | {row.quiet_db:.0f} dBFS |")
     except Refusal as refusal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 
@@ -13,9 +12,7 @@ from firmware.instruments import kinds
 from firmware.instruments.spec import available_instruments, find_models, load_instrument
 
 ROOT = Path(__file__).resolve().parents[2]
-KINDS = ROOT / "firmware" / "instruments" / "kinds"
 C = ROOT / "firmware" / "engine" / "instruments"
-ROOMS = ("common", "firmware", "bench", "hardware")
 
 GROOVE = """\
 title = "Test"
@@ -34,40 +31,6 @@ name = "tom"
 plays = ["tom_low"]
 chokes = ["kick"]
 """
-
-
-def named_kinds(path: Path) -> list[tuple[int, str]]:
-    """Where a Python file says a kind's name: as a string of its own, or as a name it defines or uses."""
-    said = {
-        spelling
-        for kind in kinds.names()
-        for spelling in (kind, f"{kind}s", kind.upper(), f"{kind.upper()}S", f"_{kind}", f"_{kind}s")
-    }
-    found = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        words = {
-            ast.Constant: lambda n: [n.value] if isinstance(n.value, str) else [],
-            ast.Name: lambda n: [n.id],
-            ast.Attribute: lambda n: [n.attr],
-            ast.FunctionDef: lambda n: [n.name],
-            ast.arg: lambda n: [n.arg],
-            ast.keyword: lambda n: [n.arg],
-            ast.alias: lambda n: n.name.split("."),
-            ast.ImportFrom: lambda n: (n.module or "").split("."),
-        }.get(type(node), lambda n: [])(node)
-        found += [(getattr(node, "lineno", 0), word) for word in words if word in said]
-    return found
-
-
-def test_no_other_file_names_a_kind():
-    said = {
-        f"{path.relative_to(ROOT)}:{line}: {word}"
-        for room in ROOMS
-        for path in (ROOT / room).rglob("*.py")
-        if KINDS not in path.parents and not path.name.startswith("test_")
-        for line, word in named_kinds(path)
-    }
-    assert not said, "\n".join(sorted(said))
 
 
 @pytest.mark.parametrize("name", kinds.names())

@@ -23,19 +23,19 @@ from onnx import TensorProto, helper, numpy_helper
 
 from common.refusal import Refusal
 from quantize.cost import layer_cycles
-from quantize.data.calibration_set import Material, from_metadata, from_pool
+from quantize.data.calibration_set import CalibrationSet, from_metadata, from_pool
 from quantize.data.tune import Effort
 from quantize.formats.tflite import to_tflite
 from quantize.graph.graph import Graph
 from quantize.graph.load import load_graph
 from quantize.integers.plan import Plan, make_plan
 from quantize.integers.qdq import read_qdq
-from quantize.procedure import Settings, walk
+from quantize.procedure import Settings, run_procedure
 from tests.quantize.models import small_drive, small_drum, small_rhythm
 from tests.quantize.random_graphs import random_feed, random_graph
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMES = ("seconds", "processor_s", "cpu_s")
+TIMES = ("seconds", "cpu_s")
 FEW = Effort(steps=3)
 NONE = Effort(steps=0)
 WAYS = {
@@ -139,7 +139,7 @@ def every_operator(in_tflite: bool = False) -> Graph:
     return load_graph(model)
 
 
-def _materials(scratch: Path) -> Iterator[tuple[str, Material]]:
+def _calibration_sets(scratch: Path) -> Iterator[tuple[str, CalibrationSet]]:
     yield "drum", from_metadata(load_graph(small_drum(scratch / "drum.onnx")), count=4, batch=1)
     yield "rhythm", from_metadata(load_graph(small_rhythm(scratch / "rhythm.onnx")), count=4)
     audio = [0.3 * np.random.default_rng(1).standard_normal(48_000).astype(np.float32)]
@@ -163,13 +163,13 @@ def digests() -> Iterator[tuple[str, str]]:
     """Yield (what, SHA-256) of every file written; a refusal's sentence stands for a digest."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
-        for name, material in _materials(Path(scratch)):
-            yield f"{name}/plan", digest_of_plan(make_plan(material.graph))
+        for name, calibration_set in _calibration_sets(Path(scratch)):
+            yield f"{name}/plan", digest_of_plan(make_plan(calibration_set.graph))
             for way, settings in WAYS.items():
                 torch.manual_seed(0)
-                yield from _made(f"{name}/{way}", material, settings)
+                yield from _made(f"{name}/{way}", calibration_set, settings)
             try:
-                yield f"{name}/cycles", _sha(repr(layer_cycles(material.graph, "patch_sm")))
+                yield f"{name}/cycles", _sha(repr(layer_cycles(calibration_set.graph, "patch_sm")))
             except Refusal as why:
                 yield f"{name}/cycles", str(why)
     for path in sorted((ROOT / "firmware" / "models").glob("*.onnx")):
@@ -177,22 +177,22 @@ def digests() -> Iterator[tuple[str, str]]:
         yield f"{path.stem}/read", digest_of_plan(read.plan)
         graph = load_graph(read.plan.graph.to_model())
         audio = [0.3 * np.random.default_rng(1).standard_normal(24_000).astype(np.float32)]
-        material = from_metadata(graph, 0, audio, count=3, batch=1)
-        yield from _made(f"{path.stem}/16", material, Settings(effort=NONE, adapt=False))
+        calibration_set = from_metadata(graph, 0, audio, count=3, batch=1)
+        yield from _made(f"{path.stem}/16", calibration_set, Settings(effort=NONE, adapt=False))
         yield f"{path.stem}/cycles", _sha(repr(layer_cycles(graph, "patch_sm")))
 
 
-def _made(name: str, material: Material, settings: Settings) -> Iterator[tuple[str, str]]:
+def _made(name: str, calibration_set: CalibrationSet, settings: Settings) -> Iterator[tuple[str, str]]:
     """Quantize, and write the result as TFLite too."""
     try:
-        outcome = walk(material, settings)
+        outcome = run_procedure(calibration_set, settings)
     except Refusal as why:
         yield name, str(why)
         return
     yield name, digest_of(outcome.model)
     yield f"{name}/read", digest_of_plan(read_qdq(outcome.model).plan)
     try:
-        frames = 24 if not material.graph.metadata.get("inputs") else 16
+        frames = 24 if not calibration_set.graph.about.inputs else 16
         yield f"{name}/tflite", _sha(to_tflite(outcome.quantized, frames))
     except Refusal as why:
         yield f"{name}/tflite", str(why)

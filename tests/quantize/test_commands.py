@@ -11,14 +11,15 @@ import pytest
 import soundfile
 
 import vaectrol
+from common import model_metadata
 from common.refusal import Refusal
 from quantize.budget import Limits, choose, parse_bytes, parse_share
 from quantize.cost import predict
 from quantize.data.calibration_set import from_metadata
-from quantize.graph.graph import read_metadata
 from quantize.graph.load import load_graph
 from quantize.graph.runtime import session
 from quantize.procedure import Settings
+from quantize.progress import Progress
 from tests.quantize.random_graphs import random_feed, random_model
 
 
@@ -54,8 +55,8 @@ def test_a_described_model_is_pruned_quantized_and_reported(rhythm_file, tmp_pat
     assert printed["stages"][-1]["macs_per_tick"] <= 0.6 * printed["stages"][0]["macs_per_tick"]
     model = onnx.load(str(out))
     session(model)
-    assert read_metadata(model)["kind"] == "rhythm"
-    assert "quantization" in read_metadata(model)
+    about = model_metadata.read(model)
+    assert about.kind == "rhythm" and about.quantization
     report = tmp_path / "small.int8.onnx.report"
     assert {p.name for p in report.iterdir()} >= {
         "report.html",
@@ -89,6 +90,24 @@ def test_a_board_budget_is_met(rhythm_file, tmp_path, capsys):
     assert budget(str(out)).weight_bytes <= limit
 
 
+def test_a_model_that_fits_is_not_pruned_however_quick(rhythm_file, tmp_path, capsys):
+    out = tmp_path / "q.int8.onnx"
+    arguments = ["quantize", str(rhythm_file), "-o", str(out), "--quick", "--steps", "2"]
+    assert vaectrol.main([*arguments, "--board", "patch_sm", "--cpu", "45%"]) == 0
+    printed = capsys.readouterr().out
+    assert "patch_sm: fits as it is, nothing is pruned; worst callback" in printed
+    stages = json.loads((tmp_path / "q.int8.onnx.report" / "report.json").read_text())["stages"]
+    assert [stage["name"] for stage in stages] == ["float", "int8, W8A16", "int8, W8A16, tuned"]
+
+
+def test_an_unknown_board_is_refused_before_anything_is_read(rhythm_file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("quantize.commands._calibration_set", lambda *given: pytest.fail("it was read"))
+    out = tmp_path / "x.onnx"
+    told = refused(capsys, "quantize", str(rhythm_file), "-o", str(out), "--board", "nonesuch")
+    assert "nonesuch" in told
+    assert not out.exists()
+
+
 def test_a_budget_below_the_floor_is_refused_with_numbers(rhythm_file, tmp_path, capsys):
     out = tmp_path / "x.onnx"
     told = refused(
@@ -118,20 +137,20 @@ def widest_activation(model: onnx.ModelProto) -> int:
 
 
 def test_a_budget_takes_8_bits_only_where_16_fit_at_no_pruning(rhythm_file, monkeypatch):
-    material = from_metadata(load_graph(rhythm_file), count=4)
+    calibration_set = from_metadata(load_graph(rhythm_file), count=4)
     settings, limits = Settings(per_cycle=False), Limits("patch_sm", 1.0, None)
 
     def small_memory(model, board):  # a board whose memory holds 8-bit activations only
         return dataclasses.replace(predict(model, board), fits=widest_activation(model) == 8)
 
     monkeypatch.setattr("quantize.budget.predict", small_memory)
-    way, rows = choose(material, settings, limits, lambda name, share: None)
+    way, rows = choose(calibration_set, settings, limits, Progress())
     assert (way.keep, way.activations) == (1.0, "8")
     assert [r.activations for r in rows] == ["16"] * (len(rows) - 1) + ["8"]
     assert rows[-2].keep < 0.5
     assert [r.fits for r in rows] == [False] * (len(rows) - 1) + [True]
     with pytest.raises(Refusal, match="more memory"):
-        choose(material, settings, limits, lambda name, share: None, ["16"])
+        choose(calibration_set, settings, limits, Progress(), ["16"])
 
 
 @pytest.mark.parametrize("bits", ["16", "8"])

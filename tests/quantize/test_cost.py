@@ -19,8 +19,8 @@ from tests.quantize.random_graphs import random_graph
 def test_float_is_counted_in_floats_and_integers_in_integers(which, request):
     graph = load_graph(request.getfixturevalue(which))
     noise = 0.1 * np.random.default_rng(0).standard_normal(48_000).astype(np.float32)
-    material = from_metadata(graph, audio=[noise], count=4)
-    model = to_qdq(quick_integers(graph, material, Settings()))
+    calibration_set = from_metadata(graph, audio=[noise], count=4)
+    model = to_qdq(quick_integers(graph, calibration_set, Settings()))
     real = predict(graph.to_model(), "patch_sm", as_if_quantized=False)
     foreseen, integers = predict(graph.to_model(), "patch_sm"), predict(model, "patch_sm")
     assert real.weight_bytes >= 4 * real.parameters

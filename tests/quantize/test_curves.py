@@ -10,15 +10,16 @@ from quantize.data.calibration_set import from_metadata
 from quantize.data.tune import Effort
 from quantize.graph.load import load_graph
 from quantize.integers.network import QuantizedNetwork
-from quantize.procedure import Settings, walk
+from quantize.procedure import Settings, run_procedure
+from quantize.progress import Progress
 from quantize.report.curves import markdown, row_of, rows_so_far, trace, write_curve
 
 
 @pytest.fixture(scope="module")
 def rows(rhythm_file):
-    material = from_metadata(load_graph(rhythm_file), count=4)
+    calibration_set = from_metadata(load_graph(rhythm_file), count=4)
     settings = Settings(effort=Effort(steps=6), per_cycle=False)
-    return [row_of(p) for p in trace(material, settings, lambda name, share: None, (1.0, 0.5))]
+    return [row_of(p) for p in trace(calibration_set, settings, Progress(), (1.0, 0.5))]
 
 
 def test_a_curve_tries_eight_bits_and_every_share(rows):
@@ -35,9 +36,9 @@ def test_a_curve_tries_eight_bits_and_every_share(rows):
 
 
 def test_steps_give_the_same_figures_again(rhythm_file, rows):
-    material = from_metadata(load_graph(rhythm_file), count=4)
+    calibration_set = from_metadata(load_graph(rhythm_file), count=4)
     settings = Settings(effort=Effort(steps=6), per_cycle=False)
-    *_, again = trace(material, settings, lambda name, share: None, (1.0, 0.5))
+    *_, again = trace(calibration_set, settings, Progress(), (1.0, 0.5))
     assert [s.measures for s in again.stages] == [s["measures"] for s in rows[2]["stages"]]
 
 
@@ -59,9 +60,9 @@ def test_a_curve_goes_on_where_it_stopped_but_only_its_own(rows, tmp_path, rhyth
     assert rows_so_far(out, "another command", "the model") == []
     assert rows_so_far(tmp_path / "none.json", "", "") == []
     known = rows_so_far(out, "the command", "the model")
-    material = from_metadata(load_graph(rhythm_file), count=4)
+    calibration_set = from_metadata(load_graph(rhythm_file), count=4)
     settings = Settings(effort=Effort(steps=6), per_cycle=False)
-    more = list(trace(material, settings, lambda name, share: None, (1.0, 0.5, 0.499), known))
+    more = list(trace(calibration_set, settings, Progress(), (1.0, 0.5, 0.499), known))
     assert [p.keep for p in more] == [0.5]  # 0.499 gives the same network
     assert [s.measures for s in more[0].stages] == [s["measures"] for s in rows[2]["stages"]]
 
@@ -83,11 +84,13 @@ def test_without_pruning_all_effort_is_the_integers():
     assert pruned.float_effort.steps == 70
 
 
-def test_mixed_widths_are_walked_and_told(rhythm_file):
-    material = from_metadata(load_graph(rhythm_file), count=6)
+def test_mixed_widths_are_chosen_and_told(rhythm_file):
+    calibration_set = from_metadata(load_graph(rhythm_file), count=6)
     notes, bits = {}, {}
     for least in (20.0, 200.0):
-        outcome = walk(material, Settings(activations="mixed", least_snr_db=least, effort=Effort(steps=0)))
+        outcome = run_procedure(
+            calibration_set, Settings(activations="mixed", least_snr_db=least, effort=Effort(steps=0))
+        )
         assert [s.name for s in outcome.stages] == ["float", "int8, mixed"]
         notes[least] = outcome.notes[-1]
         bits[least] = set(outcome.quantized.plan.bits.values())
@@ -99,12 +102,12 @@ def test_mixed_widths_are_walked_and_told(rhythm_file):
 
 
 def test_the_integers_of_every_row_are_tuned_alike(rhythm_file, monkeypatch):
-    material = from_metadata(load_graph(rhythm_file), count=4)
+    calibration_set = from_metadata(load_graph(rhythm_file), count=4)
     tuned = []
     monkeypatch.setattr(
         "quantize.procedure.fine_tune",
         lambda network, *args, **kw: tuned.append((isinstance(network, QuantizedNetwork), args[2].steps)),
     )
     settings = Settings(effort=Effort(steps=10), per_cycle=False)
-    list(trace(material, settings, lambda name, share: None, (1.0, 0.5)))
+    list(trace(calibration_set, settings, Progress(), (1.0, 0.5)))
     assert tuned == [(True, 3), (True, 3), (False, 7), (True, 3)]

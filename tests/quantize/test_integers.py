@@ -13,7 +13,7 @@ from firmware.compiler.judge import arithmetic
 from firmware.compiler.judge.reference import run as judge
 from firmware.compiler.pipeline import compile_onnx, optimise
 from firmware.compiler.read.load import load
-from quantize.data.examples import tensors
+from quantize.data.examples import run, tensors
 from quantize.data.feeds import FeedMaker
 from quantize.data.quality import snr_db
 from quantize.graph.load import load_graph
@@ -25,6 +25,7 @@ from quantize.integers.mixed import width_groups
 from quantize.integers.network import QuantizedNetwork
 from quantize.integers.plan import make_plan
 from quantize.integers.qdq import read_qdq, to_qdq
+from tests.quantize.quantized_files import every_operator
 from tests.quantize.random_graphs import Builder, random_feed, random_graph
 
 
@@ -265,3 +266,12 @@ def test_mixed_widths_change_only_at_linear_layers_and_still_equal_the_judge():
     reference = judge(optimise(load(to_qdq(network.to_quantized()))), feed)["y"]
     wanted = np.rint(reference / network.scale("y").item()).astype(np.int64)
     np.testing.assert_array_equal(whole(network, feed, "y")[0], wanted)
+
+
+@pytest.mark.parametrize("in_tflite", [True, False])
+def test_every_operator_with_an_integer_form_runs_in_integers(in_tflite):
+    graph = every_operator(in_tflite)
+    random = np.random.default_rng(0)
+    feed = {n: random.standard_normal(graph.fixed_shape(n)).astype(np.float32) for n in ("x", "c")}
+    network = quantized(graph, [feed])
+    assert snr_db(run(Network(graph), feed)["y"], run(network, feed)["y"]) > 30.0

@@ -9,16 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.refusal import Refusal
-from quantize.data.examples import run, teach
+from quantize.data.examples import run, teach, tensors
 from quantize.data.feeds import FeedMaker
 from quantize.graph.channels import PINNED, trace_channels
 from quantize.graph.graph import Graph
 from quantize.graph.layers import count_parameters, layers
 from quantize.graph.load import load_graph
 from quantize.graph.network import Network
-from quantize.prune.select import CRITERIA, choose, element_scores, prune, prune_iteratively, rewound, savings
+from quantize.prune.select import (
+    CRITERIA,
+    Ranking,
+    choose,
+    element_scores,
+    prune,
+    prune_iteratively,
+    rewound,
+    savings,
+)
 from quantize.prune.surgery import layer_costs, remove
-from tests.quantize.random_graphs import random_feed, random_graph
+from tests.quantize.random_graphs import Builder, random_feed, random_graph
 
 
 def masked(graph: Graph, channels, removed: set[int]) -> Graph:
@@ -62,7 +71,7 @@ def test_the_pruned_graph_is_the_whole_one_deaf_to_what_was_removed(seed, share)
 def test_the_cost_falls_to_the_goal_and_counts_stay_multiples_of_four(criterion, scope):
     graph = random_graph(7, blocks=5)
     pool = teach(graph, [random_feed(s, batch=2) for s in range(2)])
-    step = prune(graph, pool, 0.5, criterion=criterion, scope=scope)
+    step = prune(graph, pool, 0.5, Ranking(criterion, scope=scope))
     assert step.macs <= 0.5
     assert all(after % 4 == 0 or after == before for before, after in step.widths.values())
     assert (
@@ -73,7 +82,7 @@ def test_the_cost_falls_to_the_goal_and_counts_stay_multiples_of_four(criterion,
 def test_pqmf_bands_and_noise_taps_stay(drum_file):
     graph = load_graph(drum_file)
     maker = FeedMaker(graph)
-    step = prune(graph, teach(graph, [maker.make(0.05, 2)]), 0.6, ticks=384)
+    step = prune(graph, teach(graph, [maker.make(0.05, 2)]), 0.6, Ranking(ticks=384))
     made = run(Network(step.graph), maker.make(0.05, 1))["audio"]
     assert made.shape[1] == 1
     assert count_parameters(step.graph) < count_parameters(graph)
@@ -124,6 +133,21 @@ def test_savings_are_what_the_cost_falls_by():
         assert saved <= 2 * fall + 1e-9
 
 
+def test_no_part_of_a_split_loses_all_its_channels():
+    b = Builder(3)
+    both = b.conv("x", 3, 16)
+    first, second = b.node("Split", [both], 2, axis=1, num_outputs=2)
+    b.conv(b.node("Concat", [first, second, first], axis=1)[0], 24, 3)
+    b.nodes[-1].output[0] = "y"
+    graph = load_graph(b.model("split"))
+    channels = trace_channels(graph)
+    born = channels.roots(channels.births_of(graph.nodes[0])).tolist()
+    scores = {root: float(place < 8) for place, root in enumerate(born)}  # the second part is worth nothing
+    small = remove(channels, choose(channels, scores, layer_costs(channels, 1), 0.5)).graph
+    made = Network(small)(tensors(random_feed(0)), keep=[first, second])
+    assert (made[first].shape[1], made[second].shape[1]) == (3, 1)
+
+
 def test_more_than_is_there_is_refused_with_numbers():
     graph = random_graph(2)
     with pytest.raises(Refusal, match=r"can't reach 0%.*is left"):
@@ -141,7 +165,7 @@ def test_rounds_compose_and_rewinding_restores_the_trained_weights():
                 changed.constants[name] = changed.constants[name] * np.float32(1.5)
         return changed
 
-    step = prune_iteratively(graph, pool, 0.4, spoil, rounds=3, rewind=True, per_cycle=False)
+    step = prune_iteratively(graph, pool, 0.4, spoil, Ranking(per_cycle=False), rounds=3, rewind=True)
     assert step.macs <= 0.4
     again = rewound(step.graph, graph, step.kept)
     for name, value in step.graph.constants.items():

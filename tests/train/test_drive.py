@@ -147,9 +147,9 @@ def test_tied_latents_stay_apart_when_latents_are_turned(drives):
     task = trained("drive_quick", drives, 20, "direction='topology'", "type_latents=2")
     before, _ = latents(task)
     prepared = prepare_latents(task)
-    assert [row.get("tied") for row in prepared["latents"]] == ["type"] * 2 + ["amount"] + [None] * 5
+    assert [row.get("tied") for row in prepared.latents] == ["type"] * 2 + ["amount"] + [None] * 5
     after, _ = latents(task)
-    turned = np.array(prepared["rotation"])
+    turned = np.array(prepared.rotation)
     assert np.all(turned[2, [0, 1, 3, 4, 5, 6, 7]] == 0) and turned[2, 2] > 0
     assert np.corrcoef(before[:, 2], after[:, 2])[0, 1] > 0.999
     assert np.all(turned[:2, 2:] == 0) and np.all(turned[3:, :3] == 0)

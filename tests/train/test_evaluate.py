@@ -37,7 +37,7 @@ def test_a_run_and_its_model_files_get_the_same_figures(rhythm_run, rhythms, tmp
     assert "audio controls" in page and "data:image/png" in page and "<script" not in page
     assert set(from_run["control"]) == set(from_run["motion"]) == set(from_run["leakage"])
     assert 0 <= from_run["prior"]["valid"] <= 1
-    # The nearest training pattern is chosen with the answer in view; the mean is blind.
+    # The oracle nearest neighbour is chosen using the target; the mean is blind.
     assert from_run["figures"]["nearest"]["onset_f1"] > from_run["figures"]["mean"]["onset_f1"]
     # Latents are sought with gradients, which a model file has not.
     assert "refined" in from_run["figures"] and "refined" not in from_file["figures"]

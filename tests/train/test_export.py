@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from common import model_metadata
 from common.refusal import Refusal
-from train.export.export import Port, example_inputs, export_module, read_metadata, write_metadata
+from train.export.export import Port, example_inputs, export_module
 from train.kinds import load_recipe
 from train.models.drum import DrumDecoder, DrumShape
 from train.models.noise import FilteredNoise
 from train.models.pqmf import PQMFAnalysis
-from train.run import version
 from train.tasks.drum import DrumTask
 from train.tasks.rhythm import RhythmTask
 
@@ -50,11 +50,11 @@ def test_the_file_is_standard_onnx_with_functions(drum):
 
 def test_the_metadata_is_json_and_describes_every_port(drum):
     _, path = drum
-    metadata = read_metadata(onnx.load(path))
-    assert metadata["format"] == 1
-    assert [p["name"] for p in metadata["inputs"]] == ["z", "knobs", "time"]
-    assert [p["rate"] for p in metadata["inputs"]] == ["1/48"] * 3
-    assert len(metadata["inputs"][2]["channels"]) == len(metadata["time_basis"]["channels"])
+    about = model_metadata.read_file(path)
+    assert about.format == 1
+    assert [spec.name for spec in about.inputs] == ["z", "knobs", "time"]
+    assert [spec.rate for spec in about.inputs] == ["1/48"] * 3
+    assert len(about.inputs[2].channels) == len(about.time_basis.channels)
     for p in onnx.load(path).metadata_props:
         json.loads(p.value)
 
@@ -176,10 +176,3 @@ def test_a_difference_from_torch_is_refused(tmp_path):
             Treacherous(), [port], [Port("y", "audio", "event", ("y",), -1, 1)], {}, tmp_path / "t.onnx"
         )
     assert not list(tmp_path.iterdir())
-
-
-def test_metadata_is_replaced_and_not_doubled():
-    model = onnx.helper.make_model(onnx.helper.make_graph([], "g", [], []))
-    write_metadata(model, {"name": "a", "version": version()})
-    write_metadata(model, {"name": "b"})
-    assert read_metadata(model) == {"name": "b", "version": version()}

@@ -16,6 +16,7 @@ from common.refusal import DoesNotFit, Refusal
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
 from train.budget import refuse_what_cannot_fit, untrained_model
 from train.kinds import load_recipe
+from train.progress import Moment, clock
 from train.run import load_run
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +33,54 @@ def test_train_makes_a_run_and_says_where(rhythms, tmp_path, capsys):
     said = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert said["run"] == str(tmp_path / "run") and said["spent"]["wall_s"] > 0
     assert (tmp_path / "run" / "rhythm_quick.onnx").exists()
+    model = tmp_path / "run" / "rhythm_quick.onnx"
+    before = model.stat().st_mtime_ns
     assert vaectrol.main(["train", "rhythm_quick", *data, *changes, "--anyway"]) == 2
-    assert "already holds a run" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "holds a finished run (rhythm_quick, score " in said
+    assert "go on with it by --resume, replace it by --overwrite" in said
+    assert model.stat().st_mtime_ns == before
+    (tmp_path / "run" / "letter.txt").write_text("keep me")
+    again = ["train", "rhythm_quick", *data, *settings(*SMALL_RHYTHM, "fit.steps=4", "fit.interval=2")]
+    assert vaectrol.main([*again, "--anyway", "--overwrite"]) == 0
+    history = json.loads((tmp_path / "run" / "metrics.json").read_text())["history"]
+    assert [row["interval"] for row in history] == [0, 1] and model.stat().st_mtime_ns != before
+    assert (tmp_path / "run" / "letter.txt").read_text() == "keep me"
+    said = capsys.readouterr().err
+    assert "after the training: latent table 0:" in said and "model files 0:" in said
+
+
+def test_a_run_goes_nowhere_it_could_do_harm(rhythms, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("keep me")
+    for place, more, complaint in (
+        ("file", [], "is a file; name a folder for the run"),
+        ("mine", [], "holds other files and no run; choose another folder"),
+        ("mine", ["--overwrite"], "holds other files and no run"),
+        ("none", ["--resume"], "holds no run; train without --resume"),
+        ("none", ["--resume", "--overwrite"], "choose one"),
+    ):
+        words = ["train", "rhythm_quick", "--data", str(rhythms.directory), "-o", str(tmp_path / place)]
+        assert vaectrol.main([*words, *more]) == 2
+        assert complaint in capsys.readouterr().err
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "keep me"
+
+
+def test_the_bar_ends_where_the_budget_or_the_steps_end():
+    begun = Moment(step=440, steps=9000, elapsed_s=60, limit_s=240)
+    assert begun.part == 0.25 and begun.remaining_s == 180
+    assert begun.words().startswith("1:00 of 4:00, 3:00 left  step 440")
+    fast = Moment(step=8000, steps=9000, elapsed_s=80, limit_s=240)
+    assert fast.part == pytest.approx(8 / 9) and fast.remaining_s == pytest.approx(10)
+    assert Moment(step=900, steps=9000, elapsed_s=250, limit_s=240).part == 1.0
+    free = Moment(step=900, steps=9000, elapsed_s=360, figures={"train/loss": 0.5})
+    assert free.part == pytest.approx(0.1) and free.remaining_s == pytest.approx(3240)
+    assert free.words() == "6:00, 54:00 left  step 900 of 9,000  loss 0.5"
+    # What an earlier training had done says nothing of the speed of this one.
+    resumed = Moment(step=5100, steps=5200, elapsed_s=100, begun_at=5000)
+    assert resumed.remaining_s == pytest.approx(100)
+    assert [clock(s) for s in (0.2, 59.6, 3599, 3661)] == ["0:00", "1:00", "59:59", "1:01:01"]
 
 
 @pytest.mark.parametrize(

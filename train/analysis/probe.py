@@ -11,16 +11,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from common.files import write_picture, write_text
 from common.refusal import Refusal
+from train.analysis.probe_report import LinearProbe, Neighbours, ProbedRun, ProbeReport, ProbeRow
 from train.attributes.effect import amount_of
 from train.data.clips import NO_EFFECT, Clip
 
 if TYPE_CHECKING:
+    from train.data.store import DataSet
     from train.tasks.base import Task
 
 FEWEST = {"train": 20, "tested": 6}  # different clips that a probe needs
@@ -32,12 +34,12 @@ ALPHAS = np.logspace(-2, 4, 25)
 
 def probe_runs(
     runs: Sequence[str | Path],
-    data: Any,
+    data: DataSet,
     out: str | Path,
     *,
     split: str = "test",
     watch: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> ProbeReport:
     """Probe the latents of finished runs, draw them, and write ``probes.json``.
 
     Parameters
@@ -55,7 +57,7 @@ def probe_runs(
 
     Returns
     -------
-    dict
+    ProbeReport
         What ``probes.json`` holds.
 
     Raises
@@ -71,7 +73,7 @@ def probe_runs(
         raise Refusal(f"probes learn from the training split, so --split {split} says nothing; take test")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows: list[ProbedRun] = []
     previous: Task | None = None
     for number, directory in enumerate(runs, 1):
         run = load_run(directory)
@@ -85,7 +87,7 @@ def probe_runs(
         watch(f"{number} of {len(runs)}: probes of {directory}")
         found = probes(means["train"], known["train"], means[split], known[split])
         name = f"{Path(directory).name}_{number}" if len(runs) > 1 else Path(directory).name
-        row: dict[str, Any] = {
+        row: ProbedRun = {
             "run": str(directory),
             "name": name,
             "latents": run.task.latents,
@@ -107,7 +109,11 @@ def probe_runs(
             write_picture(folder / f"directions_{name}.png", directions_figure(row))
     if any(row["probes"] for row in rows):
         write_picture(folder / "probes.png", probes_figure(rows, split))
-    report = {"data": {"path": str(data.directory), "hash": data.hash}, "split": split, "runs": rows}
+    report: ProbeReport = {
+        "data": {"path": str(data.directory), "hash": data.hash},
+        "split": split,
+        "runs": rows,
+    }
     write_text(folder / "probes.json", json.dumps(report, indent=1))
     return report
 
@@ -143,16 +149,14 @@ def targets(clips: Sequence[Clip]) -> dict[tuple[str, str], np.ndarray]:
 
 def probes(
     z: np.ndarray, clips: Sequence[Clip], z_tested: np.ndarray, tested: Sequence[Clip]
-) -> list[dict[str, Any]]:
+) -> list[ProbeRow]:
     """Fit a probe for every parameter that varies, on ``z [N, Z]``; tell it on the tested ``[M, Z]``.
 
     Returns
     -------
-    list of dict
-        ``effect``, ``parameter``, clips of both splits and, by ``from_point`` and ``from_difference``,
-        ``r2``, ``chance`` and ``direction`` (unit vector of the weights). A difference needs dry clips.
+    list of ProbeRow
     """
-    rows = []
+    rows: list[ProbeRow] = []
     learnt, asked = targets(clips), targets(tested)
     for key in sorted(set(learnt) & set(asked)):
         here, there = (np.flatnonzero(np.isfinite(side[key])) for side in (learnt, asked))
@@ -161,7 +165,7 @@ def probes(
             continue
         if np.ptp(y) == 0 or len(np.unique(y_tested)) < 3:
             continue
-        row: dict[str, Any] = {
+        row: ProbeRow = {
             "effect": key[0],
             "parameter": key[1],
             "clips": len(here),
@@ -179,7 +183,7 @@ def probes(
     return rows
 
 
-def linear_probe(x: np.ndarray, y: np.ndarray, x_tested: np.ndarray, y_tested: np.ndarray) -> dict[str, Any]:
+def linear_probe(x: np.ndarray, y: np.ndarray, x_tested: np.ndarray, y_tested: np.ndarray) -> LinearProbe:
     """Ridge regression of ``y [N]`` on ``x [N, Z]``, its penalty by leave-one-out, told on what is tested."""
     from sklearn.linear_model import Ridge, RidgeCV
 
@@ -206,7 +210,7 @@ def r_squared(predicted: np.ndarray, wanted: np.ndarray) -> float:
 
 def neighbours(
     z: np.ndarray, clips: Sequence[Clip], z_tested: np.ndarray, tested: Sequence[Clip]
-) -> dict[str, dict[str, float]]:
+) -> dict[str, Neighbours]:
     """How often the nearest training clips name a tested clip's sound and its effect.
 
     Beside it stands the training split's commonest name. Effects are asked of the data sets that have some.
@@ -214,7 +218,7 @@ def neighbours(
     from sklearn.neighbors import KNeighborsClassifier
 
     with_effects = {clip.data_set for clip in clips if clip.effect != NO_EFFECT}
-    out = {}
+    out: dict[str, Neighbours] = {}
     for what in ("sound", "effect"):
         here, there = (
             [i for i, clip in enumerate(side) if what == "sound" or clip.data_set in with_effects]

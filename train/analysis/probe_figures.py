@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from train.analysis.probe_report import WAYS, From, ProbedRun
 from train.data.clips import NO_EFFECT, Clip
 
 LEAST_R2 = -0.5  # what lies below is drawn here
@@ -55,7 +56,7 @@ def tsne_figure(places: np.ndarray, clips: Sequence[Clip], amount: np.ndarray, t
     return figure
 
 
-def probes_figure(rows: Sequence[dict[str, Any]], split: str) -> Any:
+def probes_figure(rows: Sequence[ProbedRun], split: str) -> Any:
     """R² of every parameter at every compression, and where chance ends."""
     import matplotlib
 
@@ -63,7 +64,7 @@ def probes_figure(rows: Sequence[dict[str, Any]], split: str) -> Any:
     import matplotlib.pyplot as plt
 
     keys = sorted({(p["effect"], p["parameter"]) for row in rows for p in row["probes"]}, reverse=True)
-    kinds = [k for k in ("from_point", "from_difference") if any(k in p for r in rows for p in r["probes"])]
+    kinds = [k for k, _ in WAYS if any(k in p for r in rows for p in r["probes"])]
     words = {"from_point": "from the wet clip's point", "from_difference": "from wet minus dry"}
     figure, axes = plt.subplots(
         1, len(kinds), figsize=(3.2 + 4.4 * len(kinds), 1.4 + 0.27 * len(keys)), sharey=True, squeeze=False
@@ -88,14 +89,14 @@ def probes_figure(rows: Sequence[dict[str, Any]], split: str) -> Any:
     return figure
 
 
-def directions_figure(row: dict[str, Any]) -> Any:
+def directions_figure(row: ProbedRun) -> Any:
     """Where in the latents each parameter points: the unit vectors of a run's probes."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    kind = "from_difference" if any("from_difference" in p for p in row["probes"]) else "from_point"
+    kind: From = "from_difference" if any("from_difference" in p for p in row["probes"]) else "from_point"
     shown = [p for p in row["probes"] if kind in p]
     vectors = np.array([p[kind]["direction"] for p in shown])
     figure, place = plt.subplots(figsize=(3.6 + 0.28 * vectors.shape[1], 1.6 + 0.27 * len(shown)))

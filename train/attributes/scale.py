@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from common.model_metadata import ModelMetadata
+
 
 @dataclass(frozen=True)
 class AttributeScale:
@@ -69,6 +71,6 @@ def described(definitions: Mapping[str, str], scales: Mapping[str, list[float]])
     ]
 
 
-def scales_of(metadata: Mapping[str, Any]) -> dict[str, list[float]]:
+def scales_of(about: ModelMetadata) -> dict[str, list[float]]:
     """Read back the scales that :func:`described` wrote into a model file."""
-    return {row["name"]: row["values"] for row in metadata.get("attributes", []) if "values" in row}
+    return {attribute.name: attribute.values for attribute in about.attributes if attribute.values}

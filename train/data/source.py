@@ -54,7 +54,7 @@ class Source:
 
 
 def read_source(root: Path, endings: frozenset[str], what: str, out: Path) -> Source:
-    """Walk a folder and read its manifest.
+    """Search a folder and read its manifest.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def read_source(root: Path, endings: frozenset[str], what: str, out: Path) -> So
     what : str
         What the folder should hold, in words, for the refusal.
     out : Path
-        Left out of the walk when it lies inside ``root``.
+        Left out of the search when it lies inside ``root``.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def read_manifest(root: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str
         except (OSError, ValueError) as error:
             if isinstance(error, Refusal):
                 raise
-            raise Refusal(f"{path} cannot be read ({error}); mend it or take it away") from error
+            raise Refusal(f"{path} cannot be read ({error}); fix it or take it away") from error
         rows = {}
         for row in listed:
             key = next((str(row[column]) for column in PATH_COLUMNS if row.get(column)), None)

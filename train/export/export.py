@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
 import warnings
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import onnx
 import torch
 from torch import nn
 
+from common import model_metadata
 from common.files import whole
 from common.refusal import Refusal
 from train.export import domain_functions
@@ -85,7 +85,7 @@ def export_module(
     inputs, outputs : list of Port
         What it takes and gives.
     metadata : dict
-        Keys without the ``vaectrol.`` prefix; values are written as JSON.
+        Keys as in `common.model_metadata`; values are written as JSON.
     path : Path
         Written whole or not at all.
 
@@ -99,7 +99,7 @@ def export_module(
     try:
         model = _trace(module, inputs, outputs)
         domain_functions.attach(model)
-        write_metadata(
+        model_metadata.write(
             model,
             {
                 "format": FORMAT,
@@ -156,25 +156,6 @@ def compare(module: nn.Module, model: onnx.ModelProto, inputs: list[Port], trial
                 raise Refusal(f"onnxruntime gives shape {b.shape} where torch gives {reference.shape}")
             worst = max(worst, float(np.abs(reference - b).max() / max(1.0, np.abs(reference).max())))
     return worst
-
-
-def write_metadata(model: onnx.ModelProto, values: dict[str, Any]) -> None:
-    """Set ``vaectrol.KEY`` for every item, as JSON text, replacing what was there."""
-    kept = {p.key: p.value for p in model.metadata_props}
-    kept.update({f"vaectrol.{key}": json.dumps(value) for key, value in values.items() if value is not None})
-    del model.metadata_props[:]
-    for key in sorted(kept):
-        model.metadata_props.add(key=key, value=kept[key])
-
-
-def read_metadata(model: onnx.ModelProto) -> dict[str, Any]:
-    """Read back what :func:`write_metadata` wrote, without the prefix."""
-    prefix = "vaectrol."
-    return {
-        p.key.removeprefix(prefix): json.loads(p.value)
-        for p in model.metadata_props
-        if p.key.startswith(prefix)
-    }
 
 
 def _trace(module: nn.Module, inputs: list[Port], outputs: list[Port]) -> onnx.ModelProto:

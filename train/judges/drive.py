@@ -2,7 +2,7 @@
 
 Every figure stands beside that of the best static curve and linear filter (:mod:`train.judges.static_curve`),
 fitted to the training pairs of the same device at the same setting, or of the same effect where the setting
-is new. A second one, fitted to the very window that the encoder hears, answer in view, says what a curve
+is new. A second one, fitted to the very window that the encoder hears (an oracle), says what a curve
 could do at best: a memoryless toy effect is one. Where the very device and setting is in the training data, a
 second point is tried as well, heard from those training pairs, as the curve and filter were fitted to them:
 what differs between the two is the encoder's doing, not the decoder's.
@@ -14,18 +14,22 @@ parameters read by regression and by the flow, the amount turned while a sine go
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
 from train.judges.player import Player
+from train.judges.reports import Judged
 from train.judges.spectra import mr_stft
 from train.judges.static_curve import StaticCurve, fit_static_curve
 from train.latents.space import Space, fit_space
 from train.models.drive import HOP
 from train.tasks.base import evenly
 from train.tasks.drive import DriveTask
+
+if TYPE_CHECKING:
+    from train.data.store import DataSet
 
 WINDOWS = 4  # of an item that the encoder hears; their posteriors are averaged
 HEARD_OF_DEVICE = 12  # training items that the point of a device is heard from
@@ -41,7 +45,86 @@ DETAILS: tuple[str, ...] = ("curves",)
 NOT_ON_CARD = ("curves", "parameters", "line", "esr_static_own", "mr_stft_static")
 
 
-def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> dict[str, Any]:
+class Error(TypedDict):
+    """Error-to-signal ratio, and the distance of spectra where it is taken."""
+
+    esr: float
+    mr_stft: NotRequired[float]
+
+
+class DriveRow(TypedDict):
+    """A phrase through a device: the model and its opponents."""
+
+    name: str
+    effect: str
+    device: str
+    model: Error
+    static: Error
+    static_own: Error
+    device_point: NotRequired[Error]
+
+
+class DriveFigures(TypedDict):
+    """Medians over rows, and how often the model is nearer than the curve and filter."""
+
+    items: int
+    esr: float
+    esr_static: float
+    esr_static_own: float
+    mr_stft: float
+    mr_stft_static: float
+    better_than_static: float
+    esr_device_point: NotRequired[float]
+
+
+class AmountFollowed(TypedDict):
+    """Spearman of the amount and the distortion, and the distortion at each position."""
+
+    spearman: float
+    distortion: list[float]
+
+
+class ReadBy(TypedDict):
+    """R² of parameters as regression and flow read them."""
+
+    regression: float
+    flow: float
+
+
+class ParametersRead(TypedDict):
+    """R² of all parameters together, of the amounts, and of each."""
+
+    pooled: ReadBy
+    amounts: ReadBy
+    each: dict[str, ReadBy]
+
+
+class Safety(TypedDict):
+    """Peaks under square, DC and long noise, and whether all was finite."""
+
+    square_peak: float
+    dc_peak: float
+    noise_minutes: float
+    noise_peak: float
+    noise_peak_late_over_early: float
+    finite: bool
+
+
+class DriveReport(Judged):
+    """What is told of a drive model."""
+
+    figures: DriveFigures
+    by_effect: dict[str, DriveFigures]
+    amount: dict[str, dict[str, float]]
+    types: dict[str, float]
+    parameters: ParametersRead
+    silence_dbfs: float
+    safety: Safety
+    rows: list[DriveRow]
+    curves: dict[str, dict[str, AmountFollowed]]
+
+
+def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> DriveReport:
     """Measure reconstruction, control and safety on a split; write sounds and pictures to ``folder``."""
     task = player.task
     assert isinstance(task, DriveTask)
@@ -130,7 +213,7 @@ def _setting(item: dict[str, Any]) -> tuple[str, str]:
 
 def _reconstruct(
     player: Player, split: str, picked: np.ndarray, heard: np.ndarray
-) -> tuple[list[dict[str, Any]], list[tuple[str, np.ndarray]]]:
+) -> tuple[list[DriveRow], list[tuple[str, np.ndarray]]]:
     task = player.task
     assert isinstance(task, DriveTask)
     manifest = task.data.manifest
@@ -140,7 +223,7 @@ def _reconstruct(
         trained.setdefault(_setting(manifest[index]), []).append(index)
     curves: dict[str, StaticCurve] = {}
     points: dict[str, np.ndarray] = {}
-    rows: list[dict[str, Any]] = []
+    rows: list[DriveRow] = []
     shown: dict[str, list[tuple[str, np.ndarray]]] = {}
     for index, z in zip(picked.tolist(), heard, strict=True):
         item = manifest[index]
@@ -156,14 +239,23 @@ def _reconstruct(
         window = task.heard(index)
         own = fit_static_curve([(window[0], window[1])])
         first = task.lead if item["continues"] else 0  # what was before is not known
-        row: dict[str, Any] = {"name": item["name"], "effect": item["effect"], "device": device}
-        made = {"model": render(player, dry, z), "static": curves[device](dry), "static_own": own(dry)}
+        made = {"model": render(player, dry, z), "static": curves[device](dry)}
+
+        def far(sound: np.ndarray, wet: np.ndarray = wet, first: int = first) -> Error:
+            return {"esr": esr(sound[first:], wet[first:])}
+
+        row: DriveRow = {
+            "name": item["name"],
+            "effect": item["effect"],
+            "device": device,
+            "model": far(made["model"]),
+            "static": far(made["static"]),
+            "static_own": far(own(dry)),
+        }
         if own_training:
-            made["device_point"] = render(player, dry, points[device])
-        for who, sound in made.items():
-            row[who] = {"esr": esr(sound[first:], wet[first:])}
-        for who in ("model", "static"):
-            row[who]["mr_stft"] = mr_stft(made[who][first:].astype(np.float32), wet[first:])
+            row["device_point"] = far(render(player, dry, points[device]))
+        for judged, sound in ((row["model"], made["model"]), (row["static"], made["static"])):
+            judged["mr_stft"] = mr_stft(sound[first:].astype(np.float32), wet[first:])
         rows.append(row)
         if device not in shown:
             shown[device] = [
@@ -175,16 +267,14 @@ def _reconstruct(
     return rows, [sound for sounds in shown.values() for sound in sounds]
 
 
-def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _figures(rows: list[DriveRow]) -> DriveFigures:
     """Medians, and how often the model is nearer than the opponent."""
 
-    def median(who: str, what: str) -> float:
+    def median(who: Literal["model", "static", "static_own"], what: Literal["esr", "mr_stft"]) -> float:
         return float(np.median([row[who][what] for row in rows]))
 
     devices = [row["device_point"]["esr"] for row in rows if "device_point" in row]
-    more = {"esr_device_point": float(np.median(devices))} if devices else {}
-    return {
-        **more,
+    found: DriveFigures = {
         "items": len(rows),
         "esr": median("model", "esr"),
         "esr_static": median("static", "esr"),
@@ -193,6 +283,9 @@ def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "mr_stft_static": median("static", "mr_stft"),
         "better_than_static": float(np.mean([r["model"]["esr"] < r["static"]["esr"] for r in rows])),
     }
+    if devices:
+        found["esr_device_point"] = float(np.median(devices))
+    return found
 
 
 # What the latents mean ------------------------------------------------------------------------------------
@@ -216,7 +309,7 @@ def distortion_of(player: Player, z: np.ndarray) -> float:
 
 def amount_control(
     player: Player, items: list[dict[str, Any]], z: np.ndarray, space: Space
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, AmountFollowed]]:
     """Turn the amount of every type that has one, and measure the distortion of a sine.
 
     Three ways to turn it, each from the 5th to the 95th percentile of what the type's training items have,
@@ -231,7 +324,7 @@ def amount_control(
     tied = next((i for i, row in enumerate(player.latents) if row.get("tied") == "amount"), None)
     effects = np.array([item["effect"] for item in items])
     amounts = np.array([task.relative_amount(item) for item in items])
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, AmountFollowed]] = {}
     for effect in sorted(set(effects.tolist())):
         mine = (effects == effect) & np.isfinite(amounts)
         if mine.sum() < 3 or np.ptp(amounts[mine]) == 0:
@@ -304,7 +397,7 @@ def parameters_read(
     judged: list[dict[str, Any]],
     heard: np.ndarray,
     space: Space,
-) -> dict[str, Any]:
+) -> ParametersRead:
     """R² of every parameter of every effect, read from the latents of items whose type is known.
 
     Read by kernel ridge regression (width and ridge chosen by cross-validation on the training items), and by
@@ -317,7 +410,7 @@ def parameters_read(
     grid = {"alpha": [0.3, 0.1, 0.03, 0.01, 0.003], "gamma": [0.01, 0.03, 0.1, 0.3]}
     table = space.table
     errors: dict[str, list[tuple[float, float, float, bool]]] = {}
-    each: dict[str, Any] = {}
+    each: dict[str, ReadBy] = {}
     for effect, scales in zip(table.effects, table.scales, strict=True):
         mine = [n for n, item in enumerate(items) if item["effect"] == effect]
         theirs = [n for n, item in enumerate(judged) if item["effect"] == effect]
@@ -363,7 +456,7 @@ def silence(player: Player) -> float:
     return 20 * float(np.log10(max(float(np.abs(made).max()), 1e-10)))
 
 
-def safety(player: Player) -> dict[str, Any]:
+def safety(player: Player) -> Safety:
     """Peaks under full-scale square, DC and minutes of noise, at random places of the latents' travel."""
     task = player.task
     assert isinstance(task, DriveTask)
@@ -372,20 +465,20 @@ def safety(player: Player) -> dict[str, Any]:
         "square": np.where(time // 240 % 2 == 0, 1.0, -1.0).astype(np.float32),
         "dc": np.ones(2 * SAMPLE_RATE_HZ, np.float32),
     }
-    out: dict[str, Any] = {}
-    finite = True
-    for name, signal in tests.items():
-        peaks = [np.abs(render(player, signal, z)).max() for z in player.prior(8, 1)]
-        out[f"{name}_peak"] = float(np.max(peaks))
-        finite = finite and bool(np.isfinite(peaks).all())
+    peaks = {
+        name: np.array([np.abs(render(player, signal, z)).max() for z in player.prior(8, 1)])
+        for name, signal in tests.items()
+    }
     noise = _noise_peaks(player)
-    finite = finite and bool(np.isfinite(noise).all())
-    out["noise_minutes"] = NOISE_MINUTES
-    out["noise_peak"] = float(noise.max())
     half = max(1, len(noise) // 2)
-    out["noise_peak_late_over_early"] = float(noise[-half:].max() / max(float(noise[:half].max()), 1e-9))
-    out["finite"] = finite
-    return out
+    return {
+        "square_peak": float(peaks["square"].max()),
+        "dc_peak": float(peaks["dc"].max()),
+        "noise_minutes": NOISE_MINUTES,
+        "noise_peak": float(noise.max()),
+        "noise_peak_late_over_early": float(noise[-half:].max() / max(float(noise[:half].max()), 1e-9)),
+        "finite": all(bool(np.isfinite(some).all()) for some in (*peaks.values(), noise)),
+    }
 
 
 def _noise_peaks(player: Player) -> np.ndarray:
@@ -431,7 +524,11 @@ def _write_sounds(shown: list[tuple[str, np.ndarray]], folder: Path) -> None:
 
 
 def _write_pictures(
-    player: Player, items: list[dict[str, Any]], z: np.ndarray, thd: dict[str, Any], folder: Path
+    player: Player,
+    items: list[dict[str, Any]],
+    z: np.ndarray,
+    thd: dict[str, dict[str, AmountFollowed]],
+    folder: Path,
 ) -> None:
     """Where the types lie, and the distortion as the amount turns."""
     import matplotlib.pyplot as plt

@@ -1,14 +1,15 @@
 """Judging a drum model on unseen kits.
 
-Every figure stands beside the same figure of two training sounds of the class: ``first``, the nearest by
-log-mel distance, and ``nearest``, of the five nearest the one with the best MR-STFT. Both are strong
-opponents: real recordings, the second chosen with the answer in view.
+Every figure stands beside the same figure of two training sounds of the class: the nearest neighbour by
+log-mel distance (``first`` in the report), and the oracle nearest neighbour (``nearest``): of the five
+nearest, the one with the best MR-STFT. Both are strong opponents: real recordings, the second chosen using
+the target.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -17,15 +18,67 @@ from common.audio import SAMPLE_RATE_HZ
 from common.drums import CLASSES
 from train.attributes.sound import loudness, measure_sound
 from train.judges.player import Player
+from train.judges.reports import Judged
 from train.judges.spectra import log_spectral_distance, mr_stft
 from train.models.drum import HOP, MelPicture
 from train.tasks.base import evenly
 from train.tasks.drum import MAX_SAMPLES, DrumTask
 
+if TYPE_CHECKING:
+    from train.data.store import DataSet
+
 ONSET_FRAME = 24  # samples: 0.5 ms
 ONSET_PART = 0.1  # of the largest envelope: −20 dB
 DETAILS = ("by_class",)
 NOT_ON_CARD = ("by_class", "spearman")
+
+
+Who = Literal["model", "nearest", "first"]
+WHO: tuple[Who, ...] = ("model", "nearest", "first")
+
+
+class Distances(TypedDict):
+    """How far a sound is from the recording."""
+
+    mr_stft: float
+    lsd_db: float
+    onset_ms: float
+    loudness_db: float
+
+
+DrumRow = TypedDict(
+    "DrumRow",
+    {"name": str, "class": str, "model": Distances, "nearest": Distances, "first": Distances},
+)
+
+
+class DrumSummary(TypedDict):
+    """Distances over many sounds: means, medians of magnitudes, and the part whose onset is within 1 ms."""
+
+    mr_stft: float
+    lsd_db: float
+    onset_ms_median: float
+    onset_within_1ms: float
+    loudness_db_median: float
+
+
+class KnobFollowed(TypedDict):
+    """Spearman of a knob's travel and what is measured: median, and of each sound."""
+
+    spearman_median: float
+    spearman: list[float]
+
+
+class DrumReport(Judged):
+    """What is told of a drum model."""
+
+    figures: dict[str, DrumSummary]
+    better_than_nearest: float
+    better_than_first: float
+    by_class: dict[str, dict[str, float]]
+    control: dict[str, KnobFollowed]
+    silence_dbfs: float
+    rows: list[DrumRow]
 
 
 def strike(player: Player, z: np.ndarray, knobs: np.ndarray, seconds: float) -> np.ndarray:
@@ -56,7 +109,7 @@ def onset_ms(audio: np.ndarray) -> float:
     return float(np.argmax(envelope >= ONSET_PART * envelope.max()) * ONSET_FRAME * 1000 / SAMPLE_RATE_HZ)
 
 
-def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> dict[str, Any]:
+def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> DrumReport:
     """Measure reconstruction, control and silence on a split; write sounds and pictures to ``folder``."""
     task = player.task
     assert isinstance(task, DrumTask)
@@ -66,7 +119,7 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
     if limit:
         picked = evenly(picked, limit)
     nearest = _nearest(task, split, picked)
-    rows = []
+    rows: list[DrumRow] = []
     shown: list[tuple[str, np.ndarray]] = []
     step = max(1, len(picked) // 8)
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,14 +133,13 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
         wanted = heard[0, 0, : len(made)]
         other = _closest_by_stft(task, nearest[order], wanted)
         first = _fitted(task, nearest[order][0], len(wanted))
-        row: dict[str, Any] = {"name": task.names[split][index], "class": task.kinds_of_items(split)[index]}
-        for who, sound in (("model", made), ("nearest", other), ("first", first)):
-            row[who] = {
-                "mr_stft": mr_stft(sound, wanted),
-                "lsd_db": log_spectral_distance(sound, wanted),
-                "onset_ms": onset_ms(sound) - onset_ms(wanted),
-                "loudness_db": loudness(sound) - loudness(wanted),
-            }
+        row: DrumRow = {
+            "name": task.names[split][index],
+            "class": task.kinds_of_items(split)[index],
+            "model": distances(made, wanted),
+            "nearest": distances(other, wanted),
+            "first": distances(first, wanted),
+        }
         rows.append(row)
         if order % step == 0 and len(shown) < 24:
             shown += [(f"{row['class']} heard", wanted), ("made", made), ("nearest", other)]
@@ -95,13 +147,13 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
     return {
         "items": len(rows),
         "split": split,
-        "figures": {who: _summary(rows, who) for who in ("model", "nearest", "first")},
+        "figures": {who: _summary(rows, who) for who in WHO},
         "better_than_nearest": float(
             np.mean([r["model"]["mr_stft"] < r["nearest"]["mr_stft"] for r in rows])
         ),
         "better_than_first": float(np.mean([r["model"]["mr_stft"] < r["first"]["mr_stft"] for r in rows])),
         "by_class": {
-            name: {who: _summary(some, who)["mr_stft"] for who in ("model", "nearest")}
+            name: {who: _summary(some, who)["mr_stft"] for who in WHO[:2]}
             for name in CLASSES
             if (some := [r for r in rows if r["class"] == name])
         },
@@ -111,8 +163,18 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
     }
 
 
-def _summary(rows: list[dict[str, Any]], who: str) -> dict[str, float]:
-    def column(name: str) -> np.ndarray:
+def distances(made: np.ndarray, wanted: np.ndarray) -> Distances:
+    """Measure a sound against the recording."""
+    return {
+        "mr_stft": mr_stft(made, wanted),
+        "lsd_db": log_spectral_distance(made, wanted),
+        "onset_ms": onset_ms(made) - onset_ms(wanted),
+        "loudness_db": loudness(made) - loudness(wanted),
+    }
+
+
+def _summary(rows: list[DrumRow], who: Who) -> DrumSummary:
+    def column(name: Literal["mr_stft", "lsd_db", "onset_ms", "loudness_db"]) -> np.ndarray:
         return np.array([r[who][name] for r in rows])
 
     return {
@@ -159,14 +221,14 @@ def _closest_by_stft(task: DrumTask, candidates: np.ndarray, wanted: np.ndarray)
     return min(fitted, key=lambda sound: mr_stft(sound, wanted))
 
 
-def control(player: Player, split: str, picked: np.ndarray, positions: int = 9) -> dict[str, Any]:
+def control(player: Player, split: str, picked: np.ndarray, positions: int = 9) -> dict[str, KnobFollowed]:
     """Spearman of every attribute knob against what is measured of the sound, median over test sounds."""
     from scipy.stats import spearmanr
 
     task = player.task
     assert isinstance(task, DrumTask)
     some = picked[:: max(1, len(picked) // 16)][:16]
-    out: dict[str, Any] = {}
+    out: dict[str, KnobFollowed] = {}
     for number, name in enumerate(task.recipe.model.attributes):
         found = []
         for index in some:

@@ -7,12 +7,16 @@ import html
 import importlib
 import json
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from common.files import write_text
 from common.refusal import Refusal
 from train.judges.player import Player, open_player
+from train.judges.reports import Evaluation, Judged
 from train.kinds import task_class, training_kinds
+
+if TYPE_CHECKING:
+    from train.data.store import DataSet
 
 # What the headline leaves to report.json, whatever was judged
 LONG = ("rows", "data", "model", "kind", "split")
@@ -32,7 +36,7 @@ class Judge(Protocol):
     DETAILS: tuple[str, ...]
     NOT_ON_CARD: tuple[str, ...]
 
-    def judge(self, player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> dict[str, Any]:
+    def judge(self, player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judged:
         """Measure a model on a split; write sounds and pictures to ``folder``."""
 
 
@@ -44,8 +48,8 @@ def judge_of(kind: str) -> Judge | None:
 
 
 def evaluate(
-    model: str | Path, data: Any, out: str | Path, *, split: str = "test", limit: int = 0
-) -> dict[str, Any]:
+    model: str | Path, data: DataSet, out: str | Path, *, split: str = "test", limit: int = 0
+) -> Evaluation:
     """Judge a run or a model file on a split and write ``report.json`` and ``report.html``.
 
     Parameters
@@ -63,7 +67,7 @@ def evaluate(
 
     Returns
     -------
-    dict
+    Evaluation
         What ``report.json`` holds.
 
     Raises
@@ -80,12 +84,12 @@ def evaluate(
     player.task.check_data(data, f"a {kind} model is judged on")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    report = judge.judge(player, data, split, folder, limit)
-    report = {
+    judged = judge.judge(player, data, split, folder, limit)
+    report: Evaluation = {
         "model": str(model),
         "kind": kind,
         "data": {"path": str(data.directory), "hash": data.hash},
-        **report,
+        **judged,
     }
     for name, text in (
         ("report.json", json.dumps(report, indent=1)),
@@ -95,11 +99,11 @@ def evaluate(
     return report
 
 
-def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
+def headline(report: Evaluation) -> list[tuple[str, str]]:
     """The report's single numbers as (name, value) lines."""
     lines: list[tuple[str, str]] = []
 
-    def walk(prefix: str, value: Any) -> None:
+    def walk(prefix: str, value: object) -> None:
         if isinstance(value, dict):
             for key, inner in value.items():
                 walk(f"{prefix} · {key}" if prefix else key, inner)
@@ -113,7 +117,7 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
     return lines
 
 
-def _page(report: dict[str, Any], folder: Path) -> str:
+def _page(report: Evaluation, folder: Path) -> str:
     """One self-contained page."""
 
     def embedded(path: Path, kind: str) -> str:

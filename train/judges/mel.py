@@ -1,6 +1,6 @@
 """Judging a mel VAE on recordings it never met.
 
-Beside it stand the training clip that is nearest to the answer, the mean training picture, and as many
+Beside it stand the oracle nearest neighbour, a training clip, the mean training picture, and as many
 principal components of the training pictures as the model has latents: what a linear compression of the same
 size gives. The vocoder is judged apart: what is lost by it alone, and through model and vocoder together.
 """
@@ -8,23 +8,52 @@ size gives. The vocoder is judged apart: what is lost by it alone, and through m
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import torch
 
 from common.audio import SAMPLE_RATE_HZ
 from train.judges.player import Player
+from train.judges.reports import Judged
 from train.judges.spectra import mr_stft
 from train.tasks.base import evenly
 from train.tasks.mel import MelTask, mel_distance, picture_figure
+
+if TYPE_CHECKING:
+    from train.data.store import DataSet
 
 SHOWN = 8
 DETAILS: tuple[str, ...] = ("by_class",)
 NOT_ON_CARD = ("by_class",)
 
 
-def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> dict[str, Any]:
+class MelRow(TypedDict):
+    """A clip and how far each is from it, dB."""
+
+    name: str
+    sound: str
+    effect: str
+    model: float
+    principal_components: float
+    nearest: float
+    mean: float
+
+
+class MelReport(Judged):
+    """What is told of a mel VAE."""
+
+    latents: int
+    compression: float
+    mel_distance_db: dict[str, float]
+    better_than_nearest: float
+    better_than_components: float
+    vocoder: dict[str, float]
+    by_class: dict[str, dict[str, float]]
+    rows: list[MelRow]
+
+
+def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> MelReport:
     """Measure reconstruction on a split; write sounds and pictures to ``folder``."""
     task = player.task
     assert isinstance(task, MelTask)
@@ -43,12 +72,15 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
         "mean": np.broadcast_to(train.mean(0), wanted.shape),
     }
     distances = {who: _distances(some, wanted) for who, some in made.items()}
-    rows = [
+    rows: list[MelRow] = [
         {
             "name": task.clips[split][index].name,
             "sound": task.clips[split][index].sound,
             "effect": task.clips[split][index].effect,
-            **{who: float(values[order]) for who, values in distances.items()},
+            "model": float(distances["model"][order]),
+            "principal_components": float(distances["principal_components"][order]),
+            "nearest": float(distances["nearest"][order]),
+            "mean": float(distances["mean"][order]),
         }
         for order, index in enumerate(picked)
     ]
@@ -94,7 +126,7 @@ def components(train: np.ndarray, wanted: np.ndarray, count: int) -> np.ndarray:
 
 
 def nearest(train: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The training picture nearest to each, the answer in view."""
+    """The oracle nearest neighbour of each: a training picture chosen using the target."""
     flat = train.reshape(len(train), -1)
     squares = (flat**2).sum(1)
     chosen = [int((squares - 2 * flat @ one.ravel()).argmin()) for one in wanted]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 
+from common import model_metadata
 from common.refusal import Refusal
+from train.latents.table import LatentRow
 from train.tasks.base import Task
 
 Decode = Callable[[dict[str, np.ndarray]], np.ndarray]
@@ -30,7 +32,7 @@ class Player:
         Input ``[N, …]`` to posterior means ``[N, Z]``.
     decode : callable
         Feeds by input name, ``[N, C, T]``, to the output ``[N, C, T]``.
-    latents : list of dict
+    latents : list of LatentRow
         The latent table.
     own : bool
         Whether the task's model is the one that is judged, so that it has gradients: true of a run.
@@ -40,7 +42,7 @@ class Player:
     task: Task
     encode: Encode
     decode: Decode
-    latents: list[dict[str, Any]]
+    latents: list[LatentRow]
     own: bool = False
 
     def prior(self, count: int, seed: int) -> np.ndarray:
@@ -90,26 +92,19 @@ def _from_run(folder: Path) -> Player:
 
 
 def _from_files(path: Path) -> Player:
-    import onnx
     import onnxruntime
 
-    from train.export.export import read_metadata
     from train.kinds import parse_recipe, task_class, training_kinds
 
-    try:
-        metadata = read_metadata(onnx.load(path))
-    except Exception as error:
-        raise Refusal(
-            f"{path} is not a readable ONNX file ({type(error).__name__}); export it again"
-        ) from None
-    if metadata.get("kind") not in training_kinds() or not metadata.get("recipe"):
+    about = model_metadata.read_file(path)
+    if about.kind not in training_kinds() or not about.recipe:
         raise Refusal(f"{path} says nothing of how it was trained; evaluate the run folder instead")
     beside = path.with_name(path.name.split(".")[0] + ".encoder.onnx")
     if not beside.exists():
         raise Refusal(f"{path} has no encoder beside it ({beside.name}); copy it there from the run")
-    recipe = parse_recipe(metadata["recipe"], str(path))
+    recipe = parse_recipe(about.recipe, str(path))
     kind = task_class(recipe.kind)
-    task = kind(recipe, kind.facts_of_file(metadata))
+    task = kind(recipe, kind.facts_of_file(about))
     task.eval()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -125,4 +120,5 @@ def _from_files(path: Path) -> Player:
         rows = [decoder.run(None, {n: v[i : i + 1] for n, v in feeds.items()})[0] for i in range(count)]
         return np.concatenate(rows)
 
-    return Player(path.name, task, encode, decode, metadata["latents"])
+    latents = [cast(LatentRow, latent.model_dump()) for latent in about.latents]
+    return Player(path.name, task, encode, decode, latents)

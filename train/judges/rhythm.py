@@ -1,25 +1,76 @@
 """Judging a rhythm model on unseen drummers.
 
-The trivial opponents are the mean pattern of the training data, cut where its F1 is best, and the nearest
-training pattern by onsets, chosen with the answer in view. ``refined`` is the model with latents sought by
-gradient from where the encoder put them, the answer in view: what the decoder could do with a better encoder.
+The trivial opponents are the mean pattern of the training data, cut where its F1 is best, and the oracle
+nearest neighbour by onsets, a training pattern chosen using the target. ``refined`` is the model with latents
+sought by gradient on the target from where the encoder put them: what the decoder could do with a better
+encoder.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from common.drums import PARTS
 from train.attributes.rhythm import PATTERN_ATTRIBUTES, measure_pattern
 from train.judges.player import Player
+from train.judges.reports import Judged
 from train.tasks.rhythm import RhythmTask, onset_f1
+
+if TYPE_CHECKING:
+    from train.data.store import DataSet
 
 V = len(PARTS)
 DETAILS: tuple[str, ...] = ()
 NOT_ON_CARD = ("spearman_pooled", "f1_by_voice", "even", "linear")
+
+
+class Reconstructed(TypedDict):
+    """Onset F1, overall and by part; velocity and timing errors where both have an onset."""
+
+    onset_f1: float
+    velocity_mae: float
+    timing_mae_steps: float
+    f1_by_voice: dict[str, float]
+
+
+class KnobFollowed(TypedDict):
+    """Spearman of a knob's travel and the attribute: median over patterns, and of all together."""
+
+    spearman_median: float
+    spearman_pooled: float
+
+
+class Leak(TypedDict):
+    """How often an attribute's bin is told right, and by whom."""
+
+    commonest: float
+    even: float
+    linear: float
+    mlp: float
+
+
+class PriorReport(TypedDict):
+    """Patterns at random knob positions; see :func:`prior`."""
+
+    valid: float
+    unique: float
+    not_in_training: float
+    difference: float
+    difference_of_training: float
+
+
+class RhythmReport(Judged):
+    """What is told of a rhythm model."""
+
+    figures: dict[str, Reconstructed]
+    control: dict[str, KnobFollowed]
+    anywhere: dict[str, KnobFollowed]
+    motion: dict[str, float]
+    leakage: dict[str, Leak]
+    prior: PriorReport
 
 
 def decode(player: Player, z: np.ndarray, knobs: np.ndarray) -> np.ndarray:
@@ -31,7 +82,7 @@ def decode(player: Player, z: np.ndarray, knobs: np.ndarray) -> np.ndarray:
     return player.decode(feeds)
 
 
-def reconstruction(made: np.ndarray, wanted: np.ndarray) -> dict[str, Any]:
+def reconstruction(made: np.ndarray, wanted: np.ndarray) -> Reconstructed:
     """Onset F1, overall and by voice; velocity and timing errors where both have an onset."""
     a, b = made[:, :V] >= 0.5, wanted[:, :V] >= 0.5
     both = a & b
@@ -45,7 +96,7 @@ def reconstruction(made: np.ndarray, wanted: np.ndarray) -> dict[str, Any]:
     }
 
 
-def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -> dict[str, Any]:
+def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> RhythmReport:
     """Measure everything on a split; write pictures and sounds to ``folder``."""
     task = player.task
     assert isinstance(task, RhythmTask)
@@ -56,7 +107,7 @@ def judge(player: Player, data: Any, split: str, folder: Path, limit: int = 0) -
         patterns, knobs = patterns[picked], knobs[picked]
     z = player.encode(patterns)
     made = decode(player, z, knobs)
-    more = {}
+    more: dict[str, Reconstructed] = {}
     if player.own:
         sought = refine(task, z, knobs, patterns)
         more["refined"] = reconstruction(decode(player, sought, knobs), patterns)
@@ -124,7 +175,7 @@ def _nearest(task: RhythmTask, patterns: np.ndarray) -> np.ndarray:
     return task.patterns["train"][np.concatenate(chosen)]
 
 
-def control(player: Player, z: np.ndarray, knobs: np.ndarray, positions: int = 11) -> dict[str, Any]:
+def control(player: Player, z: np.ndarray, knobs: np.ndarray, positions: int = 11) -> dict[str, KnobFollowed]:
     """Spearman of each knob over its travel against the measured attribute; median over the patterns given.
 
     Latents ``z [N, Z]`` and the other knobs ``[N, 6]`` are those of test patterns, or anywhere a hand may put
@@ -134,7 +185,7 @@ def control(player: Player, z: np.ndarray, knobs: np.ndarray, positions: int = 1
 
     some = np.linspace(0, len(z) - 1, min(64, len(z))).round().astype(int)
     travel = np.linspace(-1, 1, positions)
-    out = {}
+    out: dict[str, KnobFollowed] = {}
     for number, name in enumerate(PATTERN_ATTRIBUTES):
         found, pooled_knob, pooled_value = [], [], []
         for index in some:
@@ -152,7 +203,7 @@ def control(player: Player, z: np.ndarray, knobs: np.ndarray, positions: int = 1
     return out
 
 
-def motion(player: Player, z: np.ndarray, knobs: np.ndarray, events: int = 64) -> dict[str, Any]:
+def motion(player: Player, z: np.ndarray, knobs: np.ndarray, events: int = 64) -> dict[str, float]:
     """Spearman while an LFO turns the knob and slower ones turn every latent and the other knobs."""
     from scipy.stats import spearmanr
 
@@ -175,7 +226,7 @@ def motion(player: Player, z: np.ndarray, knobs: np.ndarray, events: int = 64) -
 
 def leakage(
     player: Player, task: RhythmTask, z: np.ndarray, knobs: np.ndarray, bins: int = 8
-) -> dict[str, Any]:
+) -> dict[str, Leak]:
     """How well fresh classifiers tell an attribute's quantile bin from z, beside always-the-commonest."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.neural_network import MLPClassifier
@@ -183,21 +234,21 @@ def leakage(
     train = task.patterns["train"]
     some = np.linspace(0, len(train) - 1, min(4000, len(train))).round().astype(int)
     known, known_knobs = player.encode(train[some]), task.knobs["train"][some]
-    out = {}
+    out: dict[str, Leak] = {}
     for number, name in enumerate(PATTERN_ATTRIBUTES):
         want = np.clip(((known_knobs[:, number] + 1) / 2 * bins).astype(int), 0, bins - 1)
         truth = np.clip(((knobs[:, number] + 1) / 2 * bins).astype(int), 0, bins - 1)
-        row = {"commonest": float(np.bincount(truth, minlength=bins).max() / len(truth)), "even": 1 / bins}
-        for title, classifier in (
-            ("linear", LogisticRegression(max_iter=300)),
-            ("mlp", MLPClassifier((64,), max_iter=60, random_state=0, early_stopping=True)),
-        ):
-            row[title] = float(classifier.fit(known, want).score(z, truth))
-        out[name] = row
+        network = MLPClassifier((64,), max_iter=60, random_state=0, early_stopping=True)
+        out[name] = {
+            "commonest": float(np.bincount(truth, minlength=bins).max() / len(truth)),
+            "even": 1 / bins,
+            "linear": float(LogisticRegression(max_iter=300).fit(known, want).score(z, truth)),
+            "mlp": float(network.fit(known, want).score(z, truth)),
+        }
     return out
 
 
-def prior(player: Player, task: RhythmTask, count: int = 512) -> dict[str, Any]:
+def prior(player: Player, task: RhythmTask, count: int = 512) -> PriorReport:
     """Validity and diversity of patterns at random knob positions.
 
     Valid: has a kick or a snare, and a density and an onset count within the training data's 1 % to 99 %.

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NotRequired, Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -59,6 +59,50 @@ class Block:
     latents: tuple[int, ...]
     tied: str = ""
     signed: bool = False
+
+
+class LatentRow(TypedDict):
+    """One dimension in the latent table."""
+
+    name: str
+    mean: float
+    std: float
+    variance_share: float
+    sign: str
+    quantiles: list[float]
+    tied: NotRequired[str]
+
+
+class PlaneMap(TypedDict):
+    """Latents ``[size, size, Z]`` at even places of a plane."""
+
+    size: int
+    grid: list[list[list[float]]]
+
+
+@dataclass(frozen=True)
+class PreparedLatents:
+    """A trained task's latents, rotated.
+
+    Attributes
+    ----------
+    latents : list of LatentRow
+        The latent table.
+    map : PlaneMap
+        The plane.
+    rotation : list, shape (Z, Z)
+        From what hands move to what the encoder wrote.
+    places : ndarray, shape (N, 2)
+        Where each training item lies on the plane.
+    means : ndarray, shape (N, Z)
+        Its rotated posterior mean.
+    """
+
+    latents: list[LatentRow]
+    map: PlaneMap
+    rotation: list[list[float]]
+    places: np.ndarray
+    means: np.ndarray
 
 
 class TrainedTask(Protocol):
@@ -206,13 +250,12 @@ def posterior(task: TrainedTask, split: str = "train") -> tuple[np.ndarray, np.n
     return np.concatenate(means), np.concatenate(variances)
 
 
-def prepare_latents(task: TrainedTask) -> dict[str, Any]:
+def prepare_latents(task: TrainedTask) -> PreparedLatents:
     """Rotate a trained task's latents, in place, and describe them.
 
     Returns
     -------
-    dict
-        ``latents`` (the table of docs/design.md#controls), ``map`` and ``rotation``.
+    PreparedLatents
     """
     means, variances = posterior(task)
     blocks = task.latent_blocks()
@@ -226,29 +269,24 @@ def prepare_latents(task: TrainedTask) -> dict[str, Any]:
     rotated = rotated * flips
     fold(task, rotation)
     spread_left = variances @ (np.linalg.inv(rotation.matrix) ** 2).T
-    table = []
+    table: list[LatentRow] = []
     for i in range(rotated.shape[1]):
         used = float(np.cov(means.T).reshape(len(flips), -1).trace() * rotation.variance_share[i]) > UNUSED
         values = rotated[:, i] if used else np.random.default_rng(i).standard_normal(4096)
-        table.append(
-            {
-                "name": f"z{i + 1}",
-                "mean": round(float(rotated[:, i].mean()), 6) if used else 0.0,
-                "std": round(float(np.sqrt(rotated[:, i].var() + spread_left[:, i].mean())), 6),
-                "variance_share": round(float(rotation.variance_share[i]), 6),
-                "sign": words[i] if used else "unused",
-                "quantiles": quantile_table(values),
-                **({"tied": owners[i].tied} if owners[i].tied else {}),
-            }
-        )
+        row: LatentRow = {
+            "name": f"z{i + 1}",
+            "mean": round(float(rotated[:, i].mean()), 6) if used else 0.0,
+            "std": round(float(np.sqrt(rotated[:, i].var() + spread_left[:, i].mean())), 6),
+            "variance_share": round(float(rotation.variance_share[i]), 6),
+            "sign": words[i] if used else "unused",
+            "quantiles": quantile_table(values),
+        }
+        if owners[i].tied:
+            row["tied"] = owners[i].tied
+        table.append(row)
     plane, places = plane_map(rotated, task.recipe.seed)
-    return {
-        "latents": table,
-        "map": {"size": MAP_SIZE, "grid": np.round(plane, 4).tolist()},
-        "rotation": rotation.matrix.tolist(),
-        "places": places,
-        "means": rotated,
-    }
+    grid = np.round(plane, 4).tolist()
+    return PreparedLatents(table, {"size": MAP_SIZE, "grid": grid}, rotation.matrix.tolist(), places, rotated)
 
 
 def plane_map(means: np.ndarray, seed: int, steps: int = 600) -> tuple[np.ndarray, np.ndarray]:
@@ -290,7 +328,7 @@ def plane_map(means: np.ndarray, seed: int, steps: int = 600) -> tuple[np.ndarra
     return grid.reshape(MAP_SIZE, MAP_SIZE, size), ranks
 
 
-def write_pictures(task: TrainedTask, prepared: dict[str, Any], folder: Path) -> None:
+def write_pictures(task: TrainedTask, prepared: PreparedLatents, folder: Path) -> None:
     """Write the map and every dimension's traversal as picture and sound."""
     import matplotlib
 
@@ -299,11 +337,11 @@ def write_pictures(task: TrainedTask, prepared: dict[str, Any], folder: Path) ->
     import soundfile
 
     folder.mkdir(parents=True, exist_ok=True)
-    figure = map_figure(prepared["places"], task.kinds_of_items("train"))
+    figure = map_figure(prepared.places, task.kinds_of_items("train"))
     figure.savefig(folder / "map.png", dpi=110)
     plt.close(figure)
-    centre = torch.tensor([[row["mean"] for row in prepared["latents"]]])
-    for index, row in enumerate(prepared["latents"]):
+    centre = torch.tensor([[row["mean"] for row in prepared.latents]])
+    for index, row in enumerate(prepared.latents):
         if row["sign"] == "unused":
             continue
         positions = np.linspace(0, 1, 5)
@@ -381,7 +419,7 @@ def pattern_figure(patterns: Sequence[tuple[str, np.ndarray]], columns: int = 2)
     return figure
 
 
-def save_table(prepared: dict[str, Any], path: Path) -> None:
+def save_table(prepared: PreparedLatents, path: Path) -> None:
     """Write what the run keeps of its latents."""
-    kept = {key: prepared[key] for key in ("latents", "map", "rotation")}
+    kept = {"latents": prepared.latents, "map": prepared.map, "rotation": prepared.rotation}
     write_text(path, json.dumps(kept))

@@ -6,7 +6,7 @@ out at once, for a pattern's places are not alike (a snare belongs on the backbe
 the steps, beside a plain mix of the planes, write the 27 channels: onset probabilities, velocities in 0..1,
 microtiming in ±0.5 step.
 
-The encoder looks twice: it drafts latents, hears in a copy of the decoder what they would play, and mends
+The encoder looks twice: it drafts latents, hears in a copy of the decoder what they would play, and fixes
 them by what is missing (iterative amortized inference, Marino et al. 2018). It stays on the desktop.
 """
 
@@ -42,7 +42,7 @@ class RhythmShape:
     encoder : int
         Width of the encoder, which is generous: it stays on the desktop, and a poor one wastes the latents.
     looks : int
-        How often the encoder mends its draft.
+        How often the encoder fixes its draft.
     """
 
     latents: int = 16
@@ -93,7 +93,7 @@ class Drafts:
     Attributes
     ----------
     means : list of Tensor, each [N, latents]
-        The first draft, and every mended one; the last is the posterior's mean.
+        The first draft, and every fixed one; the last is the posterior's mean.
     log_variance : Tensor, [N, latents]
         Of the posterior.
     attributes : Tensor, [N, attributes]
@@ -128,7 +128,7 @@ class RhythmEncoder(nn.Module):
             )
             for _ in range(shape.looks)
         )
-        for look in self.looks:  # a draft is kept until a look has learnt to mend it
+        for look in self.looks:  # a draft is kept until a look has learnt to fix it
             nn.init.zeros_(look[-1].weight)  # type: ignore[index]
             nn.init.zeros_(look[-1].bias)  # type: ignore[index]
         self.sketch = RhythmDecoder(shape).requires_grad_(False)

@@ -10,7 +10,7 @@ Channels, for t seconds since the trigger (t < 0: not yet struck, all zero), in 
 
 all multiplied by the gate's support (0 ≤ t < window). ``t`` belongs to the first sample of the frame and may
 be a fraction of a sample: a trigger keeps its place to better than the control rate. Every value lies in
-[−1, 1]. The engine computes the same from the metadata key ``vaectrol.time_basis``.
+[−1, 1]. The engine computes the same from the model file's time basis.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from common.model_metadata import DECAYS_AND_TONES, ModelMetadata
+from common.refusal import Refusal
 
 
 def tone_grid(
@@ -53,6 +56,21 @@ class TimeBasis:
     fade_s: float
     decays_s: tuple[float, ...]
     frequencies_hz: tuple[float, ...]
+
+    @classmethod
+    def of(cls, about: ModelMetadata) -> TimeBasis:
+        """The basis that a model file states.
+
+        Raises
+        ------
+        Refusal
+            It states none, or one that is not known.
+        """
+        constants = about.time_basis.constants if about.time_basis else None
+        if constants is None:
+            raise Refusal(f"the model {about.name} states no time basis of decays and tones; train it again.")
+        decays_s, frequencies_hz = tuple(constants.decays_s), tuple(constants.frequencies_hz)
+        return cls(constants.window_s, constants.fade_s, decays_s, frequencies_hz)
 
     @property
     def smooth(self) -> int:
@@ -106,6 +124,6 @@ class TimeBasis:
         return (torch.cat(parts, 1) * sounding).float()
 
     def metadata(self) -> dict[str, Any]:
-        """What the model file says under ``vaectrol.time_basis``."""
+        """What the model file says of it."""
         constants = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        return {"kind": "decays_and_tones", "constants": constants, "channels": self.names()}
+        return {"kind": DECAYS_AND_TONES, "constants": constants, "channels": self.names()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, cast
 
 from common.files import write_picture, write_text
 from train.recipe import Recipe
@@ -14,8 +14,54 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
+    from firmware.compiler import Budget
 
-def describe(budget: Any) -> dict[str, float]:
+
+class Cost(TypedDict):
+    """The numbers of a prediction that a study keeps."""
+
+    cpu_worst: float
+    cpu_mean: float
+    parameters: int
+    macs_per_sample: float
+    weight_bytes: int
+
+
+class TrialRow(TypedDict):
+    """One trial: what it was, what it cost, how good it was, and why it was left."""
+
+    trial: int
+    state: Literal["complete", "left", "under way", "died"]
+    front: bool
+    score: float | None
+    cpu_worst: float | None
+    settings: dict[str, Any]
+    cpu_mean: NotRequired[float]
+    parameters: NotRequired[int]
+    macs_per_sample: NotRequired[float]
+    weight_bytes: NotRequired[int]
+    reason: NotRequired[str]
+    same_as: NotRequired[int]
+    retry_of: NotRequired[int]
+    baseline: NotRequired[bool]
+    folder: NotRequired[str]
+    curve: NotRequired[list[list[float]]]
+
+
+class StudyReport(TypedDict):
+    """What ``study.json`` holds."""
+
+    recipe: str
+    board: str
+    objectives: dict[str, str]
+    wanted: int
+    finished: int
+    under_way: int
+    front: list[TrialRow]
+    trials: list[TrialRow]
+
+
+def describe(budget: Budget) -> Cost:
     """The numbers of a prediction that a study keeps."""
     return {
         "cpu_worst": float(budget.cpu_worst),
@@ -41,16 +87,16 @@ def pareto(points: list[tuple[float, float]]) -> list[int]:
     return front
 
 
-def write_report(study: optuna.Study, recipe: Recipe, sweep: Sweep, folder: Path) -> dict[str, Any]:
+def write_report(study: optuna.Study, recipe: Recipe, sweep: Sweep, folder: Path) -> StudyReport:
     """Write ``study.json`` and ``pareto.md``; return what the first holds."""
     from optuna.trial import TrialState
 
     trials = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
     rows = [_row(t) for t in trials]
     complete = [row for row in rows if row["state"] == "complete"]
-    for i in pareto([(row["score"], row["cpu_worst"]) for row in complete]):
+    for i in pareto([(score_of(row), percent(row)) for row in complete]):
         complete[i]["front"] = True
-    report: dict[str, Any] = {
+    report: StudyReport = {
         "recipe": recipe.name,
         "board": recipe.budget.board,
         "objectives": {
@@ -60,7 +106,7 @@ def write_report(study: optuna.Study, recipe: Recipe, sweep: Sweep, folder: Path
         "wanted": sweep.trials,
         "finished": sum(row["state"] in ("complete", "left") for row in rows),
         "under_way": sum(row["state"] == "under way" for row in rows),
-        "front": sorted((row for row in complete if row["front"]), key=lambda row: row["cpu_worst"]),
+        "front": sorted((row for row in complete if row["front"]), key=percent),
         "trials": rows,
     }
     for name, text in (("study.json", json.dumps(report, indent=1)), ("pareto.md", table(report))):
@@ -68,7 +114,7 @@ def write_report(study: optuna.Study, recipe: Recipe, sweep: Sweep, folder: Path
     return report
 
 
-def _row(trial: FrozenTrial) -> dict[str, Any]:
+def _row(trial: FrozenTrial) -> TrialRow:
     known = trial.user_attrs
     curve = known.get("curve", [])
     states = {"COMPLETE": "complete", "PRUNED": "left", "RUNNING": "under way", "FAIL": "died"}
@@ -76,7 +122,7 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
     score = min((s for _, s in curve), default=None)
     if trial.values is not None:
         score = trial.values[0]
-    return {
+    row = {
         "trial": trial.number,
         "state": states[trial.state.name],
         "front": False,
@@ -84,15 +130,24 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
         "cpu_worst": None,
         **cost,
         "settings": trial.params,
-        **{
-            k: known[k]
-            for k in ("reason", "same_as", "retry_of", "baseline", "folder", "curve")
-            if k in known
-        },
     }
+    told = ("reason", "same_as", "retry_of", "baseline", "folder", "curve")
+    return cast(TrialRow, {**row, **{name: known[name] for name in told if name in known}})
 
 
-def table(report: dict[str, Any]) -> str:
+def percent(row: TrialRow) -> float:
+    """Predicted CPU of the worst block of a trial that was priced, percent."""
+    assert row["cpu_worst"] is not None
+    return 100 * row["cpu_worst"]
+
+
+def score_of(row: TrialRow) -> float:
+    """Best score of a trial that was validated."""
+    assert row["score"] is not None
+    return row["score"]
+
+
+def table(report: StudyReport) -> str:
     """All trials as a Markdown table, the front first and marked."""
     rows = sorted(
         (row for row in report["trials"] if row["state"] != "died"),
@@ -122,7 +177,7 @@ def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def draw(report: dict[str, Any], recipe: Recipe, path: Path) -> None:
+def draw(report: StudyReport, recipe: Recipe, path: Path) -> None:
     """Draw score against cost: the front, what was trained, stopped and refused, the recipe itself."""
     import matplotlib
 
@@ -137,19 +192,19 @@ def draw(report: dict[str, Any], recipe: Recipe, path: Path) -> None:
     ):
         some = [row for row in priced if row["state"] == state and row["score"] is not None]
         if some:
-            x, y = [100 * row["cpu_worst"] for row in some], [row["score"] for row in some]
+            x, y = [percent(row) for row in some], [score_of(row) for row in some]
             axes.scatter(x, y, marker=marker, color=colour, s=26, label=words, zorder=2)
     refused = [row for row in priced if row["state"] == "left" and row["score"] is None]
     for number, row in enumerate(refused):
-        axes.axvline(100 * row["cpu_worst"], color="tab:red", lw=0.6, label="" if number else "refused")
+        axes.axvline(percent(row), color="tab:red", lw=0.6, label="" if number else "refused")
     front = report["front"]
-    x, y = [100 * row["cpu_worst"] for row in front], [row["score"] for row in front]
+    x, y = [percent(row) for row in front], [score_of(row) for row in front]
     axes.step(x, y, where="post", color="tab:orange", lw=1.5, label="Pareto front", zorder=1)
     axes.scatter(x, y, s=70, facecolors="none", edgecolors="tab:orange", zorder=3)
     for row in front:
         axes.annotate(
             str(row["trial"]),
-            (100 * row["cpu_worst"], row["score"]),
+            (percent(row), score_of(row)),
             textcoords="offset points",
             xytext=(6, 5),
             fontsize=8,
@@ -157,8 +212,8 @@ def draw(report: dict[str, Any], recipe: Recipe, path: Path) -> None:
     own = [row for row in priced if row.get("baseline") and row["score"] is not None]
     if own:
         axes.scatter(
-            100 * own[0]["cpu_worst"],
-            own[0]["score"],
+            percent(own[0]),
+            score_of(own[0]),
             marker="*",
             s=130,
             color="k",

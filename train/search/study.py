@@ -25,7 +25,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import optuna
 from lightning.pytorch.callbacks import Callback
@@ -36,8 +36,9 @@ from common.refusal import Refusal
 from train.budget import recipe_budget
 from train.fit import Clock, KeepCheckpoints, fit
 from train.kinds import task_class
+from train.progress import Moment, Watcher
 from train.recipe import Recipe
-from train.search.report import describe, draw, write_report
+from train.search.report import StudyReport, describe, draw, write_report
 from train.search.sweep import PruneSection, Sweep, candidate
 from train.tasks.base import LossNotFinite
 
@@ -46,6 +47,14 @@ Watch = Callable[[int, int, str], None]
 BEAT_S = 20.0
 MACHINE_SETTINGS = ("workers", "accelerator", "devices")
 Finished = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+class Worker(TypedDict):
+    """A process: its machine, its number there, and when it began."""
+
+    host: str
+    pid: int
+    born: str
 
 
 class Hopeless(Exception):
@@ -62,7 +71,7 @@ def search(
     time_limit_s: float | None = None,
     anyway: bool = False,
     watch: Watch = lambda done, trials, words: None,
-) -> dict[str, Any]:
+) -> StudyReport:
     """Work on a study until it has its trials; begin it, join it or go on with it.
 
     Parameters
@@ -86,7 +95,7 @@ def search(
 
     Returns
     -------
-    dict
+    StudyReport
         What ``study.json`` holds.
 
     Raises
@@ -178,10 +187,13 @@ def _run(
     guard = Guard(study, trial, found.cpu_worst, sweep.prune)
     run = folder / "trials" / place
 
-    def watch(step: int, steps: int, figures: dict[str, float]) -> None:
-        guard.beat()
-        score = f", score {figures['score']:.4g}" if "score" in figures else ""
-        say(f"step {step} of {steps}{score}")
+    class Told(Watcher):
+        """Keeps the study informed."""
+
+        def step(self, moment: Moment) -> None:
+            guard.beat()
+            score = f", score {moment.figures['score']:.4g}" if "score" in moment.figures else ""
+            say(f"step {moment.step} of {moment.steps}{score}")
 
     try:
         fit(
@@ -189,7 +201,7 @@ def _run(
             data,
             run,
             resume=(run / "checkpoints" / "last.ckpt").exists(),
-            watch=watch,
+            watch=Told(),
             pictures=False,
             export=False,
             callbacks=[guard],
@@ -343,7 +355,7 @@ def counts(trial: FrozenTrial) -> bool:
     return trial.state in (*Finished, TrialState.RUNNING)
 
 
-def this_worker() -> dict[str, Any]:
+def this_worker() -> Worker:
     """Who this process is, so that another can see whether it still lives."""
     return {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}
 
@@ -478,7 +490,7 @@ def _storage(where: str) -> Any:
         path = Path(where.removeprefix("journal:"))
         if not path.parent.is_dir():
             raise Refusal(
-                f"there is no folder {path.parent} for the study's journal; make it or mend --storage"
+                f"there is no folder {path.parent} for the study's journal; make it or fix --storage"
             )
         return JournalStorage(JournalFileBackend(str(path)))
     from optuna.storages import RDBStorage

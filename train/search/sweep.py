@@ -110,7 +110,7 @@ def load_sweep(source: str | Path, recipe: Recipe) -> Sweep:
     except (OSError, UnicodeDecodeError) as error:
         raise Refusal(f"the sweep {path} cannot be read ({error}); check the file") from None
     except tomllib.TOMLDecodeError as error:
-        raise Refusal(f"{path} is not valid TOML: {error}; mend that line") from None
+        raise Refusal(f"{path} is not valid TOML: {error}; fix that line") from None
     if not values.get("space"):
         raise Refusal(f'{path}: [space] is empty; name what to search, as in "fit.batch" = [8, 16]')
     values["space"] = _flat(values["space"]) if isinstance(values["space"], dict) else values["space"]
@@ -165,7 +165,7 @@ def _check(name: str, where: Any, recipe: Recipe, path: Path) -> None:
         now = setting(recipe, name)
     except KeyError:
         close = difflib.get_close_matches(name, _paths(recipe.model_dump(mode="json")), 1, 0.5)
-        hint = f"did you mean {close[0]}?" if close else "remove it or mend its name"
+        hint = f"did you mean {close[0]}?" if close else "remove it or fix its name"
         raise Refusal(f"{path}: {name} is not a setting of {recipe.name}; {hint}") from None
     if isinstance(now, dict):
         raise Refusal(f"{path}: {name} is a section of {recipe.name}; name one of its settings")

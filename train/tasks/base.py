@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from common.model_metadata import ModelMetadata
 from common.refusal import Refusal
 from train.export.export import Port
 from train.latents.table import Block
@@ -96,8 +97,8 @@ class Task(lightning.LightningModule):
     # What a kind says of itself -------------------------------------------------------------------
 
     @classmethod
-    def facts_of_file(cls, metadata: dict[str, Any]) -> dict[str, Any]:
-        """``facts`` as far as a decoder's model file says them, by whose metadata it is judged."""
+    def facts_of_file(cls, about: ModelMetadata) -> dict[str, Any]:
+        """``facts`` as far as a decoder's model file says them, by which it is judged."""
         return {}
 
     @staticmethod

@@ -452,7 +452,7 @@ class DriveTask(Task):
     def misplaced(self, mean: Tensor, log_variance: Tensor, batch: Batch) -> Tensor:
         """Square distance of z to where the flow would read the right parameters, for each parameter.
 
-        The encoder is shown that place and walks towards it. It doesn't descend through the flow: what the
+        The encoder is shown that place and moves towards it. It doesn't descend through the flow: what the
         flow reads far from the latents it has met means nothing, and an encoder that followed it there ran
         away, the flow behind it.
         """

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from common.audio import SAMPLE_RATE_HZ
 from common.drums import CLASSES
+from common.model_metadata import ModelMetadata
 from common.refusal import Refusal
 from train.attributes.scale import AttributeScale, described, scales_of
 from train.attributes.sound import SOUND_ATTRIBUTES, measure_sound
@@ -169,9 +170,9 @@ class DrumTask(Task):
         self.teacher: nn.Module | None = None
 
     @classmethod
-    def facts_of_file(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+    def facts_of_file(cls, about: ModelMetadata) -> dict[str, Any]:
         """The attributes' scales; which classes were trained is not said."""
-        return {"scales": scales_of(metadata), "class_counts": []}
+        return {"scales": scales_of(about), "class_counts": []}
 
     def build(self) -> DrumVAE:
         """Make the untrained model."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.drums import PARTS
+from common.model_metadata import ModelMetadata
 from common.refusal import Refusal
 from train.attributes.rhythm import PATTERN_ATTRIBUTES, measure_pattern
 from train.attributes.rhythm_soft import soft_attributes
@@ -99,9 +100,9 @@ class RhythmTask(Task):
         self.measured: dict[str, np.ndarray] = {}
 
     @classmethod
-    def facts_of_file(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+    def facts_of_file(cls, about: ModelMetadata) -> dict[str, Any]:
         """The attributes' scales."""
-        return {"scales": scales_of(metadata)}
+        return {"scales": scales_of(about)}
 
     @staticmethod
     def tuning_distance(made: Tensor, wanted: Tensor) -> Tensor | None:

@@ -1,35 +1,14 @@
 """One file an operator family: its check, its streaming rule, its cost, its kernel."""
 
-from firmware.compiler.ops import (
-    activation,
-    composed,
-    conv,
-    domain,
-    elementwise,
-    endpoints,
-    gru,
-    movement,
-    quantization,
-    resize,
-    shape,
-)
+import importlib
+import pkgutil
+
 from firmware.compiler.ops.base import FAMILIES, READERS, Family, Window, Work
 
 __all__ = ["FAMILIES", "READERS", "Family", "Window", "Work", "known_operators"]
 
-_FILES = (
-    activation,
-    composed,
-    conv,
-    domain,
-    elementwise,
-    endpoints,
-    gru,
-    movement,
-    quantization,
-    resize,
-    shape,
-)
+for _file in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_file.name}")
 
 
 def known_operators() -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,8 @@ from firmware.compiler.graph import WIDTH, Attributes, Constant, Graph, Node, Qu
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import Family, Work, family, reader
 from firmware.compiler.ops.elementwise import PointwiseAttributes
+from firmware.compiler.read.builder import Builder
+from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue
 from firmware.compiler.write.writer import Writer
 
@@ -52,7 +53,7 @@ class LeakyAttributes(Attributes):
 
 
 def _unary(
-    builder: Any, node: Any, op: str, attrs: Attributes, constants: dict[str, Constant] | None = None
+    builder: Builder, node: OnnxNode, op: str, attrs: Attributes, constants: dict[str, Constant] | None = None
 ) -> None:
     """Add an activation function; it commutes with the pending moves."""
     act = builder.act(node.input[0])
@@ -70,19 +71,19 @@ def _unary(
 
 
 @reader("Tanh", "Sigmoid", "Exp", "Softplus", "Sin", "Erf")
-def read_function(builder: Any, node: Any) -> None:
+def read_function(builder: Builder, node: OnnxNode) -> None:
     """Smooth functions."""
     _unary(builder, node, node.op_type, Attributes())
 
 
 @reader("Relu")
-def read_relu(builder: Any, node: Any) -> None:
+def read_relu(builder: Builder, node: OnnxNode) -> None:
     """A clamp from below."""
     _unary(builder, node, "Clip", ClipAttributes(low=0.0))
 
 
 @reader("Clip")
-def read_clip(builder: Any, node: Any) -> None:
+def read_clip(builder: Builder, node: OnnxNode) -> None:
     """A clamp between constant limits."""
     limits = []
     for index, unbounded in ((1, -np.inf), (2, np.inf)):
@@ -98,7 +99,7 @@ def read_clip(builder: Any, node: Any) -> None:
 
 
 @reader("LeakyRelu")
-def read_leaky(builder: Any, node: Any) -> None:
+def read_leaky(builder: Builder, node: OnnxNode) -> None:
     """One slope for negative inputs."""
     slope = float(node.attributes["alpha"])
     if not np.isfinite(slope):
@@ -107,7 +108,7 @@ def read_leaky(builder: Any, node: Any) -> None:
 
 
 @reader("PRelu")
-def read_prelu(builder: Any, node: Any) -> None:
+def read_prelu(builder: Builder, node: OnnxNode) -> None:
     """One slope, or one per channel."""
     slope = builder.const(node.input[1]).real.reshape(-1)
     channels = builder.shapes[builder.canonical(node.input[0])][1]
@@ -127,7 +128,7 @@ def read_prelu(builder: Any, node: Any) -> None:
 
 
 @reader("HardSigmoid")
-def read_hard_sigmoid(builder: Any, node: Any) -> None:
+def read_hard_sigmoid(builder: Builder, node: OnnxNode) -> None:
     """A slope, an offset and a clamp to 0..1."""
     act = builder.act(node.input[0])
     base = builder.tensors[act.base]
@@ -157,7 +158,7 @@ def read_hard_sigmoid(builder: Any, node: Any) -> None:
 
 
 @reader("Identity", "Dropout", "Cast")
-def read_identity(builder: Any, node: Any) -> None:
+def read_identity(builder: Builder, node: OnnxNode) -> None:
     """Nothing happens to an activation."""
     if node.op_type == "Cast":
         import onnx
@@ -183,6 +184,8 @@ def bends(node: Node, y: Tensor) -> bool:
 @family(Clip=ClipAttributes, Leaky=LeakyAttributes, **dict.fromkeys(FUNCTIONS, Attributes))
 class Activations(Family):
     """In place in time, nothing remembered."""
+
+    becomes_table = True
 
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
         """Clamp, slope, table or function."""

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
+import onnx
 
 from common.refusal import Refusal
 from firmware.compiler.graph import Attributes, Constant, Graph, Node, Quant
+from firmware.compiler.read.builder import Builder
 from firmware.compiler.read.evaluate import evaluate
-from firmware.compiler.read.values import Frames
+from firmware.compiler.read.onnx_nodes import OnnxNode
+from firmware.compiler.read.values import Dim, Frames
 from firmware.compiler.write.writer import Writer
-
-if TYPE_CHECKING:
-    import onnx
-
-    from firmware.compiler.read.builder import Builder
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,10 @@ class Family:
     """
 
     ops: ClassVar[Mapping[str, type[Attributes]]]
+    becomes_table: ClassVar[bool] = False
+    """Whether it is a function of one number that integers may look up."""
+    only_in_integers: ClassVar[bool] = False
+    """Whether no float kernel is there: a float model is costed as if this were in integers."""
 
     def produce(self, node: Node) -> int:
         """Output frames of one firing."""
@@ -118,8 +120,8 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {}
-Reader = Callable[[Any, Any], None]
-"""Takes the ``Builder`` and the checked ``OnnxNode``."""
+Reader = Callable[[Builder, OnnxNode], None]
+"""Adds graph nodes for a checked node of the file."""
 READERS: dict[str, Reader] = {}
 SHAPE_FOLDERS: dict[str, Reader] = {}
 
@@ -200,6 +202,6 @@ def per_channel(builder: Builder, constant: Constant, channels: int, rank: int, 
     )
 
 
-def broadcastable(length: Any) -> bool:
+def broadcastable(length: Dim) -> bool:
     """Tell whether a length is a single frame, repeated along time."""
     return not isinstance(length, Frames) and length == 1

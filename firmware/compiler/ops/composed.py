@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from common.refusal import Refusal
@@ -13,13 +11,15 @@ from firmware.compiler.ops.base import reader
 from firmware.compiler.ops.conv import ConvAttributes, check_bias, read_weights
 from firmware.compiler.ops.elementwise import PointwiseAttributes
 from firmware.compiler.ops.movement import ShuffleAttributes
+from firmware.compiler.read.builder import Builder
+from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue, Dim
 
 
 class Chain:
     """Nodes added one after the other, element by element, where an activation's moves are still pending."""
 
-    def __init__(self, builder: Any, node: Any, ahead: bool = False):
+    def __init__(self, builder: Builder, node: OnnxNode, ahead: bool = False):
         self.builder, self.node = builder, node
         act = builder.act(node.input[0])
         self.act = ActValue(act.base, act.shape, act.base_shape, act.chain)
@@ -73,14 +73,14 @@ class Chain:
 
 
 @reader("Abs")
-def read_abs(builder: Any, node: Any) -> None:
+def read_abs(builder: Builder, node: OnnxNode) -> None:
     """max(x, 0) − min(x, 0)."""
     chain = Chain(builder, node)
     chain.result(chain.add("Sub", chain.positive(), chain.negative()))
 
 
 @reader("Elu", "Selu", "Celu")
-def read_elu(builder: Any, node: Any) -> None:
+def read_elu(builder: Builder, node: OnnxNode) -> None:
     """gain·(max(x, 0) + α·(e^(min(x, 0)/s) − 1)), with s = α for Celu."""
     slope = float(node.attributes["alpha"])
     gain = float(node.attributes["gamma"]) if node.op_type == "Selu" else 1.0
@@ -96,7 +96,7 @@ def read_elu(builder: Any, node: Any) -> None:
 
 
 @reader("Gelu")
-def read_gelu(builder: Any, node: Any) -> None:
+def read_gelu(builder: Builder, node: OnnxNode) -> None:
     """x·Φ(x), Φ the normal distribution: by erf, or the approximation by tanh where the file asks for it."""
     chain = Chain(builder, node)
     if node.attributes["approximate"] == "tanh":
@@ -109,7 +109,7 @@ def read_gelu(builder: Any, node: Any) -> None:
 
 
 @reader("HardSwish")
-def read_hard_swish(builder: Any, node: Any) -> None:
+def read_hard_swish(builder: Builder, node: OnnxNode) -> None:
     """x·clip(x/6 + ½, 0, 1)."""
     chain = Chain(builder, node)
     share = chain.add("Clip", chain.affine(chain.x, 1.0 / 6.0, 0.5), attrs=ClipAttributes(0.0, 1.0))
@@ -117,13 +117,13 @@ def read_hard_swish(builder: Any, node: Any) -> None:
 
 
 @reader("Mish")
-def read_mish(builder: Any, node: Any) -> None:
+def read_mish(builder: Builder, node: OnnxNode) -> None:
     """x·tanh(softplus(x))."""
     chain = Chain(builder, node)
     chain.result(chain.add("Mul", chain.x, chain.function("Tanh", chain.function("Softplus", chain.x))))
 
 
-def _pooling(node: Any) -> tuple[int, int, list[int]]:
+def _pooling(node: OnnxNode) -> tuple[int, int, list[int]]:
     """Window, stride and pads of a 1-D pooling."""
     sizes, strides, pads = (node.attributes[name] for name in ("kernel_shape", "strides", "pads"))
     if (len(sizes), len(strides), len(pads)) != (1, 1, 2):
@@ -139,7 +139,7 @@ def _pooling(node: Any) -> tuple[int, int, list[int]]:
 
 
 @reader("AveragePool")
-def read_average_pool(builder: Any, node: Any) -> None:
+def read_average_pool(builder: Builder, node: OnnxNode) -> None:
     """A depthwise convolution whose weights are all 1/window."""
     window, stride, pads = _pooling(node)
     if any(pads) and not node.attributes["count_include_pad"]:
@@ -166,7 +166,7 @@ def read_average_pool(builder: Any, node: Any) -> None:
 
 
 @reader("MaxPool")
-def read_max_pool(builder: Any, node: Any) -> None:
+def read_max_pool(builder: Builder, node: OnnxNode) -> None:
     """The larger of neighbours, max(a, b) = a + max(b − a, 0), for windows that do not overlap."""
     window, stride, pads = _pooling(node)
     if window != stride or any(pads):
@@ -196,7 +196,7 @@ def read_max_pool(builder: Any, node: Any) -> None:
 
 
 @reader("CausalConvWithState")
-def read_causal_conv(builder: Any, node: Any) -> None:
+def read_causal_conv(builder: Builder, node: OnnxNode) -> None:
     """ONNX's depthwise causal convolution; the stream keeps its state itself, beginning with silence."""
     source = builder.canonical(node.input[0])
     channels, length = builder.shapes[source][1:]

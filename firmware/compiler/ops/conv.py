@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,8 @@ from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Attributes, Constant, Graph, Node, Quant
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import FAMILIES, Family, Window, Work, family, reader
+from firmware.compiler.read.builder import Builder
+from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import Dim, Frames
 from firmware.compiler.write.pack import Layer, convolution_call
 from firmware.compiler.write.writer import Writer
@@ -92,7 +93,7 @@ class ConvTransposeAttributes(Convolving):
     trim: int = 0
 
 
-def _ints(node: Any, name: str, count: int = 1) -> list[int]:
+def _ints(node: OnnxNode, name: str, count: int = 1) -> list[int]:
     """Read a list attribute of a 1-D convolution."""
     values = node.attributes[name]
     if len(values) != count:
@@ -103,7 +104,7 @@ def _ints(node: Any, name: str, count: int = 1) -> list[int]:
     return [int(v) for v in values]
 
 
-def read_weights(builder: Any, node: Any, channels: int) -> tuple[Constant, Constant | None]:
+def read_weights(builder: Builder, node: OnnxNode, channels: int) -> tuple[Constant, Constant | None]:
     """Check the constants of a convolution."""
     weight = builder.const(node.input[1])
     if weight.values.ndim != 3:
@@ -129,7 +130,7 @@ def check_bias(bias: Constant | None, outputs: int) -> None:
         raise Refusal(f"it has {bias.values.size} biases for {outputs} output channels.")
 
 
-def _strides(node: Any) -> tuple[int, int, int, list[int]]:
+def _strides(node: OnnxNode) -> tuple[int, int, int, list[int]]:
     """Stride, dilation, groups and pads."""
     (stride,), (dilation,) = _ints(node, "strides"), _ints(node, "dilations")
     groups = int(node.attributes["group"])
@@ -142,7 +143,7 @@ def _strides(node: Any) -> tuple[int, int, int, list[int]]:
 
 
 @reader("Conv")
-def read_conv(builder: Any, node: Any) -> None:
+def read_conv(builder: Builder, node: OnnxNode) -> None:
     """Any kernel, stride, dilation, groups, asymmetric pads."""
     source = builder.canonical(node.input[0])
     channels, length = builder.shapes[source][1:]
@@ -184,7 +185,7 @@ def _out_length(length: Dim, stride: int, reach: int, padded: int) -> Dim:
 
 
 @reader("ConvTranspose")
-def read_conv_transpose(builder: Any, node: Any) -> None:
+def read_conv_transpose(builder: Builder, node: OnnxNode) -> None:
     """Any kernel and stride, also kernel > stride."""
     source = builder.canonical(node.input[0])
     channels, length = builder.shapes[source][1:]
@@ -239,7 +240,7 @@ def read_conv_transpose(builder: Any, node: Any) -> None:
     builder.result(node, result)
 
 
-def _dense(builder: Any, node: Any, source: str, weight: Constant, bias: Constant | None) -> str:
+def _dense(builder: Builder, node: OnnxNode, source: str, weight: Constant, bias: Constant | None) -> str:
     """Add a dense layer, ``weight`` being [outputs, inputs]."""
     channels, length = builder.shapes[source][1:]
     outputs, inputs = weight.values.shape
@@ -266,7 +267,7 @@ def transposed(constant: Constant) -> Constant:
 
 
 @reader("Gemm")
-def read_gemm(builder: Any, node: Any) -> None:
+def read_gemm(builder: Builder, node: OnnxNode) -> None:
     """A dense layer over ``[1, features]``."""
     if node.attributes["transA"]:
         raise Refusal("it transposes its activation; transpose the weights instead.")
@@ -289,7 +290,7 @@ def read_gemm(builder: Any, node: Any) -> None:
 
 
 @reader("MatMul")
-def read_matmul(builder: Any, node: Any) -> None:
+def read_matmul(builder: Builder, node: OnnxNode) -> None:
     """A dense layer over the last axis (``x @ W``), or over channels (``W @ x``)."""
     left_is_const, right_is_const = builder.is_const(node.input[0]), builder.is_const(node.input[1])
     if left_is_const == right_is_const:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,8 @@ from common.refusal import Refusal
 from firmware.compiler.graph import Attributes, Constant, Graph, Node
 from firmware.compiler.ops.base import Family, Window, Work, family, reader
 from firmware.compiler.ops.conv import ConvAttributes, ConvTransposeAttributes, convolve, convolve_transposed
+from firmware.compiler.read.builder import Builder
+from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.write.writer import Writer
 from firmware.kernelgen import pqmf
 
@@ -56,7 +57,7 @@ def modulated(prototype: np.ndarray, bands: int, synthesis: bool) -> np.ndarray:
 
 
 @reader("PQMFSynthesis", "PQMFAnalysis")
-def read_pqmf(builder: Any, node: Any) -> None:
+def read_pqmf(builder: Builder, node: OnnxNode) -> None:
     """Recognise the fast form, else write the convolution."""
     source = builder.canonical(node.input[0])
     bank, prototype = builder.const(node.input[1]).real, builder.const(node.input[2]).real.reshape(-1)
@@ -198,7 +199,7 @@ def counted_noise(bands: int, samples: int, seed: int) -> np.ndarray:
 
 
 @reader("FilteredNoise")
-def read_noise(builder: Any, node: Any) -> None:
+def read_noise(builder: Builder, node: OnnxNode) -> None:
     """Noise through filters that change per frame."""
     source = builder.canonical(node.input[0])
     channels, length = builder.shapes[source][1:]

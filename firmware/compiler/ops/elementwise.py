@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,8 @@ from firmware.compiler.ops.base import (
 )
 from firmware.compiler.ops.conv import ConvAttributes
 from firmware.compiler.ops.movement import ShuffleAttributes
+from firmware.compiler.read.builder import Builder
+from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue
 from firmware.compiler.write.writer import Writer
 
@@ -64,7 +65,7 @@ class PointwiseAttributes(Attributes):
 
 
 @reader("Add", "Sub", "Mul", "Div", "Sum")
-def read_binary(builder: Any, node: Any) -> None:
+def read_binary(builder: Builder, node: OnnxNode) -> None:
     """Add, subtract, multiply; divide by a constant."""
     if len(node.input) != 2:
         raise Refusal("it takes two operands.")
@@ -131,7 +132,7 @@ def _row(row: np.ndarray, operand: Constant | None) -> Constant:
     return Constant(row)
 
 
-def _event_constant(builder: Any, node: Any, source: str, operand: Constant, swapped: bool) -> str:
+def _event_constant(builder: Builder, node: OnnxNode, source: str, operand: Constant, swapped: bool) -> str:
     """An event graph may add or multiply a constant that varies along its fixed time axis."""
     channels, length = builder.shapes[source][1:]
     if (
@@ -140,6 +141,7 @@ def _event_constant(builder: Any, node: Any, source: str, operand: Constant, swa
         or (swapped and node.op_type == "Sub")
     ):
         raise Refusal("a constant that varies along time can only be added or multiplied.")
+    assert isinstance(length, int)
     values = operand.real
     whole = np.broadcast_to(values.reshape((1,) * (3 - values.ndim) + values.shape), (1, channels, length))[0]
     constant = builder.add_node(
@@ -160,7 +162,7 @@ def _event_constant(builder: Any, node: Any, source: str, operand: Constant, swa
     )
 
 
-def _two(builder: Any, node: Any) -> None:
+def _two(builder: Builder, node: OnnxNode) -> None:
     """Two activations of one rate; one frame, or one channel, may be repeated over the other."""
     ranks = [len(builder.act(name).shape) for name in node.input]
     (a, ntc_a), (b, ntc_b) = (builder.either(name) for name in node.input)
@@ -173,7 +175,7 @@ def _two(builder: Any, node: Any) -> None:
             if builder.shapes[name][1] != 1:
                 raise Refusal(f"it combines {builder.shapes[a][1]} and {builder.shapes[b][1]} channels.")
             length = builder.shapes[name][2]
-            frames = length if builder.event else 1
+            frames = length if isinstance(length, int) else 1
             table = np.repeat(np.arange(frames, dtype=np.int64)[:, None], channels, axis=1)
             names[i] = builder.add_node(
                 "Shuffle",
@@ -203,7 +205,7 @@ def _two(builder: Any, node: Any) -> None:
 
 
 @reader("Neg")
-def read_neg(builder: Any, node: Any) -> None:
+def read_neg(builder: Builder, node: OnnxNode) -> None:
     """A gain of −1."""
     source, ntc = builder.either(node.input[0])
     channels, length = builder.shapes[source][1:]
@@ -221,7 +223,7 @@ def read_neg(builder: Any, node: Any) -> None:
 
 
 @reader("Pow")
-def read_pow(builder: Any, node: Any) -> None:
+def read_pow(builder: Builder, node: OnnxNode) -> None:
     """Squares and cubes are products."""
     exponent = builder.const(node.input[1]).real
     if exponent.size != 1 or float(exponent.reshape(-1)[0]) not in (2.0, 3.0):
@@ -247,7 +249,7 @@ def read_pow(builder: Any, node: Any) -> None:
 
 
 @reader("BatchNormalization")
-def read_batch_norm(builder: Any, node: Any) -> None:
+def read_batch_norm(builder: Builder, node: OnnxNode) -> None:
     """A gain and an offset per channel; ``passes/fold_affine.py`` folds them into the convolution before."""
     source, ntc = builder.either(node.input[0])
     channels, length = builder.shapes[source][1:]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from common.refusal import Refusal
 from firmware.compiler.graph import Attributes, Constant, Graph, Node
 from firmware.compiler.ops.base import Family, Work, family, reader
+from firmware.compiler.read.builder import Builder
+from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue
 from firmware.compiler.write.pack import float_dense
 from firmware.compiler.write.writer import Writer
@@ -24,7 +25,7 @@ class GRUAttributes(Attributes):
 
 
 @reader("GRU")
-def read_gru(builder: Any, node: Any) -> None:
+def read_gru(builder: Builder, node: OnnxNode) -> None:
     """One direction, zero initial state, default activations; X is [frames, 1, inputs]."""
     hidden = int(node.attributes["hidden_size"])
     act = builder.act(node.input[0])

@@ -16,7 +16,9 @@ import numpy as np
 from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Attributes, Constant, Graph, Node
 from firmware.compiler.ops.base import Family, Window, Work, family, reader
-from firmware.compiler.read.values import ActValue, Dim, Frames, product
+from firmware.compiler.read.builder import Builder
+from firmware.compiler.read.onnx_nodes import OnnxNode
+from firmware.compiler.read.values import ActValue, Dim, Frames, product, whole
 from firmware.compiler.write.writer import Writer
 
 MAX_MOVED = 1 << 24
@@ -62,20 +64,22 @@ def identity(channels: int, frames: Dim | None) -> ShuffleAttributes:
     )
 
 
-def _axes(builder: Any, node: Any, index: int, rank: int) -> list[int] | None:
+def _axes(builder: Builder, node: OnnxNode, index: int, rank: int) -> list[int] | None:
     """Axes by an optional input."""
     given = node.optional(index)
     if given is None:
         return None
-    values = builder.ints(given)
-    axes = [int(v) + rank if int(v) < 0 else int(v) for v in values]
+    values = whole(builder.ints(given))
+    if values is None:
+        raise Refusal("its axes depend on the length of the signal; a stream has no length.")
+    axes = [v + rank if v < 0 else v for v in values]
     if any(not 0 <= a < rank for a in axes):
-        raise Refusal(f"its axes {list(values)} are outside of a tensor with {rank} axes.")
+        raise Refusal(f"its axes {values} are outside of a tensor with {rank} axes.")
     return axes
 
 
 @reader("Reshape", "Flatten")
-def read_reshape(builder: Any, node: Any) -> None:
+def read_reshape(builder: Builder, node: OnnxNode) -> None:
     """Keep the order of the elements."""
     act = builder.act(node.input[0])
     if node.op_type == "Flatten":
@@ -116,7 +120,13 @@ def _text(shape: tuple[Dim, ...]) -> str:
 
 
 def _move(
-    builder: Any, node: Any, act: ActValue, kind: str, argument: Any, shape: tuple[Dim, ...], index: int = 0
+    builder: Builder,
+    node: OnnxNode,
+    act: ActValue,
+    kind: str,
+    argument: Any,
+    shape: tuple[Dim, ...],
+    index: int = 0,
 ) -> None:
     """Append a move."""
     size = math.prod(d if isinstance(d, int) else 1 for d in shape)
@@ -126,7 +136,7 @@ def _move(
 
 
 @reader("Transpose")
-def read_transpose(builder: Any, node: Any) -> None:
+def read_transpose(builder: Builder, node: OnnxNode) -> None:
     """Exchange axes, of a constant too."""
     value = builder.value(node.input[0])
     rank = len(value.shape) if isinstance(value, ActValue) else builder.const(node.input[0]).values.ndim
@@ -149,7 +159,7 @@ def read_transpose(builder: Any, node: Any) -> None:
 
 
 @reader("Squeeze")
-def read_squeeze(builder: Any, node: Any) -> None:
+def read_squeeze(builder: Builder, node: OnnxNode) -> None:
     """Drop axes of size 1."""
     act = builder.act(node.input[0])
     axes = _axes(builder, node, 1, len(act.shape))
@@ -161,7 +171,7 @@ def read_squeeze(builder: Any, node: Any) -> None:
 
 
 @reader("Unsqueeze")
-def read_unsqueeze(builder: Any, node: Any) -> None:
+def read_unsqueeze(builder: Builder, node: OnnxNode) -> None:
     """Add axes of size 1."""
     act = builder.act(node.input[0])
     count = len(builder.ints(node.input[1]))
@@ -173,14 +183,14 @@ def read_unsqueeze(builder: Any, node: Any) -> None:
 
 
 @reader("Expand")
-def read_expand(builder: Any, node: Any) -> None:
+def read_expand(builder: Builder, node: OnnxNode) -> None:
     """Repeat axes of size 1."""
     act = builder.act(node.input[0])
     wanted = builder.ints(node.input[1])
     shape: list[Dim] = list(act.shape)
     rank = max(len(shape), len(wanted))
     shape = [*([1] * (rank - len(shape))), *shape]
-    wanted = [1] * (rank - len(wanted)) + wanted
+    wanted = [*([1] * (rank - len(wanted))), *wanted]
     if len(shape) != len(act.shape):
         raise Refusal("it adds axes; reshape first.")
     result = [w if d == 1 else d for d, w in zip(shape, wanted, strict=True)]
@@ -190,7 +200,7 @@ def read_expand(builder: Any, node: Any) -> None:
 
 
 @reader("Tile")
-def read_tile(builder: Any, node: Any) -> None:
+def read_tile(builder: Builder, node: OnnxNode) -> None:
     """Repeat axes of size 1."""
     act = builder.act(node.input[0])
     times = builder.ints(node.input[1])
@@ -205,14 +215,16 @@ def read_tile(builder: Any, node: Any) -> None:
     _move(builder, node, act, "expand", tuple(shape), tuple(shape))
 
 
-def _take(builder: Any, node: Any, act: ActValue, axis: int, indices: np.ndarray, index: int = 0) -> None:
+def _take(
+    builder: Builder, node: OnnxNode, act: ActValue, axis: int, indices: np.ndarray, index: int = 0
+) -> None:
     """Select entries of one axis."""
     shape = (*act.shape[:axis], len(indices), *act.shape[axis + 1 :])
     _move(builder, node, act, "take", (axis, indices), shape, index)
 
 
 @reader("Split")
-def read_split(builder: Any, node: Any) -> None:
+def read_split(builder: Builder, node: OnnxNode) -> None:
     """Split channels."""
     act = builder.act(node.input[0])
     rank = len(act.shape)
@@ -237,7 +249,7 @@ def read_split(builder: Any, node: Any) -> None:
 
 
 @reader("Gather")
-def read_gather(builder: Any, node: Any) -> None:
+def read_gather(builder: Builder, node: OnnxNode) -> None:
     """Pick channels."""
     act = builder.act(node.input[0])
     rank = len(act.shape)
@@ -260,7 +272,7 @@ def read_gather(builder: Any, node: Any) -> None:
 
 
 @reader("Slice")
-def read_slice(builder: Any, node: Any) -> None:
+def read_slice(builder: Builder, node: OnnxNode) -> None:
     """Select channels; along time, drop frames at the start (a shift) or at the end (never heard)."""
     act = builder.act(node.input[0])
     rank = len(act.shape)
@@ -276,9 +288,10 @@ def read_slice(builder: Any, node: Any) -> None:
         if isinstance(size, Frames):
             value = _slice_time(builder, node, value, axis, start, end, step)
         else:
-            if any(isinstance(v, Frames) for v in (start, end, step)) or step == 0:
+            cut = whole((start, end, step))
+            if cut is None or step == 0:
                 raise Refusal("it slices channels by a length along time.")
-            indices = np.arange(size)[int(start) : int(end) : int(step)]
+            indices = np.arange(size)[slice(*cut)]
             if not indices.size:
                 raise Refusal("it leaves no channels.")
             value = value.moved(
@@ -288,7 +301,7 @@ def read_slice(builder: Any, node: Any) -> None:
 
 
 def _slice_time(
-    builder: Any, node: Any, act: ActValue, axis: int, start: Dim, end: Dim, step: Dim
+    builder: Builder, node: OnnxNode, act: ActValue, axis: int, start: Dim, end: Dim, step: Dim
 ) -> ActValue:
     """Crop along time."""
     if step != 1:
@@ -335,7 +348,7 @@ def _slice_time(
 
 
 @reader("Pad")
-def read_pad(builder: Any, node: Any) -> None:
+def read_pad(builder: Builder, node: OnnxNode) -> None:
     """Zeros before the start of the signal (after its end they only lengthen it)."""
     act = builder.act(node.input[0])
     mode = node.attributes["mode"]
@@ -345,14 +358,14 @@ def read_pad(builder: Any, node: Any) -> None:
     value = float(builder.const(given).real.reshape(-1)[0]) if given else 0.0
     if value != 0.0:
         raise Refusal(f"it pads with {value:.3g}; pad with zeros.")
-    pads = builder.ints(node.input[1])
+    pads = whole(builder.ints(node.input[1]))
     rank = len(act.shape)
     axes = _axes(builder, node, 3, rank)
     axes = list(range(rank)) if axes is None else axes
-    if len(pads) != 2 * len(axes) or any(isinstance(p, Frames) for p in pads):
+    if pads is None or len(pads) != 2 * len(axes):
         raise Refusal("its pads must be whole numbers, two per axis.")
-    before = {a: int(p) for a, p in zip(axes, pads[: len(axes)], strict=True)}
-    after = {a: int(p) for a, p in zip(axes, pads[len(axes) :], strict=True)}
+    before = dict(zip(axes, pads[: len(axes)], strict=True))
+    after = dict(zip(axes, pads[len(axes) :], strict=True))
     moved = [a for a in axes if before[a] or after[a]]
     if not moved:
         builder.values[node.output[0]] = act
@@ -376,7 +389,7 @@ def read_pad(builder: Any, node: Any) -> None:
 
 
 @reader("Concat")
-def read_concat(builder: Any, node: Any) -> None:
+def read_concat(builder: Builder, node: OnnxNode) -> None:
     """Join channels; along time, zeros before a signal are padding."""
     values = [builder.value(name) for name in node.input]
     acts = [v for v in values if isinstance(v, ActValue)]
@@ -408,7 +421,7 @@ def read_concat(builder: Any, node: Any) -> None:
     builder.result(node, result, ntc=ntc, flat=rank == 2)
 
 
-def _concat_zeros(builder: Any, node: Any, axis: int) -> None:
+def _concat_zeros(builder: Builder, node: OnnxNode, axis: int) -> None:
     """Zeros joined before or after a signal along time."""
     signals = [i for i, name in enumerate(node.input) if not builder.is_const(name)]
     if len(signals) != 1:

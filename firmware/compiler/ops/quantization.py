@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,8 @@ from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Attributes, Constant, Graph, Node, Quant, Tensor
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import Family, Work, family, reader
+from firmware.compiler.read.builder import Builder
+from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue
 from firmware.compiler.write.writer import Writer
 
@@ -57,7 +58,7 @@ def quant_of(scale: float, zero: int, kind: str) -> Quant:
     raise AssertionError("int16 holds every stretched range")
 
 
-def _parameters(builder: Any, node: Any) -> tuple[np.ndarray, np.ndarray | None, str]:
+def _parameters(builder: Builder, node: OnnxNode) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Scale, zero point and type of a Q or DQ node."""
     scale = builder.const(node.input[1]).real
     if not np.all(np.isfinite(scale)) or np.any(scale <= 0):
@@ -77,7 +78,7 @@ def _parameters(builder: Any, node: Any) -> tuple[np.ndarray, np.ndarray | None,
 
 
 @reader("QuantizeLinear")
-def read_quantize(builder: Any, node: Any) -> None:
+def read_quantize(builder: Builder, node: OnnxNode) -> None:
     """Integers from floats; on a constant it is folded."""
     scale, zero, kind = _parameters(builder, node)
     value = builder.value(node.input[0])
@@ -97,7 +98,7 @@ def read_quantize(builder: Any, node: Any) -> None:
 
 
 @reader("DequantizeLinear")
-def read_dequantize(builder: Any, node: Any) -> None:
+def read_dequantize(builder: Builder, node: OnnxNode) -> None:
     """Floats from integers; a constant keeps its integers and their scale."""
     scale, zero, kind = _parameters(builder, node)
     value = builder.value(node.input[0])
@@ -135,7 +136,7 @@ def _along(values: np.ndarray, axis: int, rank: int) -> np.ndarray:
     return values.reshape([-1 if i == axis else 1 for i in range(rank)])
 
 
-def _on_base(builder: Any, node: Any, value: ActValue, op: str, quant: Quant | None) -> None:
+def _on_base(builder: Builder, node: OnnxNode, value: ActValue, op: str, quant: Quant | None) -> None:
     """Apply an element-wise node before the pending moves: the two commute."""
     base = builder.tensors[value.base]
     key = (op, value.base, quant)

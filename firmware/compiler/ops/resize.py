@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,8 @@ from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Attributes, Graph, Node, Quant
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import Family, Window, Work, family, reader
+from firmware.compiler.read.builder import Builder
+from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue, Frames
 from firmware.compiler.write.writer import Writer
 
@@ -40,7 +41,7 @@ class LerpAttributes(Attributes):
 
 
 @reader("Resize", "Upsample")
-def read_resize(builder: Any, node: Any) -> None:
+def read_resize(builder: Builder, node: OnnxNode) -> None:
     """Whole factors along time."""
     act = builder.act(node.input[0])
     axis = act.time_axis
@@ -77,7 +78,7 @@ def read_resize(builder: Any, node: Any) -> None:
     builder.result(node, result, ntc=ntc)
 
 
-def _factor(builder: Any, node: Any, act: ActValue, axis: int) -> int:
+def _factor(builder: Builder, node: OnnxNode, act: ActValue, axis: int) -> int:
     """The upsampling factor along time, the others being 1."""
     rank = len(act.shape)
     axes = node.attributes["axes"] or list(range(rank))

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from firmware.compiler.graph import Constant, Graph, Node, Quant, fresh
+from firmware.compiler.ops import FAMILIES
 from firmware.compiler.passes.fold_affine import fold_affine
 from firmware.compiler.passes.fold_delays import fold_delays
 from firmware.compiler.passes.integerize import CLAMPED
@@ -67,7 +68,7 @@ def assume_quantized(graph: Graph) -> Graph:
         if node.op == "Affine" and len(node.constants) == 2:
             nodes.append(node)
             continue
-        if node.op not in INTEGER_OPS or weighted is None:
+        if not _has_integers(node) or weighted is None:
             nodes.append(replace(node, inputs=tuple(standing.get(n, n) for n in node.inputs)))
             if node.op in MOVES:
                 scales[node.outputs[0]] = scales.get(node.inputs[0], STEP)
@@ -88,12 +89,16 @@ def assume_quantized(graph: Graph) -> Graph:
             scales[node.outputs[0]] = 0.0  # no Q between an operator and its clamp
         elif node.op == "Clip" and node.inputs[0] in keep_float:
             scales[node.outputs[0]] = source
-        if not absorbed and all(r.op not in INTEGER_OPS for r in readers):
+        if not absorbed and not any(_has_integers(r) for r in readers):
             quantized(node.outputs[0])
     outputs = tuple(standing.get(n, n) for n in graph.outputs)
     labels = dict(graph.labels) | {standing.get(n, n): graph.labels.get(n, n) for n in graph.outputs}
     fixed = [replace(n, inputs=tuple(_late(i, n, standing) for i in n.inputs)) for n in nodes]
     return replace(graph, outputs=outputs, labels=labels).with_nodes(fixed, tensors)
+
+
+def _has_integers(node: Node) -> bool:
+    return node.op in INTEGER_OPS or FAMILIES[node.op].only_in_integers
 
 
 def _late(name: str, node: Node, standing: dict[str, str]) -> str:

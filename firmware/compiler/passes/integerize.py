@@ -9,8 +9,6 @@ from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.ops.quantization import rescale
 
-TABLED = ("Tanh", "Sigmoid", "Exp", "Softplus", "Sin", "Erf", "Leaky", "Clip")
-"""Operators that become a table of values."""
 CLAMPED = ("Conv", "ConvTranspose", "Add", "Sub", "Mul", "Affine", "Leaky")
 """Operators that may have a clamp between them and their Quantize."""
 
@@ -165,7 +163,7 @@ def _spread_for_table(
     """Give a function of 8-bit values kept in int16 one table knot per value: multiply them by 2^7."""
     x = tensors[names[0]].quant
     if (
-        node.op not in TABLED
+        not FAMILIES[node.op].becomes_table
         or x is None
         or x.dtype != "int16"
         or x.bound > 255

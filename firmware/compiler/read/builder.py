@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from common.model_metadata import ModelMetadata
 from common.refusal import Refusal
 from firmware.compiler.graph import Attributes, Constant, Node, Quant, Tensor
 from firmware.compiler.read.advice import instead
@@ -40,13 +40,13 @@ class Builder:
         self.shuffle = shuffle
         self.folder = folder
         self.opset = 1
-        self.metadata: dict[str, Any] = {}
+        self.about = ModelMetadata()
         self.ticks_per_sample = Fraction(1)
         self.streaming = streaming
         self.event = False
         self.values: dict[str, Value] = {}
         self.tensors: dict[str, Tensor] = {}
-        self.shapes: dict[str, tuple[Dim, ...]] = {}
+        self.shapes: dict[str, tuple[int, int, Dim]] = {}
         # Quantize and Dequantize nodes by operator, tensor and scale, so that each is made once
         self.borders: dict[tuple[str, str, Quant | None], str] = {}
         self.nodes: list[Node] = []

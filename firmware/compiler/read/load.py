@@ -6,7 +6,6 @@ allocated, and whatever is wrong ends in one sentence that names the node.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from fractions import Fraction
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from common import model_metadata
 from common.refusal import Refusal
 from firmware.compiler.graph import Constant, Graph, Tensor, remove_dead
 from firmware.compiler.ops import READERS, known_operators
@@ -42,7 +42,6 @@ from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue
 
 MAX_FILE_BYTES = 512 << 20
 MAX_NODES = 20_000
-METADATA_PREFIX = "vaectrol."
 TIME_AXIS = 2
 
 
@@ -124,7 +123,7 @@ class Loader(Builder):
             raise Refusal(f"the graph has {len(self.model.graph.node)} nodes, more than {MAX_NODES}.")
         self.opset = opset_of(self.model)
         self.around = self._surroundings()
-        self.metadata = _metadata(self.model)
+        self.about = model_metadata.read(self.model)
         self.known = known_operators()
 
     # ---- the walk ------------------------------------------------------------------------------------
@@ -163,7 +162,7 @@ class Loader(Builder):
             tuple(inputs),
             tuple(outputs),
             self.event,
-            self.metadata,
+            self.about,
             labels,
             self.ticks_per_sample,
         )
@@ -234,12 +233,14 @@ class Loader(Builder):
         if not inputs:
             raise Refusal("the model has no input; a constant needs no network.")
         self.model_inputs = inputs
-        declared = {str(e.get("name")): e for e in self.metadata.get("inputs", []) if isinstance(e, dict)}
+        declared = {spec.name: spec.rate for spec in self.about.inputs if spec.rate}
         dims = {i.name: self._declared_dims(i) for i in inputs}
         symbolic = any(isinstance(d, str) for shape in dims.values() for d in shape[1:])
-        rates = {name: str(e.get("rate")) for name, e in declared.items() if name in dims}
+        rates = {name: rate for name, rate in declared.items() if name in dims}
         if self.streaming is None:
-            self.streaming = symbolic and not (rates and all(r == "event" for r in rates.values()))
+            self.streaming = symbolic and not (
+                rates and all(r == model_metadata.EVENT for r in rates.values())
+            )
         self.event = not self.streaming
         names = []
         for value in inputs:
@@ -331,10 +332,7 @@ class Loader(Builder):
             act = self.values[value.name]
             if value.name not in rates or not isinstance(act, ActValue) or len(act.shape) < 3:
                 continue
-            try:
-                rate = Fraction(rates[value.name])
-            except (ValueError, ZeroDivisionError):
-                rate = Fraction(0)
+            rate = Fraction(0) if rates[value.name] == model_metadata.EVENT else Fraction(rates[value.name])
             if not 0 < rate <= 1024 or rate.denominator > 1 << 20:
                 raise Refusal(
                     f"input {value.name!r}: the metadata gives the rate {rates[value.name]!r}; write a "
@@ -397,8 +395,7 @@ class Loader(Builder):
         if len(families) > 1:
             raise Refusal(
                 f"the inputs' rates are not related by the graph ({', '.join(sorted(families))}); "
-                "declare them in "
-                "the metadata key vaectrol.inputs."
+                f"declare them in the metadata key {model_metadata.key('inputs')}."
             )
         fastest = max(r.ratio for r in roots.values())
         sample = self._sample_rate(roots)
@@ -414,14 +411,10 @@ class Loader(Builder):
 
     def _sample_rate(self, roots: dict[str, Frames]) -> list[Fraction]:
         """Find the sample rate in frames of the unknown, when the metadata gives an input's rate."""
-        for entry in self.metadata.get("inputs", []):
-            act = self.values.get(str(entry.get("name"))) if isinstance(entry, dict) else None
-            if (
-                isinstance(act, ActValue)
-                and act.base in roots
-                and str(entry.get("rate")) not in ("event", "None")
-            ):
-                return [roots[act.base].ratio / Fraction(str(entry["rate"]))]
+        for spec in self.about.inputs:
+            act, rate = self.values.get(spec.name), spec.frames_per_sample
+            if rate is not None and isinstance(act, ActValue) and act.base in roots:
+                return [roots[act.base].ratio / rate]
         return []
 
 
@@ -449,18 +442,3 @@ def _refuse_cycles(nodes: list[onnx.NodeProto], values: dict[str, Any]) -> None:
                     f"{describe(node)}: it reads {name!r} before it is written; the nodes form a cycle."
                 )
         done.update(node.output)
-
-
-def _metadata(model: onnx.ModelProto) -> dict[str, Any]:
-    """Decode the ``vaectrol.*`` entries."""
-    found: dict[str, Any] = {}
-    for entry in model.metadata_props:
-        if entry.key.startswith(METADATA_PREFIX):
-            try:
-                found[entry.key.removeprefix(METADATA_PREFIX)] = json.loads(entry.value)
-            except (json.JSONDecodeError, RecursionError):
-                raise Refusal(f"metadata {entry.key!r}: it is not JSON; write the file again.") from None
-    for key in ("inputs", "outputs"):
-        if key in found and not isinstance(found[key], list):
-            raise Refusal(f"metadata '{METADATA_PREFIX}{key}': it must be a list.")
-    return found

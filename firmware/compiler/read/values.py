@@ -8,6 +8,7 @@ resolved by following indices once something computes with them.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -126,6 +127,12 @@ class ActValue:
 
 
 Value = Constant | ShapeValue | ActValue
+
+
+def whole(dims: Sequence[Dim]) -> list[int] | None:
+    """Return dimensions that are all numbers; None where one is a length along time."""
+    numbers = [dim for dim in dims if isinstance(dim, int)]
+    return numbers if len(numbers) == len(dims) else None
 
 
 def concrete(dim: Dim, unknown: Fraction) -> int:

@@ -61,7 +61,7 @@ def stream_report(
     latency = {label: float(Fraction(t) / per_sample) for label, t in plan.latency.items()}
     return {
         "name": graph.name,
-        "kind": graph.metadata.get("kind"),
+        "kind": graph.about.kind or None,
         "target": options.target,
         "event": False,
         "board": options.board.name if options.board is not None else None,
@@ -116,7 +116,7 @@ def event_report(
     available = options.callback_cycles
     return {
         "name": graph.name,
-        "kind": graph.metadata.get("kind"),
+        "kind": graph.about.kind or None,
         "target": options.target,
         "event": True,
         "board": options.board.name if options.board is not None else None,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+from common.kinds import kinds_in
 from firmware.instruments.kinds.base import InstrumentKind
 
 FOLDER = Path(__file__).parent
 
 
-def names() -> list[str]:
+def names() -> tuple[str, ...]:
     """Names of all kinds, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("[a-z]*.py") if path.stem != "base")
+    return kinds_in([FOLDER])
 
 
 def named(name: str) -> InstrumentKind:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
+from common.model_metadata import DECAYS_AND_TONES
 from common.refusal import Refusal
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
@@ -63,8 +64,8 @@ class VoiceModel(ModelRole):
 
     def wait_ticks(self, model: ModelFile) -> int:
         """One frame of its own: so long a hit waits, always."""
-        latent = model.input_with("latent")
-        return model.hop(str(latent["name"])) if latent else 0
+        latent = model.about.input_with("latent")
+        return model.hop(latent.name) if latent else 0
 
     def source(self, model: CompiledModel) -> str:
         """Return the functions of a ``VoiceModel``."""
@@ -106,24 +107,24 @@ static const VoiceModel {model.table} = {{
 
 
 def _time_basis(model: CompiledModel, hop: int) -> str:
-    about: dict[str, Any] = model.model.about.get("time_basis") or {}
-    if about.get("kind") != "decays_and_tones":
+    about = model.model.about.time_basis
+    constants = about.constants if about else None
+    if constants is None:
         raise Refusal(
-            f"{model.file.name}: its time basis is {about.get('kind')!r}, and the engine knows "
-            "'decays_and_tones'; train it again with this version."
+            f"{model.file.name}: its time basis is {about.kind if about else None!r}, and the engine knows "
+            f"{DECAYS_AND_TONES!r}; train it again with this version."
         )
-    constants = about["constants"]
     frame_s = hop / model.sample_rate_hz
-    decays = np.exp(-frame_s / np.asarray(constants["decays_s"], np.float64))
-    angles = 2.0 * np.pi * np.asarray(constants["frequencies_hz"], np.float64) * frame_s
+    decays = np.exp(-frame_s / np.asarray(constants.decays_s, np.float64))
+    angles = 2.0 * np.pi * np.asarray(constants.frequencies_hz, np.float64) * frame_s
     rotations = np.column_stack([np.cos(angles), np.sin(angles)]).ravel()
     if 2 + len(decays) + 2 * len(angles) > MAX_TIMES:
         raise Refusal(f"{model.file.name}: its time basis has more than {MAX_TIMES} channels.")
     return f"""static const float time_decays[] = {floats(decays)};
 static const float time_rotations[] = {floats(rotations)};
 static const TimeBasisSpec time_basis = {{
-    .frames_per_window = {number(constants["window_s"] / frame_s)},
-    .frames_per_fade = {number(constants["fade_s"] / frame_s)},
+    .frames_per_window = {number(constants.window_s / frame_s)},
+    .frames_per_fade = {number(constants.fade_s / frame_s)},
     .decays = {len(decays)},
     .tones = {len(angles)},
     .decay = time_decays,

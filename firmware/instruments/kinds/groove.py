@@ -179,21 +179,20 @@ class _PartParameters:
         return -1
 
     def _add_latents(self, tone: ToneAssignment) -> None:
-        part, latents = self.part, self._model.latents
+        part, latents = self.part, self._model.about.latents
         for key in part.latents:
             if not key.isdigit() or not 1 <= int(key) <= len(latents):
                 raise self._refuse(
                     "latents", f"there is no latent {key!r}; the drum model has {len(latents)}"
                 )
         for number_, latent in enumerate(latents, 1):
-            quantiles = [float(value) for value in latent["quantiles"]]
-            at = float(part.latents.get(str(number_), position_of(quantiles, float(latent["mean"]))))
-            tone.latent_rest.append(_value_at(quantiles, at))
-            tone.latent.append(self._moved(f"latent.{number_}", quantiles, at))
+            at = float(part.latents.get(str(number_), position_of(latent.quantiles, latent.mean)))
+            tone.latent_rest.append(_value_at(latent.quantiles, at))
+            tone.latent.append(self._moved(f"latent.{number_}", latent.quantiles, at))
 
     def _add_knobs(self, tone: ToneAssignment) -> None:
-        part, model = self.part, self._model
-        channels = knob_channels(model)
+        part = self.part
+        channels = knob_channels(self._model)
         classes = {
             name.removeprefix("class:"): at for at, name in enumerate(channels) if name.startswith("class:")
         }
@@ -202,21 +201,21 @@ class _PartParameters:
             raise self._refuse(
                 "class", f"the drum model has no class {wanted!r}; it has {', '.join(classes) or 'none'}"
             )
+        attributes = {attribute.name: attribute for attribute in self._model.about.attributes}
         for name in part.attributes:
-            if name not in model.attributes:
-                there = ", ".join(model.attributes) or "none"
+            if name not in attributes:
+                there = ", ".join(attributes) or "none"
                 raise self._refuse("attributes", f"the drum model has no attribute {name!r}; it has {there}")
         for channel, name in enumerate(channels):
             if name.startswith("class:"):
                 tone.knob.append(-1)
                 tone.knob_rest.append(1.0 if wanted is not None and classes[wanted] == channel else 0.0)
                 continue
-            attribute = model.attributes[name.removeprefix("attribute:")]
-            quantiles = [float(value) for value in attribute["quantiles"]]
-            default_at = position_of(quantiles, float(attribute["default"]))
-            at = float(part.attributes.get(attribute["name"], default_at))
-            tone.knob_rest.append(_value_at(quantiles, at))
-            tone.knob.append(self._moved(f"attribute.{attribute['name']}", quantiles, at))
+            attribute = attributes[name.removeprefix("attribute:")]
+            default_at = position_of(attribute.quantiles, attribute.default)
+            at = float(part.attributes.get(attribute.name, default_at))
+            tone.knob_rest.append(_value_at(attribute.quantiles, at))
+            tone.knob.append(self._moved(f"attribute.{attribute.name}", attribute.quantiles, at))
 
 
 def _value_at(table: Sequence[float], position: float) -> float:

@@ -10,23 +10,23 @@ from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.integers.calibrate import activation_tensors, observe, scales_from
 from quantize.integers.plan import make_plan
-from quantize.report.sensitivity import Stepped, _quiet_noise, listen
+from quantize.report.sensitivity import PartlyRounded, _quiet_noise, measure_sensitivity
 
 
 def prepared(path, bits=16):
-    material = from_metadata(load_graph(path), count=2)
-    plan = make_plan(material.graph, bits)
-    seen = observe(Network(material.graph), activation_tensors(plan), material.calibration)
-    return material, plan, scales_from(plan, seen)
+    calibration_set = from_metadata(load_graph(path), count=2)
+    plan = make_plan(calibration_set.graph, bits)
+    seen = observe(Network(calibration_set.graph), activation_tensors(plan), calibration_set.feeds)
+    return calibration_set, plan, scales_from(plan, seen)
 
 
-def test_every_scale_gets_a_row_and_fewer_bits_are_heard_more(drum_file):
+def test_every_scale_gets_a_row_and_fewer_bits_harm_more(drum_file):
     found = {}
     for bits in (16, 8):
-        material, plan, scales = prepared(drum_file, bits)
-        recorded = [{n: v * np.float32(0.999) for n, v in e.taught.items()} for e in material.test]
-        pairs = list(zip([e.feed for e in material.test], recorded, strict=True))
-        *alone, together = listen(plan, scales, pairs)
+        calibration_set, plan, scales = prepared(drum_file, bits)
+        recorded = [{n: v * np.float32(0.999) for n, v in e.taught.items()} for e in calibration_set.test]
+        pairs = list(zip([e.feed for e in calibration_set.test], recorded, strict=True))
+        *alone, together = measure_sensitivity(plan, scales, pairs)
         assert together.tensor == "all activations"
         assert {row.tensor for row in alone} <= set(scales)
         assert all(np.isfinite(row.reach) and row.reach > 0 for row in alone)
@@ -35,13 +35,13 @@ def test_every_scale_gets_a_row_and_fewer_bits_are_heard_more(drum_file):
 
 
 def test_only_the_named_tensors_are_rounded(drum_file):
-    material = from_metadata(load_graph(drum_file), count=2)
-    feed = material.test[0].feed
-    name = material.graph.output_names[0]
-    plain = run(Network(material.graph), feed)[name]
-    np.testing.assert_array_equal(run(Stepped(material.graph, {}), feed)[name], plain)
+    calibration_set = from_metadata(load_graph(drum_file), count=2)
+    feed = calibration_set.test[0].feed
+    name = calibration_set.graph.output_names[0]
+    plain = run(Network(calibration_set.graph), feed)[name]
+    np.testing.assert_array_equal(run(PartlyRounded(calibration_set.graph, {}), feed)[name], plain)
     step = 0.25
-    rounded = run(Stepped(material.graph, {name: (step, 16)}), feed)[name]
+    rounded = run(PartlyRounded(calibration_set.graph, {name: (step, 16)}), feed)[name]
     np.testing.assert_array_equal(rounded, np.rint(plain / np.float32(step)) * np.float32(step))
 
 
@@ -54,6 +54,6 @@ def test_noise_is_counted_where_the_recording_is_quiet():
 
 
 def test_a_model_without_sound_is_refused(rhythm_file):
-    material, plan, scales = prepared(rhythm_file)
+    calibration_set, plan, scales = prepared(rhythm_file)
     with pytest.raises(Refusal, match="makes no audio"):
-        list(listen(plan, scales, [(e.feed, e.taught) for e in material.test]))
+        list(measure_sensitivity(plan, scales, [(e.feed, e.taught) for e in calibration_set.test]))

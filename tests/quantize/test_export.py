@@ -22,6 +22,7 @@ from quantize.integers.calibrate import activation_tensors, observe, scales_from
 from quantize.integers.plan import make_plan
 from quantize.integers.qdq import Quantized, to_qdq
 from tests.quantize.random_graphs import random_feed, random_graph
+from train.models.time_basis import TimeBasis
 
 
 def rounded(graph, feeds, bits):
@@ -98,7 +99,7 @@ class Silent(nn.Module):
 
 def test_the_nn_module_streams_any_buffers_as_the_whole(drum_file, tmp_path):
     graph = load_graph(drum_file)
-    entries = {e["name"]: e["channels"] for e in graph.metadata["inputs"]}
+    entries = {spec.name: spec.channels for spec in graph.about.inputs}
     heard = 9600
     module = DrumModule(
         trace_decoder(graph),
@@ -107,7 +108,7 @@ def test_the_nn_module_streams_any_buffers_as_the_whole(drum_file, tmp_path):
         list(entries["z"]),
         list(entries["knobs"]),
         8,
-        graph.metadata["time_basis"]["constants"],
+        TimeBasis.of(graph.about),
         48,
         heard,
     )
@@ -129,7 +130,7 @@ def test_the_nn_module_streams_any_buffers_as_the_whole(drum_file, tmp_path):
 
 def test_the_drive_module_streams_any_buffers_as_the_whole(drive_file, tmp_path):
     graph = load_graph(drive_file)
-    names = [str(c) for e in graph.metadata["inputs"] if e["name"] == "latent" for c in e["channels"]]
+    names = graph.about.input("latent").channels
     heard = 9600
     place = [0.1, 0.2, 0.3]
     past = frames_looked_back(graph)

@@ -1,0 +1,30 @@
+"""The examples run as they are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import soundfile
+
+from tests.prose import ROOT
+
+LINES = 20
+
+
+def test_the_toy_drum_is_trained_exported_and_heard(tmp_path: Path) -> None:
+    example = ROOT / "examples" / "toy_drum.py"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, str(example), str(tmp_path), "2"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    audio, rate_hz = soundfile.read(tmp_path / "drum.wav")
+    assert rate_hz == 48_000 and abs(audio).max() > 0
+
+
+def test_the_example_is_short() -> None:
+    text = (ROOT / "examples" / "toy_drum.py").read_text(encoding="utf-8")
+    code = [line for line in text.split('"""')[2].splitlines() if line.strip()]
+    assert len(code) <= LINES
