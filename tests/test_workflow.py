@@ -110,11 +110,7 @@ batch = 4
 interval = 6
 validation_items = 8
 """
-# a hit at once, one in the middle of turning knobs
 HEARD_S = 0.65
-MOVES = (
-    "time,gate_in_1,knob_1,knob_2\n0,1,0,0.5\n0.005,0,0,0.5\n0.1,1,0.9,0.2\n0.11,0,1,0.1\n0.15,0,0.3,0.8\n"
-)
 # What is smaller here than in the workflow itself: (before, after) in a stage's command
 SCALED = {
     "train": (("--time", "75s"), ("--time", "10m")),

@@ -115,9 +115,8 @@ def run_stages(
     """
     left = {stage.name: expected_s(stage, folder) for stage in stages if not is_done(stage, folder)}
     if left:
-        print(
-            f"{len(left)} stages to run, about {in_words(sum(left.values()))} on two idle cores", flush=True
-        )
+        count = "1 stage" if len(left) == 1 else f"{len(left)} stages"
+        print(f"{count} to run, about {in_words(sum(left.values()))} on two idle cores", flush=True)
     for number, stage in enumerate(stages, start=1):
         label = f"[{number}/{len(stages)}] {stage.name}"
         if is_done(stage, folder):  # asked anew: what it reads may have been made a moment ago
