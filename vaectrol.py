@@ -92,6 +92,8 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("vaectrol: interrupted; run the same command again to continue.", file=sys.stderr)
         return 130
+    except OSError as error:
+        return _report_disk(error)
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")):
             return _report_usage(error)
@@ -101,6 +103,17 @@ def main(argv: list[str] | None = None) -> int:
         print(f"vaectrol: {error}", file=sys.stderr)
         return int(status)
     return outcome if isinstance(outcome, int) else 0
+
+
+def _report_disk(error: OSError) -> int:
+    """Say which file the system would not read or write; status 2."""
+    if error.filename is None:
+        raise error
+    print(
+        f"vaectrol: {error.filename}: {error.strerror}; check the path, its permissions and the disk.",
+        file=sys.stderr,
+    )
+    return 2
 
 
 def _report_usage(error: Exception) -> int:

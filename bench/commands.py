@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from firmware.commands import AllowSilence
+
+if TYPE_CHECKING:
+    from bench.report.report import Benched
 
 
 def register(app: typer.Typer) -> None:
@@ -31,8 +34,8 @@ def bench(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="INSTRUMENT|MODEL",
-            help="An instrument, an .onnx file, or a reference decoder: raspberry, nano.",
+            metavar="INSTRUMENT|RUN|MODEL",
+            help="An instrument, a run folder, an .onnx file, or a reference decoder: raspberry, nano.",
         ),
     ],
     board: Annotated[str, typer.Option(help="Board, by name or .toml file.")] = "patch_sm",
@@ -58,7 +61,7 @@ def bench(
         bool, typer.Option("--live", help="Measure this machine too, beside other runtimes.")
     ] = False,
     port: Annotated[
-        str | None, typer.Option(help="Serial port of a module that runs its bench image.")
+        str | None, typer.Option(help="Serial device of a module that runs its bench image.")
     ] = None,
     seconds: Annotated[float, typer.Option(help="Length of the sounds that quality compares.")] = 2.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -66,8 +69,8 @@ def bench(
     """Predict CPU, memory, latency and quality of a model or instrument on a board."""
     import json
 
-    from bench.report.report import against as compare
-    from bench.report.report import make_report, published
+    from bench.report.gate import against as compare
+    from bench.report.report import Wanted, make_report
     from common.files import read_json
     from firmware.commands import pairs
     from hardware.board import load_board
@@ -83,27 +86,25 @@ def bench(
             f"a block of {block} samples is not possible on {chosen.title}; choose 1 to "
             f"{chosen.audio.max_block}."
         )
+    wanted = Wanted(
+        block=block,
+        sweep=not quick,
+        formats=not quick,
+        quality=not quick,
+        live=live,
+        serial=port,
+        seconds=seconds,
+        wavs=out / "wav" if out else None,
+        to_tflite=(context.obj or {}).get("float_tflite"),
+        phrase=(context.obj or {}).get("phrase"),
+    )
     with _progress(as_json) as say:
-        report = make_report(
-            target,
-            chosen,
-            models=models,
-            block=block,
-            with_sweep=not quick,
-            with_formats=not quick,
-            with_quality=not quick,
-            with_live=live,
-            to_tflite=(context.obj or {}).get("float_tflite"),
-            phrase=(context.obj or {}).get("phrase"),
-            port=port,
-            seconds=seconds,
-            wavs=out / "wav" if out else None,
-            progress=say,
-        )
+        benched = make_report(target, chosen, wanted, models=models, progress=say)
+    report = benched.report
     if out is not None:
-        _write(report, out, "report")
+        _write(benched, out, "report")
     if as_json:
-        typer.echo(json.dumps(published(report), indent=1))
+        typer.echo(json.dumps(report, indent=1))
     else:
         from bench.report.terminal import show
 
@@ -112,12 +113,13 @@ def bench(
             typer.echo(f"Written: {out / 'report.html'} and {out / 'report.json'}")
     worse = False
     if against is not None:
-        lines, worse = compare(published(report), against)
+        lines, worse = compare(report, against)
         typer.echo("\n".join(lines) if lines else "Nothing changed.", err=as_json)
-    if report.get("device", {}).get("incomplete"):
+    incomplete = report["device"].get("incomplete") if "device" in report else None
+    if incomplete:
         from common.refusal import Refusal
 
-        raise Refusal(f"{report['device']['incomplete']} What was found before is in the report.")
+        raise Refusal(f"{incomplete} What was found before is in the report.")
     if worse:
         raise typer.Exit(1)
 
@@ -192,6 +194,7 @@ def emulate(
         typer.echo(json.dumps(made.report, indent=1))
     else:
         cpu = made.report["predicted_cpu"]
+        assert cpu is not None
         agrees = "equals" if made.report["equals_host"] else "DIFFERS from"
         typer.echo(
             f"{made.report['seconds']:.2f} s on the emulated {made.built.board.title}: predicted CPU "
@@ -246,7 +249,7 @@ def bench_all(
     """Predict the kernel table, the reference decoders and every factory instrument into result files."""
     from bench import kernels
     from bench.reference_decoders import DECODERS
-    from bench.report.report import make_report
+    from bench.report.report import Wanted, make_report
     from common.files import write_json
     from common.refusal import Refusal
     from firmware.instruments.spec import available_instruments
@@ -258,11 +261,13 @@ def bench_all(
         write_json(out / "kernels.json", kernels.run())
         for target in (*DECODERS, *available_instruments()):
             try:
-                report = make_report(target, chosen, phrase=(context.obj or {}).get("phrase"), progress=say)
+                wanted = Wanted(phrase=(context.obj or {}).get("phrase"))
+                benched = make_report(target, chosen, wanted, progress=say)
             except Refusal as refusal:
                 typer.echo(f"{target}: left out: {refusal}")
                 continue
-            _write(report, out, target, page=False)
+            report = benched.report
+            _write(benched, out, target, page=False)
             if "instrument" in report:
                 cpu = report["instrument"]["cpu"]
                 typer.echo(
@@ -277,15 +282,14 @@ def bench_all(
                 )
 
 
-def _write(report: dict[str, Any], out: Path, name: str, page: bool = True) -> None:
-    from bench.report.report import published
+def _write(benched: Benched, out: Path, name: str, page: bool = True) -> None:
     from common.files import write_json, write_text
 
-    write_json(out / f"{name}.json", published(report))
+    write_json(out / f"{name}.json", benched.report)
     if page:
         from bench.report.page import render_page
 
-        write_text(out / f"{name}.html", render_page(report))
+        write_text(out / f"{name}.html", render_page(benched.report, benched.sounds))
 
 
 def _progress(hidden: bool) -> Any:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from bench.m7.elf import read_elf
 from bench.m7.emulator import Machine
 from bench.m7.link import Placement, link
 from bench.predict import require_m7, summary
+from bench.report.schema import Emulated
 from firmware import toolchain
 from firmware.build import PORTS, Built, generate, host_library
 from firmware.play.cv_script import Event, Signals, read_script, signals
@@ -160,14 +160,14 @@ class Emulation:
         The instrument for the board.
     module, host : Rendered
         The same script on both.
-    report : dict
+    report : Emulated
         Figures, as written to JSON.
     """
 
     built: Built
     module: Rendered
     host: Rendered
-    report: dict[str, Any]
+    report: Emulated
 
 
 def emulate(
@@ -204,7 +204,7 @@ def emulate(
     """
     require_m7(board)
     check_seconds(seconds)
-    size = block or board.audio.block
+    size = board.audio.block if block is None else block
     with TemporaryDirectory(prefix="vaectrol-") as place:
         folder = Path(place)
         on_module = generate(instrument, board, folder / "m7", models=models, block=size)
@@ -233,7 +233,7 @@ def emulate(
         )
     )
     agrees = difference <= AGREEMENT and bool(np.array_equal(rendered.gates, expected.gates))
-    report = {
+    report: Emulated = {
         "instrument": str(instrument),
         "board": board.name,
         "block": size,

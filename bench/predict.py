@@ -7,13 +7,24 @@ bit for bit with the host build of the same model. Two runs on one commit give t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.m7.model import EmulatedModel
+from bench.report.schema import (
+    BlockRow,
+    Cpu,
+    EventPrediction,
+    Latency,
+    Layer,
+    Memory,
+    Prediction,
+    StreamPrediction,
+)
 from common import model_metadata
 from common.refusal import Refusal
 from firmware.compiler.pipeline import compile_onnx
@@ -21,9 +32,13 @@ from firmware.compiler.report import Report
 from firmware.instruments.kinds.base import DECODE_CYCLES
 from hardware.board import Board
 
+if TYPE_CHECKING:
+    from firmware.compiler.binding import EventModel
+
 CALLBACKS = 100
 SWEEP = (8, 16, 32, 48, 64, 128, 256)
 Progress = Callable[[str], None]
+Feed = dict[str, np.ndarray]
 
 
 def silent(_: str) -> None:
@@ -41,7 +56,7 @@ def require_m7(board: Board) -> None:
 
 def input_maker(
     model: EmulatedModel, onnx_path: Path | None, seed: int = 1
-) -> Callable[[dict[str, int]], dict]:
+) -> Callable[[dict[str, int]], Feed]:
     """Return a function: frames due per input → random inputs inside the stated ranges."""
     ranges = _ranges(onnx_path)
     rng = np.random.default_rng(seed)
@@ -70,7 +85,7 @@ def predict_model(
     callbacks: int = CALLBACKS,
     check: bool = True,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Prediction:
     """Predict a streamed or event model.
 
     Parameters
@@ -82,7 +97,7 @@ def predict_model(
 
     Returns
     -------
-    dict
+    StreamPrediction or EventPrediction
         The ``predicted`` part of a report; all cycles are predicted.
 
     Raises
@@ -91,18 +106,43 @@ def predict_model(
         A board without a Cortex-M7, a model the compiler refuses or that does not fit, or outputs that
         differ.
     """
-    from firmware.compiler.binding import StreamModel, load_host
-
     require_m7(board)
-    block = block or board.audio.block
+    block = board.audio.block if block is None else block
     program = compile_onnx(path, "m7", board, block)
-    report = program.report
-    progress(f"{program.name}: {report['parameters']:,} parameters, linking")
+    progress(f"{program.name}: {program.report['parameters']:,} parameters, linking")
     model = EmulatedModel(program, board)
     make = input_maker(model, path)
-    if report["event"]:
-        return _event(model, make, board, block, load_host(compile_onnx(path, "host", board, block)))
-    host = load_host(compile_onnx(path, "host", board, block)) if check else None
+    if program.report["event"]:
+        from firmware.compiler.binding import EventModel, load_host
+
+        host = load_host(compile_onnx(path, "host", board, block))
+        assert isinstance(host, EventModel)
+        return _event(model, make, board, block, host)
+    return _stream(path, model, make, board, Run(block, callbacks, check), progress)
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a streamed model is run: samples a callback, callbacks that count, whether the host compares."""
+
+    block: int
+    callbacks: int
+    check: bool
+
+
+def _stream(
+    path: Path,
+    model: EmulatedModel,
+    make: Callable[[dict[str, int]], Feed],
+    board: Board,
+    run: Run,
+    progress: Progress,
+) -> StreamPrediction:
+    """Predict a streamed model, after it has filled up."""
+    from firmware.compiler.binding import StreamModel, load_host
+
+    program, report, block, callbacks = model.program, model.program.report, run.block, run.callbacks
+    host = load_host(compile_onnx(path, "host", board, block)) if run.check else None
     assert host is None or isinstance(host, StreamModel)
     ticks = _ticks(report, block)
     longest = max((int(c["period"]) for c in report["clocks"]), default=1)
@@ -182,7 +222,7 @@ def _ticks(report: Report, block: int) -> int:
     return max(1, int(block * Fraction(report["ticks_per_sample"])))
 
 
-def summary(cycles: list[int], budget: float) -> dict[str, float]:
+def summary(cycles: list[int], budget: float) -> Cpu:
     """Mean, worst, 99th percentile, headroom as fractions of one core, and worst/mean."""
     array = np.array(cycles, float)
     return {
@@ -203,13 +243,13 @@ def _layers(
     budget: float,
     board: Board,
     block: int,
-) -> list[dict[str, Any]]:
+) -> list[Layer]:
     """One row per layer, and one for the scheduler: MAC, cycles, cycle/MAC, region, share."""
     regions: dict[str, str] = {}
     for tensor in report["tensors"]:
         if tensor["name"].endswith(("_weights", "_stream")):
             regions[tensor["layer"]] = tensor["region"]
-    rows = []
+    rows: list[Layer] = []
     total = max(1, sum(row[0] for row in found.values()))
     seconds = block / board.audio.sample_rate_hz
     for layer, (cycles, instructions, fills) in sorted(found.items()):
@@ -235,7 +275,7 @@ def _layers(
     return rows
 
 
-def _memory(model: EmulatedModel, report: Report, board: Board) -> list[dict[str, Any]]:
+def _memory(model: EmulatedModel, report: Report, board: Board) -> list[Memory]:
     """Per region: bytes the image uses (code, tables, state), taken by the port, and left."""
     used = {region.name: 0 for region in board.memory}
     for section in model.machine.elf.sections:
@@ -256,7 +296,7 @@ def _memory(model: EmulatedModel, report: Report, board: Board) -> list[dict[str
     ]
 
 
-def _latency(report: Report, board: Board, block: int) -> dict[str, Any]:
+def _latency(report: Report, board: Board, block: int) -> Latency:
     """Where the delay from control to sound comes from, in milliseconds."""
     rate = board.audio.sample_rate_hz
     parts = {
@@ -278,8 +318,8 @@ def _latency(report: Report, board: Board, block: int) -> dict[str, Any]:
 
 
 def _event(
-    model: EmulatedModel, make: Callable[[dict], dict], board: Board, block: int, host: Any
-) -> dict[str, Any]:
+    model: EmulatedModel, make: Callable[[dict[str, int]], Feed], board: Board, block: int, host: EventModel
+) -> EventPrediction:
     """Predict an event model: the whole cost, and the steps that are spread over callbacks."""
     report = model.program.report
     frames = {p["label"]: int(p.get("frames", 1)) for p in model.inputs}
@@ -314,11 +354,9 @@ def _event(
     }
 
 
-def sweep(
-    path: Path, board: Board, *, frames: int = 1536, progress: Progress = silent
-) -> list[dict[str, Any]]:
+def sweep(path: Path, board: Board, *, frames: int = 1536, progress: Progress = silent) -> list[BlockRow]:
     """CPU at block sizes 8 to 256 (up to the board's largest), each over `frames` samples."""
-    rows = []
+    rows: list[BlockRow] = []
     for block in (b for b in SWEEP if b <= board.audio.max_block):
         progress(f"block {block}")
         try:
@@ -326,6 +364,8 @@ def sweep(
         except Refusal as refusal:
             rows.append({"block": block, "refused": str(refusal)})
             continue
+        if "event" in found:
+            break
         rows.append(
             {
                 "block": block,

@@ -14,26 +14,16 @@ import zipfile
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
+from bench.report.schema import Measures, Quality
 from common import model_metadata
 from common.audio import SAMPLE_RATE_HZ
 from common.refusal import Refusal
 
 RESOLUTIONS = (256, 1024, 4096)
-MEASURES = {
-    "snr_db": ("SNR", "{:.1f} dB"),
-    "worst_snr_db": ("worst SNR", "{:.1f} dB"),
-    "log_spectral_db": ("log-spectral", "{:.2f} dB"),
-    "multi_resolution_stft": ("multi-res. STFT", "{:.4f}"),
-    "onset_error_ms": ("onset error, median", "{:.2f} ms"),
-    "peak_difference": ("largest difference", "{:.2g}"),
-    "onsets_alike": ("same onsets", "{:.2%}"),
-    "onset_f1": ("F1 of onsets", "{:.3f}"),
-}
-"""What is measured, with its title and how it is written; the order of the tables."""
 ONSET_PART = 0.1
 """−20 dB; the training's judge of drums has the same."""
 SHOWN_ITEMS = 4
@@ -88,7 +78,7 @@ def onset_error_ms(reference: np.ndarray, other: np.ndarray, rate: float) -> flo
     return abs(onset_ms(reference, rate) - onset_ms(other, rate))
 
 
-def compare(reference: np.ndarray, other: np.ndarray, rate: float) -> dict[str, float]:
+def compare(reference: np.ndarray, other: np.ndarray, rate: float) -> Measures:
     """Every number of this module for one channel of sound."""
     return {
         "snr_db": round(snr_db(reference, other), 3),
@@ -125,6 +115,13 @@ class Player:
         return self.model.process(inputs)
 
 
+class Assessment(NamedTuple):
+    """What was found, and some of the sounds it was found in, by format; none for events."""
+
+    quality: Quality
+    sounds: dict[str, np.ndarray]
+
+
 @dataclass(frozen=True)
 class Item:
     """Something to play: inputs [channels, frames] by name, and what the data say should come out."""
@@ -158,23 +155,23 @@ def test_items(file: Path) -> tuple[list[Item], str]:
 
 
 def test_inputs(path: Path, seconds: float, seed: int = 7) -> dict[str, np.ndarray]:
-    """Seeded inputs inside the stated ranges: smooth walks for controls, noise bursts for audio."""
+    """Seeded inputs inside the stated ranges: smooth curves for controls, noise bursts for audio."""
     import onnx
 
     model = onnx.load(str(path), load_external_data=False)
     stated = {spec.name: spec for spec in model_metadata.read(model, path.name).inputs}
     rng = np.random.default_rng(seed)
     made = {}
-    for port in model.graph.input:
-        spec = stated.get(port.name)
+    for tensor in model.graph.input:
+        spec = stated.get(tensor.name)
         if spec is None:
             raise Refusal(
-                f"{path.name} does not say what its input {port.name!r} is; quality needs a vaectrol model."
+                f"{path.name} does not say what its input {tensor.name!r} is; quality needs a vaectrol model."
             )
-        channels = port.type.tensor_type.shape.dim[1].dim_value
+        channels = tensor.type.tensor_type.shape.dim[1].dim_value
         low, high = spec.limits
         if spec.is_event:
-            made[port.name] = rng.uniform(low, high, (channels, 1)).astype(np.float32)
+            made[tensor.name] = rng.uniform(low, high, (channels, 1)).astype(np.float32)
             continue
         rate = spec.frames_per_sample or Fraction(1)
         frames = max(4, int(seconds * SAMPLE_RATE_HZ * rate))
@@ -185,13 +182,13 @@ def test_inputs(path: Path, seconds: float, seed: int = 7) -> dict[str, np.ndarr
             knots = rng.uniform(low, high, (channels, max(2, frames // 16 + 2)))
             at = np.linspace(0, knots.shape[1] - 1, frames)
             signal = np.stack([np.interp(at, np.arange(knots.shape[1]), row) for row in knots])
-        made[port.name] = np.clip(signal, low, high).astype(np.float32)
+        made[tensor.name] = np.clip(signal, low, high).astype(np.float32)
     return made
 
 
 def assess(
     float_path: Path, others: dict[str, Path], items: list[Item], source: str, wavs: Path | None = None
-) -> dict[str, Any]:
+) -> Assessment:
     """Compare models with their float original item by item, and all with the recordings where there are any.
 
     Parameters
@@ -203,14 +200,13 @@ def assess(
 
     Returns
     -------
-    dict
+    Assessment
         ``formats``: means over the items per format (of onset errors the median), and the worst SNR;
-        ``recordings``: distance of every format to the data; ``inputs``: what was played. Sounds under
-        ``_audio`` for pictures.
+        ``recordings``: distance of every format to the data; ``inputs``: what was played.
     """
     players = {"float": Player(float_path), **{name: Player(path) for name, path in others.items()}}
     if players["float"].is_event:
-        return _assess_events(players, items, source, onset_rows(float_path))
+        return Assessment(_assess_events(players, items, source, onset_rows(float_path)), {})
     label = ""
     sounds: dict[str, list[np.ndarray]] = {name: [] for name in players}
     for item in items:
@@ -218,7 +214,7 @@ def assess(
             made = player.play(item.inputs)
             label = label or next(iter(made))
             sounds[name].append(np.asarray(made[label][0], np.float64))
-    found: dict[str, Any] = {"inputs": source, "items": len(items), "output": label, "formats": {}}
+    found: Quality = {"inputs": source, "items": len(items), "output": label, "formats": {}}
     for name in others:
         rows = [
             compare(reference[: len(other)], other[: len(reference)], SAMPLE_RATE_HZ)
@@ -238,10 +234,9 @@ def assess(
             )
             for name, made in sounds.items()
         }
-    found["_audio"] = {name: np.concatenate(made[:SHOWN_ITEMS]) for name, made in sounds.items()}
     if wavs is not None:
         _write_sounds(wavs, {name: np.concatenate(made) for name, made in sounds.items()})
-    return found
+    return Assessment(found, {name: np.concatenate(made[:SHOWN_ITEMS]) for name, made in sounds.items()})
 
 
 def onset_rows(path: Path) -> slice:
@@ -251,15 +246,13 @@ def onset_rows(path: Path) -> slice:
     return slice(0, sum(name.startswith("onset:") for name in names))
 
 
-def _assess_events(
-    players: dict[str, Player], items: list[Item], source: str, onsets: slice
-) -> dict[str, Any]:
+def _assess_events(players: dict[str, Player], items: list[Item], source: str, onsets: slice) -> Quality:
     """Compare patterns: decisions at one half, differences, and F1 against what the data say."""
     made = {name: [player.play(item.inputs) for item in items] for name, player in players.items()}
     label = next(iter(made["float"][0]))
     stacked = {name: np.stack([one[label] for one in ones]).astype(np.float64) for name, ones in made.items()}
     reference = stacked["float"]
-    found: dict[str, Any] = {"inputs": source, "items": len(items), "output": label, "formats": {}}
+    found: Quality = {"inputs": source, "items": len(items), "output": label, "formats": {}}
     for name, other in stacked.items():
         if name == "float":
             continue
@@ -288,7 +281,7 @@ def _f1(wanted: np.ndarray, made: np.ndarray) -> float:
     return 2.0 * hits / said if said else 1.0
 
 
-def _to_recordings(made: list[np.ndarray], truths: list[np.ndarray]) -> dict[str, float]:
+def _to_recordings(made: list[np.ndarray], truths: list[np.ndarray]) -> Measures:
     """Mean distance to the recordings; their phases are their own, so no SNR."""
     pairs = [(truth[: len(one)], one[: len(truth)]) for truth, one in zip(truths, made, strict=True)]
     measures = {"log_spectral_db": log_spectral_db, "multi_resolution_stft": multi_resolution}

@@ -41,6 +41,20 @@ def whole(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises
+    ------
+    CannotWrite
+        A file is in the way, or the disk says no.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(folder, error.strerror or error) from None
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write bytes."""
     with whole(path) as part:

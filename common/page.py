@@ -185,6 +185,7 @@ class _Findings:
 class _Sounds:
     shape: ClassVar[str] = "sounds"
     sounds: list[Sound]
+    columns: int
 
 
 @dataclass(frozen=True)
@@ -266,9 +267,9 @@ class Section:
         """
         self.parts.append(picture(drawing, says, caption))
 
-    def sounds(self, sounds: Iterable[Sound]) -> None:
-        """Add players side by side."""
-        self.parts.append(_Sounds(list(sounds)))
+    def sounds(self, sounds: Iterable[Sound], columns: int = 4) -> None:
+        """Add players side by side, at most so many in a row."""
+        self.parts.append(_Sounds(list(sounds), columns))
 
 
 class Page:
@@ -344,7 +345,7 @@ def number(value: float, digits: int = 3) -> str:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    return f"{value:.{digits}g}".replace("-", "−")
+    return f"{value:#.{digits}g}".rstrip(".").replace("-", "−") if value else "0"
 
 
 def picture(drawing: Figure | Path, says: str, caption: str = "") -> Picture:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common.figure import new_figure
+from common.page import Sound, picture, sound_source
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 WINDOW, HOP = 1024, 256
 TOP_DB, DEPTH_DB = 0.0, 80.0
 COLOURS = "magma"
+RANGE = f"Brightness is the level, from full scale down to {DEPTH_DB:.0f} dB below it."
+RELATIVE_RANGE = (
+    f"Brightness is the level, from the loudest place of each sound down to {DEPTH_DB:.0f} dB below it."
+)
 ROWS = 192
+FADE_S = 0.02
 TICKS_KHZ = (0, 1, 2, 5, 10, 20)
 
 
@@ -97,10 +103,46 @@ def draw_spectrogram(
     return image
 
 
-def add_level_bar(figure: Figure, image: AxesImage, axes: Axes | Sequence[Axes]) -> None:
+def draw_bands(
+    axes: Axes,
+    level_db: np.ndarray,
+    seconds: float,
+    band_hz: np.ndarray,
+    top_db: float = TOP_DB,
+    depth_db: float = DEPTH_DB,
+) -> AxesImage:
+    """Draw levels that are in bands already.
+
+    Parameters
+    ----------
+    level_db : ndarray, shape (bands, frames)
+    band_hz : ndarray, shape (bands,)
+        Middle of every band, rising.
+    """
+    image = axes.imshow(
+        level_db,
+        origin="lower",
+        aspect="auto",
+        extent=(0.0, seconds, -0.5, len(level_db) - 0.5),
+        vmin=top_db - depth_db,
+        vmax=top_db,
+        cmap=COLOURS,
+    )
+    shown = [khz for khz in TICKS_KHZ if band_hz[0] <= 1000.0 * khz <= band_hz[-1]]
+    places = np.interp([1000.0 * khz for khz in shown], band_hz, np.arange(len(band_hz)))
+    axes.set_yticks(places, [f"{khz:g}" for khz in shown])
+    return image
+
+
+def add_level_bar(
+    figure: Figure,
+    image: AxesImage,
+    axes: Axes | Sequence[Axes],
+    says: str = "level, dB of full scale",
+) -> None:
     """Put the scale of levels beside `axes`."""
     bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.015)
-    bar.set_label("level, dB of full scale")
+    bar.set_label(says)
     bar.outline.set_visible(False)  # type: ignore[operator]
 
 
@@ -133,6 +175,32 @@ def spectrogram_figure(
     if image is not None:
         add_level_bar(figure, image, list(axes.flat[: len(sounds)]))
     return figure
+
+
+def player(
+    title: str, audio: np.ndarray, rate_hz: int, note: str = "", top_db: float | None = TOP_DB
+) -> Sound:
+    """Make a short sound's player, inside the page, below its spectrogram.
+
+    Parameters
+    ----------
+    audio : ndarray, shape (n,)
+    note : str
+        Stands below the title.
+    top_db : float or None
+        As :func:`draw_spectrogram` takes it.
+    """
+    drawn = picture(card_figure(audio, rate_hz, top_db), f"Spectrogram of {title}")
+    return Sound(title, sound_source(audio, rate_hz), drawn, note)
+
+
+def excerpt(audio: np.ndarray, rate_hz: int, seconds: float) -> np.ndarray:
+    """Cut the beginning of a sound; an abrupt end would click, and be seen, so it fades."""
+    cut = np.array(audio[: round(seconds * rate_hz)], np.float32)
+    if len(cut) < len(audio):
+        fade = min(len(cut), round(FADE_S * rate_hz))
+        cut[len(cut) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
+    return cut
 
 
 def card_figure(audio: np.ndarray, rate_hz: float, top_db: float | None = TOP_DB) -> Figure:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.files import write_text
+from common.files import make_folder, write_text
 from common.refusal import DoesNotFit, Refusal, ToolMissing
 from firmware.compiler.report import Report
 from firmware.estimate import has_time, instrument_bytes, predict, without
@@ -91,14 +91,14 @@ def generate(
 
     board = board if isinstance(board, Board) else load_board(board)
     target = target or board.processor.target
-    block = block or board.audio.block
+    block = board.audio.block if block is None else block
     if not 1 <= block <= 256:
         raise Refusal(f"a block has 1 to 256 samples, not {block}.")
     loaded = load_instrument(instrument)
     files = find_models(loaded, models)
     assignment = assign(loaded, files, board)
     kind = kinds.named(assignment.kind)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     compiled: dict[str, CompiledModel] = {}
     reports: dict[str, Report] = {}
     compiler_target = "host" if target.startswith("host") else target.removesuffix("-dotprod")
@@ -111,7 +111,9 @@ def generate(
         while (instances := role.instances(assignment)) > 1:
             # every voice has a state of its own, which leaves less fast memory for the weights they share
             beside = without(room, {region: (instances - 1) * state})
-            program = compile_onnx(model.path, target=compiler_target, board=beside, block=block, name=name)
+            program = compile_onnx(
+                model.path, target=compiler_target, board=beside, block=block, name=name, witness=False
+            )
             if board.processor.target == "host" or has_time(assignment, role, program.report, busy, block):
                 room = beside
                 break

@@ -8,8 +8,11 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+from common.page import PREDICTED
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 VOID = {"meta", "img", "br", "link", "input", "hr"}
+PREDICTED_FIGURE = re.compile(r"CPU, |cycles|delay, ms|control to sound")
 RAW_KEY = re.compile(r"[a-z][a-z0-9]*([_·/][a-z0-9]+)+")
 
 
@@ -74,6 +77,15 @@ class _Reader(HTMLParser):
             self.wrong.append(f"a raw key: {data.strip()}")
 
 
+def _tables(text: str) -> list[tuple[str, str]]:
+    """Every table's head, and what stands above it in its figure."""
+    figures = [part for part in text.split("<figure>") if "<thead>" in part]
+    return [
+        (part[part.index("<thead>") : part.index("</thead>")], part[: part.index("<table>")])
+        for part in figures
+    ]
+
+
 def check_page(text: str, folder: Path | None = None) -> None:
     """Assert that a page is whole, readable without eyes or mouse, and asks nobody for anything.
 
@@ -94,6 +106,9 @@ def check_page(text: str, folder: Path | None = None) -> None:
     assert "viewport" in reader.seen
     assert reader.words.get("title") and reader.words.get("h1")
     assert "prefers-color-scheme: dark" in text
+    for head, above in _tables(text):
+        if PREDICTED_FIGURE.search(head):
+            assert PREDICTED in above or "easured" in above, head
     assert 'class="lead"' in text
 
 

@@ -15,6 +15,8 @@ from common.page import PREDICTED, Cell, Finding, Heard, Page, Sound, number, pi
 from common.spectrogram import card_figure
 from tests.pages import CHROMIUM, check_page, overflow
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 def tone(hz: float = 1000.0, seconds: float = 0.2) -> np.ndarray:
     return 0.5 * np.sin(2 * np.pi * hz * np.arange(int(48_000 * seconds)) / 48_000)
@@ -70,6 +72,22 @@ def test_no_page_is_wider_than_its_window(tmp_path, width):
     assert overflow(page, width) == 0
 
 
+def test_there_is_one_frame_for_all_pages():
+    for path in ROOT.rglob("*.py"):
+        inside = path.relative_to(ROOT)
+        if inside.parts[0] in (".venv", "tests", "build", "shared"):
+            continue
+        text = path.read_text().lower()
+        assert "<style" not in text and "<!doctype" not in text, inside
+
+
+def test_spectrograms_are_drawn_in_one_place():
+    for path in ROOT.rglob("*.py"):
+        inside = path.relative_to(ROOT)
+        if inside.parts[0] not in (".venv", "tests", "build", "shared"):
+            assert ".specgram(" not in path.read_text(), inside
+
+
 def test_a_sound_on_a_page_is_what_was_given():
     source = sound_source(tone(), 48_000)
     kind, data = source.split(",", 1)
@@ -86,8 +104,11 @@ def test_a_sound_on_a_page_is_what_was_given():
         (123_456, "123,456"),
         (12_345.6, "12,346"),
         (0.12345, "0.123"),
-        (-2.5, "−2.5"),
-        (1e-7, "1e−07"),
+        (-2.5, "−2.50"),
+        (1e-7, "1.00e−07"),
+        (120.0, "120"),
+        (3.0, "3.00"),
+        (0.0, "0"),
         (float("inf"), "∞"),
         (float("nan"), "–"),
     ],

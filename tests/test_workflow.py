@@ -28,6 +28,7 @@ from firmware.play.host import HostInstrument
 from firmware.play.render import resting_knobs
 from hardware.board import load_board
 from tests.firmware.compiler_targets import run_on
+from tests.pages import check_page
 from workflow import chapters
 from workflow.page import write_index
 from workflow.plan import Plan, roles_of
@@ -180,7 +181,12 @@ def test_a_toy_model_goes_through_every_stage(whole_workflow):
     assert went == COMMANDS
     stamps = [json.loads(file.read_text()) for file in (folder / STAMPS).glob("*.json")]
     assert sorted(stamp["command"].split()[1] for stamp in stamps) == sorted(COMMANDS)
-    page = html.unescape((folder / "index.html").read_text())
+    index = (folder / "index.html").read_text()
+    check_page(index, folder)
+    for made in ("data/report.html", "run/evaluation/report.html", "drum.int8.onnx.report/report.html"):
+        check_page((folder / made).read_text(), (folder / made).parent)
+    check_page((folder / "report" / "report.html").read_text())
+    page = html.unescape(index)
     assert all(stamp["command"] in page for stamp in stamps)
     assert "the emulated module equals the host's rendering" in page
     quality = json.loads((folder / "report" / "report.json").read_text())["models"]["model"]["quality"]

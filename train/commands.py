@@ -127,7 +127,7 @@ def _search(
     for row in report["front"]:
         words = " ".join(f"--set {path}={value}" for path, value in row["settings"].items())
         typer.echo(f"  trial {row['trial']:<3} score {row['score']:.4g}, {row['cpu_worst']:.1%} CPU: {words}")
-    typer.echo(f"report: {folder / 'pareto.md'}, pareto.png, study.json")
+    typer.echo(f"report: {folder / 'study.html'}, pareto.md, pareto.png, study.json")
 
 
 def budget(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common.drums import PARTS
-from common.figure import GRID, new_figure
+from common.figure import GRID, new_figure, shades
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,9 +32,8 @@ def pattern_figure(
         lateness = pattern[2 * parts :][part, step]
         axis.scatter(
             *(step + lateness, part),
-            **{"c": velocity, "vmin": -0.2, "vmax": 1, "cmap": "Blues", "marker": "s", "s": 16},
-            edgecolors="0.5",
-            linewidths=0.3,
+            **{"c": velocity, "vmin": -0.2, "vmax": 1, "cmap": shades(), "marker": "s", "s": 16},
+            linewidths=0,
         )
         for beat in range(0, STEPS + 1, 4):
             axis.axvline(beat - 0.5, color=GRID, lw=0.6 + 0.8 * (beat % 16 == 0), zorder=0)

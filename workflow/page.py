@@ -2,51 +2,93 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from common.files import write_text
+from common.page import PREDICTED, Cell, Page, Sound, Value
 from workflow.stages import STAMPS, Stage
 
 
 def write_index(folder: Path, title: str, stages: Sequence[Stage]) -> Path:
     """Write the one page that shows what the workflow made: figures, pictures, sounds, links."""
-    parts = [f"<h1>{html.escape(title)}</h1>"]
-    for line in headline(folder):
-        parts.append(f"<p><b>{html.escape(line)}</b></p>")
-    for picture in sorted(folder.glob("*.png")):
-        parts.append(f'<h2>{picture.stem}</h2><img src="{picture.name}" alt="{picture.stem} played">')
-    for sound in sorted(folder.glob("*.wav")):
-        if ".gates" not in sound.suffixes and ".cv" not in sound.suffixes:
-            parts.append(f'<p>{sound.name}<br><audio controls src="{sound.name}"></audio></p>')
-    parts.append(
-        "<h2>Stage by stage</h2><table><tr><th>stage</th><th>command</th><th>seconds</th>"
-        "<th>of processor</th></tr>"
-    )
-    for stage in stages:
-        stamp = folder / STAMPS / f"{stage.name}.json"
-        record = json.loads(stamp.read_text()) if stamp.is_file() else {}
-        links = "".join(
-            f' <a href="{path.relative_to(folder)}">{path.name}</a>'
-            for path in stage.makes
-            if path.is_relative_to(folder) and path.suffix in (".html", ".json")
+    page = Page(title, "What came out: sounds and pictures first, then figures, reports and every command.")
+    for said in headline(folder):
+        page.opening.text(said)
+    for wav in sorted(folder.glob("*.wav")):
+        if wav.with_suffix("").suffix:  # .module, .gates, .cv: what belongs to another
+            continue
+        name = wav.stem
+        section = page.section(name.replace("_", " ").capitalize(), _script(name, stages))
+        if wav.with_suffix(".png").is_file():
+            section.picture(wav.with_suffix(".png"), f"{name} played: spectrogram, gates, voltages and knobs")
+        module = folder / f"{name}.module.wav"
+        heard = [Sound("on this computer", wav.name)]
+        section.sounds(
+            [*heard, *([Sound("on the emulated module", module.name)] if module.is_file() else [])]
         )
-        parts.append(
-            f"<tr><td>{stage.name}{links}</td><td><code>{html.escape(stage.command())}</code></td>"
-            f"<td>{record.get('seconds', '')}</td><td>{record.get('cpu_seconds', '')}</td></tr>"
+    costs = cost_rows(folder)
+    if costs:
+        page.section("What it costs on the board").table(
+            ["what", "CPU, mean", "CPU, worst callback", "samples a callback", "module and host"],
+            costs,
+            note=PREDICTED,
         )
-    parts.append("</table>")
-    style = (
-        "body{font:16px/1.5 system-ui;max-width:70em;margin:2em auto;padding:0 1em}img{max-width:100%}"
-        "table{border-collapse:collapse}td,th{border-bottom:1px solid #ccc;padding:.3em .8em;text-align:left}"
-        "code{font-size:.8em}"
+    made = [path for stage in stages for path in stage.makes if path.suffix in (".html", ".json")]
+    inside = [path for path in made if path.is_relative_to(folder) and path.is_file()]
+    if inside:
+        names = [path.relative_to(folder).as_posix() for path in inside]
+        page.section("Reports").points(Cell(name, link=name) for name in names)
+    page.section("Stage by stage").table(
+        ["stage", "what happens", "seconds", "CPU seconds", "command"],
+        [_row(stage, folder) for stage in stages],
     )
-    page = f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{style}</style>"
     index = folder / "index.html"
-    write_text(index, page + "\n".join(parts))
+    write_text(index, page.html())
     return index
+
+
+def _row(stage: Stage, folder: Path) -> list[Value]:
+    stamp = folder / STAMPS / f"{stage.name}.json"
+    record = json.loads(stamp.read_text()) if stamp.is_file() else {}
+    return [
+        stage.name,
+        stage.says,
+        record.get("seconds"),
+        record.get("cpu_seconds"),
+        Cell(stage.command(), code=True),
+    ]
+
+
+def _script(name: str, stages: Sequence[Stage]) -> str:
+    """What is played: the script of the stage that made it."""
+    argv = next((stage.argv for stage in stages if stage.argv[:2] == ("play", name)), ())
+    scripts = [Path(value).name for option, value in pairwise(argv) if option == "--cv"]
+    return f"Plays {scripts[0]}." if scripts else ""
+
+
+def cost_rows(folder: Path) -> list[list[Value]]:
+    """Predicted figures of what is in a folder: whole instruments, then networks alone."""
+    rows: list[list[Value]] = []
+    for file in sorted(folder.glob("*.module.json")):
+        found = json.loads(file.read_text())
+        cpu = found["predicted_cpu"]
+        agrees = Cell("alike") if found["equals_host"] else Cell("DIFFERENT", grave=True)
+        rows.append([f"{found['instrument']}, the whole instrument", *_shares(cpu), found["block"], agrees])
+    report = folder / "report" / "report.json"
+    if report.is_file():
+        for part in json.loads(report.read_text())["models"].values():
+            predicted = part["predicted"]
+            name = f"{part['file']}, the network alone"
+            alike = "alike" if not predicted["bit_exact"]["differing"] else "DIFFERENT"
+            rows.append([name, *_shares(predicted["cpu"]), predicted["block"], alike])
+    return rows
+
+
+def _shares(cpu: dict[str, float]) -> list[Value]:
+    return [f"{100 * cpu['mean']:.1f} %", Cell(f"{100 * cpu['worst']:.1f} %", grave=cpu["worst"] > 1)]
 
 
 def headline(folder: Path) -> list[str]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.live.timing import machine, pinned, timed
+from bench.report.schema import Live
 from common.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def live(
     float_path: Path | None = None,
     callbacks: int = 1000,
     to_tflite: ToTflite | None = None,
-) -> dict[str, Any]:
+) -> Live:
     """Measure a model on this machine.
 
     Parameters
@@ -40,7 +41,7 @@ def live(
 
     Returns
     -------
-    dict
+    Live
         ``ours``, a row per peer, ``absent`` with reasons, ``machine``.
 
     Raises
@@ -52,11 +53,10 @@ def live(
 
     host, report = _streamed(path, block)
     rate = report["sample_rate_hz"]
-    slowest = max(int(p["period_ticks"]) for p in report["ports"])
+    slowest = max(int(spec["period_ticks"]) for spec in report["ports"])
     common = -(-block // slowest) * slowest
     with pinned() as core:
-        result: dict[str, Any] = {"machine": machine(), "core": core, "block": block}
-        result["ours"] = timed(_callback(host, block), callbacks, block / rate)
+        ours = timed(_callback(host, block), callbacks, block / rate)
         turns = max(20, callbacks * block // common)
         name = "vaectrol" if float_path is None or float_path == path else "vaectrol, integers"
         rows = {name: timed(_callback(host, common), turns, common / rate)}
@@ -64,8 +64,13 @@ def live(
             plain, _ = _streamed(float_path, block)
             rows["vaectrol, float"] = timed(_callback(plain, common), turns, common / rate)
         found, absent = measure_peers(float_path or path, common, turns, rate, to_tflite)
-    result["side_by_side"] = {"block": common, "rows": {**rows, **found}, "absent": absent}
-    return result
+    return {
+        "machine": machine(),
+        "core": core,
+        "block": block,
+        "ours": ours,
+        "side_by_side": {"block": common, "rows": {**rows, **found}, "absent": absent},
+    }
 
 
 def _streamed(path: Path, block: int) -> tuple[StreamModel, Report]:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.report.schema import LatencyReport, RoundTrip, Spread
 from common.refusal import Refusal
 
 LIBRARY = "libasound.so.2"
@@ -222,7 +223,7 @@ def round_trip(
     rate_hz: float,
     repeats: int = 20,
     progress: Callable[[int], None] | None = None,
-) -> dict[str, Any]:
+) -> RoundTrip:
     """Measure the round trip: emit an impulse, find it, repeat.
 
     Parameters
@@ -234,7 +235,7 @@ def round_trip(
 
     Returns
     -------
-    dict
+    RoundTrip
         ``samples`` and ``ms``: median, min, max and spread; ``histogram``: [samples, count] rows; ``lost``:
         impulses that did not come back; ``incomplete`` with a sentence where the card went away half-way
         (what came before is kept).
@@ -268,20 +269,31 @@ def round_trip(
             or "no impulse came back; is a cable between output 1 and input 1, and are the levels up?"
         )
     found = np.array(delays)
-    samples = {
+    samples: Spread = {
         "median": float(np.median(found)),
         "min": int(found.min()),
         "max": int(found.max()),
         "spread": int(found.max() - found.min()),
     }
-    return {
+    trip: RoundTrip = {
         "samples": samples,
-        "ms": {name: round(1e3 * value / rate_hz, 4) for name, value in samples.items()},
+        "ms": {
+            "median": _ms(samples["median"], rate_hz),
+            "min": _ms(samples["min"], rate_hz),
+            "max": _ms(samples["max"], rate_hz),
+            "spread": _ms(samples["spread"], rate_hz),
+        },
         "histogram": [[value, count] for value, count in sorted(Counter(delays).items())],
         "found": len(delays),
         "lost": tried - len(delays),
-        **({"incomplete": incomplete} if incomplete else {}),
     }
+    if incomplete:
+        trip["incomplete"] = incomplete
+    return trip
+
+
+def _ms(samples: float, rate_hz: float) -> float:
+    return round(1e3 * samples / rate_hz, 4)
 
 
 def measure(
@@ -291,12 +303,12 @@ def measure(
     periods: int,
     repeats: int,
     progress: Callable[[int], None] | None = None,
-) -> dict[str, Any]:
+) -> LatencyReport:
     """Measure a sound card with a cable from output 1 to input 1.
 
     Returns
     -------
-    dict
+    LatencyReport
         As ``round_trip``, with the settings, ``xruns``, the share of the buffers, and the machine.
     """
     from bench.live.timing import machine
@@ -312,8 +324,8 @@ def measure(
         "periods": periods,
         "repeats": repeats,
         **found,
-        "buffers_ms": round(1e3 * buffers / rate_hz, 4),
-        "beyond_buffers_ms": round(1e3 * (found["samples"]["median"] - buffers) / rate_hz, 4),
+        "buffers_ms": _ms(buffers, rate_hz),
+        "beyond_buffers_ms": _ms(found["samples"]["median"] - buffers, rate_hz),
         "xruns": card.xruns,
         "fifo": fifo,
         "machine": machine(),

@@ -8,20 +8,26 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from bench.report.schema import Device
 from common.refusal import Refusal
 
 SAMPLES = 5
 PAUSE_S = 0.4
 
 
-def measure_device(port: str, samples: int = SAMPLES) -> dict[str, Any]:
+def measure_device(serial: str, samples: int = SAMPLES) -> Device:
     """Read the counters several times.
+
+    Parameters
+    ----------
+    serial : str
+        Serial device.
 
     Returns
     -------
-    dict
-        ``measured``: the last answer as fractions of a callback, ``who``, ``answers``; ``incomplete`` with
-        a sentence where the port vanished half-way (what came before is kept).
+    Device
+        The last answer as shares of a callback; ``incomplete`` with a sentence where the device vanished
+        half-way (what came before is kept).
 
     Raises
     ------
@@ -32,16 +38,16 @@ def measure_device(port: str, samples: int = SAMPLES) -> dict[str, Any]:
 
     answers: list[dict[str, Any]] = []
     incomplete = ""
-    with Link(port) as link:
+    with Link(serial) as link:
         hello = link.hello()
         if not hello.counts_cycles:
             raise Refusal(
-                f"{port}: the module runs {hello.instrument} without counters; build its bench image with "
+                f"{serial}: the module runs {hello.instrument} without counters; build its bench image with "
                 "`vaectrol build --bench` and flash that."
             )
         for k in range(samples):
             try:
-                answers.append(_checked(link.ask("bench"), port))
+                answers.append(_checked(link.ask("bench"), serial))
             except Refusal as refusal:
                 incomplete = str(refusal)
                 break
@@ -51,7 +57,7 @@ def measure_device(port: str, samples: int = SAMPLES) -> dict[str, Any]:
         raise Refusal(incomplete)
     last = answers[-1]
     budget = float(last["budget"])
-    return {
+    found: Device = {
         "who": {
             "board": hello.board,
             "instrument": hello.instrument,
@@ -62,21 +68,27 @@ def measure_device(port: str, samples: int = SAMPLES) -> dict[str, Any]:
         "callbacks": int(last["callbacks"]),
         "clock_hz": int(last["clock_hz"]),
         "cycles_per_callback": budget,
-        "cpu": {name: float(last[name]) / budget for name in ("mean", "worst", "p99")},
+        "cpu": {
+            "mean": float(last["mean"]) / budget,
+            "worst": float(last["worst"]) / budget,
+            "p99": float(last["p99"]) / budget,
+        },
         "layers": last.get("layers", []),
         "answers": len(answers),
-        **({"incomplete": incomplete} if incomplete else {}),
     }
+    if incomplete:
+        found["incomplete"] = incomplete
+    return found
 
 
-def _checked(answer: dict[str, Any], port: str) -> dict[str, Any]:
+def _checked(answer: dict[str, Any], serial: str) -> dict[str, Any]:
     """Refuse an answer that is not one of the bench image's."""
     for name in ("clock_hz", "budget", "callbacks", "mean", "worst", "p99"):
         value = answer.get(name)
         if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:
             raise Refusal(
-                f"{port}: the answer to bench has no sensible {name!r} ({value!r}); is it a bench image?"
+                f"{serial}: the answer to bench has no sensible {name!r} ({value!r}); is it a bench image?"
             )
     if answer["budget"] <= 0:
-        raise Refusal(f"{port}: the answer to bench says that a callback has no time; is it a bench image?")
+        raise Refusal(f"{serial}: the answer to bench says that a callback has no time; is it a bench image?")
     return answer

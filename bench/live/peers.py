@@ -15,6 +15,7 @@ import numpy as np
 
 from bench.live.explicit_state import torch_module, with_states
 from bench.live.timing import timed
+from bench.report.schema import Timing
 from common import model_metadata
 from common.refusal import Refusal
 
@@ -26,7 +27,7 @@ NAMES = ("onnxruntime", "LiteRT", "torch eager", "TorchScript")
 
 def measure_peers(
     path: Path, block: int, turns: int, rate: float, to_tflite: ToTflite | None
-) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+) -> tuple[dict[str, Timing], dict[str, str]]:
     """Time every runtime that is here and can run the network.
 
     Parameters
@@ -46,7 +47,7 @@ def measure_peers(
     except Refusal as refusal:
         return {}, dict.fromkeys(NAMES, str(refusal))
     feeds = fixed_feeds(model, path, block)
-    rows: dict[str, dict[str, float]] = {}
+    rows: dict[str, Timing] = {}
     absent: dict[str, str] = {}
     makers: dict[str, Callable[[], Step]] = {
         "onnxruntime": lambda: onnxruntime_step(model, states, feeds),

@@ -8,13 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    pass
-
+from bench.report.schema import Machine, Timing
 
 WARM_UP = 50
 
@@ -35,7 +32,7 @@ def pinned() -> Iterator[int | None]:
         os.sched_setaffinity(0, before)
 
 
-def machine() -> dict[str, Any]:
+def machine() -> Machine:
     """Say what was measured on: processor, cores, governor."""
     model = platform.machine()
     try:
@@ -54,7 +51,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def percentiles(seconds: np.ndarray, period: float) -> dict[str, float]:
+def percentiles(seconds: np.ndarray, period: float) -> Timing:
     """p50, p99, p99.9, max and jitter in microseconds; xruns are callbacks longer than their period."""
     micro = 1e6 * np.asarray(seconds)
     p50 = float(np.percentile(micro, 50))
@@ -70,7 +67,7 @@ def percentiles(seconds: np.ndarray, period: float) -> dict[str, float]:
     }
 
 
-def timed(step: Callable[[], object], callbacks: int, period: float) -> dict[str, float]:
+def timed(step: Callable[[], object], callbacks: int, period: float) -> Timing:
     """Time `callbacks` calls of `step` after a warm-up."""
     for _ in range(WARM_UP):
         step()

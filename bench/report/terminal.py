@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+from bench.report.schema import LatencyReport, ModelPart, Report
+from common.measures import measure
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
-def show(report: dict[str, Any]) -> None:
+def show(report: Report) -> None:
     """Print headline, layers, memory, latency, formats, sweep, quality and what was measured."""
     from rich.console import Console
     from rich.table import Table
@@ -29,7 +35,7 @@ def show(report: dict[str, Any]) -> None:
         console.print(
             f"[bold]{part['file']}[/bold] ({role}) on {report['board_title']}: predicted, not measured"
         )
-        if p.get("event"):
+        if "event" in p:
             console.print(
                 f"  an event takes {p['cycles']:,} cycles ({p['milliseconds_alone']:.2f} ms "
                 f"alone) in {len(p['steps']) - 1} "
@@ -78,7 +84,7 @@ def show(report: dict[str, Any]) -> None:
         )
 
 
-def show_latency(found: dict[str, Any]) -> None:
+def show_latency(found: LatencyReport) -> None:
     """Print a loopback measurement: median and spread, where they come from, a histogram."""
     from rich.console import Console
 
@@ -103,20 +109,26 @@ def show_latency(found: dict[str, Any]) -> None:
         console.print(f"  cut short: {found['incomplete']}")
 
 
-def _show_quality(console: Any, part: dict[str, Any]) -> None:
+def _show_quality(console: Console, part: ModelPart) -> None:
     """Print how each format differs from float, and from the data."""
-    from bench.quality import MEASURES
-
-    quality = part.get("quality", {})
-    if quality:
-        console.print(f"  quality over {quality['inputs']}:")
-    for what, key in (("float", "formats"), ("the data", "recordings")):
-        for form, row in quality.get(key, {}).items():
-            figures = ", ".join(f"{t} {how.format(row[m])}" for m, (t, how) in MEASURES.items() if m in row)
+    if "quality" not in part:
+        return
+    quality = part["quality"]
+    console.print(f"  quality over {quality['inputs']}:")
+    for what, forms in (("float", quality["formats"]), ("the data", quality.get("recordings", {}))):
+        for form, row in forms.items():
+            figures = ", ".join(
+                f"{measure(key).name} {measure(key).write(value)}{_unit(key)}" for key, value in row.items()
+            )
             console.print(f"  {form} against {what}: {figures}")
 
 
-def _show_live(console: Any, part: dict[str, Any]) -> None:
+def _unit(key: str) -> str:
+    unit = measure(key).unit
+    return f" {unit}" if unit not in ("", "%") else ""
+
+
+def _show_live(console: Console, part: ModelPart) -> None:
     """Print what was measured on this machine, and who was absent."""
     if "live" in part:
         side = part["live"]["side_by_side"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.audio import SAMPLE_RATE_HZ
+from common.files import make_folder
 from firmware import toolchain
 from firmware.compiler.graph import Graph
 from firmware.compiler.plan.stream import Stream
@@ -90,7 +91,7 @@ class Program:
     def write(self, folder: Path | str) -> list[Path]:
         """Write NAME.h, NAME.c and report.json, each whole or not at all."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         texts = {
             f"{self.name}.h": self.header,
             f"{self.name}.c": self.source,

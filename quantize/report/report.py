@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import html
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
+from common.figure import COLOURS, FAINT, new_figure
 from common.files import whole, write_picture, write_text
+from common.measures import measure
+from common.page import PREDICTED, Cell, Page, Section, Sound, Value, number, picture
+from common.spectrogram import DEPTH_DB, card_figure
 from quantize.data.examples import Example, tensors
 from quantize.data.quality import is_audio, snr_db
 from quantize.graph.graph import Graph
@@ -21,14 +24,12 @@ from quantize.integers.plan import Plan
 from quantize.integers.ranges import BINS
 from quantize.procedure import Outcome
 
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
-       padding: 0 1rem; color: #222 }
-table { border-collapse: collapse; margin: 1rem 0 }
-td, th { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right }
-td:first-child, th:first-child { text-align: left }
-img { max-width: 100% } .bad { color: #b00 } audio { vertical-align: middle } h2 { margin-top: 2.5rem }
-"""
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN = 4
+"""Items whose sounds the page plays."""
+WORST_SNR_DB, BEST_SNR_DB = -20.0, 120.0  # what the picture of the layers shows
 
 
 @dataclass
@@ -162,185 +163,160 @@ def write_report(folder: Path, outcome: Outcome, example: Example, sizes: dict[s
     layers = layer_noise(outcome.network, example, outcome.graph)
     found = summary(outcome, layers, sizes)
     write_text(folder / "report.json", json.dumps(found, indent=1, default=float))
-    _draw_layers(folder / "layers.png", layers)
-    _draw_histograms(folder / "histograms.png", outcome)
-    sounds = _render(folder, outcome, example)
-    parts = [
-        f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{STYLE}</style>",
-        f"<h1>{html.escape(title)}: float to integers</h1>",
-        _sizes_table(sizes),
-        "<h2>Stages</h2><p>Distances are to the float model on held-out feeds; task/… are the "
-        "training task's own "
-        "validation figures; unrounded/… compare the integers with the float weights that were rounded.</p>",
-        _stages_table(found["stages"]),
-        _widths_table(outcome.widths),
-        "<h2>Noise by layer</h2><img src=layers.png alt='SNR of every layer'>",
-        _layers_table(layers),
-        "<h2>Left in float</h2>",
-        _left_table(found["left in float"]),
-        "<h2>Histograms</h2><p>Magnitudes on the calibration data; the line is the largest integer.</p>"
-        "<img src=histograms.png alt=histograms>",
-    ]
-    if sounds:
-        parts.append("<h2>Sounds</h2>" + sounds)
+    page = Page(
+        f"{Path(title).name}: float to integers",
+        "What pruning, tuning and rounding to integers changed: in figures, layer by layer, and to the ear.",
+        "The same figures are in report.json.",
+    )
+    _sizes_table(page.section("Size and cost"), sizes)
+    _stages_table(page.section("Stages"), found["stages"])
+    _sounds(page, folder, outcome, example)
+    if outcome.widths:
+        page.section("Channels", "Each row is a group of layers that lose channels together.").table(
+            ["begins at", "channels before", "after"],
+            [[Cell(name, code=True), a, b] for name, (a, b) in outcome.widths.items()],
+        )
+    section = page.section(
+        "Noise by layer",
+        "How far the integers are from the float network of the same weights, everything before included.",
+    )
+    _draw(section, _layers_figure(layers), folder / "layers.png", "Signal-to-noise ratio of every layer")
+    _layers_table(section, layers)
+    section = page.section("Left in float")
+    if found["left in float"]:
+        section.table(
+            ["tensor", "operator", "why"],
+            [[Cell(one["tensor"], code=True), one["operator"], one["why"]] for one in found["left in float"]],
+        )
+    else:
+        section.text("Nothing: every operator runs in integers.")
+    section = page.section(
+        "Histograms", "Magnitudes on the calibration data; the line is the largest integer."
+    )
+    histograms = _histograms_figure(outcome)
+    _draw(section, histograms, folder / "histograms.png", "Histogram of the magnitudes of every tensor")
     if outcome.notes:
-        parts.append("<h2>Notes</h2><ul>" + "".join(f"<li>{html.escape(n)}" for n in outcome.notes) + "</ul>")
-    write_text(folder / "report.html", "\n".join(parts))
+        page.section("Notes").points(outcome.notes)
+    write_text(folder / "report.html", page.html())
     return folder / "report.html"
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    body = "".join("<tr>" + "".join(f"<td>{c}</td>" for c in row) + "</tr>" for row in rows)
-    return "<table><tr>" + "".join(f"<th>{h}</th>" for h in head) + f"</tr>{body}</table>"
+def _sizes_table(section: Section, sizes: dict[str, Any]) -> None:
+    """Before and after side by side, where a figure has both."""
+    pairs = {name: str(value).split(" → ") for name, value in sizes.items() if name != "board"}
+    rows = [[name, *pair, *[""] * (2 - len(pair))] for name, pair in pairs.items()]
+    where = f"On a {sizes['board'].split(';')[0]}. " if "board" in sizes else ""
+    section.table(["figure", "float", "integers"], rows, where + PREDICTED)
 
 
-def _sizes_table(sizes: dict[str, Any]) -> str:
-    return _table(["", ""], [[html.escape(k), html.escape(str(v))] for k, v in sizes.items()])
-
-
-def _number(value: float) -> str:
-    return "∞" if value == float("inf") else f"{value:.4g}"
-
-
-def _stages_table(stages: list[dict[str, Any]]) -> str:
+def _stages_table(section: Section, stages: list[dict[str, Any]]) -> None:
     """Measures down, stages across."""
-    rows = [
-        ["parameters", *(f"{s['parameters']:,}" for s in stages)],
-        ["MAC per tick", *(f"{s['macs_per_tick']:,.0f}" for s in stages)],
+    rows: list[list[Value]] = [
+        ["parameters", *(s["parameters"] for s in stages)],
+        ["multiply-accumulates per tick", *(s["macs_per_tick"] for s in stages)],
     ]
     for key in dict.fromkeys(k for s in stages for k in s["measures"]):
-        rows.append([key, *(_number(s["measures"][key]) if key in s["measures"] else "" for s in stages)])
-    rows.append(["seconds", *(f"{s['seconds']:.1f}" for s in stages)])
-    rows.append(["CPU seconds", *(f"{s['cpu_s']:.1f}" for s in stages)])
-    return _table(["", *(html.escape(s["name"]) for s in stages)], rows)
+        named = measure(key)
+        found = (s["measures"].get(key) for s in stages)
+        rows.append([named.title, *("" if value is None else named.write(value) for value in found)])
+    rows.append(["time, s", *(s["seconds"] for s in stages)])
+    rows.append(["CPU time, s", *(s["cpu_s"] for s in stages)])
+    section.table(
+        ["figure", *(s["name"] for s in stages)],
+        rows,
+        note="Distances are to the float model on held-out feeds; against the data, to what the data say; "
+        "against unrounded weights, to the float weights that were rounded.",
+    )
 
 
-def _widths_table(widths: dict[str, tuple[int, int]]) -> str:
-    if not widths:
-        return ""
-    rows = [[html.escape(name), str(a), str(b)] for name, (a, b) in widths.items()]
-    return "<h2>Channels</h2>" + _table(["begins at", "before", "after"], rows)
-
-
-def _layers_table(layers: list[LayerNoise]) -> str:
+def _layers_table(section: Section, layers: list[LayerNoise]) -> None:
     worst = min((r.snr_db for r in layers), default=0.0)
-    rows = []
-    for r in layers:
-        mark = " class=bad" if r.snr_db == worst else ""
-        rows.append(
+    section.table(
+        [
+            *("tensor", "operator", "width, bits", "one step", "signal-to-noise ratio, dB"),
+            *("of the weights alone, dB", "at the limits"),
+        ],
+        [
             [
-                f"<span{mark}>{html.escape(r.tensor)}</span>",
+                Cell(r.tensor, code=True),
                 r.operator,
-                str(r.bits),
-                f"{r.scale:.3g}",
-                f"<span{mark}>{_number(r.snr_db)}</span>",
-                "" if r.weight_snr_db is None else _number(r.weight_snr_db),
-                f"{r.clipped:.2%}",
+                r.bits,
+                r.scale,
+                Cell(number(r.snr_db), grave=r.snr_db == worst),
+                r.weight_snr_db,
+                f"{100 * r.clipped:.2f} %",
             ]
-        )
-    return _table(["tensor", "operator", "bits", "step", "SNR dB", "weights dB", "at the limits"], rows)
+            for r in layers
+        ],
+    )
 
 
-def _left_table(rows: list[dict[str, str]]) -> str:
-    if not rows:
-        return "<p>Nothing: every operator runs in integers."
-    return _table(["operator", "tensor", "why"], [[html.escape(v) for v in row.values()] for row in rows])
-
-
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots()
-
-
-def _draw_layers(path: Path, layers: list[LayerNoise]) -> None:
-    figure, axes = _figure(9, max(2.0, 0.24 * len(layers) + 0.8))
-    values = [min(r.snr_db, 120.0) for r in layers]
-    colors = ["#b33" if v == min(values) else "#368" for v in values]
-    axes.barh(range(len(layers)), values, color=colors)
-    axes.set_yticks(range(len(layers)), [f"{r.operator}  {r.tensor}"[:48] for r in layers], fontsize=7)
-    axes.invert_yaxis()
-    axes.set_xlabel("signal to quantization noise, dB (accumulated)")
+def _draw(section: Section, figure: Figure, path: Path, says: str) -> None:
+    """Put a figure on the page, and beside it as a file."""
+    section.picture(figure, says)
     write_picture(path, figure, 110)
 
 
-def _draw_histograms(path: Path, outcome: Outcome) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def _layers_figure(layers: list[LayerNoise]) -> Figure:
+    figure, axes = new_figure(width=8, height=max(2.0, 0.24 * len(layers) + 0.8))
+    axis = axes[0, 0]
+    values = [float(np.clip(r.snr_db, WORST_SNR_DB, BEST_SNR_DB)) for r in layers]
+    colours = [COLOURS[1] if v == min(values) else COLOURS[0] for v in values]
+    axis.barh(range(len(layers)), values, color=colours)
+    axis.set_yticks(range(len(layers)), [f"{r.operator}  {r.tensor}"[:48] for r in layers], fontsize=7)
+    axis.invert_yaxis()
+    axis.set_xlabel("signal to quantization noise, dB (accumulated)")
+    return figure
 
+
+def _histograms_figure(outcome: Outcome) -> Figure:
     plan, seen = outcome.network.plan, outcome.seen
     names = [n for n in seen.histograms if n in plan.scale_class]
     columns = 4
-    rows = -(-len(names) // columns)
-    figure = Figure(figsize=(11, 1.5 * rows + 0.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    for place, name in enumerate(names):
-        axes = figure.add_subplot(rows, columns, place + 1)
+    rows = max(1, -(-len(names) // columns))
+    figure, axes = new_figure(rows, columns, 10, 1.4 * rows + 0.3)
+    for axis in axes.flat[len(names) :]:
+        axis.remove()
+    for axis, name in zip(axes.flat, names, strict=False):
         histogram = seen.histograms[name]
         counts = histogram.counts.reshape(-1, BINS // 128).sum(1)
         edges = (np.arange(128) + 0.5) * histogram.top / 128
-        axes.fill_between(edges, np.maximum(counts, 0.5), 0.5, step="mid", color="#9bc")
+        axis.fill_between(edges, np.maximum(counts, 0.5), 0.5, step="mid", color=COLOURS[5])
         top = float(outcome.network.scale(name)) * ((1 << (plan.width(name) - 1)) - 1)
-        axes.axvline(top, color="#b33", linewidth=1)
-        axes.set_yscale("log")
-        axes.set_title(name[:30], fontsize=7)
-        axes.tick_params(labelsize=6)
-    write_picture(path, figure, 100)
+        axis.axvline(top, color=COLOURS[1], linewidth=1)
+        axis.set_yscale("log")
+        axis.set_title(name[:30], fontsize=7)
+        axis.tick_params(labelsize=6, colors=FAINT)
+    return figure
 
 
-def _render(folder: Path, outcome: Outcome, example: Example) -> str:
-    """Write WAV files and spectrograms of the first audio output; "" when the model makes none."""
+def _sounds(page: Page, folder: Path, outcome: Outcome, example: Example) -> None:
+    """Write WAV files of the first audio output beside the page and players into it, where there is any."""
     import soundfile
+
+    from quantize.data.examples import run
 
     name = next((n for n, v in example.taught.items() if is_audio(v)), None)
     if name is None:
-        return ""
-    feed = example.feed
+        return
     takes = {"float": example.taught[name]}
     if outcome.widths:
-        from quantize.data.examples import run
-
-        takes["pruned float"] = run(Network(outcome.network.to_graph()), feed)[name]
-    from quantize.data.examples import run
-
-    takes["integers"] = run(outcome.network, feed)[name]
-    count = min(4, takes["float"].shape[0])
-    lines = []
-    for index in range(count):
-        cells = []
+        takes["pruned float"] = run(Network(outcome.network.to_graph()), example.feed)[name]
+    takes["integers"] = run(outcome.network, example.feed)[name]
+    players = []
+    for index in range(min(SHOWN, takes["float"].shape[0])):
         for label, audio in takes.items():
             file = f"{index + 1}_{label.replace(' ', '_')}.wav"
             with whole(folder / file) as temporary:
                 soundfile.write(
                     str(temporary), audio[index, 0], SAMPLE_RATE_HZ, subtype="FLOAT", format="WAV"
                 )
-            cells.append(f"{label} <audio controls src='{file}'></audio>")
-        lines.append("<p>" + " &nbsp; ".join(cells))
-    _draw_spectrograms(folder / "spectrograms.png", {k: v[:count, 0] for k, v in takes.items()})
-    return "\n".join(lines) + "<img src=spectrograms.png alt=spectrograms>"
-
-
-def _draw_spectrograms(path: Path, takes: dict[str, np.ndarray]) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    count = next(iter(takes.values())).shape[0]
-    figure = Figure(figsize=(11, 1.9 * count), layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(count, len(takes), squeeze=False)
-    for column, (label, audio) in enumerate(takes.items()):
-        for row in range(count):
-            axes = grid[row][column]
-            signal = audio[row] + 1e-9 * np.random.default_rng(0).standard_normal(audio.shape[-1])
-            axes.specgram(
-                signal, NFFT=512, noverlap=384, Fs=SAMPLE_RATE_HZ / 1000, vmin=-150, vmax=-40, cmap="magma"
-            )
-            axes.set_title(f"{row + 1}, {label}", fontsize=8)
-            axes.tick_params(labelsize=6)
-    write_picture(path, figure, 100)
+            drawn = picture(card_figure(audio[index, 0], SAMPLE_RATE_HZ), f"Spectrogram of {file}")
+            players.append(Sound(f"{index + 1}, {label}", file, drawn))
+    page.section(
+        "Sounds",
+        f"The same held-out feeds, before and after. Brightness: 0 to −{DEPTH_DB:.0f} dB of full scale.",
+    ).sounds(players, columns=len(takes))
 
 
 def write_plain_report(
@@ -350,14 +326,24 @@ def write_plain_report(
     folder.mkdir(parents=True, exist_ok=True)
     found = {**figures, "layers": [{"tensor": t, "operator": o, "snr_db": s} for t, o, s in layers]}
     write_text(folder / "report.json", json.dumps(found, indent=1, default=float))
+    page = Page(
+        f"{Path(title).name}: quantized by onnxruntime",
+        "How far the integers that onnxruntime made are from the float model, layer by layer.",
+        "The same figures are in report.json.",
+    )
+    page.section("Figures").table(
+        ["figure", "value"],
+        [
+            [measure(name).title, measure(name).write(value) if isinstance(value, float) else str(value)]
+            for name, value in figures.items()
+        ],
+    )
+    section = page.section("Noise by layer")
     rows = [LayerNoise(t, o, s, None, 0, 0.0, 0.0) for t, o, s in layers]
-    _draw_layers(folder / "layers.png", rows)
-    page = [
-        f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{STYLE}</style>",
-        f"<h1>{html.escape(title)}: quantized by onnxruntime</h1>",
-        _sizes_table(figures),
-        "<h2>Noise by layer</h2><img src=layers.png alt='SNR of every layer'>",
-        _table(["tensor", "operator", "SNR dB"], [[html.escape(t), o, _number(s)] for t, o, s in layers]),
-    ]
-    write_text(folder / "report.html", "\n".join(page))
+    _draw(section, _layers_figure(rows), folder / "layers.png", "Signal-to-noise ratio of every layer")
+    section.table(
+        ["tensor", "operator", "signal-to-noise ratio, dB"],
+        [[Cell(tensor, code=True), operator, snr] for tensor, operator, snr in layers],
+    )
+    write_text(folder / "report.html", page.html())
     return folder / "report.html"

@@ -18,6 +18,7 @@ from hardware.board import load_board
 from hardware.simulated import SimulatedBoard
 from tests.bench.test_device import library  # noqa: F401 - a fixture
 from tests.bench.test_report import tiny
+from tests.pages import check_page
 
 BOARDS = Path(__file__).resolve().parents[2] / "hardware" / "boards"
 
@@ -78,7 +79,9 @@ def test_a_board_of_ones_own_has_its_page(model: Path, tmp_path: Path) -> None:
     report = json.loads((out / "report.json").read_text())
     assert report["board"] == "own"
     assert report["line_fill_cycles"]["axi"] == 60
-    assert "roofline" in (out / "report.html").read_text()
+    page = (out / "report.html").read_text()
+    check_page(page)
+    assert "roofline" in page
 
 
 def with_port(capsys, model: Path, out: Path, port: str) -> tuple[str, dict]:
@@ -121,7 +124,9 @@ def test_a_port_that_vanishes_half_way_keeps_what_was_measured(
     assert found["answers"] == 2 < device.SAMPLES
     assert found["cpu"]["mean"] > 0
     assert found["incomplete"] in said
-    assert "On the board" in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text()
+    check_page(page)
+    assert "On the board" in page
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,17 @@ from bench.predict import predict_model, sweep
 from bench.quality import Item, Player, assess, compare, log_spectral_db, onset_error_ms, snr_db
 from bench.quality import test_items as read_items
 from bench.reference_decoders import Builder, write_decoder
+from bench.report.gate import against
 from bench.report.page import render_page
-from bench.report.report import against, make_report, published, resolve
+from bench.report.report import Benched, Wanted, make_report
+from bench.report.schema import Report
+from bench.report.target import resolve
 from common.files import write_json
+from common.page import PREDICTED
 from common.refusal import Refusal
 from hardware.board import load_board
 from tests.firmware.conftest import model_files  # noqa: F401 - a fixture
+from tests.pages import check_page
 
 
 def tiny(form: str, folder: Path) -> Path:
@@ -52,22 +57,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(folder: Path) -> dict:
-    return make_report(
-        str(folder / "tiny.int8.onnx"),
-        load_board("patch_sm"),
-        with_sweep=False,
-        seconds=0.3,
-        wavs=folder / "wav",
-    )
+def benched(folder: Path) -> Benched:
+    wanted = Wanted(sweep=False, seconds=0.3, wavs=folder / "wav")
+    return make_report(str(folder / "tiny.int8.onnx"), load_board("patch_sm"), wanted)
 
 
-def test_two_predictions_are_identical(folder: Path, report: dict) -> None:
+@pytest.fixture(scope="module")
+def report(benched: Benched) -> Report:
+    return benched.report
+
+
+def test_two_predictions_are_identical(folder: Path, report: Report) -> None:
     again = predict_model(folder / "tiny.int8.onnx", load_board("patch_sm"))
     assert json.dumps(again) == json.dumps(report["models"]["model"]["predicted"])
 
 
-def test_layers_add_up_to_the_mean(report: dict) -> None:
+def test_layers_add_up_to_the_mean(report: Report) -> None:
     predicted = report["models"]["model"]["predicted"]
     total = sum(layer["cycles"] for layer in predicted["layers"])
     assert total == pytest.approx(predicted["cpu"]["mean_cycles"], rel=1e-3)
@@ -76,14 +81,14 @@ def test_layers_add_up_to_the_mean(report: dict) -> None:
     assert predicted["bit_exact"]["compared"] >= 48 * 100
 
 
-def test_convolutions_are_charged_for_their_own_work(report: dict) -> None:
+def test_convolutions_are_charged_for_their_own_work(report: Report) -> None:
     layers = report["models"]["model"]["predicted"]["layers"]
     convolutions = [layer for layer in layers if layer["kernel"].startswith("conv")]
     assert [layer["macs"] for layer in convolutions] == [48 * 8 * 3, 48 * 8 * 5]
     assert all(layer["cycles"] > 0.5 * layer["macs"] for layer in convolutions)
 
 
-def test_formats_and_quality_stand_beside_the_prediction(folder: Path, report: dict) -> None:
+def test_formats_and_quality_stand_beside_the_prediction(folder: Path, report: Report) -> None:
     part = report["models"]["model"]
     assert set(part["formats"]) == {"float", "w8a16", "w8a8"}
     assert part["formats"]["w8a16"]["cpu_mean"] < part["formats"]["float"]["cpu_mean"]
@@ -105,15 +110,9 @@ def test_quality_is_judged_on_the_test_items_beside_the_model(folder: Path, tmp_
     truths = {f"{n}/truth/out": 0.5 * sound for n, sound in enumerate(sounds)}
     np.savez(beside / "test.npz", source=np.array("a run"), **items, **truths)
     wavs = tmp_path / "wav"
-    made = make_report(
-        str(model),
-        load_board("patch_sm"),
-        with_sweep=False,
-        with_formats=False,
-        with_quality=False,
-        wavs=wavs,
-    )
-    quality = made["models"]["model"]["quality"]
+    wanted = Wanted(sweep=False, formats=False, quality=False, wavs=wavs)
+    made = make_report(str(model), load_board("patch_sm"), wanted)
+    quality = made.report["models"]["model"]["quality"]
     assert quality["inputs"] == "3 items of the test split of a run"
     # nothing was pruned in fact: not a bit may differ from float
     assert quality["formats"]["pruned"]["peak_difference"] == 0.0
@@ -124,8 +123,11 @@ def test_quality_is_judged_on_the_test_items_beside_the_model(folder: Path, tmp_
     null, _ = soundfile.read(wavs / "model" / "null_pruned.wav")
     assert len(null) == 3 * 9600
     assert not null.any()
-    page = render_page(made)
+    page = render_page(made.report, made.sounds)
+    check_page(page)
     assert "against the data" in page
+    # float, pruned and rounded, and what the last one changes
+    assert page.count("<audio controls") == 4
 
 
 def test_an_event_model_is_compared_with_the_host_and_judged_on_its_test_items(
@@ -145,7 +147,7 @@ def test_an_event_model_is_compared_with_the_host_and_judged_on_its_test_items(
     for _ in range(4):
         inputs = {name: rng.uniform(-1, 1, shape).astype(np.float32) for name, shape in ports.items()}
         items.append(Item(inputs, player.play(inputs)))
-    found = assess(model, {"w8a16": model}, items, "four walks")
+    found, _ = assess(model, {"w8a16": model}, items, "four walks")
     (row,) = found["formats"].values()
     assert row["peak_difference"] == 0.0
     assert row.get("onsets_alike", 1.0) == 1.0
@@ -167,7 +169,8 @@ def test_onsets_are_judged_by_decisions(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("bench.quality.Player", Pattern)
     monkeypatch.setattr("bench.quality.onset_rows", lambda path: slice(0, 2))
     truth = np.array([[1, 0, 1], [0, 0, 1], [0, 0, 0]], np.float32)
-    found = assess(Path("float.onnx"), {"w8a16": Path("other.onnx")}, [Item({}, {"pattern": truth})], "one")
+    items = [Item({}, {"pattern": truth})]
+    found, _ = assess(Path("float.onnx"), {"w8a16": Path("other.onnx")}, items, "one")
     assert found["formats"]["w8a16"]["onsets_alike"] == pytest.approx(4 / 6, abs=1e-5)
     assert found["recordings"]["float"]["onset_f1"] == 0.8  # two of two heard, two of three found
     assert found["recordings"]["w8a16"]["onset_f1"] == 0.4
@@ -182,24 +185,27 @@ def test_a_file_that_holds_no_test_items_is_refused(tmp_path: Path) -> None:
         read_items(tmp_path / "other.npz")
 
 
-def test_the_page_stands_alone(report: dict) -> None:
-    page = render_page(report)
-    assert page.count("<img") >= 4
-    assert "predicted" in page
-    assert "http" not in page.split("</style>")[1].replace("http-equiv", "")
+def test_the_page_stands_alone_and_says_everywhere_that_cycles_are_predicted(benched: Benched) -> None:
+    page = render_page(benched.report, benched.sounds)
+    check_page(page)
+    assert page.count("<svg") >= 4
+    # the model's figures; load, layers twice, roofline, latency, formats
+    assert page.count(PREDICTED) >= 7
 
 
-def test_an_unchanged_report_passes_the_gate_and_a_slower_one_does_not(report: dict, tmp_path: Path) -> None:
+def test_an_unchanged_report_passes_the_gate_and_a_slower_one_does_not(
+    report: Report, tmp_path: Path
+) -> None:
     old = tmp_path / "old.json"
-    write_json(old, published(report))
-    assert against(published(report), old) == ([], False)
-    slower = copy.deepcopy(published(report))
+    write_json(old, report)
+    assert against(report, old) == ([], False)
+    slower = copy.deepcopy(report)
     for figure in ("mean", "worst", "p99"):
         slower["models"]["model"]["predicted"]["cpu"][figure] *= 1.05
     lines, worse = against(slower, old)
     assert worse
     assert "REGRESSED" in lines[0]
-    faster = copy.deepcopy(published(report))
+    faster = copy.deepcopy(report)
     faster["models"]["model"]["predicted"]["cpu"]["mean"] *= 0.9
     assert against(faster, old)[1] is False
 
@@ -210,32 +216,29 @@ def test_an_instrument_is_reported_whole_and_gated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("bench.report.report.INSTRUMENT_S", 0.6)
-    made = make_report(
-        "drum",
-        load_board("patch_sm"),
-        models={"drum": model_files["drum"]},
-        with_sweep=False,
-        with_quality=False,
-    )
-    whole = made["instrument"]
+    wanted = Wanted(sweep=False, quality=False)
+    made = make_report("drum", load_board("patch_sm"), wanted, models={"drum": model_files["drum"]})
+    whole = made.report["instrument"]
     assert whole["samples_that_differ_from_host"] == 0
     assert len(whole["callback_cycles"]) == whole["callbacks_traced"] > 100
     # the network alone is a part of the instrument
-    assert whole["cpu"]["mean"] > made["models"]["drum"]["predicted"]["cpu"]["mean"] > 0
+    assert whole["cpu"]["mean"] > made.report["models"]["drum"]["predicted"]["cpu"]["mean"] > 0
     shares = list(whole["cpu_by_function"].values())
     assert shares == sorted(shares, reverse=True)
     assert 0.5 * whole["cpu"]["mean"] < sum(shares) <= whole["cpu"]["mean"] * 1.001
-    assert "The whole instrument" in render_page(made)
+    page = render_page(made.report, made.sounds)
+    check_page(page)
+    assert "The whole instrument" in page
     old = tmp_path / "old.json"
-    write_json(old, published(made))
-    assert against(published(made), old) == ([], False)
-    slower = copy.deepcopy(published(made))
+    write_json(old, made.report)
+    assert against(made.report, old) == ([], False)
+    slower = copy.deepcopy(made.report)
     slower["instrument"]["cpu"]["worst"] *= 1.05
     lines, worse = against(slower, old)
     assert worse
     assert lines == [line for line in lines if line.startswith("whole instrument: CPU worst")]
     with pytest.raises(Refusal, match="goes with an instrument"):
-        resolve("nano", load_board("patch_sm"), {"drum": model_files["drum"]})
+        resolve("nano", {"drum": model_files["drum"]})
 
 
 RESULTS = Path(__file__).parents[2] / "bench" / "results"
@@ -250,7 +253,41 @@ def test_the_reference_decoders_cost_no_more_than_the_committed_results_say(deco
     assert status == 0
 
 
-def test_the_gate_refuses_what_is_no_report(report: dict, tmp_path: Path) -> None:
+def test_a_run_folder_is_its_decoder_quantized_where_it_is_there(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(Refusal, match="is not a run"):
+        resolve(str(run))
+    (run / "recipe.toml").write_text('kind = "drum"')
+    with pytest.raises(Refusal, match="holds no decoder"):
+        resolve(str(run))
+    for name in ("kit.onnx", "kit.encoder.onnx"):
+        shutil.copy(folder / "tiny.onnx", run / name)
+    assert resolve(str(run)) == {"model": run / "kit.onnx"}
+    shutil.copy(folder / "tiny.int8.onnx", run / "kit.int8.onnx")
+    assert resolve(str(run)) == {"model": run / "kit.int8.onnx"}
+    shutil.copy(folder / "tiny.int8.onnx", run / "other.int8.onnx")
+    with pytest.raises(Refusal, match=r"several quantized models \(kit.int8.onnx, other.int8.onnx\)"):
+        resolve(str(run))
+
+
+def test_the_command_takes_a_run_folder(folder: Path, tmp_path: Path, capsys) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "recipe.toml").write_text('kind = "drum"')
+    for name in ("tiny.onnx", "tiny.int8.onnx"):
+        shutil.copy(folder / name, run / name)
+    out = tmp_path / "report"
+    assert vaectrol.main(["bench", str(run), "--quick", "-o", str(out)]) == 0
+    assert json.loads((out / "report.json").read_text())["models"]["model"]["file"] == "tiny.int8.onnx"
+    check_page((out / "report.html").read_text())
+
+
+def test_the_gate_refuses_what_is_no_report(report: Report, tmp_path: Path) -> None:
+    broken = {**report, "models": {"model": {"predicted": {"cpu": {"mean": "a lot"}}}}}
+    write_json(tmp_path / "damaged.json", broken)
+    with pytest.raises(Refusal, match="damaged report"):
+        against(report, tmp_path / "damaged.json")
     (tmp_path / "a.json").write_text("[1, 2]")
     (tmp_path / "b.json").write_text("{")
     for name in ("a.json", "b.json", "absent.json"):
@@ -266,10 +303,9 @@ def test_sweep_covers_the_block_sizes_the_board_has(folder: Path) -> None:
 
 
 def test_unknown_targets_and_boards_without_a_cortex_m7_are_refused(folder: Path) -> None:
-    board = load_board("patch_sm")
     for target in ("no_such_thing", "no_such_file.onnx"):
         with pytest.raises(Refusal, match="no_such"):
-            resolve(target, board)
+            resolve(target)
     with pytest.raises(Refusal, match="Cortex-M7 only"):
         predict_model(folder / "tiny.int8.onnx", load_board("rpi4"))
     with pytest.raises(Refusal):

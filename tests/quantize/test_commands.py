@@ -20,6 +20,7 @@ from quantize.graph.load import load_graph
 from quantize.graph.runtime import session
 from quantize.procedure import Settings
 from quantize.progress import Progress
+from tests.pages import check_page
 from tests.quantize.random_graphs import random_feed, random_model
 
 
@@ -65,6 +66,7 @@ def test_a_described_model_is_pruned_quantized_and_reported(rhythm_file, tmp_pat
         "histograms.png",
     }
     assert len(json.loads((report / "report.json").read_text())["layers"]) > 5
+    check_page((report / "report.html").read_text(), report)
 
 
 def test_a_board_budget_is_met(rhythm_file, tmp_path, capsys):
@@ -170,7 +172,7 @@ def test_a_model_from_elsewhere_is_quantized_by_onnxruntime(foreign, capsys, bit
     figures = json.loads(capsys.readouterr().out)
     assert figures["snr_db"] > (25 if bits == "16" else 10)
     assert any(n.op_type == "QuantizeLinear" for n in onnx.load(str(out)).graph.node)
-    assert (foreign / "out.int8.onnx.report" / "report.html").is_file()
+    check_page((foreign / "out.int8.onnx.report" / "report.html").read_text())
 
 
 def test_weights_that_lie_beside_the_file_are_counted(foreign, tmp_path, capsys):

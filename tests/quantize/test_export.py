@@ -21,6 +21,7 @@ from quantize.graph.runtime import run_onnx
 from quantize.integers.calibrate import activation_tensors, observe, scales_from
 from quantize.integers.plan import make_plan
 from quantize.integers.qdq import Quantized, to_qdq
+from tests.quantize.quantized_files import every_operator
 from tests.quantize.random_graphs import random_feed, random_graph
 from train.models.time_basis import TimeBasis
 
@@ -163,3 +164,11 @@ def test_the_drive_module_streams_any_buffers_as_the_whole(drive_file, tmp_path)
 def test_a_model_file_alone_is_not_enough_for_nn(rhythm_file, tmp_path):
     with pytest.raises(Refusal, match="run folder"):
         export_model(rhythm_file, "torchscript", tmp_path / "x.ts", None, 0.1)
+
+
+def test_every_operator_with_a_kernel_in_tflite_is_written():
+    graph = every_operator(in_tflite=True)
+    random = np.random.default_rng(0)
+    feed = {n: random.standard_normal(graph.fixed_shape(n)).astype(np.float32) for n in ("x", "c")}
+    model = rounded(graph, [feed], 16)
+    assert to_tflite(model, 24)[4:8] == b"TFL3"

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from common.refusal import Refusal
+from tests.pages import check_page
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
 from train.fit import export_run, fit
 from train.judges.drum import log_spectral_distance, mr_stft, onset_ms
@@ -34,7 +35,8 @@ def test_a_run_and_its_model_files_get_the_same_figures(rhythm_run, rhythms, tmp
     assert a["onset_f1"] == pytest.approx(b["onset_f1"], abs=1e-3)
     assert json.loads((tmp_path / "a" / "report.json").read_text())["items"] == from_run["items"] > 0
     page = (tmp_path / "a" / "report.html").read_text()
-    assert "audio controls" in page and "data:image/png" in page and "<script" not in page
+    check_page(page)
+    assert page.count("<audio controls") == 8 and "<svg" in page
     assert set(from_run["control"]) == set(from_run["motion"]) == set(from_run["leakage"])
     assert 0 <= from_run["prior"]["valid"] <= 1
     # The oracle nearest neighbour is chosen using the target; the mean is blind.
@@ -70,6 +72,9 @@ def test_a_drum_run_is_judged_beside_the_nearest_training_sound(drums, tmp_path)
     # Two steps cannot beat a recording.
     assert report["figures"]["nearest"]["mr_stft"] < report["figures"]["model"]["mr_stft"]
     assert (tmp_path / "report" / "reconstructions.wav").stat().st_size > 10_000
+    page = (tmp_path / "report" / "report.html").read_text()
+    check_page(page)
+    assert page.count("<audio controls") == 9  # heard, made, the oracle's, of three sounds
 
 
 def test_what_cannot_be_judged_is_refused(rhythm_run, drums, tmp_path):

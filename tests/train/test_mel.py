@@ -9,6 +9,7 @@ import pytest
 import vaectrol
 from common.audio import SAMPLE_RATE_HZ
 from common.refusal import Refusal
+from tests.pages import check_page
 from tests.train.small import PLAIN, SMALL_MEL
 from train.analysis.probe import amounts, linear_probe, neighbours, probe_runs, probes, targets
 from train.data.clips import NO_EFFECT, Clip
@@ -149,7 +150,8 @@ def test_it_learns_and_a_run_and_its_files_are_judged_alike(run, drive, tmp_path
     assert set(from_run["vocoder"]) == {"mr_stft_vocoder_alone", "mr_stft_model_and_vocoder"}
     assert (tmp_path / "a" / "heard_vocoder_made.wav").stat().st_size > 10_000
     page = (tmp_path / "a" / "report.html").read_text()
-    assert "audio controls" in page and "data:image/png" in page
+    check_page(page)
+    assert page.count("<audio controls") == 9  # heard, vocoder, model and vocoder, of three clips
 
 
 def test_opponents_are_what_they_say():

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 import vaectrol
 from common.refusal import Refusal
+from tests.pages import check_page
 from tests.train.small import SMALL_RHYTHM
 from train.kinds import load_recipe
 from train.search.report import pareto, table
@@ -88,7 +89,8 @@ def test_a_study_makes_its_trials_and_reports_the_front(rhythms, tmp_path, capsy
     assert first["score"] == min(score for _, score in first["curve"])
     assert report["front"] == [first] and report["finished"] == 1
     written = {path.name for path in (tmp_path / "study").iterdir()}
-    assert written == {"study.db", "trials", "study.json", "pareto.md", "pareto.png"}
+    assert written == {"study.db", "trials", "study.json", "pareto.md", "pareto.png", "study.html"}
+    check_page((tmp_path / "study" / "study.html").read_text())
     assert "**front**" in (tmp_path / "study" / "pareto.md").read_text()
     # The same command finds it finished and trains nothing.
     before = (tmp_path / "study" / "trials" / first["folder"] / "metrics.json").stat().st_mtime_ns

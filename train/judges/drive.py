@@ -19,6 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
+from common.figure import COLOURS, new_figure
+from common.files import write_picture
+from common.spectrogram import excerpt, spectrogram_figure
+from common.spectrogram import player as player_of
+from train.judges.drive_page import write_page
+from train.judges.judged import Judgement
 from train.judges.player import Player
 from train.judges.reports import Judged
 from train.judges.spectra import mr_stft
@@ -29,6 +35,8 @@ from train.tasks.base import evenly
 from train.tasks.drive import DriveTask
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from train.data.store import DataSet
 
 WINDOWS = 4  # of an item that the encoder hears; their posteriors are averaged
@@ -39,6 +47,7 @@ POSITIONS = 11  # of the amount
 SINE_HZ = 187.5  # 256 samples a period
 SINE_LEVELS = (0.1, 0.25, 0.5)
 NOISE_MINUTES = 10.0
+EXCERPT_S = 1.5  # that the page plays
 CHUNK = 480_000  # samples rendered at a time
 LOUDEST = 12 * SAMPLE_RATE_HZ  # most of a long item that is measured
 DETAILS: tuple[str, ...] = ("curves",)
@@ -124,7 +133,7 @@ class DriveReport(Judged):
     curves: dict[str, dict[str, AmountFollowed]]
 
 
-def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> DriveReport:
+def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement:
     """Measure reconstruction, control and safety on a split; write sounds and pictures to ``folder``."""
     task = player.task
     assert isinstance(task, DriveTask)
@@ -137,12 +146,19 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
     known, spreads = hear(player, train)
     heard, _ = hear(player, picked)
     rows, shown = _reconstruct(player, split, picked, heard)
-    _write_sounds(shown, folder)
+    _write_sounds([sound for group in shown for sound in group], folder)
+    groups = [
+        [
+            player_of(title, excerpt(sound, SAMPLE_RATE_HZ, EXCERPT_S), SAMPLE_RATE_HZ)
+            for title, sound in group
+        ]
+        for group in shown
+    ]
     items = {"train": [data.manifest[i] for i in train], "judged": [data.manifest[i] for i in picked]}
     space = fit_space(items["train"], known, spreads, task.recipe.seed)
     thd = amount_control(player, items["train"], known, space)
-    _write_pictures(player, items["train"], known, thd, folder)
-    return {
+    drawings = _draw(player, items["train"], known, thd, folder)
+    report: DriveReport = {
         "items": len(rows),
         "split": split,
         "figures": _figures(rows),
@@ -158,6 +174,7 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
         "rows": rows,
         "curves": thd,
     }
+    return Judgement(report, write_page, groups, drawings)
 
 
 def hear(player: Player, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -213,7 +230,7 @@ def _setting(item: dict[str, Any]) -> tuple[str, str]:
 
 def _reconstruct(
     player: Player, split: str, picked: np.ndarray, heard: np.ndarray
-) -> tuple[list[DriveRow], list[tuple[str, np.ndarray]]]:
+) -> tuple[list[DriveRow], list[list[tuple[str, np.ndarray]]]]:
     task = player.task
     assert isinstance(task, DriveTask)
     manifest = task.data.manifest
@@ -259,12 +276,15 @@ def _reconstruct(
         rows.append(row)
         if device not in shown:
             shown[device] = [
-                (f"{device} dry", dry),
-                (f"wet, ESR of made {row['model']['esr']:.3f}", wet),
-                ("made", made["model"]),
-                (f"curve and filter {row['static']['esr']:.3f}", made["static"].astype(np.float32)),
+                (f"{device}, dry", dry),
+                ("wet", wet),
+                (f"made, error to signal {row['model']['esr']:.3f}", made["model"]),
+                (
+                    f"curve and filter, error to signal {row['static']['esr']:.3f}",
+                    made["static"].astype(np.float32),
+                ),
             ]
-    return rows, [sound for sounds in shown.values() for sound in sounds]
+    return rows, list(shown.values())
 
 
 def _figures(rows: list[DriveRow]) -> DriveFigures:
@@ -505,13 +525,7 @@ def _noise_peaks(player: Player) -> np.ndarray:
 
 def _write_sounds(shown: list[tuple[str, np.ndarray]], folder: Path) -> None:
     """Dry, wet, made, opponent of each device: a picture and one WAV with a quarter second between."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
     import soundfile
-
-    from train.latents.table import spectrogram_figure
 
     gap = np.zeros(SAMPLE_RATE_HZ // 4, np.float32)
     joined = np.concatenate([part for _, sound in shown for part in (sound[: 2 * SAMPLE_RATE_HZ], gap)])
@@ -519,57 +533,78 @@ def _write_sounds(shown: list[tuple[str, np.ndarray]], folder: Path) -> None:
     figure = spectrogram_figure(
         [(title, sound[:SAMPLE_RATE_HZ]) for title, sound in shown], SAMPLE_RATE_HZ, columns=4
     )
-    figure.savefig(folder / "reconstructions.png", dpi=80)
-    plt.close(figure)
+    write_picture(folder / "reconstructions.png", figure, 80)
 
 
-def _write_pictures(
+def _draw(
     player: Player,
     items: list[dict[str, Any]],
     z: np.ndarray,
     thd: dict[str, dict[str, AmountFollowed]],
     folder: Path,
-) -> None:
-    """Where the types lie, and the distortion as the amount turns."""
-    import matplotlib.pyplot as plt
-
-    figure = space_figure(player, items, z)
-    figure.savefig(folder / "space.png", dpi=90)
-    plt.close(figure)
+) -> list[tuple[str, Figure]]:
+    """Where the types lie, what they do, and the distortion as the amount turns; files and for the page."""
+    drawn = {
+        "space": ("Training items in the first latents, by type", space_figure(player, items, z)),
+        "curves": (
+            "What the middle of each type does to a sine: wet over dry",
+            curves_figure(player, items, z),
+        ),
+    }
     if thd:
-        figure, axes = plt.subplots(1, len(thd), figsize=(4.2 * len(thd), 3.4), sharey=True, squeeze=False)
-        for place, (way, found) in zip(axes[0], thd.items(), strict=True):
-            for effect, one in found.items():
-                place.plot(np.linspace(0, 1, POSITIONS), one["distortion"], lw=1.2, label=effect)
-            place.set(title=way, xlabel="amount")
-        axes[0, 0].set_ylabel("part that is not the fundamental")
-        axes[0, -1].legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
-        figure.tight_layout()
-        figure.savefig(folder / "amount.png", dpi=90)
-        plt.close(figure)
+        drawn["amount"] = ("Distortion as the amount turns, by the way it is turned", amount_figure(thd))
+    for name, (_, figure) in drawn.items():
+        write_picture(folder / f"{name}.png", figure, 90)
+    return list(drawn.values())
 
 
-def space_figure(player: Player, items: list[dict[str, Any]], z: np.ndarray) -> Any:
-    """Training items in the first latents, by type; and the curve that a sine draws at each type's middle."""
-    import matplotlib.pyplot as plt
-
-    effects = sorted({item["effect"] for item in items})
-    wide = {"width_ratios": [3, 3, *[1] * len(effects)]}
-    figure, axes = plt.subplots(1, 2 + len(effects), figsize=(8 + 1.3 * len(effects), 3.6), gridspec_kw=wide)
-    pairs = ((0, 1), (min(2, z.shape[1] - 1), min(3, z.shape[1] - 1)))
-    sine = (0.5 * np.sin(2 * np.pi * 100 * np.arange(4800) / SAMPLE_RATE_HZ)).astype(np.float32)
-    for number, effect in enumerate(effects):
-        mine = np.array([item["effect"] == effect for item in items])
-        colour = plt.cm.tab20(number % 20)  # type: ignore[attr-defined]
-        for place, (a, b) in zip(axes, pairs, strict=False):
-            place.scatter(z[mine, a], z[mine, b], s=6, color=colour, label=effect)
-            place.set(
-                xlabel=" ".join([f"z{a + 1}", player.latents[a].get("tied", "")]),
-                ylabel=" ".join([f"z{b + 1}", player.latents[b].get("tied", "")]),
+def amount_figure(thd: dict[str, dict[str, AmountFollowed]]) -> Figure:
+    """Draw the distortion of a sine as the amount of every type turns, for every way to turn it."""
+    figure, axes = new_figure(1, len(thd), 3.6 * len(thd) + 1.2, 3.2, sharey=True)
+    for place, (way, found) in zip(axes[0], thd.items(), strict=True):
+        for number, (effect, one) in enumerate(found.items()):
+            colour, style = COLOURS[number % len(COLOURS)], "--" if number >= len(COLOURS) else "-"
+            place.plot(
+                np.linspace(0, 1, POSITIONS), one["distortion"], style, color=colour, lw=1.2, label=effect
             )
+        place.set(title=way, xlabel="amount")
+    axes[0, 0].set_ylabel("part that is not the fundamental")
+    axes[0, -1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def space_figure(player: Player, items: list[dict[str, Any]], z: np.ndarray) -> Figure:
+    """Draw training items in the first latents, by type."""
+    effects = sorted({item["effect"] for item in items})
+    figure, axes = new_figure(1, 2, 9, 3.6)
+    pairs = ((0, 1), (min(2, z.shape[1] - 1), min(3, z.shape[1] - 1)))
+    for place, (a, b) in zip(axes[0], pairs, strict=True):
+        for number, effect in enumerate(effects):
+            mine = np.array([item["effect"] == effect for item in items])
+            mark = "o^s"[number // len(COLOURS) % 3]
+            colour = COLOURS[number % len(COLOURS)]
+            place.scatter(z[mine, a], z[mine, b], s=7, color=colour, marker=mark, label=effect)
+        place.set(
+            xlabel=" ".join([f"z{a + 1}", player.latents[a].get("tied", "")]),
+            ylabel=" ".join([f"z{b + 1}", player.latents[b].get("tied", "")]),
+        )
+    axes[0, 1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def curves_figure(player: Player, items: list[dict[str, Any]], z: np.ndarray) -> Figure:
+    """Draw the curve that a sine draws at each type's middle."""
+    effects = sorted({item["effect"] for item in items})
+    columns = min(8, len(effects))
+    rows = -(-len(effects) // columns)
+    figure, axes = new_figure(rows, columns, 1.25 * columns + 0.4, 1.45 * rows, sharex=True)
+    for axis in axes.flat[len(effects) :]:
+        axis.remove()
+    sine = (0.5 * np.sin(2 * np.pi * 100 * np.arange(4800) / SAMPLE_RATE_HZ)).astype(np.float32)
+    for number, (effect, axis) in enumerate(zip(effects, axes.flat, strict=False)):
+        mine = np.array([item["effect"] == effect for item in items])
         curve = render(player, sine, z[mine].mean(0))
-        axes[2 + number].plot(sine[-960:], curve[-960:], lw=1, color=colour)
-        axes[2 + number].set_title(effect, fontsize=8, color=colour)
-        axes[2 + number].set(xticks=[], yticks=[])
-    figure.tight_layout()
+        axis.plot(sine[-960:], curve[-960:], lw=1.2, color=COLOURS[number % len(COLOURS)])
+        axis.set_title(effect, fontsize=8)
+        axis.tick_params(labelsize=6)
     return figure

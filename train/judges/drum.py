@@ -16,7 +16,12 @@ import torch
 
 from common.audio import SAMPLE_RATE_HZ
 from common.drums import CLASSES
+from common.files import write_picture
+from common.spectrogram import excerpt, spectrogram_figure
+from common.spectrogram import player as player_of
 from train.attributes.sound import loudness, measure_sound
+from train.judges.drum_page import write_page
+from train.judges.judged import Judgement
 from train.judges.player import Player
 from train.judges.reports import Judged
 from train.judges.spectra import log_spectral_distance, mr_stft
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 
 ONSET_FRAME = 24  # samples: 0.5 ms
 ONSET_PART = 0.1  # of the largest envelope: −20 dB
+SHOWN = 8  # items whose sounds the page plays
 DETAILS = ("by_class",)
 NOT_ON_CARD = ("by_class", "spearman")
 
@@ -109,7 +115,7 @@ def onset_ms(audio: np.ndarray) -> float:
     return float(np.argmax(envelope >= ONSET_PART * envelope.max()) * ONSET_FRAME * 1000 / SAMPLE_RATE_HZ)
 
 
-def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> DrumReport:
+def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement:
     """Measure reconstruction, control and silence on a split; write sounds and pictures to ``folder``."""
     task = player.task
     assert isinstance(task, DrumTask)
@@ -120,8 +126,8 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
         picked = evenly(picked, limit)
     nearest = _nearest(task, split, picked)
     rows: list[DrumRow] = []
-    shown: list[tuple[str, np.ndarray]] = []
-    step = max(1, len(picked) // 8)
+    shown: list[list[tuple[str, np.ndarray, str]]] = []
+    step = max(1, len(picked) // SHOWN)
     folder.mkdir(parents=True, exist_ok=True)
     for order, index in enumerate(picked):
         wanted = sounds[index]
@@ -141,10 +147,27 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
             "first": distances(first, wanted),
         }
         rows.append(row)
-        if order % step == 0 and len(shown) < 24:
-            shown += [(f"{row['class']} heard", wanted), ("made", made), ("nearest", other)]
-    _write_sounds(shown, folder)
-    return {
+        if order % step == 0 and len(shown) < SHOWN:
+            far = {
+                "model": f"multi-resolution STFT distance {row['model']['mr_stft']:.2f}",
+                "nearest": f"multi-resolution STFT distance {row['nearest']['mr_stft']:.2f}",
+            }
+            shown.append(
+                [
+                    (f"{row['class'].replace('_', ' ')}, heard", wanted, row["name"]),
+                    ("made", made, far["model"]),
+                    ("oracle nearest neighbour", other, far["nearest"]),
+                ]
+            )
+    _write_sounds([(title, sound) for group in shown for title, sound, _ in group], folder)
+    groups = [
+        [
+            player_of(title, excerpt(sound, SAMPLE_RATE_HZ, 1.0), SAMPLE_RATE_HZ, note)
+            for title, sound, note in group
+        ]
+        for group in shown
+    ]
+    report: DrumReport = {
         "items": len(rows),
         "split": split,
         "figures": {who: _summary(rows, who) for who in WHO},
@@ -161,6 +184,7 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
         "silence_dbfs": silence(player),
         "rows": rows,
     }
+    return Judgement(report, write_page, groups)
 
 
 def distances(made: np.ndarray, wanted: np.ndarray) -> Distances:
@@ -259,14 +283,8 @@ def silence(player: Player) -> float:
 
 
 def _write_sounds(shown: list[tuple[str, np.ndarray]], folder: Path) -> None:
-    """Heard, made, nearest: a picture and one WAV with half a second between."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    """Heard, made, nearest: a picture and one WAV with a quarter second between."""
     import soundfile
-
-    from train.latents.table import spectrogram_figure
 
     gap = np.zeros(SAMPLE_RATE_HZ // 4, np.float32)
     joined = np.concatenate([part for _, sound in shown for part in (sound[:SAMPLE_RATE_HZ], gap)])
@@ -274,5 +292,4 @@ def _write_sounds(shown: list[tuple[str, np.ndarray]], folder: Path) -> None:
     figure = spectrogram_figure(
         [(title, sound[: SAMPLE_RATE_HZ // 2]) for title, sound in shown], SAMPLE_RATE_HZ, columns=3
     )
-    figure.savefig(folder / "reconstructions.png", dpi=90)
-    plt.close(figure)
+    write_picture(folder / "reconstructions.png", figure, 90)

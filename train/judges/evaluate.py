@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import importlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from common.files import write_text
+from common.measures import measure
+from common.page import Page
 from common.refusal import Refusal
+from train.judges.judged import Judgement
 from train.judges.player import Player, open_player
-from train.judges.reports import Evaluation, Judged
+from train.judges.reports import Evaluation
 from train.kinds import task_class, training_kinds
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Judge(Protocol):
     DETAILS: tuple[str, ...]
     NOT_ON_CARD: tuple[str, ...]
 
-    def judge(self, player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judged:
+    def judge(self, player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement:
         """Measure a model on a split; write sounds and pictures to ``folder``."""
 
 
@@ -89,56 +90,43 @@ def evaluate(
         "model": str(model),
         "kind": kind,
         "data": {"path": str(data.directory), "hash": data.hash},
-        **judged,
+        **judged.report,
     }
     for name, text in (
         ("report.json", json.dumps(report, indent=1)),
-        ("report.html", _page(report, folder)),
+        ("report.html", _page(report, judged)),
     ):
         write_text(folder / name, text)
     return report
 
 
 def headline(report: Evaluation) -> list[tuple[str, str]]:
-    """The report's single numbers as (name, value) lines."""
+    """The report's single numbers as lines: name and unit, value."""
     lines: list[tuple[str, str]] = []
 
-    def walk(prefix: str, value: object) -> None:
+    def walk(path: tuple[str, ...], value: object) -> None:
         if isinstance(value, dict):
             for key, inner in value.items():
-                walk(f"{prefix} · {key}" if prefix else key, inner)
+                walk((*path, key), inner)
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            lines.append((prefix, f"{value:.4g}"))
+            *within, last = path
+            named = measure(last)
+            unit = f", {named.unit}" if named.unit not in ("", "%") else ""
+            name = " · ".join([*(words.replace("_", " ") for words in within), named.name + unit])
+            lines.append((name, named.write(value)))
 
     judge = judge_of(report["kind"])
     left = (*LONG, *(judge.DETAILS if judge else ()))
-    shown = {k: v for k, v in report.items() if k not in left}
-    walk("", shown)
+    walk((), {k: v for k, v in report.items() if k not in left})
     return lines
 
 
-def _page(report: Evaluation, folder: Path) -> str:
-    """One self-contained page."""
-
-    def embedded(path: Path, kind: str) -> str:
-        return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-    rows = "".join(f"<tr><td>{html.escape(a)}</td><td>{b}</td></tr>" for a, b in headline(report))
-    pictures = "".join(
-        f'<h2>{path.stem}</h2><img src="{embedded(path, "image/png")}" style="max-width:100%">'
-        for path in sorted(folder.glob("*.png"))
+def _page(report: Evaluation, judged: Judgement) -> str:
+    """Write the page of what was judged."""
+    page = Page(
+        f"{Path(report['model']).name}: {report['kind']} model on unseen sounds",
+        f"How near it comes on {report['items']} items of the {report['split']} split, beside opponents.",
+        f"Model {report['model']}, data set {report['data']['hash'][:16]}; figures also in report.json.",
     )
-    sounds = "".join(
-        f'<p>{path.stem}: <audio controls src="{embedded(path, "audio/wav")}"></audio></p>'
-        for path in sorted(folder.glob("*.wav"))
-    )
-    title = (
-        f"{report['kind']} model {html.escape(report['model'])} on {report['items']} {report['split']} items"
-    )
-    return (
-        f'<!doctype html><meta charset="utf-8"><title>{title}</title>'
-        "<style>body{font:15px/1.45 sans-serif;max-width:62em;margin:2em auto;padding:0 1em}"
-        "td{padding:.15em 1.2em .15em 0;border-bottom:1px solid #ddd}</style>"
-        f"<h1>{title}</h1><p>Data set {report['data']['hash'][:16]}.</p><table>{rows}</table>"
-        f"{sounds}{pictures}"
-    )
+    judged.write_page(page, judged)
+    return page.html()

@@ -14,6 +14,13 @@ import numpy as np
 import torch
 
 from common.audio import SAMPLE_RATE_HZ
+from common.files import write_picture
+from common.measures import measure
+from common.page import Sound
+from common.spectrogram import excerpt
+from common.spectrogram import player as player_of
+from train.judges.judged import Judgement
+from train.judges.mel_page import write_page
 from train.judges.player import Player
 from train.judges.reports import Judged
 from train.judges.spectra import mr_stft
@@ -21,9 +28,12 @@ from train.tasks.base import evenly
 from train.tasks.mel import MelTask, mel_distance, picture_figure
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from train.data.store import DataSet
 
 SHOWN = 8
+EXCERPT_S = 1.5
 DETAILS: tuple[str, ...] = ("by_class",)
 NOT_ON_CARD = ("by_class",)
 
@@ -53,7 +63,7 @@ class MelReport(Judged):
     rows: list[MelRow]
 
 
-def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> MelReport:
+def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement:
     """Measure reconstruction on a split; write sounds and pictures to ``folder``."""
     task = player.task
     assert isinstance(task, MelTask)
@@ -86,9 +96,9 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
     ]
     folder.mkdir(parents=True, exist_ok=True)
     shown = evenly(np.arange(len(picked)), SHOWN)
-    vocoder = _write_sounds(task, split, picked, made, shown, folder)
+    vocoder, groups, drawing = _write_sounds(task, split, picked, made, shown, folder)
     kinds = [task.kinds_of_items(split)[i] for i in picked]
-    return {
+    report: MelReport = {
         "items": len(rows),
         "split": split,
         "latents": task.latents,
@@ -103,6 +113,9 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
         },
         "rows": rows,
     }
+    return Judgement(
+        report, write_page, groups, [("Log-mel pictures: heard, made, by components, nearest", drawing)]
+    )
 
 
 def reconstruct(player: Player, pictures: np.ndarray) -> np.ndarray:
@@ -144,14 +157,11 @@ def _write_sounds(
     made: dict[str, np.ndarray],
     shown: np.ndarray,
     folder: Path,
-) -> dict[str, float]:
-    """Heard, its picture through the vocoder, the model's, the nearest: a picture, WAVs, and distances."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+) -> tuple[dict[str, float], list[list[Sound]], Figure]:
+    """Heard, through the vocoder, through the model too: distances, players, a picture, one WAV."""
     import soundfile
 
+    groups: list[list[Sound]] = []
     gap = np.zeros(SAMPLE_RATE_HZ // 4, np.float32)
     sounds: list[np.ndarray] = []
     tiles: list[tuple[str, np.ndarray]] = []
@@ -164,6 +174,17 @@ def _write_sounds(
         found["vocoder_alone"].append(mr_stft(alone, heard))
         found["model_and_vocoder"].append(mr_stft(ours, heard))
         title = clip.sound if clip.dry < 0 else f"{clip.sound}, {clip.effect}"
+        far = [f"{measure('mr_stft').name} {values[-1]:.2f}" for values in found.values()]
+        groups.append(
+            [
+                player_of(words, excerpt(sound, SAMPLE_RATE_HZ, EXCERPT_S), SAMPLE_RATE_HZ, note)
+                for words, sound, note in (
+                    (f"{title}, heard", heard, clip.name),
+                    ("through the vocoder", alone, far[0]),
+                    ("through model and vocoder", ours, far[1]),
+                )
+            ]
+        )
         tiles += [
             (title, picture),
             ("made", made["model"][order]),
@@ -171,7 +192,6 @@ def _write_sounds(
             ("nearest", made["nearest"][order]),
         ]
     soundfile.write(folder / "heard_vocoder_made.wav", np.clip(np.concatenate(sounds), -1, 1), SAMPLE_RATE_HZ)
-    figure = picture_figure(tiles, columns=8)
-    figure.savefig(folder / "reconstructions.png", dpi=80)
-    plt.close(figure)
-    return {f"mr_stft_{who}": float(np.mean(values)) for who, values in found.items()}
+    figure = picture_figure(tiles, task.vocoder, columns=4)
+    write_picture(folder / "reconstructions.png", figure, 80)
+    return {f"mr_stft_{who}": float(np.mean(values)) for who, values in found.items()}, groups, figure

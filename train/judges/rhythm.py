@@ -9,20 +9,31 @@ encoder.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
+from common.audio import SAMPLE_RATE_HZ
 from common.drums import PARTS
+from common.figure import COLOURS, new_figure
+from common.files import write_picture
+from common.page import Sound, picture, sound_source
 from train.attributes.rhythm import PATTERN_ATTRIBUTES, measure_pattern
+from train.judges.judged import Judgement
 from train.judges.player import Player
 from train.judges.reports import Judged
+from train.judges.rhythm_page import write_page
+from train.piano_roll import pattern_figure
+from train.sonify import sonify
 from train.tasks.rhythm import RhythmTask, onset_f1
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from train.data.store import DataSet
 
 V = len(PARTS)
+SHOWN = 4  # patterns that the page plays
 DETAILS: tuple[str, ...] = ()
 NOT_ON_CARD = ("spearman_pooled", "f1_by_voice", "even", "linear")
 
@@ -96,7 +107,7 @@ def reconstruction(made: np.ndarray, wanted: np.ndarray) -> Reconstructed:
     }
 
 
-def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> RhythmReport:
+def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement:
     """Measure everything on a split; write pictures and sounds to ``folder``."""
     task = player.task
     assert isinstance(task, RhythmTask)
@@ -112,8 +123,10 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
         sought = refine(task, z, knobs, patterns)
         more["refined"] = reconstruction(decode(player, sought, knobs), patterns)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_pictures(player, patterns, made, folder)
-    return {
+    groups = _write_sounds(patterns, made, folder)
+    drawing = descriptor_figure(player)
+    write_picture(folder / "descriptors.png", drawing, 90)
+    report: RhythmReport = {
         "items": len(patterns),
         "split": split,
         "figures": {
@@ -130,6 +143,9 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
         "leakage": leakage(player, task, z, knobs),
         "prior": prior(player, task),
     }
+    return Judgement(
+        report, write_page, groups, [("Every attribute along every knob and every latent", drawing)]
+    )
 
 
 def refine(
@@ -279,58 +295,63 @@ def prior(player: Player, task: RhythmTask, count: int = 512) -> PriorReport:
     }
 
 
-def _write_pictures(player: Player, patterns: np.ndarray, made: np.ndarray, folder: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+def _write_sounds(patterns: np.ndarray, made: np.ndarray, folder: Path) -> list[list[Sound]]:
+    """Some patterns as played and as made: a picture, one WAV, and players for the page."""
     import soundfile
+    from scipy.signal import resample_poly
 
-    from common.audio import SAMPLE_RATE_HZ
-    from train.latents.table import pattern_figure
-    from train.sonify import sonify
+    some = np.linspace(0, len(patterns) - 1, SHOWN).round().astype(int)
+    pairs = [[("played", patterns[i]), ("made", made[i])] for i in some]
+    flat = [one for pair in pairs for one in pair]
+    write_picture(folder / "reconstructions.png", pattern_figure(flat), 90)
+    audio = [sonify(pattern) for _, pattern in flat]
+    soundfile.write(folder / "reconstructions.wav", np.concatenate(audio), SAMPLE_RATE_HZ)
+    groups = []
+    for number, pair in enumerate(pairs, start=1):
+        group = []
+        for title, pattern in pair:
+            plain = resample_poly(sonify(pattern), 1, 2)  # half the size
+            drawn = picture(pattern_figure([("", pattern)]), f"Piano roll, pattern {number}, {title}")
+            source = sound_source(plain, SAMPLE_RATE_HZ // 2)
+            group.append(Sound(f"pattern {number}, {title}", source, drawn))
+        groups.append(group)
+    return groups
 
-    some = np.linspace(0, len(patterns) - 1, 4).round().astype(int)
-    pairs = [pair for i in some for pair in (("played", patterns[i]), ("made", made[i]))]
-    figure = pattern_figure(pairs)
-    figure.savefig(folder / "reconstructions.png", dpi=90)
-    plt.close(figure)
-    audio = np.concatenate([sonify(p) for _, p in pairs])
-    soundfile.write(folder / "reconstructions.wav", audio, SAMPLE_RATE_HZ)
-    figure = descriptor_figure(player)
-    figure.savefig(folder / "descriptors.png", dpi=90)
-    plt.close(figure)
 
-
-def descriptor_figure(player: Player, positions: int = 17) -> Any:
+def descriptor_figure(player: Player, positions: int = 17) -> Figure:
     """How every attribute moves along every knob and along every latent, others in the middle."""
-    import matplotlib.pyplot as plt
-
     names = list(PATTERN_ATTRIBUTES)
     centre = np.array([[row["mean"] for row in player.latents]], np.float32)
     places = np.linspace(0, 1, positions)
-    figure, axes = plt.subplots(2, len(names), figsize=(2.6 * len(names), 4.6), sharex="row")
+    figure, axes = new_figure(2, len(names), 2.2 * len(names), 4.6, sharex="row")
     for number, name in enumerate(names):
         for other, other_name in enumerate(names):
             knobs = np.zeros((positions, len(names)))
             knobs[:, other] = 2 * places - 1
             made = decode(player, np.repeat(centre, positions, 0), knobs)
             values = [measure_pattern(p)[number] for p in made]
-            axes[0, number].plot(places, values, lw=2.2 if other == number else 0.6, label=other_name)
+            axes[0, number].plot(
+                places,
+                values,
+                lw=2.4 if other == number else 0.7,
+                color=COLOURS[other],
+                label=other_name.replace("_", " "),
+            )
         for row, latent in enumerate(player.latents):
             if latent["sign"] == "unused":
                 continue
             z = np.repeat(centre, positions, 0)
             z[:, row] = np.interp(places, np.linspace(0, 1, len(latent["quantiles"])), latent["quantiles"])
             made = decode(player, z, np.zeros((positions, len(names))))
+            values = [measure_pattern(p)[number] for p in made]
             axes[1, number].plot(
-                places, [measure_pattern(p)[number] for p in made], lw=0.8, label=latent["name"]
+                places, values, lw=0.9, color=COLOURS[row % len(COLOURS)], label=latent["name"]
             )
-        axes[0, number].set_title(name, fontsize=9)
+        axes[0, number].set_title(name.replace("_", " "))
+        axes[1, number].set_xlabel("position")
     axes[0, 0].set_ylabel("along each knob")
     axes[1, 0].set_ylabel("along each latent")
-    axes[0, -1].legend(fontsize=5)
-    if axes[1, -1].lines:
-        axes[1, -1].legend(fontsize=4, ncols=2)
-    figure.tight_layout()
+    for row in range(2):
+        if axes[row, -1].lines:
+            axes[row, -1].legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

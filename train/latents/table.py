@@ -12,13 +12,17 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, Protocol, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from common.files import write_text
+from common.figure import COLOURS, new_figure
+from common.files import write_picture, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 QUANTILES = 33
 EDGE = 0.005  # of the density is left beyond either end of the travel
@@ -330,16 +334,11 @@ def plane_map(means: np.ndarray, seed: int, steps: int = 600) -> tuple[np.ndarra
 
 def write_pictures(task: TrainedTask, prepared: PreparedLatents, folder: Path) -> None:
     """Write the map and every dimension's traversal as picture and sound."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
     import soundfile
 
     folder.mkdir(parents=True, exist_ok=True)
     figure = map_figure(prepared.places, task.kinds_of_items("train"))
-    figure.savefig(folder / "map.png", dpi=110)
-    plt.close(figure)
+    write_picture(folder / "map.png", figure, 110)
     centre = torch.tensor([[row["mean"] for row in prepared.latents]])
     for index, row in enumerate(prepared.latents):
         if row["sign"] == "unused":
@@ -351,71 +350,22 @@ def write_pictures(task: TrainedTask, prepared: PreparedLatents, folder: Path) -
         )
         title = f"{row['name']}: {row['variance_share']:.0%} of the variance, {row['sign']}"
         figure, audio, rate = task.traversal(z, title)
-        figure.savefig(folder / f"{row['name']}.png", dpi=80)
-        plt.close(figure)
+        write_picture(folder / f"{row['name']}.png", figure, 80)
         if audio is not None:
             soundfile.write(folder / f"{row['name']}.wav", audio, rate)
 
 
-def map_figure(places: np.ndarray, kinds: Sequence[str]) -> Any:
+def map_figure(places: np.ndarray, kinds: Sequence[str]) -> Figure:
     """Where every training item lies on the plane, coloured by its kind."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 6))
+    figure, axes = new_figure(width=7, height=5.6)
+    axis = axes[0, 0]
     kinds_array = np.array(kinds)
     for number, kind in enumerate(sorted(set(kinds))):
         at = places[kinds_array == kind]
-        axes.scatter(at[:, 0], at[:, 1], s=6, color=plt.cm.tab20(number % 20), label=kind)  # type: ignore[attr-defined]
-    axes.set(xlabel="x", ylabel="y", xlim=(0, 1), ylim=(0, 1), title="the plane of training items")
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7, markerscale=2)
-    figure.tight_layout()
-    return figure
-
-
-def spectrogram_figure(sounds: Sequence[tuple[str, np.ndarray]], rate_hz: int, columns: int = 2) -> Any:
-    """Log spectrograms side by side; 80 dB below full scale is black."""
-    import matplotlib.pyplot as plt
-
-    rows = -(-len(sounds) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(2.6 * columns, 1.7 * rows), squeeze=False)
-    window = np.hanning(1024)
-    for place in axes.flat:
-        place.axis("off")
-    for place, (title, audio) in zip(axes.flat, sounds, strict=False):
-        framed = np.lib.stride_tricks.sliding_window_view(np.pad(audio, (512, 1024)), 1024)[::256]
-        level = 20 * np.log10(np.abs(np.fft.rfft(framed * window)) / 256 + 1e-6)
-        extent = (0.0, len(audio) / rate_hz, 0.0, rate_hz / 2000)
-        place.imshow(level.T, origin="lower", aspect="auto", extent=extent, vmin=-80, vmax=0, cmap="magma")
-        place.set_title(title, fontsize=7)
-    figure.tight_layout()
-    return figure
-
-
-def pattern_figure(patterns: Sequence[tuple[str, np.ndarray]], columns: int = 2) -> Any:
-    """Patterns as piano rolls: shade is velocity, shift is microtiming."""
-    import matplotlib.pyplot as plt
-
-    from common.drums import PARTS
-
-    voices = len(PARTS)
-    rows = -(-len(patterns) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(4.5 * columns, 1.8 * rows), squeeze=False)
-    for place in axes.flat:
-        place.axis("off")
-    for place, (title, pattern) in zip(axes.flat, patterns, strict=False):
-        voice, step = np.nonzero(pattern[:voices] >= 0.5)
-        velocity = pattern[voices : 2 * voices][voice, step]
-        micro = pattern[2 * voices :][voice, step]
-        place.scatter(
-            step + micro, voice, c=velocity, vmin=0, vmax=1, cmap="Blues", marker="s", s=14, ec="0.6", lw=0.3
-        )
-        for beat in range(0, 33, 4):
-            place.axvline(beat - 0.5, color="0.8", lw=0.5 + (beat % 16 == 0))
-        place.axis("on")
-        place.set(xlim=(-0.8, 31.8), ylim=(-0.7, voices - 0.3), xticks=[])
-        place.set_yticks(range(voices), PARTS, fontsize=5)
-        place.set_title(title, fontsize=7)
-    figure.tight_layout()
+        mark = "o^s"[number // len(COLOURS) % 3]
+        axis.scatter(*at.T, s=7, color=COLOURS[number % len(COLOURS)], marker=mark, label=kind)
+    axis.set(xlabel="x", ylabel="y", xlim=(0, 1), ylim=(0, 1), title="the plane of training items")
+    axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7, markerscale=2)
     return figure
 
 

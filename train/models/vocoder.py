@@ -51,6 +51,13 @@ class Vocoder:
 
         return mel(sr=SAMPLE_RATE_HZ, n_fft=self.size, n_mels=self.mels, fmin=LOW_HZ, fmax=HIGH_HZ, norm=None)
 
+    @cached_property
+    def band_hz(self) -> np.ndarray:
+        """Middle of every band, Hz."""
+        from librosa import mel_frequencies
+
+        return mel_frequencies(n_mels=self.mels + 2, fmin=LOW_HZ, fmax=HIGH_HZ)[1:-1]
+
     def picture(self, audio: np.ndarray) -> np.ndarray:
         """Log-mel pictures of clips, ``[N, samples]`` to ``[N, mels, frames]``, float32."""
         import torch

@@ -6,15 +6,20 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, cast
 
+from common.figure import COLOURS, GRID, INK, new_figure
 from common.files import write_picture, write_text
+from common.page import PREDICTED, Page
 from train.recipe import Recipe
 from train.search.sweep import Sweep
 
 if TYPE_CHECKING:
     import optuna
+    from matplotlib.figure import Figure
     from optuna.trial import FrozenTrial
 
     from firmware.compiler import Budget
+
+WORDS = ("best validation score (lower is better)", "what became of it")
 
 
 class Cost(TypedDict):
@@ -162,33 +167,74 @@ def table(report: StudyReport) -> str:
         cells = [_short(row["settings"].get(path, "")) for path in paths]
         cost = "" if row["cpu_worst"] is None else f"{row['cpu_worst']:.1%}"
         score = "" if row["score"] is None else f"{row['score']:.4g}"
-        note = "**front**" if row["front"] else row.get("reason", "")
-        if row["state"] == "under way":
-            note = "under way"
-        if row.get("baseline"):
-            note = f"{note} (the recipe itself)".strip()
-        if "same_as" in row:
-            note = f"{note} (as trial {row['same_as']})".strip()
+        note = _note(row).replace("front", "**front**", 1) if row["front"] else _note(row)
         lines.append(f"| {row['trial']} | " + " | ".join([*cells, cost, score, note]) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _note(row: TrialRow) -> str:
+    """What became of a trial."""
+    note = "front" if row["front"] else row.get("reason", "")
+    if row["state"] == "under way":
+        note = "under way"
+    if row.get("baseline"):
+        note = f"{note} (the recipe itself)".strip()
+    if "same_as" in row:
+        note = f"{note} (as trial {row['same_as']})".strip()
+    return note
 
 
 def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def draw(report: StudyReport, recipe: Recipe, path: Path) -> None:
+def draw(report: StudyReport, recipe: Recipe, folder: Path) -> None:
+    """Write ``pareto.png`` and the page, ``study.html``."""
+    figure = pareto_figure(report, recipe)
+    page = Page(
+        f"{recipe.name}: {report['finished']} of {report['wanted']} trials",
+        "What every trial costs on the board and how well it learnt; the front is best at its cost.",
+        "The same figures are in study.json.",
+    )
+    page.opening.picture(
+        figure, "Score of every trial over its predicted CPU, and the Pareto front", PREDICTED
+    )
+    rows = sorted(
+        (row for row in report["trials"] if row["state"] != "died"),
+        key=lambda row: (not row["front"], row["cpu_worst"] or 0.0, row["trial"]),
+    )
+    paths = sorted({path for row in rows for path in row["settings"]})
+    page.section("Trials", "The front first.").table(
+        [
+            "trial",
+            *(path.replace("_", " ") for path in paths),
+            f"CPU, worst block of {report['board']}",
+            *WORDS,
+        ],
+        [
+            [
+                str(row["trial"]),
+                *(row["settings"].get(path) for path in paths),
+                None if row["cpu_worst"] is None else f"{100 * row['cpu_worst']:.1f} %",
+                row["score"],
+                _note(row),
+            ]
+            for row in rows
+        ],
+        note=PREDICTED,
+    )
+    write_text(folder / "study.html", page.html())
+    write_picture(folder / "pareto.png", figure)
+
+
+def pareto_figure(report: StudyReport, recipe: Recipe) -> Figure:
     """Draw score against cost: the front, what was trained, stopped and refused, the recipe itself."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 4.6))
+    figure, grid = new_figure(width=7, height=4.6)
+    axes = grid[0, 0]
     priced = [row for row in report["trials"] if row["cpu_worst"] is not None and row["state"] != "died"]
     for state, marker, colour, words in (
-        ("left", "x", "0.6", "stopped early (best so far)"),
-        ("complete", "o", "tab:blue", "trained"),
+        ("left", "x", COLOURS[8], "stopped early (best so far)"),
+        ("complete", "o", COLOURS[0], "trained"),
     ):
         some = [row for row in priced if row["state"] == state and row["score"] is not None]
         if some:
@@ -196,36 +242,24 @@ def draw(report: StudyReport, recipe: Recipe, path: Path) -> None:
             axes.scatter(x, y, marker=marker, color=colour, s=26, label=words, zorder=2)
     refused = [row for row in priced if row["state"] == "left" and row["score"] is None]
     for number, row in enumerate(refused):
-        axes.axvline(percent(row), color="tab:red", lw=0.6, label="" if number else "refused")
+        axes.axvline(percent(row), color=COLOURS[1], lw=0.6, label="" if number else "refused")
     front = report["front"]
     x, y = [percent(row) for row in front], [score_of(row) for row in front]
-    axes.step(x, y, where="post", color="tab:orange", lw=1.5, label="Pareto front", zorder=1)
-    axes.scatter(x, y, s=70, facecolors="none", edgecolors="tab:orange", zorder=3)
+    axes.step(x, y, where="post", color=COLOURS[4], lw=1.5, label="Pareto front", zorder=1)
+    axes.scatter(x, y, s=70, facecolors="none", edgecolors=COLOURS[4], zorder=3)
     for row in front:
-        axes.annotate(
-            str(row["trial"]),
-            (percent(row), score_of(row)),
-            textcoords="offset points",
-            xytext=(6, 5),
-            fontsize=8,
-        )
+        at = (percent(row), score_of(row))
+        axes.annotate(str(row["trial"]), at, textcoords="offset points", xytext=(6, 5), fontsize=8)
     own = [row for row in priced if row.get("baseline") and row["score"] is not None]
     if own:
-        axes.scatter(
-            percent(own[0]),
-            score_of(own[0]),
-            marker="*",
-            s=130,
-            color="k",
-            label="the recipe",
-            zorder=4,
-        )
+        at = (percent(own[0]), score_of(own[0]))
+        axes.scatter(*at, marker="*", s=130, color=INK, label="the recipe", zorder=4)
     axes.set(
         xlabel=f"predicted CPU of {report['board']}, worst block, %",
         ylabel="best validation score (lower is better)",
-        title=f"{recipe.name}: {report['finished']} of {report['wanted']} trials",
     )
-    axes.grid(color="0.93")
-    axes.legend(fontsize=8)
-    figure.tight_layout()
-    write_picture(path, figure)
+    axes.grid(color=GRID, lw=0.6)
+    axes.set_axisbelow(True)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8)
+    return figure

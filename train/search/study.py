@@ -10,7 +10,7 @@ values, and goes on from its last checkpoint where that lies on the same disk.
 
 STUDY/study.db          the study, unless ``storage`` says another place
 STUDY/trials/NNNN/      the run of each trial trained here
-STUDY/study.json, pareto.md, pareto.png
+STUDY/study.html, study.json, pareto.md, pareto.png
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def search(
             raise
         write_report(study, recipe, sweep, folder)
     report = write_report(study, recipe, sweep, folder)
-    draw(report, recipe, folder / "pareto.png")
+    draw(report, recipe, folder)
     watch(report["finished"], sweep.trials, "")
     return report
 

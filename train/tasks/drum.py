@@ -495,9 +495,7 @@ class DrumTask(Task):
 
     def show(self, logger: Any, step: int) -> None:
         """Sounds and spectrograms of two validation hits beside what is made of them."""
-        import matplotlib.pyplot as plt
-
-        from train.latents.table import spectrogram_figure
+        from common.spectrogram import spectrogram_figure
 
         batch = self.validation_batches()[0]
         batch = {k: v[:4].to(self.device) if isinstance(v, Tensor) else v for k, v in batch.items()}
@@ -512,7 +510,6 @@ class DrumTask(Task):
             SAMPLE_RATE_HZ,
         )
         logger.add_figure("spectrograms", figure, step)
-        plt.close(figure)
 
     # The way out ----------------------------------------------------------------------------------
 
@@ -605,8 +602,8 @@ class DrumTask(Task):
                 made = self.render(z, knobs, 0.6)[:, 0].numpy()
             sounds += [(f"{CLASSES[number]} {i}", row) for i, row in enumerate(made)]
             audio.append(made.reshape(-1))
-        from train.latents.table import spectrogram_figure
+        from common.spectrogram import spectrogram_figure
 
         figure = spectrogram_figure(sounds, SAMPLE_RATE_HZ, columns=len(z))
-        figure.suptitle(title, fontsize=9, y=1.01)
+        figure.suptitle(title, fontsize=9)
         return figure, np.clip(np.concatenate(audio), -1, 1), SAMPLE_RATE_HZ

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -11,7 +11,9 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from common.audio import SAMPLE_RATE_HZ
+from common.figure import new_figure
 from common.refusal import Refusal
+from common.spectrogram import add_level_bar, draw_bands
 from train.data.clips import NO_EFFECT, Clip
 from train.data.kinds import preparation
 from train.export.export import Port
@@ -20,6 +22,9 @@ from train.models.mel import STEPS, MelShape, MelVAE
 from train.models.vocoder import SPAN_DB, Vocoder
 from train.recipe import Recipe, Section
 from train.tasks.base import Batch, Task, evenly
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TRAVERSAL_ROUNDS = 12
 
@@ -272,9 +277,8 @@ class MelTask(Task):
         with torch.no_grad():
             made = self.model.decoder(z[:, :, None]).numpy()
         sounds = [self.vocoder.sound(picture, TRAVERSAL_ROUNDS) for picture in made]
-        figure = picture_figure([("", picture) for picture in made], columns=len(made))
+        figure = picture_figure([("", picture) for picture in made], self.vocoder, columns=len(made))
         figure.suptitle(title, fontsize=9)
-        figure.tight_layout()
         return figure, np.clip(np.concatenate(sounds), -1, 1), SAMPLE_RATE_HZ
 
 
@@ -283,18 +287,22 @@ def mel_distance(made: Tensor, wanted: Tensor) -> Tensor:
     return torch.sqrt(((made.clamp(min=-1.0) - wanted) ** 2).mean((1, 2))) * SPAN_DB
 
 
-def picture_figure(pictures: Sequence[tuple[str, np.ndarray]], columns: int) -> Any:
+def picture_figure(pictures: Sequence[tuple[str, np.ndarray]], vocoder: Vocoder, columns: int) -> Figure:
     """Log-mel pictures side by side; 80 dB below full scale is black."""
-    import matplotlib.pyplot as plt
-
+    columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(2.1 * columns, 1.6 * rows), squeeze=False)
-    for place in axes.flat:
-        place.axis("off")
-    for place, (title, picture) in zip(axes.flat, pictures, strict=False):
-        place.imshow(picture, origin="lower", aspect="auto", vmin=-1, vmax=1, cmap="magma")
-        place.set_title(title, fontsize=7)
-    figure.tight_layout()
+    figure, axes = new_figure(rows, columns, 2.3 * columns + 0.6, 1.7 * rows + 0.3)
+    for axis in axes.flat[len(pictures) :]:
+        axis.remove()
+    seconds = vocoder.samples / SAMPLE_RATE_HZ
+    for place, (axis, (title, picture)) in enumerate(zip(axes.flat, pictures, strict=False)):
+        image = draw_bands(axis, (picture - 1) * SPAN_DB, seconds, vocoder.band_hz)
+        axis.set_title(title, fontsize=8)
+        if place % columns == 0:
+            axis.set_ylabel("kHz")
+        if place + columns >= len(pictures):
+            axis.set_xlabel("time, s")
+    add_level_bar(figure, image, list(axes.flat[: len(pictures)]))
     return figure
 
 

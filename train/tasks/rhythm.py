@@ -359,9 +359,7 @@ class RhythmTask(Task):
 
     def show(self, logger: Any, step: int) -> None:
         """A validation pattern above its reconstruction."""
-        import matplotlib.pyplot as plt
-
-        from train.latents.table import pattern_figure
+        from train.piano_roll import pattern_figure
 
         batch = self.validation_batches()[0]
         with torch.no_grad():
@@ -370,7 +368,6 @@ class RhythmTask(Task):
             made = self.model.decoder(mean[:, :, None], batch["knobs"][:1, :, None].to(self.device))
         figure = pattern_figure([("played", pattern[0].cpu().numpy()), ("made", made[0].cpu().numpy())])
         logger.add_figure("patterns", figure, step)
-        plt.close(figure)
 
     def decoder_ports(self) -> tuple[list[Port], list[Port]]:
         """Z and attributes in, a pattern out; one evaluation per event."""
@@ -440,12 +437,12 @@ class RhythmTask(Task):
     def traversal(self, z: Tensor, title: str) -> tuple[Any, np.ndarray, int]:
         """Patterns at every z with all attributes in the middle, and how they sound at 110 BPM."""
         from common.audio import SAMPLE_RATE_HZ
-        from train.latents.table import pattern_figure
+        from train.piano_roll import pattern_figure
         from train.sonify import sonify
 
         attributes = torch.zeros(len(z), len(PATTERN_ATTRIBUTES), 1)
         with torch.no_grad():
             made = self.model.decoder(z[:, :, None], attributes).numpy()
         figure = pattern_figure([(f"position {i}", pattern) for i, pattern in enumerate(made)], columns=1)
-        figure.suptitle(title, fontsize=9, y=1.01)
+        figure.suptitle(title, fontsize=9)
         return figure, np.concatenate([sonify(pattern) for pattern in made]), SAMPLE_RATE_HZ

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -38,16 +40,58 @@ from firmware.compiler.read.onnx_nodes import (
 )
 from firmware.compiler.read.onnx_operators import EVALUATED, STANDARD
 from firmware.compiler.read.onnx_operators import VAECTROL as DOMAIN
-from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue
+from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue, Value
 
 MAX_FILE_BYTES = 512 << 20
 MAX_NODES = 20_000
 TIME_AXIS = 2
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A file and what was read from it.
+
+    Attributes
+    ----------
+    graph : Graph
+    source : Path or ModelProto
+        As it was given.
+    folder : Path or None
+        Where its external data lie.
+    model : ModelProto
+        With its own functions expanded; the names in ``values`` are the names in it.
+    values : mapping of str to Value
+        What each name of the file stands for.
+    root : callable
+        Expresses a length by the root of its symbol's family.
+    """
+
+    graph: Graph
+    source: Path | onnx.ModelProto
+    folder: Path | None
+    model: onnx.ModelProto
+    values: Mapping[str, Value]
+    root: Callable[[Frames], Frames]
+
+    def whole(self) -> onnx.ModelProto:
+        """The expanded model with its external data inside."""
+        if self.folder is None:
+            return self.model
+        copy = onnx.ModelProto.FromString(self.model.SerializeToString())
+        onnx.load_external_data_for_model(copy, str(self.folder))
+        return copy
+
+
 def load(
     source: str | Path | onnx.ModelProto, name: str | None = None, streaming: bool | None = None
 ) -> Graph:
+    """Read a model; see ``read``."""
+    return read(source, name, streaming).graph
+
+
+def read(
+    source: str | Path | onnx.ModelProto, name: str | None = None, streaming: bool | None = None
+) -> Reading:
     """Read a model.
 
     Parameters
@@ -62,7 +106,7 @@ def load(
 
     Returns
     -------
-    Graph
+    Reading
 
     Raises
     ------
@@ -71,7 +115,8 @@ def load(
     """
     model, folder, stem = _parse(source)
     try:
-        return Loader(model, folder, streaming).graph(_identifier(name or stem))
+        loader = Loader(model, folder, streaming)
+        graph = loader.graph(_identifier(name or stem))
     except Refusal:
         raise
     except RecursionError:
@@ -86,6 +131,8 @@ def load(
         MemoryError,
     ) as error:
         raise Refusal(f"{stem}: the file is damaged or inconsistent ({first_line(error)}).") from error
+    origin = source if isinstance(source, onnx.ModelProto) else Path(source)
+    return Reading(graph, origin, folder, loader.model, loader.values, loader.root)
 
 
 def _identifier(text: str) -> str:

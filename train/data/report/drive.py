@@ -11,7 +11,8 @@ import numpy as np
 from common.audio import SAMPLE_RATE_HZ
 from common.figure import COLOURS, GRID, new_figure
 from common.page import Cell, Finding, Page, Sound
-from train.data.report.players import RANGE, Players, player
+from common.spectrogram import RELATIVE_RANGE
+from train.data.report.players import Players, item_player
 from train.data.report.splits import split_bars
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def hear(items: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Callable
         item, window = items[index], slice(offsets[index], offsets[index + 1])
         name = item["file"].rsplit("/", 1)[-1]
         return [
-            player(f"{name}, {side}", arrays[side][window], SAMPLE_RATE_HZ, note)
+            item_player(f"{name}, {side}", arrays[side][window], note)
             for side, note in (
                 ("dry", f"peak {item['dry_peak_db']:.1f} dBFS"),
                 ("wet", f"{item['effect']}, peak {item['wet_peak_db']:.1f} dBFS"),
@@ -61,7 +62,7 @@ def describe(
     )
     shown = list(members)[:MAX_PANELS]
     first = {item["effect"]: number for number, item in reversed(list(enumerate(items)))}
-    section = page.section("Dry and wet to hear", f"The first pair of each effect. {RANGE}")
+    section = page.section("Dry and wet to hear", f"The first pair of each effect. {RELATIVE_RANGE}")
     section.sounds(sound for number in sorted(first.values())[:MAX_PANELS] for sound in players.hear(number))
     page.section(
         "What goes in, what comes out", "Wet sample over dry sample: a line is a curve, a cloud has memory."

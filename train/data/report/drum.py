@@ -13,9 +13,10 @@ from common.audio import SAMPLE_RATE_HZ
 from common.drums import CLASSES
 from common.figure import COLOURS, INK, new_figure
 from common.page import Finding, Page, Sound
+from common.spectrogram import RELATIVE_RANGE
 from train.data.features import BANDS, FLOOR_DB, HOP, TIME_EDGES, band_of, spectral_distance
 from train.data.report.modes import MODE_COLUMNS, Landscape, landscape, words_for
-from train.data.report.players import RANGE, Players, player
+from train.data.report.players import Players, item_player
 from train.data.report.splits import split_bars
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def hear(items: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Callable
     def of(index: int) -> list[Sound]:
         item = items[index]
         note = f"{_words(item['class'])}, peak {item['peak_db']:.1f} dBFS"
-        return [player(item["file"], audio[offsets[index] : offsets[index + 1]], SAMPLE_RATE_HZ, note)]
+        return [item_player(item["file"], audio[offsets[index] : offsets[index + 1]], note)]
 
     return of
 
@@ -70,7 +71,7 @@ def describe(
             "Clusters of sounds, however they are named. Where two modes blend, sounds lie between them.",
         )
         section.table(MODE_COLUMNS, [words_for(mode, _words, names[mode.example]) for mode in seen.modes])
-        section.note(f"The typical sound of each mode. {RANGE}")
+        section.note(f"The typical sound of each mode. {RELATIVE_RANGE}")
         section.sounds(
             dataclasses.replace(sound, title=f"mode {mode.number}: {sound.title}")
             for mode in seen.modes

@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from common.page import Finding, Heard, Sound, picture, sound_source
-from common.spectrogram import DEPTH_DB, card_figure
+from common.audio import SAMPLE_RATE_HZ
+from common.page import Finding, Heard, Sound
+from common.spectrogram import excerpt, player
 
 EACH_FINDING = 4
 ALL_FINDINGS = 24
 """The page stays a few megabytes."""
 LONGEST_S = 1.5
-FADE_S = 0.02
-RANGE = f"Brightness is the level from the loudest place of each sound down to {DEPTH_DB:.0f} dB below it."
 
 
 class Players:
@@ -51,11 +50,6 @@ class Players:
         return sounds
 
 
-def player(title: str, audio: np.ndarray, rate_hz: int, note: str = "") -> Sound:
-    """Make an excerpt's player below its spectrogram."""
-    cut = np.array(audio[: round(LONGEST_S * rate_hz)], np.float32)
-    if len(cut) < len(audio):
-        fade = round(FADE_S * rate_hz)
-        cut[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)  # an abrupt end would click, and be seen
-    drawn = picture(card_figure(cut, rate_hz, top_db=None), f"Spectrogram of {title}")
-    return Sound(title, sound_source(cut, rate_hz), drawn, note)
+def item_player(title: str, audio: np.ndarray, note: str = "") -> Sound:
+    """Make the player of an excerpt of an item."""
+    return player(title, excerpt(audio, SAMPLE_RATE_HZ, LONGEST_S), SAMPLE_RATE_HZ, note, top_db=None)

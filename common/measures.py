@@ -1,0 +1,98 @@
+"""What is measured, by name and unit: one table for every page and terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from common.page import number
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a figure is called and written.
+
+    Attributes
+    ----------
+    name : str
+        As people say it.
+    unit : str
+        "%" shows shares times 100.
+    better : str
+        "lower", "higher", or "" where neither is.
+    """
+
+    name: str
+    unit: str = ""
+    better: str = ""
+
+    @property
+    def title(self) -> str:
+        """Name, unit, and which way is better: the head of a column or row."""
+        unit = f", {self.unit}" if self.unit else ""
+        arrow = {"lower": " (lower is better)", "higher": " (higher is better)"}.get(self.better, "")
+        return f"{self.name}{unit}{arrow}"
+
+    def write(self, value: float) -> str:
+        """Write a value without its unit, but for "%"."""
+        if self.unit == "%":
+            return f"{100 * value:.1f} %"
+        return number(value)
+
+
+MEASURES = {
+    "snr_db": Measure("signal-to-noise ratio", "dB", "higher"),
+    "worst_snr_db": Measure("worst signal-to-noise ratio", "dB", "higher"),
+    "mr_stft": Measure("multi-resolution STFT distance", "", "lower"),
+    "multi_resolution_stft": Measure("multi-resolution STFT distance", "", "lower"),
+    "lsd_db": Measure("log-spectral distance", "dB", "lower"),
+    "log_spectral_db": Measure("log-spectral distance", "dB", "lower"),
+    "mel_distance_db": Measure("log-mel distance", "dB", "lower"),
+    "esr": Measure("error-to-signal ratio", "", "lower"),
+    "onset_ms_median": Measure("onset error, median", "ms", "lower"),
+    "onset_error_ms": Measure("onset error, median", "ms", "lower"),
+    "onset_within_1ms": Measure("onsets within 1 ms", "%", "higher"),
+    "loudness_db_median": Measure("loudness error, median", "dB", "lower"),
+    "peak_difference": Measure("largest difference", "", "lower"),
+    "onset_f1": Measure("F1 of onsets", "", "higher"),
+    "onsets_alike": Measure("same onsets", "%", "higher"),
+    "onset_agreement": Measure("same onsets", "%", "higher"),
+    "velocity_mae": Measure("velocity error, mean", "", "lower"),
+    "timing_mae_steps": Measure("timing error, mean", "steps", "lower"),
+    "esr_static": Measure("error-to-signal ratio of curve and filter", "", "lower"),
+    "esr_static_own": Measure("error-to-signal ratio of the oracle curve and filter", "", "lower"),
+    "esr_device_point": Measure("error-to-signal ratio from the device's point", "", "lower"),
+    "mr_stft_static": Measure("multi-resolution STFT distance of curve and filter", "", "lower"),
+    "better_than_static": Measure("nearer than curve and filter", "%", "higher"),
+    "better_than_nearest": Measure("nearer than the oracle nearest neighbour", "%", "higher"),
+    "better_than_first": Measure("nearer than the nearest neighbour", "%", "higher"),
+    "better_than_components": Measure("nearer than principal components", "%", "higher"),
+    "score": Measure("score", "", "lower"),
+    "level": Measure("loss of level", "", "lower"),
+    "loudest": Measure("loss of the loudest moment", "", "lower"),
+    "spectral": Measure("spectral loss", "", "lower"),
+    "bands": Measure("loss of band envelopes", "", "lower"),
+    "kl": Measure("KL divergence", "nats"),
+    "active_latents": Measure("latents in use"),
+    "spearman_median": Measure("Spearman, median", "", "higher"),
+    "spearman_pooled": Measure("Spearman, pooled", "", "higher"),
+    "accuracy": Measure("right answers", "%", "higher"),
+}
+_AGAINST = {"truth": "against the data", "unrounded": "against unrounded weights", "task": "training task"}
+_UNITS = {"db": "dB", "dbfs": "dBFS", "ms": "ms", "s": "s", "hz": "Hz", "percent": "%"}
+
+
+def measure(key: str) -> Measure:
+    """Look a figure up by its key in a report, with or without what it is against: ``truth/mr_stft``.
+
+    A key that nobody named is spelt out, its unit taken from its end.
+    """
+    *against, last = key.split("/")
+    known = MEASURES.get(last)
+    if known is None:
+        words = last.split("_")
+        unit = _UNITS.get(words[-1], "") if len(words) > 1 else ""
+        known = Measure(" ".join(words[:-1] if unit else words), unit if unit != "%" else "percent")
+    if not against:
+        return known
+    within = ", ".join(_AGAINST.get(word, word.replace("_", " ")) for word in against)
+    return Measure(f"{known.name}, {within}", known.unit, known.better)

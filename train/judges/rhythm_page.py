@@ -1,0 +1,95 @@
+"""The page of a judged rhythm model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from common.measures import measure
+from common.page import Page
+from train.judges.judged import Judgement, rank, share, write_measures
+
+WHO = {
+    "model": "the model",
+    "refined": "optimised latents",
+    "nearest": "oracle nearest neighbour",
+    "mean": "mean pattern",
+}
+KEYS = ("onset_f1", "velocity_mae", "timing_mae_steps")
+
+
+def write_page(page: Page, judged: Judgement) -> None:
+    """Write the sections for rhythms."""
+    report: Any = judged.report
+    figures, prior = report["figures"], report["prior"]
+    page.opening.figures(
+        {
+            f"{measure('onset_f1').name}, the model": measure("onset_f1").write(figures["model"]["onset_f1"]),
+            "the same, mean pattern": measure("onset_f1").write(figures["mean"]["onset_f1"]),
+            "valid patterns at random knobs": share(prior["valid"]),
+        }
+    )
+    section = page.section(
+        "To hear", "Played by drummers, and made from it, on plain drums. Shade is velocity."
+    )
+    for group in judged.groups:
+        section.sounds(group, columns=2)
+    section = page.section("Reconstruction")
+    write_measures(
+        section,
+        figures,
+        WHO,
+        KEYS,
+        "Optimised latents are sought by gradient from where the encoder put them: what the decoder could do "
+        "with a better encoder. The oracle nearest neighbour is chosen using the target.",
+    )
+    shown = [who for who in WHO if who in figures]
+    parts = list(dict.fromkeys(part for who in shown for part in figures[who]["f1_by_voice"]))
+    section.table(
+        ["part", *(f"F1 of onsets, {WHO[who]}" for who in shown)],
+        [
+            [part.replace("_", " "), *(figures[who]["f1_by_voice"].get(part) for who in shown)]
+            for part in parts
+        ],
+    )
+    page.section(
+        "Knobs",
+        "Spearman of a knob and of what is measured of the pattern; 1 is a knob that does what it says.",
+    ).table(
+        ["knob", "at test patterns, median", "pooled", "anywhere, median", "pooled", "turned by an LFO"],
+        [
+            [
+                name.replace("_", " "),
+                rank(one["spearman_median"]),
+                rank(one["spearman_pooled"]),
+                rank(report["anywhere"][name]["spearman_median"]),
+                rank(report["anywhere"][name]["spearman_pooled"]),
+                rank(report["motion"][name]),
+            ]
+            for name, one in report["control"].items()
+        ],
+    )
+    page.section(
+        "What the latents still know",
+        "How often fresh classifiers tell an attribute's eighth from the latents; near chance is good.",
+    ).table(
+        ["attribute", "chance", "always the commonest", "linear classifier", "neural classifier"],
+        [
+            [name.replace("_", " "), *(share(one[key]) for key in ("even", "commonest", "linear", "mlp"))]
+            for name, one in report["leakage"].items()
+        ],
+    )
+    page.section("At random knobs").table(
+        ["figure", "value"],
+        [
+            ["valid: a kick or snare, and as many onsets as training patterns have", share(prior["valid"])],
+            ["different from each other", share(prior["unique"])],
+            ["not in the training data", share(prior["not_in_training"])],
+            ["onsets in which two differ", share(prior["difference"])],
+            ["the same of training patterns", share(prior["difference_of_training"])],
+        ],
+    )
+    section = page.section(
+        "What moves what", "Each column is an attribute; the line of its own knob is thick."
+    )
+    for says, drawing in judged.drawings:
+        section.picture(drawing, says)
