@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.drums import PARTS
 from firmware.build import Built, generate, host_library
 from firmware.instruments import kinds
 from firmware.play.cv_script import EVENTS, SET, Event, Script, Signals, signals
@@ -69,12 +68,12 @@ def strike(built: Built, rendered: Rendered) -> tuple[NDArray[np.float32], str]:
     mix = np.zeros((2, ticks), np.float32)
     if hits:
         with tempfile.TemporaryDirectory(prefix="vaectrol-") as folder:
-            drum = generate(kit().instrument, "host", Path(folder))
-            host = HostInstrument(host_library(drum))
-            quiet = signals(Script(), drum.board, ticks, host.parameters, {})
+            played = generate(kit().instrument, "host", Path(folder))
+            host = HostInstrument(host_library(played))
+            quiet = signals(Script(), played.board, ticks, host.parameters, {})
         for part, struck in hits.items():
             piece = kit().part[part]
-            mono = _struck(host, quiet, piece, struck, drum.board.audio.block)
+            mono = _struck(host, quiet, piece, struck, played.board.audio.block)
             mix[0] += mono * piece.level * min(1.0, 1.0 - piece.pan)
             mix[1] += mono * piece.level * min(1.0, 1.0 + piece.pan)
     peak = float(np.abs(mix).max(initial=0.0))
@@ -88,8 +87,8 @@ def _hits(built: Built, rendered: Rendered) -> dict[str, list[tuple[int, float]]
     gates = {kind.gate_sources[source]: at for at, source in enumerate(assignment.gate_out) if source >= 0}
     cvs = {kind.cv_sources[source]: at for at, source in enumerate(assignment.cv_out) if source >= 0}
     found: dict[str, list[tuple[int, float]]] = {}
-    for part in PARTS:
-        if part not in gates or part not in kit().part:
+    for part in kit().part:
+        if part not in gates:
             continue
         level = (rendered.gates >> gates[part] & 1).astype(np.int8)
         rises = np.flatnonzero(np.diff(level, prepend=np.int8(0)) > 0)
