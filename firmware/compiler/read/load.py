@@ -44,6 +44,8 @@ from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue, Val
 
 MAX_FILE_BYTES = 512 << 20
 MAX_NODES = 20_000
+SLOWEST_PORT = 4096
+"""Samples that a frame of the fastest port may last: encoders reach 2048, and a control net a few hundred."""
 TIME_AXIS = 2
 
 
@@ -447,9 +449,10 @@ class Loader(Builder):
         fastest = max(r.ratio for r in roots.values())
         sample = self._sample_rate(roots)
         base = _common_multiple([r.ratio for r in roots.values()] + sample)
-        if base / fastest > 64:
+        if base / fastest > SLOWEST_PORT:
             raise Refusal(
-                f"the rates of this graph have no common clock below {base / fastest} × the fastest."
+                f"its fastest signal has one frame in {base / fastest} ticks of the clock that all rates "
+                f"share, and {SLOWEST_PORT} is the most; give its ports rates nearer to each other."
             )
         self.ticks_per_sample = base / (sample[0] if sample else fastest)
         for name, root in roots.items():
