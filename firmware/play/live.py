@@ -97,7 +97,7 @@ def play_live(
     return {
         "says": f"played {played_s:.1f} s, {len(control.recorded)} messages obeyed"
         + (f"; wrote {', '.join(made)}" if made else "")
-        + "".join(f"\n{line}" for line in control.unknown_in_words()),
+        + "".join(f"\n{line}" for line in [*control.faults_in_words(), *control.unknown_in_words()]),
         "files": made,
         "seconds": played_s,
         "messages": len(control.recorded),

@@ -128,13 +128,18 @@ def serve(
     hz: float,
     seconds: float,
     tell: Callable[[str], None] = print,
-) -> None:
+) -> list[str]:
     """Run the control plane until `seconds` are over (0: until it is interrupted).
 
     Parameters
     ----------
     tell : callable
-        Told where it listens, and at the end which addresses came that nothing is called.
+        Told where it listens.
+
+    Returns
+    -------
+    list of str
+        A line for each kind of message that did not come as it should, or came to nothing.
     """
     from pythonosc.udp_client import SimpleUDPClient
 
@@ -160,5 +165,4 @@ def serve(
                     time.sleep(RETRY_S)  # the program restarts; OSC answers /error meanwhile
     finally:
         instrument.close()
-    for line in control.unknown_in_words():
-        tell(line)
+    return [*control.faults_in_words(), *control.unknown_in_words()]
