@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.files import whole
-from common.refusal import Refusal
+from common.refusal import LeftOut, Refusal
 from firmware.build import Built, generate, host_library
 from firmware.play.cv_script import Script, Signals, read_script, signals
 from firmware.play.host import HostInstrument, Rendered
@@ -186,14 +186,20 @@ def read_sounds(sounds: Mapping[str, Sound], rate_hz: float) -> dict[str, NDArra
 
 
 def read_sound(path: Path, rate_hz: float) -> NDArray[np.float32]:
-    """Read an audio file as one channel at `rate_hz`."""
-    import soundfile
+    """Read an audio file as one channel at `rate_hz`.
+
+    Raises
+    ------
+    Refusal
+        It is no sound, or not one that can be read; see :func:`common.recording.read_recording`.
+    """
+    from common.recording import read_recording
 
     try:
-        data, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except (OSError, RuntimeError) as error:
-        raise Refusal(f"cannot read the sound {path}: {error}.") from None
-    mono = data.mean(axis=1)
+        recording = read_recording(path, LONGEST_S)
+    except LeftOut as reason:
+        raise Refusal(f"cannot read the sound {path}: it {reason}.") from None
+    mono, rate = recording.audio.mean(axis=1), recording.rate_hz
     if rate != rate_hz:
         from math import gcd
 
