@@ -29,6 +29,7 @@ from firmware.compiler.read.builder import (
     Builder,
     first_line,
 )
+from firmware.compiler.read.guards import without_guards
 from firmware.compiler.read.onnx_nodes import (
     Surroundings,
     checked,
@@ -181,7 +182,7 @@ class Loader(Builder):
         """Walk the file and return the typed graph."""
         self._constants()
         inputs = self._inputs()
-        pending = list(self.model.graph.node)
+        pending = without_guards(self.model)
         _refuse_cycles(pending, self.values)
         for node in pending:
             self.where = describe(node)
