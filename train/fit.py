@@ -371,8 +371,8 @@ def _ranged(ports: list[Port], latents: list[LatentRow]) -> list[Port]:
 def _data_reference(data: DataSet | None) -> DataReference:
     if data is None:
         return {}
-    source = data.head.get("source") or {}
-    told = source if isinstance(source, dict) else {}
+    source: object = data.head.get("source")
+    told: dict[str, object] = source if isinstance(source, dict) else {}
     reference: DataReference = {
         "path": str(data.directory),
         "hash": data.hash,

@@ -18,7 +18,7 @@ from common.files import whole
 from common.refusal import Refusal
 
 if TYPE_CHECKING:
-    from train.data.pairs import Signals
+    from train.data.pairs import Relation, Signals
     from train.judges.player import Player
 
 WINDOWS = 8  # that the encoder hears at most
@@ -128,7 +128,7 @@ def place(folder: str | Path, dry: str | Path, wet: str | Path) -> Placed:
     )
 
 
-def _read(dry: Path, wet: Path) -> tuple[Signals, dict[str, Any]]:
+def _read(dry: Path, wet: Path) -> tuple[Signals, Relation]:
     """Both recordings, and what was found between them."""
     from common.audio import SAMPLE_RATE_HZ
     from train.data.audio import LeftOut
@@ -161,7 +161,7 @@ def _aligned(signals: Signals, delay: int, polarity: int) -> tuple[np.ndarray, n
     return piece[0], piece[1]
 
 
-def _settle(player: Player, signals: Signals, facts: dict[str, Any]) -> tuple[int, np.ndarray]:
+def _settle(player: Player, signals: Signals, facts: Relation) -> tuple[int, np.ndarray]:
     """The delay, near the one found, at which the model explains loud windows best; and the point there.
 
     The point is heard at one delay and decides the next, until none is better.
