@@ -18,6 +18,7 @@ from common.files import whole
 from common.refusal import Refusal
 
 if TYPE_CHECKING:
+    from train.attributes.effect import Setting
     from train.data.pairs import Relation, Signals
     from train.judges.player import Player
 
@@ -111,7 +112,7 @@ def place(folder: str | Path, dry: str | Path, wet: str | Path) -> Placed:
         float(np.interp(value, row["quantiles"], np.linspace(0, 1, len(row["quantiles"]))))
         for value, row in zip(z, run.latents, strict=True)
     ]
-    item = {"effect": reading.effect, "parameters": reading.parameters}
+    item: Setting = {"effect": reading.effect, "parameters": reading.parameters}
     relative = task.relative_amount(item) if reading.effect in task.facts.get("amounts", {}) else float("nan")
     return Placed(
         dict(zip(names, z.tolist(), strict=True)),
