@@ -333,7 +333,9 @@ def _modes(seen: Landscape) -> list[Finding]:
         f"{100 * largest.share:.0f} %."
     )
     if apart:
-        text += f" {apart} stand apart: a path into them crosses a gap; sounds in between would fill it."
+        text += (
+            f" {apart} overlap no other: between them the model has heard nothing. Add sounds that lie there."
+        )
     return [Finding("look" if largest.share > 0.5 else "fine", text)]
 
 
