@@ -33,3 +33,10 @@ class CannotWrite(Refusal):
     def __init__(self, path: object, reason: object):
         super().__init__(f"cannot write {path} ({reason}); make room or choose another place.")
         self.reason = str(reason)
+
+
+class LeftOut(Exception):
+    """Why one file of many cannot be used, as the end of a sentence that begins with its name.
+
+    Who reads a folder goes on without it and tells the reason; who was given this one file refuses.
+    """

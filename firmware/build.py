@@ -111,7 +111,9 @@ def generate(
         while (instances := role.instances(assignment)) > 1:
             # every voice has a state of its own, which leaves less fast memory for the weights they share
             beside = without(room, {region: (instances - 1) * state})
-            program = compile_onnx(model.path, target=compiler_target, board=beside, block=block, name=name)
+            program = compile_onnx(
+                model.path, target=compiler_target, board=beside, block=block, name=name, witness=False
+            )
             if board.processor.target == "host" or has_time(assignment, role, program.report, busy, block):
                 room = beside
                 break

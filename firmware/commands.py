@@ -49,6 +49,13 @@ def compile_model(
     proof: Annotated[
         bool, typer.Option("--proof", help="Print the overflow proof of every channel.")
     ] = False,
+    witness: Annotated[
+        bool,
+        typer.Option(
+            "--witness/--no-witness",
+            help="Hold the reading of the file to onnxruntime first; without it a misreading passes unseen.",
+        ),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Compile an ONNX model to streaming C, and say what it costs."""
@@ -64,6 +71,7 @@ def compile_model(
         name,
         schedule=schedule,
         streaming=stream,
+        witness=witness,
         dump_to=typer.echo if dump else None,
     )
     if target == "m7":
@@ -84,6 +92,17 @@ def compile_model(
             typer.echo("  per channel " + " ".join(f"{b}" for b in line["per_channel"]))
 
 
+def _witness_line(report: Report) -> str:
+    """Say who held the reading to its numbers, or what goes unseen."""
+    heard = report.get("witness")
+    if heard is None:
+        return "read without a witness (--no-witness): a misreading of the file would pass unseen"
+    if not heard["by"]:
+        return f"read without a witness: {heard['unheard']}"
+    lengths = ", ".join(str(n) for n in heard["frames"])
+    return f"agrees with {heard['by']} on {lengths} frames, to {heard['largest_difference']:.1e} of the peak"
+
+
 def _print_report(report: Report, out: Path) -> None:
     """Print what matters of a compiler report."""
     from rich.console import Console
@@ -94,6 +113,7 @@ def _print_report(report: Report, out: Path) -> None:
         f"{report['name']}: {report['parameters']:,} parameters, tables {report['weight_bytes']:,} bytes, "
         f"state {report['state_bytes']:,} bytes, no heap"
     )
+    console.print(_witness_line(report))
     if report["event"]:
         steps = report["cycles_per_step"]
         console.print(

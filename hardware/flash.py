@@ -27,6 +27,17 @@ FOUND = re.compile(
     r'Found DFU: \[0483:df11\].*?path="(?P<path>[^"]*)".*?alt=(?P<alt>\d+), name="(?P<name>[^"]*)"'
 )
 PERCENT = re.compile(r"(\d{1,3})%")
+UNREADABLE_NAME = "UNKNOWN"
+"""What dfu-util up to 0.9 calls a device whose strings it was not let read."""
+CANNOT_OPEN = re.compile(
+    r"cannot open (?:dfu )?device(?: (?P<id>[0-9a-f]{4}:[0-9a-f]{4}))?[^\n]*?"
+    r"(?P<code>LIBUSB_ERROR_\w+)?[^\n\w]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""dfu-util 0.8 and 0.9 give no reason, 0.5 to 0.7 no number either, 0.10 and later give libusb's code."""
+PERMISSION_DENIED = re.compile(
+    r"LIBUSB_ERROR_ACCESS|permission denied|requires write access to USB device", re.IGNORECASE
+)
 
 
 class Bootloader(Enum):
@@ -91,22 +102,52 @@ def list_devices(program: str = "dfu-util") -> list[Device]:
         dfu-util is absent, or may not open the device.
     """
     done = subprocess.run(
-        [_tool(program), "-l", "-d", f",{USB_ID}"], capture_output=True, text=True, check=False
+        [_tool(program), "-l", "-d", f",{USB_ID}"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
     text = done.stdout + done.stderr
     found = [Device(m["path"], m["name"]) for m in FOUND.finditer(text) if m["alt"] == "0"]
     if not found:
-        _refuse_when_forbidden(text)
+        _refuse_when_closed(text)
+        if f"Found DFU: [{USB_ID}]" in text:
+            raise Refusal(
+                "a bootloader is there, but this dfu-util is too old to say at which USB path; "
+                "install dfu-util 0.9 or later."
+            )
     return found
 
 
-def _refuse_when_forbidden(text: str) -> None:
-    if "LIBUSB_ERROR_ACCESS" in text:
-        raise Refusal(
-            "a bootloader is there, but this user may not open it (LIBUSB_ERROR_ACCESS); put the line "
-            f"{UDEV_RULE} into /etc/udev/rules.d/50-daisy.rules, run `sudo udevadm control --reload-rules`, "
-            "and plug the module in again."
-        )
+def _refuse_when_closed(text: str) -> None:
+    """Refuse when a bootloader was seen but could not be opened, in whichever words dfu-util says so."""
+    if PERMISSION_DENIED.search(text):
+        raise _forbidden("permission denied")
+    for line in CANNOT_OPEN.finditer(text):
+        if line["id"] not in (None, USB_ID):
+            continue
+        code = line["code"]
+        if code is None:
+            raise _forbidden(f"dfu-util says {line[0].strip()!r}")
+        if code in ("LIBUSB_ERROR_NOT_SUPPORTED", "LIBUSB_ERROR_NOT_FOUND"):
+            raise Refusal(
+                f"a bootloader is there, but it has no driver that dfu-util can use ({code}); on Windows "
+                "give it WinUSB with Zadig, and plug the module in again."
+            )
+        if code != "LIBUSB_ERROR_NO_DEVICE":
+            raise Refusal(
+                f"a bootloader is there, but it could not be opened ({code}); close every other program "
+                "that uses it, plug the module in again, and run this again."
+            )
+
+
+def _forbidden(reason: str) -> Refusal:
+    return Refusal(
+        f"a bootloader is there, but this user may not open it ({reason}); put the line "
+        f"{UDEV_RULE} into /etc/udev/rules.d/50-daisy.rules, run `sudo udevadm control --reload-rules`, "
+        "and plug the module in again."
+    )
 
 
 def choose_device(devices: list[Device], image: Image, path: str | None = None) -> Device:
@@ -136,6 +177,8 @@ def choose_device(devices: list[Device], image: Image, path: str | None = None) 
             f"this is the Daisy bootloader, and {image.path.name} goes into the internal flash: "
             f"{HOW_TO_ENTER[Bootloader.ST]}."
         )
+    if device.name == UNREADABLE_NAME:
+        raise _forbidden("dfu-util cannot read its name")
     raise Refusal(
         f"{USB_ID} at {device.path} calls itself {device.name!r}, which is no Daisy; unplug it, or choose "
         "the module with --path."
@@ -202,7 +245,7 @@ def explain(lines: list[str], status: int, image: Image) -> None:
             f"0x{image.boot.address:08X}, so it is the wrong one for {image.path.name}; nothing was written; "
             f"{HOW_TO_ENTER[_needed(image)]}."
         )
-    _refuse_when_forbidden(text)
+    _refuse_when_closed(text)
     if "No DFU capable USB device available" in text:
         raise Refusal(f"the bootloader left before dfu-util reached it; {HOW_TO_ENTER[_needed(image)]}.")
     if "More than one DFU capable USB device" in text:

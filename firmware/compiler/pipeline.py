@@ -27,7 +27,8 @@ from firmware.compiler.passes.own_ends import own_ends
 from firmware.compiler.passes.sink_dequantize import sink_dequantize
 from firmware.compiler.passes.verify import verify
 from firmware.compiler.program import Options, Program, parameters
-from firmware.compiler.read.load import load
+from firmware.compiler.read.load import read
+from firmware.compiler.read.witness import hold_to_witness
 from firmware.compiler.write.event_program import build_event
 from firmware.compiler.write.stream_program import build_stream
 
@@ -81,6 +82,7 @@ def compile_onnx(
     schedule: str = "flat",
     streaming: bool | None = None,
     as_if_quantized: bool = False,
+    witness: bool = True,
     dump_to: Callable[[str], None] | None = None,
 ) -> Program:
     """Compile an ONNX file.
@@ -102,6 +104,10 @@ def compile_onnx(
         True: stream along axis 2 although the file fixes its length.
     as_if_quantized : bool
         Give a float model 8-bit weights and 16-bit activations of plausible scales, for a cost estimate.
+    witness : bool
+        Hold the reading to onnxruntime on a seeded signal before any C is written (``read/witness.py``);
+        without it a misreading of the file passes unseen. Never where a cost alone is asked for
+        (``as_if_quantized``, ``budget``).
     dump_to : callable, optional
         Called with text after every pass.
 
@@ -130,12 +136,16 @@ def compile_onnx(
         if dump_to:
             dump_to(f"==== after {title}\n{dump(graph)}\n")
 
-    graph = load(source, name, streaming)
-    graph = replace(graph, parameters=parameters(graph))
+    reading = read(source, name, streaming)
+    graph = replace(reading.graph, parameters=parameters(reading.graph))
     if as_if_quantized:
         graph = assume_quantized(graph)
     offline = optimise(graph, show)
     bordered = verify(mark_short(add_endpoints(offline), block), "add endpoints")
     show("add endpoints", bordered)
+    heard = hold_to_witness(reading, offline) if witness and not as_if_quantized else None
     build = build_event if bordered.event else build_stream
-    return build(offline, bordered, Options(target, board, block, schedule), dump_to)
+    program = build(offline, bordered, Options(target, board, block, schedule), dump_to)
+    if heard is not None:
+        program.report["witness"] = heard
+    return program

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
 from common.files import make_folder
@@ -107,12 +110,24 @@ class Program:
 
 
 def parameters(graph: Graph) -> int:
-    """Weights and biases of the layers, as the file has them (counted before any pass)."""
+    """Weights and biases of the layers, as the file has them (counted before any pass), shared ones once.
+
+    Those of a flow of several steps lie in the file once and in the tables once. What does not vary (zeros
+    of a new bias) is shared only where it is the same array, not where two merely look alike.
+    """
     kinds = ("weight", "bias", "recurrent", "recurrent_bias")
-    return sum(
-        constant.values.size
-        for node in graph.nodes
-        if node.op in ("Conv", "ConvTranspose", "GRU")
-        for kind, constant in node.constants.items()
-        if kind in kinds
-    )
+    distinct: dict[tuple[object, ...], int] = {}
+    for node in graph.nodes:
+        if node.op not in ("Conv", "ConvTranspose", "GRU"):
+            continue
+        for kind in kinds:
+            constant = node.constants.get(kind)
+            if constant is None:
+                continue
+            values = constant.values
+            even = values.size == 0 or bool(np.all(values == values.flat[0]))
+            place = values.__array_interface__["data"][0] if even else 0
+            scale = b"" if constant.scale is None else np.asarray(constant.scale).tobytes()
+            content = hashlib.sha256(np.ascontiguousarray(values).tobytes() + scale).digest()
+            distinct[kind, values.shape, values.dtype.str, place, content] = values.size
+    return sum(distinct.values())

@@ -121,6 +121,18 @@ class FootprintReport(TypedDict):
     deepest: list[str]
 
 
+class WitnessReport(TypedDict):
+    """Who held the reading of the file to its numbers, on which lengths; the largest difference, of the peak.
+
+    Where there was no witness, ``by`` is empty and ``unheard`` says why.
+    """
+
+    by: str
+    frames: list[int]
+    largest_difference: float
+    unheard: str
+
+
 class Report(MemoryReport):
     """Everything the compiler knows of a model."""
 
@@ -148,6 +160,7 @@ class Report(MemoryReport):
     layers: list[LayerReport]
     overflow_proofs: list[ProofReport]
     ports: list[SpecReport]
+    witness: NotRequired[WitnessReport]
     # of a stream
     clocks: NotRequired[list[ClockReport]]
     rings: NotRequired[list[RingReport]]

@@ -9,13 +9,13 @@ The first column is ``time`` in seconds; every other one is named after what it 
 - ``trigger`` (number of the part, from 1; a drum has one), ``clock``, ``reset``, ``preset`` (number, from 1),
   ``save``: events.
 
-An empty cell says nothing.
+An empty cell says nothing. What else a spreadsheet may write is in `firmware.play.cv_table`.
 """
 
 from __future__ import annotations
 
-import csv
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,12 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.refusal import Refusal
+from firmware.play.cv_table import Table, place
 from hardware.board import Board
 
 GATE_VOLTS = 5.0
 EVENTS = {"trigger": 2, "clock": 3, "reset": 4, "preset": 6, "save": 7}  # PortCommand kinds, engine/port.h
 SET = 1
 LONGEST_S = 3600.0
+MOST_VOLTS = 100.0
+"""More is a slip of the pen: no module gives or stands it."""
 
 
 @dataclass
@@ -41,11 +44,20 @@ class Script:
         Knots of each column: times in seconds and values, shape (knots,) each.
     seconds : float
         Time of the last row.
+    lines : dict
+        Line of the file of each knot, by column; empty where the script is no file.
     """
 
     path: Path | None = None
     columns: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
     seconds: float = 0.0
+    lines: dict[str, list[int]] = field(default_factory=dict)
+
+    def place(self, name: str, knot: int) -> str:
+        """Say where a value was written."""
+        if self.path is None or name not in self.lines:
+            return f"the script: {name}"
+        return place(self.path, self.lines[name][knot], 1 + list(self.columns).index(name), name)
 
 
 @dataclass(frozen=True)
@@ -64,58 +76,47 @@ def read_script(path: Path) -> Script:
     Raises
     ------
     Refusal
-        No such file, no ``time`` column, a cell that is no number, time that runs backwards: with the line.
+        No such file, no ``time`` column, a cell that is no finite number, time that runs backwards: with the
+        line and the column.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file)]
-    except OSError as error:
-        raise Refusal(f"cannot read the CV script {path}: {error.strerror}.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise Refusal(f"{path.name} is not a CSV file: {error}.") from None
-    lines = [
-        (number, [cell.strip() for cell in row])
-        for number, row in enumerate(rows, 1)
-        if any(cell.strip() for cell in row) and not row[0].lstrip().startswith("#")
-    ]
-    if not lines or lines[0][1][0].lower() != "time":
-        raise Refusal(f"{path.name}: the first line must name the columns, and the first of them is `time`.")
-    header = lines[0][1]
-    twice = {name for name in header if header.count(name) > 1}
-    if twice or "" in header:
-        raise Refusal(
-            f"{path.name} line {lines[0][0]}: {f'{twice.pop()!r} twice' if twice else 'a column'} "
-            "without a name of its own."
-        )
-    knots: dict[str, list[tuple[float, float]]] = {name: [] for name in header[1:]}
+    table = Table(path)
+    names = table.header.cells[1:]
+    knots: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    script = Script(path, lines={name: [] for name in names})
     last = -math.inf
-    for number, cells in lines[1:]:
-        values = [_number(path, number, name, cell) for name, cell in zip(header, cells, strict=False)]
-        time = values[0]
+    for row in table:
+        time = table.number(row, 0)
         if time is None or not 0.0 <= time <= LONGEST_S or time < last:
             raise Refusal(
-                f"{path.name} line {number}: time must rise from row to row, from 0 to {LONGEST_S:.0f} s."
+                f"{path.name} line {row.line}: time must rise from row to row, from 0 to {LONGEST_S:.0f} s."
             )
-        if len(cells) > len(header):
-            raise Refusal(f"{path.name} line {number}: {len(cells)} cells under {len(header)} columns.")
         last = time
-        for name, value in zip(header[1:], values[1:], strict=False):
+        for column, name in enumerate(names, 1):
+            value = table.number(row, column)
             if value is not None:
                 knots[name].append((time, value))
-    script = Script(path, seconds=max(last, 0.0))
+                script.lines[name].append(row.line)
+    script.seconds = max(last, 0.0)
     for name, points in knots.items():
         array = np.array(points, np.float64).reshape(-1, 2)
         script.columns[name] = (array[:, 0], array[:, 1])
     return script
 
 
-def _number(path: Path, line: int, column: str, cell: str) -> float | None:
-    if not cell:
-        return None
-    try:
-        return float(cell)  # NaN and inf are allowed: a script may well play a broken cable
-    except ValueError:
-        raise Refusal(f"{path.name} line {line}: {column} is {cell!r}, which is no number.") from None
+def _check_ranges(script: Script, positions: Collection[str]) -> None:
+    """Refuse what a file asks of a knob, a parameter or a jack and none of them can be."""
+    for name in script.lines:
+        values = script.columns[name][1]
+        if name in EVENTS:
+            continue
+        low, high, unit = (0.0, 1.0, "") if name in positions else (-MOST_VOLTS, MOST_VOLTS, " V")
+        wrong = np.flatnonzero((values < low) | (values > high))
+        if len(wrong):
+            at = int(wrong[0])
+            what = "a position" if not unit else "a voltage"
+            raise Refusal(
+                f"{script.place(name, at)} is {values[at]:g}; {what} lies between {low:g} and {high:g}{unit}."
+            )
 
 
 @dataclass
@@ -163,7 +164,8 @@ def signals(
     Raises
     ------
     Refusal
-        A column that names neither a jack of this board nor a parameter of this instrument.
+        A column that names neither a jack of this board nor a parameter of this instrument; a position or a
+        voltage of a file that is outside its range.
     """
     time = np.arange(ticks) / board.audio.sample_rate_hz
     gate_names = [gate.name for gate in board.gates_in] + [button.name for button in board.buttons]
@@ -176,6 +178,8 @@ def signals(
                 f"{where}there is no {name!r} here; {board.name} has {', '.join(known)}, and the instrument "
                 f"{', '.join(parameters)}."
             )
+    knobs = [adc.name for adc in board.adcs if adc.kind == "knob"]
+    _check_ranges(script, {*knobs, *parameters})
     inputs = np.zeros((len(board.adcs), ticks), np.float32)
     for row, adc in enumerate(board.adcs):
         volts = sounds.get(adc.name)
@@ -224,20 +228,19 @@ def _events(script: Script, board: Board, parameters: dict[str, int]) -> list[Ev
     for name, (times, values) in script.columns.items():
         if name not in EVENTS and name not in parameters:
             continue
-        for time, value in zip(times, values, strict=True):
+        for knot, (time, value) in enumerate(zip(times, values, strict=True)):
             tick = round(float(time) * rate)
             if name in parameters:
                 events.append(Event(tick, SET, parameters[name], float(value)))
             elif name == "trigger":
-                events.append(Event(tick, EVENTS[name], _whole(script, name, value) - 1, 1.0))
+                events.append(Event(tick, EVENTS[name], _whole(script, name, knot, value) - 1, 1.0))
             else:
-                index = _whole(script, name, value) - 1 if name in ("preset", "save") else 0
+                index = _whole(script, name, knot, value) - 1 if name in ("preset", "save") else 0
                 events.append(Event(tick, EVENTS[name], index, 0.0))
     return sorted(events, key=lambda event: event.tick)
 
 
-def _whole(script: Script, name: str, value: float) -> int:
+def _whole(script: Script, name: str, knot: int, value: float) -> int:
     if not 1 <= value <= 32 or value != int(value):
-        where = script.path.name if script.path else "the script"
-        raise Refusal(f"{where}: {name} takes whole numbers from 1, not {value}.")
+        raise Refusal(f"{script.place(name, knot)} takes whole numbers from 1 to 32, not {value:g}.")
     return int(value)

@@ -9,17 +9,36 @@
     /report                  all parameters come back, one message each
     /info                    title, kind, board, version come back as /info
 
-What is wrong is answered with /error and one sentence.
+What is wrong is answered with /error and one sentence. A bundle with a time tag is obeyed when its time
+comes, a late one at once, and one that is tagged farther ahead than `FAR_S` not at all; both are counted.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
+import socketserver
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
+from firmware.play.osc_packet import Timed, read_packet
+
+FAR_S = 10.0
+"""A time tag farther ahead is another clock or a slip: nobody plays that far in advance."""
+LATE_S = 0.1
+"""A tag that is over by less is the way of the datagram, not a fault."""
+LARGEST_BYTES = 65_507
+"""Of a UDP datagram."""
+MOST_WAITING = 1024
+"""Messages that wait for their time at once."""
+FAR = f"were tagged more than {FAR_S:g} s ahead and were left out"
+LATE = "came after the time of their tag and were obeyed at once"
+CROWDED = f"found {MOST_WAITING} others waiting for their time and were left out"
+UNFINISHED = "were still waiting for their time at the end"
 SET, TRIGGER, CLOCK, RESET_STEP, _GATE, PRESET_RECALL, PRESET_SAVE = range(1, 8)  # engine/port.h
 
 
@@ -52,6 +71,8 @@ class OscControl:
         self.started = time.monotonic()
         self.recorded: list[tuple[float, str, float]] = []
         """Seconds, script column and value of everything that was obeyed."""
+        self.faults: Counter[str] = Counter()
+        """What was wrong with messages before anything could obey them: in words, and how often."""
 
     def answer(self, address: str, arguments: tuple[Any, ...]) -> list[tuple[str, list[Any]]]:
         """Obey one message; return the replies, address and arguments each."""
@@ -60,6 +81,10 @@ class OscControl:
             return self._obey(name, arguments)
         except ValueError as error:
             return [("/error", [f"{address}: {error}"])]
+
+    def faults_in_words(self) -> list[str]:
+        """One line for each kind of message that did not come as it should."""
+        return [f"{count} OSC messages {words}" for words, count in sorted(self.faults.items())]
 
     def _obey(self, name: str, arguments: tuple[Any, ...]) -> list[tuple[str, list[Any]]]:
         if name in self.instrument.parameters:
@@ -112,20 +137,27 @@ def _number(value: Any) -> float:
 
 
 class OscServer:
-    """An OSC server in a thread of its own; a context manager."""
+    """An OSC server: a thread that listens and one that waits for time tags; a context manager."""
 
     def __init__(self, control: OscControl, port: int, host: str = "127.0.0.1"):
-        from pythonosc.dispatcher import Dispatcher
-        from pythonosc.osc_server import ThreadingOSCUDPServer
-
         from common.refusal import Refusal
 
-        dispatcher = Dispatcher()
-        dispatcher.set_default_handler(self._handle, needs_reply_address=True)
         self.control = control
-        self.lock = threading.Lock()  # commands come from one thread at a time, as port.h asks
+        self._due = threading.Condition()  # holds all below: commands come from one thread at a time (port.h)
+        self._waiting: list[tuple[float, int, Timed, tuple[str, int]]] = []
+        self._numbered = 0
+        self._ended = False
+        received = self._receive
+
+        class Datagram(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                received(self.request[0], self.client_address)
+
+        class Listener(socketserver.UDPServer):
+            max_packet_size = LARGEST_BYTES
+
         try:
-            self.server = ThreadingOSCUDPServer((host, port), dispatcher)
+            self.server = Listener((host, port), Datagram)
         except OSError as error:
             raise Refusal(
                 f"cannot listen for OSC on {host}:{port}: {error.strerror}; try another --osc port."
@@ -136,22 +168,59 @@ class OscServer:
         """Port it listens on."""
         return int(self.server.server_address[1])
 
-    def _handle(self, client: tuple[str, int], address: str, *arguments: Any) -> None:
-        from pythonosc.udp_client import SimpleUDPClient
+    def _receive(self, data: bytes, client: tuple[str, int]) -> None:
+        messages, faults = read_packet(data)
+        with self._due:
+            self.control.faults.update(faults)
+            for message in messages:
+                self._sort_in(message, client)
 
-        with self.lock:
-            replies = self.control.answer(address, arguments)
-        if replies:
-            sender = SimpleUDPClient(*client)
-            for to, values in replies:
-                sender.send_message(to, values)
+    def _sort_in(self, message: Timed, client: tuple[str, int]) -> None:
+        ahead = 0.0 if message.at is None else message.at - time.time()
+        if ahead > FAR_S:
+            self.control.faults[FAR] += 1
+        elif ahead <= 0.0:
+            if ahead < -LATE_S:
+                self.control.faults[LATE] += 1
+            self._obey(message, client)
+        elif len(self._waiting) >= MOST_WAITING:
+            self.control.faults[CROWDED] += 1
+        else:
+            self._numbered += 1
+            heapq.heappush(self._waiting, (time.monotonic() + ahead, self._numbered, message, client))
+            self._due.notify()
+
+    def _obey(self, message: Timed, client: tuple[str, int]) -> None:
+        from pythonosc.osc_message_builder import build_msg
+
+        for to, values in self.control.answer(message.address, message.arguments):
+            with suppress(OSError):  # a sender that is gone is no reason to stop
+                self.server.socket.sendto(build_msg(to, values).dgram, client)
+
+    def _keep_time(self) -> None:
+        with self._due:
+            while not self._ended:
+                now = time.monotonic()
+                if not self._waiting:
+                    self._due.wait()
+                elif self._waiting[0][0] > now:
+                    self._due.wait(self._waiting[0][0] - now)
+                else:
+                    _, _, message, client = heapq.heappop(self._waiting)
+                    self._obey(message, client)
 
     def __enter__(self) -> OscServer:
         """Start listening."""
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        for work in (self.server.serve_forever, self._keep_time):
+            threading.Thread(target=work, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop listening."""
+        """Stop listening; what still waits for its time is counted."""
         self.server.shutdown()
         self.server.server_close()
+        with self._due:
+            self._ended = True
+            self._due.notify()
+            if self._waiting:
+                self.control.faults[UNFINISHED] += len(self._waiting)

@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from common.refusal import Refusal
+from common.refusal import LeftOut, Refusal
 from firmware.build import Built, generate, host_library
 from firmware.play.cv_script import Script, Signals, read_script, signals
 from firmware.play.host import HostInstrument, Rendered
+
+MAX_SECONDS = 3600
 
 CV_FULL_SCALE_VOLTS = 10.0
 """±1 in a CV track."""
@@ -94,7 +96,7 @@ def play(
         tracks = {jack: read_sound(path, rate) for jack, path in (sounds or {}).items()}
         longest = max([cv.seconds, *(len(track) / rate for track in tracks.values())])
         ticks = round((seconds if seconds is not None else longest + tail_s) * rate)
-        if not 1 <= ticks <= 3600 * rate:
+        if not 1 <= ticks <= MAX_SECONDS * rate:
             raise Refusal("there is nothing to play: give --cv, a sound or --seconds (at most 3600).")
         volts = {
             jack: fitted(track, ticks) * (1.0 if jack.startswith("audio_in") else sound_volts)
@@ -110,14 +112,20 @@ def play(
 
 
 def read_sound(path: Path, rate_hz: float) -> NDArray[np.float32]:
-    """Read an audio file as one channel at `rate_hz`."""
-    import soundfile
+    """Read an audio file as one channel at `rate_hz`.
+
+    Raises
+    ------
+    Refusal
+        It is no sound, or not one that can be read; see :func:`common.recording.read_recording`.
+    """
+    from common.recording import read_recording
 
     try:
-        data, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except (OSError, RuntimeError) as error:
-        raise Refusal(f"cannot read the sound {path}: {error}.") from None
-    mono = data.mean(axis=1)
+        recording = read_recording(path, MAX_SECONDS)
+    except LeftOut as reason:
+        raise Refusal(f"cannot read the sound {path}: it {reason}.") from None
+    mono, rate = recording.audio.mean(axis=1), recording.rate_hz
     if rate != rate_hz:
         from math import gcd
 

@@ -126,4 +126,5 @@ def control(
         if not to or not number.isdigit():
             raise Refusal(f"--telemetry {telemetry!r}: write HOST:PORT, as 192.168.1.20:9001.")
         target = (to, int(number))
-    serve(port, osc, host, target, hz, seconds)
+    for line in serve(port, osc, host, target, hz, seconds):
+        typer.echo(line)

@@ -15,9 +15,10 @@ import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
 from common.model_metadata import TensorSpec
-from common.refusal import Refusal
+from common.refusal import LeftOut, Refusal
 from quantize.graph.graph import Graph
 
+MAX_RECORDING_SECONDS = 3600.0
 FAST_HZ = 20.0  # quickest oscillation of a control voltage that is played, not audio
 
 
@@ -227,16 +228,17 @@ def read_folder(folder: Path, graph: Graph, most: int = 256) -> list[Feed]:
 
 def read_wav(path: Path, graph: Graph) -> np.ndarray:
     """Read a recording as mono float32 [samples]; its rate must be the model's."""
-    import soundfile
+    from common.recording import read_recording
 
     try:
-        data, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except (RuntimeError, soundfile.LibsndfileError) as error:
-        raise Refusal(f"{path} is not a sound file that can be read ({error}); convert it to WAV.") from None
+        recording = read_recording(path, MAX_RECORDING_SECONDS)
+    except LeftOut as reason:
+        raise Refusal(f"{path} {reason}.") from None
+    rate = recording.rate_hz
     wanted = int(graph.about.sample_rate_hz)
     if rate != wanted:
         raise Refusal(f"{path} is at {rate} Hz but the model runs at {wanted} Hz; resample the recording.")
-    return data.mean(1)
+    return recording.audio.astype(np.float32).mean(1)
 
 
 def _fit(value: np.ndarray, shape: tuple[int | None, ...], path: Path, name: str) -> np.ndarray:

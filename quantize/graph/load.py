@@ -13,6 +13,7 @@ from onnx import numpy_helper
 
 from common.refusal import Refusal
 from firmware.compiler.read.evaluate import evaluate
+from firmware.compiler.read.guards import without_guards
 from firmware.compiler.read.onnx_nodes import (
     Surroundings,
     checked,
@@ -91,7 +92,7 @@ def read_nodes(model: onnx.ModelProto, fold: bool) -> tuple[list[Node], dict[str
         constants.get, lambda name: name in fixed, lambda name: ranks().get(name), read | set(constants)
     )
     nodes = []
-    for proto in model.graph.node:
+    for proto in without_guards(model) if fold else model.graph.node:
         inputs = [name for name in proto.input if name]
         standard, constant = proto.domain in STANDARD, all(name in constants for name in inputs)
         if fold and standard and constant and proto.op_type in EVALUATED:

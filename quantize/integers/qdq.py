@@ -127,7 +127,7 @@ def to_qdq(model: Quantized, metadata: dict[str, Any] | None = None) -> onnx.Mod
         layer = layer_of(node) if integer else None
         plain = layer.plain(node) if layer is not None else node
         written = replace(
-            node, inputs=[source(n) for n in node.inputs], outputs=[], attributes=dict(plain.attributes)
+            plain, inputs=[source(n) for n in node.inputs], outputs=[], attributes=dict(plain.attributes)
         )
         if layer is not None:
             _add_layer(model, position, written, constants, nodes)

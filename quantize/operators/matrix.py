@@ -10,7 +10,7 @@ import torch
 
 from quantize.graph.graph import Node
 from quantize.operators.layer import Layer, Shape
-from quantize.operators.record import Operator, register
+from quantize.operators.record import Operator, layer_of, register
 
 if TYPE_CHECKING:
     from quantize.formats.tflite_writer import Writer
@@ -24,18 +24,22 @@ def multiply(node: Node, inputs: list[Any]) -> torch.Tensor:
 def gemm(node: Node, inputs: list[Any]) -> torch.Tensor:
     """ONNX Gemm: alpha·A·B + beta·C with optional transposes."""
     a, b, c = (*inputs, None)[:3]
-    a = a.transpose(0, 1) if node.attributes.get("transA", 0) else a
-    b = b.transpose(0, 1) if node.attributes.get("transB", 0) else b
-    y = node.attributes.get("alpha", 1.0) * (a @ b)
-    return y if c is None else y + node.attributes.get("beta", 1.0) * c
+    a = a.transpose(0, 1) if node.attributes["transA"] else a
+    b = b.transpose(0, 1) if node.attributes["transB"] else b
+    y = node.attributes["alpha"] * (a @ b)
+    return y if c is None else y + node.attributes["beta"] * c
 
 
 def _factors(node: Node) -> tuple[float, float]:
-    return node.attributes.get("alpha", 1.0), node.attributes.get("beta", 1.0)
+    return node.attributes["alpha"], node.attributes["beta"]
 
 
 class MatrixProduct(Layer):
     """Weight [Cin, Cout]."""
+
+    def turned(self, node: Node) -> bool:
+        """Whether the weight is [Cout, Cin]."""
+        return False
 
     def output_axis(self, node: Node, rank: int) -> int:
         """Last axis."""
@@ -57,16 +61,17 @@ class MatrixProduct(Layer):
 class Gemm(MatrixProduct):
     """Weight [Cin, Cout], or [Cout, Cin] with transB."""
 
-    def _turned(self, node: Node) -> bool:
-        return bool(node.attributes.get("transB", 0))
+    def turned(self, node: Node) -> bool:
+        """As transB says."""
+        return bool(node.attributes["transB"])
 
     def output_axis(self, node: Node, rank: int) -> int:
         """Last axis, or first."""
-        return 0 if self._turned(node) else 1
+        return 0 if self.turned(node) else 1
 
     def input_axis(self, node: Node) -> int:
         """First axis, or last."""
-        return 1 if self._turned(node) else 0
+        return 1 if self.turned(node) else 0
 
     def factors(self, node: Node) -> tuple[float, float]:
         """Alpha and beta."""
@@ -74,12 +79,12 @@ class Gemm(MatrixProduct):
 
     def plain(self, node: Node) -> Node:
         """Leave alpha and beta out."""
-        kept = {k: v for k, v in node.attributes.items() if k not in ("alpha", "beta")}
-        return replace(node, attributes=kept)
+        given = None if node.given is None else node.given - {"alpha", "beta"}
+        return replace(node, attributes={**node.attributes, "alpha": 1.0, "beta": 1.0}, given=given)
 
     def traceable(self, node: Node, weight: np.ndarray) -> bool:
         """Where the input is not turned."""
-        return not node.attributes.get("transA", 0) and super().traceable(node, weight)
+        return not node.attributes["transA"] and super().traceable(node, weight)
 
     def adapts(self, node: Node) -> bool:
         """Always."""
@@ -91,18 +96,19 @@ class Gemm(MatrixProduct):
 
     def matrices(self, node: Node, weight: np.ndarray) -> list[np.ndarray]:
         """One."""
-        return [weight if self._turned(node) else weight.T]
+        return [weight if self.turned(node) else weight.T]
 
     def weight_of(self, node: Node, matrices: list[np.ndarray], shape: Shape) -> np.ndarray:
         """The one, turned back."""
-        return matrices[0] if self._turned(node) else matrices[0].T
+        return matrices[0] if self.turned(node) else matrices[0].T
 
 
 def _write(w: Writer, node: Node) -> None:
     """FULLY_CONNECTED, whose weight is [Cout, Cin]."""
-    x = w.read(node.inputs[0])
-    turned = node.attributes.get("transB", 0)
-    weight, bias = w.weights(node, lambda v: v if turned else v.T, 0, _factors(node))
+    x, layer = w.read(node.inputs[0]), layer_of(node)
+    assert isinstance(layer, MatrixProduct)
+    turned = layer.turned(node)
+    weight, bias = w.weights(node, lambda v: v if turned else v.T, 0, layer.factors(node))
     result = w.result(w.target(node))
     fields = {"keepNumDims": True, "fusedActivationFunction": w.activation(node)}
     w.add("FULLY_CONNECTED", [x, weight, bias], [result], "FullyConnectedOptions", **fields)

@@ -67,7 +67,7 @@ def _shrink_split(trim: Trim, node: Node, original: Node) -> None:
         return
     axis = node.attributes["axis"]
     parts = [trim.left(name, axis) for name in original.outputs]
-    node.attributes.pop("num_outputs", None)
+    node.attributes["num_outputs"] = None
     trim.give(node, 1, parts, "parts")
 
 
@@ -249,7 +249,8 @@ def _write_reshape(w: Writer, node: Node) -> None:
 
 def _write_transpose(w: Writer, node: Node) -> None:
     x, flat, _ = w.unfolded(node)
-    order = w.constant(f"{node.outputs[0]}/order", np.array(node.attributes["perm"], np.int32))
+    perm = node.attributes["perm"] or list(range(w.rank(node.inputs[0])))[::-1]
+    order = w.constant(f"{node.outputs[0]}/order", np.array(perm, np.int32))
     w.add("TRANSPOSE", [x, order], [flat], "TransposeOptions")
     w.folded(node, flat)
 

@@ -81,6 +81,7 @@ def reals(*values: float) -> np.ndarray:
 HIDDEN = 3
 GRU_WEIGHTS = (("w", weights(1, 3 * HIDDEN, 4)), ("r", weights(1, 3 * HIDDEN, HIDDEN, seed=2)))
 GRU_BIAS = ("b", weights(1, 6 * HIDDEN, seed=3))
+GRU_BIAS_AND_START = (GRU_BIAS, ("h0", np.zeros((1, 1, HIDDEN), np.float32)))
 
 
 def gru(
@@ -113,6 +114,23 @@ def resize(opset: int, scales: np.ndarray, words: tuple[str, ...] = (), **attrib
     )
     constants = (("scales", scales), ("roi", reals())) if opset in (11, 12) else (("scales", scales),)
     return Case(opset, (node("Resize", *inputs, **attributes),), constants, words=words)
+
+
+def guarded_softplus(beta: float, threshold: float) -> Case:
+    """Softplus with the comparison that torch's newer exporter writes around it."""
+    nodes = [
+        node("Mul", "x", "loud", outputs=("z",)),
+        node("Mul", "z", "beta", outputs=("scaled",)),
+        node("Softplus", "scaled", outputs=("bent",)),
+        node("Div", "bent", "beta", outputs=("soft",)),
+        node("Greater", "scaled", "threshold", outputs=("above",)),
+        node("Where", "above", "z", "soft"),
+    ]
+    if beta == 1:
+        nodes = [nodes[0], node("Softplus", "z", outputs=("soft",)), *nodes[4:]]
+        nodes[2].input[0] = "z"
+    numbers = {"loud": 12.0, "beta": beta, "threshold": threshold}
+    return Case(18, tuple(nodes), tuple((n, np.float32(v)) for n, v in numbers.items()))
 
 
 UP2, UP3 = reals(1, 1, 2), reals(1, 1, 3)
@@ -230,6 +248,32 @@ OBEYED: dict[str, Case] = {
         13, (node("Pow", "x", "two", outputs=("p",)), node("Neg", "p")), (("two", np.float32(2)),)
     ),
     "gelu_tanh": Case(20, (node("Gelu", "x", approximate="tanh"),)),
+    "softplus_as_torch_guards_it": guarded_softplus(1.0, 20.0),
+    "softplus_of_a_beta_as_torch_guards_it": guarded_softplus(2.5, 20.0),
+    "gru_as_torch_writes_it": Case(
+        21,
+        (
+            node("Transpose", "x", outputs=("t",), perm=[2, 0, 1]),
+            node("GRU", "t", "w", "r", "b", "", "h0", outputs=("h",), hidden_size=3, linear_before_reset=1),
+            node("Transpose", "h", outputs=("p",), perm=[0, 2, 1, 3]),
+            node("Shape", "p", outputs=("shape",)),
+            node("Slice", "shape", "zero", "one", outputs=("s0",)),
+            node("Slice", "shape", "one", "two", outputs=("s1",)),
+            node("Slice", "shape", "two", "three", outputs=("s2",)),
+            node("Slice", "shape", "three", "four", outputs=("s3",)),
+            node("Mul", "s2", "s3", outputs=("product",)),
+            node("Reshape", "product", "minus", outputs=("last",)),
+            node("Concat", "s0", "s1", "last", outputs=("whole",), axis=0),
+            node("Reshape", "p", "whole", outputs=("flat",)),
+            node("Transpose", "flat", perm=[1, 2, 0]),
+        ),
+        (
+            *GRU_WEIGHTS,
+            *GRU_BIAS_AND_START,
+            *((n, ints(i)) for i, n in enumerate(("zero", "one", "two", "three", "four"))),
+            ("minus", ints(-1)),
+        ),
+    ),
     "depth_of_two_moves": Case(
         13,
         (

@@ -16,7 +16,7 @@ from firmware.compiler.pipeline import optimise
 from firmware.compiler.read.load import load
 from firmware.compiler.read.onnx_operators import EVALUATED, OPERATORS
 from tests.firmware.compiler_graphs import session
-from tests.firmware.onnx_cases import OBEYED, REFUSED
+from tests.firmware.onnx_cases import OBEYED, REFUSED, guarded_softplus
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -80,3 +80,9 @@ def test_the_compiler_refuses_by_name_what_it_does_not_obey(name):
     said = str(caught.value)
     assert all(word in said for word in case.words), said
     assert "\n" not in said
+
+
+def test_a_choice_that_bends_a_softplus_is_no_guard():
+    """Above 2, log(1 + exp(x)) is not yet x: such a file says something else."""
+    with pytest.raises(Refusal, match="Greater"):
+        load(guarded_softplus(1.0, 2.0).model())

@@ -27,13 +27,13 @@ def script(tmp_path, text) -> Path:
         ("", "first of them is `time`"),
         ("cv_1\n1\n", "first of them is `time`"),
         ("time,cv_1,cv_1\n0,1,2\n", "line 1: 'cv_1' twice"),
-        ("time,cv_1\n0,loud\n", "line 2: cv_1 is 'loud'"),
+        ("time,cv_1\n0,loud\n", "line 2, column 2: cv_1 is 'loud', which is no number"),
         ("time,cv_1\n1,0\n0.5,0\n", "line 3: time must rise"),
-        ("time,cv_1\nnan,0\n", "line 2: time must rise"),
+        ("time,cv_1\nnan,0\n", "line 2, column 1: time is 'nan', which is no number"),
         ("time,cv_1\n-1,0\n", "line 2: time must rise"),
         ("time,cv_1\n0,1,2,3\n", "line 2: 4 cells under 2 columns"),
         ("time,cv_99\n0,1\n", "there is no 'cv_99' here"),
-        ("time,trigger\n0,0.5\n", "trigger takes whole numbers from 1"),
+        ("time,trigger\n0,0.5\n", "line 2, column 2: trigger takes whole numbers from 1"),
     ],
 )
 def test_a_bad_script_is_refused_with_its_line(text, words, tmp_path):

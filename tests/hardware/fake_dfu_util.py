@@ -23,6 +23,16 @@ ST = (
     'serial="200364500000"'
 )
 ST_ALTS = ("@Internal Flash   /0x08000000/16*128Kg", "@Option Bytes   /0x5200201C/01*128 e")
+CLOSED = {  # what each version says of a device that it was not let open
+    "forbidden": "dfu-util: Cannot open DFU device 0483:df11 found on devnum 12 (LIBUSB_ERROR_ACCESS)",
+    "forbidden_0.9": "dfu-util: Cannot open DFU device 0483:df11",
+    "forbidden_0.7": "dfu-util: Cannot open device",
+    "forbidden_0.5": "Cannot open device: Permission denied",
+    "forbidden_libusb": "libusb: error [_get_usbfs_fd] libusb requires write access to USB device nodes.",
+    "driver": "dfu-util: Cannot open DFU device 0483:df11 found on devnum 3 (LIBUSB_ERROR_NOT_SUPPORTED)",
+    "busy": "dfu-util: Cannot open DFU device 0483:df11 found on devnum 3 (LIBUSB_ERROR_BUSY)",
+    "another": "dfu-util: Cannot open DFU device 05ac:1227",
+}
 OPEN = """dfu-util: Warning: Invalid DFU suffix signature
 dfu-util: A valid DFU suffix will be required in a future dfu-util release
 Opening DFU capable USB device...
@@ -37,8 +47,12 @@ Device returned transfer size 1024"""
 
 
 def found(scene: str) -> list[str]:
-    if scene in ("none", "forbidden"):
+    if scene == "none" or scene in CLOSED:
         return []
+    if scene == "pathless":
+        return [DAISY.replace('path="{path}", ', "")]
+    if scene == "nameless":
+        return [ST.format(path="1-2", alt=0, name="UNKNOWN")]
     if scene == "st":
         return [ST.format(path="1-2", alt=alt, name=name) for alt, name in reversed(list(enumerate(ST_ALTS)))]
     if scene == "two":
@@ -93,13 +107,15 @@ def main() -> int:
     print(HEAD)
     sys.stdout.flush()
     if "-l" in arguments:
-        if scene == "forbidden":
-            text = "dfu-util: Cannot open DFU device 0483:df11 found on devnum 12 (LIBUSB_ERROR_ACCESS)"
-            print(text, file=sys.stderr)
+        if scene in CLOSED:
+            print(CLOSED[scene], file=sys.stderr)
         print("\n".join(found(scene)))
         return 0
     address = arguments[arguments.index("-s") + 1].split(":")[0].lower()
     size = os.path.getsize(arguments[arguments.index("-D") + 1])
+    if scene == "closed_while_writing":
+        print("dfu-util: Cannot open device", file=sys.stderr)
+        return 74
     if scene == "vanished":
         print("dfu-util: No DFU capable USB device available", file=sys.stderr)
         return 74

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.audio import SAMPLE_RATE_HZ
+from common.refusal import LeftOut
 from tests.train.data_sources import hit, write
 from train.data import audio as sound
-from train.data.audio import LeftOut
 
 FORMATS = [
     ("wav", "PCM_U8", 0.02),

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.signal import butter, sosfilt
 
+from common.refusal import LeftOut
 from tests.train.data_sources import write
 from train.data import pairs
-from train.data.audio import LeftOut
 from train.data.coherence import coherence
 from train.data.pairing import PairFiles, find_pairs, parameters_in
 from train.data.source import SourceFile

@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.drums import PARTS
-from common.refusal import Refusal
+from common.refusal import LeftOut, Refusal
 from tests.train.data_sources import beat, midi
 from train.data import patterns
-from train.data.audio import LeftOut
 
 TABLE = patterns.read_map()
 

@@ -132,7 +132,7 @@ def place(folder: str | Path, dry: str | Path, wet: str | Path) -> Placed:
 def _read(dry: Path, wet: Path) -> tuple[Signals, Relation]:
     """Both recordings, and what was found between them."""
     from common.audio import SAMPLE_RATE_HZ
-    from train.data.audio import LeftOut
+    from common.refusal import LeftOut
     from train.data.pairing import PairFiles
     from train.data.pairs import read_pair, relate
     from train.data.source import SourceFile

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TypedDict
@@ -10,6 +9,8 @@ from typing import TypedDict
 import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
+from common.recording import RecordingFacts, read_recording
+from common.refusal import LeftOut
 
 MAX_SECONDS_READ = 30.0
 MAX_SAMPLES = 2 * SAMPLE_RATE_HZ
@@ -18,20 +19,6 @@ ONSET_DB = -45.0
 TAIL_DB = -60.0
 FADE_SAMPLES = 960
 CUT_FADE_SAMPLES = 2880
-
-
-class LeftOut(Exception):
-    """Why a source cannot be used, in plain words; the run goes on without it."""
-
-
-class RecordingFacts(TypedDict):
-    """What a sound file says of itself."""
-
-    format: str
-    subtype: str
-    rate_hz: int
-    channels: int
-    seconds: float
 
 
 class OneShotFacts(RecordingFacts):
@@ -55,81 +42,6 @@ class Shot(TypedDict):
     peak_db: float
     loudness_lufs: float
     seconds: float
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A decoded file: audio float64 [n, channels], and what the file said of itself."""
-
-    audio: np.ndarray
-    rate_hz: int
-    facts: RecordingFacts
-
-
-def read_recording(path: Path, max_seconds: float = MAX_SECONDS_READ) -> Recording:
-    """Decode a file with libsndfile.
-
-    Raises
-    ------
-    LeftOut
-        When it is empty, unreadable, truncated, too long or holds numbers that are no sound.
-    """
-    import soundfile
-
-    if path.stat().st_size == 0:
-        raise LeftOut("is empty (0 bytes)")
-    _check_length_of_chunks(path)
-    try:
-        with soundfile.SoundFile(path) as file:
-            rate_hz, frames, channels = file.samplerate, file.frames, file.channels
-            facts: RecordingFacts = {
-                "format": file.format,
-                "subtype": file.subtype,
-                "rate_hz": rate_hz,
-                "channels": channels,
-                "seconds": round(frames / rate_hz, 6),
-            }
-            if frames > max_seconds * rate_hz:
-                raise LeftOut(
-                    f"lasts {frames / rate_hz:.0f} s, more than {max_seconds:.0f}; cut it into shorter files"
-                )
-            audio = file.read(dtype="float64", always_2d=True)
-    except LeftOut:
-        raise
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        reason = str(error).split(": ", 1)[-1].strip().rstrip(".")
-        raise LeftOut(
-            f"cannot be decoded ({reason}); is it really a {path.suffix.lstrip('.')} file?"
-        ) from error
-    if len(audio) < frames:
-        raise LeftOut(f"is truncated: {frames} frames promised, {len(audio)} there")
-    if len(audio) == 0:
-        raise LeftOut("holds no samples")
-    if not np.isfinite(audio).all():
-        raise LeftOut("holds values that are not numbers (NaN or infinity)")
-    return Recording(audio, rate_hz, facts)
-
-
-def _check_length_of_chunks(path: Path) -> None:
-    """Find a WAV or AIFF that ends before its chunk sizes say so; libsndfile reads those silently."""
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        head = file.read(12)
-        order = {b"RIFF": "little", b"FORM": "big"}.get(head[:4])
-        if order is None or head[8:12] not in (b"WAVE", b"AIFF", b"AIFC"):
-            return
-        position = 12
-        while position + 8 <= size:
-            file.seek(position)
-            name = file.read(4)
-            length = int.from_bytes(file.read(4), order)  # type: ignore[arg-type]
-            if name in (b"data", b"SSND"):
-                # 0 and the largest numbers are written by programs that stream to a pipe
-                if 0 < length < 0xFFFFFF00 and position + 8 + length > size:
-                    missing = position + 8 + length - size
-                    raise LeftOut(f"is truncated: {missing} of {length} bytes of sound are missing")
-                return
-            position += 8 + length + length % 2
 
 
 def to_mono(audio: np.ndarray) -> tuple[np.ndarray, str]:
@@ -279,11 +191,13 @@ def one_shot(path: Path) -> tuple[np.ndarray, Shot, OneShotFacts]:
     ------
     LeftOut
     """
-    recording = read_recording(path)
+    recording = read_recording(path, MAX_SECONDS_READ)
     mono, how = to_mono(recording.audio)
     peak_db = decibels(float(np.abs(recording.audio).max()))
     dc = offset(mono, recording.rate_hz)
     if decibels(float(np.abs(mono - dc).max())) < SILENCE_DB:
+        if peak_db >= SILENCE_DB:
+            raise LeftOut(f"is a constant {dc:+.3g} of full scale (DC) without any sound")
         raise LeftOut(f"is silent (peak {peak_db:.0f} dBFS)")
     first = onset(mono - dc, recording.rate_hz)
     start = round(first * SAMPLE_RATE_HZ / recording.rate_hz)

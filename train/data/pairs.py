@@ -9,7 +9,9 @@ from typing import NotRequired, TypedDict
 import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
-from train.data.audio import LeftOut, clipped_samples, read_recording, resample, to_mono
+from common.recording import read_recording
+from common.refusal import LeftOut
+from train.data.audio import clipped_samples, resample, to_mono
 from train.data.coherence import coherence
 from train.data.pairing import PairFiles
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ class Source:
     files: tuple[SourceFile, ...]
     foreign: tuple[str, ...]
     missing: tuple[str, ...]
+    unusable: tuple[tuple[str, str], ...]
     other_count: int
     toy: dict[str, Any] | None
     rows: dict[str, dict[str, Any]]
@@ -70,15 +72,19 @@ def read_source(root: Path, endings: frozenset[str], what: str, out: Path) -> So
     Raises
     ------
     Refusal
-        When the folder is not there, is not readable, or holds none of these files.
+        When the folder is not there, or holds none of these files that can be read.
     """
     root = Path(root)
     if not root.exists():
         raise Refusal(f"{root} does not exist; name the folder with your {what}")
+    if not _is_utf8(str(root.resolve())):
+        shown = os.fsencode(root).decode("utf-8", "backslashreplace")
+        raise Refusal(f"the path {shown} is not UTF-8; rename the folder")
     if not root.is_dir():
         raise Refusal(f"{root} is a file; name the folder it is in")
     toy, rows = read_manifest(root)
     found, foreign, other = [], [], 0
+    unusable: list[tuple[str, str]] = []
     inside = out.resolve()
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root)
@@ -88,25 +94,44 @@ def read_source(root: Path, endings: frozenset[str], what: str, out: Path) -> So
             continue
         ending = path.suffix.lower().lstrip(".")
         name = relative.as_posix()
-        if ending in endings:
+        if not _is_utf8(name):
+            if ending in endings:
+                shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+                unusable.append((shown, "has a name that is not UTF-8; rename it"))
+            else:
+                other += 1
+        elif ending in endings:
             found.append((path, name))
         elif ending in FOREIGN_AUDIO and endings is AUDIO:
             foreign.append(name)
         else:
             other += 1
-    if not found:
+    if not found and not unusable:
         seen = (
             f"{len(foreign)} files in formats that cannot be read here" if foreign else f"{other} other files"
         )
         raise Refusal(f"{root} holds no {what} ({seen}); it reads {', '.join(sorted(endings))}")
-    try:
-        files = tuple(SourceFile(path, name, file_sha256(path), rows.get(name, {})) for path, name in found)
-    except OSError as error:
-        raise Refusal(f"cannot read {error.filename}: {error.strerror}; check its permissions") from error
+    files = []
+    for path, name in found:
+        try:
+            files.append(SourceFile(path, name, file_sha256(path), rows.get(name, {})))
+        except OSError as error:
+            unusable.append((name, f"cannot be read ({error.strerror}); check its permissions"))
+    if not files:
+        raise Refusal(f"nothing in {root} could be used: {unusable[0][0]} {unusable[0][1]}")
     names = {name for _, name in found}
     listed = [name for name in rows if Path(name).suffix.lower().lstrip(".") in endings]
     missing = tuple(name for name in listed if name not in names)
-    return Source(root, files, tuple(foreign), missing, other, toy, rows)
+    return Source(root, tuple(files), tuple(foreign), missing, tuple(unusable), other, toy, rows)
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a name can be written down; other systems' names come as lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_manifest(root: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str, Any]]]:

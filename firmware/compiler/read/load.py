@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from firmware.compiler.read.builder import (
     Builder,
     first_line,
 )
+from firmware.compiler.read.guards import without_guards
 from firmware.compiler.read.onnx_nodes import (
     Surroundings,
     checked,
@@ -38,16 +41,60 @@ from firmware.compiler.read.onnx_nodes import (
 )
 from firmware.compiler.read.onnx_operators import EVALUATED, STANDARD
 from firmware.compiler.read.onnx_operators import VAECTROL as DOMAIN
-from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue
+from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue, Value
 
 MAX_FILE_BYTES = 512 << 20
 MAX_NODES = 20_000
+SLOWEST_PORT = 4096
+"""Samples that a frame of the fastest port may last: encoders reach 2048, and a control net a few hundred."""
 TIME_AXIS = 2
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A file and what was read from it.
+
+    Attributes
+    ----------
+    graph : Graph
+    source : Path or ModelProto
+        As it was given.
+    folder : Path or None
+        Where its external data lie.
+    model : ModelProto
+        With its own functions expanded; the names in ``values`` are the names in it.
+    values : mapping of str to Value
+        What each name of the file stands for.
+    root : callable
+        Expresses a length by the root of its symbol's family.
+    """
+
+    graph: Graph
+    source: Path | onnx.ModelProto
+    folder: Path | None
+    model: onnx.ModelProto
+    values: Mapping[str, Value]
+    root: Callable[[Frames], Frames]
+
+    def whole(self) -> onnx.ModelProto:
+        """The expanded model with its external data inside."""
+        if self.folder is None:
+            return self.model
+        copy = onnx.ModelProto.FromString(self.model.SerializeToString())
+        onnx.load_external_data_for_model(copy, str(self.folder))
+        return copy
 
 
 def load(
     source: str | Path | onnx.ModelProto, name: str | None = None, streaming: bool | None = None
 ) -> Graph:
+    """Read a model; see ``read``."""
+    return read(source, name, streaming).graph
+
+
+def read(
+    source: str | Path | onnx.ModelProto, name: str | None = None, streaming: bool | None = None
+) -> Reading:
     """Read a model.
 
     Parameters
@@ -62,7 +109,7 @@ def load(
 
     Returns
     -------
-    Graph
+    Reading
 
     Raises
     ------
@@ -71,7 +118,8 @@ def load(
     """
     model, folder, stem = _parse(source)
     try:
-        return Loader(model, folder, streaming).graph(_identifier(name or stem))
+        loader = Loader(model, folder, streaming)
+        graph = loader.graph(_identifier(name or stem))
     except Refusal:
         raise
     except RecursionError:
@@ -86,6 +134,8 @@ def load(
         MemoryError,
     ) as error:
         raise Refusal(f"{stem}: the file is damaged or inconsistent ({first_line(error)}).") from error
+    origin = source if isinstance(source, onnx.ModelProto) else Path(source)
+    return Reading(graph, origin, folder, loader.model, loader.values, loader.root)
 
 
 def _identifier(text: str) -> str:
@@ -132,7 +182,7 @@ class Loader(Builder):
         """Walk the file and return the typed graph."""
         self._constants()
         inputs = self._inputs()
-        pending = list(self.model.graph.node)
+        pending = without_guards(self.model)
         _refuse_cycles(pending, self.values)
         for node in pending:
             self.where = describe(node)
@@ -400,9 +450,10 @@ class Loader(Builder):
         fastest = max(r.ratio for r in roots.values())
         sample = self._sample_rate(roots)
         base = _common_multiple([r.ratio for r in roots.values()] + sample)
-        if base / fastest > 64:
+        if base / fastest > SLOWEST_PORT:
             raise Refusal(
-                f"the rates of this graph have no common clock below {base / fastest} × the fastest."
+                f"its fastest signal has one frame in {base / fastest} ticks of the clock that all rates "
+                f"share, and {SLOWEST_PORT} is the most; give its ports rates nearer to each other."
             )
         self.ticks_per_sample = base / (sample[0] if sample else fastest)
         for name, root in roots.items():

@@ -7,8 +7,9 @@ resolved by following indices once something computes with them.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -145,6 +146,22 @@ def concrete(dim: Dim, unknown: Fraction) -> int:
     return dim
 
 
+def moved(array: np.ndarray, chain: tuple[tuple[str, Any], ...], size: Callable[[Dim], int]) -> np.ndarray:
+    """Do moves to an array; ``size`` gives each dimension its number."""
+    for kind, argument in chain:
+        if kind == "reshape":
+            array = array.reshape([size(d) for d in argument])
+        elif kind == "transpose":
+            array = array.transpose(argument)
+        elif kind == "take":
+            array = np.take(array, argument[1], axis=argument[0])
+        elif kind == "repeat":
+            array = np.repeat(array, argument[1], axis=argument[0])
+        elif kind == "expand":
+            array = np.broadcast_to(array, [size(d) for d in argument])
+    return array
+
+
 def follow(value: ActValue) -> tuple[np.ndarray, int]:
     """Run the moves on an array of indices.
 
@@ -166,18 +183,8 @@ def follow(value: ActValue) -> tuple[np.ndarray, int]:
             base = [concrete(d, unknown) for d in value.base_shape]
         except Refusal:
             continue
-        index = np.arange(math.prod(base)).reshape(base)
-        for kind, argument in value.chain:
-            if kind == "reshape":
-                index = index.reshape([concrete(d, unknown) for d in argument])
-            elif kind == "transpose":
-                index = index.transpose(argument)
-            elif kind == "take":
-                index = np.take(index, argument[1], axis=argument[0])
-            elif kind == "repeat":
-                index = np.repeat(index, argument[1], axis=argument[0])
-            elif kind == "expand":
-                index = np.broadcast_to(index, [concrete(d, unknown) for d in argument])
+        at = functools.partial(concrete, unknown=unknown)
+        index = moved(np.arange(math.prod(base)).reshape(base), value.chain, at)
         return index.reshape(target), concrete(frames_dim, unknown)
     raise Refusal("a reshape does not keep a whole number of frames.")
 

@@ -121,8 +121,14 @@ class Telemetry:
 
 def serve(
     device: str, osc_port: int, host: str, telemetry: tuple[str, int] | None, hz: float, seconds: float
-) -> None:
-    """Run the control plane until `seconds` are over (0: for ever)."""
+) -> list[str]:
+    """Run the control plane until `seconds` are over (0: for ever).
+
+    Returns
+    -------
+    list of str
+        A line for each kind of message that did not come as it should.
+    """
     from pythonosc.udp_client import SimpleUDPClient
 
     instrument = RemoteInstrument(device)
@@ -146,3 +152,4 @@ def serve(
                     time.sleep(RETRY_S)  # the program restarts; OSC answers /error meanwhile
     finally:
         instrument.close()
+    return control.faults_in_words()

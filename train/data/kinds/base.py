@@ -11,9 +11,8 @@ from typing import Any, ClassVar, Generic, cast
 
 import numpy as np
 
-from common.refusal import Refusal
+from common.refusal import LeftOut, Refusal
 from train.data import splits
-from train.data.audio import LeftOut
 from train.data.clips import Clip
 from train.data.manifest import FactsT, FileFacts, Item, ItemT, LeftOutFile, Manifest, Notes
 from train.data.source import AUDIO, Source, SourceFile, read_source
@@ -21,7 +20,7 @@ from train.data.store import DataSet, Joined
 from train.data.workshop import Result, Workshop
 
 # Raised whenever the same file would give another result: kept results of older code are not taken up.
-STEP_VERSION = 3
+STEP_VERSION = 4
 
 Watch = Callable[[Sequence[Any], str], Iterable[Any]]
 
@@ -114,11 +113,9 @@ def work(shop: Workshop, units: list[Unit], watch: Watch, label: str = "reading"
     for number, unit in enumerate(watch(units, label)):
         result = shop.recall(unit.key)
         if result is None:
-            try:
-                result = unit.run()
-            except LeftOut as reason:
-                result = Result(left_out=str(reason))
-            shop.keep(unit.key, result)
+            result, lasts = _do(unit)
+            if lasts:
+                shop.keep(unit.key, result)
         else:
             batch.recalled += 1
         if result.left_out is not None:
@@ -129,6 +126,21 @@ def work(shop: Workshop, units: list[Unit], watch: Watch, label: str = "reading"
             batch.items.append(item)
             batch.owners.append((number, index))
     return batch
+
+
+def _do(unit: Unit) -> tuple[Result, bool]:
+    """Do a unit: whatever its file provokes, the set goes on. Also tells whether to keep the result."""
+    try:
+        return unit.run(), True
+    except LeftOut as reason:
+        return Result(left_out=str(reason)), True
+    except Refusal:
+        raise
+    except MemoryError:
+        return Result(left_out="needs more memory than there is; cut it into shorter files"), False
+    except Exception as error:  # not foreseen: the next version may know better, so it is not kept
+        said = " ".join(str(error).split())
+        return Result(left_out=f"cannot be used ({type(error).__name__}{said and ': ' + said})"), False
 
 
 def leave_out(reason: str) -> Result:
@@ -175,8 +187,12 @@ class Preparation(Generic[ItemT, FactsT]):
         """Files that never became work."""
         foreign = "is in a format that cannot be read here; convert it to WAV or FLAC"
         absent = "is in the manifest but not in the folder"
-        left: list[LeftOutFile] = [{"file": name, "reason": foreign} for name in self.source.foreign]
-        return left + [{"file": name, "reason": absent} for name in self.source.missing]
+        reasons = [
+            *((name, foreign) for name in self.source.foreign),
+            *((name, absent) for name in self.source.missing),
+            *self.source.unusable,
+        ]
+        return [{"file": name, "reason": reason} for name, reason in reasons]
 
     def options(self) -> dict[str, Any]:
         """What the command line changed, as far as it shapes the outcome."""

@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Literal, NotRequired, TypedDict
 import numpy as np
 
 from common.drums import CLASSES
+from common.refusal import LeftOut
 from train.data import audio as sound
 from train.data import features, names, splits
-from train.data.audio import LeftOut
 from train.data.clips import Clip, fitted
 from train.data.kinds.base import (
     HOLD_OUT,
