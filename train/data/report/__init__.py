@@ -113,6 +113,7 @@ def _of_every_kind(manifest: dict[str, Any], source: Source) -> list[Finding]:
                     "of other instruments, or name instruments in a manifest.csv (path, instrument).",
                 )
             )
+    found += [Finding("look", remark) for remark in source.remarks]
     if source.other_count and not source.rows:
         found.append(
             Finding(
