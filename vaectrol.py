@@ -30,7 +30,14 @@ def _float_tflite(model: Any) -> bytes:
     return float_tflite(model)
 
 
-BETWEEN_ROOMS: dict[str, Any] = {"float_tflite": _float_tflite}
+def _phrase(name: str) -> Any:
+    """Play a phrase by name: a toy can, `play --demo` sends it through an instrument."""
+    from toy.demo_phrases import play_phrase
+
+    return play_phrase(name)
+
+
+BETWEEN_ROOMS: dict[str, Any] = {"float_tflite": _float_tflite, "phrase": _phrase}
 """What one room's command may need of a room that it doesn't import; typer's context carries it."""
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from firmware.commands import AllowSilence
+
 if TYPE_CHECKING:
     from bench.report.report import Benched
 
@@ -19,7 +21,7 @@ def register(app: typer.Typer) -> None:
         epilog="Example: vaectrol bench kick.int8.onnx --board patch_sm -o report --against old/report.json",
     )(bench)
     app.command(
-        "emulate", epilog="Example: vaectrol emulate drum --cv moves.csv --board patch_sm -o module.wav"
+        "emulate", epilog="Example: vaectrol emulate drum --demo --seconds 2 --board patch_sm -o module.wav"
     )(emulate)
     app.command(
         "latency", epilog="Example: vaectrol latency --device hw:1 --block 64 --repeats 50 -o latency.json"
@@ -94,6 +96,7 @@ def bench(
         seconds=seconds,
         wavs=out / "wav" if out else None,
         to_tflite=(context.obj or {}).get("float_tflite"),
+        phrase=(context.obj or {}).get("phrase"),
     )
     with _progress(as_json) as say:
         benched = make_report(target, chosen, wanted, models=models, progress=say)
@@ -122,8 +125,13 @@ def bench(
 
 
 def emulate(
+    context: typer.Context,
     instrument: Annotated[str, typer.Argument(help="An instrument's name or its .toml file.")],
-    cv: Annotated[Path, typer.Option(help="CV script (CSV) for the board's own jacks and knobs.")],
+    cv: Annotated[
+        Path | None,
+        typer.Option(help="CV script (CSV) for the board's jacks and the instrument's parameters."),
+    ] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="The instrument's own script and input.")] = False,
     board: Annotated[str, typer.Option(help="Board with a Cortex-M7.")] = "patch_sm",
     out: Annotated[Path, typer.Option("-o", "--out", help="WAV; the figures go beside it as .json.")] = Path(
         "module.wav"
@@ -133,48 +141,69 @@ def emulate(
         list[str] | None, typer.Option(help="ROLE=FILE.onnx, in place of the instrument's own model.")
     ] = None,
     block: Annotated[int | None, typer.Option(help="Samples per callback; the board's by default.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="So much of the script; emulating takes 1 to 10 s a second.")
+    ] = None,
+    callbacks: Annotated[
+        int, typer.Option(min=1, help="Callbacks whose cycles are counted; the slowest part.")
+    ] = 400,
+    allow_silence: AllowSilence = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Play a CV script on the emulated module, compare it with the host, predict the instrument's CPU."""
+    """Play a CV script on the emulated module, compare it with the host, predict the instrument's CPU.
+
+    Exit status 1: the module's rendering differs from the host's.
+    """
     import json
 
     from rich.progress import Progress
 
     from bench.emulated import emulate as run
     from common.files import write_json
-    from firmware.commands import pairs
-    from firmware.play.render import write_tracks
+    from common.outputs import check_file
+    from common.refusal import Refusal
+    from firmware.commands import demonstration, pairs
+    from firmware.play.render import has_sound, heard, write_tracks
+    from firmware.play.verdict import require_audible
     from hardware.board import load_board
 
+    chosen = load_board(board)
+    models = pairs(model, "--model")
+    script, sounds = demonstration(context, instrument, demo, cv, pairs(sound, "--sound"), models)
+    if script is None:
+        raise Refusal("say what to play: --demo, or --cv FILE.csv.")
+    check_file(out, ".wav", [f for f in (script, *sounds.values(), *models.values()) if isinstance(f, Path)])
     with Progress(transient=True, disable=as_json) as bar:
         task = bar.add_task(f"emulating {instrument}", total=None)
         made = run(
             instrument,
-            load_board(board),
-            cv,
-            sounds=pairs(sound, "--sound"),
-            models=pairs(model, "--model"),
+            chosen,
+            script,
+            sounds=sounds,
+            models=models,
             block=block,
+            seconds=seconds,
+            callbacks=callbacks,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    files = write_tracks(out, made.module, made.built)
+    if not allow_silence:
+        require_audible(made.module, has_sound(made.built), f"{instrument} on the emulated {chosen.name}")
+    files = write_tracks(out, heard(made.built, made.module)[0], made.module, made.built)
     write_json(out.with_suffix(".json"), made.report)
     if as_json:
         typer.echo(json.dumps(made.report, indent=1))
-        return
-    cpu = made.report["predicted_cpu"]
-    assert cpu is not None
-    typer.echo(
-        f"{made.report['seconds']:.2f} s on the emulated {made.built.board.title}: predicted CPU "
-        f"{cpu['mean']:.1%} mean, {cpu['worst']:.1%} worst callback; "
-        + (
-            "equals the host's rendering"
-            if made.report["equals_host"]
-            else "DIFFERS from the host's rendering"
+    else:
+        cpu = made.report["predicted_cpu"]
+        assert cpu is not None
+        agrees = "equals" if made.report["equals_host"] else "DIFFERS from"
+        typer.echo(
+            f"{made.report['seconds']:.2f} s on the emulated {made.built.board.title}: predicted CPU "
+            f"{cpu['mean']:.1%} mean, {cpu['worst']:.1%} worst callback; {agrees} the host's rendering "
+            f"(largest difference {made.report['largest_difference_from_host']:.1e}).\n"
+            f"Written: {', '.join(str(path) for path in files)}"
         )
-        + f" (largest difference {made.report['largest_difference_from_host']:.1e}).\nWritten: "
-        + ", ".join(str(path) for path in files)
-    )
+    if not made.report["equals_host"]:
+        raise typer.Exit(1)
 
 
 def latency(
@@ -211,6 +240,7 @@ def latency(
 
 
 def bench_all(
+    context: typer.Context,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the result files.")] = Path(
         "bench/results"
     ),
@@ -219,7 +249,7 @@ def bench_all(
     """Predict the kernel table, the reference decoders and every factory instrument into result files."""
     from bench import kernels
     from bench.reference_decoders import DECODERS
-    from bench.report.report import make_report
+    from bench.report.report import Wanted, make_report
     from common.files import write_json
     from common.refusal import Refusal
     from firmware.instruments.spec import available_instruments
@@ -231,7 +261,8 @@ def bench_all(
         write_json(out / "kernels.json", kernels.run())
         for target in (*DECODERS, *available_instruments()):
             try:
-                benched = make_report(target, chosen, progress=say)
+                wanted = Wanted(phrase=(context.obj or {}).get("phrase"))
+                benched = make_report(target, chosen, wanted, progress=say)
             except Refusal as refusal:
                 typer.echo(f"{target}: left out: {refusal}")
                 continue

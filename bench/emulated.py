@@ -19,12 +19,20 @@ from bench.m7.emulator import Machine
 from bench.m7.link import Placement, link
 from bench.predict import require_m7, summary
 from bench.report.schema import Emulated
-from common.refusal import Refusal
 from firmware import toolchain
 from firmware.build import PORTS, Built, generate, host_library
-from firmware.play.cv_script import Signals, read_script, signals
+from firmware.play.cv_script import Event, Signals, read_script, signals
 from firmware.play.host import HostInstrument, Rendered
-from firmware.play.render import fitted, read_sound
+from firmware.play.render import (
+    Sound,
+    check_seconds,
+    fitted,
+    has_sound,
+    length_ticks,
+    read_sounds,
+    resting_knobs,
+)
+from firmware.play.verdict import complaint
 from hardware.board import Board
 
 # Sizes of M7Block in firmware/ports/m7/m7.c, which takes them from engine/port.h
@@ -39,6 +47,7 @@ WARM_CALLBACKS = 4
 """Through the pipeline model, but not counted: they fill its caches and train its branches."""
 START_S = 0.5
 TAIL_S = 0.5
+POST = "instrument_post"
 AGREEMENT = 1e-5
 """Largest difference of audio and CV between module and host: the float edge of docs/design.md#arithmetic."""
 
@@ -57,7 +66,7 @@ class EmulatedInstrument:
     def __init__(self, built: Built, folder: Path):
         sources = [*built.sources, PORTS / "m7" / "m7.c"]
         objects = [toolchain.compile_source(s, "m7", extra=[f"-I{built.folder}"]) for s in sources]
-        keep = ["m7_begin", "m7_render", "m7_block"]
+        keep = ["m7_begin", "m7_render", "m7_block", POST]
         elf = link(objects, built.board, folder / "image.elf", keep=keep, placement=Placement(text="axi"))
         self.board: Board = built.board
         self.machine = Machine(read_elf(elf), built.board)
@@ -78,7 +87,6 @@ class EmulatedInstrument:
         Parameters
         ----------
         played : Signals
-            Without events: the bare port has no remote.
         block : int
             Samples per callback.
         traced : range
@@ -101,9 +109,12 @@ class EmulatedInstrument:
         levels = (played.gates > 1.0).astype(np.uint32)
         bits = (levels << np.arange(len(levels), dtype=np.uint32)[:, None]).sum(axis=0).astype(np.uint32)
         cycles: list[int] = []
+        waiting = list(reversed(played.events))
         for number, begin in enumerate(range(0, ticks, block)):
             size = min(block, ticks - begin)
             window = slice(begin, begin + size)
+            while waiting and waiting[-1].tick < begin + size and self._post(waiting[-1]):
+                waiting.pop()
             machine.write(self.at, np.ascontiguousarray(played.inputs[:, begin]))
             machine.write(self.at + AT_GATES_IN, bits[window])
             for channel in range(board.audio.inputs):
@@ -121,6 +132,11 @@ class EmulatedInstrument:
             if progress is not None:
                 progress(begin + size)
         return Rendered(audio, cv, gates, np.zeros((0, 0), np.float32)), cycles
+
+    def _post(self, event: Event) -> bool:
+        """Hand a command over, as `firmware.play.host` does; False when the module's queue is full."""
+        value = int(np.float32(event.value).view(np.uint32))
+        return bool(self.machine.call(POST, event.kind | (event.index & 0xFF) << 8, value).value & 1)
 
     def _count_functions(self) -> None:
         pipeline = self.machine.pipeline
@@ -159,9 +175,10 @@ def emulate(
     board: Board,
     script: Path,
     *,
-    sounds: Mapping[str, Path] | None = None,
+    sounds: Mapping[str, Sound] | None = None,
     models: Mapping[str, Path] | None = None,
     block: int | None = None,
+    seconds: float | None = None,
     callbacks: int = TRACED_CALLBACKS,
     start_s: float = START_S,
     progress: Callable[[int, int], None] | None = None,
@@ -170,8 +187,10 @@ def emulate(
 
     Parameters
     ----------
-    sounds : mapping of str to Path
-        Audio files into audio jacks.
+    sounds : mapping of jack to sound
+        Audio files, or arrays at the board's rate, into audio jacks.
+    seconds : float, optional
+        So much of the script from its beginning; default: all of it, and half a second to ring.
     callbacks : int
         So many go through the pipeline model.
     start_s : float
@@ -181,10 +200,10 @@ def emulate(
     Raises
     ------
     Refusal
-        When the board is no Cortex-M7, the script moves parameters by name (the bare port has no remote), or
-        the instrument and its models do not fit.
+        When the board is no Cortex-M7, or the instrument and its models do not fit.
     """
     require_m7(board)
+    check_seconds(seconds)
     size = board.audio.block if block is None else block
     with TemporaryDirectory(prefix="vaectrol-") as place:
         folder = Path(place)
@@ -192,17 +211,11 @@ def emulate(
         here = generate(instrument, board, folder / "host", models=models, block=size, target="host")
         host = HostInstrument(host_library(here))
         cv = read_script(script)
-        ticks = round((cv.seconds + TAIL_S) * board.audio.sample_rate_hz)
-        tracks = {
-            jack: fitted(read_sound(file, board.audio.sample_rate_hz), ticks)
-            for jack, file in (sounds or {}).items()
-        }
-        played = signals(cv, board, ticks, host.parameters, tracks)
-        if played.events:
-            raise Refusal(
-                f"{script} moves parameters or sends events by name, which the bare emulated module has no "
-                "remote for; use the board's jacks and knobs, or `vaectrol play`."
-            )
+        rate = board.audio.sample_rate_hz
+        tracks = read_sounds(sounds or {}, rate)
+        ticks = length_ticks(cv, tracks, rate, seconds, TAIL_S)
+        tracks = {jack: fitted(track, ticks) for jack, track in tracks.items()}
+        played = signals(cv, board, ticks, host.parameters, tracks, resting_knobs(here))
         expected = host.render(played, size)
         module = EmulatedInstrument(on_module, folder)
         first = max(0, min(round(start_s * board.audio.sample_rate_hz / size), ticks // size - callbacks))
@@ -236,6 +249,7 @@ def emulate(
         "largest_difference_from_host": difference,
         "samples_that_differ": int((rendered.audio != expected.audio).sum()),
         "equals_host": agrees,
+        "complaint": complaint(rendered, has_sound(on_module)),
         "peak": float(np.abs(rendered.audio).max(initial=0.0)),
     }
     return Emulation(on_module, rendered, expected, report)

@@ -7,7 +7,6 @@ calls :func:`play_all` and puts a player where ``docs/gallery.md`` says ``<!-- p
 from __future__ import annotations
 
 import html
-import importlib.util
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,14 +44,6 @@ class Heard:
     command: str
 
 
-def demonstration(name: str) -> list[str]:
-    """Options that let an instrument show itself: its own demonstration, or else the scripts beside it."""
-    if importlib.util.find_spec("firmware.instruments.demo"):
-        return ["--demo"]
-    script = {"drive": "drive_moves", "rhythm": "clocked", "groove": "clocked"}.get(name, "moves")
-    return ["--cv", f"firmware/instruments/{script}.csv"]
-
-
 def play_one(name: str, folder: Path) -> Heard:
     """Play an instrument's own demonstration, by the command a reader would type.
 
@@ -65,7 +56,7 @@ def play_one(name: str, folder: Path) -> Heard:
 
     import vaectrol
 
-    words = ["play", name, *demonstration(name), "-o"]
+    words = ["play", name, "--demo", "-o"]
     out = folder / f"{name}.wav"
     if vaectrol.main([*words, str(out)]) != 0:
         raise Refusal(f"`vaectrol {' '.join(words)} {out}` failed; run it alone to see why.")

@@ -9,6 +9,8 @@ import typer
 
 if TYPE_CHECKING:
     from firmware.compiler.report import Report
+    from firmware.play.render import Sound
+    from hardware.board import Board
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +25,8 @@ def register(app: typer.Typer) -> None:
     app.command("build", epilog="Example: vaectrol build drum --board patch_sm -o build/drum")(build)
     app.command(
         "play",
-        epilog="Example: vaectrol play groove --cv moves.csv --model drum=kick.int8.onnx -o groove.wav",
+        epilog="Example: vaectrol play rhythm --demo · "
+        "vaectrol play drum --cv moves.csv --model drum=kick.int8.onnx --board patch_sm -o drum.wav",
     )(play)
 
 
@@ -61,8 +64,10 @@ def compile_model(
     """Compile an ONNX model to streaming C, and say what it costs."""
     import json
 
+    from common.outputs import check_folder
     from firmware.compiler.pipeline import compile_onnx
 
+    check_folder(out)
     program = compile_onnx(
         model,
         target,
@@ -190,9 +195,11 @@ def build(
 
     from rich.console import Console
 
+    from common.outputs import check_folder
     from firmware.build import build_instrument
 
     folder = out or Path("build") / f"{Path(instrument).stem}-{Path(board).stem}"
+    check_folder(folder)
     with Console(stderr=True).status(f"building {instrument} for {board}"):
         built = build_instrument(instrument, board, folder, models=pairs(model, "--model"), block=block)
         if bench and built.image and built.board.port == "daisy":
@@ -232,11 +239,26 @@ def build(
     )
 
 
+AllowSilence = Annotated[
+    bool, typer.Option("--allow-silence", help="Keep a rendering that is silent, not finite, or clips.")
+]
+
+
 def play(
+    context: typer.Context,
     instrument: Annotated[str, typer.Argument(help="An instrument's name or its .toml file.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="WAV; CV and gate tracks go beside it.")] = Path(
-        "out.wav"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", help="WAV; CV and gate tracks go beside it. out.wav, or NAME.wav with --demo."
+        ),
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Its own script and input; a picture beside the sound.")
+    ] = False,
+    board: Annotated[
+        str, typer.Option(help="Whose jacks, levels and voices: what that board would play.")
+    ] = "host",
     cv: Annotated[Path | None, typer.Option(help="CSV: time, then one column per jack or parameter.")] = None,
     sound: Annotated[
         list[str] | None, typer.Option(help="JACK=FILE.wav: audio into audio_in_1, or as CV into cv_1.")
@@ -246,68 +268,163 @@ def play(
     seconds: Annotated[
         float | None, typer.Option(help="Length; the script's and a second, as a rule.")
     ] = None,
-    block: Annotated[int, typer.Option(min=1, max=256, help="Samples per callback.")] = 48,
+    block: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Samples per callback; the board's, as a rule.")
+    ] = None,
     picture: Annotated[
         Path | None, typer.Option(help="PNG: spectrogram, gates, CV and controls over time.")
     ] = None,
     osc: Annotated[
-        int | None, typer.Option(help="Play in real time under OSC on this UDP port, for --seconds.")
+        int | None,
+        typer.Option(min=0, max=65535, help="Play in real time under OSC on this UDP port, for --seconds."),
     ] = None,
     live: Annotated[bool, typer.Option("--live", help="Through the sound card, in real time.")] = False,
     record: Annotated[
         Path | None, typer.Option(help="With --osc: write what came in as a CV script.")
     ] = None,
+    allow_silence: AllowSilence = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
 ) -> None:
     """Render an instrument on this computer, as the module would sound."""
     import json
 
+    from common.outputs import check_file
+    from hardware.board import load_board
+
+    chosen = load_board(board)
+    models = pairs(model, "--model")
+    path = out or Path(f"{Path(instrument).stem}.wav" if demo else "out.wav")
+    if demo and picture is None:
+        picture = path.with_suffix(".png")
+    if live or osc is not None:
+        refuse_together(demo or cv is not None or bool(sound), "--demo, --cv and --sound", "--osc or --live")
+        _play_live(
+            instrument, path, chosen, models, osc, live, seconds, block, record, allow_silence, as_json
+        )
+        return
+    refuse_together(record is not None, "--record", "a rendering that no OSC moves: add --osc PORT")
+    script, sounds = demonstration(context, instrument, demo, cv, pairs(sound, "--sound"), models)
+    read = [file for file in (script, *sounds.values(), *models.values()) if isinstance(file, Path)]
+    check_file(path, ".wav", read)
+    if picture is not None:
+        check_file(picture, ".png", read)
     from rich.progress import Progress
 
     from firmware.play import render as player
+    from firmware.play.verdict import dbfs, require_audible
 
-    models = pairs(model, "--model")
-    if live or osc is not None:
-        from firmware.play.live import play_live
-
-        made = play_live(
-            instrument,
-            out,
-            models=models,
-            osc_port=osc,
-            sound_card=live,
-            seconds=seconds,
-            block=block,
-            record=record,
-        )
-        typer.echo(json.dumps(made) if as_json else made["says"])
-        return
     with Progress(transient=True, disable=as_json) as progress:
         task = progress.add_task(f"playing {instrument}", total=None)
         played = player.play(
             instrument,
-            out,
-            script=cv,
-            sounds=pairs(sound, "--sound"),
+            board=chosen,
+            script=script,
+            sounds=sounds,
             models=models,
             seconds=seconds,
             block=block,
             sound_volts=sound_volts,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    files = [str(path) for path in played.files]
+    if not allow_silence:
+        require_audible(played.rendered, player.has_sound(played.built), f"{instrument} on {chosen.name}")
+    files = [str(file) for file in player.write_tracks(path, played.sound, played.rendered, played.built)]
     if picture is not None:
         from firmware.play.picture import draw
 
         draw(played, picture)
         files.append(str(picture))
+    volts = played.peak * chosen.audio.full_scale_volts_out
     if as_json:
-        summary = {"files": files, "seconds": played.seconds, "took_s": played.took_s, "peak": played.peak}
+        summary = {
+            "files": files,
+            "seconds": played.seconds,
+            "took_s": played.took_s,
+            "peak": played.peak,
+            "peak_volts": None if played.struck else volts,
+            "board": chosen.name,
+            "struck": played.struck or None,
+        }
         typer.echo(json.dumps(summary))
         return
+    if played.struck:
+        level = f"no sound of its own: its gates strike {played.struck}"
+    else:
+        level = f"peak {dbfs(played.peak):.1f} dBFS, {volts:.2f} V at the jack of {chosen.title}"
     typer.echo(
-        f"{played.seconds:.2f} s in {played.took_s:.2f} s ({played.seconds / played.took_s:.0f} times "
-        "real time), "
-        f"peak {played.peak:.3f}"
+        f"{played.seconds:.2f} s in {played.took_s:.2f} s ({played.seconds / played.took_s:.0f} times real "
+        f"time), block {block or chosen.audio.block}; {level}"
     )
     typer.echo("wrote " + ", ".join(files))
+
+
+def refuse_together(given: bool, option: str, other: str) -> None:
+    """Refuse an option beside another that it doesn't go with."""
+    from common.refusal import Refusal
+
+    if given:
+        raise Refusal(f"{option} does not go with {other}; leave one of them out.")
+
+
+def demonstration(
+    context: typer.Context,
+    instrument: str,
+    demo: bool,
+    cv: Path | None,
+    sounds: dict[str, Path],
+    models: dict[str, Path],
+) -> tuple[Path | None, dict[str, Sound]]:
+    """Return the script and the sounds to play: those given, or with ``--demo`` the instrument's own.
+
+    Raises
+    ------
+    Refusal
+        ``--demo`` beside a script or sound of one's own, or an instrument without a demonstration.
+    """
+    if not demo:
+        return cv, dict(sounds)
+    refuse_together(cv is not None or bool(sounds), "--demo", "--cv or --sound: it brings its own")
+    from firmware.instruments.demo import find_demo
+
+    found = find_demo(instrument, other_models=bool(models))
+    return found.script, found.inputs((context.obj or {}).get("phrase"))
+
+
+def _play_live(
+    instrument: str,
+    out: Path,
+    board: Board,
+    models: dict[str, Path],
+    osc_port: int | None,
+    sound_card: bool,
+    seconds: float | None,
+    block: int | None,
+    record: Path | None,
+    allow_silence: bool,
+    as_json: bool,
+) -> None:
+    import json
+
+    from common.outputs import check_file
+    from firmware.play.live import play_live
+    from firmware.play.verdict import BadRendering
+
+    if not sound_card:
+        check_file(out, ".wav", models.values())
+    if record is not None:
+        check_file(record, ".csv")
+    made = play_live(
+        instrument,
+        out,
+        models=models,
+        osc_port=osc_port,
+        sound_card=sound_card,
+        seconds=seconds,
+        block=block,
+        record=record,
+        board=board,
+        tell=lambda line: typer.echo(line, err=as_json),
+    )
+    typer.echo(json.dumps(made) if as_json else made["says"])
+    if made["complaint"] and not allow_silence:
+        raise BadRendering(f"{out} is written, but {made['complaint']}; --allow-silence accepts that.")

@@ -24,7 +24,7 @@ import typer.main
 import vaectrol
 from tests.prose import pages
 from tests.readme_commands import commands_of, first_command_of, words_of
-from tests.test_workflow import MOVES, TINY
+from tests.test_workflow import TINY
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = pages()
@@ -71,10 +71,10 @@ HOW: dict[str, Run | Elsewhere] = {
     ),
     "vaectrol quantize run": Run({"--quick": "--no-quick"}, ("--time", "0.02"), makes=("kit.int8.onnx",)),
     "vaectrol compile kit.int8.onnx": Run(makes=("c/kit.c", "c/kit.h", "c/report.json")),
-    "vaectrol play drum --model": Run(makes=("kit.wav", "kit.png")),
-    "vaectrol play drum --cv": Run(makes=("drum.wav", "drum.png")),
+    "vaectrol play drum --demo --model": Run(makes=("kit.wav", "kit.png")),
+    "vaectrol play drum --demo": Run(more=("--seconds", "2"), makes=("drum.wav", "drum.png")),
     "vaectrol play groove": Run(more=("--seconds", "2"), makes=("groove.wav", "groove.png")),
-    "vaectrol emulate drum": Run({"moves.csv": "tiny.csv"}),
+    "vaectrol emulate drum": Run(more=("--seconds", "0.3", "--callbacks", "20")),
     "vaectrol bench kit.int8.onnx": Run(makes=("report/report.html",)),
     "vaectrol bench firmware/models/drum.int8.onnx": Run(more=("--quick",)),
     "vaectrol bench MODEL": Elsewhere("bench/test_report.py", "test_on_a_board_without", "--live"),
@@ -158,8 +158,6 @@ def walk_through(commands: list[str], folder: Path) -> Walked:
     """Run `commands` in `folder`, where the firmware lies too."""
     (folder / "firmware").symlink_to(ROOT / "firmware")
     (folder / "tiny.toml").write_text(TINY)
-    for script in ("moves.csv", "tiny.csv"):
-        (folder / script).write_text(MOVES)
     status: dict[str, int] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import onnx
@@ -23,14 +22,26 @@ import vaectrol
 from firmware.build import generate, host_library
 from firmware.compiler.judge.reference import run
 from firmware.compiler.pipeline import compile_onnx
+from firmware.instruments.demo import find_demo
 from firmware.play.cv_script import read_script, signals
 from firmware.play.host import HostInstrument
+from firmware.play.render import resting_knobs
 from hardware.board import load_board
 from tests.firmware.compiler_targets import run_on
 from tests.pages import check_page
 from workflow import chapters
 from workflow.page import write_index
-from workflow.stages import PROGRAM, STAMPS, Stage, WorkflowStopped, is_done, run_stages
+from workflow.plan import Plan, roles_of
+from workflow.stages import (
+    PROGRAM,
+    STAMPS,
+    Stage,
+    WorkflowStopped,
+    expected_s,
+    in_words,
+    is_done,
+    run_stages,
+)
 
 
 def toy_stage(folder: Path, items: str = "8") -> Stage:
@@ -78,18 +89,6 @@ def test_a_stage_that_fails_stops_the_road_and_leaves_no_stamp(tmp_path):
     assert not is_done(stage, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["make", "nowhere", "--kind", "drum"], "there is no folder nowhere"),
-        (["make", ".", "--kind", "pianos"], "there is no kind 'pianos'"),
-    ],
-)
-def test_bad_input_is_one_sentence_and_status_2(words, said, capsys):
-    assert vaectrol.main(words) == 2
-    assert said in capsys.readouterr().err
-
-
 TINY = """\
 kind = "drum"
 name = "tiny"
@@ -112,15 +111,17 @@ batch = 4
 interval = 6
 validation_items = 8
 """
-# a hit at once, one in the middle of turning knobs
-MOVES = (
-    "time,gate_in_1,knob_1,knob_2\n0,1,0,0.5\n0.005,0,0,0.5\n0.1,1,0.9,0.2\n0.11,0,1,0.1\n0.15,0,0.3,0.8\n"
-)
+HEARD_S = 0.65
 # What is smaller here than in the workflow itself: (before, after) in a stage's command
 SCALED = {
     "train": (("--time", "75s"), ("--time", "10m")),
     "evaluate": (("--limit", "64"), ("--limit", "4")),
-    "quantize": (("--quick",), ("--time", "0.03")),
+    "quantize": (  # so little room that something must be pruned
+        ("--quick", "--board", "patch_sm", "--cpu", "45%"),
+        ("--time", "0.03", "--board", "patch_sm", "--cpu", "5.2%"),
+    ),
+    "play-drum": (("--demo",), ("--demo", "--seconds", str(HEARD_S))),
+    "emulate-drum": (("--seconds", "2.5"), ("--seconds", str(HEARD_S))),
 }
 
 
@@ -134,12 +135,12 @@ def scaled(stage: Stage) -> Stage:
 
 
 @contextmanager
-def small_road(folder: Path) -> Iterator[list[str]]:
+def small_workflow(folder: Path) -> Iterator[list[str]]:
     """Make the workflow's commands run with a tiny model, in this process, so that torch is loaded once.
 
     Yields the first words of the vaectrol commands that were run.
     """
-    recipe, moves = folder / "tiny.toml", folder / "moves.csv"
+    recipe = folder / "tiny.toml"
     went: list[str] = []
 
     def here(program: list[str], check: bool) -> subprocess.CompletedProcess:
@@ -147,13 +148,12 @@ def small_road(folder: Path) -> Iterator[list[str]]:
         went.append(program[2])
         return subprocess.CompletedProcess(program, vaectrol.main(program[2:]))
 
-    def tiny(*words: Any, **options: Any) -> list[Stage]:
-        assert options["recipe"] == "drum_quick"
-        return [scaled(stage) for stage in stages(*words, **{**options, "recipe": str(recipe)})]
+    def tiny(plan: Plan) -> list[Stage]:
+        assert plan.recipes == {"drum": "drum_quick"}
+        return [scaled(stage) for stage in stages(dataclasses.replace(plan, recipes={"drum": str(recipe)}))]
 
     stages = chapters.sounds_to_module
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chapters, "MOVES", moves)
         patch.setattr(chapters, "sounds_to_module", tiny)
         patch.setattr(chapters, "factory_instruments", dict)
         patch.setattr("workflow.stages.subprocess", SimpleNamespace(run=here))
@@ -166,10 +166,9 @@ def whole_workflow(tmp_path_factory) -> tuple[Path, list[str]]:
     import torch
 
     torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("workflow")
-    (folder / "tiny.toml").write_text(TINY)
-    (folder / "moves.csv").write_text(MOVES)
-    with small_road(folder) as went:
+    folder = tmp_path_factory.mktemp("workflow") / "made"
+    (folder.parent / "tiny.toml").write_text(TINY)
+    with small_workflow(folder.parent) as went:
         assert vaectrol.main(["demo", "-o", str(folder), "--items", "48"]) == 0
     return folder, went
 
@@ -204,10 +203,18 @@ def test_a_toy_model_goes_through_every_stage(whole_workflow):
         assert (folder / made).stat().st_size > 1000
 
 
+def test_only_what_the_board_needs_is_pruned(tmp_path):
+    for quick in (True, False):
+        stages = chapters.sounds_to_module(dataclasses.replace(plan_for(tmp_path, "drum"), quick=quick))
+        argv = next(stage.argv for stage in stages if stage.name == "quantize")
+        assert "--prune" not in argv
+        assert argv[argv.index("--cpu") + 1] == "45%"
+
+
 def test_make_on_the_same_sounds_keeps_what_the_demo_did(whole_workflow, capsys):
     folder, _ = whole_workflow
     words = ["make", str(folder / "sounds"), "--kind", "drum", "--board", "patch_sm", "-o", str(folder)]
-    with small_road(folder) as went:
+    with small_workflow(folder.parent) as went:
         assert vaectrol.main([*words, "--quick", "--time", "75s"]) == 0
     assert went == []
     said = capsys.readouterr().out
@@ -221,10 +228,12 @@ def test_the_emulated_module_plays_what_this_board_plays_on_the_host(whole_workf
     module, rate = soundfile.read(folder / "drum.module.wav", dtype="float32")
     board = load_board("patch_sm")
     models = {"drum": folder / "drum.int8.onnx"}
-    host = HostInstrument(host_library(generate("drum", board, tmp_path, models=models, target="host")))
-    played = signals(read_script(folder / "moves.csv"), board, len(module), host.parameters, {})
+    built = generate("drum", board, tmp_path, models=models, target="host")
+    host = HostInstrument(host_library(built))
+    script = read_script(find_demo("drum", other_models=True).script)
+    played = signals(script, board, len(module), host.parameters, {}, resting_knobs(built))
     expected = host.render(played, board.audio.block).audio.T
-    assert (rate, len(module)) == (48_000, round(0.65 * 48_000))
+    assert (rate, len(module)) == (48_000, round(HEARD_S * 48_000))
     assert np.abs(expected).max() > 1e-3
     assert np.array_equal(expected, module)
     figures = json.loads((folder / "drum.module.json").read_text())
@@ -315,9 +324,111 @@ def cut_at_the_last_integers(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def test_no_two_stages_of_the_demo_share_a_stamp(tmp_path):
     """A toy drum and the factory drum are played in one workflow: each keeps its own stamp."""
-    arguments = {"recipe": "drum_quick", "train_time": "1m", "quick": True, "cpu": "45%"}
-    stages = chapters.sounds_to_module(tmp_path, "drum", "patch_sm", tmp_path, **arguments)
-    for instrument in ("drum", "rhythm"):
-        stages += chapters.played(instrument, "patch_sm", tmp_path / "factory")
+    stages = [
+        *chapters.factory_stages("patch_sm", tmp_path / "factory"),
+        *chapters.sounds_to_module(plan_for(tmp_path, "drum")),
+    ]
     names = [stage.name for stage in stages]
     assert len(set(names)) == len(names)
+
+
+def plan_for(folder: Path, kind: str) -> Plan:
+    roles = roles_of(kind)
+    return Plan(
+        kind=kind,
+        sources=dict.fromkeys(roles, folder / "sounds"),
+        recipes={role: f"{role}_quick" for role in roles},
+        board="patch_sm",
+        folder=folder / "made",
+        train_time="1m",
+        train_s=60.0,
+        cpu="45%",
+        quick=True,
+    )
+
+
+@pytest.mark.parametrize("kind", ["drum", "rhythm", "drive", "groove"])
+def test_every_kind_ends_with_a_sound_a_picture_and_the_module_beside_it(kind, tmp_path):
+    stages = {stage.name: stage for stage in chapters.sounds_to_module(plan_for(tmp_path, kind))}
+    made = tmp_path / "made"
+    assert {made / f"{kind}.wav", made / f"{kind}.png"} <= set(stages[f"play-{kind}"].makes)
+    assert made / f"{kind}.module.wav" in stages[f"emulate-{kind}"].makes
+    for stage in (stages["build"], stages[f"play-{kind}"], stages[f"emulate-{kind}"]):
+        assert stage.argv.count("--model") == len(roles_of(kind))
+
+
+def test_a_groove_trains_two_models_and_plays_with_both(tmp_path):
+    stages = chapters.sounds_to_module(plan_for(tmp_path, "groove"))
+    trained = [stage for stage in stages if stage.argv[0] == "train"]
+    assert [stage.name for stage in trained] == ["rhythm-train", "drum-train"]
+    assert len({stage.argv[stage.argv.index("-o") + 1] for stage in trained}) == 2
+    build = next(stage for stage in stages if stage.name == "build")
+    models = [word for word in build.argv if word.endswith(".int8.onnx")]
+    assert [word.partition("=")[0] for word in models] == ["rhythm", "drum"]
+    assert all(Path(word.partition("=")[2]) in build.reads for word in models)
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, file in (
+        ("drums", "kick.wav"),
+        ("midi", "beat.mid"),
+        ("empty", "notes.txt"),
+        ("full", "x.txt"),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_bytes(b"")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere"], "there is no folder nowhere"),
+        (["drums", "--kind", "pianos"], "there is no kind 'pianos'"),
+        (["drums", "--kind", "drums"], "the kind is called drum"),
+        (["empty"], "empty holds no audio; a drum is made of"),
+        (["drums", "--kind", "rhythm"], "drums holds no MIDI files"),
+        (["drums", "--kind", "groove"], "needs a folder of MIDI patterns too: --rhythms FOLDER"),
+        (["drums", "--rhythms", "midi"], "--rhythms is for a groove"),
+        (["drums", "--kind", "groove", "--rhythms", "empty"], "empty holds no MIDI files"),
+        (["drums", "--kind", "groove", "--rhythms", "midi", "--recipe", "drum"], "--recipe is for one model"),
+        (["drums", "--board", "moog"], "there is no board 'moog'"),
+        (["drums", "--board", "rpi4"], "Cortex-M7"),
+        (["drums", "--cpu", "lots"], "--cpu lots is no share"),
+        (["drums", "--cpu", "0"], "--cpu 0 is no share"),
+        (["drums", "--time", "soon"], "--time soon is not a length of time"),
+        (["drums", "--time", "-5m"], "--time -5m"),
+        (["drums", "--recipe", "nothing"], "there is no recipe named 'nothing'"),
+        (["drums", "--recipe", "rhythm"], "the recipe rhythm trains a rhythm"),
+        (["drums", "-o", "drums/kick.wav"], "drums/kick.wav is a file"),
+        (["drums", "-o", "full"], "full holds something else already"),
+        (["drums", "-o", "drums/made"], "drums/made lies inside drums"),
+    ],
+)
+def test_what_can_be_refused_is_refused_before_the_first_stage(words, said, folders, capsys, monkeypatch):
+    monkeypatch.setattr("workflow.commands.run_stages", lambda *_: pytest.fail("a stage was run"))
+    before = sorted(folders.rglob("*"))
+    assert vaectrol.main(["make", *words]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+    assert sorted(folders.rglob("*")) == before
+
+
+def test_a_stage_says_how_long_it_will_take_and_took(tmp_path, capfd):
+    stage = dataclasses.replace(toy_stage(tmp_path), takes_s=200.0)
+    run_stages([stage], tmp_path)
+    said = capfd.readouterr().out
+    assert "1 stage to run, about 3 min" in said
+    assert "a few drums (about 3 min)" in said
+    assert "    took " in said
+    # the next time it knows better
+    (tmp_path / "sounds" / "manifest.json").unlink()
+    assert expected_s(stage, tmp_path) < 100
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (75, "75 s"), (200, "3 min"), (9000, "2.5 h")])
+def test_a_length_of_time_in_words(seconds, words):
+    assert in_words(seconds) == words

@@ -84,6 +84,26 @@ def digits(out: Out) -> None:
     _say(out, make_digits(out))
 
 
+@toy.command(epilog="Example: vaectrol toy phrase guitar guitar.wav")
+def phrase(
+    name: Annotated[str, typer.Argument(help="guitar.")],
+    out: Annotated[Path, typer.Argument(help="WAV to write.")],
+) -> None:
+    """A dry phrase, 32-bit float WAV at 48 kHz: what `vaectrol play drive --demo` sends through a drive."""
+    from common.audio import SAMPLE_RATE_HZ
+    from common.files import whole
+    from common.outputs import check_file
+    from toy.demo_phrases import play_phrase
+
+    check_file(out, ".wav")
+    from scipy.io import wavfile
+
+    audio = play_phrase(name)
+    with whole(out) as part:
+        wavfile.write(part, SAMPLE_RATE_HZ, audio)
+    typer.echo(f"{out} made, {len(audio) / SAMPLE_RATE_HZ:.1f} s")
+
+
 def _watch(label: str) -> Callable[[Iterable, int], Iterable]:
     def watch(things: Iterable, count: int) -> Iterable:
         from rich.console import Console

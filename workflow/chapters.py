@@ -1,139 +1,197 @@
-"""The stages of a workflow: from sounds to a module, and an instrument played on both machines."""
+"""The stages of a workflow: from sounds to a module, and an instrument that shows itself on both machines."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from workflow.plan import Plan
 from workflow.stages import Stage
 
-MOVES = Path(__file__).parents[1] / "firmware" / "instruments" / "moves.csv"
+EMULATED_S = 2.5
+"""So much of a demonstration the emulated module plays: emulating takes up to ten seconds a second."""
+EMULATED_CALLBACKS = 60
+"""So many of its callbacks go through the pipeline model, which is ten times slower still."""
 
 
-def sounds_to_module(
-    source: Path, kind: str, board: str, folder: Path, *, recipe: str, train_time: str, quick: bool, cpu: str
-) -> list[Stage]:
-    """List the stages from a folder of sounds to a measured module.
+def sounds_to_module(plan: Plan) -> list[Stage]:
+    """List the stages from folders of sounds to a measured module."""
+    models = {}
+    stages: list[Stage] = []
+    for role in plan.sources:
+        alone = len(plan.sources) == 1
+        folder = plan.folder if alone else plan.folder / role
+        models[role] = folder / f"{role}.int8.onnx"
+        stages += model_stages(plan, role, folder, models[role], prefix="" if alone else f"{role}-")
+    return [*stages, *instrument_stages(plan, models)]
 
-    Parameters
-    ----------
-    source : Path
-        Sounds, patterns or pairs.
-    kind : str
-        Of the data set; the recipe, the role and the instrument are called the same.
-    board : str
-        Board name or file.
-    folder : Path
-        Where everything goes.
-    recipe : str
-        Recipe name or file.
-    train_time : str
-        Wall-clock budget of the training, as ``10m``.
-    quick : bool
-        Prune by half and tune for a minute, instead of meeting ``cpu`` on the board.
-    cpu : str
-        Share of the processor the model may take at worst.
-    """
-    role = instrument = kind
-    data, run, model = folder / "data", folder / "run", folder / f"{role}.int8.onnx"
-    named = f"{role}={model}"
-    pruning = ("--quick", "--prune", "0.3") if quick else ("--board", board, "--cpu", cpu)
-    stages = [
+
+def model_stages(plan: Plan, role: str, folder: Path, model: Path, prefix: str) -> list[Stage]:
+    """List the stages from sounds to one quantized model, and to its C."""
+    data, run = folder / "data", folder / "run"
+    quick = ("--quick",) if plan.quick else ()
+    source, board = plan.sources[role], plan.board
+    return [
         Stage(
-            "prepare",
-            "read the sounds, say what is wrong with them, split them by kit",
-            ("data", "prepare", kind, str(source), str(data)),
+            f"{prefix}prepare",
+            "read the sounds, say what is wrong with them, split them",
+            ("data", "prepare", role, str(source), str(data)),
             (source,),
             (data / "manifest.json", data / "report.html"),
             tolerates=(0, 1),
+            takes_s=20,
         ),
         Stage(
-            "train",
-            f"train the {role} VAE, at most {train_time}",
-            ("train", recipe, "--data", str(data), "-o", str(run), "--time", train_time),
+            f"{prefix}train",
+            f"train the {role} model, at most {plan.train_time}",
+            ("train", plan.recipes[role], "--data", str(data), "-o", str(run), "--time", plan.train_time),
             (data / "manifest.json",),
             (run / "card.json",),
             resumes=run / "checkpoints" / "last.ckpt",
+            takes_s=plan.train_s + 20,
         ),
         Stage(
-            "evaluate",
+            f"{prefix}evaluate",
             "judge it on sounds it never met",
-            ("evaluate", str(run), "--data", str(data), "--limit", "64" if quick else "0"),
+            ("evaluate", str(run), "--data", str(data), "--limit", "64" if plan.quick else "0"),
             (run / "card.json",),
             (run / "evaluation" / "report.html",),
+            takes_s=20 if plan.quick else 120,
         ),
         Stage(
-            "quantize",
-            "prune, tune and quantize to int8 weights",
-            ("quantize", str(run), *pruning, "--data", str(data), "-o", str(model)),
+            f"{prefix}quantize",
+            "prune as far as the board needs, tune and quantize to int8 weights",
+            (
+                *("quantize", str(run), *quick, "--board", board, "--cpu", plan.cpu),
+                *("--data", str(data), "-o", str(model)),
+            ),
             (run / "card.json",),
             (model,),
+            takes_s=60 if plan.quick else 600,
         ),
         Stage(
-            "compile",
+            f"{prefix}compile",
             "compile the model to C for the Cortex-M7",
             ("compile", str(model), "--target", "m7", "--board", board, "-o", str(folder / "c")),
             (model,),
             (folder / "c",),
-        ),
-        Stage(
-            "build",
-            f"build the {instrument} instrument's image",
-            ("build", instrument, "--board", board, "--model", named, "-o", str(folder / "image")),
-            (model,),
-            (folder / "image",),
+            takes_s=4,
         ),
     ]
-    if kind == "drum":
-        stages += played(instrument, board, folder, model=named, reads=(model,))
-    stages.append(
+
+
+def instrument_stages(plan: Plan, models: Mapping[str, Path]) -> list[Stage]:
+    """List the stages from models to an image that was heard and measured."""
+    chosen = [word for role, model in models.items() for word in ("--model", f"{role}={model}")]
+    reads = tuple(models.values())
+    target = [str(reads[0])] if len(reads) == 1 else [plan.kind, *chosen]
+    report = plan.folder / "report"
+    return [
+        Stage(
+            "build",
+            f"build the {plan.kind} instrument's image",
+            ("build", plan.kind, "--board", plan.board, *chosen, "-o", str(plan.folder / "image")),
+            reads,
+            (plan.folder / "image",),
+            takes_s=8,
+        ),
+        play_stage(plan.kind, plan.board, plan.folder, chosen, reads),
+        emulate_stage(plan.kind, plan.board, plan.folder, chosen, reads),
         Stage(
             "bench",
             "predict CPU, memory, latency and quality on the board",
-            ("bench", str(model), "--board", board, "-o", str(folder / "report"))
-            + (("--quick",) if quick else ()),
-            (model,),
-            (folder / "report" / "report.html", folder / "report" / "report.json"),
-        )
-    )
-    return stages
-
-
-def played(
-    instrument: str, board: str, folder: Path, *, model: str | None = None, reads: tuple[Path, ...] = ()
-) -> list[Stage]:
-    """List the stages that play the CV script: on this machine with a picture, and on the emulated module."""
-    chosen = ("--model", model) if model else ()
-    wav, module = folder / f"{instrument}.wav", folder / f"{instrument}.module.wav"
-    picture = folder / f"{instrument}.png"
-    which = instrument if model else f"factory-{instrument}"
-    return [
-        Stage(
-            f"play-{which}",
-            f"play {MOVES.name} on the {instrument} instrument",
-            ("play", instrument, "--cv", str(MOVES), *chosen, "-o", str(wav), "--picture", str(picture)),
-            (MOVES, *reads),
-            (wav, picture),
-        ),
-        Stage(
-            f"emulate-{which}",
-            "play it again on the emulated module, compare, count cycles",
-            ("emulate", instrument, "--cv", str(MOVES), *chosen, "--board", board, "-o", str(module)),
-            (MOVES, *reads),
-            (module, module.with_suffix(".json")),
+            (
+                "bench",
+                *target,
+                "--board",
+                plan.board,
+                "-o",
+                str(report),
+                *(("--quick",) if plan.quick else ()),
+            ),
+            reads,
+            (report / "report.html", report / "report.json"),
+            takes_s=20 if plan.quick else 120,
         ),
     ]
 
 
+def factory_stages(board: str, folder: Path) -> list[Stage]:
+    """List the stages that let every shipped instrument show itself: all on this machine, then emulated."""
+    instruments = factory_instruments()
+    plays = [play_stage(name, board, folder, reads=tuple(models)) for name, models in instruments.items()]
+    emulated = [
+        emulate_stage(name, board, folder, reads=tuple(models)) for name, models in instruments.items()
+    ]
+    return [*plays, *emulated]
+
+
+def play_stage(
+    instrument: str, board: str, folder: Path, chosen: list[str] | None = None, reads: tuple[Path, ...] = ()
+) -> Stage:
+    """Let an instrument show itself on this machine, with a picture.
+
+    It plays what the board would; one without a sound of its own has all the gates of the host.
+    """
+    wav, picture = folder / f"{instrument}.wav", folder / f"{instrument}.png"
+    heard_on = board if has_sound(instrument) else "host"
+    return Stage(
+        f"play-{instrument}" if chosen else f"play-factory-{instrument}",
+        f"the {instrument} instrument shows itself",
+        (
+            *("play", instrument, "--demo", "--board", heard_on, *(chosen or [])),
+            *("-o", str(wav), "--picture", str(picture)),
+        ),
+        (*demo_files(instrument, chosen), *reads),
+        (wav, picture),
+        takes_s=6,
+    )
+
+
+def emulate_stage(
+    instrument: str, board: str, folder: Path, chosen: list[str] | None = None, reads: tuple[Path, ...] = ()
+) -> Stage:
+    """Play the beginning of the same on the emulated module, and compare."""
+    module = folder / f"{instrument}.module.wav"
+    return Stage(
+        f"emulate-{instrument}" if chosen else f"emulate-factory-{instrument}",
+        f"its first {EMULATED_S:g} s on the emulated module, compared with the host; cycles counted",
+        (
+            *("emulate", instrument, "--demo", "--board", board, *(chosen or [])),
+            *("--seconds", f"{EMULATED_S:g}", "--callbacks", str(EMULATED_CALLBACKS), "-o", str(module)),
+        ),
+        (*demo_files(instrument, chosen), *reads),
+        (module, module.with_suffix(".json")),
+        takes_s=15,
+    )
+
+
+def demo_files(instrument: str, chosen: list[str] | None) -> tuple[Path, ...]:
+    """Files that say what an instrument is and what it plays."""
+    from firmware.instruments.demo import find_demo
+    from firmware.instruments.spec import load_instrument
+
+    demo = find_demo(instrument, other_models=bool(chosen))
+    sounds = [sound for sound in demo.sounds.values() if isinstance(sound, Path)]
+    return (load_instrument(instrument).located.path, demo.script, *sounds)
+
+
+def has_sound(instrument: str) -> bool:
+    """Whether an instrument sends anything to an audio output."""
+    from firmware.instruments.spec import load_instrument
+
+    return any(output.jack.startswith("audio_out") for output in load_instrument(instrument).spec.output)
+
+
 def factory_instruments() -> dict[str, list[Path]]:
-    """Instruments all of whose models come with the project and that the CV script can play."""
+    """Instruments all of whose models come with the project, with the models' files."""
     from common.refusal import Refusal
     from firmware.instruments.spec import available_instruments, find_models, load_instrument
 
     found: dict[str, list[Path]] = {}
     for name in available_instruments():
         try:
-            models: dict[str, Any] = find_models(load_instrument(name))
+            models = find_models(load_instrument(name))
         except Refusal:
             continue
         found[name] = [model.path for model in models.values()]

@@ -7,52 +7,82 @@ from typing import Annotated
 
 import typer
 
-from common.kinds import check_kind
-from train.data.kinds import data_kinds
 from workflow import chapters
 from workflow.page import headline, write_index
-from workflow.stages import Stage, WorkflowStopped, run_stages
+from workflow.plan import Plan, make_plan
+from workflow.stages import STAMPS, Stage, run_stages
+
+RECIPE, CPU = "drum_quick", "45%"
+"""Of the demo's toy drum: minutes, and room for two hits on a Patch SM."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the workflow's commands to the command line."""
-    app.command("make", epilog="Example: vaectrol make ~/Samples/kits --kind drum --board patch_sm -o mykit")(
-        make
-    )
+    app.command(
+        "make",
+        epilog="Example: vaectrol make ~/Samples/kits --kind drum --board patch_sm -o mykit · "
+        "vaectrol make ~/Samples/kits --rhythms ~/MIDI/drums --kind groove -o mygroove",
+    )(make)
     app.command("demo", epilog="Example: vaectrol demo -o demo")(demo)
 
 
 def make(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of sounds, patterns or pairs.")],
-    kind: Annotated[str, typer.Option(help="drum, rhythm or drive.")] = "drum",
-    board: Annotated[str, typer.Option(help="Board, by name or .toml file.")] = "patch_sm",
+    kind: Annotated[str, typer.Option(help="drum, rhythm, drive or groove.")] = "drum",
+    rhythms: Annotated[
+        Path | None, typer.Option(help="Folder of MIDI patterns: with --kind groove, where SRC holds drums.")
+    ] = None,
+    board: Annotated[str, typer.Option(help="Board with a Cortex-M7, by name or .toml file.")] = "patch_sm",
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of everything.")] = Path("made"),
     recipe: Annotated[str | None, typer.Option(help="Recipe; the kind's standard one if omitted.")] = None,
-    time_limit: Annotated[str, typer.Option("--time", help="Wall-clock budget of the training.")] = "45m",
-    cpu: Annotated[str, typer.Option(help="Worst share of the processor the model may take.")] = "45%",
-    quick: Annotated[bool, typer.Option("--quick", help="Quick recipe, quick pruning: minutes.")] = False,
+    time_limit: Annotated[
+        str, typer.Option("--time", help="Wall-clock budget of the training (a groove trains twice).")
+    ] = "45m",
+    cpu: Annotated[
+        str | None,
+        typer.Option(help="Worst share of the processor a model may take; 45%, or 18% in a groove."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Quick recipe, quick tuning: minutes.")] = False,
 ) -> None:
     """Run the whole workflow on your own sounds: prepare, train, quantize, compile, build, play, bench."""
-    check_kind(kind, data_kinds())
-    if not source.is_dir():
-        raise WorkflowStopped(f"there is no folder {source}; name the folder that holds your sounds.")
-    chosen = recipe or kind + ("_quick" if quick else "")
-    stages = chapters.sounds_to_module(
-        source, kind, board, out, recipe=chosen, train_time=time_limit, quick=quick, cpu=cpu
+    plan = make_plan(
+        kind,
+        source,
+        rhythms,
+        board=board,
+        folder=out,
+        recipe=recipe,
+        train_time=time_limit,
+        cpu=cpu,
+        quick=quick,
     )
-    run_stages(stages, out)
-    index = write_index(out, f"{source.name} on a {board}", stages)
+    stages = chapters.sounds_to_module(plan)
+    title = f"{source.name} on a {board}"
+    run_stages(stages, out, lambda stage: write_index_when_heard(out, title, stages, stage))
+    index = write_index(out, title, stages)
     typer.echo("\n" + "\n".join(headline(out)))
     typer.echo(f"Everything is in {out}; begin with {index}")
 
 
+def write_index_when_heard(folder: Path, title: str, stages: list[Stage], done: Stage) -> None:
+    """Renew the page after a stage that made something to hear."""
+    if any(path.suffix == ".wav" for path in done.makes):
+        write_index(folder, title, stages)
+
+
 def demo(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of everything.")] = Path("demo"),
-    items: Annotated[int, typer.Option(help="Toy drums to train on.")] = 160,
+    items: Annotated[int, typer.Option(min=48, help="Toy drums to train on.")] = 160,
     train_time: Annotated[str, typer.Option(help="Wall-clock budget of the training.")] = "75s",
     board: Annotated[str, typer.Option(help="Board with a Cortex-M7.")] = "patch_sm",
 ) -> None:
-    """Run the whole workflow on toy drums, then play the factory instruments; a second run keeps it."""
+    """Hear every factory instrument first, then make one from toy drums; a second run keeps what is done."""
+    from common.outputs import check_folder
+    from workflow.plan import check_board, check_recipe, check_time
+
+    check_folder(out, ours=STAMPS)
+    check_board(board, CPU)
+    check_recipe("drum", RECIPE)
     sounds = out / "sounds"
     toy = Stage(
         "toy",
@@ -60,22 +90,40 @@ def demo(
         ("toy", "drum", str(sounds), "--items", str(items)),
         (),
         (sounds / "manifest.json",),
+        takes_s=6,
     )
-    stages = [
-        toy,
-        *chapters.sounds_to_module(
-            sounds, "drum", board, out, recipe="drum_quick", train_time=train_time, quick=True, cpu="45%"
-        ),
-    ]
-    for instrument, roles in chapters.factory_instruments().items():
-        stages += chapters.played(instrument, board, out / "factory", reads=tuple(roles))
-    run_stages(stages, out)
-    index = write_index(out, "Vaectrol demo: toy drums on an emulated module", stages)
-    typer.echo("\n" + "\n".join([*headline(out), *headline(out / "factory")]))
+    plan = Plan(
+        kind="drum",
+        sources={"drum": sounds},
+        recipes={"drum": RECIPE},
+        board=board,
+        folder=out,
+        train_time=train_time,
+        train_s=check_time(train_time),
+        cpu=CPU,
+        quick=True,
+    )
+    factory = chapters.factory_stages(board, out / "factory")
+    stages = [*factory, toy, *chapters.sounds_to_module(plan)]
+    title = "Vaectrol: what the factory instruments play, and one made here"
+    heard = False
+
+    def after(stage: Stage) -> None:
+        nonlocal heard
+        write_index_when_heard(out, title, stages, stage)
+        if not heard:
+            heard = True
+            typer.echo(
+                f"    first sound: {stage.makes[0]}; the page grows with every stage: {out / 'index.html'}"
+            )
+
+    run_stages(stages, out, after)
+    index = write_index(out, title, stages)
+    typer.echo("\n" + "\n".join([*headline(out / "factory"), *headline(out)]))
     typer.echo(
         f"\nSee and hear it: {index}\nThe board's report: {out / 'report' / 'report.html'}\n"
         f"How well it learnt: {out / 'run' / 'evaluation' / 'report.html'}\n\nTry next:\n"
+        "  vaectrol play groove --demo\n"
         "  vaectrol make ~/Samples/my_kit --kind drum --board patch_sm -o mykit\n"
-        f"  vaectrol play drum --model drum={out / 'drum.int8.onnx'} --cv {chapters.MOVES} -o out.wav\n"
         "  vaectrol bench raspberry --board patch_sm -o raspberry"
     )

@@ -15,7 +15,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,8 @@ class Stage:
         Exit statuses that count as done (``data prepare`` answers 1 when it left some files out).
     resumes : Path, optional
         When this file is there, the command was cut short and goes on with ``--resume``.
+    takes_s : float
+        About how long it takes on two idle cores, as a rule measured; a training's is its budget.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Stage:
     makes: tuple[Path, ...]
     tolerates: tuple[int, ...] = (0,)
     resumes: Path | None = None
+    takes_s: float = 10.0
 
     def command(self) -> str:
         """Give the command as a reader would type it."""
@@ -95,20 +98,33 @@ def mark_done(stage: Stage, folder: Path, seconds: float, cpu_seconds: float) ->
     write_text(stamp, json.dumps(record, indent=1))
 
 
-def run_stages(stages: Sequence[Stage], folder: Path) -> None:
-    """Run the stages in order, keeping those that are done.
+def run_stages(
+    stages: Sequence[Stage], folder: Path, after: Callable[[Stage], None] = lambda stage: None
+) -> None:
+    """Run the stages in order, keeping those that are done; say beforehand how long, and afterwards.
+
+    Parameters
+    ----------
+    after : callable
+        Told of every stage that is done, whether it ran now or was kept.
 
     Raises
     ------
     WorkflowStopped
         When a stage fails; what the earlier ones made stays.
     """
+    left = {stage.name: expected_s(stage, folder) for stage in stages if not is_done(stage, folder)}
+    if left:
+        count = "1 stage" if len(left) == 1 else f"{len(left)} stages"
+        print(f"{count} to run, about {in_words(sum(left.values()))} on two idle cores", flush=True)
     for number, stage in enumerate(stages, start=1):
         label = f"[{number}/{len(stages)}] {stage.name}"
-        if is_done(stage, folder):
+        if is_done(stage, folder):  # asked anew: what it reads may have been made a moment ago
             print(f"{label}: done before, kept", flush=True)
+            after(stage)
             continue
-        print(f"\n{label}: {stage.says}\n    {stage.command()}", flush=True)
+        about = in_words(left.get(stage.name) or expected_s(stage, folder))
+        print(f"\n{label}: {stage.says} (about {about})\n    {stage.command()}", flush=True)
         begun, spent = time.monotonic(), children_cpu_seconds()
         program = [sys.executable, str(PROGRAM), *stage.argv]
         if stage.resumes is not None and stage.resumes.exists():
@@ -124,7 +140,29 @@ def run_stages(stages: Sequence[Stage], folder: Path) -> None:
             raise WorkflowStopped(
                 f"'{stage.name}' ended without making {', '.join(missing)}; please report this."
             )
-        mark_done(stage, folder, time.monotonic() - begun, children_cpu_seconds() - spent)
+        took = time.monotonic() - begun
+        mark_done(stage, folder, took, children_cpu_seconds() - spent)
+        print(f"    took {in_words(took)}", flush=True)
+        after(stage)
+
+
+def expected_s(stage: Stage, folder: Path) -> float:
+    """How long a stage will take: as long as the last time here, or what the stage says."""
+    stamp = folder / STAMPS / f"{stage.name}.json"
+    if not stamp.is_file():
+        return stage.takes_s
+    record = json.loads(stamp.read_text())
+    same = record.get("command") == stage.command()
+    return float(record["seconds"]) if same else stage.takes_s
+
+
+def in_words(seconds: float) -> str:
+    """Say a length of time as a person would."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def children_cpu_seconds() -> float:

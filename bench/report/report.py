@@ -22,10 +22,11 @@ from hardware.board import Board
 if TYPE_CHECKING:
     from bench.live.peers import ToTflite
     from bench.quality import Assessment
+    from firmware.instruments.demo import Phrase
 
 FORMAT = 1
-MOVES = Path(__file__).parents[2] / "firmware" / "instruments" / "moves.csv"
-"""What a whole instrument plays while its cycles are counted."""
+INSTRUMENT_S = 2.5
+"""So much of its demonstration a whole instrument plays while its cycles are counted."""
 FUNCTIONS = 16
 """How many of an instrument's functions the report names."""
 FORMAT_CALLBACKS = 50
@@ -54,6 +55,8 @@ class Wanted:
         Folder for the sounds that quality compared.
     to_tflite : callable, optional
         Lets LiteRT take part in the live measurement (``bench.live.peers``).
+    phrase : callable, optional
+        Plays what goes into an instrument with an audio input (``firmware.instruments.demo``).
     """
 
     block: int | None = None
@@ -65,6 +68,7 @@ class Wanted:
     seconds: float = 2.0
     wavs: Path | None = None
     to_tflite: ToTflite | None = None
+    phrase: Phrase | None = None
 
 
 @dataclass
@@ -121,7 +125,7 @@ def make_report(
             benched.sounds[role] = sounds
     if is_instrument(target) and wanted.formats and board.processor.core == "cortex-m7":
         progress(f"{target}: the whole instrument")
-        report["instrument"] = whole_instrument(target, board, models, wanted.block)
+        report["instrument"] = whole_instrument(target, board, models, wanted)
     if wanted.serial:
         from bench.live.module import measure_device
 
@@ -184,16 +188,26 @@ def assess_quality(path: Path, found: dict[str, Path], seconds: float, wavs: Pat
 
 
 def whole_instrument(
-    target: str, board: Board, models: Mapping[str, Path] | None, block: int | None
+    target: str, board: Board, models: Mapping[str, Path] | None, wanted: Wanted
 ) -> InstrumentPart:
-    """Play the CV script on the emulated module: engine, controls and every voice together."""
+    """Play the instrument's demonstration on the emulated module: engine, controls and every voice."""
     from bench.emulated import emulate
+    from firmware.instruments.demo import find_demo
 
-    found = emulate(target, board, MOVES, models=models, block=block).report
+    demo = find_demo(target, other_models=bool(models))
+    found = emulate(
+        target,
+        board,
+        demo.script,
+        sounds=demo.inputs(wanted.phrase),
+        models=models,
+        block=wanted.block,
+        seconds=INSTRUMENT_S,
+    ).report
     dearest = list(found["cpu_by_function"].items())[:FUNCTIONS]
     assert found["predicted_cpu"] is not None
     return {
-        "script": MOVES.name,
+        "script": demo.script.name,
         "block": found["block"],
         "seconds": found["seconds"],
         "traced_from_s": found["traced_from_s"],

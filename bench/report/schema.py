@@ -238,6 +238,7 @@ class Emulated(TypedDict):
     largest_difference_from_host: float
     samples_that_differ: int
     equals_host: bool
+    complaint: str | None
     peak: float
 
 

@@ -110,12 +110,26 @@ class Output(Table):
         return jack
 
 
+class DemoTable(Table):
+    """What the instrument plays to show itself."""
+
+    about: str
+    """One sentence: what one hears."""
+    script: str
+    """A CV script beside the file."""
+    sounds: dict[str, str] = {}
+    """Jack → a sound file beside this one, or the name of a phrase of `vaectrol toy phrase`."""
+    other_model: DemoTable | None = None
+    """What to play when a model is not the instrument's own, whose latents the script knows."""
+
+
 class InstrumentFile(Table):
     """The whole file, as far as all kinds agree."""
 
     title: str
     kind: str
     about: str = ""
+    demo: DemoTable | None = None
     models: dict[str, str] = {}
     control: list[Control] = []
     gate: list[Gate] = []

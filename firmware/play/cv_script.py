@@ -2,7 +2,8 @@
 
 The first column is ``time`` in seconds; every other one is named after what it moves:
 
-- ``knob_1`` position 0 … 1 and ``cv_1`` volts: straight lines between rows;
+- ``knob_1`` position 0 … 1 and ``cv_1`` volts: straight lines between rows; a knob that has no column stands
+  where the instrument's parameter rests without one, so that a board with fewer knobs sounds the same;
 - ``gate_in_1``, ``button_1``: 0 or 1 (or volts), held until the next value;
 - ``audio_in_1``: volts, straight lines (a sound is better given as a WAV);
 - a parameter by its OSC address (``latent/3``, ``attribute/density``, ``mix``): position 0 … 1, set then;
@@ -15,7 +16,7 @@ An empty cell says nothing. What else a spreadsheet may write is in `firmware.pl
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -146,7 +147,8 @@ def signals(
     board: Board,
     ticks: int,
     parameters: dict[str, int],
-    sounds: dict[str, NDArray[np.float32]],
+    sounds: Mapping[str, NDArray[np.float32]],
+    resting: Mapping[str, float] | None = None,
 ) -> Signals:
     """Turn a script into what a board's converters read.
 
@@ -160,6 +162,8 @@ def signals(
         OSC address → parameter number.
     sounds : dict
         Jack → volts per sample (for ``audio_in_N``: ±1), from audio files; they win over the script.
+    resting : dict, optional
+        Knob → position where neither script nor sound names it; the others stand in their middle.
 
     Raises
     ------
@@ -185,8 +189,9 @@ def signals(
         volts = sounds.get(adc.name)
         if volts is None:
             volts = _line(script, adc.name, time, None)
-            if volts is None:  # nothing patched: 0 V; a knob at its middle
-                volts = np.full(ticks, 0.5 if adc.kind == "knob" else 0.0)
+            if volts is None:  # nothing patched: 0 V
+                rest = (resting or {}).get(adc.name, 0.5) if adc.kind == "knob" else 0.0
+                volts = np.full(ticks, rest)
             if adc.kind == "knob":
                 volts = adc.travel_low_volts + volts * (adc.travel_high_volts - adc.travel_low_volts)
         part = (volts - adc.low_volts) / (adc.high_volts - adc.low_volts)

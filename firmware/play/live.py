@@ -10,8 +10,8 @@ import csv
 import io
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from common.refusal import Refusal
 from firmware.play.cv_script import Script, Signals, signals
 from firmware.play.host import HostInstrument, Rendered
 from firmware.play.osc import OscControl, OscServer
-from firmware.play.render import open_instrument, write_tracks
+from firmware.play.render import has_sound, heard, open_instrument, write_tracks
+from firmware.play.verdict import complaint
+from hardware.board import Board
 
 CHUNK_BLOCKS = 4
 """Blocks rendered at a time: 4 ms at block 48."""
@@ -37,15 +39,24 @@ def play_live(
     osc_port: int | None,
     sound_card: bool,
     seconds: float | None,
-    block: int,
+    block: int | None,
     record: Path | None,
+    board: str | Path | Board = "host",
+    tell: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Play until `seconds` are over or the user interrupts.
+
+    Parameters
+    ----------
+    tell : callable
+        Told where the instrument listens, as soon as it does.
 
     Returns
     -------
     dict
-        ``says`` (one sentence), ``files``, ``seconds``, ``messages``.
+        ``says`` (one line, and one more about addresses nothing here is called), ``files``, ``seconds``,
+        ``messages``, ``unknown`` (address → how often it came), ``complaint`` (None, or what is wrong with
+        the sound).
 
     Raises
     ------
@@ -53,16 +64,18 @@ def play_live(
         No sound card or no library for it; no length for a recording; a port that is taken.
     """
     card = _sound_library() if sound_card else None
+    wrong: str | None = None
     if card is None and seconds is None:
         raise Refusal("without a sound card (--live) say how long to play: --seconds 60.")
     with tempfile.TemporaryDirectory(prefix="vaectrol-") as folder, ExitStack() as stack:
-        built, host = open_instrument(instrument, Path(folder), models, block)
+        built, host = open_instrument(instrument, Path(folder), models, block, board)
+        block = block or built.board.audio.block
         rate = built.board.audio.sample_rate_hz
-        control = OscControl(
-            host, lambda: [built.assignment.loaded.spec.title, built.assignment.kind, "host", built.version]
-        )
+        title, kind = built.assignment.loaded.spec.title, built.assignment.kind
+        control = OscControl(host, lambda: [title, kind, built.board.name, built.version])
         if osc_port is not None:
-            stack.enter_context(OscServer(control, osc_port))
+            server = stack.enter_context(OscServer(control, osc_port))
+            tell(f"{title} listens for OSC on {server.host}:{server.port} (UDP); /report lists its addresses")
         chunk = block * CHUNK_BLOCKS
         quiet = signals(Script(), built.board, chunk, host.parameters, {})
         control.started = time.monotonic()
@@ -73,7 +86,9 @@ def play_live(
         else:
             assert seconds is not None
             rendered = _by_the_clock(host, quiet, block, chunk, rate, seconds)
-            files = write_tracks(out, rendered, built)
+            sound, _ = heard(built, rendered)
+            files = write_tracks(out, sound, rendered, built)
+            wrong = complaint(rendered, has_sound(built))
             played_s = rendered.gates.size / rate
     if record is not None:
         write_text(record, script_text(control.recorded))
@@ -81,23 +96,27 @@ def play_live(
     made = [str(path) for path in files]
     return {
         "says": f"played {played_s:.1f} s, {len(control.recorded)} messages obeyed"
-        + (f"; wrote {', '.join(made)}" if made else ""),
+        + (f"; wrote {', '.join(made)}" if made else "")
+        + "".join(f"\n{line}" for line in [*control.faults_in_words(), *control.unknown_in_words()]),
         "files": made,
         "seconds": played_s,
         "messages": len(control.recorded),
+        "unknown": dict(control.unknown),
+        "complaint": wrong,
     }
 
 
 def _by_the_clock(
     host: HostInstrument, quiet: Signals, block: int, chunk: int, rate_hz: float, seconds: float
 ) -> Rendered:
-    parts = []
+    parts = [host.render(quiet, block)]
     began = time.monotonic()
-    for number in range(max(1, round(seconds * rate_hz / chunk))):
-        ahead = number * chunk / rate_hz - (time.monotonic() - began)
-        if ahead > 0:
-            time.sleep(ahead)
-        parts.append(host.render(quiet, block))
+    with suppress(KeyboardInterrupt):
+        for number in range(1, max(1, round(seconds * rate_hz / chunk))):
+            ahead = number * chunk / rate_hz - (time.monotonic() - began)
+            if ahead > 0:
+                time.sleep(ahead)
+            parts.append(host.render(quiet, block))
     return Rendered(
         np.concatenate([part.audio for part in parts], axis=1),
         np.concatenate([part.cv for part in parts], axis=1),
@@ -130,7 +149,8 @@ def _through_card(
         audio = np.ascontiguousarray(indata.T[: quiet.audio.shape[0]])
         outdata[:] = host.render(Signals(inputs, gates, audio, []), block).audio.T[:, : outdata.shape[1]]
 
-    with card.Stream(samplerate=rate_hz, blocksize=block * CHUNK_BLOCKS, channels=2, callback=callback):
+    stream = card.Stream(samplerate=rate_hz, blocksize=block * CHUNK_BLOCKS, channels=2, callback=callback)
+    with stream, suppress(KeyboardInterrupt):
         if seconds is not None:
             time.sleep(seconds)
             return

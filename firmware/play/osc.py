@@ -27,6 +27,10 @@ from typing import Any, Protocol
 
 from firmware.play.osc_packet import Timed, read_packet
 
+MOST_UNKNOWN = 100
+"""Addresses that are remembered: a stray sender shall not fill the memory."""
+NAMED_UNKNOWN = 8
+
 FAR_S = 10.0
 """A time tag farther ahead is another clock or a slip: nobody plays that far in advance."""
 LATE_S = 0.1
@@ -71,6 +75,8 @@ class OscControl:
         self.started = time.monotonic()
         self.recorded: list[tuple[float, str, float]] = []
         """Seconds, script column and value of everything that was obeyed."""
+        self.unknown: Counter[str] = Counter()
+        """Addresses that nothing here is called, and how often each came."""
         self.faults: Counter[str] = Counter()
         """What was wrong with messages before anything could obey them: in words, and how often."""
 
@@ -81,6 +87,15 @@ class OscControl:
             return self._obey(name, arguments)
         except ValueError as error:
             return [("/error", [f"{address}: {error}"])]
+
+    def unknown_in_words(self) -> list[str]:
+        """One line about the messages that reached nothing; none where all did."""
+        if not self.unknown:
+            return []
+        often = [f"{address} ({count})" for address, count in self.unknown.most_common(NAMED_UNKNOWN)]
+        more = [f"{len(self.unknown) - NAMED_UNKNOWN} more"] if len(self.unknown) > NAMED_UNKNOWN else []
+        named = ", ".join([*often, *more])
+        return [f"{self.unknown.total()} messages came to addresses that are not here: {named}"]
 
     def faults_in_words(self) -> list[str]:
         """One line for each kind of message that did not come as it should."""
@@ -115,6 +130,8 @@ class OscControl:
         elif name == "info":
             return [("/info", list(self.describe()))]
         else:
+            crowded = len(self.unknown) >= MOST_UNKNOWN and f"/{name}" not in self.unknown
+            self.unknown["others" if crowded else f"/{name}"] += 1
             known = ", ".join(f"/{each}" for each in self.instrument.parameters)
             raise ValueError(
                 f"there is no such address; there are {known}, /trigger, /clock, /reset, /preset, "
@@ -162,6 +179,11 @@ class OscServer:
             raise Refusal(
                 f"cannot listen for OSC on {host}:{port}: {error.strerror}; try another --osc port."
             ) from None
+
+    @property
+    def host(self) -> str:
+        """Address it listens on."""
+        return str(self.server.server_address[0])
 
     @property
     def port(self) -> int:

@@ -21,7 +21,7 @@ def draw(played: Played, out: Path) -> None:
     time = np.arange(rendered.gates.size) / rate
     gates = [at for at, source in enumerate(assignment.gate_out) if source >= 0]
     cvs = [at for at, source in enumerate(assignment.cv_out) if source >= 0]
-    sound = rendered.audio[0] if rendered.audio.size and rendered.audio.any() else None
+    sound = played.sound.mean(axis=0) if played.sound.any() else None
     rows = (["spectrum", "wave"] if sound is not None else []) + ["gates"] + ["cv"] * bool(cvs) + ["controls"]
     figure, drawn = new_figure(len(rows), 1, 10, 2.1 * len(rows), sharex=True)
     axes = dict(zip(rows, drawn[:, 0], strict=True))
@@ -31,7 +31,7 @@ def draw(played: Played, out: Path) -> None:
         axes["spectrum"].set_xlabel("")
         add_level_bar(figure, image, axes["spectrum"])
         axes["wave"].plot(time, sound, linewidth=0.4, color=COLOURS[0])
-        axes["wave"].set_ylabel("audio_out_1")
+        axes["wave"].set_ylabel(played.struck or "audio outputs")
     for row, at in enumerate(gates):
         axes["gates"].fill_between(
             time, row, row + 0.8 * (rendered.gates >> at & 1), step="post", color=COLOURS[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -12,57 +11,74 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from common.files import whole
 from common.refusal import LeftOut, Refusal
 from firmware.build import Built, generate, host_library
 from firmware.play.cv_script import Script, Signals, read_script, signals
 from firmware.play.host import HostInstrument, Rendered
-
-MAX_SECONDS = 3600
+from hardware.board import Board
 
 CV_FULL_SCALE_VOLTS = 10.0
 """±1 in a CV track."""
+KNOB_MARGIN = 0.005
+"""Of a knob's travel, lost at each end: ``engine/control/panel.c``."""
+
+
+LONGEST_S = 3600.0
+
+Sound = Path | NDArray[np.float32]
+"""An audio file, or one channel at the rate of the board."""
 
 
 @dataclass(frozen=True)
 class Played:
-    """What a play made.
+    """What a play made; nothing is written yet.
 
     Attributes
     ----------
-    files : list of Path
-        What was written.
     seconds, took_s : float
         Length of the sound and time of the rendering alone.
-    peak : float
-        Largest sample.
+    sound : array, shape (channels, ticks), float32
+        What is heard: the audio outputs, or drums that the gates strike where an instrument has none.
+    struck : str
+        Name of the drum that the gates strike; empty where the instrument has a sound of its own.
     """
 
-    files: list[Path]
     seconds: float
     took_s: float
-    peak: float
+    sound: NDArray[np.float32]
+    struck: str
     rendered: Rendered
     signals: Signals
     built: Built
 
+    @property
+    def peak(self) -> float:
+        """Largest sample of what is heard."""
+        return float(np.abs(self.sound).max(initial=0.0))
+
 
 def open_instrument(
-    instrument: str | Path, folder: Path, models: Mapping[str, Path] | None = None, block: int = 48
+    instrument: str | Path,
+    folder: Path,
+    models: Mapping[str, Path] | None = None,
+    block: int | None = None,
+    board: str | Path | Board = "host",
 ) -> tuple[Built, HostInstrument]:
-    """Build an instrument for this machine and load it."""
-    built = generate(instrument, "host", folder, models=models, block=block)
+    """Build an instrument as `board` would have it for this machine, and load it."""
+    built = generate(instrument, board, folder, models=models, block=block, target="host")
     return built, HostInstrument(host_library(built))
 
 
 def play(
     instrument: str | Path,
-    out: Path,
     *,
+    board: str | Path | Board = "host",
     script: Path | None = None,
-    sounds: Mapping[str, Path] | None = None,
+    sounds: Mapping[str, Sound] | None = None,
     models: Mapping[str, Path] | None = None,
     seconds: float | None = None,
-    block: int = 48,
+    block: int | None = None,
     tail_s: float = 1.0,
     sound_volts: float = 5.0,
     progress: Callable[[int, int], None] | None = None,
@@ -72,43 +88,101 @@ def play(
     Parameters
     ----------
     instrument : name or path of a TOML file.
-    out : Path
-        WAV for the audio; CV and gate tracks are written beside it as ``OUT.cv.wav`` and ``OUT.gates.wav``.
+    board : Board, name or path of a TOML file
+        Whose jacks, converters, levels and voices; the arithmetic is the same on all of them.
     script : Path, optional
         CSV, see `firmware.play.cv_script`.
-    sounds : mapping of jack to audio file
+    sounds : mapping of jack to sound
         Audio as CV (±1 = ±`sound_volts`), as gate, or into ``audio_in_N`` (±1 = full scale).
     models : mapping of role to ONNX file
     seconds : float, optional
         Length; default: the script's (or the sounds') and `tail_s`.
-    block : int
-        Samples per callback.
+    block : int, optional
+        Samples per callback; the board's when omitted.
 
     Raises
     ------
     Refusal
         Anything wrong with the files, in one sentence.
     """
+    check_seconds(seconds)
     cv = read_script(script) if script else Script()
     with tempfile.TemporaryDirectory(prefix="vaectrol-") as folder:
-        built, host = open_instrument(instrument, Path(folder), models, block)
+        built, host = open_instrument(instrument, Path(folder), models, block, board)
         rate = built.board.audio.sample_rate_hz
-        tracks = {jack: read_sound(path, rate) for jack, path in (sounds or {}).items()}
-        longest = max([cv.seconds, *(len(track) / rate for track in tracks.values())])
-        ticks = round((seconds if seconds is not None else longest + tail_s) * rate)
-        if not 1 <= ticks <= MAX_SECONDS * rate:
-            raise Refusal("there is nothing to play: give --cv, a sound or --seconds (at most 3600).")
+        tracks = read_sounds(sounds or {}, rate)
+        ticks = length_ticks(cv, tracks, rate, seconds, tail_s)
         volts = {
             jack: fitted(track, ticks) * (1.0 if jack.startswith("audio_in") else sound_volts)
             for jack, track in tracks.items()
         }
-        played = signals(cv, built.board, ticks, host.parameters, volts)
+        played = signals(cv, built.board, ticks, host.parameters, volts, resting_knobs(built))
         began = time.perf_counter()
-        rendered = host.render(played, block, (lambda done: progress(done, ticks)) if progress else None)
+        used = block or built.board.audio.block
+        rendered = host.render(played, used, (lambda done: progress(done, ticks)) if progress else None)
         took = time.perf_counter() - began
-    files = write_tracks(out, rendered, built)
-    peak = float(np.abs(rendered.audio).max(initial=0.0))
-    return Played(files, ticks / rate, took, peak, rendered, played, built)
+    sound, struck = heard(built, rendered)
+    return Played(ticks / rate, took, sound, struck, rendered, played, built)
+
+
+def check_seconds(seconds: float | None) -> None:
+    """Refuse a length that is no length."""
+    if seconds is not None and not 0.0 < seconds <= LONGEST_S:
+        raise Refusal(
+            f"there is nothing to play in {seconds:g} s; give --seconds from 0.001 to {LONGEST_S:g}."
+        )
+
+
+def has_sound(built: Built) -> bool:
+    """Whether any audio output of an instrument carries something."""
+    return any(source >= 0 for source in built.assignment.audio_out)
+
+
+def heard(built: Built, rendered: Rendered) -> tuple[NDArray[np.float32], str]:
+    """Return what one hears, and the drum that the gates strike where the instrument has no sound."""
+    if has_sound(built):
+        return rendered.audio, ""
+    from firmware.play.struck import strike
+
+    return strike(built, rendered)
+
+
+def resting_knobs(built: Built) -> dict[str, float]:
+    """Position of every knob at which its parameter is where it would be on a board without that knob."""
+    names = [adc.name for adc in built.board.adcs]
+    return {
+        names[parameter.knob]: KNOB_MARGIN + parameter.rest * (1.0 - 2.0 * KNOB_MARGIN)
+        for parameter in built.assignment.parameters
+        if parameter.knob >= 0
+    }
+
+
+def length_ticks(
+    cv: Script,
+    tracks: Mapping[str, NDArray[np.float32]],
+    rate_hz: float,
+    seconds: float | None,
+    tail_s: float,
+) -> int:
+    """Samples to play: as asked, or as long as the script and the sounds, and `tail_s` to ring.
+
+    Raises
+    ------
+    Refusal
+        There is nothing to play.
+    """
+    longest = max([cv.seconds, *(len(track) / rate_hz for track in tracks.values())])
+    if seconds is None and longest == 0.0 and not cv.columns:
+        raise Refusal("there is nothing to play: give --demo, --cv, --sound or --seconds.")
+    return max(1, round(min(seconds if seconds is not None else longest + tail_s, LONGEST_S) * rate_hz))
+
+
+def read_sounds(sounds: Mapping[str, Sound], rate_hz: float) -> dict[str, NDArray[np.float32]]:
+    """Read what is a file; what is an array stays."""
+    return {
+        jack: read_sound(sound, rate_hz) if isinstance(sound, Path) else sound
+        for jack, sound in sounds.items()
+    }
 
 
 def read_sound(path: Path, rate_hz: float) -> NDArray[np.float32]:
@@ -122,7 +196,7 @@ def read_sound(path: Path, rate_hz: float) -> NDArray[np.float32]:
     from common.recording import read_recording
 
     try:
-        recording = read_recording(path, MAX_SECONDS)
+        recording = read_recording(path, LONGEST_S)
     except LeftOut as reason:
         raise Refusal(f"cannot read the sound {path}: it {reason}.") from None
     mono, rate = recording.audio.mean(axis=1), recording.rate_hz
@@ -143,12 +217,19 @@ def fitted(track: NDArray[np.float32], ticks: int) -> NDArray[np.float32]:
     return out
 
 
-def write_tracks(out: Path, rendered: Rendered, built: Built) -> list[Path]:
-    """Write audio, and the CV and gate outputs that carry something, each file whole or not at all."""
+def write_tracks(out: Path, sound: NDArray[np.float32], rendered: Rendered, built: Built) -> list[Path]:
+    """Write what is heard, and the CV and gate outputs that carry something, each file whole or not at all.
+
+    Parameters
+    ----------
+    out : Path
+        WAV of `sound`, shape (channels, ticks); CV and gates go beside it as ``OUT.cv.wav`` and
+        ``OUT.gates.wav``.
+    """
     assignment = built.assignment
     rate = int(built.board.audio.sample_rate_hz)
     stem = out.with_suffix("")
-    files = [(out, rendered.audio.T)]
+    files = [(out, sound.T)]
     cvs = [at for at, source in enumerate(assignment.cv_out) if source >= 0]
     gates = [at for at, source in enumerate(assignment.gate_out) if source >= 0]
     if cvs:
@@ -162,16 +243,8 @@ def write_tracks(out: Path, rendered: Rendered, built: Built) -> list[Path]:
 
 
 def write_wav(path: Path, data: NDArray, rate_hz: int) -> None:
-    """Write float32 WAV, shape (ticks, channels), through a temporary name."""
+    """Write float32 WAV, shape (ticks, channels), whole or not at all."""
     import soundfile
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, suffix=".wav")
-    os.close(handle)
-    try:
-        soundfile.write(part, data, rate_hz, subtype="FLOAT")
-        Path(part).chmod(0o644)
-        os.replace(part, path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    with whole(path) as part:
+        soundfile.write(str(part), data, rate_hz, subtype="FLOAT", format="WAV")

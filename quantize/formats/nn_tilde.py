@@ -4,6 +4,9 @@ nn~ finds a method by the buffer ``NAME_params`` = (channels in, ratio in, chann
 ``get_methods`` and ``get_attributes``, and reads and sets an attribute through ``get_NAME`` and
 ``set_NAME``. It hands over buffers of any length, one after the other, so the streaming models here
 remember as many input frames as their decoder looks back on; the output does not depend on the buffer size.
+
+A sample that is no number is silence before anything remembers it. What remembers takes one signal: a batch
+of several (mc.nn~ may send one) is refused; what remembers nothing plays each of a batch.
 """
 
 from __future__ import annotations
@@ -45,6 +48,19 @@ class NnModule(nn.Module):
     def get_attributes(self):  # type: ignore[no-untyped-def]
         """Names of the attributes."""
         return self._attributes
+
+    def heard_as(self, x: Tensor) -> Tensor:
+        """Silence where a signal is no finite number."""
+        return torch.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0)
+
+    def single(self, x: Tensor) -> Tensor:
+        """Return the one signal of a batch, with silence where it is no number; refuse a batch of several."""
+        if x.shape[0] != 1:
+            several = x.shape[0]
+            raise ValueError(
+                f"this module remembers one signal and was sent a batch of {several}; use one nn~ for each."
+            )
+        return self.heard_as(x)
 
 
 class DrumModule(NnModule):
@@ -125,7 +141,7 @@ class DrumModule(NnModule):
     @torch.jit.export
     def set_threshold(self, value: float) -> int:
         """Set the level, in (0, 1]."""
-        if value <= 0.0 or value > 1.0:
+        if not (value > 0.0 and value <= 1.0):  # NaN too
             return -1
         self.threshold = value
         return 0
@@ -155,6 +171,7 @@ class DrumModule(NnModule):
     @torch.jit.export
     def decode(self, x: Tensor) -> Tensor:
         """Play: [1, latents + knobs + 1, N] to [1, 1, N]; a rising gate strikes."""
+        x = self.single(x)
         count = x.shape[-1]
         first = self.frames * self.hop - self.seen  # in this buffer, of the next control frame
         controls: list[Tensor] = []
@@ -191,6 +208,7 @@ class DrumModule(NnModule):
     @torch.jit.export
     def encode(self, x: Tensor) -> Tensor:
         """Latents of the last two seconds, one frame for every 2,048 samples: [1, 1, N] to [1, Z, N/2048]."""
+        x = self.single(x)
         frames: list[Tensor] = []
         for k in range(x.shape[-1] // 2048):
             piece = x[:1, :1, k * 2048 : (k + 1) * 2048]
@@ -212,6 +230,7 @@ class DrumModule(NnModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Answer what is heard with the drum of ``drum_class``: [1, 1, N] to [1, 1, N]."""
+        x = self.single(x)
         count = x.shape[-1]
         self.heard = torch.cat([self.heard, x[:1, :1]], 2)[:, :, -self.heard_samples :]
         z = self.encoder(self.from_onset(self.heard))
@@ -245,22 +264,26 @@ class PatternModule(NnModule):
 
     @torch.jit.export
     def decode(self, x: Tensor) -> Tensor:
-        """[1, Z + A, N] to [1, 27, 32·N]."""
-        each = x[0].t()[:, :, None]
+        """[B, Z + A, N] to [B, 27, 32·N]."""
+        batch = x.shape[0]
+        each = self.heard_as(x).transpose(1, 2).reshape(-1, x.shape[1], 1)
         start = torch.zeros((), dtype=torch.int64)
         made = self.decoder([each[:, : self.latents], each[:, self.latents :]], start)
-        return made.permute(1, 0, 2).reshape(1, self.channels, -1)
+        made = made.reshape(batch, -1, self.channels, made.shape[2])
+        return made.transpose(1, 2).reshape(batch, self.channels, -1)
 
     @torch.jit.export
     def encode(self, x: Tensor) -> Tensor:
-        """[1, 27, 32·N] to [1, Z, N]."""
-        each = x[0].reshape(self.channels, -1, 32).permute(1, 0, 2)
-        return self.encoder(each).t()[None]
+        """[B, 27, 32·N] to [B, Z, N]."""
+        batch = x.shape[0]
+        each = self.heard_as(x).reshape(batch, self.channels, -1, 32).transpose(1, 2)
+        z = self.encoder(each.reshape(-1, self.channels, 32))
+        return z.reshape(batch, -1, self.latents).transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Patterns through the model with every attribute in the middle."""
         z = self.encode(x)
-        return self.decode(torch.cat([z, torch.zeros(1, self.attributes, z.shape[2])], 1))
+        return self.decode(torch.cat([z, torch.zeros(z.shape[0], self.attributes, z.shape[2])], 1))
 
 
 class DriveModule(NnModule):
@@ -332,7 +355,7 @@ class DriveModule(NnModule):
     @torch.jit.export
     def set_value(self, value: float) -> int:
         """Move the chosen latent of ``forward``, within ±4."""
-        if value < -4.0 or value > 4.0:
+        if not (value >= -4.0 and value <= 4.0):  # NaN too
             return -1
         self.place[0, self.latent - 1, 0] = value
         return 0
@@ -348,6 +371,7 @@ class DriveModule(NnModule):
     @torch.jit.export
     def decode(self, x: Tensor) -> Tensor:
         """Distort: [1, 1 + Z, N] to [1, 1, N]; a latent is read where its frame begins."""
+        x = self.single(x)
         count = x.shape[-1]
         first = (self.hop - self.seen % self.hop) % self.hop
         self.history = torch.cat([self.history, x[:1, 1:, first :: self.hop]], 2)
@@ -364,6 +388,7 @@ class DriveModule(NnModule):
     @torch.jit.export
     def encode(self, x: Tensor) -> Tensor:
         """Place of the device last heard, a frame for every 2,048 samples: [1, 2, N] to [1, Z, N/2048]."""
+        x = self.single(x)
         frames: list[Tensor] = []
         for k in range(x.shape[-1] // 2048):
             piece = x[:1, :2, k * 2048 : (k + 1) * 2048]
@@ -375,4 +400,5 @@ class DriveModule(NnModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Distort at the place that the attributes set: [1, 1, N] to [1, 1, N]."""
-        return self.decode(torch.cat([x[:1, :1], self.place.expand(1, self.latents, x.shape[-1])], 1))
+        x = self.single(x)
+        return self.decode(torch.cat([x[:, :1], self.place.expand(1, self.latents, x.shape[-1])], 1))

@@ -215,9 +215,7 @@ def test_an_instrument_is_reported_whole_and_gated(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    moves = tmp_path / "moves.csv"
-    moves.write_text("time,gate_in_1\n0,1\n0.005,0\n")
-    monkeypatch.setattr("bench.report.report.MOVES", moves)
+    monkeypatch.setattr("bench.report.report.INSTRUMENT_S", 0.6)
     wanted = Wanted(sweep=False, quality=False)
     made = make_report("drum", load_board("patch_sm"), wanted, models={"drum": model_files["drum"]})
     whole = made.report["instrument"]

@@ -150,14 +150,13 @@ def test_the_envelope_follows_what_sounds(drum):
 def test_play_writes_sound_and_tracks(tmp_path, model_files):
     import soundfile
 
-    from firmware.play.render import play
+    from firmware.play.render import play, write_tracks
 
     out = tmp_path / "deep" / "out.wav"
     text = "time,gate_in_1,knob_2\n0,0,0\n0.1,1,1\n0.2,0,0\n"
-    played = play(
-        "drum", out, script=script(tmp_path, text), models={"drum": model_files["drum"]}, tail_s=0.3
-    )
-    assert [path.name for path in played.files] == ["out.wav", "out.cv.wav", "out.gates.wav"]
+    played = play("drum", script=script(tmp_path, text), models={"drum": model_files["drum"]}, tail_s=0.3)
+    files = write_tracks(out, played.sound, played.rendered, played.built)
+    assert [path.name for path in files] == ["out.wav", "out.cv.wav", "out.gates.wav"]
     audio, rate = soundfile.read(out)
     assert (rate, audio.shape) == (48_000, (24_000, 2))
     assert np.abs(audio).max() == pytest.approx(played.peak)
@@ -173,13 +172,42 @@ def test_sounds_go_into_jacks(tmp_path, model_files):
     tone = tmp_path / "tone.wav"
     soundfile.write(tone, 0.3 * np.sin(np.arange(22_050) * 0.05), 44_100)
     models = {"drive": model_files["drive"]}
-    played = play("drive", tmp_path / "out.wav", sounds={"audio_in_1": tone}, models=models)
+    played = play("drive", sounds={"audio_in_1": tone}, models=models)
     assert played.seconds == pytest.approx(1.5)
     assert np.abs(played.rendered.audio[0, :24_000]).max() > 0.05
     with pytest.raises(Refusal, match="cannot read the sound"):
-        play("drive", tmp_path / "out.wav", sounds={"audio_in_1": tmp_path / "none.wav"}, models=models)
-    with pytest.raises(Refusal, match="nothing to play"):
-        play("drive", tmp_path / "out.wav", models=models, seconds=0.0)
+        play("drive", sounds={"audio_in_1": tmp_path / "none.wav"}, models=models)
+    with pytest.raises(Refusal, match="nothing to play: give --demo"):
+        play("drive", models=models)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf"), 1e9])
+def test_a_length_that_is_none_is_refused(seconds):
+    from firmware.play.render import play
+
+    with pytest.raises(Refusal, match="nothing to play in"):
+        play("drive", seconds=seconds)
+
+
+def test_a_knob_that_nobody_names_is_where_a_board_without_it_has_its_parameter(model_files, tmp_path):
+    """The host has a level knob that a Patch SM lacks: both play at the same level."""
+    from firmware.play.render import play
+
+    text = "time,gate_in_1\n0,0\n0.05,1\n0.06,0\n"
+    models = {"drum": model_files["drum"]}
+    peaks = [
+        play("drum", board=board, script=script(tmp_path, text), models=models, seconds=0.3).peak
+        for board in ("host", "patch_sm", "rpi4")
+    ]
+    assert peaks[0] > 0.01
+    assert peaks == pytest.approx([peaks[0]] * 3, rel=0.02)
+
+
+def test_the_margin_of_a_knob_is_the_panels():
+    from firmware.build import ENGINE
+    from firmware.play.render import KNOB_MARGIN
+
+    assert f"#define KNOB_MARGIN {KNOB_MARGIN}f" in (ENGINE / "control" / "panel.c").read_text()
 
 
 def test_bypass_and_dry_are_the_input_and_no_click(tmp_path, model_files):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -120,14 +121,25 @@ class Telemetry:
 
 
 def serve(
-    device: str, osc_port: int, host: str, telemetry: tuple[str, int] | None, hz: float, seconds: float
+    device: str,
+    osc_port: int,
+    host: str,
+    telemetry: tuple[str, int] | None,
+    hz: float,
+    seconds: float,
+    tell: Callable[[str], None] = print,
 ) -> list[str]:
-    """Run the control plane until `seconds` are over (0: for ever).
+    """Run the control plane until `seconds` are over (0: until it is interrupted).
+
+    Parameters
+    ----------
+    tell : callable
+        Told where it listens.
 
     Returns
     -------
     list of str
-        A line for each kind of message that did not come as it should.
+        A line for each kind of message that did not come as it should, or came to nothing.
     """
     from pythonosc.udp_client import SimpleUDPClient
 
@@ -140,7 +152,8 @@ def serve(
     )
     end = time.monotonic() + seconds if seconds > 0 else float("inf")
     try:
-        with OscServer(control, osc_port, host):
+        with OscServer(control, osc_port, host) as server, suppress(KeyboardInterrupt):
+            tell(f"listening for OSC on {server.host}:{server.port} (UDP), for {device}")
             while time.monotonic() < end:
                 if sender is None:
                     time.sleep(min(RETRY_S, max(0.0, end - time.monotonic())))
@@ -152,4 +165,4 @@ def serve(
                     time.sleep(RETRY_S)  # the program restarts; OSC answers /error meanwhile
     finally:
         instrument.close()
-    return control.faults_in_words()
+    return [*control.faults_in_words(), *control.unknown_in_words()]

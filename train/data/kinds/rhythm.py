@@ -10,7 +10,8 @@ from typing import Any, ClassVar, NotRequired
 import numpy as np
 
 from common.drums import PARTS
-from common.refusal import Refusal
+from common.refusal import LeftOut, Refusal
+from common.tables import number
 from train.data import names, patterns
 from train.data.kinds.base import HOLD_OUT, Batch, Options, Preparation, Unit, Watch, held_out, says
 from train.data.manifest import FileFacts, Item, Notes
@@ -88,6 +89,10 @@ class Rhythms(Preparation[RhythmItem, RhythmFacts]):
         row = file.row
         style = str(row.get("style") or (file.folders[-1] if file.folders else "unnamed")).split("/")[0]
         fill = row.get("beat_type") == "fill" or row.get("fill") is True or "fill" in names.words(file.stem)
+        try:
+            bpm = number(str(row.get("bpm") or performance.bpm))
+        except ValueError as error:
+            raise LeftOut(f"has a bpm in the manifest that cannot be read: {error}") from error
         stem = file.relative.rsplit(".", 1)[0]
         facts: RhythmFacts = {
             "file": file.relative,
@@ -103,7 +108,7 @@ class Rhythms(Preparation[RhythmItem, RhythmFacts]):
                 "file": file.relative,
                 "bar": window.bar,
                 "style": style,
-                "bpm": float(row.get("bpm") or performance.bpm),
+                "bpm": bpm,
                 "meter": window.meter,
                 "steps": window.steps,
                 "fill": bool(fill),

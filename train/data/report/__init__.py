@@ -119,6 +119,7 @@ def _of_every_kind(manifest: Manifest[ItemT, NotesT], source: Source) -> list[Fi
                     "of other instruments, or name instruments in a manifest.csv (path, instrument).",
                 )
             )
+    found += [Finding("look", remark) for remark in source.remarks]
     if source.other_count and not source.rows:
         found.append(
             Finding(
