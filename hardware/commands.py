@@ -93,6 +93,8 @@ def calibrate(
 ) -> None:
     """Calibrate CV inputs: patch known voltages one at a time, see the cents before and after.
 
+    A board of `vaectrol simulate` patches itself what is asked for: a rehearsal.
+
     Example: vaectrol calibrate cv_1 cv_2 --at=-1,0,1,2,3,4
     """
     from rich.console import Console
@@ -100,6 +102,7 @@ def calibrate(
     from hardware import calibrate as calibration
     from hardware.board import Adc, load_board
     from hardware.protocol import Link, choose_port
+    from hardware.simulated import patch_simulated
 
     console = Console(stderr=as_json)
     with Link(choose_port(port)) as link:
@@ -112,10 +115,13 @@ def calibrate(
         def patch(adc: Adc, volts: float) -> float:
             question = f"Patch {volts:+.3f} V into {adc.silk} ({adc.name}), alone, then press Enter"
             if meter:
-                return float(
+                volts = float(
                     typer.prompt(f"{question}, or type what the meter shows", default=volts, err=as_json)
                 )
-            typer.prompt(question, default="", show_default=False, prompt_suffix=" ", err=as_json)
+            else:
+                typer.prompt(question, default="", show_default=False, prompt_suffix=" ", err=as_json)
+            if patch_simulated(link, board.adcs.index(adc), volts):
+                console.print(f"A rehearsal: the simulated board has {volts:+.3f} V there now.")
             return volts
 
         for name in inputs:

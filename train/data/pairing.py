@@ -82,12 +82,19 @@ def find_pairs(files: tuple[SourceFile, ...]) -> tuple[list[PairFiles], dict[str
     used: set[str] = set()
     for file in files:
         if file.row.get("dry") and file.row.get("wet"):
-            dry = by_path.get(str(file.row["dry"]))
+            dry = by_path.get(str(file.row["dry"]).strip().replace("\\", "/").removeprefix("./"))
             if dry is None:
                 alone[file.relative] = f"the manifest pairs it with {file.row['dry']}, which is not there"
                 continue
-            stated = {key: value for key, value in (file.row.get("parameters") or {}).items()}
-            pairs.append(PairFiles(dry, file, str(file.row.get("effect") or "unnamed"), stated, "manifest"))
+            stated = file.row.get("parameters") or {}
+            if not isinstance(stated, dict):
+                alone[file.relative] = (
+                    f"has parameters in the manifest that are no names with values: {stated}"
+                )
+                continue
+            pairs.append(
+                PairFiles(dry, file, str(file.row.get("effect") or "unnamed"), dict(stated), "manifest")
+            )
             used |= {dry.relative, file.relative}
     left = [file for file in files if file.relative not in used and file.relative not in alone]
     dry_files = [file for file in left if role_of(file)[0] == "dry"]

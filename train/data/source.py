@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from common.refusal import Refusal
+from common.tables import decoded, read_rows
 from train.data.store import file_sha256
 
 WAV_LIKE = {"wav", "wave", "bwf", "w64", "rf64", "aif", "aiff", "aifc", "caf", "au", "snd"}
@@ -19,6 +20,7 @@ FOREIGN_AUDIO = frozenset({"m4a", "aac", "mp4", "wma", "ape", "wv", "ac3", "dts"
 MIDI = frozenset({"mid", "midi"})
 MANIFESTS = ("manifest.json", "manifest.csv", "info.csv")
 PATH_COLUMNS = ("path", "file", "filename", "midi_filename", "name")
+NUMBERS = ("bpm",)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Source:
     other_count: int
     toy: dict[str, Any] | None
     rows: dict[str, dict[str, Any]]
+    remarks: tuple[str, ...] = ()
 
 
 def read_source(root: Path, endings: frozenset[str], what: str, out: Path) -> Source:
@@ -82,7 +85,7 @@ def read_source(root: Path, endings: frozenset[str], what: str, out: Path) -> So
         raise Refusal(f"the path {shown} is not UTF-8; rename the folder")
     if not root.is_dir():
         raise Refusal(f"{root} is a file; name the folder it is in")
-    toy, rows = read_manifest(root)
+    toy, rows, manifests = read_manifest(root)
     found, foreign, other = [], [], 0
     unusable: list[tuple[str, str]] = []
     inside = out.resolve()
@@ -122,7 +125,12 @@ def read_source(root: Path, endings: frozenset[str], what: str, out: Path) -> So
     names = {name for _, name in found}
     listed = [name for name in rows if Path(name).suffix.lower().lstrip(".") in endings]
     missing = tuple(name for name in listed if name not in names)
-    return Source(root, tuple(files), tuple(foreign), missing, tuple(unusable), other, toy, rows)
+    remarks = [f"{name} was not read, since {manifests[0]} is there too; keep one." for name in manifests[1:]]
+    if rows and not missing and not names & rows.keys():
+        remarks.append(f"{manifests[0]} says something of {len(rows)} files, but of none that is read here.")
+    return Source(
+        root, tuple(files), tuple(foreign), missing, tuple(unusable), other, toy, rows, tuple(remarks)
+    )
 
 
 def _is_utf8(name: str) -> bool:
@@ -134,7 +142,7 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def read_manifest(root: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str, Any]]]:
+def read_manifest(root: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str, Any]], tuple[str, ...]]:
     """Read ``manifest.json`` (ours, toy or a list of objects) or ``manifest.csv`` / ``info.csv``.
 
     Returns
@@ -143,37 +151,63 @@ def read_manifest(root: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str
         The head of a toy set's manifest.
     rows : dict
         What is said about each file, by its path below ``root``.
+    names : tuple of str
+        The manifest that was read, and then those that were passed over for it.
+
+    Raises
+    ------
+    Refusal
+        When it cannot be read, names no column or file, or says two things of one file.
     """
-    for name in MANIFESTS:
-        path = root / name
-        if not path.is_file():
-            continue
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-            if name.endswith(".json"):
-                content = json.loads(text)
-                toy = (
-                    content
-                    if isinstance(content, dict) and content.get("made_by") == "vaectrol toy"
-                    else None
-                )
-                listed = content.get("items") if isinstance(content, dict) else content
-                if not isinstance(listed, list) or not all(isinstance(row, dict) for row in listed):
-                    raise Refusal(
-                        f"{path} is no list of items; see train/data/README.md for what it may hold"
-                    )
-            else:
-                toy, listed = None, list(csv.DictReader(text.splitlines()))
-        except (OSError, ValueError) as error:
-            if isinstance(error, Refusal):
-                raise
-            raise Refusal(f"{path} cannot be read ({error}); fix it or take it away") from error
-        rows = {}
-        for row in listed:
-            key = next((str(row[column]) for column in PATH_COLUMNS if row.get(column)), None)
-            if "dry" in row and "wet" in row:
-                key = str(row["wet"])
-            if key:
-                rows[key.replace("\\", "/").removeprefix("./")] = row
-        return toy, rows
-    return None, {}
+    order = {name: place for place, name in enumerate(MANIFESTS)}
+    names = sorted(
+        (path.name for path in root.iterdir() if path.name.lower() in order and path.is_file()),
+        key=lambda name: (order[name.lower()], name),
+    )
+    if not names:
+        return None, {}, ()
+    path = root / names[0]
+    toy = None
+    try:
+        if path.suffix.lower() == ".json":
+            toy, listed = _json_rows(path)
+        else:
+            listed = read_rows(
+                path, _names_files, f"path ({', '.join(PATH_COLUMNS[1:])}), or dry and wet", NUMBERS
+            )
+    except Refusal:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise Refusal(f"{path} cannot be read ({error}); fix it or take it away") from error
+    rows: dict[str, dict[str, Any]] = {}
+    for line, row in listed:
+        key = next((str(row[column]) for column in PATH_COLUMNS if row.get(column)), "")
+        if "dry" in row and "wet" in row:
+            key = str(row["wet"] or "")
+        key = key.strip().replace("\\", "/").removeprefix("./")
+        unit = "item" if path.suffix.lower() == ".json" else "line"
+        if not key:
+            raise Refusal(f"{path}, {unit} {line} names no file")
+        if unit == "line" and rows.get(key, row) != row:
+            raise Refusal(f"{path}, line {line} says something else of {key} than a line before it; keep one")
+        rows[key] = row
+    return toy, rows, tuple(names)
+
+
+def _names_files(columns: Collection[str]) -> bool:
+    """Whether a table with these columns says which file a row is about."""
+    return any(column in columns for column in PATH_COLUMNS) or {"dry", "wet"} <= set(columns)
+
+
+def _json_rows(path: Path) -> tuple[dict[str, Any] | None, list[tuple[int, dict[str, Any]]]]:
+    """Head of a toy set's manifest, and all items by number from 1."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(f"{word} is no number that JSON knows")
+
+    content = json.loads(decoded(path.read_bytes(), path), parse_constant=refuse)
+    toy = content if isinstance(content, dict) and content.get("made_by") == "vaectrol toy" else None
+    listed = content.get("items") if isinstance(content, dict) else content
+    if not isinstance(listed, list) or not all(isinstance(row, dict) for row in listed):
+        raise Refusal(f"{path} is no list of items; see train/data/README.md for what it may hold")
+    return toy, list(enumerate(listed, start=1))
