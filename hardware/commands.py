@@ -19,6 +19,7 @@ JSON = typer.Option("--json", help="Print JSON for a machine instead of text.")
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands to the command line."""
+    app.command("doctor")(doctor)
     app.command("monitor")(monitor)
     app.command("calibrate")(calibrate)
     app.command("flash")(flash)
@@ -31,6 +32,26 @@ def register(app: typer.Typer) -> None:
     board_app.command("panel")(board_panel)
     board_app.command("bom")(board_bom)
     app.add_typer(board_app, name="board")
+
+
+def doctor(as_json: Annotated[bool, JSON] = False) -> None:
+    """Say what is here and what is missing: versions, tools, libDaisy, USB permissions, modules, disk.
+
+    Exit status 1: something without which nothing works. What is only absent says what it would add.
+
+    Example: vaectrol doctor
+    """
+    from dataclasses import asdict
+
+    from hardware.doctor import examine
+
+    findings = examine()
+    if as_json:
+        typer.echo(_json([asdict(finding) for finding in findings]))
+    else:
+        typer.echo("\n".join(finding.line() for finding in findings))
+    if any(finding.required and not finding.ok for finding in findings):
+        raise typer.Exit(1)
 
 
 def monitor(

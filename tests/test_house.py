@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 
 from firmware.instruments import kinds
 
@@ -218,3 +219,16 @@ def test_no_other_file_names_an_instrument_kind():
         for line, word in named_kinds(path)
     }
     assert not said, "\n".join(sorted(said))
+
+
+def test_help_has_every_command_in_one_group_along_the_workflow():
+    import vaectrol
+
+    app = vaectrol.build_app()
+    named = [name for names in vaectrol.GROUPS.values() for name in names]
+    there = typer.main.get_command(app).list_commands(None)  # type: ignore[attr-defined]
+    assert there == named
+    out = subprocess.run([sys.executable, "vaectrol.py", "--help"], cwd=ROOT, capture_output=True, text=True)
+    at = [out.stdout.index(f" {group} ") for group in vaectrol.GROUPS]
+    assert at == sorted(at)
+    assert "--install-completion" in out.stdout
