@@ -6,13 +6,16 @@ READY := $(VENV)/.ready
 # torch and the test workers share the cores; one thread each keeps two cores busy without fighting
 JOBS ?= 2
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test check lint bench docs clean
 
 demo: $(READY)
 	$(BIN)/vaectrol demo -o demo
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
+
+check: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "fast and not slow"
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

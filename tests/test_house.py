@@ -14,6 +14,7 @@ import typer.main
 
 from firmware.instruments import kinds
 
+pytestmark = pytest.mark.fast
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("common", "toy", "train", "quantize", "firmware", "bench", "hardware")
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests")
@@ -232,3 +233,14 @@ def test_help_has_every_command_in_one_group_along_the_workflow():
     at = [out.stdout.index(f" {group} ") for group in vaectrol.GROUPS]
     assert at == sorted(at)
     assert "--install-completion" in out.stdout
+
+
+def test_no_function_has_more_than_ten_parameters():
+    """Commands of the command line apart: their parameters are what a user can say."""
+    for name, path in modules().items():
+        if path.name == "commands.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                count = len(node.args.args) + len(node.args.kwonlyargs)
+                assert count <= 10, f"{name}.{node.name} has {count} parameters; group them in a dataclass"

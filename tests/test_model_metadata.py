@@ -13,6 +13,8 @@ import pytest
 from common import model_metadata
 from common.refusal import Refusal
 
+pytestmark = pytest.mark.fast
+
 ROOT = Path(__file__).resolve().parents[1]
 READER = ROOT / "common" / "model_metadata.py"
 

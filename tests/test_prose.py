@@ -10,6 +10,8 @@ import pytest
 from docs import tidy
 from tests.prose import ROOT, anchors, links, pages, sentences, word_count
 
+pytestmark = pytest.mark.fast
+
 WORDS_A_SENTENCE = 25
 LONGEST_SENTENCE = 40
 SHORT_SHARE = 0.95

@@ -183,7 +183,7 @@ def _agreement(section: Section, predicted: Prediction) -> None:
 
 
 def _layers(section: Section, predicted: StreamPrediction) -> None:
-    section.picture(layers_figure(predicted), "Cycles of every layer")
+    section.picture(layers_figure(predicted), "Cycles of every layer", PREDICTED)
     layers = sorted(predicted["layers"], key=lambda layer: -layer["cycles"])
     dearest = layers[0]["cycles"] or 1.0
     rest = len(layers) - SHOWN_LAYERS

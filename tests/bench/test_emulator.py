@@ -12,6 +12,8 @@ from bench.m7.measure import Buffer, link_for, measure
 from common.refusal import DoesNotFit, Refusal
 from hardware.board import load_board
 
+pytestmark = pytest.mark.fast
+
 # DSP instructions that the kernels lean on: r0, r1, r2 (and r0:r1 as 64 bits) in, r0 (r0:r1) out
 INSTRUCTIONS = {
     "smlad": "smlad r0, r0, r1, r2",

@@ -10,6 +10,8 @@ from bench.m7.microcases import CASES, TOLERANCE, Outcome, run_all, table
 from bench.m7.pipeline import distances
 from hardware.board import load_board
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.fixture(scope="module")
 def outcomes() -> list[Outcome]:

@@ -14,6 +14,8 @@ from firmware.compiler.pipeline import compile_onnx
 from tests.firmware.compiler_graphs import session
 from tests.firmware.compiler_targets import run_on
 
+pytestmark = pytest.mark.fast
+
 FRAMES = 200
 CHANNELS = 6
 TOP = {"int16": 32767, "int8": 127}

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.fast
+
 
 def floats(ffi, values):
     return ffi.new("float[]", [float(value) for value in values])

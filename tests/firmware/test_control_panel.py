@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.fast
+
 SET, TRIGGER, CLOCK, RESET_STEP, GATE, RECALL, SAVE = range(1, 8)
 LATENT = [-4.0, -0.7, 0.0, 0.7, 4.0]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.fast
+
 TRIGGER, ACCENT, CHOKE = 1, 2, 4
 FRAME = 48
 """Samples of a model's frame: so much later a hit sounds, always."""

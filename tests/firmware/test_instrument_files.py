@@ -12,6 +12,8 @@ from firmware.instruments.spec import available_instruments, find_models, load_i
 from firmware.instruments.toml_source import key_lines
 from hardware.board import available_boards, load_board
 
+pytestmark = pytest.mark.fast
+
 DRUM = """\
 title = "Test"
 kind = "drum"

@@ -11,6 +11,8 @@ from common.refusal import Refusal
 from firmware.instruments import kinds
 from firmware.instruments.spec import available_instruments, find_models, load_instrument
 
+pytestmark = pytest.mark.fast
+
 ROOT = Path(__file__).resolve().parents[2]
 C = ROOT / "firmware" / "engine" / "instruments"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.fast
+
 CLOCK, RESET, FILL, FREEZE = 1, 2, 4, 8
 KICK, SNARE, ACCENT, STEP, START = 0, 1, 9, 10, 11
 RATIO, TEMPO, SWING, TIMING, ACCENT_KNOB, FILL_KNOB = range(10, 16)

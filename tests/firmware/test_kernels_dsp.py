@@ -11,6 +11,8 @@ from common.refusal import Refusal
 from firmware.kernelgen import pqmf
 from tests.firmware.kernel_runner import Array, Call, Struct, make_calls
 
+pytestmark = pytest.mark.fast
+
 TARGETS = ["host", "host-asan", "m7", "aarch64", "wasm"]
 
 

@@ -10,6 +10,8 @@ import pytest
 from firmware.kernelgen import m7_rows, tables
 from tests.firmware.kernel_runner import Array, Call, Struct, make_calls, struct_array
 
+pytestmark = pytest.mark.fast
+
 TARGETS = ["host", "host-asan", "m7", "aarch64", "wasm"]
 DTYPES = {"s16": np.int16, "s8": np.int8}
 

@@ -18,6 +18,8 @@ from firmware.compiler.read.onnx_operators import EVALUATED, OPERATORS
 from tests.firmware.compiler_graphs import session
 from tests.firmware.onnx_cases import OBEYED, REFUSED, guarded_softplus
 
+pytestmark = pytest.mark.fast
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -10,6 +10,8 @@ import pytest
 from common.refusal import Refusal
 from firmware import toolchain
 
+pytestmark = pytest.mark.fast
+
 ADD = '#include "numbers.h"\nint add(int a, int b) { return a + b + OFFSET; }\n'
 
 

@@ -20,6 +20,8 @@ from firmware.compiler.pipeline import compile_onnx
 from tests.firmware.compiler_graphs import quantized, random_graph
 from tests.firmware.onnx_cases import Case, node, weights
 
+pytestmark = pytest.mark.fast
+
 MODELS = Path(__file__).resolve().parents[2] / "firmware" / "models"
 CASE = Case(
     17,

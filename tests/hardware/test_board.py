@@ -9,6 +9,8 @@ from hardware.board import available_boards, load_board
 from hardware.tables import board_tables
 from hardware.wiring import memory_table, wiring_table
 
+pytestmark = pytest.mark.fast
+
 # As measured on the board; libDaisy v8 names C6..C9 in its header in another order.
 PATCH_SM_CV_PINS = {
     "CV_1": ("C5", "PA3"),

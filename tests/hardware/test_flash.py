@@ -17,6 +17,8 @@ from hardware.image import MARK, read_image
 from hardware.protocol import Port
 from hardware.simulated import SimulatedBoard
 
+pytestmark = pytest.mark.fast
+
 
 def write_bin(
     path: Path, *, board="patch_sm", boot="sram", reset=0x2400_0401, model="00c0ffee", size=4096

@@ -21,6 +21,8 @@ from hardware.panel import (
     write_dxf,
 )
 
+pytestmark = pytest.mark.fast
+
 PANELS = ("patch_sm", "rpi")
 DOCS = Path(__file__).resolve().parents[2] / "hardware" / "panels"
 

@@ -12,6 +12,8 @@ from hardware.board import load_board
 from hardware.protocol import Link, choose_port, decode
 from hardware.simulated import SimulatedBoard
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.fixture
 def module(board_library):

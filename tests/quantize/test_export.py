@@ -25,6 +25,8 @@ from tests.quantize.quantized_files import every_operator
 from tests.quantize.random_graphs import random_feed, random_graph
 from train.models.time_basis import TimeBasis
 
+pytestmark = pytest.mark.fast
+
 
 def rounded(graph, feeds, bits):
     plan = make_plan(graph, bits)

@@ -15,6 +15,8 @@ from quantize.graph.network import Network
 from quantize.graph.runtime import run_onnx
 from tests.quantize.random_graphs import random_feed, random_graph, random_model
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.mark.parametrize("seed", range(16))
 def test_a_random_graph_gives_what_onnxruntime_gives(seed):

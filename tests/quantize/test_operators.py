@@ -12,6 +12,8 @@ from quantize.operators import known
 from quantize.operators.quantization import DEQUANTIZE, QUANTIZED
 from quantize.operators.record import RECORDS, Operator
 
+pytestmark = pytest.mark.fast
+
 ROOM = Path(__file__).resolve().parents[2] / "quantize"
 NAMES = {name for _, name in RECORDS} | {*QUANTIZED, DEQUANTIZE}
 

@@ -29,6 +29,8 @@ from quantize.prune.select import (
 from quantize.prune.surgery import layer_costs, remove
 from tests.quantize.random_graphs import Builder, random_feed, random_graph
 
+pytestmark = pytest.mark.fast
+
 
 def masked(graph: Graph, channels, removed: set[int]) -> Graph:
     """The whole graph, deaf to the removed channels: what reads them has weight 0 there."""

@@ -18,6 +18,8 @@ from quantize.operators.record import RECORDS
 from tests.firmware.compiler_graphs import session
 from tests.firmware.onnx_cases import OBEYED, REFUSED, Case, node, weights
 
+pytestmark = pytest.mark.fast
+
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = {
     name: case

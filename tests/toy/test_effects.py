@@ -10,6 +10,8 @@ from common.refusal import Refusal
 from toy.chain import apply, draw, factory_chains, read_chain
 from toy.effects import EFFECTS, oversampled
 
+pytestmark = pytest.mark.fast
+
 N = 9600
 
 

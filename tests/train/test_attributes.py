@@ -22,6 +22,8 @@ from train.attributes.rhythm_soft import soft_attributes
 from train.attributes.scale import AttributeScale
 from train.attributes.sound import brightness, decay, loudness
 
+pytestmark = pytest.mark.fast
+
 
 def pattern(velocity=0.8, late=0.0, **voices):
     """A pattern from lists of steps by voice."""

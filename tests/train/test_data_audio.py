@@ -13,6 +13,8 @@ from common.refusal import LeftOut
 from tests.train.data_sources import hit, write
 from train.data import audio as sound
 
+pytestmark = pytest.mark.fast
+
 FORMATS = [
     ("wav", "PCM_U8", 0.02),
     ("wav", "PCM_16", 1e-3),

@@ -13,6 +13,8 @@ from train.data import splits
 from train.data.names import class_of_name, guess_class, instrument_of, read_table
 from train.data.source import SourceFile
 
+pytestmark = pytest.mark.fast
+
 TABLE = read_table()
 
 

@@ -15,6 +15,8 @@ from train.data.coherence import coherence
 from train.data.pairing import PairFiles, find_pairs, parameters_in
 from train.data.source import SourceFile
 
+pytestmark = pytest.mark.fast
+
 
 def file(relative, path=None, **row):
     return SourceFile(path or Path(relative), relative, "", row)

@@ -12,6 +12,8 @@ from common.refusal import LeftOut, Refusal
 from tests.train.data_sources import beat, midi
 from train.data import patterns
 
+pytestmark = pytest.mark.fast
+
 TABLE = patterns.read_map()
 
 

@@ -22,6 +22,8 @@ from train.losses import (
 )
 from train.models.fader import LatentAdversary
 
+pytestmark = pytest.mark.fast
+
 
 def test_kl_of_the_prior_is_zero_and_of_a_shift_is_half_its_square():
     zero = torch.zeros(5, 3)

@@ -9,6 +9,8 @@ from train.commands import seconds
 from train.kinds import load_recipe
 from train.recipe import HERE, available_recipes
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.mark.parametrize("name", available_recipes())
 def test_every_recipe_that_ships_is_valid_and_survives_writing(name, tmp_path):

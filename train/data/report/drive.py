@@ -119,6 +119,7 @@ def describe(
             ]
             for fact in facts
         ],
+        note="Measured in the files.",
     )
     seconds = sum(item["samples"] for item in items) / SAMPLE_RATE_HZ
     return _findings(items, facts, seconds), {
