@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -22,13 +22,23 @@ VALUES_PER_SECOND = 384_000
 MAX_VALUES = 2**29
 
 
+class RecordingFacts(TypedDict):
+    """What a sound file says of itself."""
+
+    format: str
+    subtype: str
+    rate_hz: int
+    channels: int
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Recording:
     """A decoded file: audio float64 [n, channels], and what the file said of itself."""
 
     audio: np.ndarray
     rate_hz: int
-    facts: dict[str, Any]
+    facts: RecordingFacts
 
 
 def read_recording(path: Path, max_seconds: float) -> Recording:
@@ -58,7 +68,7 @@ def read_recording(path: Path, max_seconds: float) -> Recording:
     return Recording(audio, facts["rate_hz"], facts)
 
 
-def _decode(path: Path, max_seconds: float) -> tuple[np.ndarray, dict[str, Any]]:
+def _decode(path: Path, max_seconds: float) -> tuple[np.ndarray, RecordingFacts]:
     import soundfile
 
     with soundfile.SoundFile(path) as file:
@@ -77,7 +87,7 @@ def _decode(path: Path, max_seconds: float) -> tuple[np.ndarray, dict[str, Any]]
                 f"is too large to read at once ({channels} channels of {frames:,} samples); "
                 "cut it into shorter files or keep two of its channels"
             )
-        facts = {
+        facts: RecordingFacts = {
             "format": file.format,
             "subtype": file.subtype,
             "rate_hz": rate_hz,

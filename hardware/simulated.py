@@ -2,29 +2,44 @@
 
 The program is a shared library of the instrument, the serial protocol and
 `firmware/ports/simulated/board.c`, compiled for this computer. What it reads is invented here: volts at each
-jack, bent, scaled and shifted as parts are, with noise, drift and a slow scan. It can also be unplugged, and
-it can babble.
+jack, bent, scaled and shifted as parts are, with noise, drift and a slow scan. Its clock may run fast or
+slow, it can be unplugged, in the middle of a line too, and it can babble.
+
+One request it answers itself, before the program: ``patch`` puts volts into a jack, so that a calibration can
+be rehearsed with nobody at the cables (`patch_simulated`). No module knows it.
 """
 
 from __future__ import annotations
 
 import ctypes
+import json
+import math
 import os
 import pty
 import termios
 import threading
 import time
 import tty
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from common.refusal import Refusal
+from common.refusal import ModuleGone, Refusal
 from hardware.board import Board
+from hardware.protocol import Link
 
 STORAGE_BYTES = 4 * 4096
 """PORT_STORAGE_BYTES of firmware/engine/port.h."""
+PATCH = b'{"cmd":"patch",'
+"""How a request for the board, not for its program, begins; see `hardware.protocol.Link.ask`."""
+LONGEST_PATCH_BYTES = 256
+HALF_LINE_S = 0.05
+"""Between half a line and the end of the port: a pty forgets what nobody has read."""
+SETTLE_S = 0.05
+"""A scan of all inputs, and room."""
+PTYS = ("/dev/pts/", "/dev/ttys")
 
 
 @dataclass
@@ -85,6 +100,10 @@ class SimulatedBoard:
         Of the noise.
     flash : bytearray, optional
         The storage area, kept by the caller across restarts.
+    clock_ppm : float
+        How much faster than its nominal rate the board's clock runs, in parts per million.
+    pull_after_s : float, optional
+        Pull the cable in the middle of the first line that is sent after so many seconds.
     bench : bool
         Answer `bench` as a bench image does: this computer's time, in cycles of the board's clock.
     """
@@ -97,12 +116,17 @@ class SimulatedBoard:
         seed: int = 0,
         flash: bytearray | None = None,
         bench: bool = False,
+        clock_ppm: float = 0.0,
+        pull_after_s: float | None = None,
     ) -> None:
         self.board = board
         self.errors = errors or {}
         self.jacks = Jacks()
         self.flash = flash if flash is not None else bytearray(b"\xff" * STORAGE_BYTES)
         self.reboot_asked: int | None = None
+        self.clock_ppm = clock_ppm
+        self.pull_after_s = pull_after_s
+        self.pulled = False
         self._counted: list[float] | None = [] if bench else None
         self._random = np.random.default_rng(seed)
         self._library = _load(library)
@@ -110,6 +134,8 @@ class SimulatedBoard:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._babble = b""
+        self._held = b""  # the beginning of a line that may be a patch
+        self._line_begins = True
         self._codes = np.full(len(board.adcs), 0.5, np.float32)
         self._seconds = 0.0
         self._blocks = 0
@@ -146,6 +172,9 @@ class SimulatedBoard:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        self._close()
+
+    def _close(self) -> None:
         for handle in (self._master, self._slave):
             if handle >= 0:
                 os.close(handle)
@@ -156,8 +185,13 @@ class SimulatedBoard:
         with self._lock:
             self._babble += data
 
+    @property
+    def frames_per_s(self) -> float:
+        """Frames that the board runs in a second of anybody else's time."""
+        return self.board.audio.true_rate_hz * (1.0 + self.clock_ppm * 1e-6)
+
     def _run(self) -> None:
-        frames_per_s = self.board.audio.true_rate_hz
+        frames_per_s = self.frames_per_s
         start, frames = time.monotonic(), 0
         while not self._stop.is_set():
             due = int((time.monotonic() - start) * frames_per_s)
@@ -228,6 +262,7 @@ class SimulatedBoard:
             arrived = os.read(self._master, 4096)
         except (BlockingIOError, OSError):
             arrived = b""
+        arrived = self._keep_patches(arrived)
         if arrived:
             self._hand_over_bench()
             self._library.board_receive(arrived, ctypes.c_size_t(len(arrived)))
@@ -236,6 +271,9 @@ class SimulatedBoard:
         count = self._library.board_take(out, ctypes.c_size_t(len(out)))
         with self._lock:
             data, self._babble = self._babble + out.raw[:count], b""
+        if data and self.pull_after_s is not None and self._seconds >= self.pull_after_s:
+            self._pull(data)
+            return
         while data and not self._stop.is_set():
             try:
                 data = data[os.write(self._master, data) :]
@@ -246,6 +284,67 @@ class SimulatedBoard:
         asked = self._library.board_reboot_asked()
         if asked >= 0:
             self.reboot_asked = asked
+
+    def _keep_patches(self, arrived: bytes) -> bytes:
+        """Obey the lines that are for the board itself; return what is for its program."""
+        data, self._held = self._held + arrived, b""
+        passed = b""
+        while data:
+            end = data.find(b"\n") + 1
+            line = data[:end] if end else data
+            may_be_patch = line.startswith(PATCH) or PATCH.startswith(line)
+            if may_be_patch and self._line_begins and not end and len(line) < LONGEST_PATCH_BYTES:
+                self._held = line
+                break
+            if self._line_begins and end and line.startswith(PATCH):
+                self._patch(line)
+            else:
+                passed += line
+            self._line_begins = end > 0
+            data = data[len(line) :]
+        return passed
+
+    def _patch(self, line: bytes) -> None:
+        answer: dict[str, object] = {"re": "patch", "ok": False}
+        try:
+            asked = json.loads(line)
+            answer["id"] = asked["id"]
+            adc, volts = self.board.adcs[asked["input"]], float(asked["volts"])
+            if not math.isfinite(volts):
+                raise ValueError("no volts")
+        except (ValueError, KeyError, IndexError, TypeError):
+            answer["error"] = "patch wants an input and its volts"
+        else:
+            self.jacks.volts[adc.name] = volts
+            answer["ok"] = True
+        self.babble(json.dumps(answer).encode() + b"\n")
+
+    def _pull(self, data: bytes) -> None:
+        """Send half a line, and be gone."""
+        line = data[: data.find(b"\n") + 1] or data
+        with suppress(OSError):
+            os.write(self._master, line[: max(1, len(line) // 2)])
+        time.sleep(HALF_LINE_S)
+        self.pulled = True
+        self._stop.set()
+        self._close()
+
+
+def patch_simulated(link: Link, index: int, volts: float) -> bool:
+    """Have a simulated board put `volts` into an input; False where the link is to something else.
+
+    Only a pty is asked: a module on a serial port or a socket never hears of it.
+    """
+    if not link.device.startswith(PTYS):
+        return False
+    try:
+        link.ask("patch", input=index, volts=volts)
+    except ModuleGone:
+        raise
+    except Refusal:
+        return False
+    time.sleep(SETTLE_S)
+    return True
 
 
 def _load(path: Path) -> ctypes.CDLL:

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from hardware.board import Board
 
 
+MOST_PPM = 300.0
+"""The worst clock of a board: a ceramic resonator's tolerance is about that, a crystal's a tenth."""
+MOST_VOLTS = 24.0
+
+
 def register(app: typer.Typer) -> None:
     """Add the ports' commands to the command line."""
     app.command("simulate")(simulate)
@@ -32,9 +37,21 @@ def simulate(
     gain: Annotated[float, typer.Option(help="Gain error of every input, as 0.01.")] = 0.0,
     offset: Annotated[float, typer.Option(help="Offset of every input, in volts.")] = 0.0,
     bend: Annotated[float, typer.Option(help="Bend of every input at ±5 V, in volts.")] = 0.0,
+    noise: Annotated[
+        float | None,
+        typer.Option(help="Noise of every input, volts rms, as 0.003; the board's when omitted."),
+    ] = None,
+    clock_ppm: Annotated[
+        float, typer.Option(help=f"How fast its clock runs, in parts per million, within ±{MOST_PPM:g}.")
+    ] = 0.0,
+    pull_after: Annotated[
+        float | None, typer.Option(help="Pull the cable in the middle of a line after so many seconds.")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="Stop after so long; 0: when interrupted.")] = 0.0,
 ) -> None:
     """Play a module that is not there: its own program behind a serial port, for monitor, calibrate and OSC.
+
+    `vaectrol calibrate` beside it is a rehearsal: the board patches itself what is asked for.
 
     Example: vaectrol simulate drum --board patch_sm --volts cv_1=1.0 --gain 0.01
     """
@@ -44,21 +61,32 @@ def simulate(
     from hardware.board import load_board
     from hardware.simulated import ConverterErrors, SimulatedBoard
 
+    for option, value, most in (
+        ("--gain", gain, 0.5),
+        ("--offset", offset, MOST_VOLTS),
+        ("--bend", bend, MOST_VOLTS),
+        ("--clock-ppm", clock_ppm, MOST_PPM),
+    ):
+        _within(option, value, -most, most)
+    _within("--noise", 0.0 if noise is None else noise, 0.0, 1.0)
+    _within("--pull-after", 0.0 if pull_after is None else pull_after, 0.0, 3600.0)
     described = load_board(board)
     patched = dict(_assigned(text, described) for text in volts or [])
     models = dict(_named_file(text) for text in model or [])
     library = program or simulated_program(instrument, described.name, out, models or None)
     errors = {
-        adc.name: ConverterErrors(gain, offset, bend, adc.noise_volts_rms)
+        adc.name: ConverterErrors(gain, offset, bend, adc.noise_volts_rms if noise is None else noise)
         for adc in described.adcs
         if adc.kind == "cv"
     }
-    with SimulatedBoard(described, library, errors) as played:
+    with SimulatedBoard(described, library, errors, clock_ppm=clock_ppm, pull_after_s=pull_after) as played:
         played.jacks.volts.update(patched)
         typer.echo(f"{described.title} at {played.device}  (vaectrol monitor --port {played.device})")
         end = time.monotonic() + seconds if seconds > 0 else float("inf")
-        while time.monotonic() < end and played.reboot_asked is None:
+        while time.monotonic() < end and played.reboot_asked is None and not played.pulled:
             time.sleep(0.1)
+        if played.pulled:
+            typer.echo("The cable was pulled in the middle of a line.")
 
 
 def _assigned(text: str, board: Board) -> tuple[str, float]:
@@ -67,9 +95,18 @@ def _assigned(text: str, board: Board) -> tuple[str, float]:
     name, _, value = text.partition("=")
     board.adc(name)
     try:
-        return name, float(value)
+        level = float(value)
     except ValueError:
         raise Refusal(f"--volts {text!r}: write a jack and its volts, as cv_1=1.0.") from None
+    _within(f"--volts {name}", level, -MOST_VOLTS, MOST_VOLTS)
+    return name, level
+
+
+def _within(option: str, value: float, low: float, high: float) -> None:
+    from common.refusal import Refusal
+
+    if not low <= value <= high:  # NaN too
+        raise Refusal(f"{option} is {value:g}; give {low:g} to {high:g}.")
 
 
 def _named_file(text: str) -> tuple[str, Path]:
