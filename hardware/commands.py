@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -131,7 +132,7 @@ def calibrate(
                 link, board, name, voltages, patch, lambda why: console.print(f"Not taken: {why}")
             )
             if as_json:
-                typer.echo(_json(_plain(outcome)))
+                typer.echo(_json(asdict(outcome)))
             else:
                 _print_outcome(console, outcome)
 
@@ -147,12 +148,6 @@ def _voltages(text: str, octaves: tuple[float, ...]) -> tuple[float, ...]:
         raise Refusal(
             f"--at {text!r} is not a list of volts; write for example --at=1,3 or --at=octaves."
         ) from None
-
-
-def _plain(outcome: Outcome) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(outcome)
 
 
 def _print_outcome(console: Console, outcome: Outcome) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -159,6 +160,30 @@ def test_words_of_errors_are_seen():
     ):
         assert words_of_errors(ast.parse(f"try:\n    f()\nexcept E as why:\n    g({use})")) == {4}, use
     assert not words_of_errors(ast.parse("try:\n    f()\nexcept E as why:\n    g(str(why))"))
+
+
+def holds_reports(path: Path) -> bool:
+    """Whether a file is about a report: by its own name, or below a folder of reports or judges."""
+    *folders, name = path.relative_to(ROOT).parts
+    return "report" in name or bool({"report", "judges"} & set(folders))
+
+
+def test_no_report_is_a_dictionary_of_anything():
+    """Whoever writes or shows a report spells its keys by a type (TypedDict or dataclass).
+
+    Covered: every module whose file name contains "report", or that lies in a folder called ``report`` or
+    ``judges``. Not covered: what other modules hand to those, but for the annotation on this side.
+    """
+    files = [path for path in modules().values() if holds_reports(path)]
+    assert len(files) > 30
+    loose = re.compile(r"\b[dD]ict\[str, (Any|object)\]|\bMapping\[str, Any\]|\breport: Any\b")
+    said = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in files
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if loose.search(line)
+    ]
+    assert not said, "\n".join(said)
 
 
 def named_kinds(path: Path) -> list[tuple[int, str]]:
