@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
 from math import prod
@@ -33,3 +34,15 @@ def spooled(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     folder = ON_DISK if os.access(ON_DISK, os.W_OK) else None
     with tempfile.TemporaryFile(prefix="vaectrol-", dir=folder) as file:
         return np.asarray(np.memmap(file, dtype=dtype, mode="w+", shape=shape))
+
+
+def release(array: NDArray[Any]) -> None:
+    """Take a spooled array's pages out of the memory of this process; what is in it stays.
+
+    An array that is none, and a system that has no word for it, are left as they are.
+    """
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)  # of a shared mapping: the file keeps what was written

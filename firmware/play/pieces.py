@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
-from common.spool import spooled
+from numpy.typing import NDArray
+
+from common.spool import release, spooled
 from firmware.play.cv_script import Event, Signals
 from firmware.play.host import HostInstrument, Rendered
 
@@ -13,10 +16,12 @@ PIECE_TICKS = 48_000
 """About a second; a piece is a whole number of blocks."""
 
 
-def spans(ticks: int, step: int = PIECE_TICKS) -> Iterator[slice]:
-    """Split 0 … `ticks` into slices of `step`."""
+def spans(ticks: int, step: int = PIECE_TICKS, through: Sequence[NDArray[Any]] = ()) -> Iterator[slice]:
+    """Split 0 … `ticks` into slices of `step`; the arrays gone `through` leave the memory behind each."""
     for begin in range(0, ticks, step):
         yield slice(begin, min(begin + step, ticks))
+        for array in through:
+            release(array)
 
 
 def rendered_pieces(
@@ -64,3 +69,5 @@ def put(whole: Rendered, span: slice, part: Rendered, block: int) -> None:
     whole.gates[span] = part.gates
     first = span.start // block
     whole.positions[first : first + len(part.positions)] = part.positions
+    for array in (whole.audio, whole.cv, whole.gates, whole.positions):
+        release(array)

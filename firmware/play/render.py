@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from common.files import whole
 from common.refusal import LeftOut, Refusal
-from common.spool import spooled
+from common.spool import release, spooled
 from firmware.build import Built, generate, host_library
 from firmware.play.cv_script import Script, Signals, check, events, read_script, readings
 from firmware.play.host import HostInstrument, Rendered
@@ -137,6 +137,8 @@ def play(
             }
             made = readings(cv, built.board, span, volts, resting)
             gates_in[:, span] = made.gates
+            for array in (gates_in, *tracks.values()):
+                release(array)
             return made
 
         began = time.perf_counter()
@@ -225,6 +227,7 @@ def read_sound(path: Path, rate_hz: float) -> NDArray[np.float32]:
             mono = spooled((file.frames,), "float32")
             for span, audio in file.pieces(PIECE_FRAMES):
                 mono[span] = audio.mean(axis=1)
+                release(mono)
             file_hz = file.rate_hz
     except LeftOut as reason:
         raise Refusal(f"cannot read the sound {path}: it {reason}.") from None
@@ -247,6 +250,8 @@ def _resampled(mono: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[n
         frames = mono[(first - before) * down : (first + step + margin) * down]
         made = resample_poly(np.asarray(frames, np.float64), up, down)[before * up : (before + step) * up]
         out[first * up : (first + step) * up] = made[: ticks - first * up]
+        release(mono)
+        release(out)
     return out
 
 
@@ -268,16 +273,19 @@ def write_tracks(out: Path, sound: NDArray[np.float32], rendered: Rendered, buil
     """
     assignment = built.assignment
     rate = int(built.board.audio.sample_rate_hz)
-    ticks = rendered.gates.size
     stem = out.with_suffix("")
     cvs = [at for at, source in enumerate(assignment.cv_out) if source >= 0]
     gates = [at for at, source in enumerate(assignment.gate_out) if source >= 0]
-    write_wav(out, len(sound), ticks, lambda span: sound[:, span].T, rate)
+    write_wav(out, len(sound), sound, lambda span: sound[:, span].T, rate)
     files = [out]
     if cvs:
         files.append(Path(f"{stem}.cv.wav"))
         write_wav(
-            files[-1], len(cvs), ticks, lambda span: rendered.cv[cvs, span].T / CV_FULL_SCALE_VOLTS, rate
+            files[-1],
+            len(cvs),
+            rendered.cv,
+            lambda span: rendered.cv[cvs, span].T / CV_FULL_SCALE_VOLTS,
+            rate,
         )
     if gates:
         files.append(Path(f"{stem}.gates.wav"))
@@ -286,19 +294,31 @@ def write_tracks(out: Path, sound: NDArray[np.float32], rendered: Rendered, buil
             high = [rendered.gates[span] >> at & 1 for at in gates]
             return np.stack(high, axis=1).astype(np.float32)
 
-        write_wav(files[-1], len(gates), ticks, levels, rate)
+        write_wav(files[-1], len(gates), rendered.gates, levels, rate)
     return files
 
 
 def write_wav(
-    path: Path, channels: int, ticks: int, piece: Callable[[slice], NDArray[np.float32]], rate_hz: int
+    path: Path,
+    channels: int,
+    of: NDArray,
+    piece: Callable[[slice], NDArray[np.float32]],
+    rate_hz: int,
 ) -> None:
-    """Write float32 WAV, whole or not at all; `piece` gives a span of it, shape (ticks, channels)."""
+    """Write float32 WAV, whole or not at all.
+
+    Parameters
+    ----------
+    of : array, shape (…, ticks)
+        What it is made of.
+    piece : callable
+        Gives a span of it, shape (ticks, channels).
+    """
     import soundfile
 
     with (
         whole(path) as part,
         soundfile.SoundFile(str(part), "w", rate_hz, channels, subtype="FLOAT", format="WAV") as file,
     ):
-        for span in spans(ticks):
+        for span in spans(of.shape[-1], through=[of]):
             file.write(piece(span))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.spool import spooled
+from common.spool import release, spooled
 from firmware.build import Built, generate, host_library
 from firmware.instruments import kinds
 from firmware.play.cv_script import EVENTS, SET, Event, Script, readings
@@ -79,9 +79,11 @@ def strike(built: Built, rendered: Rendered) -> tuple[NDArray[np.float32], str]:
             for span, mono in _struck(host, drum, ticks, piece, struck):
                 mix[0, span] += mono * piece.level * min(1.0, 1.0 - piece.pan)
                 mix[1, span] += mono * piece.level * min(1.0, 1.0 + piece.pan)
+                release(mix)
     peak = largest(mix)
     if peak > 0:
-        mix *= np.float32(LOUDEST / peak)
+        for span in spans(ticks, through=[mix]):
+            mix[:, span] *= np.float32(LOUDEST / peak)
     return mix, kit().instrument
 
 
@@ -109,7 +111,7 @@ def _rises(gates: NDArray[np.uint32], bit: int) -> NDArray[np.intp]:
     """Samples at which one gate goes high."""
     found = []
     before = np.int8(0)
-    for span in spans(gates.size):
+    for span in spans(gates.size, through=[gates]):
         level = (gates[span] >> bit & 1).astype(np.int8)
         found.append(span.start + np.flatnonzero(np.diff(level, prepend=before) > 0))
         before = level[-1]

@@ -40,8 +40,19 @@ def dbfs(level: float) -> float:
 
 def largest(sound: NDArray[np.float32]) -> float:
     """Largest sample of either sign, without a copy of the sound; NaN where there is one."""
-    low, high = float(sound.min(initial=0.0)), float(sound.max(initial=0.0))
-    return math.nan if math.isnan(low + high) else max(high, -low)
+    low, high = lowest_and_highest(sound)
+    if np.isnan(low).any():
+        return math.nan
+    return float(max(high.max(initial=0.0), -low.min(initial=0.0)))
+
+
+def lowest_and_highest(sound: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Lowest and highest sample of each channel, NaN where there is one; zeros where there is no sample."""
+    low, high = (np.full(len(sound), value, np.float32) for value in (math.inf, -math.inf))
+    for span in spans(sound.shape[1], through=[sound]):
+        low = np.minimum(low, sound[:, span].min(axis=1))
+        high = np.maximum(high, sound[:, span].max(axis=1))
+    return (low, high) if sound.size else (np.zeros_like(low), np.zeros_like(high))
 
 
 def swing(sound: NDArray[np.float32]) -> float:
@@ -51,7 +62,8 @@ def swing(sound: NDArray[np.float32]) -> float:
     ----------
     sound : array, shape (channels, ticks)
     """
-    return float(np.ptp(sound, axis=1).max(initial=0.0)) / 2 if sound.size else 0.0
+    low, high = lowest_and_highest(sound)
+    return float((high - low).max(initial=0.0)) / 2
 
 
 def complaint(rendered: Rendered, has_sound: bool) -> str | None:
@@ -77,7 +89,10 @@ def complaint(rendered: Rendered, has_sound: bool) -> str | None:
             None if gates_move or 2 * swing(rendered.cv) >= STILL_VOLTS else "no gate and no CV output moves"
         )
     if largest(sound) >= FULL_SCALE:
-        cut = sum(int((np.abs(sound[:, span]) >= FULL_SCALE).sum()) for span in spans(sound.shape[1]))
+        cut = sum(
+            int((np.abs(sound[:, span]) >= FULL_SCALE).sum())
+            for span in spans(sound.shape[1], through=[sound])
+        )
         return f"it clips: {cut:,} samples at full scale"
     level = dbfs(swing(sound))
     if level < SILENT_DBFS:

@@ -109,3 +109,38 @@ def test_a_sound_that_goes_bad_late_is_refused(tmp_path):
     soundfile.write(tmp_path / "late.wav", sound, 48_000, subtype="FLOAT")
     with pytest.raises(Refusal, match="not numbers"):
         read_sound(tmp_path / "late.wav", 48_000)
+
+
+def test_a_spooled_array_keeps_what_was_written_when_it_leaves_the_memory():
+    from common.spool import release, spooled
+
+    array = spooled((3, 100_000), "float32")
+    assert not array.any()
+    array[1:] = np.arange(100_000)
+    release(array[1])
+    release(array)
+    release(np.zeros(3))
+    assert not array[0].any() and np.array_equal(array[2], np.arange(100_000))
+    assert spooled((0, 5), "uint32").shape == (0, 5)
+
+
+def test_an_hour_leaves_the_memory_as_it_is_made(drive):
+    """Pages of a rendering that are done are not kept resident, on systems that tell."""
+    from pathlib import Path
+
+    status = Path("/proc/self/status")
+    if not status.exists():
+        pytest.skip("this system does not tell what is resident")
+
+    def resident_kib() -> int:
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if "RssFile" in line)
+
+    ticks = 60 * PIECE_TICKS
+    made = blank(drive, ticks, 48)
+    quiet = Script()
+    before = resident_kib()
+    for span, part in rendered_pieces(drive, ticks, 48, lambda span: readings(quiet, HOST, span, {}), []):
+        put(made, span, part, 48)
+    size_kib = (made.audio.nbytes + made.cv.nbytes + made.gates.nbytes) // 1024
+    assert size_kib > 50_000
+    assert resident_kib() - before < size_kib / 10
