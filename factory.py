@@ -12,7 +12,7 @@ import io
 import json
 import shutil
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from common import model_metadata
 from common.files import write_bytes, write_text
+from common.measures import measure
 from workflow.stages import Stage, WorkflowStopped, run_stages
 
 MODELS = Path(__file__).parent / "firmware" / "models"
@@ -179,17 +180,25 @@ def stages_to_model(
 
 
 def figures(
-    report: dict[str, Any], leave_out: tuple[str, ...] = (), prefix: str = ""
-) -> Iterator[tuple[str, float]]:
-    """Go through a report of ``vaectrol evaluate`` for its single numbers, as (name, value)."""
+    report: Mapping[str, Any], leave_out: tuple[str, ...] = (), within: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Go through a report of ``vaectrol evaluate`` for its single numbers, as (keys to it, value)."""
     for key, value in report.items():
         if key in NOT_FIGURES or key in leave_out:
             continue
-        name = f"{prefix} · {key}" if prefix else key
         if isinstance(value, dict):
-            yield from figures(value, leave_out, name)
+            yield from figures(value, leave_out, (*within, key))
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            yield name, float(value)
+            yield (*within, key), float(value)
+
+
+def row_of(keys: tuple[str, ...], value: float, shipped: float | None) -> str:
+    """Give a figure's row of the card: name, unit and which way is better; float, shipped."""
+    *within, last = keys
+    named = measure(last)
+    where = [words.replace("_", " ") for words in within if words != "figures"]
+    beside = "–" if shipped is None else named.write(shipped)
+    return f"| {' · '.join([*where, named.title])} | {named.write(value)} | {beside} |"
 
 
 def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> Path:
@@ -243,9 +252,7 @@ def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> 
     judge = judge_of(judged["float"].get("kind", ""))
     leave_out = judge.NOT_ON_CARD if judge else ()
     shipped = dict(figures(judged["int8"], leave_out))
-    for label, value in figures(judged["float"], leave_out):
-        beside = f"{shipped[label]:.4g}" if label in shipped else "–"
-        lines.append(f"| {label.removeprefix('figures · ').replace('_', ' ')} | {value:.4g} | {beside} |")
+    lines += [row_of(keys, value, shipped.get(keys)) for keys, value in figures(judged["float"], leave_out)]
     lines += [
         "",
         "## What it costs (predicted, the network alone)",
@@ -281,10 +288,11 @@ def trained_seed(run: Path) -> int:
     return int(tomllib.loads((run / "recipe.toml").read_text()).get("seed", 0))
 
 
-def spent_in_words(spent: dict[str, Any]) -> str:
-    """Say how long the training took."""
-    processor, wall = spent["processor_s"] / 60, spent["wall_s"] / 60
-    return f"the last stage {processor:.0f} CPU minutes in {wall:.0f} by the clock"
+def spent_in_words(spent: Mapping[str, Any]) -> str:
+    """Say how long the training took; an older card calls the CPU time ``processor_s``."""
+    cpu = (spent["cpu_s"] if "cpu_s" in spent else spent["processor_s"]) / 60
+    wall = spent["wall_s"] / 60
+    return f"the last stage {cpu:.0f} CPU minutes in {wall:.0f} by the clock"
 
 
 def ship(name: str, words: Words, source: Path, folder: Path) -> Path:

@@ -16,6 +16,7 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import factory
 import workflow.commands
@@ -57,13 +58,34 @@ def _options(
     """Neural latents on CV: from a folder of sounds to a Eurorack module."""
 
 
+GROUPS = {
+    "Every day": ("make", "play", "demo", "doctor"),
+    "Sounds": ("toy", "data"),
+    "Training": ("train", "budget", "evaluate", "probe", "place", "factory"),
+    "Model": ("quantize", "export", "compile"),
+    "Module": ("build", "flash", "calibrate", "monitor", "control", "board", "simulate", "pc"),
+    "Bench": ("bench", "emulate", "latency", "bench-all"),
+}
+"""The commands along the workflow, in the order in which help lists them."""
+
+
+class InOrder(TyperGroup):
+    """Lists the commands as `GROUPS` does, what it does not name behind them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of all commands."""
+        order = [name for names in GROUPS.values() for name in names]
+        there = super().list_commands(ctx)
+        return [name for name in order if name in there] + [name for name in there if name not in order]
+
+
 def build_app() -> typer.Typer:
     """Collect the commands of every room into one typer application."""
     app = typer.Typer(
         name="vaectrol",
         help="Neural latents on CV: from a folder of sounds to a Eurorack module.",
+        cls=InOrder,
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
@@ -71,6 +93,12 @@ def build_app() -> typer.Typer:
         importlib.import_module(f"{room}.commands").register(app)
     workflow.commands.register(app)
     factory.register(app)
+    group_of = {name: group for group, names in GROUPS.items() for name in names}
+    for command in app.registered_commands:
+        name = command.name or (command.callback.__name__ if command.callback else "")
+        command.rich_help_panel = group_of.get(name)
+    for sub in app.registered_groups:
+        sub.rich_help_panel = group_of.get(str(sub.name))
     return app
 
 

@@ -38,6 +38,11 @@ class Measure:
             return f"{100 * value:.1f} %"
         return number(value)
 
+    def say(self, value: float) -> str:
+        """Write name, value and unit, as in a sentence."""
+        unit = f" {self.unit}" if self.unit not in ("", "%") else ""
+        return f"{self.name} {self.write(value)}{unit}"
+
 
 MEASURES = {
     "snr_db": Measure("signal-to-noise ratio", "dB", "higher"),

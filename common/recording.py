@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -24,13 +24,23 @@ VALUES_PER_SECOND = 384_000
 MAX_VALUES = 2**29
 
 
+class RecordingFacts(TypedDict):
+    """What a sound file says of itself."""
+
+    format: str
+    subtype: str
+    rate_hz: int
+    channels: int
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Recording:
     """A decoded file: audio float64 [n, channels], and what the file said of itself."""
 
     audio: np.ndarray
     rate_hz: int
-    facts: dict[str, Any]
+    facts: RecordingFacts
 
 
 def read_recording(path: Path, max_seconds: float) -> Recording:
@@ -55,7 +65,7 @@ class Stream:
     Attributes
     ----------
     frames, channels, rate_hz : int
-    facts : dict
+    facts : RecordingFacts
         What the file says of itself.
 
     Raises
@@ -80,7 +90,7 @@ class Stream:
         except LeftOut:
             file.close()
             raise
-        self.facts = {
+        self.facts: RecordingFacts = {
             "format": file.format,
             "subtype": file.subtype,
             "rate_hz": self.rate_hz,

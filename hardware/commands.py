@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +19,7 @@ JSON = typer.Option("--json", help="Print JSON for a machine instead of text.")
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands to the command line."""
+    app.command("doctor")(doctor)
     app.command("monitor")(monitor)
     app.command("calibrate")(calibrate)
     app.command("flash")(flash)
@@ -30,6 +32,26 @@ def register(app: typer.Typer) -> None:
     board_app.command("panel")(board_panel)
     board_app.command("bom")(board_bom)
     app.add_typer(board_app, name="board")
+
+
+def doctor(as_json: Annotated[bool, JSON] = False) -> None:
+    """Say what is here and what is missing: versions, tools, libDaisy, USB permissions, modules, disk.
+
+    Exit status 1: something without which nothing works. What is only absent says what it would add.
+
+    Example: vaectrol doctor
+    """
+    from dataclasses import asdict
+
+    from hardware.doctor import examine
+
+    findings = examine()
+    if as_json:
+        typer.echo(_json([asdict(finding) for finding in findings]))
+    else:
+        typer.echo("\n".join(finding.line() for finding in findings))
+    if any(finding.required and not finding.ok for finding in findings):
+        raise typer.Exit(1)
 
 
 def monitor(
@@ -110,7 +132,7 @@ def calibrate(
                 link, board, name, voltages, patch, lambda why: console.print(f"Not taken: {why}")
             )
             if as_json:
-                typer.echo(_json(_plain(outcome)))
+                typer.echo(_json(asdict(outcome)))
             else:
                 _print_outcome(console, outcome)
 
@@ -126,12 +148,6 @@ def _voltages(text: str, octaves: tuple[float, ...]) -> tuple[float, ...]:
         raise Refusal(
             f"--at {text!r} is not a list of volts; write for example --at=1,3 or --at=octaves."
         ) from None
-
-
-def _plain(outcome: Outcome) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(outcome)
 
 
 def _print_outcome(console: Console, outcome: Outcome) -> None:

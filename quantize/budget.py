@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from common.measures import measure
 from common.refusal import DoesNotFit, Refusal
 from quantize.cost import predict
 from quantize.data.calibration_set import CalibrationSet, decoder_of
@@ -176,10 +177,10 @@ def table(rows: list[Row]) -> Any:
     from rich.table import Table
 
     keys = list(dict.fromkeys(k for r in rows for k in r.measures))
-    heads = ("kept", "bits", "worst CPU", "weight bytes", "fits", *keys)
+    heads = ("kept", "bits", "worst CPU", "weight bytes", "fits", *(measure(k).title for k in keys))
     out = Table(*heads, title="What was tried (CPU predicted, measures before any tuning)")
     for r in rows:
-        cells = [f"{r.measures[k]:.3g}" if k in r.measures else "" for k in keys]
+        cells = [measure(k).write(r.measures[k]) if k in r.measures else "" for k in keys]
         fits = "yes" if r.fits else "no"
         out.add_row(f"{r.keep:.0%}", r.activations, f"{r.cpu_worst:.1%}", f"{r.weight_bytes:,}", fits, *cells)
     return out

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from common.measures import measure
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -194,7 +196,7 @@ def _print_rows(rows: list[CurveRow], out: Path, json: bool) -> None:
     for row in rows:
         typer.echo(
             f"{row['macs']:.0%} of the MACs, W8A{row['activations']}, {row['weight_bytes']:,} bytes: "
-            f"{row['measure']} {row['pruned_loss_percent']:+.1f} % as float, "
+            f"{measure(row['measure']).name} {row['pruned_loss_percent']:+.1f} % as float, "
             f"{row['int8_loss_percent']:+.1f} % as int8"
         )
     typer.echo(f"{out} and {out.with_suffix('.png')}")
@@ -291,7 +293,11 @@ def _from_elsewhere(
 
 
 def _lines(figures: Mapping[str, object]) -> str:
-    return "\n".join(f"{key}: {value}" for key, value in figures.items())
+    named = [(measure(key), value) for key, value in figures.items()]
+    return "\n".join(
+        f"{known.title}: {known.write(value) if isinstance(value, float) else value}"
+        for known, value in named
+    )
 
 
 def _stages(stages: list[Stage]) -> Any:
@@ -300,9 +306,11 @@ def _stages(stages: list[Stage]) -> Any:
 
     table = Table("", *(s.name for s in stages))
     table.add_row("parameters", *(f"{s.parameters:,}" for s in stages))
-    table.add_row("MAC per tick", *(f"{s.macs_per_tick:,.0f}" for s in stages))
+    table.add_row("multiply-accumulates per tick", *(f"{s.macs_per_tick:,.0f}" for s in stages))
     for key in dict.fromkeys(k for s in stages for k in s.measures):
-        table.add_row(key, *(f"{s.measures[key]:.4g}" if key in s.measures else "" for s in stages))
+        named = measure(key)
+        found = (s.measures.get(key) for s in stages)
+        table.add_row(named.title, *("" if value is None else named.write(value) for value in found))
     return table
 
 

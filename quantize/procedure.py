@@ -10,6 +10,7 @@ from typing import Literal, TypedDict
 import numpy as np
 import onnx
 
+from common.measures import measure
 from common.refusal import Refusal
 from quantize.cost import layer_cycles
 from quantize.data.calibration_set import CalibrationSet
@@ -203,7 +204,7 @@ def line_of(stage: Stage, first: Stage) -> str:
     if stage is first:
         parts.append(f"{stage.parameters:,} parameters")
     if np.isfinite(value):
-        parts.append(f"{key} {value:.4g}")
+        parts.append(measure(key).say(value))
     if stage is not first and key.startswith("truth/"):
         lost = lost_percent(value, base, larger)
         parts.append(f"{abs(lost):.1f} % {'worse' if lost > 0 else 'better'} than float")

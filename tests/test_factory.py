@@ -106,7 +106,7 @@ def test_the_card_shows_what_was_measured(models, tmp_path):
     words = factory.read_words("click", models)
     tiny_model(models / "click.int8.onnx")
     run, work = tmp_path / "run", tmp_path / "work"
-    spent = {"processor_s": 120.0, "wall_s": 180.0, "threads": 1}
+    spent = {"cpu_s": 120.0, "wall_s": 180.0, "threads": 1}
     card = {"parameters": 1234, "data": {"hash": "a" * 64}, "spent": spent}
     bench = {
         "board_title": "Daisy",
@@ -136,7 +136,7 @@ def test_the_card_shows_what_was_measured(models, tmp_path):
     for part in (
         "1,234",
         "seed 5",
-        "| 1.5 | 1.625 |",
+        "| model · multi-resolution STFT distance (lower is better) | 1.50 | 1.62 |",
         "25.0%",
         "30.0%",
         "Clicks by A. Clicker.",
@@ -144,6 +144,11 @@ def test_the_card_shows_what_was_measured(models, tmp_path):
     ):
         assert part in text
     assert "9.5" not in text and "2 CPU minutes in 3" in text
+
+
+def test_an_older_card_calls_the_cpu_time_by_its_old_name():
+    new, old = {"cpu_s": 120.0, "wall_s": 180.0}, {"processor_s": 120.0, "wall_s": 180.0}
+    assert factory.spent_in_words(new) == factory.spent_in_words(old)
 
 
 def test_every_factory_model_has_words_a_card_and_credits():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 
 from firmware.instruments import kinds
 
@@ -160,6 +162,30 @@ def test_words_of_errors_are_seen():
     assert not words_of_errors(ast.parse("try:\n    f()\nexcept E as why:\n    g(str(why))"))
 
 
+def holds_reports(path: Path) -> bool:
+    """Whether a file is about a report: by its own name, or below a folder of reports or judges."""
+    *folders, name = path.relative_to(ROOT).parts
+    return "report" in name or bool({"report", "judges"} & set(folders))
+
+
+def test_no_report_is_a_dictionary_of_anything():
+    """Whoever writes or shows a report spells its keys by a type (TypedDict or dataclass).
+
+    Covered: every module whose file name contains "report", or that lies in a folder called ``report`` or
+    ``judges``. Not covered: what other modules hand to those, but for the annotation on this side.
+    """
+    files = [path for path in modules().values() if holds_reports(path)]
+    assert len(files) > 30
+    loose = re.compile(r"\b[dD]ict\[str, (Any|object)\]|\bMapping\[str, Any\]|\breport: Any\b")
+    said = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in files
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if loose.search(line)
+    ]
+    assert not said, "\n".join(said)
+
+
 def named_kinds(path: Path) -> list[tuple[int, str]]:
     """Where a Python file says a kind's name: as a string of its own, or as a name it defines or uses."""
     said = {
@@ -193,3 +219,16 @@ def test_no_other_file_names_an_instrument_kind():
         for line, word in named_kinds(path)
     }
     assert not said, "\n".join(sorted(said))
+
+
+def test_help_has_every_command_in_one_group_along_the_workflow():
+    import vaectrol
+
+    app = vaectrol.build_app()
+    named = [name for names in vaectrol.GROUPS.values() for name in names]
+    there = typer.main.get_command(app).list_commands(None)  # type: ignore[attr-defined]
+    assert there == named
+    out = subprocess.run([sys.executable, "vaectrol.py", "--help"], cwd=ROOT, capture_output=True, text=True)
+    at = [out.stdout.index(f" {group} ") for group in vaectrol.GROUPS]
+    assert at == sorted(at)
+    assert "--install-completion" in out.stdout

@@ -200,7 +200,7 @@ def fit(
     if resume:
         _same_recipe(folder, recipe, data)
     watch.stage("reading the data")
-    begun, processor = time.monotonic(), time.process_time()
+    begun, cpu = time.monotonic(), time.process_time()
     task = kind(recipe)
     task.prepare(data)
     if recipe.fit.start and not resume:
@@ -219,7 +219,7 @@ def fit(
         raise failure or Refusal(f"{folder} was stopped before its first validation; nothing to keep yet")
     spent: Spent = {
         "wall_s": round(time.monotonic() - begun, 1),
-        "processor_s": round(time.process_time() - processor, 1),
+        "cpu_s": round(time.process_time() - cpu, 1),
         "threads": torch.get_num_threads(),
         "machine": f"{os.cpu_count()} cores",
     }
@@ -371,8 +371,8 @@ def _ranged(ports: list[Port], latents: list[LatentRow]) -> list[Port]:
 def _data_reference(data: DataSet | None) -> DataReference:
     if data is None:
         return {}
-    source = data.head.get("source") or {}
-    told = source if isinstance(source, dict) else {}
+    source: object = data.head.get("source")
+    told: dict[str, object] = source if isinstance(source, dict) else {}
     reference: DataReference = {
         "path": str(data.directory),
         "hash": data.hash,

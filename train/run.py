@@ -36,10 +36,10 @@ class DataReference(TypedDict, total=False):
 
 
 class Spent(TypedDict):
-    """What a training took."""
+    """What a training took, by the clock and of the CPU (all threads); older cards say ``processor_s``."""
 
     wall_s: float
-    processor_s: float
+    cpu_s: float
     threads: int
     machine: str
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from common.files import write_text
 from common.page import PREDICTED, Cell, Page, Sound, Value
@@ -13,23 +13,26 @@ from workflow.stages import STAMPS, Stage
 
 
 def write_index(folder: Path, title: str, stages: Sequence[Stage]) -> Path:
-    """Write the one page that shows what the workflow made: figures, pictures, sounds, links."""
-    page = Page(title, "What came out: sounds and pictures first, then figures, reports and every command.")
-    for said in headline(folder):
-        page.opening.text(said)
-    for wav in sorted(folder.glob("*.wav")):
-        if wav.with_suffix("").suffix:  # .module, .gates, .cv: what belongs to another
-            continue
-        name = wav.stem
-        section = page.section(name.replace("_", " ").capitalize(), _script(name, stages))
-        if wav.with_suffix(".png").is_file():
-            section.picture(wav.with_suffix(".png"), f"{name} played: spectrogram, gates, voltages and knobs")
-        module = folder / f"{name}.module.wav"
-        heard = [Sound("on this computer", wav.name)]
-        section.sounds(
-            [*heard, *([Sound("on the emulated module", module.name)] if module.is_file() else [])]
-        )
-    costs = cost_rows(folder)
+    """Write the one page that shows what the workflow made: sounds and pictures first, then figures, links.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the workflow; ``index.html`` goes there.
+    stages : sequence of Stage
+        All of them, done or not: what is not there yet is left out.
+    """
+    page = Page(title, "Sounds and pictures first, then figures, reports and every command.")
+    plays = [stage for stage in stages if stage.argv[:1] == ("play",) and stage.makes[0].is_file()]
+    factory = [stage for stage in plays if "--model" not in stage.argv]
+    own = [stage for stage in plays if "--model" in stage.argv]
+    for chapter, heard in (("The factory instruments", factory), ("Made here", own)):
+        if factory and heard:
+            page.section(chapter)
+        for stage in heard:
+            _instrument(page, folder, stage, level=3 if factory else 2)
+    folders = list(dict.fromkeys([*(stage.makes[0].parent for stage in plays), folder]))
+    costs = [row for place in folders for row in cost_rows(place)]
     if costs:
         page.section("What it costs on the board").table(
             ["what", "CPU, mean", "CPU, worst callback", "samples a callback", "module and host"],
@@ -62,11 +65,40 @@ def _row(stage: Stage, folder: Path) -> list[Value]:
     ]
 
 
-def _script(name: str, stages: Sequence[Stage]) -> str:
-    """What is played: the script of the stage that made it."""
-    argv = next((stage.argv for stage in stages if stage.argv[:2] == ("play", name)), ())
-    scripts = [Path(value).name for option, value in pairwise(argv) if option == "--cv"]
-    return f"Plays {scripts[0]}." if scripts else ""
+def _instrument(page: Page, folder: Path, stage: Stage, level: int) -> None:
+    """One instrument: a sentence, the picture, a player for each machine, and what was compared."""
+    from firmware.instruments.demo import find_demo
+    from firmware.instruments.spec import load_instrument
+
+    name, (wav, picture) = stage.argv[1], stage.makes
+    loaded = load_instrument(name)
+    section = page.section(
+        loaded.spec.title, find_demo(name, other_models="--model" in stage.argv).about, level=level
+    )
+    section.picture(picture, f"{name} played: spectrogram, gates, voltages and knobs")
+    heard = [Sound("on this computer", wav.relative_to(folder).as_posix())]
+    module = wav.with_name(f"{name}.module.wav")
+    figures = module.with_suffix(".json")
+    if figures.is_file():
+        found = json.loads(figures.read_text())
+        heard.append(
+            Sound(f"its first {found['seconds']:.1f} s, emulated", module.relative_to(folder).as_posix())
+        )
+        section.text(_compared(found))
+    section.sounds(heard, columns=2)
+
+
+def _compared(found: dict[str, Any]) -> str:
+    """Say what was compared, and what came of it."""
+    cpu = found["predicted_cpu"]
+    differ = found["samples_that_differ"]
+    same = "every sample, gate and voltage is the same" if not differ else f"{differ:,} samples differ"
+    same = same if found["equals_host"] else f"THE TWO DIFFER ({differ:,} samples)"
+    return (
+        f"The first {found['seconds']:.1f} s also ran on an emulated {found['board']}, beside this "
+        f"computer's rendering: {same}. "
+        f"Processor: {cpu['mean']:.0%}, at worst {cpu['worst']:.0%} (predicted)."
+    )
 
 
 def cost_rows(folder: Path) -> list[list[Value]]:

@@ -6,13 +6,26 @@ These figures are *measured*, by the board itself; the report prints them beside
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import NotRequired, TypedDict, cast
 
 from bench.report.schema import Device
 from common.refusal import Refusal
 
 SAMPLES = 5
 PAUSE_S = 0.4
+
+
+class Answer(TypedDict):
+    """What a bench image answers: cycles, of a callback where nothing else is said; see the protocol."""
+
+    clock_hz: float
+    budget: float
+    callbacks: float
+    mean: float
+    worst: float
+    p99: float
+    layers: NotRequired[list[list[float]]]
 
 
 def measure_device(serial: str, samples: int = SAMPLES) -> Device:
@@ -36,7 +49,7 @@ def measure_device(serial: str, samples: int = SAMPLES) -> Device:
     """
     from hardware.protocol import Link
 
-    answers: list[dict[str, Any]] = []
+    answers: list[Answer] = []
     incomplete = ""
     with Link(serial) as link:
         hello = link.hello()
@@ -81,7 +94,7 @@ def measure_device(serial: str, samples: int = SAMPLES) -> Device:
     return found
 
 
-def _checked(answer: dict[str, Any], serial: str) -> dict[str, Any]:
+def _checked(answer: Mapping[str, object], serial: str) -> Answer:
     """Refuse an answer that is not one of the bench image's."""
     for name in ("clock_hz", "budget", "callbacks", "mean", "worst", "p99"):
         value = answer.get(name)
@@ -89,6 +102,7 @@ def _checked(answer: dict[str, Any], serial: str) -> dict[str, Any]:
             raise Refusal(
                 f"{serial}: the answer to bench has no sensible {name!r} ({value!r}); is it a bench image?"
             )
-    if answer["budget"] <= 0:
+    checked = cast(Answer, answer)
+    if checked["budget"] <= 0:
         raise Refusal(f"{serial}: the answer to bench says that a callback has no time; is it a bench image?")
-    return answer
+    return checked

@@ -6,7 +6,7 @@ on a board; what is *measured* (``live``, ``device``, the loopback) names the ma
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired, TypedDict, final
+from typing import Literal, NotRequired, TypedDict, final
 
 
 class Cpu(TypedDict):
@@ -260,7 +260,10 @@ class Shares(TypedDict):
 
 
 class Device(TypedDict):
-    """Measured by the module itself; with ``incomplete`` alone where nobody answered."""
+    """Measured by the module itself; with ``incomplete`` alone where nobody answered.
+
+    ``layers`` are [mean, worst] of each, in cycles of a callback.
+    """
 
     who: NotRequired[Who]
     block: NotRequired[int]
@@ -268,7 +271,7 @@ class Device(TypedDict):
     clock_hz: NotRequired[float]
     cycles_per_callback: NotRequired[float]
     cpu: NotRequired[Shares]
-    layers: NotRequired[list[Any]]
+    layers: NotRequired[list[list[float]]]
     answers: NotRequired[int]
     incomplete: NotRequired[str]
 

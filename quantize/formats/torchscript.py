@@ -22,7 +22,7 @@ from quantize.graph.channels import TRACE_FRAMES as SHAPE_FRAMES
 from quantize.graph.channels import example_feeds, trace_shapes
 from quantize.graph.execute import form_of
 from quantize.graph.graph import Graph, Node
-from quantize.graph.network import Network
+from quantize.graph.network import Network, Values
 from quantize.operators import known
 
 TRACE_FRAMES = 64
@@ -65,7 +65,7 @@ class _CountedNetwork(Network):
         noises = [node.outputs[0] for node in graph.nodes if _is_counted(node)]
         self.per_frame = {name: shapes[name][-1] // SHAPE_FRAMES for name in noises}
 
-    def execute(self, node: Node, values: dict[str, Any]) -> tuple[Any, ...]:
+    def execute(self, node: Node, values: Values) -> tuple[Any, ...]:
         if _is_counted(node):
             start = self.start * self.per_frame[node.outputs[0]]
             return (form_of(node)(node, [values[node.inputs[0]], start]),)

@@ -14,6 +14,9 @@ from quantize.graph.execute import form_of
 from quantize.graph.graph import Graph, Node
 from quantize.operators import known
 
+# What a network has computed so far, by name: a tensor, or what a subclass puts in its place
+Values = dict[str, Any]
+
 
 class Network(nn.Module):
     """Execute a graph with torch, in float.
@@ -66,7 +69,7 @@ class Network(nn.Module):
             Graph outputs and the tensors of `keep`.
         """
         wanted = set(self.graph.output_names) | set(keep)
-        values: dict[str, Any] = {}
+        values: Values = {}
         for name in self.graph.input_names:
             if name not in feeds:
                 raise Refusal(f"the model's input {name!r} was not fed; feed {self.graph.input_names}.")
@@ -90,7 +93,7 @@ class Network(nn.Module):
         """Give a tensor of the network to the caller."""
         return value
 
-    def execute(self, node: Node, values: dict[str, Any]) -> tuple[Any, ...]:
+    def execute(self, node: Node, values: Values) -> tuple[Any, ...]:
         """Run one node on the values so far."""
         inputs = [self.operand(name, values) for name in node.inputs]
         try:
@@ -105,7 +108,7 @@ class Network(nn.Module):
             ) from None
         return out if isinstance(out, tuple) else (out,)
 
-    def operand(self, name: str, values: dict[str, Any]) -> Any:
+    def operand(self, name: str, values: Values) -> Any:
         """Fetch an input of a node: activation, constant or absent."""
         if not name:
             return None

@@ -13,7 +13,7 @@ from torch import nn
 
 from quantize.graph.graph import Node
 from quantize.graph.layers import layers
-from quantize.graph.network import Network
+from quantize.graph.network import Network, Values
 from quantize.integers import arithmetic as integer
 from quantize.integers.plan import Plan, can_fuse
 from quantize.integers.qdq import Quantized, round_layer, with_factors
@@ -103,7 +103,7 @@ class QuantizedNetwork(Network):
                 for t in tensors
             }
 
-    def execute(self, node: Node, values: dict[str, Any]) -> tuple[Any, ...]:
+    def execute(self, node: Node, values: Values) -> tuple[Any, ...]:
         """Run a node in integers where the plan says so, else in float."""
         if self.position[id(node)] in self.plan.integer:
             return self._execute_integer(node, values)
@@ -117,7 +117,7 @@ class QuantizedNetwork(Network):
     def _enter_integers(self, name: str, value: torch.Tensor) -> Integers:
         return Integers(integer.quantize(value, self.scale(name), self.plan.width(name)), name)
 
-    def _integer_operand(self, name: str, values: dict[str, Any]) -> torch.Tensor:
+    def _integer_operand(self, name: str, values: Values) -> torch.Tensor:
         """Fetch an activation as integers, quantizing graph inputs and constants on the way."""
         if name in values:
             value = values[name]
@@ -127,7 +127,7 @@ class QuantizedNetwork(Network):
         whole = integer.round_weight(self.constant(name).to(torch.float64), self.scale(name), top)
         return whole.to(torch.float32)
 
-    def _execute_integer(self, node: Node, values: dict[str, Any]) -> tuple[Any, ...]:
+    def _execute_integer(self, node: Node, values: Values) -> tuple[Any, ...]:
         record = known(node)
         assert record is not None  # else the plan would have left it in float
         if record.layer is not None:
@@ -151,7 +151,7 @@ class QuantizedNetwork(Network):
         """Scale of each output channel of a layer, float64 that is exactly float32."""
         return integer.as_float32(torch.exp(self.log_weight_scales[str(position)]))
 
-    def _layer(self, node: Node, layer: Layer, values: dict[str, Any]) -> Integers:
+    def _layer(self, node: Node, layer: Layer, values: Values) -> Integers:
         position, record = self.position[id(node)], known(node)
         assert record is not None
         x = self._integer_operand(node.inputs[0], values)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -40,12 +39,12 @@ def write_bench_inputs(
         (folder / "pruned.onnx").unlink(missing_ok=True)
     rows = [(example, row) for example in calibration_set.test for row in range(_size(example))]
     picked = [rows[at] for at in np.unique(np.linspace(0, len(rows) - 1, min(items, len(rows))).astype(int))]
-    arrays: dict[str, Any] = {"source": np.array(calibration_set.source)}
+    arrays: dict[str, np.ndarray] = {"source": np.array(calibration_set.source)}
     for number, (example, row) in enumerate(picked):
         arrays |= {f"{number}/in/{name}": value[row] for name, value in example.feed.items()}
         arrays |= {f"{number}/truth/{name}": value[row] for name, value in (example.truth or {}).items()}
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # the stub takes any keyword for allow_pickle
     write_bytes(folder / "test.npz", buffer.getvalue())
 
 

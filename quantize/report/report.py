@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from quantize.graph.network import Network
 from quantize.integers.network import QuantizedNetwork
 from quantize.integers.plan import Plan
 from quantize.integers.ranges import BINS
-from quantize.procedure import Outcome
+from quantize.procedure import Outcome, StageRecord
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,6 +31,41 @@ if TYPE_CHECKING:
 SHOWN = 4
 """Items whose sounds the page plays."""
 WORST_SNR_DB, BEST_SNR_DB = -20.0, 120.0  # what the picture of the layers shows
+
+
+class LayerRecord(TypedDict):
+    """A :class:`LayerNoise` as plain data."""
+
+    tensor: str
+    operator: str
+    snr_db: float
+    weight_snr_db: float | None
+    bits: int
+    scale: float
+    clipped: float
+
+
+class InFloat(TypedDict):
+    """A node that does not run in integers, its first output, and why."""
+
+    operator: str
+    tensor: str
+    why: str
+
+
+Summary = TypedDict(
+    "Summary",
+    {
+        "stages": list[StageRecord],
+        "widths": dict[str, list[int]],
+        "layers": list[LayerRecord],
+        "bits": dict[str, int],
+        "left in float": list[InFloat],
+        "sizes": dict[str, str],
+        "notes": list[str],
+    },
+)
+"""What ``report.json`` holds; ``widths`` are channels before and after, by the group's first layer."""
 
 
 @dataclass
@@ -59,6 +95,18 @@ class LayerNoise:
     bits: int
     scale: float
     clipped: float
+
+    def record(self) -> LayerRecord:
+        """Give it as plain data, for JSON."""
+        return {
+            "tensor": self.tensor,
+            "operator": self.operator,
+            "snr_db": self.snr_db,
+            "weight_snr_db": self.weight_snr_db,
+            "bits": self.bits,
+            "scale": self.scale,
+            "clipped": self.clipped,
+        }
 
 
 def layer_noise(network: QuantizedNetwork, example: Example, before: Graph) -> list[LayerNoise]:
@@ -116,7 +164,7 @@ def layer_noise(network: QuantizedNetwork, example: Example, before: Graph) -> l
     return rows
 
 
-def left_in_float(plan: Plan) -> list[dict[str, str]]:
+def left_in_float(plan: Plan) -> list[InFloat]:
     """Nodes that do not run in integers, in execution order, and why."""
     nodes = plan.graph.nodes
     return [
@@ -125,12 +173,12 @@ def left_in_float(plan: Plan) -> list[dict[str, str]]:
     ]
 
 
-def summary(outcome: Outcome, layers: list[LayerNoise], sizes: dict[str, Any]) -> dict[str, Any]:
+def summary(outcome: Outcome, layers: list[LayerNoise], sizes: dict[str, str]) -> Summary:
     """Everything of the report that a machine may read."""
     return {
-        "stages": [asdict(stage) for stage in outcome.stages],
+        "stages": [stage.record() for stage in outcome.stages],
         "widths": {name: list(pair) for name, pair in outcome.widths.items()},
-        "layers": [asdict(row) for row in layers],
+        "layers": [row.record() for row in layers],
         "bits": {name: outcome.network.plan.width(name) for name in outcome.network.plan.scale_class},
         "left in float": left_in_float(outcome.network.plan),
         "sizes": sizes,
@@ -138,7 +186,7 @@ def summary(outcome: Outcome, layers: list[LayerNoise], sizes: dict[str, Any]) -
     }
 
 
-def write_report(folder: Path, outcome: Outcome, example: Example, sizes: dict[str, Any], title: str) -> Path:
+def write_report(folder: Path, outcome: Outcome, example: Example, sizes: dict[str, str], title: str) -> Path:
     """Write ``report.html``, ``report.json``, pictures and sounds into a folder.
 
     Parameters
@@ -201,15 +249,15 @@ def write_report(folder: Path, outcome: Outcome, example: Example, sizes: dict[s
     return folder / "report.html"
 
 
-def _sizes_table(section: Section, sizes: dict[str, Any]) -> None:
+def _sizes_table(section: Section, sizes: dict[str, str]) -> None:
     """Before and after side by side, where a figure has both."""
-    pairs = {name: str(value).split(" → ") for name, value in sizes.items() if name != "board"}
+    pairs = {name: value.split(" → ") for name, value in sizes.items() if name != "board"}
     rows = [[name, *pair, *[""] * (2 - len(pair))] for name, pair in pairs.items()]
     where = f"On a {sizes['board'].split(';')[0]}. " if "board" in sizes else ""
     section.table(["figure", "float", "integers"], rows, where + PREDICTED)
 
 
-def _stages_table(section: Section, stages: list[dict[str, Any]]) -> None:
+def _stages_table(section: Section, stages: list[StageRecord]) -> None:
     """Measures down, stages across."""
     rows: list[list[Value]] = [
         ["parameters", *(s["parameters"] for s in stages)],
@@ -320,7 +368,7 @@ def _sounds(page: Page, folder: Path, outcome: Outcome, example: Example) -> Non
 
 
 def write_plain_report(
-    folder: Path, figures: dict[str, Any], layers: list[tuple[str, str, float]], title: str
+    folder: Path, figures: Mapping[str, str | float], layers: list[tuple[str, str, float]], title: str
 ) -> Path:
     """Write the report of a model quantized elsewhere: its figures and the noise of every layer."""
     folder.mkdir(parents=True, exist_ok=True)

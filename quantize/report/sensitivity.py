@@ -22,7 +22,7 @@ from quantize.data.examples import run
 from quantize.data.feeds import Feed, FeedMaker
 from quantize.data.quality import is_audio, mr_stft
 from quantize.graph.graph import Graph, Node
-from quantize.graph.network import Network
+from quantize.graph.network import Network, Values
 from quantize.integers.arithmetic import limits
 from quantize.integers.calibrate import activation_tensors, observe, scales_from
 from quantize.integers.plan import Plan, make_plan
@@ -53,7 +53,7 @@ class PartlyRounded(Network):
         """Take a fed tensor into the network, rounded if it is one of them."""
         return self._rounded(name, super().enter(name, value))
 
-    def execute(self, node: Node, values: dict[str, Any]) -> tuple[Any, ...]:
+    def execute(self, node: Node, values: Values) -> tuple[Any, ...]:
         """Run a node and round what it gives."""
         results = super().execute(node, values)
         return tuple(self._rounded(n, v) for n, v in zip(node.outputs, results, strict=False))

@@ -44,8 +44,13 @@ def test_a_stage_is_compared_with_the_float_model_in_the_measure_that_counts():
     first, last = (
         Stage(n, 10, 1.0, {"truth/mr_stft": v}, 0.0, 0.0) for n, v in (("float", 2.0), ("int8", 2.1))
     )
-    assert line_of(first, first) == "float: 10 parameters, truth/mr_stft 2"
-    assert line_of(last, first) == "int8: truth/mr_stft 2.1, 5.0 % worse than float"
+    assert (
+        line_of(first, first) == "float: 10 parameters, multi-resolution STFT distance, against the data 2.00"
+    )
+    assert (
+        line_of(last, first)
+        == "int8: multi-resolution STFT distance, against the data 2.10, 5.0 % worse than float"
+    )
 
 
 @pytest.mark.parametrize("keep", [1.0, 0.5])

@@ -18,7 +18,8 @@ from common.files import whole
 from common.refusal import Refusal
 
 if TYPE_CHECKING:
-    from train.data.pairs import Signals
+    from train.attributes.effect import Setting
+    from train.data.pairs import Relation, Signals
     from train.judges.player import Player
 
 WINDOWS = 8  # that the encoder hears at most
@@ -111,7 +112,7 @@ def place(folder: str | Path, dry: str | Path, wet: str | Path) -> Placed:
         float(np.interp(value, row["quantiles"], np.linspace(0, 1, len(row["quantiles"]))))
         for value, row in zip(z, run.latents, strict=True)
     ]
-    item = {"effect": reading.effect, "parameters": reading.parameters}
+    item: Setting = {"effect": reading.effect, "parameters": reading.parameters}
     relative = task.relative_amount(item) if reading.effect in task.facts.get("amounts", {}) else float("nan")
     return Placed(
         dict(zip(names, z.tolist(), strict=True)),
@@ -128,7 +129,7 @@ def place(folder: str | Path, dry: str | Path, wet: str | Path) -> Placed:
     )
 
 
-def _read(dry: Path, wet: Path) -> tuple[Signals, dict[str, Any]]:
+def _read(dry: Path, wet: Path) -> tuple[Signals, Relation]:
     """Both recordings, and what was found between them."""
     from common.audio import SAMPLE_RATE_HZ
     from common.refusal import LeftOut
@@ -161,7 +162,7 @@ def _aligned(signals: Signals, delay: int, polarity: int) -> tuple[np.ndarray, n
     return piece[0], piece[1]
 
 
-def _settle(player: Player, signals: Signals, facts: dict[str, Any]) -> tuple[int, np.ndarray]:
+def _settle(player: Player, signals: Signals, facts: Relation) -> tuple[int, np.ndarray]:
     """The delay, near the one found, at which the model explains loud windows best; and the point there.
 
     The point is heard at one delay and decides the next, until none is better.

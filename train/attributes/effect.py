@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 # Which parameter of an effect is its amount, looked for in this order, and whether more of it distorts more
 AMOUNTS = (("drive_db", 1), ("gain", 1), ("folds", 1), ("threshold_db", -1), ("bit_depth", -1), ("amount", 1))
+
+
+class Setting(TypedDict):
+    """An effect and how it was set: that much of an item of drive."""
+
+    effect: str
+    parameters: dict[str, Any]
 
 
 def amount_of(parameters: dict[str, float] | None) -> tuple[str, float] | None:
@@ -49,7 +56,7 @@ class ParameterTable:
     scales: tuple[tuple[Scale, ...], ...]
 
     @classmethod
-    def of(cls, items: Sequence[dict[str, Any]], latents: int) -> ParameterTable:
+    def of(cls, items: Sequence[Setting], latents: int) -> ParameterTable:
         """Measure it on training items."""
         effects = tuple(sorted({item["effect"] for item in items}))
         scales = []
@@ -72,7 +79,7 @@ class ParameterTable:
             row[: len(scales)] = 1
         return known
 
-    def standardised(self, items: Sequence[dict[str, Any]]) -> np.ndarray:
+    def standardised(self, items: Sequence[Setting]) -> np.ndarray:
         """Parameters of items as coordinates, NaN where there are none, ``[N, latents]`` float32."""
         out = np.full((len(items), self.latents), np.nan, np.float32)
         for row, item in zip(out, items, strict=True):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
-from common.recording import read_recording
+from common.recording import RecordingFacts, read_recording
 from common.refusal import LeftOut
 
 MAX_SECONDS_READ = 30.0
@@ -19,6 +19,29 @@ ONSET_DB = -45.0
 TAIL_DB = -60.0
 FADE_SAMPLES = 960
 CUT_FADE_SAMPLES = 2880
+
+
+class OneShotFacts(RecordingFacts):
+    """What was found in a file of one hit, all before anything was done to it; ``seconds`` once trimmed.
+
+    ``mono`` says how the channels became one, ``dc`` is a share of full scale, ``cut_at_limit`` tells that
+    the sound was still going at two seconds.
+    """
+
+    mono: str
+    peak_db: float
+    clipped: int
+    dc: float
+    onset_seconds: float
+    cut_at_limit: bool
+
+
+class Shot(TypedDict):
+    """Level (dBFS, LUFS) and length of a trimmed sound."""
+
+    peak_db: float
+    loudness_lufs: float
+    seconds: float
 
 
 def to_mono(audio: np.ndarray) -> tuple[np.ndarray, str]:
@@ -92,11 +115,11 @@ def onset(audio: np.ndarray, rate_hz: int = SAMPLE_RATE_HZ) -> int:
     return earliest + int(back) + 1 if back >= 0 else first
 
 
-def trim(audio: np.ndarray, start: int) -> tuple[np.ndarray, dict[str, Any]]:
+def trim(audio: np.ndarray, start: int) -> tuple[np.ndarray, bool]:
     """Cut a mono sound at 48 kHz to begin at ``start`` and end where it has died, at most two seconds.
 
     The end is faded by a half cosine over 20 ms (60 ms when the sound was still going), never over more than
-    a quarter of it: a 20 ms click stays a click.
+    a quarter of it: a 20 ms click stays a click. Also tells whether the sound was still going.
     """
     kept = audio[start:]
     level = np.abs(kept)
@@ -108,7 +131,7 @@ def trim(audio: np.ndarray, start: int) -> tuple[np.ndarray, dict[str, Any]]:
     fade = min(CUT_FADE_SAMPLES if cut else FADE_SAMPLES, len(kept) // 4)
     if fade:
         kept[-fade:] *= 0.5 + 0.5 * np.cos(np.pi * np.arange(1, fade + 1) / fade)
-    return kept, {"cut_at_limit": bool(cut)}
+    return kept, bool(cut)
 
 
 @cache
@@ -152,7 +175,7 @@ def clipped_samples(audio: np.ndarray) -> int:
     return total
 
 
-def one_shot(path: Path) -> tuple[np.ndarray, dict[str, Any], dict[str, Any]]:
+def one_shot(path: Path) -> tuple[np.ndarray, Shot, OneShotFacts]:
     """Turn a file into a one-shot.
 
     Returns
@@ -169,23 +192,27 @@ def one_shot(path: Path) -> tuple[np.ndarray, dict[str, Any], dict[str, Any]]:
     LeftOut
     """
     recording = read_recording(path, MAX_SECONDS_READ)
-    facts = dict(recording.facts)
-    mono, facts["mono"] = to_mono(recording.audio)
-    facts["peak_db"] = decibels(float(np.abs(recording.audio).max()))
-    facts["clipped"] = clipped_samples(mono)
+    mono, how = to_mono(recording.audio)
+    peak_db = decibels(float(np.abs(recording.audio).max()))
     dc = offset(mono, recording.rate_hz)
-    facts["dc"] = dc
     if decibels(float(np.abs(mono - dc).max())) < SILENCE_DB:
-        if facts["peak_db"] >= SILENCE_DB:
+        if peak_db >= SILENCE_DB:
             raise LeftOut(f"is a constant {dc:+.3g} of full scale (DC) without any sound")
-        raise LeftOut(f"is silent (peak {facts['peak_db']:.0f} dBFS)")
+        raise LeftOut(f"is silent (peak {peak_db:.0f} dBFS)")
     first = onset(mono - dc, recording.rate_hz)
-    facts["onset_seconds"] = first / recording.rate_hz
     start = round(first * SAMPLE_RATE_HZ / recording.rate_hz)
     audio, cut = trim(resample(mono - dc, recording.rate_hz), start)
-    facts.update(cut)
+    facts: OneShotFacts = {
+        **recording.facts,
+        "mono": how,
+        "peak_db": peak_db,
+        "clipped": clipped_samples(mono),
+        "dc": dc,
+        "onset_seconds": first / recording.rate_hz,
+        "cut_at_limit": cut,
+    }
     audio32 = audio.astype(np.float32)
-    item = {
+    item: Shot = {
         "peak_db": decibels(float(np.abs(audio32).max())),
         "loudness_lufs": loudness_lufs(audio),
         "seconds": len(audio32) / SAMPLE_RATE_HZ,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import pairwise
+from typing import TypedDict
 
 import numpy as np
 
@@ -61,7 +62,18 @@ def picture(power: np.ndarray) -> np.ndarray:
     return (np.maximum(level_db - level_db.max(), FLOOR_DB) - FLOOR_DB).astype(np.float32).ravel()
 
 
-def describe(audio: np.ndarray, power: np.ndarray) -> dict[str, float]:
+class Descriptors(TypedDict):
+    """The numbers of :data:`DESCRIPTORS`."""
+
+    seconds: float
+    attack_ms: float
+    centroid_hz: float
+    low_share: float
+    flatness: float
+    decay_ms: float
+
+
+def describe(audio: np.ndarray, power: np.ndarray) -> Descriptors:
     """The six numbers of :data:`DESCRIPTORS`, of a mono sound at 48 kHz."""
     spectrum = power.sum(axis=0)
     hz = np.fft.rfftfreq(WINDOW, 1 / SAMPLE_RATE_HZ)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -119,6 +120,53 @@ def _envelope_delay(dry: np.ndarray, wet: np.ndarray, rate_hz: int) -> tuple[int
     return (best - reach) * frame, float(scores[best]), float(scores[reach])
 
 
+class SignalFacts(TypedDict):
+    """What the two files of a pair say of themselves, before they are compared.
+
+    ``length_difference`` is in samples, wet less dry; ``rates_differ`` is there when it is true.
+    """
+
+    wet_format: str
+    wet_subtype: str
+    wet_rate_hz: int
+    wet_channels: int
+    wet_seconds: float
+    dry_format: str
+    dry_subtype: str
+    dry_rate_hz: int
+    dry_channels: int
+    dry_seconds: float
+    length_difference: int
+    wet_dc: float
+    wet_clipped: int
+    dry_clipped: int
+    wet_peak_at_full_scale: bool
+    seconds: float
+    rates_differ: NotRequired[bool]
+
+
+class Relation(SignalFacts):
+    """What relates the two sides of a pair; delays in samples at ``rate_hz``, see :func:`relate`."""
+
+    dry_file: str
+    paired_by: str
+    effect: str
+    rate_hz: int
+    delay_found: int
+    response_peak_samples: int
+    aligned_by: str
+    polarity: int
+    correlation: float
+    coherence: float
+    segment_samples: int | None
+
+
+class Found(Relation):
+    """A relation, and the wet file it is of."""
+
+    file: str
+
+
 @dataclass(frozen=True)
 class Signals:
     """Both sides of a pair as read: mono, float64, at one rate."""
@@ -126,7 +174,7 @@ class Signals:
     dry: np.ndarray
     wet: np.ndarray
     rate_hz: int
-    facts: dict[str, Any]
+    facts: SignalFacts
 
 
 @dataclass(frozen=True)
@@ -180,9 +228,17 @@ def read_pair(pair: PairFiles) -> Signals:
     for name, signal in ((pair.dry.relative, dry), (pair.wet.relative, wet)):
         if float(np.abs(signal).max()) < SILENCE:
             raise LeftOut(f"cannot be used: {name} is silent")
-    facts = {
-        **{f"wet_{key}": value for key, value in wet_file.facts.items()},
-        **{f"dry_{key}": value for key, value in dry_file.facts.items()},
+    facts: SignalFacts = {
+        "wet_format": wet_file.facts["format"],
+        "wet_subtype": wet_file.facts["subtype"],
+        "wet_rate_hz": wet_file.facts["rate_hz"],
+        "wet_channels": wet_file.facts["channels"],
+        "wet_seconds": wet_file.facts["seconds"],
+        "dry_format": dry_file.facts["format"],
+        "dry_subtype": dry_file.facts["subtype"],
+        "dry_rate_hz": dry_file.facts["rate_hz"],
+        "dry_channels": dry_file.facts["channels"],
+        "dry_seconds": dry_file.facts["seconds"],
         "length_difference": len(wet) - len(dry),
         "wet_dc": float(wet.mean()),
         "wet_clipped": clipped_samples(wet),
@@ -197,7 +253,7 @@ def read_pair(pair: PairFiles) -> Signals:
     return Signals(dry, wet, rate_hz, facts)
 
 
-def relate(signals: Signals, pair: PairFiles, segment_samples: int | None) -> dict[str, Any]:
+def relate(signals: Signals, pair: PairFiles, segment_samples: int | None) -> Relation:
     """Find delay, polarity and borders of a pair; everything the report wants to know of it.
 
     Raises
@@ -241,13 +297,13 @@ def relate(signals: Signals, pair: PairFiles, segment_samples: int | None) -> di
     }
 
 
-def common_delays(facts: list[dict[str, Any]]) -> dict[str, int]:
+def common_delays(facts: Sequence[Found]) -> dict[str, int]:
     """Delay to take out of each wet file: pairs of one effect that nearly agree get their earliest.
 
     The response of one device is the same for every phrase; the phrases only show it more or less clearly.
     The earliest estimate is the one that keeps the device causal.
     """
-    by_effect: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    by_effect: dict[tuple[str, int], list[Found]] = {}
     for fact in facts:
         by_effect.setdefault((fact["effect"], fact["rate_hz"]), []).append(fact)
     delays: dict[str, int] = {}

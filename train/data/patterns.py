@@ -9,9 +9,9 @@ count.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -27,6 +27,16 @@ MAX_BYTES = 10_000_000
 FACTORY_MAP = Path(__file__).with_name("drum_map.toml")
 
 
+class PerformanceFacts(TypedDict):
+    """What a MIDI file says of itself: ``channel`` where it is not 10, and notes that the table lacks."""
+
+    ticks_per_beat: int
+    type: int
+    channel: NotRequired[int]
+    unmapped_notes: NotRequired[list[int]]
+    unmapped_count: NotRequired[int]
+
+
 @dataclass(frozen=True)
 class Performance:
     """Drum notes of one MIDI file, in ticks."""
@@ -36,7 +46,7 @@ class Performance:
     length_ticks: int
     bpm: float
     meters: tuple[tuple[int, int, int], ...]  # (tick, numerator, denominator)
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: PerformanceFacts
 
 
 def read_map(path: Path | None = None) -> dict[int, int]:
@@ -124,7 +134,7 @@ def read_performance(path: Path, table: dict[int, int]) -> Performance:
     count = sum(len(played) for played in channels.values())
     if count > MAX_NOTES:
         raise LeftOut(f"has {count:,} notes, more than {MAX_NOTES:,}; cut it into shorter files")
-    facts: dict[str, Any] = {"ticks_per_beat": file.ticks_per_beat, "type": file.type}
+    facts: PerformanceFacts = {"ticks_per_beat": file.ticks_per_beat, "type": file.type}
     if not notes:
         others = [channel for channel, played in channels.items() if played]
         if len(others) == 1 and _looks_like_drums(channels[others[0]], table):

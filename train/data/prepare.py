@@ -7,11 +7,13 @@ it was), then group, split, write the arrays and the report, and put everything 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from common.audio import SAMPLE_RATE_HZ
 from common.refusal import Refusal
 from train.data.kinds import preparation
 from train.data.kinds.base import STEP_VERSION, Options, Outcome, Watch, unwatched, work
+from train.data.manifest import HashedAs, Manifest
 from train.data.report import write_report
 from train.data.store import FORMAT, write_arrays
 from train.data.workshop import Workshop
@@ -57,10 +59,10 @@ def prepare(
             raise Refusal(f"nothing in {source} could be used: {reasons}")
         notes = procedure.finish(batch)
         arrays = write_arrays(shop.work / "arrays", procedure.arrays(batch))
-        manifest = {
+        manifest: Manifest[Any, Any] = {
             "format": FORMAT,
             "kind": kind,
-            **({"hashed_as": word} if word != kind else {}),
+            **(HashedAs(hashed_as=word) if word != kind else HashedAs()),
             "sample_rate_hz": SAMPLE_RATE_HZ,
             "options": procedure.options(),
             "items": batch.items,

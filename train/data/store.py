@@ -21,13 +21,14 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from common.drums import CLASSES
 from common.kinds import kinds_in, singular
 from common.refusal import Refusal
+from train.data.manifest import ArrayEntry, ItemT, Manifest, NotesT
 
 FORMAT = 1
 SPLITS = ("train", "validation", "test")
@@ -49,11 +50,16 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def data_hash(manifest: dict[str, Any]) -> str:
+def data_hash(manifest: Manifest[ItemT, NotesT]) -> str:
     """Compute the hash a manifest should carry (hex, 64 characters)."""
-    covered = {key: manifest[key] for key in ("format", "sample_rate_hz", "options", "items")}
-    covered["kind"] = manifest.get("hashed_as", manifest["kind"])
-    covered["arrays"] = {name: array["sha256"] for name, array in manifest["arrays"].items()}
+    covered = {
+        "format": manifest["format"],
+        "sample_rate_hz": manifest["sample_rate_hz"],
+        "options": manifest["options"],
+        "items": manifest["items"],
+        "kind": manifest.get("hashed_as", manifest["kind"]),
+        "arrays": {name: array["sha256"] for name, array in manifest["arrays"].items()},
+    }
     return hashlib.sha256(canonical_json(covered).encode()).hexdigest()
 
 
@@ -75,7 +81,7 @@ class DataSet:
         The memory-mapped arrays.
     """
 
-    def __init__(self, directory: Path, head: dict[str, Any], arrays: dict[str, np.ndarray]):
+    def __init__(self, directory: Path, head: Manifest[Any, Any], arrays: dict[str, np.ndarray]):
         self.directory = directory
         self.head = head
         self.kind: str = singular(head["kind"], kinds_in([KINDS]))
@@ -131,7 +137,7 @@ class DataSet:
             if list(array.shape) != entry["shape"] or str(array.dtype) != entry["dtype"]:
                 raise Refusal(f"{path} is not the array its manifest describes; prepare the data again")
             arrays[name] = array
-        return cls(folder, head, arrays)
+        return cls(folder, cast(Manifest[Any, Any], head), arrays)
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -225,7 +231,7 @@ class Joined:
     pieces: Iterable[np.ndarray]
 
 
-def write_arrays(folder: Path, arrays: dict[str, np.ndarray | Joined]) -> dict[str, dict[str, Any]]:
+def write_arrays(folder: Path, arrays: dict[str, np.ndarray | Joined]) -> dict[str, ArrayEntry]:
     """Write arrays as .npy; joined ones a piece at a time, so that none needs to fit in memory.
 
     Returns
@@ -233,7 +239,7 @@ def write_arrays(folder: Path, arrays: dict[str, np.ndarray | Joined]) -> dict[s
     dict
         The manifest's ``arrays`` table.
     """
-    table = {}
+    table: dict[str, ArrayEntry] = {}
     folder.mkdir(parents=True, exist_ok=True)
     for name, value in arrays.items():
         path = folder / f"{name}.npy"

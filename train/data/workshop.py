@@ -13,14 +13,16 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from common.refusal import Refusal
+from train.data.manifest import Item, ItemT, Manifest, Notes, NotesT
 from train.data.store import canonical_json, data_hash
 
 
@@ -28,12 +30,12 @@ from train.data.store import canonical_json, data_hash
 class Result:
     """What one source gave: items with their arrays, or why it was left out, and remarks."""
 
-    items: list[dict[str, Any]] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
     arrays: list[dict[str, np.ndarray]] = field(default_factory=list)
     left_out: str | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
 
-    def add(self, item: dict[str, Any], **arrays: np.ndarray) -> None:
+    def add(self, item: Item, **arrays: np.ndarray) -> None:
         """Append one item and its arrays."""
         self.items.append(item)
         self.arrays.append(arrays)
@@ -142,7 +144,7 @@ class Workshop:
                 )
         self.write(path, json.dumps({"fingerprint": self.fingerprint, "path": here}).encode())
 
-    def finished_manifest(self) -> dict[str, Any] | None:
+    def finished_manifest(self) -> Manifest[Item, Notes] | None:
         """The manifest that stands in place, if one does."""
         path = self.out / "manifest.json"
         try:
@@ -153,7 +155,7 @@ class Workshop:
             raise Refusal(f"{path} is damaged ({error}); remove {self.out} and prepare again") from error
         if not isinstance(manifest, dict) or "arrays" not in manifest or "source" not in manifest:
             raise Refusal(f"{self.out} holds something else than a data set; name an empty folder")
-        return manifest
+        return cast(Manifest[Item, Notes], manifest)
 
     def is_complete(self) -> bool:
         """Whether this very data set already stands in place."""
@@ -183,7 +185,9 @@ class Workshop:
         """Keep a source's result for this run and any later one."""
         self.write(self.done_path(key), result.to_bytes())
 
-    def publish(self, manifest: dict[str, Any], extra_files: dict[str, bytes]) -> dict[str, Any]:
+    def publish(
+        self, manifest: Manifest[ItemT, NotesT], extra_files: dict[str, bytes]
+    ) -> Manifest[ItemT, NotesT]:
         """Put the data set in place from ``.work/arrays``; the manifest comes last.
 
         Returns

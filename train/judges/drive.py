@@ -14,7 +14,7 @@ parameters read by regression and by the flow, the amount turned while a sine go
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -23,10 +23,19 @@ from common.figure import COLOURS, new_figure
 from common.files import write_picture
 from common.spectrogram import excerpt, spectrogram_figure
 from common.spectrogram import player as player_of
-from train.judges.drive_page import write_page
+from train.judges.drive_page import (
+    AmountFollowed,
+    DriveFigures,
+    DriveReport,
+    DriveRow,
+    Error,
+    ParametersRead,
+    ReadBy,
+    Safety,
+    write_page,
+)
 from train.judges.judged import Judgement
 from train.judges.player import Player
-from train.judges.reports import Judged
 from train.judges.spectra import mr_stft
 from train.judges.static_curve import StaticCurve, fit_static_curve
 from train.latents.space import Space, fit_space
@@ -37,6 +46,7 @@ from train.tasks.drive import DriveTask
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from train.data.kinds.drive import DriveItem
     from train.data.store import DataSet
 
 WINDOWS = 4  # of an item that the encoder hears; their posteriors are averaged
@@ -54,86 +64,7 @@ DETAILS: tuple[str, ...] = ("curves",)
 NOT_ON_CARD = ("curves", "parameters", "line", "esr_static_own", "mr_stft_static")
 
 
-class Error(TypedDict):
-    """Error-to-signal ratio, and the distance of spectra where it is taken."""
-
-    esr: float
-    mr_stft: NotRequired[float]
-
-
-class DriveRow(TypedDict):
-    """A phrase through a device: the model and its opponents."""
-
-    name: str
-    effect: str
-    device: str
-    model: Error
-    static: Error
-    static_own: Error
-    device_point: NotRequired[Error]
-
-
-class DriveFigures(TypedDict):
-    """Medians over rows, and how often the model is nearer than the curve and filter."""
-
-    items: int
-    esr: float
-    esr_static: float
-    esr_static_own: float
-    mr_stft: float
-    mr_stft_static: float
-    better_than_static: float
-    esr_device_point: NotRequired[float]
-
-
-class AmountFollowed(TypedDict):
-    """Spearman of the amount and the distortion, and the distortion at each position."""
-
-    spearman: float
-    distortion: list[float]
-
-
-class ReadBy(TypedDict):
-    """R² of parameters as regression and flow read them."""
-
-    regression: float
-    flow: float
-
-
-class ParametersRead(TypedDict):
-    """R² of all parameters together, of the amounts, and of each."""
-
-    pooled: ReadBy
-    amounts: ReadBy
-    each: dict[str, ReadBy]
-
-
-class Safety(TypedDict):
-    """Peaks under square, DC and long noise, and whether all was finite."""
-
-    square_peak: float
-    dc_peak: float
-    noise_minutes: float
-    noise_peak: float
-    noise_peak_late_over_early: float
-    finite: bool
-
-
-class DriveReport(Judged):
-    """What is told of a drive model."""
-
-    figures: DriveFigures
-    by_effect: dict[str, DriveFigures]
-    amount: dict[str, dict[str, float]]
-    types: dict[str, float]
-    parameters: ParametersRead
-    silence_dbfs: float
-    safety: Safety
-    rows: list[DriveRow]
-    curves: dict[str, dict[str, AmountFollowed]]
-
-
-def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement:
+def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement[DriveReport]:
     """Measure reconstruction, control and safety on a split; write sounds and pictures to ``folder``."""
     task = player.task
     assert isinstance(task, DriveTask)
@@ -222,7 +153,7 @@ def _reference(task: DriveTask) -> np.ndarray:
 # Reconstruction -------------------------------------------------------------------------------------------
 
 
-def _setting(item: dict[str, Any]) -> tuple[str, str]:
+def _setting(item: DriveItem) -> tuple[str, str]:
     """Effect and parameters, in words."""
     parameters = sorted((item["parameters"] or {}).items())
     return item["effect"], ", ".join(f"{key} {value:g}" for key, value in parameters)
@@ -328,7 +259,7 @@ def distortion_of(player: Player, z: np.ndarray) -> float:
 
 
 def amount_control(
-    player: Player, items: list[dict[str, Any]], z: np.ndarray, space: Space
+    player: Player, items: list[DriveItem], z: np.ndarray, space: Space
 ) -> dict[str, dict[str, AmountFollowed]]:
     """Turn the amount of every type that has one, and measure the distortion of a sine.
 
@@ -381,9 +312,9 @@ def _between(values: np.ndarray) -> np.ndarray:
 
 def types_apart(
     task: DriveTask,
-    items: list[dict[str, Any]],
+    items: list[DriveItem],
     z: np.ndarray,
-    judged: list[dict[str, Any]],
+    judged: list[DriveItem],
     heard: np.ndarray,
     space: Space,
 ) -> dict[str, float]:
@@ -412,9 +343,9 @@ def types_apart(
 
 
 def parameters_read(
-    items: list[dict[str, Any]],
+    items: list[DriveItem],
     z: np.ndarray,
-    judged: list[dict[str, Any]],
+    judged: list[DriveItem],
     heard: np.ndarray,
     space: Space,
 ) -> ParametersRead:
@@ -538,7 +469,7 @@ def _write_sounds(shown: list[tuple[str, np.ndarray]], folder: Path) -> None:
 
 def _draw(
     player: Player,
-    items: list[dict[str, Any]],
+    items: list[DriveItem],
     z: np.ndarray,
     thd: dict[str, dict[str, AmountFollowed]],
     folder: Path,
@@ -573,7 +504,7 @@ def amount_figure(thd: dict[str, dict[str, AmountFollowed]]) -> Figure:
     return figure
 
 
-def space_figure(player: Player, items: list[dict[str, Any]], z: np.ndarray) -> Figure:
+def space_figure(player: Player, items: list[DriveItem], z: np.ndarray) -> Figure:
     """Draw training items in the first latents, by type."""
     effects = sorted({item["effect"] for item in items})
     figure, axes = new_figure(1, 2, 9, 3.6)
@@ -592,7 +523,7 @@ def space_figure(player: Player, items: list[dict[str, Any]], z: np.ndarray) -> 
     return figure
 
 
-def curves_figure(player: Player, items: list[dict[str, Any]], z: np.ndarray) -> Figure:
+def curves_figure(player: Player, items: list[DriveItem], z: np.ndarray) -> Figure:
     """Draw the curve that a sine draws at each type's middle."""
     effects = sorted({item["effect"] for item in items})
     columns = min(8, len(effects))

@@ -1,13 +1,14 @@
-"""The page of a judged drive model."""
+"""What is told of a judged drive model, and its page."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 from common.measures import measure
 from common.page import Page, Value
 from common.spectrogram import RANGE
 from train.judges.judged import Judgement, peak, rank, share
+from train.judges.reports import Judged
 
 WAYS = {"knob": "its own latent", "line": "a straight line", "flow": "the flow"}
 TELLERS = {
@@ -17,9 +18,88 @@ TELLERS = {
 }
 
 
-def write_page(page: Page, judged: Judgement) -> None:
+class Error(TypedDict):
+    """Error-to-signal ratio, and the distance of spectra where it is taken."""
+
+    esr: float
+    mr_stft: NotRequired[float]
+
+
+class DriveRow(TypedDict):
+    """A phrase through a device: the model and its opponents."""
+
+    name: str
+    effect: str
+    device: str
+    model: Error
+    static: Error
+    static_own: Error
+    device_point: NotRequired[Error]
+
+
+class DriveFigures(TypedDict):
+    """Medians over rows, and how often the model is nearer than the curve and filter."""
+
+    items: int
+    esr: float
+    esr_static: float
+    esr_static_own: float
+    mr_stft: float
+    mr_stft_static: float
+    better_than_static: float
+    esr_device_point: NotRequired[float]
+
+
+class AmountFollowed(TypedDict):
+    """Spearman of the amount and the distortion, and the distortion at each position."""
+
+    spearman: float
+    distortion: list[float]
+
+
+class ReadBy(TypedDict):
+    """R² of parameters as regression and flow read them."""
+
+    regression: float
+    flow: float
+
+
+class ParametersRead(TypedDict):
+    """R² of all parameters together, of the amounts, and of each."""
+
+    pooled: ReadBy
+    amounts: ReadBy
+    each: dict[str, ReadBy]
+
+
+class Safety(TypedDict):
+    """Peaks under square, DC and long noise, and whether all was finite."""
+
+    square_peak: float
+    dc_peak: float
+    noise_minutes: float
+    noise_peak: float
+    noise_peak_late_over_early: float
+    finite: bool
+
+
+class DriveReport(Judged):
+    """What is told of a drive model."""
+
+    figures: DriveFigures
+    by_effect: dict[str, DriveFigures]
+    amount: dict[str, dict[str, float]]
+    types: dict[str, float]
+    parameters: ParametersRead
+    silence_dbfs: float
+    safety: Safety
+    rows: list[DriveRow]
+    curves: dict[str, dict[str, AmountFollowed]]
+
+
+def write_page(page: Page, judged: Judgement[DriveReport]) -> None:
     """Write the sections for drive."""
-    report: Any = judged.report
+    report = judged.report
     figures = report["figures"]
     ratio = measure("esr")
     page.opening.figures(
@@ -100,9 +180,13 @@ def write_page(page: Page, judged: Judgement) -> None:
         section.picture(drawing, says, says + ".")
 
 
-def _row(one: dict[str, Any]) -> list[Value]:
+def _row(one: DriveFigures) -> list[Value]:
     keys = ("esr", "esr_device_point", "esr_static", "esr_static_own", "mr_stft", "mr_stft_static")
-    return [one["items"], *(one.get(key) for key in keys), share(one["better_than_static"])]
+    return [
+        one["items"],
+        *(cast(float | None, one.get(key)) for key in keys),
+        share(one["better_than_static"]),
+    ]
 
 
 def _words(name: str) -> str:

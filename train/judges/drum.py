@@ -9,7 +9,7 @@ the target.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -20,10 +20,9 @@ from common.files import write_picture
 from common.spectrogram import excerpt, spectrogram_figure
 from common.spectrogram import player as player_of
 from train.attributes.sound import loudness, measure_sound
-from train.judges.drum_page import write_page
+from train.judges.drum_page import Distances, DrumReport, DrumRow, DrumSummary, KnobFollowed, write_page
 from train.judges.judged import Judgement
 from train.judges.player import Player
-from train.judges.reports import Judged
 from train.judges.spectra import log_spectral_distance, mr_stft
 from train.models.drum import HOP, MelPicture
 from train.tasks.base import evenly
@@ -41,50 +40,6 @@ NOT_ON_CARD = ("by_class", "spearman")
 
 Who = Literal["model", "nearest", "first"]
 WHO: tuple[Who, ...] = ("model", "nearest", "first")
-
-
-class Distances(TypedDict):
-    """How far a sound is from the recording."""
-
-    mr_stft: float
-    lsd_db: float
-    onset_ms: float
-    loudness_db: float
-
-
-DrumRow = TypedDict(
-    "DrumRow",
-    {"name": str, "class": str, "model": Distances, "nearest": Distances, "first": Distances},
-)
-
-
-class DrumSummary(TypedDict):
-    """Distances over many sounds: means, medians of magnitudes, and the part whose onset is within 1 ms."""
-
-    mr_stft: float
-    lsd_db: float
-    onset_ms_median: float
-    onset_within_1ms: float
-    loudness_db_median: float
-
-
-class KnobFollowed(TypedDict):
-    """Spearman of a knob's travel and what is measured: median, and of each sound."""
-
-    spearman_median: float
-    spearman: list[float]
-
-
-class DrumReport(Judged):
-    """What is told of a drum model."""
-
-    figures: dict[str, DrumSummary]
-    better_than_nearest: float
-    better_than_first: float
-    by_class: dict[str, dict[str, float]]
-    control: dict[str, KnobFollowed]
-    silence_dbfs: float
-    rows: list[DrumRow]
 
 
 def strike(player: Player, z: np.ndarray, knobs: np.ndarray, seconds: float) -> np.ndarray:
@@ -115,7 +70,7 @@ def onset_ms(audio: np.ndarray) -> float:
     return float(np.argmax(envelope >= ONSET_PART * envelope.max()) * ONSET_FRAME * 1000 / SAMPLE_RATE_HZ)
 
 
-def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement:
+def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement[DrumReport]:
     """Measure reconstruction, control and silence on a split; write sounds and pictures to ``folder``."""
     task = player.task
     assert isinstance(task, DrumTask)

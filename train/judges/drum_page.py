@@ -1,21 +1,66 @@
-"""The page of a judged drum model."""
+"""What is told of a judged drum model, and its page."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from common.measures import measure
 from common.page import Page
 from common.spectrogram import RANGE
 from train.judges.judged import Judgement, peak, rank, share, write_measures
+from train.judges.reports import Judged
 
 WHO = {"model": "the model", "nearest": "oracle nearest neighbour", "first": "nearest neighbour"}
 KEYS = ("mr_stft", "lsd_db", "onset_ms_median", "onset_within_1ms", "loudness_db_median")
 
 
-def write_page(page: Page, judged: Judgement) -> None:
+class Distances(TypedDict):
+    """How far a sound is from the recording."""
+
+    mr_stft: float
+    lsd_db: float
+    onset_ms: float
+    loudness_db: float
+
+
+DrumRow = TypedDict(
+    "DrumRow",
+    {"name": str, "class": str, "model": Distances, "nearest": Distances, "first": Distances},
+)
+
+
+class DrumSummary(TypedDict):
+    """Distances over many sounds: means, medians of magnitudes, and the part whose onset is within 1 ms."""
+
+    mr_stft: float
+    lsd_db: float
+    onset_ms_median: float
+    onset_within_1ms: float
+    loudness_db_median: float
+
+
+class KnobFollowed(TypedDict):
+    """Spearman of a knob's travel and what is measured: median, and of each sound."""
+
+    spearman_median: float
+    spearman: list[float]
+
+
+class DrumReport(Judged):
+    """What is told of a drum model."""
+
+    figures: dict[str, DrumSummary]
+    better_than_nearest: float
+    better_than_first: float
+    by_class: dict[str, dict[str, float]]
+    control: dict[str, KnobFollowed]
+    silence_dbfs: float
+    rows: list[DrumRow]
+
+
+def write_page(page: Page, judged: Judgement[DrumReport]) -> None:
     """Write the sections for drums."""
-    report: Any = judged.report
+    report = judged.report
     figures = report["figures"]
     distance = measure("mr_stft")
     page.opening.figures(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from common.files import write_text
 from common.measures import measure
@@ -13,7 +13,7 @@ from common.page import Page
 from common.refusal import Refusal
 from train.judges.judged import Judgement
 from train.judges.player import Player, open_player
-from train.judges.reports import Evaluation
+from train.judges.reports import Evaluation, Judged
 from train.kinds import task_class, training_kinds
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ class Judge(Protocol):
     DETAILS: tuple[str, ...]
     NOT_ON_CARD: tuple[str, ...]
 
-    def judge(self, player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement:
+    def judge(
+        self, player: Player, data: DataSet, split: str, folder: Path, limit: int = 0
+    ) -> Judgement[Any]:
         """Measure a model on a split; write sounds and pictures to ``folder``."""
 
 
@@ -86,11 +88,12 @@ def evaluate(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     judged = judge.judge(player, data, split, folder, limit)
+    told: Judged = judged.report
     report: Evaluation = {
         "model": str(model),
         "kind": kind,
         "data": {"path": str(data.directory), "hash": data.hash},
-        **judged.report,
+        **told,
     }
     for name, text in (
         ("report.json", json.dumps(report, indent=1)),
@@ -121,7 +124,7 @@ def headline(report: Evaluation) -> list[tuple[str, str]]:
     return lines
 
 
-def _page(report: Evaluation, judged: Judgement) -> str:
+def _page(report: Evaluation, judged: Judgement[Any]) -> str:
     """Write the page of what was judged."""
     page = Page(
         f"{Path(report['model']).name}: {report['kind']} model on unseen sounds",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from common.measures import measure
 from common.page import Page, Section, Sound, Value
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+ReportT = TypeVar("ReportT", bound=Judged)
+
+
 @dataclass
-class Judgement:
+class Judgement(Generic[ReportT]):
     """A model judged.
 
     Attributes
     ----------
-    report : Judged
+    report : dict
         What ``report.json`` holds.
     write_page : callable
         Writes the page's sections.
@@ -30,15 +33,15 @@ class Judgement:
         Pictures, each with what it shows.
     """
 
-    report: Judged
-    write_page: Callable[[Page, Judgement], None]
+    report: ReportT
+    write_page: Callable[[Page, Judgement[ReportT]], None]
     groups: list[list[Sound]] = field(default_factory=list)
     drawings: list[tuple[str, Figure]] = field(default_factory=list)
 
 
 def write_measures(
     section: Section,
-    whose: dict[str, dict[str, float]],
+    whose: Mapping[str, Mapping[str, object]],
     titles: dict[str, str],
     keys: Sequence[str],
     note: str,
@@ -56,7 +59,8 @@ def write_measures(
     """
     shown = [who for who in titles if who in whose]
     rows: list[list[Value]] = [
-        [measure(key).title, *(measure(key).write(whose[who][key]) for who in shown)] for key in keys
+        [measure(key).title, *(measure(key).write(cast(float, whose[who][key])) for who in shown)]
+        for key in keys
     ]
     section.table(["measure", *(titles[who] for who in shown)], rows, note)
 

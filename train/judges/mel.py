@@ -8,7 +8,7 @@ size gives. The vocoder is judged apart: what is lost by it alone, and through m
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,9 +20,8 @@ from common.page import Sound
 from common.spectrogram import excerpt
 from common.spectrogram import player as player_of
 from train.judges.judged import Judgement
-from train.judges.mel_page import write_page
+from train.judges.mel_page import MelReport, MelRow, write_page
 from train.judges.player import Player
-from train.judges.reports import Judged
 from train.judges.spectra import mr_stft
 from train.tasks.base import evenly
 from train.tasks.mel import MelTask, mel_distance, picture_figure
@@ -38,32 +37,7 @@ DETAILS: tuple[str, ...] = ("by_class",)
 NOT_ON_CARD = ("by_class",)
 
 
-class MelRow(TypedDict):
-    """A clip and how far each is from it, dB."""
-
-    name: str
-    sound: str
-    effect: str
-    model: float
-    principal_components: float
-    nearest: float
-    mean: float
-
-
-class MelReport(Judged):
-    """What is told of a mel VAE."""
-
-    latents: int
-    compression: float
-    mel_distance_db: dict[str, float]
-    better_than_nearest: float
-    better_than_components: float
-    vocoder: dict[str, float]
-    by_class: dict[str, dict[str, float]]
-    rows: list[MelRow]
-
-
-def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement:
+def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement[MelReport]:
     """Measure reconstruction on a split; write sounds and pictures to ``folder``."""
     task = player.task
     assert isinstance(task, MelTask)

@@ -1,13 +1,14 @@
-"""The page of a judged mel model."""
+"""What is told of a judged mel model, and its page."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from common.measures import measure
 from common.page import Page
 from common.spectrogram import RANGE
 from train.judges.judged import Judgement, share
+from train.judges.reports import Judged
 
 WHO = {
     "model": "the model",
@@ -17,9 +18,34 @@ WHO = {
 }
 
 
-def write_page(page: Page, judged: Judgement) -> None:
+class MelRow(TypedDict):
+    """A clip and how far each is from it, dB."""
+
+    name: str
+    sound: str
+    effect: str
+    model: float
+    principal_components: float
+    nearest: float
+    mean: float
+
+
+class MelReport(Judged):
+    """What is told of a mel VAE."""
+
+    latents: int
+    compression: float
+    mel_distance_db: dict[str, float]
+    better_than_nearest: float
+    better_than_components: float
+    vocoder: dict[str, float]
+    by_class: dict[str, dict[str, float]]
+    rows: list[MelRow]
+
+
+def write_page(page: Page, judged: Judgement[MelReport]) -> None:
     """Write the sections for mel pictures."""
-    report: Any = judged.report
+    report = judged.report
     distance, stft = measure("mel_distance_db"), measure("mr_stft")
     found, vocoder = report["mel_distance_db"], report["vocoder"]
     page.opening.figures(

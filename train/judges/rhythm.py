@@ -9,7 +9,7 @@ encoder.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,8 +21,7 @@ from common.page import Sound, picture, sound_source
 from train.attributes.rhythm import PATTERN_ATTRIBUTES, measure_pattern
 from train.judges.judged import Judgement
 from train.judges.player import Player
-from train.judges.reports import Judged
-from train.judges.rhythm_page import write_page
+from train.judges.rhythm_page import KnobFollowed, Leak, PriorReport, Reconstructed, RhythmReport, write_page
 from train.piano_roll import pattern_figure
 from train.sonify import sonify
 from train.tasks.rhythm import RhythmTask, onset_f1
@@ -36,52 +35,6 @@ V = len(PARTS)
 SHOWN = 4  # patterns that the page plays
 DETAILS: tuple[str, ...] = ()
 NOT_ON_CARD = ("spearman_pooled", "f1_by_voice", "even", "linear")
-
-
-class Reconstructed(TypedDict):
-    """Onset F1, overall and by part; velocity and timing errors where both have an onset."""
-
-    onset_f1: float
-    velocity_mae: float
-    timing_mae_steps: float
-    f1_by_voice: dict[str, float]
-
-
-class KnobFollowed(TypedDict):
-    """Spearman of a knob's travel and the attribute: median over patterns, and of all together."""
-
-    spearman_median: float
-    spearman_pooled: float
-
-
-class Leak(TypedDict):
-    """How often an attribute's bin is told right, and by whom."""
-
-    commonest: float
-    even: float
-    linear: float
-    mlp: float
-
-
-class PriorReport(TypedDict):
-    """Patterns at random knob positions; see :func:`prior`."""
-
-    valid: float
-    unique: float
-    not_in_training: float
-    difference: float
-    difference_of_training: float
-
-
-class RhythmReport(Judged):
-    """What is told of a rhythm model."""
-
-    figures: dict[str, Reconstructed]
-    control: dict[str, KnobFollowed]
-    anywhere: dict[str, KnobFollowed]
-    motion: dict[str, float]
-    leakage: dict[str, Leak]
-    prior: PriorReport
 
 
 def decode(player: Player, z: np.ndarray, knobs: np.ndarray) -> np.ndarray:
@@ -107,7 +60,7 @@ def reconstruction(made: np.ndarray, wanted: np.ndarray) -> Reconstructed:
     }
 
 
-def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement:
+def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement[RhythmReport]:
     """Measure everything on a split; write pictures and sounds to ``folder``."""
     task = player.task
     assert isinstance(task, RhythmTask)

@@ -1,12 +1,13 @@
-"""The page of a judged rhythm model."""
+"""What is told of a judged rhythm model, and its page."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from common.measures import measure
 from common.page import Page
 from train.judges.judged import Judgement, rank, share, write_measures
+from train.judges.reports import Judged
 
 WHO = {
     "model": "the model",
@@ -17,9 +18,55 @@ WHO = {
 KEYS = ("onset_f1", "velocity_mae", "timing_mae_steps")
 
 
-def write_page(page: Page, judged: Judgement) -> None:
+class Reconstructed(TypedDict):
+    """Onset F1, overall and by part; velocity and timing errors where both have an onset."""
+
+    onset_f1: float
+    velocity_mae: float
+    timing_mae_steps: float
+    f1_by_voice: dict[str, float]
+
+
+class KnobFollowed(TypedDict):
+    """Spearman of a knob's travel and the attribute: median over patterns, and of all together."""
+
+    spearman_median: float
+    spearman_pooled: float
+
+
+class Leak(TypedDict):
+    """How often an attribute's bin is told right, and by whom."""
+
+    commonest: float
+    even: float
+    linear: float
+    mlp: float
+
+
+class PriorReport(TypedDict):
+    """Patterns at random knob positions; see :func:`prior`."""
+
+    valid: float
+    unique: float
+    not_in_training: float
+    difference: float
+    difference_of_training: float
+
+
+class RhythmReport(Judged):
+    """What is told of a rhythm model."""
+
+    figures: dict[str, Reconstructed]
+    control: dict[str, KnobFollowed]
+    anywhere: dict[str, KnobFollowed]
+    motion: dict[str, float]
+    leakage: dict[str, Leak]
+    prior: PriorReport
+
+
+def write_page(page: Page, judged: Judgement[RhythmReport]) -> None:
     """Write the sections for rhythms."""
-    report: Any = judged.report
+    report = judged.report
     figures, prior = report["figures"], report["prior"]
     page.opening.figures(
         {

@@ -16,7 +16,7 @@ import torch
 
 from common.files import whole
 from common.refusal import Refusal
-from train.attributes.effect import ParameterTable
+from train.attributes.effect import ParameterTable, Setting
 from train.models.flow import ParameterFlow
 
 FILE = "flow.pt"
@@ -114,7 +114,7 @@ class Space:
 
 
 def fit_space(
-    items: Sequence[dict[str, Any]], means: np.ndarray, spreads: np.ndarray, seed: int = 1, steps: int = STEPS
+    items: Sequence[Setting], means: np.ndarray, spreads: np.ndarray, seed: int = 1, steps: int = STEPS
 ) -> Space:
     """Fit a flow to posteriors of known type and parameters.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict, cast
 
 from common.figure import COLOURS, GRID, INK, new_figure
 from common.files import write_picture, write_text
@@ -32,6 +32,10 @@ class Cost(TypedDict):
     weight_bytes: int
 
 
+Setting = bool | int | float | str | None
+"""What a sweep may try; optuna keeps no other."""
+
+
 class TrialRow(TypedDict):
     """One trial: what it was, what it cost, how good it was, and why it was left."""
 
@@ -40,7 +44,7 @@ class TrialRow(TypedDict):
     front: bool
     score: float | None
     cpu_worst: float | None
-    settings: dict[str, Any]
+    settings: dict[str, Setting]
     cpu_mean: NotRequired[float]
     parameters: NotRequired[int]
     macs_per_sample: NotRequired[float]
@@ -184,7 +188,7 @@ def _note(row: TrialRow) -> str:
     return note
 
 
-def _short(value: Any) -> str:
+def _short(value: Setting) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

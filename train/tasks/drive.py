@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from common.audio import SAMPLE_RATE_HZ
 from common.refusal import Refusal
-from train.attributes.effect import ParameterTable, amount_of
+from train.attributes.effect import ParameterTable, Setting, amount_of
 from train.export.export import Port
 from train.latents.motion import moving_latents
 from train.latents.table import Block
@@ -241,7 +241,7 @@ class DriveTask(Task):
             self.by_phrase.setdefault(item["dry_file"], []).append(index)
         self.up_to = np.cumsum([self.recipe.often.get(effect, 1.0) for effect in self.by_effect])
 
-    def relative_amount(self, item: dict[str, Any]) -> float:
+    def relative_amount(self, item: Setting) -> float:
         """Amount of an item among its effect's, −1 to 1; NaN where the manifest does not say."""
         value = amount_of(item["parameters"])
         table = self.facts["amounts"].get(item["effect"])

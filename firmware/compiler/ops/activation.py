@@ -11,7 +11,7 @@ import numpy as np
 from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Attributes, Constant, Graph, Node, Quant, Tensor, lanes
 from firmware.compiler.judge import arithmetic
-from firmware.compiler.ops.base import Family, Work, family, reader
+from firmware.compiler.ops.base import Family, Work, family, per_channel, reader
 from firmware.compiler.ops.elementwise import PointwiseAttributes
 from firmware.compiler.read.builder import Builder
 from firmware.compiler.read.onnx_nodes import OnnxNode
@@ -110,21 +110,24 @@ def read_leaky(builder: Builder, node: OnnxNode) -> None:
 @reader("PRelu")
 def read_prelu(builder: Builder, node: OnnxNode) -> None:
     """One slope, or one per channel."""
+    source, ntc = builder.either(node.input[0])
+    channels, length = builder.shapes[source][1:]
+    rank = len(builder.act(node.input[0]).shape)
     slope = builder.const(node.input[1]).real.reshape(-1)
-    channels = builder.shapes[builder.canonical(node.input[0])][1]
-    if slope.size not in (1, channels) or not np.all(np.isfinite(slope)):
-        raise Refusal(f"its slopes are not one finite number per channel of {channels}.")
-    source = builder.canonical(node.input[0])
+    if slope.size != 1:
+        slope = per_channel(builder, builder.const(node.input[1]), channels, rank, ntc)
+    if not np.all(np.isfinite(slope)):
+        raise Refusal("its slopes are not all finite numbers.")
     result = builder.add_node(
         "Leaky",
         [source],
         channels=channels,
-        length=builder.shapes[source][2],
+        length=length,
         hint=node.output[0],
         attrs=LeakyAttributes(),
         constants={"slope": Constant(slope)},
     )
-    builder.result(node, result)
+    builder.result(node, result, ntc=ntc, flat=rank == 2)
 
 
 @reader("HardSigmoid")

@@ -289,6 +289,46 @@ def read_gemm(builder: Builder, node: OnnxNode) -> None:
     builder.result(node, _dense(builder, node, builder.canonical(node.input[0]), weight, bias), flat=True)
 
 
+@reader("ReduceMean", "ReduceSum")
+def read_sum_of_channels(builder: Builder, node: OnnxNode) -> None:
+    """Over channels a dense layer of one output, over the time of an event graph a depthwise one."""
+    name, axes = node.input[0], node.optional(1)
+    rank = len(builder.act(name).shape)
+    listed = [int(a) for a in builder.const(axes).values.reshape(-1)] if axes is not None else []
+    if not listed and node.attributes["noop_with_empty_axes"]:
+        builder.values[node.output[0]] = builder.act(name)
+        return
+    over = {a % rank for a in listed} if listed else set(range(rank))
+    source, ntc = builder.either(name)
+    channels, length = builder.shapes[source][1:]
+    of_channels, of_time = (2, 1) if ntc else (1, 2 if rank == 3 else None)
+    if rank not in (2, 3) or any(not -rank <= a < rank for a in listed):
+        raise Refusal("it looks over an axis that is not there, or over a tensor of more than three axes.")
+    if of_time in over and not isinstance(length, int):
+        raise Refusal("it looks over all frames, and a stream has no end to look over; use a strided Conv.")
+    mean = node.op_type == "ReduceMean"
+    result = source
+    if of_time in over and isinstance(length, int):
+        taps = np.full((channels, 1, length), 1.0 / length if mean else 1.0)
+        result = builder.add_node(
+            "Conv",
+            [result],
+            channels=channels,
+            length=1,
+            hint=node.output[0],
+            attrs=ConvAttributes(length, groups=channels),
+            constants={"weight": Constant(taps)},
+        )
+    if of_channels in over:
+        row = Constant(np.full((1, channels), 1.0 / channels if mean else 1.0))
+        result = _dense(builder, node, result, row, None)
+    builder.result(node, result, ntc=ntc, flat=rank == 2)
+    if not node.attributes["keepdims"]:
+        value = builder.act(node.output[0])
+        left = tuple(d for a, d in enumerate(value.shape) if a not in over)
+        builder.values[node.output[0]] = value.moved("reshape", left, left)
+
+
 @reader("MatMul")
 def read_matmul(builder: Builder, node: OnnxNode) -> None:
     """A dense layer over the last axis (``x @ W``), or over channels (``W @ x``)."""

@@ -252,6 +252,8 @@ def read_pow(builder: Builder, node: OnnxNode) -> None:
 def read_batch_norm(builder: Builder, node: OnnxNode) -> None:
     """A gain and an offset per channel; ``passes/fold_affine.py`` folds them into the convolution before."""
     source, ntc = builder.either(node.input[0])
+    if ntc:
+        raise Refusal("its second axis is time; normalize [1, channels, frames].")
     channels, length = builder.shapes[source][1:]
     gamma, beta, mean, variance = (builder.const(name).real.reshape(-1) for name in node.input[1:5])
     if any(v.size != channels for v in (gamma, beta, mean, variance)) or np.any(variance < 0):
@@ -270,7 +272,7 @@ def read_batch_norm(builder: Builder, node: OnnxNode) -> None:
         attrs=PointwiseAttributes(),
         constants={"gain": Constant(gain), "offset": Constant(offset)},
     )
-    builder.result(node, result, ntc=ntc, flat=rank == 2)
+    builder.result(node, result, flat=rank == 2)
 
 
 def _as_depthwise(node: Node, inputs: list[Quant], output: Quant, channels: int) -> Node | None:

@@ -25,6 +25,8 @@ class RescaleAttributes(Attributes):
 
 
 RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}
+NARROW = ("int4", "uint4")
+"""Types of weights alone; numpy does not count them among its integers."""
 
 
 def quant_of(scale: float, zero: int, kind: str) -> Quant:
@@ -116,7 +118,7 @@ def read_dequantize(builder: Builder, node: OnnxNode) -> None:
         _on_base(builder, node, value, "Dequantize", None)
         return
     integers = builder.const(node.input[0]).values
-    if integers.dtype.kind not in "iu":
+    if integers.dtype.kind not in "iu" and integers.dtype.name not in NARROW:
         raise Refusal("it dequantizes floats.")
     axis = node.attributes["axis"]
     axis = axis + integers.ndim if axis < 0 else axis

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 
-def instead(op: str, known: str) -> str:
+def instead(op: str, known: str, event: bool = False) -> str:
     """Say what to use in place of an operator; ``known`` lists those that can be used."""
-    ends = "; a stream has no end to look over, use a strided Conv"
+    ends = (
+        "; use ReduceMean, or a Conv as long as the signal"
+        if event
+        else "; a stream has no end to look over, use a strided Conv"
+    )
     compares = (
         "; torch's newer exporter compares where it could compute (softplus): export with dynamo=False, "
         "or use a Clip"
@@ -15,8 +19,6 @@ def instead(op: str, known: str) -> str:
         "RNN": "; use GRU",
         "GlobalAveragePool": ends,
         "GlobalMaxPool": ends,
-        "ReduceMean": ends,
-        "ReduceSum": ends,
         "ReduceMax": ends,
         "InstanceNormalization": "; use BatchNormalization, which folds into a Conv",
         "LayerNormalization": "; use BatchNormalization, which folds into a Conv",

@@ -23,6 +23,8 @@ from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue, Val
 MAX_CONSTANT_BYTES = 256 << 20
 MAX_CHANNELS = 16_384
 MAX_EVENT_FRAMES = 65_536
+PACKED: dict[int, int] = {onnx.TensorProto.INT4: 2, onnx.TensorProto.UINT4: 2}
+"""Elements of a byte."""
 
 
 class Builder:
@@ -58,7 +60,9 @@ class Builder:
 
     def unsupported(self, node: onnx.NodeProto, what: str = "") -> Refusal:
         """Say that an operator is not supported, and what to use in its place."""
-        return Refusal(f"{node.op_type[:40]}{what} is not supported{instead(node.op_type, self.known)}.")
+        return Refusal(
+            f"{node.op_type[:40]}{what} is not supported{instead(node.op_type, self.known, self.event)}."
+        )
 
     def array(self, tensor: onnx.TensorProto) -> np.ndarray:
         """Turn a TensorProto into an array after checking that its bytes are there."""
@@ -69,7 +73,7 @@ class Builder:
             dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
         except (KeyError, ValueError):
             raise Refusal(f"{self.where}: element type {tensor.data_type} is not known.") from None
-        size = math.prod(dims) * np.dtype(dtype).itemsize
+        size = -(-math.prod(dims) * np.dtype(dtype).itemsize // PACKED.get(int(tensor.data_type), 1))
         if size > MAX_CONSTANT_BYTES:
             raise Refusal(f"{self.where}: it claims {size >> 20} MB, more than this compiler reads (256 MB).")
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
@@ -99,7 +103,11 @@ class Builder:
             raise Refusal(f"{self.where}: its data file {location!r} is too short; copy it again.")
         with path.open("rb") as file:
             file.seek(offset)
-            return np.frombuffer(file.read(size), dtype=dtype).reshape(dims)
+            found = file.read(size)
+        if int(tensor.data_type) in PACKED:
+            whole = onnx.TensorProto(dims=dims, data_type=tensor.data_type, raw_data=found)
+            return numpy_helper.to_array(whole)
+        return np.frombuffer(found, dtype=dtype).reshape(dims)
 
     def constant(self, array: np.ndarray) -> Value:
         """Keep an array, integers of shapes as shapes."""
@@ -206,9 +214,7 @@ class Builder:
         """Look up a constant."""
         value = self.value(name)
         if isinstance(value, ShapeValue):
-            if any(isinstance(d, Frames) for d in value.entries):
-                raise Refusal(f"{self.where}: {name!r} depends on the length of the signal.")
-            return Constant(np.array(value.entries if not value.scalar else value.entries[0], np.int64))
+            raise Refusal(f"{self.where}: {name!r} depends on the length of the signal.")
         if not isinstance(value, Constant):
             raise Refusal(f"{self.where}: {name!r} must be a constant, but it depends on an input.")
         return value
@@ -220,8 +226,8 @@ class Builder:
     def ints(self, name: str) -> list[Dim]:
         """Read a list of integers, lengths along time included."""
         value = self.value(name)
-        if isinstance(value, ShapeValue):
-            return list(value.entries)
+        if isinstance(value, ShapeValue) and value.dtype.kind != "f":
+            return [entry if isinstance(entry, Frames) else int(entry) for entry in value.entries]
         if isinstance(value, Constant) and value.scale is None:
             if value.values.size > 64:
                 raise Refusal(f"{self.where}: {name!r} has {value.values.size} entries, more than any shape.")

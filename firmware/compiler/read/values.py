@@ -28,7 +28,7 @@ class Frames:
     ratio: Fraction
     offset: Fraction = Fraction(0)
 
-    def __add__(self, other: int | Frames) -> Frames | int:
+    def __add__(self, other: int | Fraction | Frames) -> Frames | int:
         """Add a number, or a length of the same unknown."""
         if isinstance(other, Frames):
             return _simplify(
@@ -52,11 +52,11 @@ class Frames:
         """Negate."""
         return Frames(self.symbol, -self.ratio, -self.offset)
 
-    def __sub__(self, other: int | Frames) -> Frames | int:
+    def __sub__(self, other: int | Fraction | Frames) -> Frames | int:
         """Subtract a number, or a length of the same unknown."""
         return self + (-other)
 
-    def __rsub__(self, other: int) -> Frames | int:
+    def __rsub__(self, other: int | Fraction) -> Frames | int:
         """Subtract from a number."""
         return (-self) + other
 
@@ -82,14 +82,45 @@ def _simplify(total: Frames, a: Frames, b: Frames) -> Frames | int:
 
 
 Dim = int | Frames
+Entry = int | Fraction | Frames
+"""A number made from shapes; fractions are floats of the file."""
+INT64 = np.dtype(np.int64)
+NEAR = Fraction(1, 1 << 22)
+"""Relative distance at which a float32 is taken for the simple fraction that it was rounded from."""
+
+
+def exact(number: float) -> Fraction:
+    """Read a float: the simple fraction next to it (a third), else what it is."""
+    if not math.isfinite(number):
+        raise Refusal("a shape is computed with a number that is not finite.")
+    simple, whole = Fraction(number).limit_denominator(4096), Fraction(number)
+    return simple if abs(simple - whole) <= NEAR * abs(whole) else whole
 
 
 @dataclass(frozen=True)
 class ShapeValue:
-    """An integer tensor made from shapes: its entries, and whether it is a scalar."""
+    """Numbers made from shapes, a length along time among them.
 
-    entries: tuple[Dim, ...]
+    Attributes
+    ----------
+    entries : tuple of Entry
+    scalar : bool
+        One number without an axis, not a list.
+    dtype : numpy dtype
+        As the file has it: arithmetic on floats stays exact, on integers it rounds.
+    """
+
+    entries: tuple[Entry, ...]
     scalar: bool = False
+    dtype: np.dtype = INT64
+
+    def known(self) -> np.ndarray | None:
+        """The numbers, in their type and rank, unless one is a length along time."""
+        numbers = [entry for entry in self.entries if not isinstance(entry, Frames)]
+        if len(numbers) != len(self.entries):
+            return None
+        plain = [float(n) for n in numbers] if self.dtype.kind == "f" else [int(n) for n in numbers]
+        return np.array(plain[0] if self.scalar else plain, self.dtype)
 
 
 @dataclass(frozen=True)

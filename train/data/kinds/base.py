@@ -7,13 +7,14 @@ import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, cast
 
 import numpy as np
 
 from common.refusal import LeftOut, Refusal
 from train.data import splits
 from train.data.clips import Clip
+from train.data.manifest import FactsT, FileFacts, Item, ItemT, LeftOutFile, Manifest, Notes
 from train.data.source import AUDIO, Source, SourceFile, read_source
 from train.data.store import DataSet, Joined
 from train.data.workshop import Result, Workshop
@@ -49,12 +50,12 @@ HOLD_OUT = "Test on the files whose paths match this pattern, as 'drummer7/*', a
 class Outcome:
     """What a run did."""
 
-    manifest: dict[str, Any]
+    manifest: Manifest[Item, Notes]
     already: bool
     recalled: int = 0
 
     @property
-    def left_out(self) -> list[dict[str, str]]:
+    def left_out(self) -> list[LeftOutFile]:
         """Sources without a place in the data set, with reasons."""
         return self.manifest["left_out"]
 
@@ -68,16 +69,22 @@ class Unit:
     run: Callable[[], Result]
 
 
+class Sounding(Item):
+    """An item with a length, in samples at 48 kHz."""
+
+    samples: int
+
+
 @dataclass
-class Batch:
+class Batch(Generic[ItemT, FactsT]):
     """The finished units of a run; arrays stay on disk until they are joined."""
 
     shop: Workshop
     units: list[Unit]
-    items: list[dict[str, Any]] = field(default_factory=list)
+    items: list[ItemT] = field(default_factory=list)
     owners: list[tuple[int, int]] = field(default_factory=list)
-    facts: list[dict[str, Any]] = field(default_factory=list)
-    left_out: list[dict[str, str]] = field(default_factory=list)
+    facts: list[FactsT] = field(default_factory=list)
+    left_out: list[LeftOutFile] = field(default_factory=list)
     recalled: int = 0
 
     def pieces(self, array: str) -> Iterator[np.ndarray]:
@@ -91,7 +98,7 @@ class Batch:
 
     def lengths(self) -> list[int]:
         """Samples of every item, for kinds whose items have some."""
-        return [item["samples"] for item in self.items]
+        return [cast(Sounding, item)["samples"] for item in self.items]
 
     def _read(self, unit: int) -> Result:
         result = self.shop.recall(self.units[unit].key)
@@ -100,9 +107,9 @@ class Batch:
         return result
 
 
-def work(shop: Workshop, units: list[Unit], watch: Watch, label: str = "reading") -> Batch:
+def work(shop: Workshop, units: list[Unit], watch: Watch, label: str = "reading") -> Batch[Any, Any]:
     """Do the units one by one; what an earlier run kept is not done again."""
-    batch = Batch(shop, units)
+    batch: Batch[Item, FileFacts] = Batch(shop, units)
     for number, unit in enumerate(watch(units, label)):
         result = shop.recall(unit.key)
         if result is None:
@@ -114,7 +121,7 @@ def work(shop: Workshop, units: list[Unit], watch: Watch, label: str = "reading"
         if result.left_out is not None:
             batch.left_out.append({"file": unit.name, "reason": result.left_out})
             continue
-        batch.facts.append({"file": unit.name, **result.facts})
+        batch.facts.append(cast(FileFacts, {"file": unit.name, **result.facts}))
         for index, item in enumerate(result.items):
             batch.items.append(item)
             batch.owners.append((number, index))
@@ -146,10 +153,10 @@ def offsets(lengths: list[int]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-class Preparation:
+class Preparation(Generic[ItemT, FactsT]):
     """How a folder becomes a data set of one kind, and what can be cut from it. A kind fills in the rest.
 
-    The kind is called what its file is called.
+    The kind is called what its file is called. It says what its items and the facts of its files hold.
 
     Attributes
     ----------
@@ -176,15 +183,16 @@ class Preparation:
         """Name of the kind."""
         return cls.__module__.rpartition(".")[2]
 
-    def left_out(self) -> list[dict[str, str]]:
+    def left_out(self) -> list[LeftOutFile]:
         """Files that never became work."""
         foreign = "is in a format that cannot be read here; convert it to WAV or FLAC"
         absent = "is in the manifest but not in the folder"
-        return [
-            *({"file": name, "reason": foreign} for name in self.source.foreign),
-            *({"file": name, "reason": absent} for name in self.source.missing),
-            *({"file": name, "reason": reason} for name, reason in self.source.unusable),
+        reasons = [
+            *((name, foreign) for name in self.source.foreign),
+            *((name, absent) for name in self.source.missing),
+            *self.source.unusable,
         ]
+        return [{"file": name, "reason": reason} for name, reason in reasons]
 
     def options(self) -> dict[str, Any]:
         """What the command line changed, as far as it shapes the outcome."""
@@ -194,11 +202,11 @@ class Preparation:
         """List the work, one unit a file."""
         raise NotImplementedError
 
-    def finish(self, batch: Batch) -> dict[str, Any]:
+    def finish(self, batch: Batch[ItemT, FactsT]) -> Notes:
         """Group and split the items; returns remarks for the report, ``groups`` (their number) among them."""
         raise NotImplementedError
 
-    def arrays(self, batch: Batch) -> dict[str, np.ndarray | Joined]:
+    def arrays(self, batch: Batch[ItemT, FactsT]) -> dict[str, np.ndarray | Joined]:
         """Name the arrays of the data set."""
         raise NotImplementedError
 
@@ -213,7 +221,9 @@ class Preparation:
         """
         raise Refusal(f"{data.directory} holds {data.kind}, which has no sound to cut clips from")
 
-    def split(self, batch: Batch, groups: list[str], labels: list[str], hold_out: str = "") -> None:
+    def split(
+        self, batch: Batch[ItemT, FactsT], groups: list[str], labels: list[str], hold_out: str = ""
+    ) -> None:
         """Give every item its split.
 
         Parameters
@@ -225,7 +235,8 @@ class Preparation:
         hold_out : str
             Pattern of the files that are the test split; empty chooses by hash.
         """
-        chosen = splits.assign(groups, labels, [item.pop("given_split", None) for item in batch.items])
+        items: list[Item] = [*batch.items]
+        chosen = splits.assign(groups, labels, [item.pop("given_split", None) for item in items])
         if hold_out:
             held = [fnmatch.fnmatchcase(item["file"], hold_out) for item in batch.items]
             if not any(held) or all(held):
@@ -234,7 +245,7 @@ class Preparation:
                     f"of {self.source.root}; give a pattern of their paths, as in 'drummer7/*'"
                 )
             chosen = splits.hold_out(groups, chosen, held)
-        for item, split in zip(batch.items, chosen, strict=True):
+        for item, split in zip(items, chosen, strict=True):
             item["split"] = split
 
     def key(self, file: SourceFile, **more: Any) -> dict[str, Any]:
@@ -247,6 +258,6 @@ def held_out(pattern: str) -> dict[str, str]:
     return {"hold_out": pattern} if pattern else {}
 
 
-def flags(kind: type[Preparation]) -> list[dataclasses.Field[Any]]:
+def flags(kind: type[Preparation[Any, Any]]) -> list[dataclasses.Field[Any]]:
     """The fields of a kind's options that the command line may set."""
     return [one for one in dataclasses.fields(kind.options_type) if "says" in one.metadata]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, NotRequired
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from train.data.kinds.base import (
     says,
     work,
 )
+from train.data.manifest import Item, LeftOutFile, Notes
 from train.data.pairing import PairFiles, find_pairs
 from train.data.store import DataSet, Joined
 from train.data.workshop import Result, Workshop
@@ -60,7 +61,43 @@ def scarce_phrases(found: Sequence[PairFiles]) -> set[str]:
     return set().union(*(few for few in phrases.values() if len(few) < PHRASES_TO_SPLIT_WHOLE))
 
 
-class Drive(Preparation):
+class DriveItem(Item):
+    """A segment: where it is from, what made it, its peaks in dBFS; below, what only a manifest can say.
+
+    ``delay_samples`` and ``polarity`` are what was taken out of the wet side. ``continues`` tells that the
+    device was not at rest when it began.
+    """
+
+    dry_file: str
+    segment: int
+    continues: bool
+    effect: str
+    parameters: dict[str, Any]
+    polarity: int
+    delay_samples: int
+    dry_peak_db: float
+    wet_peak_db: float
+    samples: int
+    chain: NotRequired[Any]
+    phrase: NotRequired[Any]
+
+
+class DriveFacts(pairs.Found):
+    """What was found in a pair; ``delay_samples`` is what its device has, not what this pair shows."""
+
+    delay_samples: NotRequired[int]
+
+
+class DriveNotes(Notes):
+    """What the splits keep whole."""
+
+    split_by: str
+
+
+FROM_THE_ROW: tuple[Literal["chain", "phrase"], ...] = ("chain", "phrase")
+
+
+class Drive(Preparation[DriveItem, DriveFacts]):
     """Dry recordings and what a device made of them, paired by name or by a manifest."""
 
     options_type: ClassVar[type[Options]] = DriveOptions
@@ -85,16 +122,17 @@ class Drive(Preparation):
         how = "phrase" if not self.by_time else "time" if self.by_time == phrases else "phrase and time"
         return {"segment_samples": self.wanted.segment_samples, "split": how}
 
-    def left_out(self) -> list[dict[str, str]]:
+    def left_out(self) -> list[LeftOutFile]:
         """Also what has no partner."""
-        return super().left_out() + [{"file": name, "reason": why} for name, why in self.alone.items()]
+        alone: list[LeftOutFile] = [{"file": name, "reason": why} for name, why in self.alone.items()]
+        return super().left_out() + alone
 
     def units(self, shop: Workshop, watch: Watch) -> list[Unit]:
         """Align every pair first: the pairs of one device share its delay."""
         looks = [
             Unit(p.wet.relative, self._key(p, stage="align"), partial(self._align, p)) for p in self.pairs
         ]
-        found = work(shop, looks, watch, "aligning")
+        found: Batch[DriveItem, DriveFacts] = work(shop, looks, watch, "aligning")
         facts = {fact["file"]: fact for fact in found.facts}
         reasons = {one["file"]: one["reason"] for one in found.left_out}
         delays = pairs.common_delays(list(facts.values()))
@@ -106,7 +144,8 @@ class Drive(Preparation):
                 continue
             delay = delays[name]
             key = self._key(pair, stage="cut", delay=delay)
-            units.append(Unit(name, key, partial(self._read, pair, {**facts[name], "delay_samples": delay})))
+            known: DriveFacts = {**facts[name], "delay_samples": delay}
+            units.append(Unit(name, key, partial(self._read, pair, known)))
         return units
 
     def _key(self, pair: PairFiles, **more: Any) -> dict[str, Any]:
@@ -117,7 +156,7 @@ class Drive(Preparation):
     def _align(self, pair: PairFiles) -> Result:
         return Result(facts=pairs.relate(pairs.read_pair(pair), pair, self.wanted.segment_samples))
 
-    def _read(self, pair: PairFiles, facts: dict[str, Any]) -> Result:
+    def _read(self, pair: PairFiles, facts: DriveFacts) -> Result:
         aligned = pairs.AlignedPair(
             pairs.read_pair(pair), facts["delay_samples"], facts["polarity"], facts["segment_samples"]
         )
@@ -126,7 +165,7 @@ class Drive(Preparation):
         pieces = aligned.cut(into_thirds=by_time)
         stem = pair.wet.relative.rsplit(".", 1)[0]
         for number, (dry, wet, continues) in enumerate(pieces):
-            entry = {
+            entry: DriveItem = {
                 "name": stem if len(pieces) == 1 else f"{stem}:{number}",
                 "file": pair.wet.relative,
                 "dry_file": pair.dry.relative,
@@ -141,7 +180,7 @@ class Drive(Preparation):
                 "wet_peak_db": sound.decibels(float(np.abs(wet).max())),
                 "samples": len(dry),
             }
-            for field_name in ("chain", "phrase"):
+            for field_name in FROM_THE_ROW:
                 if pair.wet.row.get(field_name):
                     entry[field_name] = pair.wet.row[field_name]
             if by_time:
@@ -151,7 +190,7 @@ class Drive(Preparation):
             result.add(entry, dry=dry, wet=wet)
         return result
 
-    def finish(self, batch: Batch) -> dict[str, Any]:
+    def finish(self, batch: Batch[DriveItem, DriveFacts]) -> DriveNotes:
         """Whole phrases to one split; those of devices with few phrases each by time."""
         whole = [item for item in batch.items if "given_split" not in item]
         groups = [item["group"] for item in whole]
@@ -164,7 +203,7 @@ class Drive(Preparation):
                 item["group"] = f"{item['group']} {item['split']}"
         return {"groups": len({item["group"] for item in batch.items}), "split_by": self.options()["split"]}
 
-    def arrays(self, batch: Batch) -> dict[str, np.ndarray | Joined]:
+    def arrays(self, batch: Batch[DriveItem, DriveFacts]) -> dict[str, np.ndarray | Joined]:
         """Both sides end to end."""
         lengths = batch.lengths()
         return {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, NotRequired, TypedDict
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from train.data.kinds.base import (
     offsets,
     says,
 )
+from train.data.manifest import FileFacts, Item, Notes
 from train.data.source import SourceFile
 from train.data.store import DataSet, Joined
 from train.data.workshop import Result, Workshop
@@ -46,7 +47,43 @@ class DrumOptions(Options):
     near_duplicate_db: float = NEAR_DUPLICATE_DB
 
 
-class Drums(Preparation):
+_Classed = TypedDict("_Classed", {"class": str})
+
+
+class DrumItem(Item, _Classed):
+    """One hit: its ``class`` and what named it, its level and length; below, what only a manifest can say."""
+
+    class_from: str
+    samples: int
+    peak_db: float
+    loudness_lufs: float
+    seconds: float
+    recipe: NotRequired[Any]
+    factors: NotRequired[Any]
+    parameters: NotRequired[Any]
+    licence: NotRequired[str]
+    license: NotRequired[str]
+
+
+class DrumFacts(FileFacts, sound.OneShotFacts, features.Descriptors):
+    """What was found in a file of one hit."""
+
+    class_from: str
+
+
+class DrumNotes(Notes):
+    """How many groups the names told apart, and how many pairs of sounds joined some of them."""
+
+    near_duplicate_pairs: int
+    named_groups: int
+
+
+FROM_THE_ROW: tuple[Literal["recipe", "factors", "parameters", "licence", "license"], ...] = (
+    *("recipe", "factors", "parameters", "licence", "license"),
+)
+
+
+class Drums(Preparation[DrumItem, DrumFacts]):
     """Drum one-shots in any audio format, in classes by their names."""
 
     options_type: ClassVar[type[Options]] = DrumOptions
@@ -77,7 +114,7 @@ class Drums(Preparation):
         audio, item, facts = sound.one_shot(file.path)
         power = features.spectrogram(audio)
         result = Result(facts={**facts, "class_from": why, **features.describe(audio, power)})
-        entry = {
+        entry: DrumItem = {
             "name": file.relative.rsplit(".", 1)[0],
             "file": file.relative,
             "class": label,
@@ -86,7 +123,7 @@ class Drums(Preparation):
             "samples": len(audio),
             **item,
         }
-        for field_name in ("recipe", "factors", "parameters", "licence", "license"):
+        for field_name in FROM_THE_ROW:
             if file.row.get(field_name):
                 entry[field_name] = file.row[field_name]
         if file.row.get("split"):
@@ -94,7 +131,7 @@ class Drums(Preparation):
         result.add(entry, audio=audio, picture=features.picture(power))
         return result
 
-    def finish(self, batch: Batch) -> dict[str, Any]:
+    def finish(self, batch: Batch[DrumItem, DrumFacts]) -> DrumNotes:
         """Merge groups that share a sound and choose the splits."""
         pictures = np.stack(list(batch.pieces("picture")))
         found = features.close_pairs(pictures, self.wanted.near_duplicate_db)
@@ -107,7 +144,7 @@ class Drums(Preparation):
             item["group"] = group
         return {"near_duplicate_pairs": len(same), "named_groups": named, "groups": len(set(groups))}
 
-    def arrays(self, batch: Batch) -> dict[str, np.ndarray | Joined]:
+    def arrays(self, batch: Batch[DrumItem, DrumFacts]) -> dict[str, np.ndarray | Joined]:
         """Sounds end to end, their pictures and their classes."""
         lengths = batch.lengths()
         return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NotRequired
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from common.refusal import LeftOut, Refusal
 from common.tables import number
 from train.data import names, patterns
 from train.data.kinds.base import HOLD_OUT, Batch, Options, Preparation, Unit, Watch, held_out, says
+from train.data.manifest import FileFacts, Item, Notes
 from train.data.source import MIDI, SourceFile
 from train.data.store import Joined
 from train.data.workshop import Result, Workshop
@@ -30,7 +31,28 @@ class RhythmOptions(Options):
     hold_out: str = field(default="", metadata=says(HOLD_OUT))
 
 
-class Rhythms(Preparation):
+class RhythmItem(Item):
+    """A window of two bars: ``bar`` is where it begins, ``steps`` how many of its 32 are in use."""
+
+    bar: int
+    style: str
+    bpm: float
+    meter: str
+    steps: int
+    fill: bool
+    drummer: NotRequired[str]
+    factors: NotRequired[Any]
+
+
+class RhythmFacts(FileFacts, patterns.PerformanceFacts):
+    """What was found in a MIDI file."""
+
+    windows: int
+    empty_windows: int
+    notes: int
+
+
+class Rhythms(Preparation[RhythmItem, RhythmFacts]):
     """Drum performances as MIDI files, in windows of two bars."""
 
     options_type: ClassVar[type[Options]] = RhythmOptions
@@ -72,10 +94,16 @@ class Rhythms(Preparation):
         except ValueError as error:
             raise LeftOut(f"has a bpm in the manifest that cannot be read: {error}") from error
         stem = file.relative.rsplit(".", 1)[0]
-        result = Result(facts={**performance.facts, "windows": len(found), "empty_windows": empty})
-        result.facts["notes"] = len(performance.notes)
+        facts: RhythmFacts = {
+            "file": file.relative,
+            **performance.facts,
+            "windows": len(found),
+            "empty_windows": empty,
+            "notes": len(performance.notes),
+        }
+        result = Result(facts=facts)
         for window in found:
-            entry = {
+            entry: RhythmItem = {
                 "name": stem if len(found) == 1 else f"{stem}:{window.bar}",
                 "file": file.relative,
                 "bar": window.bar,
@@ -86,21 +114,22 @@ class Rhythms(Preparation):
                 "fill": bool(fill),
                 "group": str(row.get("group") or row.get("id") or stem),
             }
-            for field_name in ("drummer", "factors"):
-                if row.get(field_name):
-                    entry[field_name] = row[field_name]
+            if row.get("drummer"):
+                entry["drummer"] = row["drummer"]
+            if row.get("factors"):
+                entry["factors"] = row["factors"]
             if row.get("split"):
                 entry["given_split"] = row["split"]
             result.add(entry, pattern=window.grid)
         return result
 
-    def finish(self, batch: Batch) -> dict[str, Any]:
+    def finish(self, batch: Batch[RhythmItem, RhythmFacts]) -> Notes:
         """Choose the splits; fills count as a class of their own, so that every side has some."""
         labels = [f"{item['style']}{' fill' if item['fill'] else ''}" for item in batch.items]
         self.split(batch, [item["group"] for item in batch.items], labels, self.wanted.hold_out)
         return {"groups": len({item["group"] for item in batch.items})}
 
-    def arrays(self, batch: Batch) -> dict[str, np.ndarray | Joined]:
+    def arrays(self, batch: Batch[RhythmItem, RhythmFacts]) -> dict[str, np.ndarray | Joined]:
         """All patterns in one array."""
         shape = (len(batch.items), 27, patterns.STEPS)
         return {"patterns": Joined(shape, np.float32, (piece[None] for piece in batch.pieces("pattern")))}

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from common.page import Cell, Finding, Page
+from train.data.manifest import FileFacts, ItemT, Manifest, NotesT
 from train.data.report.players import Players
+from train.data.report.summary import Ending, Opening
 from train.data.source import Source
 from train.data.store import data_hash
 
 
 def write_report(
-    manifest: dict[str, Any], facts: list[dict[str, Any]], arrays: Path, source: Source
+    manifest: Manifest[ItemT, NotesT], facts: Sequence[FileFacts], arrays: Path, source: Source
 ) -> dict[str, bytes]:
     """Compose the report of a data set that is about to be put in place.
 
@@ -52,7 +53,7 @@ def write_report(
         "What is in this data set, what is wrong with it, and what to add or drop before training.",
     )
     items = manifest["items"]
-    summary: dict[str, Any] = {
+    opening: Opening = {
         "kind": kind,
         "hash": data_hash(manifest),
         "items": len(items),
@@ -66,31 +67,36 @@ def write_report(
             "items": f"{len(items):,}",
             "files": f"{len(facts):,}",
             "groups": f"{manifest['notes']['groups']:,}",
-            **{name: f"{summary['splits'].get(name, 0):,}" for name in ("train", "validation", "test")},
+            **{name: f"{opening['splits'].get(name, 0):,}" for name in ("train", "validation", "test")},
             "left out": f"{len(manifest['left_out']):,}",
         }
     )
     of_kind = import_module(f"train.data.report.{kind}")
     players = Players(items, of_kind.hear(items, loaded))
     findings = _of_every_kind(manifest, source)
-    findings += of_kind.describe(page, players, summary, manifest, facts, loaded)
+    of_kind_alone, summary = of_kind.describe(page, players, manifest, facts, loaded)
+    findings += of_kind_alone
     page.opening.findings(players.beside(findings))
     if manifest["left_out"]:
         page.section("Left out", "These files are not in the data set.").table(
             ["file", "why"],
             [[Cell(one["file"], code=True), one["reason"]] for one in manifest["left_out"]],
         )
-    page.foot = f"Hash {summary['hash']}; the same figures are in report.json."
-    summary["findings"] = [asdict(finding) for finding in findings]
-    summary["left_out"] = manifest["left_out"]
-    summary["per_file"] = facts
+    page.foot = f"Hash {opening['hash']}; the same figures are in report.json."
+    ending: Ending = {
+        "findings": [{"level": one.level, "text": one.text, "files": one.files} for one in findings],
+        "left_out": manifest["left_out"],
+        "per_file": list(facts),
+    }
     return {
         "report.html": page.html().encode(),
-        "report.json": (json.dumps(summary, indent=1, ensure_ascii=False) + "\n").encode(),
+        "report.json": (
+            json.dumps({**opening, **summary, **ending}, indent=1, ensure_ascii=False) + "\n"
+        ).encode(),
     }
 
 
-def _of_every_kind(manifest: dict[str, Any], source: Source) -> list[Finding]:
+def _of_every_kind(manifest: Manifest[ItemT, NotesT], source: Source) -> list[Finding]:
     """Findings that do not depend on what the files hold."""
     found = []
     left_out = manifest["left_out"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from common.audio import SAMPLE_RATE_HZ
 from common.figure import COLOURS, GRID, new_figure
 from common.page import Cell, Finding, Page, Sound
 from common.spectrogram import RELATIVE_RANGE
+from train.data.kinds.drive import DriveFacts, DriveItem, DriveNotes
+from train.data.manifest import Manifest
 from train.data.report.players import Players, item_player
 from train.data.report.splits import split_bars
 
@@ -27,7 +29,27 @@ LONGEST_TITLE = 40
 UNITS = {"hz": "Hz", "db": "dB", "ms": "ms", "s": "s"}
 
 
-def hear(items: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Callable[[int], list[Sound]]:
+class PairSummary(TypedDict):
+    """How a wet file lies to its dry one; ``segment_samples`` where it is many segments in a row."""
+
+    file: str
+    dry_file: str
+    delay_samples: int
+    polarity: int
+    correlation: float
+    coherence: float
+    segment_samples: int | None
+
+
+class DriveSummary(TypedDict):
+    """What ``report.json`` says of pairs alone; segments by effect, or by setting where there are few."""
+
+    seconds: float
+    effects: dict[str, int]
+    pairs: list[PairSummary]
+
+
+def hear(items: list[DriveItem], arrays: dict[str, np.ndarray]) -> Callable[[int], list[Sound]]:
     """Return what makes the players of an item: dry and wet, aligned."""
     offsets = arrays["offsets"]
 
@@ -48,12 +70,11 @@ def hear(items: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Callable
 def describe(
     page: Page,
     players: Players,
-    summary: dict[str, Any],
-    manifest: dict[str, Any],
-    facts: list[dict[str, Any]],
+    manifest: Manifest[DriveItem, DriveNotes],
+    facts: list[DriveFacts],
     arrays: dict[str, np.ndarray],
-) -> list[Finding]:
-    """Write the sections for pairs; returns the findings."""
+) -> tuple[list[Finding], DriveSummary]:
+    """Write the sections for pairs; returns the findings and the kind's part of ``report.json``."""
     items = manifest["items"]
     members = _panels_of(items)
     page.section("Effects and splits", _how_split(manifest)).picture(
@@ -100,22 +121,25 @@ def describe(
         ],
     )
     seconds = sum(item["samples"] for item in items) / SAMPLE_RATE_HZ
-    summary["seconds"] = seconds
-    summary["effects"] = {name: len(indices) for name, indices in members.items()}
-    summary["pairs"] = [
-        {
-            key: fact[key]
-            for key in (
-                *("file", "dry_file", "delay_samples", "polarity"),
-                *("correlation", "coherence", "segment_samples"),
-            )
-        }
-        for fact in facts
-    ]
-    return _findings(items, facts, seconds)
+    return _findings(items, facts, seconds), {
+        "seconds": seconds,
+        "effects": {name: len(indices) for name, indices in members.items()},
+        "pairs": [
+            {
+                "file": fact["file"],
+                "dry_file": fact["dry_file"],
+                "delay_samples": fact["delay_samples"],
+                "polarity": fact["polarity"],
+                "correlation": fact["correlation"],
+                "coherence": fact["coherence"],
+                "segment_samples": fact["segment_samples"],
+            }
+            for fact in facts
+        ],
+    }
 
 
-def _how_split(manifest: dict[str, Any]) -> str:
+def _how_split(manifest: Manifest[DriveItem, DriveNotes]) -> str:
     if manifest["notes"]["split_by"] == "time":
         return "There are few dry phrases, so each is split by time: 80 % train, then validation, then test."
     whole = "Whole dry phrases are on one side, with all their wet versions."
@@ -124,7 +148,7 @@ def _how_split(manifest: dict[str, Any]) -> str:
     return whole
 
 
-def _panels_of(items: list[dict[str, Any]]) -> dict[str, list[int]]:
+def _panels_of(items: list[DriveItem]) -> dict[str, list[int]]:
     """Item indices by effect, and by setting where an effect has only a few."""
     settings: dict[str, dict[str, int]] = defaultdict(dict)
     for item in items:
@@ -142,7 +166,7 @@ def _panels_of(items: list[dict[str, Any]]) -> dict[str, list[int]]:
     return dict(members)
 
 
-def _parameters(item: dict[str, Any]) -> str:
+def _parameters(item: DriveItem) -> str:
     """Write a setting as people do: ``HighShelfFilter.gain_db`` 3 becomes "gain 3 dB"."""
     words = []
     for key, value in item["parameters"].items():
@@ -153,7 +177,7 @@ def _parameters(item: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
-def _findings(items: list[dict[str, Any]], facts: list[dict[str, Any]], seconds: float) -> list[Finding]:
+def _findings(items: list[DriveItem], facts: list[DriveFacts], seconds: float) -> list[Finding]:
     found: list[Finding] = []
 
     def note(level: Literal["fix", "look", "fine"], text: str, files: list[str]) -> None:

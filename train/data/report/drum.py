@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
@@ -15,9 +15,12 @@ from common.figure import COLOURS, INK, new_figure
 from common.page import Finding, Page, Sound
 from common.spectrogram import RELATIVE_RANGE
 from train.data.features import BANDS, FLOOR_DB, HOP, TIME_EDGES, band_of, spectral_distance
+from train.data.kinds.drum import DrumFacts, DrumItem, DrumNotes
+from train.data.manifest import Manifest
 from train.data.report.modes import MODE_COLUMNS, Landscape, landscape, words_for
 from train.data.report.players import Players, item_player
 from train.data.report.splits import split_bars
+from train.data.report.summary import Percentiles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +30,44 @@ EXACT_DUPLICATE_DB = 0.5
 TICKS = (0, 3, 6, 8)  # time cells at whose beginning a time stands
 
 
-def hear(items: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Callable[[int], list[Sound]]:
+class ModeSummary(TypedDict):
+    """A cluster of sounds, as :class:`~train.data.report.modes.Mode` has it."""
+
+    size: int
+    share: float
+    density: float
+    overlap: float
+    labels: list[tuple[str, int]]
+
+
+class FormatSummary(TypedDict):
+    """How many files came in one format."""
+
+    format: str
+    subtype: str
+    rate_hz: int
+    channels: int
+    files: int
+
+
+class Modes(TypedDict, total=False):
+    """The clusters; absent where there are too few sounds to tell."""
+
+    modes: list[ModeSummary]
+
+
+class DrumSummary(Modes):
+    """What ``report.json`` says of one-shots alone; counts by class and by what told the class."""
+
+    formats: list[FormatSummary]
+    classes: dict[str, int]
+    class_from: dict[str, int]
+    loudness_lufs: Percentiles
+    peak_db: Percentiles
+    seconds: float
+
+
+def hear(items: list[DrumItem], arrays: dict[str, np.ndarray]) -> Callable[[int], list[Sound]]:
     """Return what makes the player of an item: the sound as the model will hear it."""
     audio, offsets = arrays["audio"], arrays["offsets"]
 
@@ -42,12 +82,11 @@ def hear(items: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Callable
 def describe(
     page: Page,
     players: Players,
-    summary: dict[str, Any],
-    manifest: dict[str, Any],
-    facts: list[dict[str, Any]],
+    manifest: Manifest[DrumItem, DrumNotes],
+    facts: list[DrumFacts],
     arrays: dict[str, np.ndarray],
-) -> list[Finding]:
-    """Write the sections for drums; returns the findings."""
+) -> tuple[list[Finding], DrumSummary]:
+    """Write the sections for drums; returns the findings and the kind's part of ``report.json``."""
     items = manifest["items"]
     labels = [item["class"] for item in items]
     names = [item["file"] for item in items]
@@ -77,10 +116,6 @@ def describe(
             for mode in seen.modes
             for sound in players.hear(mode.example)
         )
-        summary["modes"] = [
-            {"size": m.size, "share": m.share, "density": m.density, "overlap": m.overlap, "labels": m.labels}
-            for m in seen.modes
-        ]
         findings += _modes(seen)
     page.section(
         "What each class sounds like", "Mean log-mel picture; time runs right on a logarithmic clock."
@@ -95,23 +130,30 @@ def describe(
     )
     loud = np.array([item["loudness_lufs"] for item in items])
     peaks = np.array([item["peak_db"] for item in items])
-    summary["formats"] = [
-        {"format": k[0], "subtype": k[1], "rate_hz": k[2], "channels": k[3], "files": n}
-        for k, n in formats.most_common()
+    modes: list[ModeSummary] = [
+        {"size": m.size, "share": m.share, "density": m.density, "overlap": m.overlap, "labels": m.labels}
+        for m in (seen.modes if seen is not None else [])
     ]
-    summary["classes"] = dict(Counter(labels))
-    summary["class_from"] = dict(guessed)
-    summary["loudness_lufs"] = dict(
-        zip(("p5", "median", "p95"), np.percentile(loud, [5, 50, 95]).tolist(), strict=True)
-    )
-    summary["peak_db"] = dict(
-        zip(("p5", "median", "p95"), np.percentile(peaks, [5, 50, 95]).tolist(), strict=True)
-    )
-    summary["seconds"] = float(sum(item["seconds"] for item in items))
-    return findings
+    return findings, {
+        **(Modes(modes=modes) if seen is not None else Modes()),
+        "formats": [
+            {"format": k[0], "subtype": k[1], "rate_hz": k[2], "channels": k[3], "files": n}
+            for k, n in formats.most_common()
+        ],
+        "classes": dict(Counter(labels)),
+        "class_from": dict(guessed),
+        "loudness_lufs": _percentiles(loud),
+        "peak_db": _percentiles(peaks),
+        "seconds": float(sum(item["seconds"] for item in items)),
+    }
 
 
-def _technical(facts: list[dict[str, Any]]) -> list[Finding]:
+def _percentiles(values: np.ndarray) -> Percentiles:
+    low, median, high = np.percentile(values, [5, 50, 95]).tolist()
+    return {"p5": low, "median": median, "p95": high}
+
+
+def _technical(facts: list[DrumFacts]) -> list[Finding]:
     found = []
     clipped = [f["file"] for f in facts if f["clipped"] >= 6]
     if clipped:
@@ -183,7 +225,7 @@ def _technical(facts: list[dict[str, Any]]) -> list[Finding]:
     return found
 
 
-def _balance(items: list[dict[str, Any]], manifest: dict[str, Any]) -> list[Finding]:
+def _balance(items: list[DrumItem], manifest: Manifest[DrumItem, DrumNotes]) -> list[Finding]:
     found = []
     count = Counter(item["class"] for item in items)
     groups: dict[str, Counter[str]] = defaultdict(Counter)
@@ -249,12 +291,12 @@ def _balance(items: list[dict[str, Any]], manifest: dict[str, Any]) -> list[Find
     return found
 
 
-def items_class(items: list[dict[str, Any]], files: list[str]) -> str:
+def items_class(items: list[DrumItem], files: list[str]) -> str:
     """Class of the first of these files."""
     return next(item["class"] for item in items if item["file"] == files[0])
 
 
-def _alike(pictures: np.ndarray, items: list[dict[str, Any]]) -> list[Finding]:
+def _alike(pictures: np.ndarray, items: list[DrumItem]) -> list[Finding]:
     """Find sounds that are one and the same twice."""
     twins: list[str] = []
     for start in range(0, len(items), 1024):
@@ -291,7 +333,9 @@ def _modes(seen: Landscape) -> list[Finding]:
         f"{100 * largest.share:.0f} %."
     )
     if apart:
-        text += f" {apart} stand apart: a path into them crosses a gap; sounds in between would fill it."
+        text += (
+            f" {apart} overlap no other: between them the model has heard nothing. Add sounds that lie there."
+        )
     return [Finding("look" if largest.share > 0.5 else "fine", text)]
 
 
@@ -344,7 +388,7 @@ def _portraits(pictures: np.ndarray, labels: list[str]) -> Figure:
     return figure
 
 
-def _levels(items: list[dict[str, Any]], facts: list[dict[str, Any]]) -> Figure:
+def _levels(items: list[DrumItem], facts: list[DrumFacts]) -> Figure:
     figure, axes = new_figure(1, 3, 10, 2.4)
     peaks = [f["peak_db"] for f in facts]
     axes[0, 0].hist(peaks, bins=np.arange(-60, 3, 2), color=COLOURS[0])

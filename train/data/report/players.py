@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
 from common.page import Finding, Heard, Sound
 from common.spectrogram import excerpt, player
+from train.data.manifest import Item
 
 EACH_FINDING = 4
 ALL_FINDINGS = 24
@@ -28,7 +28,7 @@ class Players:
         Item index → its players.
     """
 
-    def __init__(self, items: list[dict[str, Any]], hear: Callable[[int], list[Sound]]):
+    def __init__(self, items: Sequence[Item], hear: Callable[[int], list[Sound]]):
         self.hear = hear
         self.left = ALL_FINDINGS
         self.index: dict[str, int] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from common.audio import SAMPLE_RATE_HZ
 from common.drums import PARTS
 from common.figure import COLOURS, new_figure, shades
 from common.page import Finding, Page, Sound, Value, picture, sound_source
+from train.data.kinds.rhythm import RhythmFacts, RhythmItem
+from train.data.manifest import Manifest, Notes
 from train.data.report.modes import MODE_COLUMNS, landscape, words_for
 from train.data.report.players import Players
 from train.data.report.splits import split_bars
@@ -25,7 +27,26 @@ if TYPE_CHECKING:
 SHOWN_STYLES = 12
 
 
-def hear(items: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Callable[[int], list[Sound]]:
+class RhythmSummary(TypedDict):
+    """What ``report.json`` says of rhythms alone: windows by metre and style, strokes by part."""
+
+    meters: dict[str, int]
+    styles: dict[str, int]
+    fills: int
+    strokes: dict[str, int]
+    distinct_onset_grids: int
+    held_out_also_in_train: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Repeats:
+    """How many grids of onsets are distinct, and the held-out items whose grid another split has too."""
+
+    distinct: int
+    held_out: list[int]
+
+
+def hear(items: list[RhythmItem], arrays: dict[str, np.ndarray]) -> Callable[[int], list[Sound]]:
     """Return what makes the player of an item: its pattern on plain drums, at its own tempo."""
     from scipy.signal import resample_poly
 
@@ -45,12 +66,11 @@ def hear(items: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Callable
 def describe(
     page: Page,
     players: Players,
-    summary: dict[str, Any],
-    manifest: dict[str, Any],
-    facts: list[dict[str, Any]],
+    manifest: Manifest[RhythmItem, Notes],
+    facts: list[RhythmFacts],
     arrays: dict[str, np.ndarray],
-) -> list[Finding]:
-    """Write the sections for rhythms; returns the findings."""
+) -> tuple[list[Finding], RhythmSummary]:
+    """Write the sections for rhythms; returns the findings and the kind's part of ``report.json``."""
     items = manifest["items"]
     grids = np.asarray(arrays["patterns"])
     onsets = grids[:, :9] > 0
@@ -88,32 +108,40 @@ def describe(
             for sound in players.hear(mode.example)
         )
     fills = sum(item["fill"] for item in items)
-    summary["meters"], summary["styles"] = dict(meters), dict(Counter(styles))
-    summary["fills"] = fills
-    summary["strokes"] = {name: int(onsets[:, number].sum()) for number, name in enumerate(PARTS)}
-    return _findings(summary, items, onsets, facts, meters)
+    repeats = _repeats(items, onsets)
+    return _findings(repeats, fills, items, onsets, facts, meters), {
+        "meters": dict(meters),
+        "styles": dict(Counter(styles)),
+        "fills": fills,
+        "strokes": {name: int(onsets[:, number].sum()) for number, name in enumerate(PARTS)},
+        "distinct_onset_grids": repeats.distinct,
+        "held_out_also_in_train": len(repeats.held_out),
+    }
 
 
-def _findings(
-    summary: dict[str, Any],
-    items: list[dict[str, Any]],
-    onsets: np.ndarray,
-    facts: list[dict[str, Any]],
-    meters: Counter[str],
-) -> list[Finding]:
-    found: list[Finding] = []
+def _repeats(items: list[RhythmItem], onsets: np.ndarray) -> Repeats:
     shapes: dict[bytes, list[int]] = {}
     for index, grid in enumerate(np.packbits(onsets.reshape(len(items), -1), axis=1)):
         shapes.setdefault(grid.tobytes(), []).append(index)
-    repeated = len(items) - len(shapes)
     crossing = [i for same in shapes.values() if len({items[k]["split"] for k in same}) > 1 for i in same]
-    held_out = [i for i in crossing if items[i]["split"] != "train"]
-    summary["distinct_onset_grids"], summary["held_out_also_in_train"] = len(shapes), len(held_out)
-    if repeated:
+    return Repeats(len(shapes), [i for i in crossing if items[i]["split"] != "train"])
+
+
+def _findings(
+    repeats: Repeats,
+    fills: int,
+    items: list[RhythmItem],
+    onsets: np.ndarray,
+    facts: list[RhythmFacts],
+    meters: Counter[str],
+) -> list[Finding]:
+    found: list[Finding] = []
+    held_out = repeats.held_out
+    if repeats.distinct < len(items):
         found.append(
             Finding(
                 "fine",
-                f"{len(shapes):,} of {len(items):,} windows are distinct in their onsets; the rest "
+                f"{repeats.distinct:,} of {len(items):,} windows are distinct in their onsets; the rest "
                 "repeat (velocity and timing still differ).",
             )
         )
@@ -126,7 +154,6 @@ def _findings(
                 [items[i]["name"] for i in held_out[:200]],
             )
         )
-    fills = summary["fills"]
     if fills:
         found.append(
             Finding(
@@ -194,7 +221,7 @@ def _part(number: int, grids: np.ndarray, onsets: np.ndarray) -> list[Value]:
     ]
 
 
-def _portraits(onsets: np.ndarray, styles: list[str], items: list[dict[str, Any]]) -> Figure:
+def _portraits(onsets: np.ndarray, styles: list[str], items: list[RhythmItem]) -> Figure:
     beats = np.array([not item["fill"] for item in items])
     if not beats.any():
         beats[:] = True
@@ -217,7 +244,7 @@ def _portraits(onsets: np.ndarray, styles: list[str], items: list[dict[str, Any]
     return figure
 
 
-def _hands(grids: np.ndarray, onsets: np.ndarray, items: list[dict[str, Any]]) -> Figure:
+def _hands(grids: np.ndarray, onsets: np.ndarray, items: list[RhythmItem]) -> Figure:
     figure, axes = new_figure(1, 4, 11, 2.4)
     axes[0, 0].hist(grids[:, 18:][onsets], bins=np.linspace(-0.5, 0.5, 61), color=COLOURS[0])
     axes[0, 0].set_title("microtiming, steps (late is right)")

@@ -1,0 +1,119 @@
+"""Layers on other layouts than [1, channels, frames], and weights of four bits, as onnxruntime reads them."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from common.refusal import Refusal
+from firmware.compiler.pipeline import compile_onnx
+from firmware.compiler.read.load import load
+from tests.firmware.onnx_cases import Case, ints, node, weights
+
+TURNED = node("Transpose", "x", outputs=("t",), perm=[0, 2, 1])
+BACK = node("Transpose", "u", perm=[0, 2, 1])
+ANYWHERE: dict[str, Case] = {
+    "mean_over_channels": Case(17, (node("ReduceMean", "x", axes=[1]),)),
+    "mean_over_channels_18": Case(18, (node("ReduceMean", "x", "a"),), (("a", ints(-2)),)),
+    "sum_over_channels_last": Case(
+        13, (TURNED, node("ReduceSum", "t", "a", outputs=("u",)), BACK), (("a", ints(2)),)
+    ),
+    "mean_taken_off": Case(
+        18, (node("ReduceMean", "x", "a", outputs=("m",)), node("Sub", "x", "m")), (("a", ints(1)),)
+    ),
+    "prelu_channels_last": Case(
+        17, (TURNED, node("PRelu", "t", "s", outputs=("u",)), BACK), (("s", weights(4)),)
+    ),
+    "prelu_one_slope": Case(17, (node("PRelu", "x", "s"),), (("s", weights(1)),)),
+}
+FIXED: dict[str, Case] = {
+    "mean_over_time": Case(18, (node("ReduceMean", "x", "a"),), (("a", ints(2)),)),
+    "mean_over_everything": Case(18, (node("ReduceMean", "x"),)),
+    "sum_over_time_without_its_axis": Case(13, (node("ReduceSum", "x", "a", keepdims=0),), (("a", ints(2)),)),
+    "mean_of_a_row": Case(18, (node("ReduceMean", "x", "a"),), (("a", ints(1)),), rank=2),
+    "no_axes_no_mean": Case(18, (node("ReduceMean", "x", noop_with_empty_axes=1),)),
+    "gemm_prelu_gemm": Case(
+        17,
+        (
+            node("Gemm", "x", "w", outputs=("a",)),
+            node("PRelu", "a", "s", outputs=("b",)),
+            node("Gemm", "b", "v"),
+        ),
+        (("w", weights(4, 6)), ("s", weights(6)), ("v", weights(6, 2))),
+        rank=2,
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "streaming"), [(n, s) for n in ANYWHERE for s in (True, False)] + [(n, False) for n in FIXED]
+)
+def test_every_layout_gives_the_numbers_of_onnxruntime(name, streaming):
+    heard = compile_onnx((ANYWHERE | FIXED)[name].model(streaming)).report["witness"]
+    assert heard["by"].startswith("onnxruntime")
+    assert heard["largest_difference"] < 1e-5
+
+
+@pytest.mark.parametrize(("kind", "low", "high"), [("INT4", -8, 8), ("UINT4", 0, 16)])
+@pytest.mark.parametrize("beside", [False, True])
+def test_weights_of_four_bits_are_weights(tmp_path, kind, low, high, beside):
+    drawn = np.random.default_rng(3).integers(low, high, (5, 4, 3))
+    packed = helper.make_tensor("q", getattr(TensorProto, kind), drawn.shape, drawn.reshape(-1).tolist())
+    zero = helper.make_tensor("z", getattr(TensorProto, kind), (5,), [0, 1, 2, 3, 4])
+    case = Case(
+        21,
+        (node("DequantizeLinear", "q", "s", "z", outputs=("w",), axis=0), node("Conv", "x", "w")),
+        (("s", np.abs(weights(5)) + 0.01),),
+    )
+    model = case.model(streaming=True)
+    model.graph.initializer.extend([packed, zero])
+    path = tmp_path / "four.onnx"
+    if beside:
+        for tensor in (model.graph.initializer[-2],):
+            raw = onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor), "q")
+            tensor.CopyFrom(raw)
+        onnx.save(model, str(path), save_as_external_data=True, location="four.data", size_threshold=0)
+    else:
+        onnx.save(model, str(path))
+    heard = compile_onnx(path).report["witness"]
+    assert heard["by"] and heard["largest_difference"] < 1e-5
+
+
+def test_signals_of_four_bits_are_refused_by_name():
+    case = Case(
+        21,
+        (node("QuantizeLinear", "x", "s", "z", outputs=("q",)), node("DequantizeLinear", "q", "s", "z")),
+        (("s", np.float32(0.1)),),
+    )
+    model = case.model(streaming=True)
+    model.graph.initializer.append(helper.make_tensor("z", TensorProto.INT4, (), [0]))
+    with pytest.raises(Refusal, match="its quantized type is int4"):
+        load(model)
+
+
+def test_a_stream_and_an_event_graph_are_told_what_is_true_of_them():
+    over_time = Case(18, (node("ReduceMean", "x", "a"),), (("a", ints(2)),))
+    with pytest.raises(Refusal, match="a stream has no end"):
+        load(over_time.model(streaming=True))
+    pooled = Case(17, (node("GlobalMaxPool", "x"),))
+    with pytest.raises(Refusal, match="a stream has no end"):
+        load(pooled.model(streaming=True))
+    with pytest.raises(Refusal, match="as long as the signal"):
+        load(pooled.model())
+
+
+def test_batch_normalization_over_time_is_refused():
+    """With as many channels as frames it would pass for one over channels."""
+    statistics = tuple((n, np.abs(weights(4, seed=i)) + 0.1) for i, n in enumerate("gbmv"))
+    nodes = (TURNED, node("BatchNormalization", "t", *"gbmv", outputs=("u",)), BACK)
+    with pytest.raises(Refusal, match="its second axis is time"):
+        load(Case(17, nodes, statistics, frames=4).model())
+
+
+def test_slopes_over_time_are_refused():
+    """With as many channels as frames they would pass for slopes of channels."""
+    case = Case(17, (node("PRelu", "x", "s"),), (("s", weights(4)),), frames=4)
+    with pytest.raises(Refusal, match="does not broadcast to one value per channel"):
+        load(case.model())
