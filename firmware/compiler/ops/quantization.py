@@ -11,6 +11,7 @@ from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Attributes, Constant, Graph, Node, Quant, Tensor
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import Family, Work, family, reader
+from firmware.compiler.ops.elementwise import PointwiseAttributes
 from firmware.compiler.read.builder import Builder
 from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue
@@ -157,9 +158,9 @@ def _on_base(builder: Builder, node: OnnxNode, value: ActValue, op: str, quant: 
     )
 
 
-@family(Quantize=Attributes, Dequantize=Attributes, Rescale=RescaleAttributes)
+@family(Quantize=Attributes, Dequantize=Attributes, Rescale=RescaleAttributes, Integers=Attributes)
 class Borders(Family):
-    """Element by element, in place in time."""
+    """Element by element, in place in time. ``Integers`` hands integers over as floats of the same value."""
 
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
         """See ``arithmetic.quantize``, ``dequantize`` and ``requantize``."""
@@ -169,6 +170,8 @@ class Borders(Family):
             assert after is not None
             return arithmetic.quantize(x, after.scale, after.low, after.high)
         assert before is not None
+        if node.op == "Integers":
+            return x.astype(np.float64)
         if node.op == "Dequantize":
             return arithmetic.dequantize(x, before.scale).astype(np.float64)
         assert after is not None
@@ -178,7 +181,8 @@ class Borders(Family):
     def work(self, node: Node, graph: Graph) -> Work:
         """One element after the other."""
         x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
-        return Work(node.op.lower(), outputs=y.channels, reads=x.channels * WIDTH[x.dtype])
+        kernel = "dequantize" if node.op == "Integers" else node.op.lower()
+        return Work(kernel, outputs=y.channels, reads=x.channels * WIDTH[x.dtype])
 
     def emit(self, node: Node, graph: Graph, out: Writer) -> None:
         """Call ``vk_quantize_…``, ``vk_dequantize_…`` or ``vk_rescale_…`` (and a clip for odd bounds)."""
@@ -198,11 +202,11 @@ class Borders(Family):
                 y.channels,
             )
             out.clip()
-        elif node.op == "Dequantize":
+        elif node.op in ("Dequantize", "Integers"):
             assert x.quant is not None
             out.call(
                 f"vk_dequantize_{sx}_f32",
-                out.real(x.quant.scale),
+                out.real(x.quant.scale if node.op == "Dequantize" else 1.0),
                 out.src(0),
                 x.frame,
                 out.dst(),
@@ -216,6 +220,45 @@ class Borders(Family):
             scale = out.scale("rescale", node.attributes_as(RescaleAttributes).factor)
             out.call(kernel, f"&{scale}", out.src(0), x.frame, out.dst(), y.frame, out.frames, y.channels)
             out.clip()
+
+
+def integers_of(builder: Builder, name: str, kind: np.dtype) -> str:
+    """Hand an output of integers over as the file has them, zero point and all, in floats.
+
+    Parameters
+    ----------
+    builder : Builder
+    name : str
+        Tensor of integers.
+    kind : numpy dtype
+        Element type of the file's output.
+
+    Raises
+    ------
+    Refusal
+        Where the integers were stretched to fit (16 bits with a zero point off the middle).
+    """
+    tensor, (_, channels, length) = builder.tensors[name], builder.shapes[name]
+    assert tensor.quant is not None
+    limits = np.iinfo(kind)
+    zero = limits.min - tensor.quant.low
+    if tensor.quant.high - tensor.quant.low != limits.max - limits.min:
+        raise Refusal(
+            f"{builder.where}: its integers have a zero point off the middle of {kind.name}; put a "
+            "DequantizeLinear behind them."
+        )
+    result = builder.add_node("Integers", [name], channels=channels, length=length, hint=f"{name}_integers")
+    if zero:
+        result = builder.add_node(
+            "Affine",
+            [result],
+            channels=channels,
+            length=length,
+            hint=f"{name}_zero",
+            attrs=PointwiseAttributes(),
+            constants={"offset": Constant(np.full(channels, float(zero)))},
+        )
+    return result
 
 
 def rescale(name: str, source: Tensor, target: Tensor, origin: str) -> Node:

@@ -64,7 +64,7 @@ def _verify_types(graph: Graph, node: Node, need: Callable[[bool, str], None]) -
         return
     ins = [graph.tensors[n] for n in node.inputs]
     outs = [graph.tensors[n] for n in node.outputs]
-    if node.op not in ("Quantize", "Dequantize", "Rescale"):
+    if node.op not in ("Quantize", "Dequantize", "Rescale", "Integers"):
         kinds = {t.dtype for t in (*ins, *outs)}
         need(len(kinds) == 1 or node.op == "Stored", f"{node.name} mixes the types {sorted(kinds)}")
     family = FAMILIES[node.op]

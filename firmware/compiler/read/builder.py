@@ -170,7 +170,7 @@ class Builder:
         quants = [self.tensors[name].quant for name in inputs]
         if op in ("Shuffle", "Delay", "Concat") and len(set(quants)) == 1:
             self.tensors[tensor] = replace(self.tensors[tensor], quant=quants[0])
-        elif op != "Dequantize" and any(quants):
+        elif op not in ("Dequantize", "Integers") and any(quants):
             raise Refusal(f"{self.where}: it reads quantized integers; put a DequantizeLinear before it.")
         self.nodes.append(
             Node(

@@ -23,6 +23,7 @@ from firmware.compiler.graph import Constant, Graph, Tensor, remove_dead
 from firmware.compiler.ops import READERS, known_operators
 from firmware.compiler.ops.base import SHAPE_FOLDERS, fold
 from firmware.compiler.ops.movement import ShuffleAttributes, identity
+from firmware.compiler.ops.quantization import integers_of
 from firmware.compiler.read.builder import (
     MAX_CHANNELS,
     MAX_EVENT_FRAMES,
@@ -410,6 +411,12 @@ class Loader(Builder):
             if not isinstance(found, ActValue):
                 raise Refusal(f"output {value.name!r}: it does not depend on any input.")
             tensor = self.canonical(value.name)
+            if self.tensors[tensor].quant is not None:
+                self.where = f"output {value.name!r}"
+                kind = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+                if kind.kind not in "iu":
+                    raise Refusal(f"{self.where}: it holds integers and is declared as {kind.name}.")
+                tensor = integers_of(self, tensor, kind)
             if tensor in outputs or tensor in {n for n in self.labels_of_inputs()}:
                 tensor = self.add_node(
                     "Shuffle",
