@@ -72,11 +72,11 @@ def strike(built: Built, rendered: Rendered) -> tuple[NDArray[np.float32], str]:
     mix = spooled((2, ticks), "float32")
     if hits:
         with tempfile.TemporaryDirectory(prefix="vaectrol-") as folder:
-            drum = generate(kit().instrument, "host", Path(folder))
-            host = HostInstrument(host_library(drum))
+            kit_built = generate(kit().instrument, "host", Path(folder))
+            host = HostInstrument(host_library(kit_built))
         for part, struck in hits.items():
             piece = kit().part[part]
-            for span, mono in _struck(host, drum, ticks, piece, struck):
+            for span, mono in _struck(host, kit_built, ticks, piece, struck):
                 mix[0, span] += mono * piece.level * min(1.0, 1.0 - piece.pan)
                 mix[1, span] += mono * piece.level * min(1.0, 1.0 + piece.pan)
                 release(mix)
@@ -119,14 +119,14 @@ def _rises(gates: NDArray[np.uint32], bit: int) -> NDArray[np.intp]:
 
 
 def _struck(
-    host: HostInstrument, drum: Built, ticks: int, piece: Piece, hits: list[tuple[int, float]]
+    host: HostInstrument, kit_built: Built, ticks: int, piece: Piece, hits: list[tuple[int, float]]
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     settings = [Event(0, SET, host.parameters[name], position) for name, position in piece.set.items()]
     strokes = [Event(at, EVENTS["trigger"], 0, min(1.0, max(0.0, velocity))) for at, velocity in hits]
     host.begin()
-    block = drum.board.audio.block
+    block = kit_built.board.audio.block
     quiet = Script()
     for span, rendered in rendered_pieces(
-        host, ticks, block, lambda span: readings(quiet, drum.board, span, {}), [*settings, *strokes]
+        host, ticks, block, lambda span: readings(quiet, kit_built.board, span, {}), [*settings, *strokes]
     ):
         yield span, rendered.audio[0]
