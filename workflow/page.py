@@ -75,17 +75,17 @@ def _instrument(page: Page, folder: Path, stage: Stage, level: int) -> None:
     section = page.section(
         loaded.spec.title, find_demo(name, other_models="--model" in stage.argv).about, level=level
     )
-    section.picture(picture, f"{name} played: spectrogram, gates, voltages and knobs")
     heard = [Sound("on this computer", wav.relative_to(folder).as_posix())]
     module = wav.with_name(f"{name}.module.wav")
     figures = module.with_suffix(".json")
-    if figures.is_file():
-        found = json.loads(figures.read_text())
-        heard.append(
-            Sound(f"its first {found['seconds']:.1f} s, emulated", module.relative_to(folder).as_posix())
-        )
-        section.text(_compared(found))
+    found = json.loads(figures.read_text()) if figures.is_file() else None
+    if found:
+        first = f"its first {found['seconds']:.1f} s, emulated"
+        heard.append(Sound(first, module.relative_to(folder).as_posix()))
     section.sounds(heard, columns=2)
+    if found:
+        section.text(_compared(found))
+    section.picture(picture, f"{name} played: spectrogram, gates, voltages and knobs")
 
 
 def _compared(found: dict[str, Any]) -> str:

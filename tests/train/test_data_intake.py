@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import struct
@@ -176,3 +177,10 @@ def test_a_constant_is_not_called_silent(tmp_path):
     write(tmp_path / "src/clap.wav", np.full(20_000, 0.5))
     left_out, _ = reasons("drum", kits(tmp_path / "src"), tmp_path / "out")
     assert "constant +0.5 of full scale (DC)" in left_out["clap.wav"]
+
+
+def test_whole_numbers_in_a_float_file_are_a_finding(tmp_path):
+    write(tmp_path / "src/snare.wav", 32_767 * hit(), subtype="FLOAT")
+    prepare("drum", kits(tmp_path / "src"), tmp_path / "out")
+    found = json.loads((tmp_path / "out/report.json").read_text())["findings"]
+    assert [one["files"] for one in found if "above full scale" in one["text"]] == [["snare.wav"]]

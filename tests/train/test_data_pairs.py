@@ -13,6 +13,7 @@ from tests.train.data_sources import write
 from train.data import pairs
 from train.data.coherence import coherence
 from train.data.pairing import PairFiles, find_pairs, parameters_in
+from train.data.report import drive as drive_report
 from train.data.source import SourceFile
 
 
@@ -264,3 +265,90 @@ def test_two_rates_meet_at_48_000(tmp_path):
     assert pairs.relate(signals, pair, None)["delay_found"] == 0
     with pytest.raises(LeftOut, match="segments need one"):
         pairs.relate(signals, pair, 1000)
+
+
+def drifted(dry, ppm):
+    """The same sound from a recorder whose clock runs ``ppm`` slower, so that it comes ever later."""
+    at = np.arange(len(dry)) / (1 + ppm * 1e-6)
+    return np.interp(at, np.arange(len(dry)), dry)
+
+
+def smooth_phrase(seconds, seed=0):
+    """A phrase without energy where linear interpolation would dull it."""
+    return sosfilt(butter(4, 6000, fs=48_000, output="sos"), phrase(seconds * 48_000, seed))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("ppm", [-300, -100, 60, 100])
+def test_two_clocks_are_found_and_how_far_they_are_apart(device, ppm):
+    dry = smooth_phrase(20)
+    assert pairs.drift_ppm(dry, DEVICES[device](drifted(dry, ppm)), 48_000) == pytest.approx(ppm, rel=0.1)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("delay", [0, 137, 9000])
+def test_one_clock_has_no_drift(device, delay):
+    dry = smooth_phrase(10)
+    wet = DEVICES[device](np.concatenate([np.zeros(delay), dry])[: len(dry)])
+    assert pairs.drift_ppm(dry, sosfilt(butter(2, 3000, fs=48_000, output="sos"), wet), 48_000) == 0
+    assert pairs.drift_ppm(dry[:20_000], wet[:20_000], 48_000) == 0
+
+
+def test_drift_is_a_fact_of_the_pair_or_its_reason(tmp_path):
+    dry = smooth_phrase(10)
+    pair = written(tmp_path, dry, np.tanh(3 * drifted(dry, 100)), 48_000)
+    assert pairs.relate(pairs.read_pair(pair), pair, None)["drift_ppm"] == pytest.approx(100, abs=10)
+    pair = written(tmp_path, dry, np.tanh(3 * dry), 48_000)
+    assert pairs.relate(pairs.read_pair(pair), pair, None)["drift_ppm"] == 0
+
+
+@pytest.mark.parametrize(("seconds", "says"), [(0.8, "comes 0.80 s after"), (-0.8, "comes 0.80 s before")])
+def test_a_delay_beyond_the_search_is_called_what_it_is(tmp_path, seconds, says):
+    dry = phrase(10 * 48_000)
+    gap = np.zeros(round(abs(seconds) * 48_000))
+    late = np.concatenate([gap, dry])[: len(dry)] if seconds > 0 else np.concatenate([dry[len(gap) :], gap])
+    pair = written(tmp_path, dry, np.tanh(3 * late), 48_000)
+    with pytest.raises(LeftOut, match=says):
+        pairs.relate(pairs.read_pair(pair), pair, None)
+
+
+def test_a_constant_is_no_partner(tmp_path):
+    pair = written(tmp_path, phrase(88_200), np.full(88_200, 0.3))
+    with pytest.raises(LeftOut, match=r"wet.wav is a constant \(DC\)"):
+        pairs.read_pair(pair)
+
+
+def test_the_report_tells_early_from_late_and_names_drift_and_scale():
+    def fact(name, **more):
+        plain = {
+            "file": name,
+            "polarity": 1,
+            "segment_samples": None,
+            "delay_samples": 0,
+            "rate_hz": 48_000,
+            "aligned_by": "waveform",
+            "coherence": 0.9,
+            "wet_clipped": 0,
+            "wet_peak_at_full_scale": False,
+            "wet_dc": 0.0,
+            "length_difference": 0,
+            "drift_ppm": 0.0,
+            "peak_db": -3.0,
+        }
+        return {**plain, **more}
+
+    facts = [
+        fact("early", delay_samples=-40),
+        fact("late", delay_samples=40),
+        fact("runs", drift_ppm=-104.0),
+        fact("loud", peak_db=88.0),
+    ]
+    found = {one.text: (one.level, one.files) for one in drive_report._findings([], facts, 60.0)}
+
+    def about(words):
+        return next(value for text, value in found.items() if words in text)
+
+    assert about("were late") == ("fine", ["late"])
+    assert about("come before") == ("look", ["early"])
+    assert about("up to -104 parts per million") == ("fix", ["runs"])
+    assert about("above full scale") == ("fix", ["loud"])

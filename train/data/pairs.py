@@ -11,7 +11,7 @@ import numpy as np
 from common.audio import SAMPLE_RATE_HZ
 from common.recording import read_recording
 from common.refusal import LeftOut
-from train.data.audio import clipped_samples, resample, to_mono
+from train.data.audio import clipped_samples, decibels, resample, to_mono
 from train.data.coherence import coherence
 from train.data.pairing import PairFiles
 
@@ -25,6 +25,13 @@ SURE_CORRELATION = 0.35
 # Of 100 toy pairs and the real ones none lay below 0.7, of 50 pairs of strangers none above 0.05
 MIN_COHERENCE = 0.2
 SILENCE = 1e-3
+# A partner that comes later or earlier than is searched is looked for this far, to be named, not mended
+FAR_DELAY_SECONDS = 10.0
+# How much more a far delay must explain to be believed
+FAR_BETTER = 0.2
+DRIFT_WINDOW_SECONDS = 1.0
+# Above what the same device shows from phrase to phrase
+LEAST_DRIFT_SECONDS = SHORTEST_DELAY_SECONDS
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,9 @@ class Alignment:
     correlation: float
 
 
-def align(dry: np.ndarray, wet: np.ndarray, rate_hz: int) -> Alignment:
+def align(
+    dry: np.ndarray, wet: np.ndarray, rate_hz: int, max_seconds: float = MAX_DELAY_SECONDS
+) -> Alignment:
     """Estimate delay and polarity from the linear part of what lies between two signals.
 
     The response is found by regularised deconvolution (Wiener's, cross spectrum over dry power). Its peak
@@ -70,7 +79,7 @@ def align(dry: np.ndarray, wet: np.ndarray, rate_hz: int) -> Alignment:
     spectrum = rfft(a, size)
     power = np.abs(spectrum) ** 2
     whole = irfft(np.conj(spectrum) * rfft(b, size) / (power + 3e-3 * power.mean() + 1e-30), size)
-    reach = max(1, min(n // 4, round(MAX_DELAY_SECONDS * rate_hz)))
+    reach = max(1, min(n // 4, round(max_seconds * rate_hz)))
     response = np.concatenate([whole[-reach:], whole[: reach + 1]])
     level = np.abs(response)
     peak = int(level.argmax())
@@ -95,6 +104,34 @@ def shifted(dry: np.ndarray, wet: np.ndarray, delay: int) -> tuple[np.ndarray, n
     """Take a delay out: what is left of both, equally long."""
     n = min(len(dry), len(wet))
     return (dry[: n - delay], wet[delay:n]) if delay >= 0 else (dry[-delay:n], wet[: n + delay])
+
+
+def drift_ppm(dry: np.ndarray, wet: np.ndarray, rate_hz: int) -> float:
+    """How much slower the wet recording's clock ran, in parts per million; 0 when none is seen.
+
+    The delay is measured in the loudest second of each third. Three sure delays that lie on a line, and
+    differ by more than the device's own response does from phrase to phrase, are two clocks.
+    """
+    n = min(len(dry), len(wet))
+    window = min(n // 6, round(DRIFT_WINDOW_SECONDS * rate_hz))
+    if window < rate_hz // 2:
+        return 0.0
+    energy = np.concatenate([[0.0], np.cumsum(dry[:n] ** 2)])
+    power = energy[window:] - energy[:-window]
+    third = (n - window) // 3
+    starts = [k * third + int(power[k * third : (k + 1) * third].argmax()) for k in range(3)]
+    found = [align(dry[s : s + window], wet[s : s + window], rate_hz) for s in starts]
+    if not all(one.sure for one in found):
+        return 0.0
+    first, middle, last = (one.seen for one in found)
+    change = last - first
+    # a delay belongs to where the energy of its window lies
+    places = [s + float(np.average(np.arange(window), weights=dry[s : s + window] ** 2)) for s in starts]
+    span = places[2] - places[0]
+    on_line = first + change * (places[1] - places[0]) / span
+    if abs(change) <= LEAST_DRIFT_SECONDS * rate_hz or abs(middle - on_line) > max(3.0, 0.2 * abs(change)):
+        return 0.0
+    return 1e6 * change / span
 
 
 def _correlation(a: np.ndarray, b: np.ndarray, delay: int) -> float:
@@ -140,6 +177,7 @@ class SignalFacts(TypedDict):
     wet_dc: float
     wet_clipped: int
     dry_clipped: int
+    peak_db: float
     wet_peak_at_full_scale: bool
     seconds: float
     rates_differ: NotRequired[bool]
@@ -158,6 +196,7 @@ class Relation(SignalFacts):
     polarity: int
     correlation: float
     coherence: float
+    drift_ppm: float
     segment_samples: int | None
 
 
@@ -228,6 +267,8 @@ def read_pair(pair: PairFiles) -> Signals:
     for name, signal in ((pair.dry.relative, dry), (pair.wet.relative, wet)):
         if float(np.abs(signal).max()) < SILENCE:
             raise LeftOut(f"cannot be used: {name} is silent")
+        if float(np.ptp(signal)) < 2 * SILENCE:
+            raise LeftOut(f"cannot be used: {name} is a constant (DC) without any sound")
     facts: SignalFacts = {
         "wet_format": wet_file.facts["format"],
         "wet_subtype": wet_file.facts["subtype"],
@@ -243,6 +284,7 @@ def read_pair(pair: PairFiles) -> Signals:
         "wet_dc": float(wet.mean()),
         "wet_clipped": clipped_samples(wet),
         "dry_clipped": clipped_samples(dry),
+        "peak_db": max(decibels(float(np.abs(file.audio).max())) for file in (dry_file, wet_file)),
         "wet_peak_at_full_scale": bool(np.abs(wet_file.audio).max() > 0.999),
         "seconds": min(seconds),
     }
@@ -276,7 +318,15 @@ def relate(signals: Signals, pair: PairFiles, segment_samples: int | None) -> Re
             there = coherence(*shifted(dry, wet, late))
             if there > explained + 0.05:
                 delay, explained = late, there
+    drift = drift_ppm(dry, wet, rate_hz)
+    if not drift and not found.sure:
+        _check_not_far(dry, wet, rate_hz, explained)
     if explained < MIN_COHERENCE:
+        if drift:
+            raise LeftOut(
+                f"runs away from {pair.dry.relative} by {drift:+.0f} ppm: they were recorded by two clocks; "
+                "record both with one interface, or cut the pair into shorter files"
+            )
         raise LeftOut(
             f"has nothing in common with {pair.dry.relative} (no curve and filter of it explain more than "
             f"{max(0.0, explained):.0%} of the power); is it its partner?"
@@ -293,8 +343,26 @@ def relate(signals: Signals, pair: PairFiles, segment_samples: int | None) -> Re
         "polarity": found.polarity,
         "correlation": found.correlation,
         "coherence": explained,
+        "drift_ppm": round(drift, 1),
         "segment_samples": segment_samples or find_borders(dry, wet),
     }
+
+
+def _check_not_far(dry: np.ndarray, wet: np.ndarray, rate_hz: int, explained: float) -> None:
+    """Find out whether a pair without an alignment has one beyond the delays that are searched.
+
+    Raises
+    ------
+    LeftOut
+        It has; the delay is named.
+    """
+    far = align(dry, wet, rate_hz, FAR_DELAY_SECONDS).delay
+    if abs(far) <= MAX_DELAY_SECONDS * rate_hz or coherence(*shifted(dry, wet, far)) < explained + FAR_BETTER:
+        return
+    raise LeftOut(
+        f"comes {abs(far) / rate_hz:.2f} s {'after' if far > 0 else 'before'} its dry file, more than the "
+        f"{MAX_DELAY_SECONDS} s that are searched; move it there and export it again"
+    )
 
 
 def common_delays(facts: Sequence[Found]) -> dict[str, int]:

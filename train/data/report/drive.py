@@ -14,6 +14,7 @@ from common.page import Cell, Finding, Page, Sound
 from common.spectrogram import RELATIVE_RANGE
 from train.data.kinds.drive import DriveFacts, DriveItem, DriveNotes
 from train.data.manifest import Manifest
+from train.data.report.levels import INTEGER_SCALE, INTEGER_SCALE_DB
 from train.data.report.players import Players, item_player
 from train.data.report.splits import split_bars
 
@@ -94,8 +95,8 @@ def describe(
     parameters = {item["file"]: _parameters(item) for item in reversed(items)}
     page.section(
         "Pairs",
-        "One row per wet file. The delay was taken out, turned polarity was turned back. Explained is the "
-        "part of the wet power that curves and filters of the dry sound account for.",
+        "One row per wet file. The measured delay was taken out, turned polarity was turned back. Explained "
+        "is the part of the wet power that curves and filters of the dry sound account for.",
     ).table(
         [
             *("wet", "dry", "effect", "parameters", "delay, samples", "delay, ms"),
@@ -196,7 +197,7 @@ def _findings(items: list[DriveItem], facts: list[DriveFacts], seconds: float) -
             "samples). Each was cut out and resampled by itself; reset the state at each start.",
             cut,
         )
-    late = [fact["file"] for fact in facts if fact["delay_samples"]]
+    late = [fact["file"] for fact in facts if fact["delay_samples"] > 0]
     if late:
         note("fine", f"{len(late)} wet files were late; the delay was taken out.", late)
     early = [fact["file"] for fact in facts if fact["delay_samples"] < 0]
@@ -209,6 +210,19 @@ def _findings(items: list[DriveItem], facts: list[DriveFacts], seconds: float) -
             f"{len(long)} delays are longer than {LATE_MS:.0f} ms: more than a device's own latency.",
             long,
         )
+    drifting = [fact for fact in facts if fact["drift_ppm"]]
+    if drifting:
+        worst = max((fact["drift_ppm"] for fact in drifting), key=abs)
+        note(
+            "fix",
+            f"{len(drifting)} wet files run away from their dry ones, by up to {worst:+.0f} parts per "
+            "million: two clocks recorded them. One delay was taken out, which is right at one place only. "
+            "Record both sides with one interface.",
+            [fact["file"] for fact in drifting],
+        )
+    loud = [fact["file"] for fact in facts if fact["peak_db"] > INTEGER_SCALE_DB]
+    if loud:
+        note("fix", INTEGER_SCALE.format(count=len(loud)), loud)
     unsure = [fact["file"] for fact in facts if fact["aligned_by"] == "envelope"]
     if unsure:
         note(

@@ -17,6 +17,7 @@ from common.spectrogram import RELATIVE_RANGE
 from train.data.features import BANDS, FLOOR_DB, HOP, TIME_EDGES, band_of, spectral_distance
 from train.data.kinds.drum import DrumFacts, DrumItem, DrumNotes
 from train.data.manifest import Manifest
+from train.data.report.levels import INTEGER_SCALE, INTEGER_SCALE_DB
 from train.data.report.modes import MODE_COLUMNS, Landscape, landscape, words_for
 from train.data.report.players import Players, item_player
 from train.data.report.splits import split_bars
@@ -201,6 +202,9 @@ def _technical(facts: list[DrumFacts]) -> list[Finding]:
                 long,
             )
         )
+    loud = [f["file"] for f in facts if f["peak_db"] > INTEGER_SCALE_DB]
+    if loud:
+        found.append(Finding("fix", INTEGER_SCALE.format(count=len(loud)), loud))
     quiet = [f["file"] for f in facts if f["peak_db"] < -40]
     if quiet:
         found.append(
