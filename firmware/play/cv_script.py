@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -171,11 +171,17 @@ def signals(
         A column that names neither a jack of this board nor a parameter of this instrument; a position or a
         voltage of a file that is outside its range.
     """
-    time = np.arange(ticks) / board.audio.sample_rate_hz
+    check(script, board, parameters, sounds)
+    made = readings(script, board, slice(0, ticks), sounds, resting)
+    return replace(made, events=events(script, board, parameters))
+
+
+def check(script: Script, board: Board, parameters: Mapping[str, int], jacks: Collection[str]) -> None:
+    """Refuse a column or a sound for nothing that is here, and a value outside its range; see `signals`."""
     gate_names = [gate.name for gate in board.gates_in] + [button.name for button in board.buttons]
     audio_names = [f"audio_in_{n + 1}" for n in range(board.audio.inputs)]
     known = [adc.name for adc in board.adcs] + gate_names + audio_names
-    for name in [*script.columns, *sounds]:
+    for name in [*script.columns, *jacks]:
         if name not in known and name not in parameters and name not in EVENTS:
             where = f"{script.path.name}: " if script.path and name in script.columns else ""
             raise Refusal(
@@ -184,6 +190,26 @@ def signals(
             )
     knobs = [adc.name for adc in board.adcs if adc.kind == "knob"]
     _check_ranges(script, {*knobs, *parameters})
+
+
+def readings(
+    script: Script,
+    board: Board,
+    span: slice,
+    sounds: Mapping[str, NDArray[np.float32]],
+    resting: Mapping[str, float] | None = None,
+) -> Signals:
+    """Return what a board's converters read in a span of samples, without the events; see `signals`.
+
+    Parameters
+    ----------
+    sounds : mapping
+        Jack → volts in that span.
+    """
+    ticks = span.stop - span.start
+    time = np.arange(span.start, span.stop) / board.audio.sample_rate_hz
+    gate_names = [gate.name for gate in board.gates_in] + [button.name for button in board.buttons]
+    audio_names = [f"audio_in_{n + 1}" for n in range(board.audio.inputs)]
     inputs = np.zeros((len(board.adcs), ticks), np.float32)
     for row, adc in enumerate(board.adcs):
         volts = sounds.get(adc.name)
@@ -209,7 +235,7 @@ def signals(
             audio[row] = sounds[name]
         elif (volts := _line(script, name, time, None)) is not None:
             audio[row] = volts / board.audio.full_scale_volts_in
-    return Signals(inputs, gates, audio, _events(script, board, parameters))
+    return Signals(inputs, gates, audio, [])
 
 
 def _line(script: Script, name: str, time: NDArray, default: float | None) -> NDArray | None:
@@ -227,22 +253,23 @@ def _steps(script: Script, name: str, time: NDArray) -> NDArray:
     return np.where(at >= 0, values[np.maximum(at, 0)], 0.0)
 
 
-def _events(script: Script, board: Board, parameters: dict[str, int]) -> list[Event]:
+def events(script: Script, board: Board, parameters: Mapping[str, int]) -> list[Event]:
+    """Commands of the remote over the whole script, sorted by tick."""
     rate = board.audio.sample_rate_hz
-    events = []
+    found = []
     for name, (times, values) in script.columns.items():
         if name not in EVENTS and name not in parameters:
             continue
         for knot, (time, value) in enumerate(zip(times, values, strict=True)):
             tick = round(float(time) * rate)
             if name in parameters:
-                events.append(Event(tick, SET, parameters[name], float(value)))
+                found.append(Event(tick, SET, parameters[name], float(value)))
             elif name == "trigger":
-                events.append(Event(tick, EVENTS[name], _whole(script, name, knot, value) - 1, 1.0))
+                found.append(Event(tick, EVENTS[name], _whole(script, name, knot, value) - 1, 1.0))
             else:
                 index = _whole(script, name, knot, value) - 1 if name in ("preset", "save") else 0
-                events.append(Event(tick, EVENTS[name], index, 0.0))
-    return sorted(events, key=lambda event: event.tick)
+                found.append(Event(tick, EVENTS[name], index, 0.0))
+    return sorted(found, key=lambda event: event.tick)
 
 
 def _whole(script: Script, name: str, knot: int, value: float) -> int:

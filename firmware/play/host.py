@@ -130,6 +130,12 @@ class HostInstrument:
         progress : callable, optional
             Called with the number of samples done, about once a second of sound.
         """
+        return self.render_counted(signals, block, progress)[0]
+
+    def render_counted(
+        self, signals: Signals, block: int = 48, progress: Callable[[int], None] | None = None
+    ) -> tuple[Rendered, int]:
+        """Render, and count the events that found room in the instrument's queue; see `render`."""
         ticks = signals.inputs.shape[1]
         out = Rendered(
             np.zeros((self.info.audio_out, ticks), np.float32),
@@ -154,7 +160,7 @@ class HostInstrument:
             self.lib.host_render(script, min(until, ticks))
             if progress is not None:
                 progress(min(until, ticks))
-        return out
+        return out, int(script.posted)
 
     def _floats(self, array: NDArray[np.float32]) -> Any:
         if not array.size:

@@ -23,6 +23,7 @@ from common.refusal import Refusal
 from firmware.play.cv_script import Script, Signals, signals
 from firmware.play.host import HostInstrument, Rendered
 from firmware.play.osc import OscControl, OscServer
+from firmware.play.pieces import blank, put
 from firmware.play.render import has_sound, heard, open_instrument, write_tracks
 from firmware.play.verdict import complaint
 from hardware.board import Board
@@ -109,19 +110,21 @@ def play_live(
 def _by_the_clock(
     host: HostInstrument, quiet: Signals, block: int, chunk: int, rate_hz: float, seconds: float
 ) -> Rendered:
-    parts = [host.render(quiet, block)]
+    chunks = max(1, round(seconds * rate_hz / chunk))
+    made = blank(host, chunks * chunk, block)
+    put(made, slice(0, chunk), host.render(quiet, block), block)
+    played = 1
     began = time.monotonic()
     with suppress(KeyboardInterrupt):
-        for number in range(1, max(1, round(seconds * rate_hz / chunk))):
+        for number in range(1, chunks):
             ahead = number * chunk / rate_hz - (time.monotonic() - began)
             if ahead > 0:
                 time.sleep(ahead)
-            parts.append(host.render(quiet, block))
+            put(made, slice(number * chunk, (number + 1) * chunk), host.render(quiet, block), block)
+            played = number + 1
+    ticks = played * chunk
     return Rendered(
-        np.concatenate([part.audio for part in parts], axis=1),
-        np.concatenate([part.cv for part in parts], axis=1),
-        np.concatenate([part.gates for part in parts]),
-        np.concatenate([part.positions for part in parts]),
+        made.audio[:, :ticks], made.cv[:, :ticks], made.gates[:ticks], made.positions[: ticks // block]
     )
 
 

@@ -37,10 +37,10 @@ def draw(played: Played, out: Path) -> None:
             time, row, row + 0.8 * (rendered.gates >> at & 1), step="post", color=COLOURS[0]
         )
     names = [kind.gate_sources[assignment.gate_out[at]] for at in gates]
-    listened = [row for row, level in enumerate(played.signals.gates) if level.any()]
+    listened = [row for row, level in enumerate(played.gates_in) if level.any()]
     inputs = [gate.name for gate in (*assignment.board.gates_in, *assignment.board.buttons)]
     for row, at in enumerate(listened):
-        high = played.signals.gates[at] > 1
+        high = played.gates_in[at] > 1
         axes["gates"].fill_between(time, -1.2 - row, -1.2 - row + 0.8 * high, color=COLOURS[8], step="post")
     axes["gates"].set_yticks(
         [*(np.arange(len(gates)) + 0.4), *(-0.8 - np.arange(len(listened)))],

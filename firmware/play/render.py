@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from common.files import whole
 from common.refusal import LeftOut, Refusal
+from common.spool import release, spooled
 from firmware.build import Built, generate, host_library
-from firmware.play.cv_script import Script, Signals, read_script, signals
+from firmware.play.cv_script import Script, Signals, check, events, read_script, readings
 from firmware.play.host import HostInstrument, Rendered
+from firmware.play.pieces import blank, put, rendered_pieces, spans
+from firmware.play.verdict import largest
 from hardware.board import Board
 
 CV_FULL_SCALE_VOLTS = 10.0
@@ -25,6 +28,10 @@ KNOB_MARGIN = 0.005
 
 
 LONGEST_S = 3600.0
+PIECE_FRAMES = 65_536
+"""Of a sound file, read at once."""
+FILTER_HALF = 10
+"""Half of `scipy.signal.resample_poly`'s filter, in samples of the slower rate."""
 
 Sound = Path | NDArray[np.float32]
 """An audio file, or one channel at the rate of the board."""
@@ -42,6 +49,10 @@ class Played:
         What is heard: the audio outputs, or drums that the gates strike where an instrument has none.
     struck : str
         Name of the drum that the gates strike; empty where the instrument has a sound of its own.
+    gates_in : array, shape (gates, ticks), float32
+        Volts at the gate inputs and buttons.
+
+    All arrays lie on the disk (`common.spool`), so that an hour is played in the memory of a second.
     """
 
     seconds: float
@@ -49,13 +60,13 @@ class Played:
     sound: NDArray[np.float32]
     struck: str
     rendered: Rendered
-    signals: Signals
+    gates_in: NDArray[np.float32]
     built: Built
 
     @property
     def peak(self) -> float:
         """Largest sample of what is heard."""
-        return float(np.abs(self.sound).max(initial=0.0))
+        return largest(self.sound)
 
 
 def open_instrument(
@@ -112,17 +123,33 @@ def play(
         rate = built.board.audio.sample_rate_hz
         tracks = read_sounds(sounds or {}, rate)
         ticks = length_ticks(cv, tracks, rate, seconds, tail_s)
-        volts = {
-            jack: fitted(track, ticks) * (1.0 if jack.startswith("audio_in") else sound_volts)
-            for jack, track in tracks.items()
-        }
-        played = signals(cv, built.board, ticks, host.parameters, volts, resting_knobs(built))
-        began = time.perf_counter()
+        check(cv, built.board, host.parameters, tracks)
         used = block or built.board.audio.block
-        rendered = host.render(played, used, (lambda done: progress(done, ticks)) if progress else None)
+        rendered = blank(host, ticks, used)
+        gates_in = spooled((len(built.board.gates_in) + len(built.board.buttons), ticks), "float32")
+        resting = resting_knobs(built)
+
+        def read(span: slice) -> Signals:
+            volts = {
+                jack: fitted(track[span], span.stop - span.start)
+                * (1.0 if jack.startswith("audio_in") else sound_volts)
+                for jack, track in tracks.items()
+            }
+            made = readings(cv, built.board, span, volts, resting)
+            gates_in[:, span] = made.gates
+            for array in (gates_in, *tracks.values()):
+                release(array)
+            return made
+
+        began = time.perf_counter()
+        commands = events(cv, built.board, host.parameters)
+        for span, part in rendered_pieces(host, ticks, used, read, commands):
+            put(rendered, span, part, used)
+            if progress is not None:
+                progress(span.stop, ticks)
         took = time.perf_counter() - began
     sound, struck = heard(built, rendered)
-    return Played(ticks / rate, took, sound, struck, rendered, played, built)
+    return Played(ticks / rate, took, sound, struck, rendered, gates_in, built)
 
 
 def check_seconds(seconds: float | None) -> None:
@@ -193,21 +220,39 @@ def read_sound(path: Path, rate_hz: float) -> NDArray[np.float32]:
     Refusal
         It is no sound, or not one that can be read; see :func:`common.recording.read_recording`.
     """
-    from common.recording import read_recording
+    from common.recording import Stream
 
     try:
-        recording = read_recording(path, LONGEST_S)
+        with Stream(path, LONGEST_S) as file:
+            mono = spooled((file.frames,), "float32")
+            for span, audio in file.pieces(PIECE_FRAMES):
+                mono[span] = audio.mean(axis=1)
+                release(mono)
+            file_hz = file.rate_hz
     except LeftOut as reason:
         raise Refusal(f"cannot read the sound {path}: it {reason}.") from None
-    mono, rate = recording.audio.mean(axis=1), recording.rate_hz
-    if rate != rate_hz:
-        from math import gcd
+    return mono if file_hz == rate_hz else _resampled(mono, file_hz, int(rate_hz))
 
-        from scipy.signal import resample_poly
 
-        common = gcd(int(rate_hz), int(rate))
-        mono = resample_poly(mono, int(rate_hz) // common, int(rate) // common)
-    return np.asarray(mono, np.float32)
+def _resampled(mono: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np.float32]:
+    """Resample piece by piece; each is given as much on both sides as the filter looks at."""
+    from math import gcd
+
+    from scipy.signal import resample_poly
+
+    up, down = to_hz // gcd(to_hz, from_hz), from_hz // gcd(to_hz, from_hz)
+    ticks = -(-len(mono) * up // down)
+    out = spooled((ticks,), "float32")
+    margin = -(-(FILTER_HALF * max(up, down) // up + 1) // down)  # in units of `down` frames in, `up` out
+    step = max(1, PIECE_FRAMES // down)
+    for first in range(0, -(-ticks // up), step):
+        before = min(first, margin)
+        frames = mono[(first - before) * down : (first + step + margin) * down]
+        made = resample_poly(np.asarray(frames, np.float64), up, down)[before * up : (before + step) * up]
+        out[first * up : (first + step) * up] = made[: ticks - first * up]
+        release(mono)
+        release(out)
+    return out
 
 
 def fitted(track: NDArray[np.float32], ticks: int) -> NDArray[np.float32]:
@@ -229,22 +274,51 @@ def write_tracks(out: Path, sound: NDArray[np.float32], rendered: Rendered, buil
     assignment = built.assignment
     rate = int(built.board.audio.sample_rate_hz)
     stem = out.with_suffix("")
-    files = [(out, sound.T)]
     cvs = [at for at, source in enumerate(assignment.cv_out) if source >= 0]
     gates = [at for at, source in enumerate(assignment.gate_out) if source >= 0]
+    write_wav(out, len(sound), sound, lambda span: sound[:, span].T, rate)
+    files = [out]
     if cvs:
-        files.append((Path(f"{stem}.cv.wav"), rendered.cv[cvs].T / CV_FULL_SCALE_VOLTS))
+        files.append(Path(f"{stem}.cv.wav"))
+        write_wav(
+            files[-1],
+            len(cvs),
+            rendered.cv,
+            lambda span: rendered.cv[cvs, span].T / CV_FULL_SCALE_VOLTS,
+            rate,
+        )
     if gates:
-        levels = np.stack([rendered.gates >> at & 1 for at in gates], axis=1)
-        files.append((Path(f"{stem}.gates.wav"), levels.astype(np.float32)))
-    for path, data in files:
-        write_wav(path, data, rate)
-    return [path for path, _ in files]
+        files.append(Path(f"{stem}.gates.wav"))
+
+        def levels(span: slice) -> NDArray[np.float32]:
+            high = [rendered.gates[span] >> at & 1 for at in gates]
+            return np.stack(high, axis=1).astype(np.float32)
+
+        write_wav(files[-1], len(gates), rendered.gates, levels, rate)
+    return files
 
 
-def write_wav(path: Path, data: NDArray, rate_hz: int) -> None:
-    """Write float32 WAV, shape (ticks, channels), whole or not at all."""
+def write_wav(
+    path: Path,
+    channels: int,
+    of: NDArray,
+    piece: Callable[[slice], NDArray[np.float32]],
+    rate_hz: int,
+) -> None:
+    """Write float32 WAV, whole or not at all.
+
+    Parameters
+    ----------
+    of : array, shape (…, ticks)
+        What it is made of.
+    piece : callable
+        Gives a span of it, shape (ticks, channels).
+    """
     import soundfile
 
-    with whole(path) as part:
-        soundfile.write(str(part), data, rate_hz, subtype="FLOAT", format="WAV")
+    with (
+        whole(path) as part,
+        soundfile.SoundFile(str(part), "w", rate_hz, channels, subtype="FLOAT", format="WAV") as file,
+    ):
+        for span in spans(of.shape[-1], through=[of]):
+            file.write(piece(span))

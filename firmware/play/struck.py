@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -15,10 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from common.spool import release, spooled
 from firmware.build import Built, generate, host_library
 from firmware.instruments import kinds
-from firmware.play.cv_script import EVENTS, SET, Event, Script, Signals, signals
+from firmware.play.cv_script import EVENTS, SET, Event, Script, readings
 from firmware.play.host import HostInstrument, Rendered
+from firmware.play.pieces import rendered_pieces, spans
+from firmware.play.verdict import largest
 
 KIT = Path(__file__).with_name("kit.toml")
 LOUDEST = 0.5
@@ -65,19 +69,22 @@ def strike(built: Built, rendered: Rendered) -> tuple[NDArray[np.float32], str]:
     """
     hits = _hits(built, rendered)
     ticks = rendered.gates.size
-    mix = np.zeros((2, ticks), np.float32)
+    mix = spooled((2, ticks), "float32")
     if hits:
         with tempfile.TemporaryDirectory(prefix="vaectrol-") as folder:
-            played = generate(kit().instrument, "host", Path(folder))
-            host = HostInstrument(host_library(played))
-            quiet = signals(Script(), played.board, ticks, host.parameters, {})
+            kit_built = generate(kit().instrument, "host", Path(folder))
+            host = HostInstrument(host_library(kit_built))
         for part, struck in hits.items():
             piece = kit().part[part]
-            mono = _struck(host, quiet, piece, struck, played.board.audio.block)
-            mix[0] += mono * piece.level * min(1.0, 1.0 - piece.pan)
-            mix[1] += mono * piece.level * min(1.0, 1.0 + piece.pan)
-    peak = float(np.abs(mix).max(initial=0.0))
-    return mix * (LOUDEST / peak if peak > 0 else 1.0), kit().instrument
+            for span, mono in _struck(host, kit_built, ticks, piece, struck):
+                mix[0, span] += mono * piece.level * min(1.0, 1.0 - piece.pan)
+                mix[1, span] += mono * piece.level * min(1.0, 1.0 + piece.pan)
+                release(mix)
+    peak = largest(mix)
+    if peak > 0:
+        for span in spans(ticks, through=[mix]):
+            mix[:, span] *= np.float32(LOUDEST / peak)
+    return mix, kit().instrument
 
 
 def _hits(built: Built, rendered: Rendered) -> dict[str, list[tuple[int, float]]]:
@@ -90,8 +97,7 @@ def _hits(built: Built, rendered: Rendered) -> dict[str, list[tuple[int, float]]
     for part in kit().part:
         if part not in gates:
             continue
-        level = (rendered.gates >> gates[part] & 1).astype(np.int8)
-        rises = np.flatnonzero(np.diff(level, prepend=np.int8(0)) > 0)
+        rises = _rises(rendered.gates, gates[part])
         cv = cvs.get(f"velocity.{part}", cvs.get("velocity"))
         velocity = (
             np.full(len(rises), UNKNOWN_VELOCITY) if cv is None else rendered.cv[cv, rises] / VELOCITY_VOLTS
@@ -101,10 +107,26 @@ def _hits(built: Built, rendered: Rendered) -> dict[str, list[tuple[int, float]]
     return found
 
 
+def _rises(gates: NDArray[np.uint32], bit: int) -> NDArray[np.intp]:
+    """Samples at which one gate goes high."""
+    found = []
+    before = np.int8(0)
+    for span in spans(gates.size, through=[gates]):
+        level = (gates[span] >> bit & 1).astype(np.int8)
+        found.append(span.start + np.flatnonzero(np.diff(level, prepend=before) > 0))
+        before = level[-1]
+    return np.concatenate(found) if found else np.zeros(0, np.intp)
+
+
 def _struck(
-    host: HostInstrument, quiet: Signals, piece: Piece, hits: list[tuple[int, float]], block: int
-) -> NDArray[np.float32]:
+    host: HostInstrument, kit_built: Built, ticks: int, piece: Piece, hits: list[tuple[int, float]]
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     settings = [Event(0, SET, host.parameters[name], position) for name, position in piece.set.items()]
     strokes = [Event(at, EVENTS["trigger"], 0, min(1.0, max(0.0, velocity))) for at, velocity in hits]
     host.begin()
-    return host.render(Signals(quiet.inputs, quiet.gates, quiet.audio, [*settings, *strokes]), block).audio[0]
+    block = kit_built.board.audio.block
+    quiet = Script()
+    for span, rendered in rendered_pieces(
+        host, ticks, block, lambda span: readings(quiet, kit_built.board, span, {}), [*settings, *strokes]
+    ):
+        yield span, rendered.audio[0]

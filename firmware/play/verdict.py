@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from common.refusal import Refusal
 from firmware.play.host import Rendered
+from firmware.play.pieces import spans
 
 FULL_SCALE = 1.0
 """±1.0 is the converter's last code on every board: ±``full_scale_volts_out`` at the jack.
@@ -37,6 +38,23 @@ def dbfs(level: float) -> float:
     return 20.0 * math.log10(level) if level > 0 else -math.inf
 
 
+def largest(sound: NDArray[np.float32]) -> float:
+    """Largest sample of either sign, without a copy of the sound; NaN where there is one."""
+    low, high = lowest_and_highest(sound)
+    if np.isnan(low).any():
+        return math.nan
+    return float(max(high.max(initial=0.0), -low.min(initial=0.0)))
+
+
+def lowest_and_highest(sound: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Lowest and highest sample of each channel, NaN where there is one; zeros where there is no sample."""
+    low, high = (np.full(len(sound), value, np.float32) for value in (math.inf, -math.inf))
+    for span in spans(sound.shape[1], through=[sound]):
+        low = np.minimum(low, sound[:, span].min(axis=1))
+        high = np.maximum(high, sound[:, span].max(axis=1))
+    return (low, high) if sound.size else (np.zeros_like(low), np.zeros_like(high))
+
+
 def swing(sound: NDArray[np.float32]) -> float:
     """Half of what the liveliest channel moves: a peak for which a constant voltage does not count.
 
@@ -44,7 +62,8 @@ def swing(sound: NDArray[np.float32]) -> float:
     ----------
     sound : array, shape (channels, ticks)
     """
-    return float(np.ptp(sound, axis=1).max(initial=0.0)) / 2 if sound.size else 0.0
+    low, high = lowest_and_highest(sound)
+    return float((high - low).max(initial=0.0)) / 2
 
 
 def complaint(rendered: Rendered, has_sound: bool) -> str | None:
@@ -62,15 +81,18 @@ def complaint(rendered: Rendered, has_sound: bool) -> str | None:
         One clause, or None where there is nothing to say.
     """
     sound = rendered.audio
-    if not (np.isfinite(sound).all() and np.isfinite(rendered.cv).all()):
+    if not (math.isfinite(largest(sound)) and math.isfinite(largest(rendered.cv))):
         return "it is not finite: a NaN or an infinity went out of a jack"
     if not has_sound:
-        gates_move = bool((rendered.gates != rendered.gates[:1]).any())
+        gates_move = bool(rendered.gates.size) and rendered.gates.min() != rendered.gates.max()
         return (
             None if gates_move or 2 * swing(rendered.cv) >= STILL_VOLTS else "no gate and no CV output moves"
         )
-    cut = int((np.abs(sound) >= FULL_SCALE).sum())
-    if cut:
+    if largest(sound) >= FULL_SCALE:
+        cut = sum(
+            int((np.abs(sound[:, span]) >= FULL_SCALE).sum())
+            for span in spans(sound.shape[1], through=[sound])
+        )
         return f"it clips: {cut:,} samples at full scale"
     level = dbfs(swing(sound))
     if level < SILENT_DBFS:

@@ -45,3 +45,23 @@ def test_a_stack_without_bound_is_refused():
     )
     with pytest.raises(Refusal, match="calls itself"):
         footprint("m", header, source)
+
+
+@pytest.mark.parametrize("kept", ["m_one", "m_process"])
+def test_only_addresses_are_pointers_and_not_every_number_that_equals_one(kept):
+    """A table holds every odd number of the range in which code lies; the pointer alone may be called."""
+    from firmware.compiler.plan.footprint import footprint
+
+    header = "void m_one(int *out);\nvoid m_process(int *out);\n"
+    numbers = ", ".join(str(0x10001 + 2 * i) for i in range(1 << 14))
+    source = (
+        f'#include "m.h"\nstatic const unsigned table[] = {{{numbers}}};\n'
+        f"static void (*volatile kept)(int *) = {kept};\n"
+        "void m_one(int *out) { volatile int held[8] = {0}; *out += held[*out & 7]; }\n"
+        "void m_process(int *out) { kept(out); *out += (int)table[*out & 16383]; }\n"
+    )
+    if kept == "m_process":
+        with pytest.raises(Refusal, match="calls itself"):
+            footprint("m", header, source)
+        return
+    assert footprint("m", header, source).deepest == ("m_process", "m_one")

@@ -59,7 +59,7 @@ def test_a_demonstration_is_heard_on_every_board(instrument, board, phrases):
 def test_every_hit_of_a_script_begins_where_its_gate_rises(instrument, phrases):
     played = shown(instrument, "patch_sm", phrases)
     sound = played.sound[0]
-    rises = np.flatnonzero(np.diff((played.signals.gates[0] > 1).astype(int)) > 0) + 1
+    rises = np.flatnonzero(np.diff((played.gates_in[0] > 1).astype(int)) > 0) + 1
     assert len(rises) > 40
     louder = [
         np.abs(sound[at + 48 : at + 480]).max() > 1.05 * np.abs(sound[at - 96 : at]).max() for at in rises

@@ -176,3 +176,28 @@ def test_a_difference_from_torch_is_refused(tmp_path):
             Treacherous(), [port], [Port("y", "audio", "event", ("y",), -1, 1)], {}, tmp_path / "t.onnx"
         )
     assert not list(tmp_path.iterdir())
+
+
+class Encoder(nn.Module):
+    """Audio in, latents out: strided convolutions with a hop of 32 that look back only."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv1d(1, 4, 8, stride=8), nn.Conv1d(4, 3, 4, stride=4)
+
+    def forward(self, audio):
+        return self.second(torch.tanh(self.first(audio)))
+
+
+def test_an_encoder_of_audio_into_latents_is_exported_and_compiled(tmp_path):
+    """Its audio is a whole number of hops long, which only its output tells."""
+    from firmware.compiler.pipeline import compile_onnx
+
+    path = tmp_path / "encoder.onnx"
+    audio = Port("audio", "audio", "1/1", ("mono",), -1.0, 1.0)
+    latents = Port("z", "latent", "1/32", ("a", "b", "c"), -3.0, 3.0)
+    model = export_module(Encoder(), [audio], [latents], {"kind": "texture"}, path)
+    assert model.graph.input[0].type.tensor_type.shape.dim[2].dim_param == "32*frames"
+    report = compile_onnx(path).report
+    assert [port["period_ticks"] for port in report["ports"]] == [1, 32]
+    assert report["witness"]["by"].startswith("onnxruntime")

@@ -109,7 +109,7 @@ def export_module(
             },
         )
         onnx.checker.check_model(model, full_check=True)
-        difference = compare(module, model, inputs)
+        difference = compare(module, model, inputs, outputs)
     finally:
         module.train(training)
     if difference > TOLERANCE:
@@ -132,7 +132,14 @@ def example_inputs(inputs: list[Port], base: int, generator: torch.Generator) ->
     return feeds
 
 
-def compare(module: nn.Module, model: onnx.ModelProto, inputs: list[Port], trials: int = 3) -> float:
+def common_ticks(ports: list[Port]) -> int:
+    """Samples in which every streaming port has whole frames."""
+    return int(np.lcm.reduce([p.ticks for p in ports if p.ticks] or [1]))
+
+
+def compare(
+    module: nn.Module, model: onnx.ModelProto, inputs: list[Port], outputs: list[Port], trials: int = 3
+) -> float:
     """Largest difference between torch and onnxruntime on random inputs of random lengths, relative."""
     import onnxruntime
 
@@ -142,7 +149,7 @@ def compare(module: nn.Module, model: onnx.ModelProto, inputs: list[Port], trial
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     generator = torch.Generator().manual_seed(1)
-    ticks = int(np.lcm.reduce([p.ticks for p in inputs if p.ticks] or [1]))
+    ticks = common_ticks([*inputs, *outputs])
     worst = 0.0
     for _ in range(trials):
         base = ticks * int(torch.randint(20, 220, (), generator=generator))
@@ -160,13 +167,14 @@ def compare(module: nn.Module, model: onnx.ModelProto, inputs: list[Port], trial
 
 def _trace(module: nn.Module, inputs: list[Port], outputs: list[Port]) -> onnx.ModelProto:
     """Run torch's exporter, then tidy its graph."""
-    ticks = int(np.lcm.reduce([p.ticks for p in inputs if p.ticks] or [1]))
+    ticks = common_ticks([*inputs, *outputs])
     feeds = example_inputs(inputs, ticks * 24, torch.Generator().manual_seed(0))
     names = {t: "frames" if t > 1 else "samples" for t in {p.ticks for p in inputs if p.ticks}}
-    if len(names) > 1:
-        # Two rates: the finer axis is a multiple of the coarser, which torch.export states as k·frames.
+    coarse = max((p.ticks for p in (*inputs, *outputs)), default=0)
+    if names and {*names} != {coarse}:
+        # Two rates: the finer axis is a multiple of the coarser, which torch.export states as k·frames. The
+        # coarser one may be an output's: an encoder hears whole hops.
         frames = torch.export.Dim("frames", min=1)
-        coarse = max(names)
         axes = {t: frames if t == coarse else (coarse // t) * frames for t in names}
         dynamic: Any = tuple({2: axes[p.ticks]} if p.ticks else {} for p in inputs)
     else:

@@ -30,6 +30,10 @@ SCRIPT = """SECTIONS {
 }
 """
 
+SHT_PROGBITS, SHT_REL, SHF_ALLOC = 1, 9, 2
+KEEPS_ADDRESS = (2, 38)
+"""R_ARM_ABS32 and R_ARM_TARGET1: the whole address of a symbol, in one word."""
+
 
 @dataclass(frozen=True)
 class Footprint:
@@ -103,6 +107,7 @@ def footprint(name: str, header: str, source: str, extra: Sequence[str] = ()) ->
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "ziglang", "ld.lld", "-T", str(folder / "link.ld"), "--gc-sections"),
+                "--emit-relocs",
                 *(*keep, "--entry", roots[0], *map(str, objects), "-o", str(image)),
             ],
             capture_output=True,
@@ -165,12 +170,24 @@ def _symbols(raw: bytes, heads: list[tuple[int, ...]], section: int) -> tuple[di
 
 
 def _addresses_kept(raw: bytes, heads: list[tuple[int, ...]], starts: set[int]) -> set[int]:
-    """Functions whose address stands anywhere in the image: what a call through a pointer may reach."""
+    """Functions whose address is kept in the image: what a call through a pointer may reach.
+
+    Only words that the linker filled in (relocations) are addresses; among the weights of a large model any
+    number may stand that equals one.
+    """
     found = set()
-    for head in heads:
-        if head[1] == 1 and head[2] & 2:
-            words = struct.unpack_from(f"<{head[5] // 4}I", raw, head[4])
-            found |= {word & ~1 for word in words if word & 1 and word & ~1 in starts}
+    for relocations in heads:
+        if relocations[1] != SHT_REL:
+            continue
+        target = heads[relocations[7]]
+        if not target[2] & SHF_ALLOC or target[1] != SHT_PROGBITS:
+            continue
+        for at in range(relocations[4], relocations[4] + relocations[5], 8):
+            place, kind = struct.unpack_from("<II", raw, at)
+            if kind & 0xFF in KEEPS_ADDRESS:
+                (word,) = struct.unpack_from("<I", raw, target[4] + place - target[3])
+                if word & 1 and word & ~1 in starts:
+                    found.add(word & ~1)
     return found
 
 
