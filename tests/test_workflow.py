@@ -188,7 +188,7 @@ def test_a_toy_model_goes_through_every_stage(whole_workflow):
     check_page((folder / "report" / "report.html").read_text())
     page = html.unescape(index)
     assert all(stamp["command"] in page for stamp in stamps)
-    assert "the emulated module equals the host's rendering" in page
+    assert "every sample, gate and voltage is the same" in page
     quality = json.loads((folder / "report" / "report.json").read_text())["models"]["model"]["quality"]
     assert "test split" in quality["inputs"]
     assert set(quality["formats"]) == {"pruned", "w8a16"}

@@ -2,6 +2,7 @@
 #include "beep.h"
 
 #define MUTE_STEP (1.0f / 480.0f) /* 10 ms: a switch without a click */
+#define LOUDEST 0.95f             /* the oscillator swings a little over 1, and full scale clips */
 #define LEVEL_VOLTS 5.0f
 
 void beep_init(Beep *beep, const BeepSpec *spec) {
@@ -27,7 +28,7 @@ void beep_render(Beep *beep, const Panel *panel, const PortBlock *block) {
         beep->sine += step * beep->cosine;
         beep->cosine -= step * beep->sine;
         const float now = beep->open * slope_next(&level);
-        const float sound = audible(now * beep->sine);
+        const float sound = audible(LOUDEST * now * beep->sine);
         for (uint8_t c = 0; c < outputs->audios; ++c) {
             block->audio_out[c][i] = outputs->audio[c] >= 0 ? sound : 0.0f;
         }

@@ -82,7 +82,7 @@ def rendered(model_files, tmp_path_factory):
     frames = np.arange(ticks // HOP)
     positions = np.full((4, frames.size), 0.5)
     positions[0], positions[2] = sweep(frames * HOP), 0.7
-    table = np.asarray(built.assignment.models["drive"].latents[0]["quantiles"])
+    table = np.asarray(built.assignment.models["drive"].about.latents[0].quantiles)
     latent = np.interp(positions, np.linspace(0, 1, table.size), table).astype(np.float32)
     session = onnxruntime.InferenceSession(str(model_files["drive"]), providers=["CPUExecutionProvider"])
     (exact,) = session.run(None, {"audio": tone[None, None], "latent": latent[None]})
