@@ -6,10 +6,10 @@
 #include "arith.h"
 #include "rows.h"
 
-void vk_template_gain_s16(int16_t gain, const int16_t *a, size_t a_step, int16_t *out, size_t out_step,
-                          size_t frames, size_t lanes);
+void vk_template_gain_s16(int16_t gain, const int16_t *a, size_t a_step, int16_t *out, size_t out_step, size_t frames,
+                          size_t lanes);
 
-void vk_template_gain_s16(int16_t gain, const int16_t *a, size_t a_step, int16_t *out, size_t out_step,
-                          size_t frames, size_t lanes) {
+void vk_template_gain_s16(int16_t gain, const int16_t *a, size_t a_step, int16_t *out, size_t out_step, size_t frames,
+                          size_t lanes) {
     VK_ROWS_1(int16_t, int16_t, vk_sat16(((int32_t)x * gain + 16384) >> 15))
 }
