@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import pkgutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from common.refusal import Refusal
 
@@ -42,3 +44,13 @@ def check_kind(name: str, known: Sequence[str]) -> str:
     if one != name:
         raise Refusal(f"there is no kind '{name}'; the kind is called {one}")
     raise Refusal(f"there is no kind '{name}'; choose one of {', '.join(known)}")
+
+
+def class_of(module_name: str, base: type) -> Any:
+    """Import a kind's file and give the class under `base` that it defines itself."""
+    module = importlib.import_module(module_name)
+    return next(
+        found
+        for found in vars(module).values()
+        if isinstance(found, type) and issubclass(found, base) and found.__module__ == module.__name__
+    )

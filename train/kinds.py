@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import tomllib
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 import train.tasks
-from common.kinds import check_kind, kinds_in, singular
+from common.kinds import check_kind, class_of, kinds_in, singular
 from common.refusal import Refusal
 from train.recipe import HERE, Recipe, available_recipes, explain
 
@@ -34,12 +33,7 @@ def task_class(kind: str) -> type[Task]:
     """
     from train.tasks.base import Task
 
-    module = importlib.import_module(f"train.tasks.{check_kind(kind, training_kinds())}")
-    return next(
-        found
-        for found in vars(module).values()
-        if isinstance(found, type) and issubclass(found, Task) and found.__module__ == module.__name__
-    )
+    return class_of(f"train.tasks.{check_kind(kind, training_kinds())}", Task)
 
 
 def load_recipe(source: str | Path, overrides: list[str] | None = None) -> Recipe:

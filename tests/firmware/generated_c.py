@@ -7,7 +7,6 @@ a file differs.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.refusal import Refusal
+from tests.digest_list import run
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = ("host", "m7", "aarch64", "wasm")
@@ -55,23 +55,5 @@ def _made(place: str, out: Path, make) -> Iterator[tuple[str, str]]:  # type: ig
             yield f"{place}/{file.relative_to(out)}", hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def main() -> int:
-    """Write the list, or compare with one written before."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path, nargs="?", help="where to write the list")
-    parser.add_argument("--against", type=Path, help="a list written before the change")
-    chosen = parser.parse_args()
-    lines = [f"{digest}  {name}" for name, digest in digests()]
-    if chosen.file:
-        chosen.file.write_text("\n".join(lines) + "\n")
-    if not chosen.against:
-        print(f"{len(lines)} files")
-        return 0
-    before = chosen.against.read_text().splitlines()
-    changed = sorted(set(before) ^ set(lines), key=lambda line: line[66:])
-    print("\n".join(changed) or f"{len(lines)} files, all as they were")
-    return 1 if changed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, digests, "files"))

@@ -7,7 +7,6 @@ when a file differs. Times that a file's metadata mention are left out; the rest
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import sys
@@ -31,6 +30,7 @@ from quantize.graph.load import load_graph
 from quantize.integers.plan import Plan, make_plan
 from quantize.integers.qdq import read_qdq
 from quantize.procedure import Settings, run_procedure
+from tests.digest_list import run
 from tests.quantize.models import small_drive, small_drum, small_rhythm
 from tests.quantize.random_graphs import random_feed, random_graph
 
@@ -198,23 +198,5 @@ def _made(name: str, calibration_set: CalibrationSet, settings: Settings) -> Ite
         yield f"{name}/tflite", str(why)
 
 
-def main() -> int:
-    """Write the list, or compare with one written before."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path, nargs="?", help="where to write the list")
-    parser.add_argument("--against", type=Path, help="a list written before the change")
-    chosen = parser.parse_args()
-    lines = [f"{digest}  {name}" for name, digest in digests()]
-    if chosen.file:
-        chosen.file.write_text("\n".join(lines) + "\n")
-    if not chosen.against:
-        print(f"{len(lines)} digests")
-        return 0
-    before = chosen.against.read_text().splitlines()
-    changed = sorted(set(before) ^ set(lines), key=lambda line: line.split("  ")[-1])
-    print("\n".join(changed) or f"{len(lines)} digests, all as they were")
-    return 1 if changed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, digests, "digests"))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
-from common.kinds import check_kind, kinds_in
+from common.kinds import check_kind, class_of, kinds_in
 
 if TYPE_CHECKING:
     from train.data.kinds.base import Preparation
@@ -26,9 +25,4 @@ def preparation(kind: str) -> type[Preparation]:
     """
     from train.data.kinds.base import Preparation
 
-    module = importlib.import_module(f"{__name__}.{check_kind(kind, data_kinds())}")
-    return next(
-        found
-        for found in vars(module).values()
-        if isinstance(found, type) and issubclass(found, Preparation) and found.__module__ == module.__name__
-    )
+    return class_of(f"{__name__}.{check_kind(kind, data_kinds())}", Preparation)
