@@ -80,6 +80,7 @@ MEASURES = {
     "active_latents": Measure("latents in use"),
     "spearman_median": Measure("Spearman, median", "", "higher"),
     "spearman_pooled": Measure("Spearman, pooled", "", "higher"),
+    "span_median": Measure("moved over asked, median", ""),
     "accuracy": Measure("right answers", "%", "higher"),
 }
 _AGAINST = {"truth": "against the data", "unrounded": "against unrounded weights", "task": "training task"}

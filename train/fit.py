@@ -205,6 +205,8 @@ def fit(
     task.prepare(data)
     if recipe.fit.start and not resume:
         _start_from(task, recipe.fit.start)
+    elif not resume:
+        task.begin()
     if overwrite:
         remove_run(folder)
     try:

@@ -4,6 +4,7 @@ SMALL_RHYTHM = [
     "model.hidden=8",
     "model.channels=8",
     "model.encoder=8",
+    "model.look=8",
     "model.latents=4",
     "fit.batch=8",
     "fit.validation_items=16",

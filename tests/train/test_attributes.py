@@ -131,6 +131,14 @@ def test_even_travel_is_even_density():
     assert len(AttributeScale.fit(values).table()) == 33
 
 
+def test_a_knob_s_ends_leave_rare_extremes_out():
+    values = np.r_[np.linspace(0, 1, 1000), -50.0, 70.0]
+    scale = AttributeScale.fit(values, edge=0.02)
+    assert scale.values[0] == pytest.approx(0.02, abs=0.01)
+    assert scale.values[-1] == pytest.approx(0.98, abs=0.01)
+    assert scale.knob(np.array([-50.0, 70.0])) == pytest.approx([-1, 1], abs=0.01)
+
+
 def test_a_constant_quantity_sits_in_the_middle():
     assert AttributeScale.fit(np.ones(10)).knob(np.ones(3)).tolist() == [0, 0, 0]
 

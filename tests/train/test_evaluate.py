@@ -13,7 +13,7 @@ from train.fit import export_run, fit
 from train.judges.drum import log_spectral_distance, mr_stft, onset_ms
 from train.judges.evaluate import evaluate, headline
 from train.judges.player import open_player
-from train.judges.rhythm import onset_f1, reconstruction, refine
+from train.judges.rhythm import REFINED, STEPPED, onset_f1, reconstruction, refine
 from train.kinds import load_recipe
 from train.run import load_run
 
@@ -42,7 +42,8 @@ def test_a_run_and_its_model_files_get_the_same_figures(rhythm_run, rhythms, tmp
     # The oracle nearest neighbour is chosen using the target; the mean is blind.
     assert from_run["figures"]["nearest"]["onset_f1"] > from_run["figures"]["mean"]["onset_f1"]
     # Latents are sought with gradients, which a model file has not.
-    assert "refined" in from_run["figures"] and "refined" not in from_file["figures"]
+    for who in ("stepped", "refined"):
+        assert who in from_run["figures"] and who not in from_file["figures"]
     assert dict(headline(from_run))["items"] == str(from_run["items"])
 
 
@@ -56,9 +57,11 @@ def test_sought_latents_reconstruct_better_than_the_encoders(rhythm_run, rhythms
         with torch.no_grad():
             feeds = torch.from_numpy(latents)[:, :, None], torch.from_numpy(knobs)[:, :, None]
             logits = player.task.model.decoder.logits(*feeds)
-            return float(player.task.reconstruction(logits, torch.from_numpy(patterns))["onset"])
+            terms = player.task.reconstruction(logits, torch.from_numpy(patterns))
+            return float(player.task.distance(terms))
 
-    assert far(refine(player.task, z, knobs, patterns)) < far(z)
+    assert far(refine(player.task, z, knobs, patterns, *STEPPED)) < far(z)
+    assert far(refine(player.task, z, knobs, patterns, *REFINED)) < far(z)
 
 
 def test_a_drum_run_is_judged_beside_the_nearest_training_sound(drums, tmp_path):

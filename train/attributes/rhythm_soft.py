@@ -16,10 +16,24 @@ from train.attributes.rhythm import HIGH, LOW, STEPS, STEPS_PER_BEAT, STREAMS, W
 V = len(PARTS)
 
 
-def soft_attributes(pattern: Tensor) -> Tensor:
-    """Measure ``pattern [N, 27, 32]``, onsets as probabilities, to ``[N, 6]`` in the order of the knobs."""
-    probability = pattern[:, :V]
-    onset = (probability >= 0.5).float() + probability - probability.detach()
+def soft_attributes(pattern: Tensor, slope: Tensor | None = None) -> Tensor:
+    """Measure patterns.
+
+    Parameters
+    ----------
+    pattern : Tensor, shape (N, 27, 32)
+        Onsets as probabilities.
+    slope : Tensor, shape (N, 9, 32), optional
+        What the onsets' gradient goes through instead of the probabilities. A probability near 0 or 1 has
+        none; the same logits, divided by a temperature, still have some.
+
+    Returns
+    -------
+    Tensor, shape (N, 6)
+        In the order of the knobs.
+    """
+    way = pattern[:, :V] if slope is None else slope
+    onset = (pattern[:, :V] >= 0.5).float() + way - way.detach()
     velocity, micro = pattern[:, V : 2 * V], pattern[:, 2 * V :]
     count = onset.sum((1, 2))
     low, high = onset[:, list(LOW)].sum((1, 2)), onset[:, list(HIGH)].sum((1, 2))

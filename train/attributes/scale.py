@@ -24,9 +24,19 @@ class AttributeScale:
     values: list[float]
 
     @classmethod
-    def fit(cls, measured: np.ndarray, points: int = 257) -> AttributeScale:
-        """Take the quantiles of what was measured on the training data."""
-        return cls([float(v) for v in np.quantile(measured, np.linspace(0, 1, points))])
+    def fit(cls, measured: np.ndarray, points: int = 257, edge: float = 0.0) -> AttributeScale:
+        """Take the quantiles of what was measured on the training data.
+
+        Parameters
+        ----------
+        measured : ndarray, shape (N,)
+            The quantity of every item.
+        points : int
+            How many quantiles.
+        edge : float
+            Part of the data beyond either end of the knob: rare extremes, at which nothing could follow.
+        """
+        return cls([float(v) for v in np.quantile(measured, np.linspace(edge, 1 - edge, points))])
 
     def knob(self, measured: np.ndarray) -> np.ndarray:
         """Knob position in [−1, 1] of measured values; the middle of a run of equal quantiles."""

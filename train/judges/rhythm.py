@@ -1,9 +1,9 @@
 """Judging a rhythm model on unseen drummers.
 
 The trivial opponents are the mean pattern of the training data, cut where its F1 is best, and the oracle
-nearest neighbour by onsets, a training pattern chosen using the target. ``refined`` is the model with latents
-sought by gradient on the target from where the encoder put them: what the decoder could do with a better
-encoder.
+nearest neighbour by onsets, a training pattern chosen using the target. ``stepped`` is the model with its
+latents moved by a few gradient steps on the target from where the encoder put them, which a desktop has time
+for; ``refined`` with many: what the decoder could do with a better encoder.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from train.data.store import DataSet
 
 V = len(PARTS)
+STEPPED, REFINED = (20, 0.1), (150, 0.03)  # steps, and the length of one
 SHOWN = 4  # patterns that the page plays
 DETAILS: tuple[str, ...] = ()
 NOT_ON_CARD = ("spearman_pooled", "f1_by_voice", "even", "linear")
@@ -73,8 +74,9 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
     made = decode(player, z, knobs)
     more: dict[str, Reconstructed] = {}
     if player.own:
-        sought = refine(task, z, knobs, patterns)
-        more["refined"] = reconstruction(decode(player, sought, knobs), patterns)
+        for who, (steps, rate) in (("stepped", STEPPED), ("refined", REFINED)):
+            sought = refine(task, z, knobs, patterns, steps, rate)
+            more[who] = reconstruction(decode(player, sought, knobs), patterns)
     folder.mkdir(parents=True, exist_ok=True)
     groups = _write_sounds(patterns, made, folder)
     drawing = descriptor_figure(player)
@@ -102,17 +104,17 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
 
 
 def refine(
-    task: RhythmTask, z: np.ndarray, knobs: np.ndarray, patterns: np.ndarray, steps: int = 150
+    task: RhythmTask, z: np.ndarray, knobs: np.ndarray, patterns: np.ndarray, steps: int, rate: float
 ) -> np.ndarray:
-    """Latents ``[N, Z]`` that reconstruct better: Adam on the onsets, and a weak pull to the prior."""
+    """Latents ``[N, Z]`` that reconstruct better: Adam on the pattern, and a weak pull to the prior."""
     import torch
 
     wanted, attributes = torch.from_numpy(patterns), torch.from_numpy(knobs)[:, :, None]
     sought = torch.tensor(z, requires_grad=True)
-    optimizer = torch.optim.Adam([sought], 0.03)
+    optimizer = torch.optim.Adam([sought], rate)
     for _ in range(steps):
         logits = task.model.decoder.logits(sought[:, :, None], attributes)
-        far = task.reconstruction(logits, wanted)["onset"] * len(z) + 0.05 * (sought**2).sum()
+        far = task.distance(task.reconstruction(logits, wanted)) * len(z) + 0.05 * (sought**2).sum()
         optimizer.zero_grad()
         far.backward()
         optimizer.step()
@@ -145,29 +147,38 @@ def _nearest(task: RhythmTask, patterns: np.ndarray) -> np.ndarray:
 
 
 def control(player: Player, z: np.ndarray, knobs: np.ndarray, positions: int = 11) -> dict[str, KnobFollowed]:
-    """Spearman of each knob over its travel against the measured attribute; median over the patterns given.
+    """How the measured attribute follows each knob over its travel.
 
-    Latents ``z [N, Z]`` and the other knobs ``[N, 6]`` are those of test patterns, or anywhere a hand may put
-    them.
+    Spearman's coefficient, median over the patterns given and of all together, and the span: by how much the
+    attribute differs between the ends of the travel, over by how much the knob says it should, median over
+    the patterns. Latents ``z [N, Z]`` and the other knobs ``[N, 6]`` are those of test patterns, or anywhere
+    a hand may put them.
     """
+    import torch
     from scipy.stats import spearmanr
 
+    task = player.task
+    assert isinstance(task, RhythmTask)
     some = np.linspace(0, len(z) - 1, min(64, len(z))).round().astype(int)
     travel = np.linspace(-1, 1, positions)
+    ends = task.from_knobs(torch.tensor([[-1.0], [1.0]]).expand(2, knobs.shape[1]))
+    asked = (ends[1] - ends[0]).numpy()
     out: dict[str, KnobFollowed] = {}
     for number, name in enumerate(PATTERN_ATTRIBUTES):
-        found, pooled_knob, pooled_value = [], [], []
+        found, spans, pooled_knob, pooled_value = [], [], [], []
         for index in some:
             moved = np.repeat(knobs[index : index + 1], positions, 0)
             moved[:, number] = travel
             patterns = decode(player, np.repeat(z[index : index + 1], positions, 0), moved)
             values = np.array([measure_pattern(p)[number] for p in patterns])
             found.append(spearmanr(travel, values).statistic if np.ptp(values) > 0 else 0.0)
+            spans.append((values[-1] - values[0]) / max(1e-9, float(asked[number])))
             pooled_knob += list(travel)
             pooled_value += list(values)
         out[name] = {
             "spearman_median": float(np.median(found)),
             "spearman_pooled": float(spearmanr(pooled_knob, pooled_value).statistic),
+            "span_median": float(np.median(spans)),
         }
     return out
 

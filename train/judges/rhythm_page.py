@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TypedDict
 
 from common.measures import measure
-from common.page import Page
+from common.page import Page, number
 from train.judges.judged import Judgement, rank, share, write_measures
 from train.judges.reports import Judged
 
 WHO = {
     "model": "the model",
+    "stepped": "twenty gradient steps",
     "refined": "optimised latents",
     "nearest": "oracle nearest neighbour",
     "mean": "mean pattern",
@@ -28,10 +29,15 @@ class Reconstructed(TypedDict):
 
 
 class KnobFollowed(TypedDict):
-    """Spearman of a knob's travel and the attribute: median over patterns, and of all together."""
+    """How an attribute follows its knob.
+
+    Spearman's coefficient over the knob's travel: median over patterns, and of all together; and what moved
+    between the ends of the travel over what was asked, median over patterns.
+    """
 
     spearman_median: float
     spearman_pooled: float
+    span_median: float
 
 
 class Leak(TypedDict):
@@ -86,8 +92,9 @@ def write_page(page: Page, judged: Judgement[RhythmReport]) -> None:
         figures,
         WHO,
         KEYS,
-        "Optimised latents are sought by gradient from where the encoder put them: what the decoder could do "
-        "with a better encoder. The oracle nearest neighbour is chosen using the target.",
+        "Latents are moved by gradient from where the encoder put them: by twenty steps, as a desktop has "
+        "time for, and by many, which is what the decoder could do with a better encoder. The oracle nearest "
+        "neighbour is chosen using the target.",
     )
     shown = [who for who in WHO if who in figures]
     parts = list(dict.fromkeys(part for who in shown for part in figures[who]["f1_by_voice"]))
@@ -100,16 +107,28 @@ def write_page(page: Page, judged: Judgement[RhythmReport]) -> None:
     )
     page.section(
         "Knobs",
-        "Spearman of a knob and of what is measured of the pattern; 1 is a knob that does what it says.",
+        "Spearman of a knob and of what is measured of the pattern; 1 is a knob that does what it says. The "
+        "span is what moved between the ends of a knob's travel over what it asks for, median.",
     ).table(
-        ["knob", "at test patterns, median", "pooled", "anywhere, median", "pooled", "turned by an LFO"],
+        [
+            "knob",
+            "at test patterns, median",
+            "pooled",
+            "span",
+            "anywhere, median",
+            "pooled",
+            "span",
+            "turned by an LFO",
+        ],
         [
             [
                 name.replace("_", " "),
                 rank(one["spearman_median"]),
                 rank(one["spearman_pooled"]),
+                number(one["span_median"]),
                 rank(report["anywhere"][name]["spearman_median"]),
                 rank(report["anywhere"][name]["spearman_pooled"]),
+                number(report["anywhere"][name]["span_median"]),
                 rank(report["motion"][name]),
             ]
             for name, one in report["control"].items()

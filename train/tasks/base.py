@@ -135,6 +135,9 @@ class Task(lightning.LightningModule):
         """Take what another task prepared of the same data set, if this one would prepare the same."""
         return False
 
+    def begin(self) -> None:
+        """Set first weights from the prepared data, where a kind has better ones than random."""
+
     @abstractmethod
     def draw(self, step: int) -> Batch:
         """Make the batch of a step; random only through ``step`` and the seed."""

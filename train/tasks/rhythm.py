@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -14,38 +16,59 @@ from torch.nn import functional as F
 from common.drums import PARTS
 from common.model_metadata import ModelMetadata
 from common.refusal import Refusal
-from train.attributes.rhythm import PATTERN_ATTRIBUTES, measure_pattern
+from train.attributes.rhythm import PATTERN_ATTRIBUTES
 from train.attributes.rhythm_soft import soft_attributes
 from train.attributes.scale import AttributeScale, described, scales_of
 from train.export.export import Port
 from train.losses import kl_loss, kl_per_latent, ramp
 from train.models.fader import LatentAdversary
-from train.models.rhythm import STEPS, Drafts, RhythmEncoder, RhythmShape, RhythmVAE
+from train.models.rhythm import (
+    STEPS,
+    Drafts,
+    Principal,
+    RhythmEncoder,
+    RhythmShape,
+    RhythmVAE,
+    begin_at,
+    pattern_of,
+)
 from train.recipe import FaderSection, Recipe, Section
 from train.tasks.base import Batch, Task, evenly
 
 V = len(PARTS)
 
 
+# Part of the training patterns beyond either end of an attribute's knob
+EDGE = 0.02
+# What the knobs are taught to move, of what they ask for
+SPAN = 0.85
+
+
 class RhythmModelSection(Section):
     """Sizes; see ``RhythmShape``."""
 
-    latents: int = Field(default=16, ge=1, le=128)
-    hidden: int = Field(default=96, ge=4, multiple_of=4)
-    planes: int = Field(default=12, ge=4, multiple_of=4)
-    channels: int = Field(default=24, ge=4, multiple_of=4)
-    encoder: int = Field(default=512, ge=4, multiple_of=4)
+    latents: int = Field(default=32, ge=1, le=128)
+    hidden: int = Field(default=128, ge=4, multiple_of=4)
+    planes: int = Field(default=20, ge=4, multiple_of=4)
+    gated: bool = Field(default=True, description="a gate for every plane")
+    channels: int = Field(default=32, ge=4, multiple_of=4)
+    encoder: int = Field(default=288, ge=4, multiple_of=4)
+    look: int = Field(default=160, ge=4, multiple_of=4)
     looks: int = Field(default=2, ge=0, le=8)
 
 
 class RhythmLossSection(Section):
-    """Weights of the reconstruction."""
+    """Weights of the reconstruction and of the knobs."""
 
     onset: float = Field(default=1.0, ge=0)
     positive: float = Field(default=1.5, gt=0, description="weight of an onset against a rest")
-    velocity: float = Field(default=8.0, ge=0)
+    velocity: float = Field(default=4.0, ge=0)
     micro: float = Field(default=20.0, ge=0)
-    control: float = Field(default=0.5, ge=0, description="weight of the moved attributes")
+    control: float = Field(default=30.0, ge=0, description="weight of the moved attributes")
+    span: float = Field(default=30.0, ge=0, description="weight of how far a single knob moves its attribute")
+    temperature: float = Field(
+        default=2.0, gt=0, description="of the onsets, where the attributes' gradient passes"
+    )
     drafts: float = Field(default=0.5, ge=0, description="onsets that the encoder's earlier drafts miss")
     read: float = Field(default=10.0, ge=0, description="attributes as the encoder reads them")
 
@@ -57,12 +80,14 @@ class RhythmAugmentSection(Section):
         default=True, description="let the second bar come first in half of the patterns"
     )
     mix: float = Field(
-        default=0.0,
+        default=0.6,
         ge=0,
         le=1,
-        description="part of the patterns that get voices or a bar of another pattern",
+        description="part of the patterns that get voices or a bar of another drummer's",
     )
     velocity: float = Field(default=0.05, ge=0, description="spread of a common factor on the velocities")
+    touch: float = Field(default=0.0, ge=0, description="spread of the exponent that bends the velocities")
+    feel: float = Field(default=0.0, ge=0, description="spread of how early or late all is, in steps")
     mute: float = Field(default=0.005, ge=0, le=1, description="part of the patterns replaced by silence")
 
 
@@ -82,6 +107,38 @@ def onset_f1(made: np.ndarray, wanted: np.ndarray) -> float:
     return float(2 * hits / max(1, made.sum() + wanted.sum()))
 
 
+@dataclass(frozen=True)
+class Followed:
+    """How attributes followed moved knobs, in units of each attribute's spread.
+
+    Attributes
+    ----------
+    far : Tensor, [attributes]
+        How far off they were, on average.
+    number : Tensor of int64, [N]
+        The knob that was low and then high.
+    moved, asked : Tensor, [N]
+        By how much its attribute rose, and should have risen.
+    """
+
+    far: Tensor
+    number: Tensor
+    moved: Tensor
+    asked: Tensor
+
+    def short(self, pull: Tensor | None = None) -> Tensor:
+        """Distance of what moved from what was asked, each attribute by its ``pull``."""
+        weight = torch.ones_like(self.moved) if pull is None else pull[self.number]
+        return (weight * F.smooth_l1_loss(self.moved, self.asked, reduction="none")).mean()
+
+    def spans(self) -> list[Tensor]:
+        """What moved over what was asked, by attribute."""
+        return [
+            self.moved[self.number == one].sum() / self.asked[self.number == one].sum().clamp(min=1e-6)
+            for one in range(len(self.far))
+        ]
+
+
 class RhythmTask(Task):
     """See :class:`train.tasks.base.Task`."""
 
@@ -97,7 +154,16 @@ class RhythmTask(Task):
         self.knobs: dict[str, np.ndarray] = {}
         self.names: dict[str, list[str]] = {}
         self.styles: dict[str, list[str]] = {}
+        self.drummers: list[np.ndarray] = []
         self.measured: dict[str, np.ndarray] = {}
+        count = len(PATTERN_ATTRIBUTES)
+        # How hard each attribute is pulled, and the moving sums of what was asked and what moved
+        self.register_buffer("pull", torch.ones(count))
+        self.register_buffer("asked", torch.full((count,), 1e-3))
+        self.register_buffer("moved", torch.full((count,), 1e-3))
+        self.pull: Tensor
+        self.asked: Tensor
+        self.moved: Tensor
 
     @classmethod
     def facts_of_file(cls, about: ModelMetadata) -> dict[str, Any]:
@@ -164,13 +230,26 @@ class RhythmTask(Task):
                 raise Refusal(
                     f"{self.names[split][bad[0]]} in {data.directory} holds NaN; prepare the data again"
                 )
-            self.measured[split] = np.stack([measure_pattern(p) for p in self.patterns[split]])
+            self.measured[split] = np.concatenate(
+                [
+                    soft_attributes(torch.from_numpy(self.patterns[split][first : first + 1024])).numpy()
+                    for first in range(0, len(self.patterns[split]), 1024)
+                ]
+            )
+            if split == "train":
+                who = np.array([str(data.manifest[int(i)].get("drummer") or "?") for i in picked])
+                self.drummers = [np.flatnonzero(who == one) for one in sorted(set(who))]
             if split == "train" and "scales" not in self.facts:
                 self.facts["scales"] = {
-                    name: AttributeScale.fit(self.measured[split][:, i]).values
+                    name: AttributeScale.fit(self.measured[split][:, i], edge=EDGE).values
                     for i, name in enumerate(PATTERN_ATTRIBUTES)
                 }
             self.knobs[split] = self.to_knobs(self.measured[split])
+
+    def begin(self) -> None:
+        """A linear autoencoder: the principal axes of the onsets."""
+        onsets, knobs = (torch.from_numpy(one["train"]) for one in (self.patterns, self.knobs))
+        begin_at(self.model, Principal.of(onsets[:, :V], knobs, self.latents))
 
     def to_knobs(self, measured: np.ndarray) -> np.ndarray:
         """Knob positions ``[N, 6]`` of measured attributes ``[N, 6]``."""
@@ -179,7 +258,7 @@ class RhythmTask(Task):
         return np.stack(columns, 1).astype(np.float32)
 
     def draw(self, step: int) -> Batch:
-        """Pick patterns; mix some, turn the bars round, move the velocities, and measure what came out."""
+        """Pick patterns; mix some, turn the bars round, bend the velocities, and measure what came out."""
         recipe, augment = self.recipe, self.recipe.augment
         rng = np.random.default_rng([recipe.seed, step, self.global_rank if self._trainer else 0])
         picked = rng.integers(0, len(self.patterns["train"]), recipe.fit.batch)
@@ -188,7 +267,7 @@ class RhythmTask(Task):
             turned = rng.random(len(picked)) < 0.5
             patterns[turned] = np.roll(patterns[turned], STEPS // 2, axis=2)
         if augment.mix:
-            other = np.roll(patterns, 1, axis=0)
+            other = self.patterns["train"][self.anyone(rng, len(picked))]
             voices = np.tile(rng.random((len(picked), V, 1)) < rng.random((len(picked), 1, 1)), (1, 3, STEPS))
             bar = np.broadcast_to(np.arange(STEPS) >= STEPS // 2, patterns.shape)
             taken = np.where(rng.random((len(picked), 1, 1)) < 0.7, voices, bar)
@@ -197,6 +276,12 @@ class RhythmTask(Task):
         if augment.velocity:
             factor = 1 + rng.normal(0, augment.velocity, (len(picked), 1, 1)).astype(np.float32)
             patterns[:, V : 2 * V] = np.clip(patterns[:, V : 2 * V] * factor, 0, 1)
+        if augment.touch:
+            bend = np.exp(rng.normal(0, augment.touch, (len(picked), 1, 1))).astype(np.float32)
+            patterns[:, V : 2 * V] **= bend
+        if augment.feel:
+            late = rng.normal(0, augment.feel, (len(picked), 1, 1)).astype(np.float32) * patterns[:, :V]
+            patterns[:, 2 * V :] = np.clip(patterns[:, 2 * V :] + late, -0.5, 0.5)
         if augment.mute:
             patterns[rng.random(len(picked)) < augment.mute] = 0.0
         knobs = self.to_knobs(soft_attributes(torch.from_numpy(patterns)).numpy())
@@ -205,6 +290,11 @@ class RhythmTask(Task):
             "knobs": torch.from_numpy(knobs),
             "names": [self.names["train"][i] for i in picked],
         }
+
+    def anyone(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Training patterns, every drummer as often as any other."""
+        who = rng.integers(0, len(self.drummers), count)
+        return np.array([rng.choice(self.drummers[one]) for one in who])
 
     def validation_batches(self) -> list[Batch]:
         """All validation patterns in batches of 256."""
@@ -230,6 +320,11 @@ class RhythmTask(Task):
             "micro": late.sum((1, 2)).mean(),
         }
 
+    def distance(self, terms: dict[str, Tensor]) -> Tensor:
+        """The reconstruction's terms, each by its weight."""
+        loss = self.recipe.loss
+        return loss.onset * terms["onset"] + loss.velocity * terms["velocity"] + loss.micro * terms["micro"]
+
     def missed_onsets(self, logits: Tensor, pattern: Tensor) -> Tensor:
         """Cross entropy of the onsets, summed over the pattern and averaged over the batch."""
         there = pattern[:, :V]
@@ -245,17 +340,22 @@ class RhythmTask(Task):
         logits = self.model.decoder.logits(z[:, :, None], batch["knobs"][:, :, None])
         terms = self.reconstruction(logits, batch["pattern"])
         terms["kl"] = kl_loss(mean, log_variance, recipe.kl.free_bits)
-        total = loss.onset * terms["onset"] + loss.velocity * terms["velocity"] + loss.micro * terms["micro"]
-        total = total + self.beta() * terms["kl"]
+        total = self.distance(terms) + self.beta() * terms["kl"]
         if "drafts" in batch:
             terms["drafts"], terms["read"] = self.draft_loss(batch)
             total = total + loss.drafts * terms["drafts"] + loss.read * terms["read"]
         if self.opponent is not None:
-            terms["hidden"] = self.opponent.loss(z, batch["knobs"])  # type: ignore[operator]
+            # beyond chance nothing more is hidden
+            chance = math.log(recipe.fader.bins)
+            terms["hidden"] = self.opponent.loss(z, batch["knobs"]).clamp(max=chance)  # type: ignore[operator]
             total = total - recipe.fader.weight * ramp(self.progress, recipe.fader.warmup) * terms["hidden"]
-        if loss.control > 0:
-            terms["control"] = self.control_loss(z.detach(), batch["knobs"])
-            total = total + loss.control * ramp(self.progress, 0.3) * terms["control"]
+        if loss.control + loss.span > 0:
+            followed = self.follow(z.detach(), batch["knobs"])
+            self.watch_span(followed)
+            terms["control"], terms["span"] = (self.pull * followed.far).mean(), followed.short(self.pull)
+            total = total + ramp(self.progress, 0.3) * (
+                loss.control * terms["control"] + loss.span * terms["span"]
+            )
         return total, terms
 
     def posterior(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -265,7 +365,7 @@ class RhythmTask(Task):
             if isinstance(encoder, RhythmEncoder):  # not yet a finished run's, which is turned
                 encoder.look_at(self.model.decoder)
                 drafts = batch["drafts"] = encoder.drafts(batch["pattern"])
-                batch["posterior"] = drafts.means[-1], drafts.log_variance
+                batch["posterior"] = drafts.mean, drafts.log_variance
             else:
                 batch["posterior"] = encoder(batch["pattern"])
         return batch["posterior"]
@@ -274,36 +374,51 @@ class RhythmTask(Task):
         """Onsets that the earlier drafts miss, on average; how far off the attributes are read."""
         drafts: Drafts = batch["drafts"]
         read = F.smooth_l1_loss(drafts.attributes, batch["knobs"])
-        missed = [
-            self.missed_onsets(
-                self.model.decoder.logits(mean[:, :, None], batch["knobs"][:, :, None]), batch["pattern"]
-            )
-            for mean in drafts.means[:-1]
-        ]
+        missed = [self.missed_onsets(logits, batch["pattern"]) for logits in drafts.heard]
         return torch.stack(missed).mean() if missed else read.new_zeros(()), read
 
-    def control_loss(self, z: Tensor, knobs: Tensor) -> Tensor:
-        """Move knobs and latents as a hand or an LFO would and ask the decoded pattern to follow.
+    def follow(self, z: Tensor, knobs: Tensor) -> Followed:
+        """Move knobs and latents as a hand or an LFO would and measure how the decoded pattern follows.
 
         Half of the patterns have their latents and knobs a random part of the way to the next pattern's; the
         latents of half are then anywhere a hand may put them: each dimension taken from a pattern of its own,
-        all drawn in towards the middle by a random part. Then half of the knobs go a random part of the way
-        to anywhere. The soft (differentiable) attributes of what is decoded must land where the moved knobs
-        say.
+        all drawn in towards the middle by a random part. In half of them, half of the knobs go a random part
+        of the way to anywhere. Every pattern is decoded twice, with one of its knobs low and then high.
         """
-        sway = torch.rand(len(z), 1, device=z.device) * (torch.rand(len(z), 1, device=z.device) < 0.5)
+        z, knobs = z[: (len(z) + 1) // 2], knobs[: (len(z) + 1) // 2]
+        count, device = len(z), z.device
+
+        def half(*shape: int) -> Tensor:
+            return torch.rand(*shape, device=device) < 0.5
+
+        sway = torch.rand(count, 1, device=device) * half(count, 1)
         z, knobs = torch.lerp(z, z.roll(1, 0), sway), torch.lerp(knobs, knobs.roll(1, 0), sway)
-        order = torch.rand(z.shape, device=z.device).argsort(0)
-        anywhere = torch.lerp(z.mean(0), z.gather(0, order), torch.rand(len(z), 1, device=z.device))
-        z = torch.where(torch.rand(len(z), 1, device=z.device) < 0.5, anywhere, z)
-        blend = torch.rand(len(knobs), knobs.shape[1], device=knobs.device)
-        chosen = (torch.rand_like(blend) < 0.5).float()
-        moved = knobs + blend * chosen * (2 * torch.rand_like(knobs) - 1 - knobs)
-        wanted = self.from_knobs(moved)
-        pattern = self.model.decoder(z[:, :, None], moved[:, :, None])
-        made = soft_attributes(pattern)
-        scale = self.attribute_spread.to(made.device)
-        return F.smooth_l1_loss(made / scale, wanted / scale)
+        order = torch.rand(z.shape, device=device).argsort(0)
+        anywhere = torch.lerp(z.mean(0), z.gather(0, order), torch.rand(count, 1, device=device))
+        z = torch.where(half(count, 1), anywhere, z)
+        blend = torch.rand(knobs.shape, device=device) * half(*knobs.shape) * half(count, 1)
+        knobs = knobs + blend * (2 * torch.rand_like(knobs) - 1 - knobs)
+        number = torch.randint(knobs.shape[1], (count, 1), device=device)
+        places = (
+            torch.rand(2, count, 1, device=device) * torch.tensor([-1.0, 1.0], device=device)[:, None, None]
+        )
+        both = torch.cat([knobs.scatter(1, number, place) for place in places])
+        logits = self.model.decoder.logits(z.repeat(2, 1)[:, :, None], both[:, :, None])
+        slope = torch.sigmoid(logits[:, :V] / self.recipe.loss.temperature)
+        made = soft_attributes(pattern_of(logits), slope)
+        scale = self.attribute_spread.to(device)
+        made, wanted = made / scale, self.from_knobs(both) / scale
+        moved, asked = ((one[count:] - one[:count]).gather(1, number)[:, 0] for one in (made, wanted))
+        return Followed(F.smooth_l1_loss(made, wanted, reduction="none").mean(0), number[:, 0], moved, asked)
+
+    def watch_span(self, followed: Followed) -> None:
+        """Pull harder at attributes that move less than they should, and less at the others."""
+        if self.progress < 0.05:  # nothing follows yet
+            return
+        with torch.no_grad():
+            for sums, values in ((self.asked, followed.asked), (self.moved, followed.moved)):
+                sums.mul_(0.98).index_add_(0, followed.number, values, alpha=0.02)
+            self.pull.mul_(torch.exp(0.01 * (SPAN - self.moved / self.asked))).clamp_(0.3, 6.0)
 
     def from_knobs(self, knobs: Tensor) -> Tensor:
         """Attribute values ``[N, 6]`` that knob positions stand for."""
@@ -346,13 +461,19 @@ class RhythmTask(Task):
         hits = (made & there).sum().float()
         f1 = 2 * hits / (made.sum() + there.sum()).clamp(min=1)
         loss = recipe.loss
-        total = loss.onset * terms["onset"] + loss.velocity * terms["velocity"] + loss.micro * terms["micro"]
-        control = self.control_loss(mean, batch["knobs"]) if loss.control > 0 else torch.zeros(())
+        total = self.distance(terms)
+        followed = self.follow(mean, batch["knobs"])
+        control, span = followed.far.mean(), followed.short()
         return {
-            "score": total + loss.control * control,
+            "score": total + loss.control * control + loss.span * span,
             "f1": f1,
             "kl": kl.sum(),
             "control": control,
+            "span": span,
+            **{
+                f"span_{name}": value
+                for name, value in zip(PATTERN_ATTRIBUTES, followed.spans(), strict=True)
+            },
             "active_latents": (kl > 0.05).sum().float(),
             **terms,
         }
