@@ -11,7 +11,7 @@ from train.attributes.rhythm_soft import soft_attributes
 from train.judges.player import Player
 from train.judges.rhythm import control
 from train.kinds import load_recipe
-from train.models.rhythm import RhythmDecoder, RhythmShape, pattern_of
+from train.models.rhythm import Principal, RhythmDecoder, RhythmShape, RhythmVAE, begin_at, pattern_of
 from train.tasks.rhythm import SPAN, Followed, RhythmTask
 
 V = len(PARTS)
@@ -38,9 +38,39 @@ def test_a_sure_onset_still_feels_what_its_attributes_lack():
         free = logits.clone().requires_grad_(True)
         density = soft_attributes(pattern_of(free), torch.sigmoid(free[:, :V] / temperature))[0, 0]
         density.backward()
-        assert float(density) == pytest.approx(9 * 8 / 32)
+        assert float(density.detach()) == pytest.approx(9 * 8 / 32)
         slopes = free.grad[:, :V] * 32
         assert (slopes < felt).all() == (temperature == 1.0)
+
+
+def test_training_begins_at_principal_components():
+    """Onsets of few dimensions come back from an untrained model, as scikit-learn's components say."""
+    from sklearn.decomposition import PCA
+
+    rng = np.random.default_rng(0)
+    beats = rng.random((6, 9, 32)) < 0.2
+    onsets = np.stack([beats[rng.random(6) < 0.5].any(0) for _ in range(400)]).astype(np.float32)
+    knobs = rng.uniform(-1, 1, (400, 6)).astype(np.float32)
+    shape = RhythmShape(latents=32, planes=12)
+    torch.manual_seed(0)
+    model = RhythmVAE(shape)
+    heard = torch.cat([torch.from_numpy(onsets), torch.zeros(400, 18, 32)], 1)
+    told = torch.from_numpy(knobs)
+
+    def agreement():
+        model.encoder.look_at(model.decoder)
+        with torch.no_grad():
+            mean, _ = model.encoder(heard)
+            made = model.decoder(mean[:, :, None], told[:, :, None])[:, :V].numpy() > 0.5
+        return np.mean(made == (onsets > 0.5))
+
+    before = agreement()
+    begin_at(model, Principal.of(torch.from_numpy(onsets), told, 32))
+    found = PCA(32).fit(onsets.reshape(400, -1))
+    flat = found.inverse_transform(found.transform(onsets.reshape(400, -1)))
+    wanted = np.mean((flat > 0.45) == (onsets.reshape(400, -1) > 0.5))
+    assert before < 0.9 < agreement()
+    assert agreement() == pytest.approx(wanted, abs=0.02)
 
 
 def task_of(rhythms, *changes):

@@ -238,30 +238,35 @@ def begin_at(model: RhythmVAE, principal: Principal) -> None:
     linear = torch.cat([principal.axes * principal.spreads / FIRST_SPREAD, principal.slopes], 1)
     ups, downs, one = slice(0, pairs), slice(pairs, 2 * pairs), 2 * pairs
     with torch.no_grad():
+        for bias in (decoder.inlet.bias, decoder.mix.bias, decoder.lay.bias, encoder.inlet.bias):
+            assert bias is not None
+            bias.zero_()
         decoder.inlet.weight[: one + 1].zero_()
         decoder.inlet.weight[ups, :, 0] = torch.eye(pairs)
         decoder.inlet.weight[downs, :, 0] = -torch.eye(pairs)
-        assert decoder.inlet.bias is not None
-        decoder.inlet.bias[:one] = 0.0
-        decoder.inlet.bias[one] = 1.0
-        decoder.mix.weight.mul_(0.1)
-        decoder.lay.weight[:, :V] *= 0.1
+        decoder.inlet.bias[one] = 1.0  # type: ignore[index]
+        decoder.mix.weight[: one + 1].zero_()
+        decoder.lay.weight[:, :V].zero_()
         laid = FIRST_SHARPNESS * linear.T.reshape(pairs, V, STEPS) / whole
         decoder.lay.weight[ups, :V] = laid
         decoder.lay.weight[downs, :V] = -laid
         decoder.lay.weight[one, :V] = FIRST_SHARPNESS * (principal.mean.reshape(V, STEPS) - FIRST_CUT)
         decoder.lay.weight[:, shape.planes :] *= 0.1  # gates, half open
+        decoder.direct.weight[:V] = torch.eye(V, shape.planes)[:, :, None] * decoder.direct.weight[:V]
+        decoder.outlet.weight[:V].zero_()
         latents, count = shape.latents, V * STEPS
         inward = FIRST_SPREAD * principal.axes.T / principal.spreads[:, None]
         encoder.inlet.weight[: 2 * latents].zero_()
-        assert encoder.inlet.bias is not None
+        encoder.outlet.weight[:latents].zero_()
         for rows, sign in ((slice(0, latents), 1.0), (slice(latents, 2 * latents), -1.0)):
             encoder.inlet.weight[rows, :count] = sign * inward
-            encoder.inlet.bias[rows] = -sign * (inward @ principal.mean)
+            encoder.inlet.bias[rows] = -sign * (inward @ principal.mean)  # type: ignore[index]
             encoder.outlet.weight[:latents, rows] = sign * torch.eye(latents) / whole
-        encoder.outlet.weight[:latents, 2 * latents :] *= 0.1
+        encoder.outlet.bias[:latents] = 0.0  # type: ignore[index]
         for layer in encoder.layers:
-            layer[1].weight.mul_(0.1)  # type: ignore[index]
+            linear_layer = layer[1]  # type: ignore[index]
+            linear_layer.weight[: 2 * latents].zero_()
+            linear_layer.bias[: 2 * latents].zero_()
 
 
 class RhythmVAE(nn.Module):
