@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import shutil
 import tomllib
@@ -14,6 +13,7 @@ import torch
 
 from common.audio import SAMPLE_RATE_HZ
 from common.refusal import Refusal
+from common.version import version
 from train.kinds import load_recipe, task_class
 from train.latents.table import LatentRow, PlaneMap, RotatedEncoder
 from train.recipe import Recipe
@@ -189,11 +189,6 @@ def remove_run(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-
-
-def version() -> str:
-    """Version of the project."""
-    return importlib.metadata.version("vaectrol")
 
 
 def count_parameters(module: Any) -> int:

@@ -29,6 +29,7 @@ from train.tasks.rhythm import RhythmTask, onset_f1
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from train.data.kinds.rhythm import RhythmItem
     from train.data.store import DataSet
 
 V = len(PARTS)
@@ -60,7 +61,9 @@ def reconstruction(made: np.ndarray, wanted: np.ndarray) -> Reconstructed:
     }
 
 
-def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement[RhythmReport]:
+def judge(
+    player: Player, data: DataSet[RhythmItem], split: str, folder: Path, limit: int = 0
+) -> Judgement[RhythmReport]:
     """Measure everything on a split; write pictures and sounds to ``folder``."""
     task = player.task
     assert isinstance(task, RhythmTask)
