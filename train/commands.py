@@ -80,7 +80,7 @@ def train(
         found = refuse_what_cannot_fit(read)
         typer.echo(
             f"{read.name} on {read.budget.board}: {found.parameters:,} parameters, "
-            f"{found.macs_per_sample:,.0f} MAC per sample, {found.cpu_mean:.0%} CPU (predicted)",
+            f"{found.macs}, {found.cpu_worst:.1%} CPU in the worst callback (predicted)",
             err=True,
         )
     with drawn("training") as display:
@@ -156,7 +156,7 @@ def budget(
         typer.echo(json.dumps(_plain(found), indent=1))
         return
     typer.echo(f"parameters        {found.parameters:,}")
-    typer.echo(f"MAC per sample    {found.macs_per_sample:,.0f}")
+    typer.echo(f"work              {found.macs}")
     typer.echo(f"CPU (predicted)   {found.cpu_mean:.1%} mean, {found.cpu_worst:.1%} worst block")
     typer.echo(f"weights, state    {found.weight_bytes:,} and {found.state_bytes:,} bytes")
     for name, region in found.regions.items():

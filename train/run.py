@@ -7,7 +7,7 @@ import shutil
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 
@@ -45,11 +45,12 @@ class Spent(TypedDict):
 
 
 class Card(TypedDict):
-    """What ``card.json`` holds.
+    """What ``card.json`` holds; older ones say no version.
 
     ``facts`` is what the task measured on its training data; ``metrics`` the figures of the best validation.
     """
 
+    version: NotRequired[str]
     name: str
     title: str
     kind: str
