@@ -140,7 +140,7 @@ def headline(folder: Path) -> list[str]:
         for part in json.loads(report.read_text())["models"].values():
             cpu = part["predicted"]["cpu"]
             lines.append(
-                f"{part['file']}: the network alone takes {cpu['mean']:.1%}, worst callback {cpu['worst']:.1%} "
-                "(predicted)."
+                f"{part['file']}: the network alone takes {cpu['mean']:.1%}, worst callback "
+                f"{cpu['worst']:.1%} (predicted)."
             )
     return lines
