@@ -59,7 +59,7 @@ def _options(
 
 
 GROUPS = {
-    "Every day": ("make", "play", "demo", "doctor"),
+    "Every day": ("make", "play", "web", "demo", "doctor"),
     "Sounds": ("toy", "data"),
     "Training": ("train", "budget", "evaluate", "probe", "place", "factory"),
     "Model": ("quantize", "export", "compile"),
