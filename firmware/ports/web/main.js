@@ -2,6 +2,7 @@
 
 import {Bay, make} from "./bay.js";
 import {Cables} from "./cables.js";
+import {comparePairs} from "./compare.js";
 import {Desk} from "./desk.js";
 import {Midi} from "./midi.js";
 import {renderTake} from "./offline.js";
@@ -64,6 +65,7 @@ class Page {
     this.pads();
     this.remote();
     this.wire();
+    comparePairs(document);
     const missing = whatIsMissing();
     if (missing) this.warn(missing);
     else this.readPhrase();

@@ -52,7 +52,7 @@ export class Panel {
     for (const part of svg.querySelectorAll("g[data-part]")) {
       const {part: name, kind} = part.dataset;
       if (kind === "knob") this.knob(part, name, inputs.get(name));
-      else if (kind === "button") this.button(part, name, gates.get(name));
+      else if (kind === "button" || kind === "toggle") this.button(part, name, gates.get(name), kind === "toggle");
       else if (kind === "jack") this.jack(part, name, outputs.get(name) || desk.jacks[name], outputs.has(name));
     }
     desk.listen((what, detail) => {
@@ -165,11 +165,20 @@ export class Panel {
     part.setAttribute("aria-valuetext", this.valueOf(name));
   }
 
-  button(part, name, gate) {
+  // A button is held; a toggle stays where it is put.
+  button(part, name, gate, stays) {
     if (!gate) return;
-    this.name(part, "button", `Button: ${gate.moves || "does nothing here"}. ${gate.words}`);
+    this.name(part, "button", `${stays ? "Toggle" : "Button"}: ${gate.moves || "does nothing here"}. ${gate.words}`);
     this.caption(part, gate.moves, 5.6);
-    pressable(part, (on) => this.desk.press(name, on));
+    let up = false;
+    pressable(part, (on) => {
+      if (!stays) this.desk.press(name, on);
+      else if (on) {
+        up = !up;
+        part.setAttribute("aria-pressed", String(up));
+        this.desk.press(name, up);
+      }
+    });
     const say = () => this.told("Button", gate.moves, "", gate.words);
     part.addEventListener("focus", say);
     part.addEventListener("pointerenter", say);
