@@ -84,7 +84,7 @@ def page_html(built: Built, block: int, extras: Extras) -> str:
     """
     panel = svg(panel_of(built.board))
     about = describe(built, block)
-    about["listens"] = extras.phrase is not None
+    about["listens"] = extras.demo["sounds"] if extras.demo else []
     module = link(built, built.folder).read_bytes()
     data: dict[str, object] = {"about": about, "wasm": base64.b64encode(module).decode()}
     if extras.demo:

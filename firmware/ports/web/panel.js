@@ -7,7 +7,7 @@ const LEFT_DEGREES = -150, TRAVEL_DEGREES = 300;
 const DRAG_PIXELS = 220; // of the hand, for the whole travel
 const KEY_STEP = 0.01, PAGE_STEP = 0.1, WHEEL_STEP = 0.02;
 const RING_MM = 7.9;
-const LONGEST_CAPTION = 15, WIDEST_CAPTION_MM = 12.4; // longer words are drawn narrower
+const LONGEST_CAPTION = 11, WIDEST_CAPTION_MM = 12.4; // longer words are drawn narrower
 
 export function degreesAt(position) {
   return LEFT_DEGREES + TRAVEL_DEGREES * position;
@@ -75,7 +75,7 @@ export class Panel {
     text.setAttribute("y", y + above);
     text.setAttribute("class", "does");
     text.textContent = words;
-    if (words.length > LONGEST_CAPTION) {
+    if (words.length > LONGEST_CAPTION + (above < 0 ? 2 : 0)) {
       text.setAttribute("textLength", WIDEST_CAPTION_MM);
       text.setAttribute("lengthAdjust", "spacingAndGlyphs");
     }
@@ -191,7 +191,7 @@ export class Panel {
     if (isOutput) part.classList.add("output");
     else part.setAttribute("aria-haspopup", "dialog");
     if (!does) part.classList.add("idle");
-    this.caption(part, does, isOutput ? -7.85 : 6.35);
+    this.caption(part, does, isOutput || jack.takes === "audio" ? -7.85 : 6.35);
     if (jack.takes === "cv") {
       const parameter = this.parameterOf("cv", name);
       if (parameter >= 0) this.ring(part, parameter, 4.7);
