@@ -45,6 +45,8 @@ FIXED: dict[str, Case] = OVER_TIME | {
     "mean_over_everything": Case(18, (node("ReduceMean", "x"),)),
     "sum_over_time_without_its_axis": Case(13, (node("ReduceSum", "x", "a", keepdims=0),), (("a", ints(2)),)),
     "mean_of_a_row": Case(18, (node("ReduceMean", "x", "a"),), (("a", ints(1)),), rank=2),
+    "mean_over_all_frames": Case(17, (node("GlobalAveragePool", "x"),)),
+    "joined_along_time": Case(17, (node("Concat", "x", "x", axis=2),)),
     "no_axes_no_mean": Case(18, (node("ReduceMean", "x", noop_with_empty_axes=1),)),
     "gemm_prelu_gemm": Case(
         17,
@@ -185,3 +187,27 @@ def test_random_ranks_broadcast_as_onnxruntime_does():
         heard = compile_onnx(broadcasting(seed)).report["witness"]
         assert heard["by"].startswith("onnxruntime"), seed
         assert heard["largest_difference"] < 1e-5, seed
+
+
+BRANCHES: dict[str, tuple[dict, dict, bool]] = {
+    "valid_beside_whole": ({"strides": [1]}, {"strides": [1], "pads": [1, 1]}, False),
+    "crop_of_one": ({"strides": [1], "pads": [1, 0]}, {"strides": [1], "pads": [0, 1]}, True),
+    "remainders_of_a_stride": ({"strides": [4]}, {"strides": [4], "pads": [0, 1]}, True),
+    "one_more_of_a_stride": ({"strides": [4]}, {"strides": [4], "pads": [2, 2]}, False),
+}
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+def test_lengths_that_differ_do_not_meet_in_a_stream(name):
+    first, second, fit = BRANCHES[name]
+    nodes = (
+        node("Conv", "x", "w", outputs=("a",), **first),
+        node("Conv", "x", "w", outputs=("b",), **second),
+        node("Add", "a", "b"),
+    )
+    model = Case(17, nodes, (("w", weights(4, 4, 3)),)).model(streaming=True)
+    if fit:
+        assert compile_onnx(model).report["witness"]["largest_difference"] < 1e-5
+        return
+    with pytest.raises(Refusal, match=r"branches of different lengths meet, one is \d frames? longer"):
+        load(model)

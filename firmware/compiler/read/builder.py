@@ -52,7 +52,7 @@ class Builder:
         # Quantize and Dequantize nodes by operator, tensor and scale, so that each is made once
         self.borders: dict[tuple[str, str, Quant | None], str] = {}
         self.nodes: list[Node] = []
-        self.symbols: dict[str, tuple[str, Fraction]] = {}
+        self.symbols: dict[str, Frames] = {}
         self.counter = 0
         self.where = "the graph"
         self.origin = ""
@@ -287,11 +287,11 @@ class Builder:
 
     def root(self, length: Frames) -> Frames:
         """Express a length by the root of its symbol's family."""
-        symbol, ratio = length.symbol, length.ratio
-        while symbol in self.symbols:
-            symbol, factor = self.symbols[symbol]
-            ratio *= factor
-        return Frames(symbol, ratio, length.offset)
+        while length.symbol in self.symbols:
+            known = self.symbols[length.symbol]
+            offset = length.ratio * known.offset + length.offset
+            length = Frames(known.symbol, length.ratio * known.ratio, offset)
+        return length
 
     def same_rate(self, a: Dim, b: Dim) -> None:
         """State that two lengths are the same."""
@@ -303,12 +303,18 @@ class Builder:
             raise Refusal(f"{self.where}: a fixed length meets one along time.")
         a, b = self.root(a), self.root(b)
         if a.symbol != b.symbol:
-            self.symbols[b.symbol] = (a.symbol, a.ratio / b.ratio)
+            self.symbols[b.symbol] = Frames(a.symbol, a.ratio / b.ratio, (a.offset - b.offset) / b.ratio)
         elif a.ratio != b.ratio:
             raise Refusal(
                 f"{self.where}: branches of different rates meet ({a.ratio} and {b.ratio} frames of "
                 f"{a.symbol}); "
                 "resample one of them."
+            )
+        elif a.offset != b.offset:
+            more = abs(a.offset - b.offset)
+            raise Refusal(
+                f"{self.where}: branches of different lengths meet, one is {more} frame{'s' * (more != 1)} "
+                "longer than the other; pad or crop one of them."
             )
 
 
