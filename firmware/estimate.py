@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from common.version import version
 from firmware.compiler.report import Report
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment
@@ -89,6 +90,7 @@ def predict(assignment: Assignment, reports: Mapping[str, Report], block: int) -
     counts_voices = any(kind.role(name).per_voice for name in reports)
     left = {region.name: region.left_bytes for region in board.memory}
     return {
+        "version": version(),
         "instrument": assignment.loaded.name,
         "kind": assignment.kind,
         "board": board.name,

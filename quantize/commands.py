@@ -91,6 +91,7 @@ def quantize(
     """Prune, fine-tune and quantize a model to int8 weights, and report what it cost in sound."""
     from rich.console import Console
 
+    from common.outputs import check_file, check_folder
     from common.refusal import Refusal
     from quantize.budget import Limits, check_board, parse_bytes, parse_share
     from quantize.data.tune import Effort
@@ -101,6 +102,11 @@ def quantize(
     if ranges is not None and ranges not in ESTIMATORS:
         raise Refusal(f"--ranges {ranges} is none of {', '.join(ESTIMATORS)}.")
     place = report or out.with_name(out.name + ".report")
+    if curve is not None:
+        check_file(curve, ".json")
+    else:
+        check_file(out, ".onnx", [one for one in (source, ptq) if one is not None])
+        check_folder(place)
     if ptq is not None:
         _from_elsewhere(ptq, calibration, out, place, activations or "16", ranges, json)
         return
@@ -236,11 +242,13 @@ def _made(
 def _written(made: Made, calibration_set: CalibrationSet, files: Files, progress: Progress) -> Path:
     """Write the model and its report, and return the report's page."""
     from common.files import write_bytes
+    from quantize.formats.encoder import write_encoder
     from quantize.report.bench_inputs import write_bench_inputs
     from quantize.report.report import write_report
 
     progress.at("writing the report")
     write_bytes(files.out, made.outcome.model.SerializeToString())
+    write_encoder(files.source, files.out)
     example, title = calibration_set.test[0], str(files.source)
     page = write_report(files.report, made.outcome, example, made.sizes, title)
     write_bench_inputs(files.report, made.outcome, calibration_set)
@@ -259,6 +267,7 @@ def _print_json(made: Made, calibration_set: CalibrationSet) -> None:
 
 def _print_stages(made: Made, out: Path, page: Path, console: Console) -> None:
     from quantize.budget import table
+    from train.export.pack import encoder_beside
 
     if made.tried:
         console.print(table(made.tried))
@@ -266,6 +275,8 @@ def _print_stages(made: Made, out: Path, page: Path, console: Console) -> None:
     for note in made.outcome.notes:
         console.print(f"note: {note}", style="yellow")
     console.print(f"{out}, {out.stat().st_size:,} bytes; report: {page}")
+    if (encoder := encoder_beside(out)).exists():
+        console.print(f"{encoder}, {encoder.stat().st_size:,} bytes: the encoder, to judge and match with")
 
 
 def _from_elsewhere(
@@ -327,7 +338,10 @@ def export(
     """Write a model for another runtime, load it back there and compare."""
     import json as text
 
-    from quantize.formats.export import export_model
+    from common.outputs import check_file
+    from quantize.formats.export import SUFFIX, export_model
 
+    if out is not None:
+        check_file(out, Path(f"name{SUFFIX[to]}").suffix, [model])
     figures = export_model(model, to, out, int(bits) if bits else None, seconds)
     typer.echo(text.dumps(figures, default=float) if json else _lines(figures))

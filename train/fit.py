@@ -29,6 +29,7 @@ from lightning.pytorch.callbacks import Callback
 
 from common.files import whole, write_text
 from common.refusal import CannotWrite, Refusal
+from common.version import version
 from train.export.export import Port, export_module
 from train.kinds import parse_recipe, task_class
 from train.latents.table import LatentRow, prepare_latents, save_table, write_pictures
@@ -315,6 +316,7 @@ def finish(
         prepared = prepare_latents(task)
         reference = _data_reference(data)
         card: Card = {
+            "version": version(),
             "name": task.recipe.name,
             "title": task.recipe.title,
             "kind": task.recipe.kind,
@@ -355,7 +357,8 @@ def export_run(run: Run) -> list[Path]:
     export_module(run.model.decoder, _ranged(inputs, run.latents), outputs, metadata, decoder)  # type: ignore[arg-type]
     inputs, outputs = run.task.encoder_ports()
     short = {
-        k: metadata[k] for k in ("kind", "name", "version", "sample_rate_hz", "licence", "credits", "data")
+        k: metadata[k]
+        for k in ("kind", "name", "version", "sample_rate_hz", "licence", "credits", "data", "codec")
     }
     export_module(run.model.encoder, inputs, outputs, {**short, "part": "encoder"}, encoder)  # type: ignore[arg-type]
     return [decoder, encoder]

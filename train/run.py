@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import hashlib
 import json
 import shutil
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 
 from common.audio import SAMPLE_RATE_HZ
 from common.refusal import Refusal
+from common.version import version
 from train.kinds import load_recipe, task_class
 from train.latents.table import LatentRow, PlaneMap, RotatedEncoder
 from train.recipe import Recipe
@@ -45,11 +46,12 @@ class Spent(TypedDict):
 
 
 class Card(TypedDict):
-    """What ``card.json`` holds.
+    """What ``card.json`` holds; older ones say no version.
 
     ``facts`` is what the task measured on its training data; ``metrics`` the figures of the best validation.
     """
 
+    version: NotRequired[str]
     name: str
     title: str
     kind: str
@@ -115,6 +117,7 @@ class Run:
             "recipe": recipe.model_dump(mode="json"),
             "metrics": self.card.get("metrics", {}),
             "seed": recipe.seed,
+            "codec": codec_of(self.model),
             **self.task.decoder_metadata(),
         }
 
@@ -191,9 +194,13 @@ def remove_run(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def version() -> str:
-    """Version of the project."""
-    return importlib.metadata.version("vaectrol")
+def codec_of(model: torch.nn.Module) -> str:
+    """Give a hash of all that a model learnt: its encoder and its decoder bear the same, and no others."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def count_parameters(module: Any) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -87,12 +88,50 @@ def strike(built: Built, rendered: Rendered) -> tuple[NDArray[np.float32], str]:
     return mix, kit().instrument
 
 
-def _hits(built: Built, rendered: Rendered) -> dict[str, list[tuple[int, float]]]:
-    """Sample and velocity of every hit, by part."""
+@dataclass(frozen=True)
+class Hit:
+    """One stroke of a part, and the gate and CV outputs that would strike it; `cv` is −1 for none.
+
+    `sound` is float32, shape (ticks,), at full velocity and at the part's level.
+    """
+
+    gate: int
+    cv: int
+    pan: float
+    sound: NDArray[np.float32]
+
+
+def one_hit_each(built: Built, seconds: float) -> list[Hit]:
+    """Play one stroke of every part whose gate leaves the board, for those who mix them themselves."""
+    gates, cvs = _wires(built)
+    parts = [part for part in kit().part if part in gates]
+    if not parts:
+        return []
+    with tempfile.TemporaryDirectory(prefix="vaectrol-") as folder:
+        kit_built = generate(kit().instrument, "host", Path(folder))
+        host = HostInstrument(host_library(kit_built))
+    ticks = round(seconds * kit_built.board.audio.sample_rate_hz)
+    found = []
+    for part in parts:
+        piece = kit().part[part]
+        mono = np.concatenate([some.copy() for _, some in _struck(host, kit_built, ticks, piece, [(0, 1.0)])])
+        cv = cvs.get(f"velocity.{part}", cvs.get("velocity", -1))
+        found.append(Hit(gates[part], cv, piece.pan, mono * np.float32(piece.level)))
+    return found
+
+
+def _wires(built: Built) -> tuple[dict[str, int], dict[str, int]]:
+    """Numbers of the gate and CV outputs by what they carry."""
     assignment = built.assignment
     kind = kinds.named(assignment.kind)
     gates = {kind.gate_sources[source]: at for at, source in enumerate(assignment.gate_out) if source >= 0}
     cvs = {kind.cv_sources[source]: at for at, source in enumerate(assignment.cv_out) if source >= 0}
+    return gates, cvs
+
+
+def _hits(built: Built, rendered: Rendered) -> dict[str, list[tuple[int, float]]]:
+    """Sample and velocity of every hit, by part."""
+    gates, cvs = _wires(built)
     found: dict[str, list[tuple[int, float]]] = {}
     for part in kit().part:
         if part not in gates:

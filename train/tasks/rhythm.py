@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -34,6 +34,10 @@ from train.models.rhythm import (
 )
 from train.recipe import FaderSection, Recipe, Section
 from train.tasks.base import Batch, Task, evenly
+
+if TYPE_CHECKING:
+    from train.data.kinds.rhythm import RhythmItem
+    from train.data.store import DataSet
 
 V = len(PARTS)
 
@@ -212,7 +216,7 @@ class RhythmTask(Task):
         """Adversary steps per step."""
         return self.recipe.fader.rounds
 
-    def prepare(self, data: Any, splits: Sequence[str] = ("train", "validation")) -> None:
+    def prepare(self, data: DataSet[RhythmItem], splits: Sequence[str] = ("train", "validation")) -> None:
         """Read the patterns and measure their attributes."""
         for split in splits:
             picked = data.split(split)

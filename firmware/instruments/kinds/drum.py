@@ -47,6 +47,7 @@ class VoiceModel(ModelRole):
 
     name = "drum"
     per_voice = True
+    shared_recipe = "drum_electronic"
 
     def cycles(self, report: Report, board: Board) -> tuple[float, float]:
         """Mean and worst cycles per callback of one voice.

@@ -1,0 +1,196 @@
+"""One self-contained page of an instrument: its firmware, its panel, its demonstration."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from firmware.build import Built
+from firmware.instruments.spec import load_instrument
+from firmware.play.render import has_sound
+from firmware.play.struck import Hit, kit, one_hit_each
+from firmware.ports.web.bundle import bundle
+from firmware.ports.web.describe import ScriptAbout, describe, describe_script
+from firmware.ports.web.link import WEB, link
+from hardware.board import Board
+from hardware.panel import panel_of, svg
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jinja2 import Template
+    from numpy.typing import NDArray
+
+PADS = "zxcvbnm"
+"""Keys that press the pads, as in ``main.js``."""
+STRUCK_S, STRUCK_ENDS_AT, FADE_TICKS = 0.5, 0.01, 960
+"""Longest drum that a gate strikes, its quietest sample that is kept, and the fade at its end."""
+PHRASE_SMALLER = 0.95
+"""Of an MP3: the strongest compression, about 40 kbit/s."""
+
+
+class DemoAbout(TypedDict):
+    """The instrument's demonstration: what one hears, its script, the jacks into which its phrase goes."""
+
+    about: str
+    script: ScriptAbout
+    sounds: list[str]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An original sound and the model's own; addresses of both."""
+
+    title: str
+    original: str
+    made: str
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a page may hold besides the instrument.
+
+    Attributes
+    ----------
+    demo : DemoAbout, optional
+    phrase : array, shape (ticks,), float32, optional
+        A sound for an instrument that works on one; at the board's rate.
+    phrase_name : str
+    originals : list of Pair
+        To compare the model with, by ear.
+    index : str
+        Address of the gallery.
+    """
+
+    demo: DemoAbout | None = None
+    phrase: NDArray[np.float32] | None = None
+    phrase_name: str = ""
+    originals: list[Pair] = field(default_factory=list)
+    index: str = ""
+
+
+def page_html(built: Built, block: int, extras: Extras) -> str:
+    """Write the page of what `firmware.build.generate` made with ``target="wasm"``.
+
+    Raises
+    ------
+    Refusal
+        The compiler's complaint.
+    """
+    panel = svg(panel_of(built.board))
+    about = describe(built, block)
+    about["listens"] = extras.demo["sounds"] if extras.demo else []
+    module = link(built, built.folder).read_bytes()
+    data: dict[str, object] = {"about": about, "wasm": base64.b64encode(module).decode()}
+    if extras.demo:
+        data["demo"] = extras.demo
+    if extras.phrase is not None:
+        sound = mp3(extras.phrase, int(about["rateHz"]))
+        data["phrase"] = {"name": extras.phrase_name, "sound": base64.b64encode(sound).decode()}
+    if not has_sound(built):
+        data["struck"] = [_hit(one) for one in one_hit_each(built, STRUCK_S)]
+    pads = len({gate["moves"] for gate in about["gates"] if gate["moves"]})
+    from markupsafe import Markup
+
+    return _template("page.html").render(
+        about=about,
+        css=Markup((WEB / "page.css").read_text(encoding="utf-8")),
+        panel=Markup(panel),
+        data=Markup(_inside_script(json.dumps(data, separators=(",", ":")))),
+        worklet=Markup(_inside_script(bundle(WEB / "worklet.js"))),
+        script=Markup(bundle(WEB / "main.js")),
+        demo=extras.demo,
+        struck=load_instrument(kit().instrument).spec.title if "struck" in data else "",
+        originals=extras.originals,
+        index=extras.index,
+        keys=" ".join(PADS[:pads].upper()),
+    )
+
+
+def demo_about(about: str, script: Path, sounds: Mapping[str, object]) -> DemoAbout:
+    """Write a demonstration down."""
+    from firmware.play.cv_script import read_script
+
+    return DemoAbout(about=about, script=describe_script(read_script(script)), sounds=list(sounds))
+
+
+class HitAbout(TypedDict):
+    """A stroke for an instrument without a sound of its own: 16-bit samples, and what strikes it."""
+
+    gate: int
+    cv: int
+    pan: float
+    sound: str
+
+
+def _hit(one: Hit) -> HitAbout:
+    import numpy as np
+
+    loud = np.flatnonzero(np.abs(one.sound) > STRUCK_ENDS_AT)
+    sound = one.sound[: (loud[-1] if len(loud) else 0) + FADE_TICKS]
+    faded = sound * np.minimum(1.0, np.arange(len(sound), 0, -1) / FADE_TICKS)
+    codes = np.round(np.clip(faded, -1, 1) * 32767).astype("<i2")
+    return HitAbout(gate=one.gate, cv=one.cv, pan=one.pan, sound=base64.b64encode(codes.tobytes()).decode())
+
+
+def mp3(mono: NDArray[np.float32], rate_hz: int) -> bytes:
+    """Compress a phrase: every browser reads MP3."""
+    import numpy as np
+    import soundfile
+
+    out = io.BytesIO()
+    soundfile.write(
+        out,
+        np.clip(mono, -1, 1),
+        rate_hz,
+        format="MP3",
+        subtype="MPEG_LAYER_III",
+        compression_level=PHRASE_SMALLER,
+    )
+    return out.getvalue()
+
+
+def _inside_script(text: str) -> str:
+    """Keep a text from ending the element that holds it."""
+    return text.replace("</", "<\\/").replace("<!--", "<\\!--")
+
+
+@dataclass(frozen=True)
+class Card:
+    """An instrument in the gallery: its page, and what it is."""
+
+    file: str
+    title: str
+    about: str
+    moves: str
+
+
+def gallery_html(board: Board, cards: list[Card], version: str) -> str:
+    """Write the first page of a gallery."""
+    from markupsafe import Markup
+
+    return _template("gallery.html").render(
+        css=Markup((WEB / "page.css").read_text(encoding="utf-8")),
+        panel=Markup(svg(panel_of(board))),
+        instruments=cards,
+        version=version,
+    )
+
+
+@cache
+def _template(name: str) -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(WEB),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
