@@ -124,6 +124,8 @@ class Latent(_Part):
         What grows with it, in words.
     quantiles : list of float
         Values at evenly spaced travel, rising.
+    rest : float or None
+        Where it stays while nobody moves it; None: at the mean.
     """
 
     name: str = ""
@@ -132,6 +134,12 @@ class Latent(_Part):
     sign: str = ""
     variance_share: float = 0.0
     quantiles: Quantiles
+    rest: FiniteFloat | None = None
+
+    @property
+    def at_rest(self) -> float:
+        """Where it stays while nobody moves it."""
+        return self.mean if self.rest is None else self.rest
 
 
 class Attribute(_Part):

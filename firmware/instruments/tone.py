@@ -20,19 +20,27 @@ def position_of(table: Sequence[float], value: float) -> float:
     return float(np.interp(value, table, np.linspace(0.0, 1.0, len(table))))
 
 
-def add_tone(assignment: Assignment, model: ModelFile) -> ToneAssignment:
-    """Add a parameter for every latent and knob of `model` and say where they lie."""
+def add_tone(assignment: Assignment, model: ModelFile, shown: int | None = None) -> ToneAssignment:
+    """Add a parameter for every latent and knob of `model` and say where they lie.
+
+    The map places the latents that no control moves, where a control moves on the map; else they stay where
+    the model says that they rest. Of many latents, the first `shown`, which say most, are parameters, and
+    others only where a control moves them.
+    """
     about = model.about
     tone = ToneAssignment()
-    if about.plane is not None:
+    mapped = about.plane is not None and bool({"x", "y"} & assignment.moved)
+    if mapped:
         tone.plane = (assignment.add("x", UNIT, 0.5), assignment.add("y", UNIT, 0.5))
     for number, latent in enumerate(about.latents, 1):
         name = f"latent.{number}"
-        tone.latent_rest.append(latent.mean)
-        if about.plane is not None and name not in assignment.moved:
+        tone.latent_rest.append(latent.at_rest)
+        hidden = mapped or (shown is not None and number > shown)
+        if hidden and name not in assignment.moved:
             tone.latent.append(-1)
             continue
-        tone.latent.append(assignment.add(name, latent.quantiles, position_of(latent.quantiles, latent.mean)))
+        rest = position_of(latent.quantiles, latent.at_rest)
+        tone.latent.append(assignment.add(name, latent.quantiles, rest))
     _add_knobs(assignment, model, tone)
     return tone
 

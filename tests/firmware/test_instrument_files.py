@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 
+from common import model_metadata
 from common.refusal import Refusal
 from firmware.instruments import kinds
 from firmware.instruments.assign import assign
@@ -117,6 +119,40 @@ def test_controls_become_table_rows(tmp_path, model_files):
     assert row.travel_per_volt == pytest.approx(0.1)
     assert np.interp(row.rest, np.linspace(0, 1, 33), row.table) == pytest.approx(0.0, abs=1e-6)
     assert assignment.index["latent.2"] >= 0  # without a control it can still be set remotely
+
+
+def with_latents(source, path, count, **changes):
+    """A copy of a model file that describes so many latents, each like the source's first but for changes."""
+    model = onnx.load(str(source))
+    row = model_metadata.read(model).latents[0].model_dump()
+    entry = model_metadata.read(model).input_with("latent").model_dump()
+    others = [one.model_dump() for one in model_metadata.read(model).inputs if one.role != "latent"]
+    channels = [f"z{number}" for number in range(1, count + 1)]
+    inputs = [{**entry, "channels": channels}, *others]
+    model_metadata.write(model, {"latents": [{**row, **changes}] * count, "inputs": inputs})
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = count
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.mark.parametrize("rest", [None, 0.7])
+def test_a_latent_that_nobody_moves_stays_where_the_model_says_that_it_rests(rest, tmp_path, model_files):
+    model = with_latents(model_files["rhythm"], tmp_path / "rests.onnx", 4, mean=0.1, rest=rest)
+    assignment = assigned(load_instrument("rhythm").located.path, {"rhythm": model})
+    tone, wanted = assignment.tones["rhythm"], rest or 0.1
+    assert tone.latent_rest == [wanted] * 4
+    assert tone.plane is None
+    unmoved = assignment.parameters[tone.latent[3]]
+    travel = np.linspace(0, 1, len(unmoved.table))
+    assert np.interp(unmoved.rest, travel, unmoved.table) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_a_pattern_of_many_latents_shows_the_first_eight_and_those_that_are_moved(tmp_path, model_files):
+    text = load_instrument("rhythm").located.path.read_text().replace('"latent.2"', '"latent.11"')
+    models = {"rhythm": with_latents(model_files["rhythm"], tmp_path / "many.onnx", 12)}
+    tone = assigned(write(tmp_path, text), models).tones["rhythm"]
+    assert [number for number, at in enumerate(tone.latent, 1) if at >= 0] == [1, 2, 3, 4, 5, 6, 7, 8, 11]
+    assert len(tone.latent) == len(tone.latent_rest) == 12
 
 
 def test_a_range_covers_part_of_the_travel_and_may_be_reversed(tmp_path, model_files):

@@ -11,6 +11,7 @@ from train.attributes.rhythm_soft import soft_attributes
 from train.judges.player import Player
 from train.judges.rhythm import control
 from train.kinds import load_recipe
+from train.latents.table import prepare_latents
 from train.models.rhythm import Principal, RhythmDecoder, RhythmShape, RhythmVAE, begin_at, pattern_of
 from train.tasks.rhythm import SPAN, Followed, RhythmTask
 
@@ -44,33 +45,36 @@ def test_a_sure_onset_still_feels_what_its_attributes_lack():
 
 
 def test_training_begins_at_principal_components():
-    """Onsets of few dimensions come back from an untrained model, as scikit-learn's components say."""
+    """An untrained model plays what scikit-learn's regression on the knobs and components beside it say."""
     from sklearn.decomposition import PCA
+    from sklearn.linear_model import LinearRegression
 
     rng = np.random.default_rng(0)
-    beats = rng.random((6, 9, 32)) < 0.2
-    onsets = np.stack([beats[rng.random(6) < 0.5].any(0) for _ in range(400)]).astype(np.float32)
-    knobs = rng.uniform(-1, 1, (400, 6)).astype(np.float32)
-    shape = RhythmShape(latents=32, planes=12)
+    beats = rng.random((10, 9, 32)) < 0.15
+    there = rng.random((400, 10)) < 0.5
+    onsets = np.stack([beats[some].any(0) for some in there]).astype(np.float32)
+    knobs = np.where(there[:, :6], 1.0, -1.0).astype(np.float32)  # six beats on knobs, four for the latents
     torch.manual_seed(0)
-    model = RhythmVAE(shape)
+    model = RhythmVAE(RhythmShape(latents=32, planes=12))
     heard = torch.cat([torch.from_numpy(onsets), torch.zeros(400, 18, 32)], 1)
     told = torch.from_numpy(knobs)
 
-    def agreement():
+    def played():
         model.encoder.look_at(model.decoder)
         with torch.no_grad():
             mean, _ = model.encoder(heard)
-            made = model.decoder(mean[:, :, None], told[:, :, None])[:, :V].numpy() > 0.5
-        return np.mean(made == (onsets > 0.5))
+            return model.decoder(mean[:, :, None], told[:, :, None])[:, :V].numpy().reshape(400, -1) > 0.5
 
-    before = agreement()
+    flat = onsets.reshape(400, -1)
+    before = np.mean(played() == (flat > 0.5))
     begin_at(model, Principal.of(torch.from_numpy(onsets), told, 32))
-    found = PCA(32).fit(onsets.reshape(400, -1))
-    flat = found.inverse_transform(found.transform(onsets.reshape(400, -1)))
-    wanted = np.mean((flat > 0.45) == (onsets.reshape(400, -1) > 0.5))
-    assert before < 0.9 < agreement()
-    assert agreement() == pytest.approx(wanted, abs=0.02)
+    line = LinearRegression().fit(knobs, flat)
+    away = np.eye(flat.shape[1]) - line.coef_ @ np.linalg.pinv(line.coef_)
+    rest = (flat - flat.mean(0)) @ away
+    found = PCA(32).fit(rest)
+    wanted = line.predict(knobs) + found.inverse_transform(found.transform(rest)) > 0.45
+    assert before < 0.85 and np.mean(wanted == (flat > 0.5)) > 0.93
+    assert np.mean(played() == wanted) > 0.99
 
 
 def task_of(rhythms, *changes):
@@ -147,3 +151,40 @@ def test_bent_velocities_keep_the_onsets_and_their_order(rhythms):
         moved = (after - before)[2 * V :][there]
         inside = np.abs(after[2 * V :][there]) < 0.5
         assert np.ptp(moved[inside]) < 1e-6 and (after[2 * V :][~there] == before[2 * V :][~there]).all()
+
+
+def test_knobs_are_taught_at_the_ends_of_their_travel(rhythms):
+    task = task_of(rhythms)
+    knobs = torch.zeros(400, 6)
+    torch.manual_seed(0)
+    followed = task.follow(torch.randn(400, 4), knobs)
+    ends = task.from_knobs(torch.tensor([[-1.0], [1.0]]).expand(2, 6))
+    whole = (ends[1] - ends[0]) / task.attribute_spread
+    at_ends = torch.isclose(followed.asked, whole[followed.number], rtol=1e-4)
+    assert 0.3 < float(at_ends.float().mean()) < 0.8
+
+
+def test_the_model_rests_at_the_most_typical_of_ordinary_beats(rhythms):
+    task = task_of(rhythms)
+    patterns = np.zeros((40, 27, 32), np.float32)
+    rng = np.random.default_rng(0)
+    patterns[:, :V] = rng.random((40, 9, 32)) < 0.2
+    beat = rng.random((9, 32)) < 0.2
+    patterns[10:30, :V] = beat ^ (rng.random((20, 9, 32)) < 0.02)
+    patterns[20, :V] = patterns[5, :V] = beat
+    task.patterns["train"], knobs = patterns, rng.uniform(-1, 1, (40, 6)).astype(np.float32)
+    knobs[[7, 15, 20, 25]] *= 0.1
+    knobs[5] = 1.0  # as typical, and not ordinary
+    task.knobs["train"] = knobs
+    assert task.home() == 20
+
+
+def test_rests_in_the_latent_table_are_the_home_pattern_s_latents(rhythms):
+    task = task_of(rhythms)
+    rows = prepare_latents(task).latents
+    with torch.no_grad():
+        mean, _ = task.model.eval().encoder(torch.from_numpy(task.patterns["train"][task.home()][None]))
+    used = [number for number, row in enumerate(rows) if row["sign"] != "unused"]
+    assert used and all("rest" in rows[number] for number in used)
+    for number in used:
+        assert rows[number]["rest"] == pytest.approx(float(mean[0, number]), abs=1e-3)

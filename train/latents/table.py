@@ -75,6 +75,7 @@ class LatentRow(TypedDict):
     sign: str
     quantiles: list[float]
     tied: NotRequired[str]
+    rest: NotRequired[float]
 
 
 class PlaneMap(TypedDict):
@@ -129,6 +130,9 @@ class TrainedTask(Protocol):
 
     def kinds_of_items(self, split: str) -> list[str]:
         """A word for every item of a split, to colour the map by."""
+
+    def home(self) -> int | None:
+        """The training item at whose latents the model rests; None: at the means."""
 
     def traversal(self, z: Tensor, title: str) -> tuple[Any, np.ndarray | None, int]:
         """Picture, sound and sample rate of what z decodes to."""
@@ -274,6 +278,7 @@ def prepare_latents(task: TrainedTask) -> PreparedLatents:
     fold(task, rotation)
     spread_left = variances @ (np.linalg.inv(rotation.matrix) ** 2).T
     table: list[LatentRow] = []
+    home = task.home()
     for i in range(rotated.shape[1]):
         used = float(np.cov(means.T).reshape(len(flips), -1).trace() * rotation.variance_share[i]) > UNUSED
         values = rotated[:, i] if used else np.random.default_rng(i).standard_normal(4096)
@@ -287,6 +292,8 @@ def prepare_latents(task: TrainedTask) -> PreparedLatents:
         }
         if owners[i].tied:
             row["tied"] = owners[i].tied
+        if home is not None and used:
+            row["rest"] = round(float(rotated[home, i]), 6)
         table.append(row)
     plane, places = plane_map(rotated, task.recipe.seed)
     grid = np.round(plane, 4).tolist()

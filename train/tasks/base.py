@@ -213,6 +213,10 @@ class Task(lightning.LightningModule):
         """Which latents may be turned together into principal axes; all, unless training tied some."""
         return [Block(tuple(range(self.latents)))]
 
+    def home(self) -> int | None:
+        """Which training item is played while nobody moves a latent; None: what lies at the means."""
+        return None
+
     # What all share -------------------------------------------------------------------------------
 
     @property

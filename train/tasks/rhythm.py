@@ -46,6 +46,8 @@ V = len(PARTS)
 EDGE = 0.02
 # What the knobs are taught to move, of what they ask for
 SPAN = 0.85
+# Part of the training patterns, those with the most ordinary attributes, from which the beat at rest is taken
+NEAR_MIDDLE = 0.1
 
 
 class RhythmModelSection(Section):
@@ -387,7 +389,8 @@ class RhythmTask(Task):
         Half of the patterns have their latents and knobs a random part of the way to the next pattern's; the
         latents of half are then anywhere a hand may put them: each dimension taken from a pattern of its own,
         all drawn in towards the middle by a random part. In half of them, half of the knobs go a random part
-        of the way to anywhere. Every pattern is decoded twice, with one of its knobs low and then high.
+        of the way to anywhere. Every pattern is decoded twice, with one of its knobs low and then high, and
+        at the ends of its travel every other time.
         """
         z, knobs = z[: (len(z) + 1) // 2], knobs[: (len(z) + 1) // 2]
         count, device = len(z), z.device
@@ -403,9 +406,9 @@ class RhythmTask(Task):
         blend = torch.rand(knobs.shape, device=device) * half(*knobs.shape) * half(count, 1)
         knobs = knobs + blend * (2 * torch.rand_like(knobs) - 1 - knobs)
         number = torch.randint(knobs.shape[1], (count, 1), device=device)
-        places = (
-            torch.rand(2, count, 1, device=device) * torch.tensor([-1.0, 1.0], device=device)[:, None, None]
-        )
+        outward = torch.rand(2, count, 1, device=device)
+        outward = torch.where(half(count, 1), 1.0, outward)  # the ends are the hardest to reach
+        places = outward * torch.tensor([-1.0, 1.0], device=device)[:, None, None]
         both = torch.cat([knobs.scatter(1, number, place) for place in places])
         logits = self.model.decoder.logits(z.repeat(2, 1)[:, :, None], both[:, :, None])
         slope = torch.sigmoid(logits[:, :V] / self.recipe.loss.temperature)
@@ -543,6 +546,20 @@ class RhythmTask(Task):
     def kinds_of_items(self, split: str) -> list[str]:
         """Their styles."""
         return self.styles[split]
+
+    def home(self) -> int:
+        """The most typical beat: the mean of latents is a mixture that nobody plays.
+
+        Of the training patterns whose attributes are near the middle of their knobs, where the knobs rest,
+        the one that shares most onsets with all others.
+        """
+        onsets = self.patterns["train"][:, :V].reshape(len(self.patterns["train"]), -1) >= 0.5
+        beside = onsets[np.linspace(0, len(onsets) - 1, min(2000, len(onsets))).round().astype(int)]
+        off_middle = np.abs(self.knobs["train"]).max(1)
+        near = np.flatnonzero(off_middle <= np.quantile(off_middle, NEAR_MIDDLE))
+        shared = onsets[near].astype(np.float32) @ beside.T.astype(np.float32)
+        both = onsets[near].sum(1)[:, None] + beside.sum(1)
+        return int(near[(2 * shared / np.maximum(both, 1)).mean(1).argmax()])
 
     def decoder_examples(
         self, split: str, count: int, seed: int

@@ -186,7 +186,7 @@ class _PartParameters:
                     "latents", f"there is no latent {key!r}; the drum model has {len(latents)}"
                 )
         for number_, latent in enumerate(latents, 1):
-            at = float(part.latents.get(str(number_), position_of(latent.quantiles, latent.mean)))
+            at = float(part.latents.get(str(number_), position_of(latent.quantiles, latent.at_rest)))
             tone.latent_rest.append(_value_at(latent.quantiles, at))
             tone.latent.append(self._moved(f"latent.{number_}", latent.quantiles, at))
 

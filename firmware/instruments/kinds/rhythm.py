@@ -13,6 +13,9 @@ from firmware.instruments.tone import UNIT, add_tone, tone_tables
 
 RATIOS = ("1/12", "1/8", "1/6", "1/4", "1/3", "1/2", "1", "2", "3", "4", "6", "8")  # step_clock.c
 
+SHOWN_LATENTS = 8
+"""How many latents are parameters without a control: a pattern has 32, a module no room for all."""
+
 
 class PatternModel(ModelRole):
     """A decoder of whole patterns, a slice of it per callback (``engine/instruments/rhythm.h``)."""
@@ -72,7 +75,7 @@ class Rhythm(InstrumentKind):
 
     def add_parameters(self, assignment: Assignment) -> None:
         """Latents and attributes; a density per part; the clock's and the hits' own."""
-        assignment.tones["rhythm"] = add_tone(assignment, assignment.models["rhythm"])
+        assignment.tones["rhythm"] = add_tone(assignment, assignment.models["rhythm"], SHOWN_LATENTS)
         for part in PARTS:
             assignment.add(f"density.{part}", UNIT, 0.5)
         assignment.add("ratio", UNIT, RATIOS.index("1") / (len(RATIOS) - 1))
