@@ -20,6 +20,15 @@ UNKNOWN_VELOCITY = 0.7
 """Of a hit on a board without a velocity output."""
 
 
+def wires(built: Built) -> tuple[dict[str, int], dict[str, int]]:
+    """Numbers of the gate and CV outputs by what they carry."""
+    assignment = built.assignment
+    kind = kinds.named(assignment.kind)
+    gates = {kind.gate_sources[source]: at for at, source in enumerate(assignment.gate_out) if source >= 0}
+    cvs = {kind.cv_sources[source]: at for at, source in enumerate(assignment.cv_out) if source >= 0}
+    return gates, cvs
+
+
 def hits(built: Built, rendered: Rendered, parts: Iterable[str]) -> dict[str, list[tuple[int, float]]]:
     """Sample and velocity (0 … 1) of every hit, by part; a part that no jack carries has none.
 
@@ -28,10 +37,7 @@ def hits(built: Built, rendered: Rendered, parts: Iterable[str]) -> dict[str, li
     parts : iterable of str
         Gate sources of the kind.
     """
-    assignment = built.assignment
-    kind = kinds.named(assignment.kind)
-    gates = {kind.gate_sources[source]: at for at, source in enumerate(assignment.gate_out) if source >= 0}
-    cvs = {kind.cv_sources[source]: at for at, source in enumerate(assignment.cv_out) if source >= 0}
+    gates, cvs = wires(built)
     found: dict[str, list[tuple[int, float]]] = {}
     for part in parts:
         if part not in gates:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from common.spool import release, spooled
 from firmware.build import Built, generate, host_library
 from firmware.play.cv_script import EVENTS, SET, Event, Script, readings
-from firmware.play.hits import hits
+from firmware.play.hits import hits, wires
 from firmware.play.host import HostInstrument, Rendered
 from firmware.play.pieces import rendered_pieces, spans
 from firmware.play.verdict import largest
@@ -82,6 +83,38 @@ def strike(built: Built, rendered: Rendered) -> tuple[NDArray[np.float32], str]:
         for span in spans(ticks, through=[mix]):
             mix[:, span] *= np.float32(LOUDEST / peak)
     return mix, kit().instrument
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One stroke of a part, and the gate and CV outputs that would strike it; `cv` is −1 for none.
+
+    `sound` is float32, shape (ticks,), at full velocity and at the part's level.
+    """
+
+    gate: int
+    cv: int
+    pan: float
+    sound: NDArray[np.float32]
+
+
+def one_hit_each(built: Built, seconds: float) -> list[Hit]:
+    """Play one stroke of every part whose gate leaves the board, for those who mix them themselves."""
+    gates, cvs = wires(built)
+    parts = [part for part in kit().part if part in gates]
+    if not parts:
+        return []
+    with tempfile.TemporaryDirectory(prefix="vaectrol-") as folder:
+        kit_built = generate(kit().instrument, "host", Path(folder))
+        host = HostInstrument(host_library(kit_built))
+    ticks = round(seconds * kit_built.board.audio.sample_rate_hz)
+    found = []
+    for part in parts:
+        piece = kit().part[part]
+        mono = np.concatenate([some.copy() for _, some in _struck(host, kit_built, ticks, piece, [(0, 1.0)])])
+        cv = cvs.get(f"velocity.{part}", cvs.get("velocity", -1))
+        found.append(Hit(gates[part], cv, piece.pan, mono * np.float32(piece.level)))
+    return found
 
 
 def _struck(

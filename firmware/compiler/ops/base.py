@@ -81,8 +81,6 @@ class Family:
     """
 
     ops: ClassVar[Mapping[str, type[Attributes]]]
-    becomes_table: ClassVar[bool] = False
-    """Whether it is a function of one number that integers may look up."""
     only_in_integers: ClassVar[bool] = False
     """Whether no float kernel is there: a float model is costed as if this were in integers."""
 

@@ -1,4 +1,7 @@
-"""Upsampling along time: nearest becomes a repetition, linear a blend of neighbouring frames per phase."""
+"""Upsampling along time: nearest becomes a repetition, linear a blend of neighbouring frames per phase.
+
+Linear upsampling holds the last frame at the end of the signal, so only a graph of fixed lengths may have it.
+"""
 
 from __future__ import annotations
 
@@ -56,11 +59,13 @@ def read_resize(builder: Builder, node: OnnxNode) -> None:
         shape = (*act.shape[:axis], size * times, *act.shape[axis + 1 :])
         builder.values[node.output[0]] = act.moved("repeat", (axis, times), shape)
         return
-    if coordinates == "align_corners":
+    if not builder.event:
         raise Refusal(
-            "linear upsampling with align_corners spreads the signal over a length that a stream does not "
-            "have; use nearest, or linear with half_pixel."
+            "linear upsampling holds the last frame, and a stream has no last frame; use nearest, or a "
+            "ConvTranspose with a triangle of weights for each channel, which is the same but for both ends."
         )
+    if coordinates == "align_corners":
+        raise Refusal("linear upsampling with align_corners is not supported; use half_pixel.")
     source, ntc = builder.either(node.input[0])
     channels, length = builder.shapes[source][1:]
     position = (
@@ -117,7 +122,10 @@ def _factor(builder: Builder, node: OnnxNode, act: ActValue, axis: int) -> int:
 
 @family(Lerp=LerpAttributes)
 class Lerp(Family):
-    """Phase i blends frames t + older[i] and the one after; beyond the ends the outermost frame is held."""
+    """Phase i blends frames t + older[i] and the one after; beyond the ends the outermost frame is held.
+
+    Only event graphs have it.
+    """
 
     def produce(self, node: Node) -> int:
         """The factor."""

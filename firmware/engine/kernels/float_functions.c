@@ -72,9 +72,8 @@ static inline float soft_plus(float x) {
     return (x > 0.0f ? x : 0.0f) + p * s;
 }
 
-static inline float sine(float x) {
-    const float n = nearest(x * 0.318309886f);
-    const float r = ((x - n * 3.140625f) - n * 9.67502594e-4f) - n * 1.50995799e-7f;
+/* sin(r) for |r| ≤ π/2, negated where `odd` half turns were taken off */
+static inline float sine_near_zero(float r, int32_t odd) {
     const float z = r * r;
     float p = -2.50521084e-8f;
     p = p * z + 2.75573192e-6f;
@@ -82,7 +81,54 @@ static inline float sine(float x) {
     p = p * z + 8.33333333e-3f;
     p = p * z + -1.66666667e-1f;
     const float y = r + r * (z * p);
-    return ((int32_t)n & 1) ? -y : y;
+    return (odd & 1) ? -y : y;
+}
+
+#define SINE_NEAR 8192.0f /* up to here three parts of π are exact enough */
+
+static inline float sine(float x) {
+    const float n = nearest(x * 0.318309886f);
+    const float r = ((x - n * 3.140625f) - n * 9.67502594e-4f) - n * 1.50995799e-7f;
+    return sine_near_zero(r, (int32_t)n);
+}
+
+/* Any argument. Beyond SINE_NEAR its mantissa is multiplied by the 64 bits of 1/π that decide where in the turn it
+ * lies (Payne and Hanek, "Radian reduction for trigonometric functions", 1983); infinity and NaN give NaN. */
+static float sine_anywhere(float x) {
+    /* 1/π behind 32 zeros */
+    static const uint32_t digits[8] = {0u,          0x517cc1b7u, 0x27220a94u, 0xfe13abe8u,
+                                       0xfa9a6ee0u, 0x6db14accu, 0x9e21c820u, 0xff28b1d5u};
+    if (x >= -SINE_NEAR && x <= SINE_NEAR) {
+        return sine(x);
+    }
+    const union {
+        float value;
+        uint32_t bits;
+    } u = {x};
+    const uint32_t exponent = (u.bits >> 23) & 255u; /* 140 … 254 */
+    if (exponent == 255u) {
+        return x - x;
+    }
+    const uint32_t at = exponent - 119u, word = at >> 5, shift = at & 31u;
+    const uint64_t two = ((uint64_t)digits[word] << 32) | digits[word + 1u];
+    const uint64_t window = (two << shift) | (((uint64_t)digits[word + 2u] << shift) >> 32);
+    const uint64_t turns = ((u.bits & 0x7fffffu) | 0x800000u) * window; /* 2^64 is two half turns */
+    const uint32_t top = (uint32_t)(turns >> 32);
+    const float r = (float)(int32_t)(top << 1) * 7.31459036e-10f; /* π/2^32 */
+    const float y = sine_near_zero(r, (int32_t)((top ^ (top << 1)) >> 31));
+    return x < 0.0f ? -y : y;
+}
+
+/* Whether some argument is beyond SINE_NEAR, or no number: then not all rows can go through `sine`. */
+static int32_t any_far(const float *a, size_t a_step, size_t frames, size_t lanes) {
+    int32_t far = 0;
+    for (size_t t = 0; t < frames; t++) {
+        for (size_t c = 0; c < lanes; c++) {
+            const float x = a[t * a_step + c];
+            far |= !(x >= -SINE_NEAR && x <= SINE_NEAR);
+        }
+    }
+    return far;
 }
 
 /* Abramowitz and Stegun, "Handbook of Mathematical Functions", 7.1.26: within 1.5e-7 */
@@ -99,7 +145,7 @@ static inline float error_function(float x) {
 }
 
 static inline float snaked(float x, float rate, float scale) {
-    const float s = sine(rate * x);
+    const float s = sine_anywhere(rate * x);
     return x + s * s * scale;
 }
 
@@ -120,6 +166,10 @@ void vk_softplus_f32(const float *a, size_t a_step, float *out, size_t out_step,
 }
 
 void vk_sin_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes) {
+    if (any_far(a, a_step, frames, lanes)) {
+        VK_ROWS_1(float, float, sine_anywhere(x))
+        return;
+    }
     VK_ROWS_1(float, float, sine(x))
 }
 

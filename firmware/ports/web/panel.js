@@ -1,12 +1,13 @@
 // The module's own panel, brought to life: knobs turn, jacks and buttons are pressed, lights follow.
 
-import {printed} from "./patch.js";
+import {printed, titled} from "./patch.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const LEFT_DEGREES = -150, TRAVEL_DEGREES = 300;
 const DRAG_PIXELS = 220; // of the hand, for the whole travel
 const KEY_STEP = 0.01, PAGE_STEP = 0.1, WHEEL_STEP = 0.02;
 const RING_MM = 7.9;
+const LONGEST_CAPTION = 15, WIDEST_CAPTION_MM = 12.4; // longer words are drawn narrower
 
 export function degreesAt(position) {
   return LEFT_DEGREES + TRAVEL_DEGREES * position;
@@ -74,6 +75,10 @@ export class Panel {
     text.setAttribute("y", y + above);
     text.setAttribute("class", "does");
     text.textContent = words;
+    if (words.length > LONGEST_CAPTION) {
+      text.setAttribute("textLength", WIDEST_CAPTION_MM);
+      text.setAttribute("lengthAdjust", "spacingAndGlyphs");
+    }
     part.append(text);
   }
 
@@ -171,13 +176,13 @@ export class Panel {
   }
 
   jack(part, name, jack, isOutput) {
-    const does = isOutput ? (jack.carries || "").replaceAll("_", " ") : jack.moves;
+    const does = isOutput ? titled(jack.carries || "") : jack.moves;
     const what = does ? `${does}. ${jack.words}` : "unused in this instrument";
     this.name(part, "button", `Jack ${printed(name)}, ${isOutput ? "output" : "input"}: ${what}`);
     if (isOutput) part.classList.add("output");
     else part.setAttribute("aria-haspopup", "dialog");
     if (!does) part.classList.add("idle");
-    this.caption(part, does, isOutput ? -7.7 : 6.35);
+    this.caption(part, does, isOutput ? -7.85 : 6.35);
     if (jack.takes === "cv") {
       const parameter = this.parameterOf("cv", name);
       if (parameter >= 0) this.ring(part, parameter, 4.7);

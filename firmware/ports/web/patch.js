@@ -21,9 +21,14 @@ export function sourcesOf(about) {
   const found = {};
   for (const [name, [title, unit]] of Object.entries(SOURCES)) found[name] = {title, unit};
   for (const {name, carries} of about.outputs) {
-    if (carries) found[name] = {title: `${printed(name)}, ${carries.replaceAll("_", " ")}`, unit: "volts"};
+    if (carries) found[name] = {title: `${printed(name)}, ${titled(carries)}`, unit: "volts"};
   }
   return found;
+}
+
+// A name of the firmware as words.
+export function titled(name) {
+  return name.replace("attribute/", "").replaceAll(/[./_]/g, " ");
 }
 
 // What the panel says at a part.
