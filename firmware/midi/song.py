@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from common.files import write_text
-from common.midi_file import MidiFile, read_midi
+from common.reading.midi_file import MidiFile, read_midi
 from common.refusal import LeftOut, Refusal
 from firmware.build import Built
 from firmware.instruments.schema import LoadedInstrument

@@ -224,9 +224,9 @@ def read_sound(path: Path, rate_hz: float) -> NDArray[np.float32]:
     Raises
     ------
     Refusal
-        It is no sound, or not one that can be read; see :func:`common.recording.read_recording`.
+        It is no sound, or not one that can be read; see :func:`common.reading.recording.read_recording`.
     """
-    from common.recording import Stream
+    from common.reading.recording import Stream
 
     try:
         with Stream(path, LONGEST_S) as file:

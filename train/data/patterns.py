@@ -16,7 +16,7 @@ from typing import NotRequired, TypedDict
 import numpy as np
 
 from common.drums import PARTS
-from common.midi_file import read_midi
+from common.reading.midi_file import read_midi
 from common.refusal import LeftOut, Refusal
 
 STEPS = 32
