@@ -11,6 +11,7 @@ import numpy as np
 
 from common import model_metadata
 from common.refusal import Refusal
+from train.export.pack import encoder_beside
 from train.latents.table import LatentRow
 from train.tasks.base import Task
 
@@ -47,8 +48,10 @@ class Player:
 
     def prior(self, count: int, seed: int) -> np.ndarray:
         """Latents as random knob positions make them: each dimension's table at an even random place."""
-        rng = np.random.default_rng(seed)
-        places = rng.random((count, len(self.latents)))
+        return self.at_places(np.random.default_rng(seed).random((count, len(self.latents))))
+
+    def at_places(self, places: np.ndarray) -> np.ndarray:
+        """Latents at knob positions ``places [N, Z]``, 0 to 1, by the latent table."""
         columns = [
             np.interp(places[:, i], np.linspace(0, 1, len(row["quantiles"])), row["quantiles"])
             for i, row in enumerate(self.latents)
@@ -99,9 +102,15 @@ def _from_files(path: Path) -> Player:
     about = model_metadata.read_file(path)
     if about.kind not in training_kinds() or not about.recipe:
         raise Refusal(f"{path} says nothing of how it was trained; evaluate the run folder instead")
-    beside = path.with_name(path.name.split(".")[0] + ".encoder.onnx")
+    beside = encoder_beside(path)
     if not beside.exists():
         raise Refusal(f"{path} has no encoder beside it ({beside.name}); copy it there from the run")
+    theirs = model_metadata.read_file(beside).codec
+    if about.codec and theirs and about.codec != theirs:
+        raise Refusal(
+            f"{beside} is of another training than {path.name} ({theirs[:8]} beside {about.codec[:8]}); "
+            "put the encoder of the same run there"
+        )
     recipe = parse_recipe(about.recipe, str(path))
     kind = task_class(recipe.kind)
     task = kind(recipe, kind.facts_of_file(about))
