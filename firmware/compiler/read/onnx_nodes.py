@@ -631,7 +631,7 @@ def _split(draft: Draft) -> str:
 
 
 def _squeezing(draft: Draft) -> str:
-    """Before opset 11 an axis was not counted from the last, and ONNX's own inference takes it for another."""
+    """Before opset 11 no axis counts from the last; ONNX's own inference takes it for another."""
     axes = draft.given.get("axes", [])
     if draft.version == 1 and min(axes, default=0) < 0:
         raise Refusal(

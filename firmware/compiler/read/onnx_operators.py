@@ -182,9 +182,7 @@ OPERATORS: dict[str, Operator] = {
     ),
     "Gather": Operator((1, 11, 13), {"axis": OBEYED}),
     "Gelu": Operator((20,), {"approximate": only("none", "tanh", advice="use none or tanh")}),
-    "Gemm": Operator(
-        (7, 9, 11, 13), {"alpha": OBEYED, "beta": OBEYED, "transA": _SWITCH, "transB": _SWITCH}
-    ),
+    "Gemm": Operator((7, 9, 11, 13), {"alpha": OBEYED, "beta": OBEYED, "transA": _SWITCH, "transB": _SWITCH}),
     "GlobalAveragePool": Operator((1, 22)),
     "Greater": Operator((7, 9, 13)),
     "HardSigmoid": Operator((6, 22), {"alpha": OBEYED, "beta": OBEYED}),
