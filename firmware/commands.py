@@ -450,12 +450,18 @@ def web(
             "-o", "--out", help="FILE.html for one page, or a folder for a gallery; INSTRUMENT.html."
         ),
     ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option("--beside", help="heard.json of `vaectrol evaluate`: originals to compare by ear."),
+    ] = None,
 ) -> None:
     """Write a page in which an instrument plays: its firmware as WebAssembly, under its own panel."""
     from common.files import write_text
     from common.outputs import check_file
     from common.refusal import Refusal
     from firmware.instruments.spec import available_instruments
+    from firmware.ports.web.originals import read_originals
+    from firmware.ports.web.page import Extras
     from firmware.web import Wanted, check_board, instrument_page, write_gallery
 
     models = pairs(model, "--model")
@@ -468,7 +474,9 @@ def web(
         raise Refusal(f"{path} holds one instrument; say which, or name a folder for all of them.")
     if path.suffix == ".html" and instrument is not None:
         check_file(path, ".html", models.values())
-        write_text(path, instrument_page(instrument, chosen, models=models, block=block, phrase=phrase))
+        extras = Extras(originals=[pair for file in beside or [] for pair in read_originals(file)])
+        page = instrument_page(instrument, chosen, models=models, block=block, phrase=phrase, extras=extras)
+        write_text(path, page)
         typer.echo(f"wrote {path}, {path.stat().st_size:,} bytes: open it in a browser")
         return
     if models:
