@@ -89,7 +89,7 @@ def test_what_moves_too_little_is_pulled_harder(rhythms):
     task.progress = 0.5
     number, asked = torch.tensor([0, 1, 1]), torch.ones(3)
     for _ in range(40):
-        task.watch_span(Followed(torch.zeros(6), number, torch.tensor([0.2, 1.0, 1.0]), asked))
+        task.watch_span(Followed(torch.zeros(6), number, torch.tensor([0.2, 1.2, 1.2]), asked))
     assert task.pull[0] > 1.1 and task.pull[1] < 1.0
     assert float(task.moved[0] / task.asked[0]) < SPAN < float(task.moved[1] / task.asked[1])
 

@@ -45,7 +45,7 @@ V = len(PARTS)
 # Part of the training patterns beyond either end of an attribute's knob
 EDGE = 0.02
 # What the knobs are taught to move, of what they ask for
-SPAN = 0.85
+SPAN = 1.0
 # Part of the training patterns, those with the most ordinary attributes, from which the beat at rest is taken
 NEAR_MIDDLE = 0.1
 
