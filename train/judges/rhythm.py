@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 V = len(PARTS)
 STEPPED, REFINED = (20, 0.1), (150, 0.03)  # steps, and the length of one
 SHOWN = 4  # patterns that the page plays
+DRAWN_LATENTS = 8  # which say most
 DETAILS: tuple[str, ...] = ()
 NOT_ON_CARD = ("spearman_pooled", "f1_by_part", "even", "linear")
 
@@ -102,7 +103,7 @@ def judge(
         "prior": prior(player, task),
     }
     return Judgement(
-        report, write_page, groups, [("Every attribute along every knob and every latent", drawing)]
+        report, write_page, groups, [("Every attribute along every knob and the first latents", drawing)]
     )
 
 
@@ -286,7 +287,7 @@ def _write_sounds(patterns: np.ndarray, made: np.ndarray, folder: Path) -> list[
 
 
 def descriptor_figure(player: Player, positions: int = 17) -> Figure:
-    """How every attribute moves along every knob and along every latent, others in the middle."""
+    """How every attribute moves along every knob and the first latents, others in the middle."""
     names = list(PATTERN_ATTRIBUTES)
     centre = np.array([[row["mean"] for row in player.latents]], np.float32)
     places = np.linspace(0, 1, positions)
@@ -304,7 +305,7 @@ def descriptor_figure(player: Player, positions: int = 17) -> Figure:
                 color=COLOURS[other],
                 label=other_name.replace("_", " "),
             )
-        for row, latent in enumerate(player.latents):
+        for row, latent in enumerate(player.latents[:DRAWN_LATENTS]):
             if latent["sign"] == "unused":
                 continue
             z = np.repeat(centre, positions, 0)
