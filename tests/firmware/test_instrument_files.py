@@ -147,6 +147,21 @@ def test_a_latent_that_nobody_moves_stays_where_the_model_says_that_it_rests(res
     assert np.interp(unmoved.rest, travel, unmoved.table) == pytest.approx(wanted, abs=1e-6)
 
 
+@pytest.mark.parametrize(("rest", "control", "mapped"), [(None, "", 1), (0.7, "", 0), (0.7, "x", 1)])
+def test_the_map_places_latents_unless_the_model_rests_elsewhere(
+    rest, control, mapped, tmp_path, model_files
+):
+    path = with_latents(model_files["rhythm"], tmp_path / "map.onnx", 4, rest=rest)
+    model = onnx.load(str(path))
+    model_metadata.write(model, {"map": {"size": 2, "grid": [[[0.0] * 4] * 2] * 2}})
+    onnx.save(model, str(path))
+    text = load_instrument("rhythm").located.path.read_text()
+    if control:
+        text += f'\n[[control]]\nto = "{control}"\ncv = "cv_8"\n'
+    tone = assigned(write(tmp_path, text), {"rhythm": path}).tones["rhythm"]
+    assert (tone.plane is not None) == bool(mapped)
+
+
 def test_a_pattern_of_many_latents_shows_the_first_eight_and_those_that_are_moved(tmp_path, model_files):
     text = load_instrument("rhythm").located.path.read_text().replace('"latent.2"', '"latent.11"')
     models = {"rhythm": with_latents(model_files["rhythm"], tmp_path / "many.onnx", 12)}
