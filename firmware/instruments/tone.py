@@ -24,8 +24,8 @@ def add_tone(assignment: Assignment, model: ModelFile, shown: int | None = None)
     """Add a parameter for every latent and knob of `model` and say where they lie.
 
     The latents that no control moves stay where the model says that they rest. If it says nothing, or a
-    control moves on the map, the map places them. Of many latents, the first `shown`, which say most, are parameters, and
-    others only where a control moves them.
+    control moves on the map, the map places them. Of many latents, the first `shown`, which say most, are
+    parameters, and others only where a control moves them.
     """
     about = model.about
     tone = ToneAssignment()
