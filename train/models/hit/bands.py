@@ -1,8 +1,9 @@
-"""The noise's bands: symmetric filters of triangular response, which add up to a flat one.
+"""The noise's bands: symmetric filters of triangular response and a peak of 1.
 
-The bands stand evenly on log(1 + f / 3 kHz): no narrower at the low end than so few taps can tell apart, and
-finer than hearing's own scale at the top, where cymbals and hats are nothing but noise. None lets the
-lowest 40 Hz through: a drum's rumble is a mode, never noise.
+The bands stand evenly on log(1 + f / 6 kHz): no narrower at the low end than so few taps can tell apart, and
+finer than hearing's own scale at the top, where cymbals and hats are nothing but noise. A drum's noise may be
+60 dB below its loudest partial, so what a filter lets through far from its band counts fifty times; and none
+lets a rumble through, which is a mode's to make, never the noise's.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
 
-LOW_HZ, HIGH_HZ, BEND_HZ = 250.0, 20_300.0, 3000.0
+LOW_HZ, HIGH_HZ, BEND_HZ = 420.0, 20_300.0, 6000.0
 POINTS = 2048  # frequencies at which the design looks
-RUMBLE_HZ, RUMBLE_WEIGHT = 40.0, 10.0
+RUMBLE_HZ, RUMBLE_WEIGHT = 60.0, 50.0
+FAR_HZ, FAR_WEIGHT = 800.0, 50.0  # beyond its triangle; the weight rises on the way by equal ratios
 
 
 def warped(hz: np.ndarray) -> np.ndarray:
@@ -54,11 +56,17 @@ def band_filters(bands: int, taps: int) -> np.ndarray:
         Even; such a filter is silent at half the sample rate by itself.
     """
     hz = (np.arange(POINTS) + 0.5) * (SAMPLE_RATE_HZ / 2 / POINTS)
-    weight = np.where(hz < RUMBLE_HZ, RUMBLE_WEIGHT, 1.0)
-    basis = cosines(taps, hz)
-    wanted = triangles(bands, hz) * (hz >= RUMBLE_HZ)
-    half, *_ = np.linalg.lstsq(basis * weight[:, None], (wanted * weight).T, rcond=None)
-    return np.concatenate([half[::-1], half]).T.astype(np.float32)
+    basis, wanted = cosines(taps, hz), triangles(bands, hz) * (hz >= RUMBLE_HZ)
+    centres = centres_hz(bands)
+    step = float(np.diff(warped(centres)).mean())
+    designed = []
+    for centre, triangle in zip(centres, wanted, strict=True):
+        beyond = np.abs(hz - centre) - step * (centre + BEND_HZ)
+        weight = FAR_WEIGHT ** np.clip(beyond / FAR_HZ, 0, 1)
+        weight = np.where(hz < RUMBLE_HZ, weight * RUMBLE_WEIGHT, weight)
+        half, *_ = np.linalg.lstsq(basis * weight[:, None], triangle * weight, rcond=None)
+        designed.append(np.concatenate([half[::-1], half]) / float((basis @ half).max()))
+    return np.stack(designed).astype(np.float32)
 
 
 def amplitudes(filters: np.ndarray, hz: np.ndarray) -> np.ndarray:
