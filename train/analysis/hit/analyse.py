@@ -20,6 +20,7 @@ from train.models.hit.shape import HitShape
 SHORTEST = SAMPLE_RATE_HZ // 2  # shorter sounds are padded to this
 LONGEST = 2 * SAMPLE_RATE_HZ
 LOW_FIT, STATIC_FIT = 9600, 8192  # samples over which amplitudes are fitted
+SILENT_AFTER = 8.0  # time constants
 FLOOR = -10.5  # log gain that stands for silence
 
 
@@ -90,7 +91,11 @@ def _take_away(
     there = np.flatnonzero(hz > 0)
     if not len(there):
         return weights, sound
-    waves = basis(hz[there], decays_s[there], len(sound), warped_s)
+    heard = max(fitted, int(SILENT_AFTER * decays_s[there].max() * SAMPLE_RATE_HZ))
+    heard = min(heard, len(sound))
+    waves = basis(hz[there], decays_s[there], heard, None if warped_s is None else warped_s[:heard])
     found = amplitudes(waves[:, :fitted], sound[:fitted])
     weights[there] = found[: len(there)] + 1j * found[len(there) :]
-    return weights, sound - found.astype(np.float32) @ waves
+    rest = sound.copy()
+    rest[:heard] -= found.astype(np.float32) @ waves
+    return weights, rest

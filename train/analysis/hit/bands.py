@@ -12,10 +12,11 @@ from functools import cache
 import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
-from train.models.hit.bands import amplitudes, band_filters, triangles
+from train.models.hit.bands import amplitudes, band_filters, centres_hz, triangles
 
 SHORT, SHORT_HOP = 192, 48
 LONG, LONG_HOP = 1024, 192
+FITTED = 512  # points at which the filters' own responses are looked at
 LOW_HZ = 2500.0  # below which a short window tells too little
 EARLY_MS = 15
 NOISE_POWER = 1 / 3  # of the engine's noise, which is even between −1 and 1
@@ -37,8 +38,9 @@ def _weights(bands: int, size: int) -> np.ndarray:
 
 @cache
 def _responses(bands: int, taps: int) -> tuple[np.ndarray, np.ndarray]:
-    hz = np.fft.rfftfreq(LONG, 1 / SAMPLE_RATE_HZ)
-    return amplitudes(band_filters(bands, taps), hz), _weights(bands, LONG)
+    hz = np.fft.rfftfreq(FITTED, 1 / SAMPLE_RATE_HZ)
+    responses = amplitudes(band_filters(bands, taps), hz)
+    return responses.astype(np.float32), _weights(bands, FITTED).T.astype(np.float32)
 
 
 def _energies(sound: np.ndarray, size: int, hop: int, at: np.ndarray, bands: int) -> np.ndarray:
@@ -46,7 +48,8 @@ def _energies(sound: np.ndarray, size: int, hop: int, at: np.ndarray, bands: int
     padded = np.pad(sound, (size // 2, size))
     windows = np.lib.stride_tricks.sliding_window_view(padded, size)[: len(sound) + 1 : hop]
     taper = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
-    power = np.abs(np.fft.rfft(windows * taper)) ** 2 @ _weights(bands, size).T / (HANN_POWER * size)
+    spectra = np.fft.rfft(windows * taper)
+    power = (spectra.real**2 + spectra.imag**2) @ _weights(bands, size).T / (HANN_POWER * size)
     summed = np.concatenate([np.zeros((1, bands)), np.cumsum(power, 0)])
     middle, reach = at / hop, np.maximum(0.5, REACH * at / hop)
     first = np.clip(np.round(middle - reach).astype(int), 0, len(power) - 1)
@@ -69,8 +72,6 @@ def noise_gains(sound: np.ndarray, grid_ms: tuple[int, ...], bands: int, taps: i
     floor : float
         The lowest log gain told.
     """
-    from train.models.hit.bands import centres_hz
-
     grid = np.array(grid_ms)
     at = grid * SAMPLE_RATE_HZ / 1000
     early = min(len(sound), 2 * SAMPLE_RATE_HZ)
@@ -79,8 +80,9 @@ def noise_gains(sound: np.ndarray, grid_ms: tuple[int, ...], bands: int, taps: i
     lower = np.minimum(short, long)
     wanted = np.where((centres_hz(bands)[None] < LOW_HZ) | (grid[:, None] > EARLY_MS), lower, short)
     responses, weights = _responses(bands, taps)
+    wanted = wanted.astype(np.float32)
     gains = np.sqrt(wanted / NOISE_POWER) + 1e-9
     for _ in range(ROUNDS):
-        made = (gains @ responses) ** 2 @ weights.T * NOISE_POWER
+        made = (gains @ responses) ** 2 @ weights * NOISE_POWER
         gains = gains * np.sqrt((wanted + QUIETEST) / (made + QUIETEST))
     return np.maximum(np.log(gains + 1e-9), floor).astype(np.float32)

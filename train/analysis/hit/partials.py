@@ -8,6 +8,7 @@ from common.audio import SAMPLE_RATE_HZ
 
 SHORTEST_S, LONGEST_S = 2e-3, 1.5
 FALL = 1e-4  # of the energy, below which a fall is the recording's floor
+CHUNK = 256  # samples that a steady partial is turned through at once
 RIDGE = 2e-2  # of each partial's own energy: partials closer than the sound can tell share it
 
 
@@ -49,11 +50,18 @@ def basis(hz: np.ndarray, decays_s: np.ndarray, samples: int, warped_s: np.ndarr
     warped_s : ndarray, shape (samples,), optional
         What the phase follows instead of time: a glide.
     """
-    t = np.arange(samples) / SAMPLE_RATE_HZ
-    turned = t if warped_s is None else warped_s
-    angle = (2 * np.pi * hz[:, None] * turned[None]).astype(np.float32)
-    envelope = np.exp(-(t[None] / decays_s[:, None]).astype(np.float32))
-    return np.concatenate([np.sin(angle) * envelope, np.cos(angle) * envelope])
+    omega = 2 * np.pi * hz[:, None]
+    if warped_s is not None:
+        t = np.arange(samples) / SAMPLE_RATE_HZ
+        angle = (omega * warped_s[None]).astype(np.float32)
+        envelope = np.exp(-(t[None] / decays_s[:, None]).astype(np.float32))
+        return np.concatenate([np.sin(angle) * envelope, np.cos(angle) * envelope])
+    turn = 1j * omega - 1 / decays_s[:, None]
+    coarse = np.exp(turn * np.arange(-(-samples // CHUNK))[None] * (CHUNK / SAMPLE_RATE_HZ))
+    fine = np.exp(turn * np.arange(CHUNK)[None] / SAMPLE_RATE_HZ)
+    waves = coarse.astype(np.complex64)[:, :, None] * fine.astype(np.complex64)[:, None]
+    waves = waves.reshape(len(hz), -1)[:, :samples]
+    return np.concatenate([waves.imag, waves.real])
 
 
 def amplitudes(waves: np.ndarray, sound: np.ndarray) -> np.ndarray:
