@@ -128,6 +128,12 @@ def hold_out(groups: Sequence[str], chosen: Sequence[str], held: Sequence[bool])
     ]
 
 
+def also_held(groups: Sequence[str], chosen: Sequence[str], held: Sequence[bool]) -> list[str]:
+    """Put the held items into the test split beside what is there; a group goes whole."""
+    gone = {group for group, out in zip(groups, held, strict=True) if out}
+    return ["test" if group in gone else split for group, split in zip(groups, chosen, strict=True)]
+
+
 def by_time(parts: int) -> list[str]:
     """Splits of consecutive pieces of one recording: first 80 % train, then validation, then test."""
     return [

@@ -43,6 +43,7 @@ def says(text: str, flag: str = "") -> dict[str, str]:
     return {"says": text, "flag": flag}
 
 
+ALSO_TEST = "Test on the files whose paths match one of these patterns too, as '*/kit7__*,*/kit8__*'."
 HOLD_OUT = "Test on the files whose paths match this pattern, as 'drummer7/*', and on no others."
 
 
@@ -222,7 +223,12 @@ class Preparation(Generic[ItemT, FactsT]):
         raise Refusal(f"{data.directory} holds {data.kind}, which has no sound to cut clips from")
 
     def split(
-        self, batch: Batch[ItemT, FactsT], groups: list[str], labels: list[str], hold_out: str = ""
+        self,
+        batch: Batch[ItemT, FactsT],
+        groups: list[str],
+        labels: list[str],
+        hold_out: str = "",
+        also_test: str = "",
     ) -> None:
         """Give every item its split.
 
@@ -234,6 +240,13 @@ class Preparation(Generic[ItemT, FactsT]):
             Of each item; no group is cut, every label is on every side it can be.
         hold_out : str
             Pattern of the files that are the test split; empty chooses by hash.
+        also_test : str
+            Patterns, with commas between, of files that join the test split.
+
+        Raises
+        ------
+        Refusal
+            When a pattern takes none or all of the files.
         """
         items: list[Item] = [*batch.items]
         chosen = splits.assign(groups, labels, [item.pop("given_split", None) for item in items])
@@ -245,6 +258,14 @@ class Preparation(Generic[ItemT, FactsT]):
                     f"of {self.source.root}; give a pattern of their paths, as in 'drummer7/*'"
                 )
             chosen = splits.hold_out(groups, chosen, held)
+        for pattern in filter(None, also_test.split(",")):
+            held = [fnmatch.fnmatchcase(item["file"], pattern) for item in batch.items]
+            if not any(held) or all(held):
+                raise Refusal(
+                    f"--also-test {pattern} takes {'all' if any(held) else 'none'} of the files "
+                    f"of {self.source.root}; give a pattern of their paths, as in '*/kit7__*'"
+                )
+            chosen = splits.also_held(groups, chosen, held)
         for item, split in zip(items, chosen, strict=True):
             item["split"] = split
 

@@ -16,6 +16,7 @@ from train.data import audio as sound
 from train.data import features, names, splits
 from train.data.clips import Clip, fitted
 from train.data.kinds.base import (
+    ALSO_TEST,
     HOLD_OUT,
     Batch,
     Options,
@@ -44,6 +45,7 @@ class DrumOptions(Options):
         default=None, metadata=says("Your own table of class words; start from train/data/names.toml.")
     )
     hold_out: str = field(default="", metadata=says(HOLD_OUT))
+    also_test: str = field(default="", metadata=says(ALSO_TEST))
     near_duplicate_db: float = NEAR_DUPLICATE_DB
 
 
@@ -100,6 +102,7 @@ class Drums(Preparation[DrumItem, DrumFacts]):
             "names": self.table.text,
             "near_duplicate_db": self.wanted.near_duplicate_db,
             **held_out(self.wanted.hold_out),
+            **({"also_test": self.wanted.also_test} if self.wanted.also_test else {}),
         }
 
     def units(self, shop: Workshop, watch: Watch) -> list[Unit]:
@@ -138,7 +141,8 @@ class Drums(Preparation[DrumItem, DrumFacts]):
         # a hat that looks like a shaker is a likeness, not a duplicate
         same = [(i, j) for i, j, _ in found if batch.items[i]["class"] == batch.items[j]["class"]]
         groups = splits.joined([item["group"] for item in batch.items], same)
-        self.split(batch, groups, [item["class"] for item in batch.items], self.wanted.hold_out)
+        classes = [item["class"] for item in batch.items]
+        self.split(batch, groups, classes, self.wanted.hold_out, self.wanted.also_test)
         named = len({item["group"] for item in batch.items})
         for item, group in zip(batch.items, groups, strict=True):
             item["group"] = group
