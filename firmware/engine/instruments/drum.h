@@ -8,6 +8,7 @@
 
 #include "../control/panel.h"
 #include "outputs.h"
+#include "tone.h"
 #include "voice.h"
 
 #ifdef __cplusplus

@@ -25,6 +25,7 @@ typedef struct HitSound {
     vk_mode_slots modes;
     vk_bands bands;
     const uint16_t *grid; /* [points] frames; the last is where the sound ends */
+    const float *fade;    /* [transient] of the stroke */
     uint16_t points;
     uint16_t transient; /* samples */
     uint32_t seed;

@@ -35,7 +35,7 @@ void voice_start(Voice *voice, const HitSet *set) {
     const vk_band_gains gains = {set->noise, set->noise + sound->bands.count, 0.0f};
     vk_bands_start(&sound->bands, &voice->noise, vk_hit_key(sound->seed, voice->hits), &gains);
     for (uint32_t n = 0; n < sound->transient; n++) {
-        voice->transient[n] = set->transient[n];
+        voice->transient[n] = set->transient[n] * sound->fade[n];
     }
     ++voice->hits; /* no two hits alike */
 }
