@@ -8,7 +8,7 @@
     g_b    log gains straight between the grid's points, read once a millisecond; gains straight in between
     u_b    white noise through the band's filter: Σ_k h_b[k] · x[n − k]
     fade   cos²(π/2 · n / transient), 0 from there on
-    x[n]   int32(hash32(n + hash32(seed · 0x9E3779B9 + hit))) / 2^31, before the hit (n < 0) too
+    x[n]   the top 10 bits of hash32(n + hash32(seed · 0x9E3779B9 + hit)), signed, / 2^9; before the hit (n < 0) too
 
 so that the noise is at its full level from sample 0 and a hit is the same hit on every target. In training
 the noise is cut from a long bank made beforehand, at random places.
@@ -22,12 +22,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.audio import SAMPLE_RATE_HZ
+from train.models.domain import domain_node
 from train.models.hit import shape as meaning
 from train.models.hit.bands import band_filters
 from train.models.hit.control import Hit
 from train.models.hit.shape import FRAME, FRAMES_PER_S, HitShape
 from train.models.noise import GOLDEN, WORD, hash32
 
+NOISE_BITS = 10  # few enough for sums of 128 products in 32 bits
 BANK_FRAMES = 10_240  # some ten seconds of banded noise to train with
 
 
@@ -35,8 +37,9 @@ def hit_noise(seed: int, hit: int, samples: int, before: int = 0) -> Tensor:
     """The noise of one hit, from ``before`` samples ahead of it, in [−1, 1): float32 [before + samples]."""
     start = hash32(torch.tensor((seed * GOLDEN + hit) & WORD))
     word = hash32((torch.arange(-before, samples) + start) & WORD)
-    signed = torch.where(word >= 1 << 31, word - (1 << 32), word)
-    return (signed.double() / 2.0**31).float()
+    half = 1 << (NOISE_BITS - 1)
+    top = word >> (32 - NOISE_BITS)
+    return (torch.where(top >= half, top - 2 * half, top).double() / half).float()
 
 
 class HitSound(nn.Module):
@@ -125,6 +128,8 @@ class HitSound(nn.Module):
             Which hit it is, for the noise outside training.
         """
         batch = hit.modes.shape[0]
+        if torch.onnx.is_in_onnx_export():
+            return self._node(hit, frames)
         if start is None:
             start = torch.zeros(batch, dtype=torch.long)
         return (
@@ -133,16 +138,24 @@ class HitSound(nn.Module):
             + self.stroke(hit, frames, start)
         )
 
+    def _node(self, hit: Hit, frames: int) -> Tensor:
+        """The domain operator in place of all this."""
+        grid = torch.tensor(self.shape.grid_ms, dtype=torch.float32)
+        attributes = {"gliding": self.shape.gliding, "samples": frames * FRAME, "seed": self.seed}
+        tables = (self.anchors, self.spreads, self.filters, grid, self.fade)
+        return domain_node("HitSound", (*hit, *tables), attributes, (1, 1, frames * FRAME))
+
     def tones(self, hit: Hit, frames: int, start: Tensor) -> Tensor:
         """The modes: the gliding ones sample by sample, the static ones as frames times a turn within one."""
         rows = hit.modes[..., 0].reshape(len(start), 5, self.shape.modes)
+        exact = torch.float32 if self.training else torch.float64  # so many turns leave float32 no digits
         split = self.shape.gliding
         f, tau, level = self.frequencies(rows[:, 0]), self.decays(rows[:, 1]), self.levels(rows[:, 2])
         length = torch.rsqrt(rows[:, 3] ** 2 + rows[:, 4] ** 2 + 1e-8)
         cosine, sine = rows[:, 3] * length * level, rows[:, 4] * length * level
-        omega = 2 * torch.pi * f
-        t = (start[:, None] + torch.arange(frames)[None]) / FRAMES_PER_S  # [N, T]
-        within = torch.arange(FRAME) / SAMPLE_RATE_HZ  # [48]
+        omega = 2 * torch.pi * f.to(exact)
+        t = (start[:, None] + torch.arange(frames)[None]).to(exact) / FRAMES_PER_S  # [N, T]
+        within = torch.arange(FRAME, dtype=exact) / SAMPLE_RATE_HZ  # [48]
 
         amount, seconds = self.glide(hit.glide[..., 0])
         every = (t[:, :, None] + within).reshape(len(start), -1)
@@ -163,7 +176,7 @@ class HitSound(nn.Module):
         fast = torch.exp(-within[None, :, None] / tau[:, None])
         static = (real * slow) @ (torch.cos(turn) * fast).transpose(1, 2)
         static = static + (imaginary * slow) @ (torch.sin(turn) * fast).transpose(1, 2)
-        return (gliding + static).reshape(len(start), 1, -1)
+        return (gliding + static).reshape(len(start), 1, -1).float()
 
     def gains(self, noise: Tensor, frames: int, start: Tensor) -> Tensor:
         """Gains of every band at the beginning of every frame and at the last one's end, [N, T + 1, bands]."""
