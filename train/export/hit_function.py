@@ -61,9 +61,7 @@ class _HitBody(Body):
         column = self.integers(modes, 1)
         spread = self.Mul(self.Tanh(row[0]), self.Reshape("spreads", column))
         hz = self.Mul(self.Reshape("anchors", column), self.Exp(spread))
-        tau = self.spread(
-            self.Mul(row[1], self.number(0.5)), meaning.DECAY_SPAN, meaning.DECAY_MIDDLE_S
-        )
+        tau = self.spread(self.Mul(row[1], self.number(0.5)), meaning.DECAY_SPAN, meaning.DECAY_MIDDLE_S)
         level = self.Exp(self.clamped(row[2], meaning.LEVEL_LOWEST, meaning.LEVEL_HIGHEST))
         level = self.Mul(level, self.above(row[2], meaning.LEVEL_OFF))
         square = self.Add(self.Mul(row[3], row[3]), self.Mul(row[4], row[4]))

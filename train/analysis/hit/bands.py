@@ -58,7 +58,9 @@ def _energies(sound: np.ndarray, size: int, hop: int, at: np.ndarray, bands: int
     return (summed[end] - summed[first]) / (end - first)[:, None]
 
 
-def noise_gains(sound: np.ndarray, grid_ms: tuple[int, ...], bands: int, taps: int, floor: float) -> np.ndarray:
+def noise_gains(
+    sound: np.ndarray, grid_ms: tuple[int, ...], bands: int, taps: int, floor: float
+) -> np.ndarray:
     """Natural log of every band's gain at every point of the grid, float32 [grid, bands].
 
     Parameters

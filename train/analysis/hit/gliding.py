@@ -1,8 +1,8 @@
 """The low partials, whose pitch glides: how far and how fast by their phase's advance, then one by one.
 
-The low end of the sound as an analytic signal at 3 kHz turns by its frequency in every sample. A line through
-that frequency over exp(−t / tg), weighted by energy, is a glide; the tg that leaves least is taken. Read along
-the glide the partials stand still, and a spectrum finds them.
+The low end of the sound as an analytic signal at 3 kHz turns by its frequency in every sample. A line
+through that frequency over exp(−t / tg), weighted by energy, is a glide; the tg that leaves least is taken.
+Read along the glide the partials stand still, and a spectrum finds them.
 """
 
 from __future__ import annotations

@@ -38,7 +38,9 @@ def time_constant(energy: np.ndarray, seconds: np.ndarray) -> float:
     return float(np.clip(-2 / min(slope, -2 / LONGEST_S), SHORTEST_S, LONGEST_S))
 
 
-def basis(hz: np.ndarray, decays_s: np.ndarray, samples: int, warped_s: np.ndarray | None = None) -> np.ndarray:
+def basis(
+    hz: np.ndarray, decays_s: np.ndarray, samples: int, warped_s: np.ndarray | None = None
+) -> np.ndarray:
     """Sines, then cosines, of partials, float32 [2 · partials, samples].
 
     Parameters

@@ -30,7 +30,9 @@ def find_static(sound: np.ndarray, anchors_hz: np.ndarray) -> tuple[np.ndarray, 
     power = np.abs(np.fft.rfft(part * taper)) ** 2
     step = SAMPLE_RATE_HZ / SIZE
     padded = np.pad(sound, (0, WINDOW + HOP * FRAMES))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[FRAME_START : FRAME_START + HOP * FRAMES : HOP]
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[
+        FRAME_START : FRAME_START + HOP * FRAMES : HOP
+    ]
     over_time = np.abs(np.fft.rfft(frames * np.hanning(WINDOW).astype(np.float32))) ** 2
     seconds = np.arange(len(over_time)) * HOP / SAMPLE_RATE_HZ
     summed, loudest = np.concatenate([[0], np.cumsum(power)]), power.max() + 1e-12
@@ -53,5 +55,3 @@ def find_static(sound: np.ndarray, anchors_hz: np.ndarray) -> tuple[np.ndarray, 
         bin_ = round(found[slot] * WINDOW / SAMPLE_RATE_HZ)
         decays[slot] = time_constant(over_time[:, bin_ - 1 : bin_ + 2].max(1), seconds)
     return found, decays
-
-

@@ -40,9 +40,7 @@ class Stroke:
 
 def strokes_of(program: int) -> list[Stroke]:
     """Everything that is struck on a kit, in order."""
-    return [
-        Stroke(key, drum, velocity) for key, drum in keys_of(program).items() for velocity in VELOCITIES
-    ]
+    return [Stroke(key, drum, velocity) for key, drum in keys_of(program).items() for velocity in VELOCITIES]
 
 
 def write_midi(program: int, strokes: Sequence[Stroke], path: Path) -> None:
@@ -113,9 +111,7 @@ class Heard:
         return False
 
 
-def render_kits(
-    soundfonts: Sequence[Path], out: Path, beside: Path | None, watch: Watch
-) -> dict[str, int]:
+def render_kits(soundfonts: Sequence[Path], out: Path, beside: Path | None, watch: Watch) -> dict[str, int]:
     """Render every kit of some soundfonts into a folder, with a manifest.
 
     Parameters

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from common.audio import SAMPLE_RATE_HZ
 from train.models.blocks import SLOPE
+from train.models.hit.picture import MelPicture
 from train.models.hit.shape import HitShape
 
 WAVE = 768  # samples of the waveform that are looked at
@@ -28,50 +28,6 @@ class Views(NamedTuple):
     wave: Tensor
 
 
-class MelPicture(nn.Module):
-    """Log-mel picture of the first moments of a sound, ``[N, 1, S]`` to ``[N, mels, frames]``.
-
-    Parameters
-    ----------
-    seconds : float
-        How much is looked at; shorter sounds are padded with silence.
-    mels, size, hop : int
-        Bands, FFT size and hop in samples.
-    """
-
-    def __init__(self, seconds: float = 1.5, mels: int = 64, size: int = 1024, hop: int = 256):
-        super().__init__()
-        from librosa.filters import mel
-
-        self.samples = round(seconds * SAMPLE_RATE_HZ)
-        self.size, self.hop, self.mels = size, hop, mels
-        self.frames = 1 + self.samples // hop
-        window = torch.hann_window(size)
-        self.register_buffer("window", window, persistent=False)
-        lowest = max(20.0, SAMPLE_RATE_HZ / size / 2)
-        bank = mel(sr=SAMPLE_RATE_HZ, n_fft=size, n_mels=mels, fmin=lowest, fmax=20_000.0, norm=None)
-        self.register_buffer("bank", torch.tensor(bank, dtype=torch.float32)[:, :, None], persistent=False)
-        self.window: Tensor
-        self.bank: Tensor
-
-    def forward(self, audio: Tensor) -> Tensor:
-        """The picture."""
-        half = self.size // 2
-        x = F.pad(audio[..., : self.samples], (half, half + max(0, self.samples - audio.shape[-1])))
-        if torch.onnx.is_in_onnx_export():  # as a convolution, which every runtime has
-            bins = torch.arange(half + 1)[:, None] * torch.arange(self.size)[None]
-            angle = 2 * torch.pi / self.size * (bins % self.size).float()
-            basis = torch.cat([torch.cos(angle), -torch.sin(angle)]) * self.window
-            spectrum = F.conv1d(x, basis[:, None], stride=self.hop)
-            power = spectrum[:, : half + 1] ** 2 + spectrum[:, half + 1 :] ** 2
-        else:
-            found = torch.stft(
-                x[:, 0], self.size, self.hop, window=self.window, center=False, return_complex=True
-            )
-            power = found.real**2 + found.imag**2
-        return torch.log(F.conv1d(power, self.bank) + 1e-3) * 0.25
-
-
 class HitEncoder(nn.Module):
     """Audio ``[N, 1, S]`` to the posterior's ``(mean, log-variance)``, each ``[N, latents]``."""
 
@@ -79,7 +35,7 @@ class HitEncoder(nn.Module):
         super().__init__()
         width = shape.encoder
         self.whole = MelPicture()
-        self.stroke = MelPicture(0.064, 32, 256, 48)
+        self.stroke = MelPicture(0.064, 32, 256, 48, lowest_hz=94.0)
         wide = width + width // 4
         self.whole_body = _body(self.whole.mels, (width - width // 4, width, wide, wide))
         self.stroke_body = _body(self.stroke.mels, (48, 48))
@@ -89,7 +45,9 @@ class HitEncoder(nn.Module):
             nn.Conv1d(16, 32, 5, stride=4, padding=2),
             nn.LeakyReLU(SLOPE),
         )
-        features = wide * _after(self.whole.frames, 4) + 48 * _after(self.stroke.frames, 2) + 32 * (WAVE // 32)
+        features = (
+            wide * _after(self.whole.frames, 4) + 48 * _after(self.stroke.frames, 2) + 32 * (WAVE // 32)
+        )
         self.head = nn.Linear(features, 2 * shape.latents)
 
     def look(self, audio: Tensor) -> Views:

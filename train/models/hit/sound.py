@@ -3,12 +3,13 @@
     y[n] = Σ_modes A · exp(−t / τ) · sin(2π f · u(t) + φ)  +  Σ_b g_b[n] · u_b[n]  +  fade[n] · transient[n]
 
     t      n / 48 kHz
-    u(t)   t for a static mode; t + a · tg · (1 − exp(−t / tg)) for a gliding one: f(t) = f · (1 + a e^(−t/tg))
+    u(t)   t for a static mode; t + a · tg · (1 − exp(−t / tg)) for a gliding one, whose
+           frequency is f · (1 + a · exp(−t / tg))
     φ      the angle of (cosine, sine)
     g_b    log gains straight between the grid's points, read once a millisecond; gains straight in between
     u_b    white noise through the band's filter: Σ_k h_b[k] · x[n − k]
     fade   cos²(π/2 · n / transient), 0 from there on
-    x[n]   the top 10 bits of hash32(n + hash32(seed · 0x9E3779B9 + hit)), signed, / 2^9; before the hit (n < 0) too
+    x[n]   the top 10 bits of hash32(n + hash32(seed · 0x9E3779B9 + hit)), signed, / 2^9; for n < 0 too
 
 so that the noise is at its full level from sample 0 and a hit is the same hit on every target. In training
 the noise is cut from a long bank made beforehand, at random places.
@@ -179,7 +180,7 @@ class HitSound(nn.Module):
         return (gliding + static).reshape(len(start), 1, -1).float()
 
     def gains(self, noise: Tensor, frames: int, start: Tensor) -> Tensor:
-        """Gains of every band at the beginning of every frame and at the last one's end, [N, T + 1, bands]."""
+        """Gains of every band where frames begin, and where the last one ends, [N, T + 1, bands]."""
         logs = noise[..., 0].reshape(len(start), len(self.shape.grid_ms), self.shape.bands)
         at = (start[:, None] + torch.arange(frames + 1)[None]).clamp(max=self.shape.grid_ms[-1])
         left, part = self.left[at], self.right_part[at][..., None]
