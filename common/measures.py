@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from common.page import number
@@ -34,6 +35,8 @@ class Measure:
 
     def write(self, value: float) -> str:
         """Write a value without its unit, but for "%"."""
+        if math.isnan(value):
+            return "–"
         if self.unit == "%":
             return f"{100 * value:.1f} %"
         return number(value)
@@ -70,6 +73,29 @@ MEASURES = {
     "better_than_static": Measure("nearer than curve and filter", "%", "higher"),
     "better_than_nearest": Measure("nearer than the oracle nearest neighbour", "%", "higher"),
     "better_than_first": Measure("nearer than the nearest neighbour", "%", "higher"),
+    "beside_first": Measure("distance as a part of the nearest neighbour's", "", "lower"),
+    "told_made": Measure("made from recordings, told from real", "%", "lower"),
+    "told_random": Measure("at random latents, told from real", "%", "lower"),
+    "told_recordings": Measure("unseen recordings, told from real", "%"),
+    "told_kits_least": Measure("real kits told from others, least", "%"),
+    "told_kits_most": Measure("real kits told from others, most", "%"),
+    "distance_made": Measure("Fréchet distance, made from recordings", "", "lower"),
+    "distance_random": Measure("Fréchet distance, at random latents", "", "lower"),
+    "distance_recordings": Measure("Fréchet distance, unseen recordings"),
+    "distance_kits_least": Measure("Fréchet distance, real kits, least"),
+    "distance_kits_most": Measure("Fréchet distance, real kits, most"),
+    "line_db": Measure("1 kHz line beside real", "dB", "lower"),
+    "below_80_hz_db": Measure("energy below 80 Hz, off by", "dB", "lower"),
+    "time_to_peak_ms": Measure("time to peak, off by", "ms", "lower"),
+    "tonal_share": Measure("tonal share, off by", "", "lower"),
+    "centroid_octaves": Measure("centroid, off by", "octaves", "lower"),
+    "noon_octaves": Measure("centroid at noon, off by", "octaves", "lower"),
+    "loudness_bias_db": Measure("loudness bias, median", "dB"),
+    "hiss_dbfs": Measure("hiss after the hit, worst class", "dBFS", "lower"),
+    "named_noon": Measure("hits at noon named rightly", "%", "higher"),
+    "named_random": Measure("hits at random latents named rightly", "%", "higher"),
+    "named_recordings": Measure("unseen recordings named rightly", "%", "higher"),
+    "silence_dbfs": Measure("peak of what should be silent", "dBFS", "lower"),
     "better_than_components": Measure("nearer than principal components", "%", "higher"),
     "score": Measure("score", "", "lower"),
     "level": Measure("loss of level", "", "lower"),

@@ -212,10 +212,11 @@ def named_kinds(path: Path) -> list[tuple[int, str]]:
 
 def test_no_other_file_names_an_instrument_kind():
     """What is said of a kind is said in its file (``firmware/instruments/kinds``)."""
+    rooms = ("common", "firmware", "bench", "hardware", "workflow")
+    files = [*(path for room in rooms for path in (ROOT / room).rglob("*.py")), *ROOT.glob("*.py")]
     said = {
         f"{path.relative_to(ROOT)}:{line}: {word}"
-        for room in ("common", "firmware", "bench", "hardware")
-        for path in (ROOT / room).rglob("*.py")
+        for path in files
         if kinds.FOLDER not in path.parents and not path.name.startswith("test_")
         for line, word in named_kinds(path)
     }

@@ -31,7 +31,7 @@ from tests.firmware.compiler_targets import run_on
 from tests.pages import check_page
 from workflow import chapters
 from workflow.page import write_index
-from workflow.plan import Plan, roles_of
+from workflow.plan import Plan, make_plan, roles_of
 from workflow.stages import (
     PROGRAM,
     STAMPS,
@@ -333,7 +333,7 @@ def test_no_two_stages_of_the_demo_share_a_stamp(tmp_path):
 
 
 def plan_for(folder: Path, kind: str) -> Plan:
-    roles = roles_of(kind)
+    roles = [role.name for role in roles_of(kind)]
     return Plan(
         kind=kind,
         sources=dict.fromkeys(roles, folder / "sounds"),
@@ -368,6 +368,25 @@ def test_a_groove_trains_two_models_and_plays_with_both(tmp_path):
     assert all(Path(word.partition("=")[2]) in build.reads for word in models)
 
 
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("order", [("drums", "midi"), ("midi", "drums")])
+def test_a_second_model_is_told_by_its_files_and_is_smaller(order, quick, folders):
+    plan = make_plan(
+        "groove",
+        [Path(name) for name in order],
+        board="patch_sm",
+        folder=Path("made"),
+        recipe=None,
+        train_time="1m",
+        cpu=None,
+        quick=quick,
+    )
+    assert plan.sources == {"rhythm": Path("midi"), "drum": Path("drums")}
+    standard = {"rhythm": "rhythm", "drum": "drum_electronic"}
+    assert plan.recipes == ({role: f"{role}_quick" for role in standard} if quick else standard)
+    assert plan.cpu == "18%"
+
+
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -382,29 +401,37 @@ def folders(tmp_path, monkeypatch):
     return tmp_path
 
 
+DRUM = ("drums", "--kind", "drum")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nowhere"], "there is no folder nowhere"),
+        (["drums"], "say what to make, with --kind: drive, drum, groove, rhythm"),
+        (["nowhere", "--kind", "drum"], "there is no folder nowhere"),
         (["drums", "--kind", "pianos"], "there is no kind 'pianos'"),
         (["drums", "--kind", "drums"], "the kind is called drum"),
-        (["empty"], "empty holds no audio; a drum is made of"),
-        (["drums", "--kind", "rhythm"], "drums holds no MIDI files"),
-        (["drums", "--kind", "groove"], "needs a folder of MIDI patterns too: --rhythms FOLDER"),
-        (["drums", "--rhythms", "midi"], "--rhythms is for a groove"),
-        (["drums", "--kind", "groove", "--rhythms", "empty"], "empty holds no MIDI files"),
-        (["drums", "--kind", "groove", "--rhythms", "midi", "--recipe", "drum"], "--recipe is for one model"),
-        (["drums", "--board", "moog"], "there is no board 'moog'"),
-        (["drums", "--board", "rpi4"], "Cortex-M7"),
-        (["drums", "--cpu", "lots"], "--cpu lots is no share"),
-        (["drums", "--cpu", "0"], "--cpu 0 is no share"),
-        (["drums", "--time", "soon"], "--time soon is not a length of time"),
-        (["drums", "--time", "-5m"], "--time -5m"),
-        (["drums", "--recipe", "nothing"], "there is no recipe named 'nothing'"),
-        (["drums", "--recipe", "rhythm"], "the recipe rhythm trains a rhythm"),
-        (["drums", "-o", "drums/kick.wav"], "drums/kick.wav is a file"),
-        (["drums", "-o", "full"], "full holds something else already"),
-        (["drums", "-o", "drums/made"], "drums/made lies inside drums"),
+        (["empty", "--kind", "drum"], "found no audio in empty; a drum is made of"),
+        (["drums", "--kind", "rhythm"], "found no MIDI files in drums"),
+        (
+            ["drums", "--kind", "groove"],
+            "a groove is made of 2 folders, one with MIDI files and one with audio; 1 folder given",
+        ),
+        (["drums", "midi", "--kind", "drum"], "a drum is made of 1 folder, one with audio; 2 folders given"),
+        (["drums", "empty", "--kind", "groove"], "found no MIDI files in drums and empty"),
+        (["midi", "empty", "--kind", "groove"], "found no audio in empty"),
+        (["drums", "midi", "--kind", "groove", "--recipe", "drum"], "--recipe is for one model"),
+        ([*DRUM, "--board", "moog"], "there is no board 'moog'"),
+        ([*DRUM, "--board", "rpi4"], "Cortex-M7"),
+        ([*DRUM, "--cpu", "lots"], "--cpu lots is no share"),
+        ([*DRUM, "--cpu", "0"], "--cpu 0 is no share"),
+        ([*DRUM, "--time", "soon"], "--time soon is not a length of time"),
+        ([*DRUM, "--time", "-5m"], "--time -5m"),
+        ([*DRUM, "--recipe", "nothing"], "there is no recipe named 'nothing'"),
+        ([*DRUM, "--recipe", "rhythm"], "the recipe rhythm trains a rhythm"),
+        ([*DRUM, "-o", "drums/kick.wav"], "drums/kick.wav is a file"),
+        ([*DRUM, "-o", "full"], "full holds something else already"),
+        ([*DRUM, "-o", "drums/made"], "drums/made lies inside drums"),
     ],
 )
 def test_what_can_be_refused_is_refused_before_the_first_stage(words, said, folders, capsys, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,7 @@ from workflow.page import headline, write_index
 from workflow.plan import Plan, make_plan
 from workflow.stages import STAMPS, Stage, run_stages
 
-RECIPE, CPU = "drum_quick", "45%"
-"""Of the demo's toy drum: minutes, and room for two hits on a Patch SM."""
+DEMO = Path(__file__).with_name("demo.toml")
 
 
 def register(app: typer.Typer) -> None:
@@ -21,34 +21,35 @@ def register(app: typer.Typer) -> None:
     app.command(
         "make",
         epilog="Example: vaectrol make ~/Samples/kits --kind drum --board patch_sm -o mykit · "
-        "vaectrol make ~/Samples/kits --rhythms ~/MIDI/drums --kind groove -o mygroove",
+        "vaectrol make ~/Samples/kits ~/MIDI/drums --kind groove -o mygroove",
     )(make)
     app.command("demo", epilog="Example: vaectrol demo -o demo")(demo)
 
 
 def make(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of sounds, patterns or pairs.")],
-    kind: Annotated[str, typer.Option(help="drum, rhythm, drive or groove.")] = "drum",
-    rhythms: Annotated[
-        Path | None, typer.Option(help="Folder of MIDI patterns: with --kind groove, where SRC holds drums.")
-    ] = None,
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="SRC...", help="Folder of sounds, patterns or pairs; one for each model."),
+    ],
+    kind: Annotated[str, typer.Option(help="Kind of instrument; without it, all are listed.")] = "",
     board: Annotated[str, typer.Option(help="Board with a Cortex-M7, by name or .toml file.")] = "patch_sm",
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of everything.")] = Path("made"),
     recipe: Annotated[str | None, typer.Option(help="Recipe; the kind's standard one if omitted.")] = None,
     time_limit: Annotated[
-        str, typer.Option("--time", help="Wall-clock budget of the training (a groove trains twice).")
+        str, typer.Option("--time", help="Wall-clock budget of the training of each model.")
     ] = "45m",
     cpu: Annotated[
         str | None,
-        typer.Option(help="Worst share of the processor a model may take; 45%, or 18% in a groove."),
+        typer.Option(
+            help="Worst share of the processor a model may take; 45%, or 18% beside a second model."
+        ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Quick recipe, quick tuning: minutes.")] = False,
 ) -> None:
     """Run the whole workflow on your own sounds: prepare, train, quantize, compile, build, play, bench."""
     plan = make_plan(
         kind,
-        source,
-        rhythms,
+        sources,
         board=board,
         folder=out,
         recipe=recipe,
@@ -57,7 +58,7 @@ def make(
         quick=quick,
     )
     stages = chapters.sounds_to_module(plan)
-    title = f"{source.name} on a {board}"
+    title = f"{' and '.join(source.name for source in sources)} on a {board}"
     run_stages(stages, out, lambda stage: write_index_when_heard(out, title, stages, stage))
     index = write_index(out, title, stages)
     typer.echo("\n" + "\n".join(headline(out)))
@@ -72,35 +73,37 @@ def write_index_when_heard(folder: Path, title: str, stages: list[Stage], done: 
 
 def demo(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of everything.")] = Path("demo"),
-    items: Annotated[int, typer.Option(min=48, help="Toy drums to train on.")] = 160,
+    items: Annotated[int, typer.Option(min=48, help="Toy sounds to train on.")] = 160,
     train_time: Annotated[str, typer.Option(help="Wall-clock budget of the training.")] = "75s",
     board: Annotated[str, typer.Option(help="Board with a Cortex-M7.")] = "patch_sm",
 ) -> None:
-    """Hear every factory instrument first, then make one from toy drums; a second run keeps what is done."""
+    """Hear every factory instrument first, then make one from toy sounds; a second run keeps what is done."""
     from common.outputs import check_folder
     from workflow.plan import check_board, check_recipe, check_time
 
     check_folder(out, ours=STAMPS)
-    check_board(board, CPU)
-    check_recipe("drum", RECIPE)
+    shown = tomllib.loads(DEMO.read_text(encoding="utf-8"))
+    kind, recipe, cpu = shown["kind"], shown["recipe"], shown["cpu"]
+    check_board(board, cpu)
+    check_recipe(kind, recipe)
     sounds = out / "sounds"
     toy = Stage(
         "toy",
-        f"synthesise {items} drum sounds",
-        ("toy", "drum", str(sounds), "--items", str(items)),
+        f"synthesise {items} {kind} sounds",
+        ("toy", kind, str(sounds), "--items", str(items)),
         (),
         (sounds / "manifest.json",),
         takes_s=6,
     )
     plan = Plan(
-        kind="drum",
-        sources={"drum": sounds},
-        recipes={"drum": RECIPE},
+        kind=kind,
+        sources={kind: sounds},
+        recipes={kind: recipe},
         board=board,
         folder=out,
         train_time=train_time,
         train_s=check_time(train_time),
-        cpu=CPU,
+        cpu=cpu,
         quick=True,
     )
     factory = chapters.factory_stages(board, out / "factory")

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from common.kinds import check_kind
 from common.outputs import check_folder
 from common.refusal import Refusal
 from workflow.stages import STAMPS
 
+if TYPE_CHECKING:
+    from firmware.instruments.kinds.base import ModelRole
+    from train.data.kinds.base import Preparation
+
 QUICK = "_quick"
 CPU_ALONE, CPU_SHARED = "45%", "18%"
 """Worst share of the processor for an instrument's model: alone, and where several hits sound at once beside
 a second model (four of the factory's electronic drums at 17 % each take a Patch SM to 71 %)."""
-SHARED_RECIPES = {"drum": "drum_electronic"}
-"""Recipe of a model that shares its instrument with another: a smaller one."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,7 @@ class Plan:
 
 def make_plan(
     kind: str,
-    source: Path,
-    rhythms: Path | None,
+    folders: Sequence[Path],
     *,
     board: str,
     folder: Path,
@@ -76,11 +78,12 @@ def make_plan(
         A kind, source, recipe, board, length of time, share or folder that no stage could work with.
     """
     roles = roles_of(kind)
-    sources = sources_of(kind, roles, source, rhythms)
-    if recipe is not None and len(roles) > 1:
-        raise Refusal(f"--recipe is for one model, and a {kind} trains {len(roles)}; leave it out.")
+    names = [role.name for role in roles]
+    sources = sources_of(kind, names, folders)
     alone = len(roles) == 1
-    recipes = {role: recipe or recipe_of(role, alone, quick) for role in roles}
+    if recipe is not None and not alone:
+        raise Refusal(f"--recipe is for one model, and a {kind} trains {len(roles)}; leave it out.")
+    recipes = {role.name: recipe or recipe_of(role, alone, quick) for role in roles}
     share = cpu or (CPU_ALONE if alone else CPU_SHARED)
     check_board(board, share)
     for role, name in recipes.items():
@@ -93,8 +96,8 @@ def make_plan(
     return Plan(kind, sources, recipes, board, folder, train_time, train_s, share, quick)
 
 
-def roles_of(kind: str) -> list[str]:
-    """Roles of the models that a kind of instrument needs.
+def roles_of(kind: str) -> list[ModelRole]:
+    """Models that a kind of instrument needs.
 
     Raises
     ------
@@ -103,44 +106,68 @@ def roles_of(kind: str) -> list[str]:
     """
     from firmware.instruments import kinds
 
+    if not kind:
+        raise Refusal(f"say what to make, with --kind: {', '.join(kinds.names())}.")
     check_kind(kind, kinds.names())
-    return [role.name for role in kinds.named(kind).roles if role.required]
+    roles = [role for role in kinds.named(kind).roles if role.required]
+    if not roles:
+        raise Refusal(f"a {kind} has no model, so there is nothing to make; build and play it as it is.")
+    return roles
 
 
-def sources_of(kind: str, roles: list[str], source: Path, rhythms: Path | None) -> dict[str, Path]:
-    """Folder of every model: SRC, and ``--rhythms`` for the patterns of a kind that needs both.
+def sources_of(kind: str, roles: Sequence[str], folders: Sequence[Path]) -> dict[str, Path]:
+    """Folder of every model, told apart by the files they hold, so that their order does not matter.
 
     Raises
     ------
     Refusal
         One too many or too few, or a folder with nothing that could be read.
     """
-    several = len(roles) > 1
-    if several and rhythms is None:
-        raise Refusal(f"a {kind} needs a folder of MIDI patterns too: --rhythms FOLDER.")
-    if not several and rhythms is not None:
-        raise Refusal(f"--rhythms is for a groove; a {kind} is made of {source} alone.")
-    sources = {role: rhythms if several and role == "rhythm" and rhythms else source for role in roles}
-    for role, folder in sources.items():
-        check_source(role, folder)
+    for folder in folders:
+        if not folder.is_dir():
+            raise Refusal(f"there is no folder {folder}; name the folder that holds your sounds.")
+    needed = " and ".join(f"one with {preparation(role).what}" for role in roles)
+    if len(folders) != len(roles):
+        raise Refusal(
+            f"a {kind} is made of {in_folders(len(roles))}, {needed}; {in_folders(len(folders))} given."
+        )
+    left, sources = list(folders), {}
+    for role in roles:
+        found = next((folder for folder in left if holds(folder, role)), None)
+        if found is None:
+            reads = preparation(role)
+            raise Refusal(
+                f"found no {reads.what} in {' and '.join(map(str, left))}; a {role} is made of "
+                f"{', '.join(sorted(reads.endings))} files."
+            )
+        left.remove(found)
+        sources[role] = found
     return sources
 
 
-def check_source(role: str, folder: Path) -> None:
-    """Refuse a folder that holds nothing a data set of this kind could be made of."""
-    from train.data.kinds import preparation
-
-    reads = preparation(role)
-    if not folder.is_dir():
-        raise Refusal(f"there is no folder {folder}; name the folder that holds your sounds.")
-    if not any(path.suffix.lower().lstrip(".") in reads.endings for path in folder.rglob("*")):
-        endings = ", ".join(sorted(reads.endings))
-        raise Refusal(f"{folder} holds no {reads.what}; a {role} is made of {endings} files.")
+def in_folders(count: int) -> str:
+    """Say so many folders."""
+    return "1 folder" if count == 1 else f"{count} folders"
 
 
-def recipe_of(role: str, alone: bool, quick: bool) -> str:
+def holds(folder: Path, role: str) -> bool:
+    """Tell whether a folder holds anything that a data set of this kind could be made of."""
+    endings = preparation(role).endings
+    return any(path.suffix.lower().lstrip(".") in endings for path in folder.rglob("*"))
+
+
+def preparation(role: str) -> type[Preparation[Any, Any]]:
+    """How a data set of this kind is made."""
+    from train.data.kinds import preparation as of
+
+    return of(role)
+
+
+def recipe_of(role: ModelRole, alone: bool, quick: bool) -> str:
     """Name of the recipe for a role, where none was named."""
-    return f"{role}{QUICK}" if quick else role if alone else SHARED_RECIPES.get(role, role)
+    if quick:
+        return f"{role.name}{QUICK}"
+    return role.name if alone or not role.shared_recipe else role.shared_recipe
 
 
 def check_recipe(role: str, name: str) -> None:

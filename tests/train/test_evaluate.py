@@ -74,7 +74,16 @@ def test_a_drum_run_is_judged_beside_the_nearest_training_sound(drums, tmp_path)
     assert (tmp_path / "report" / "reconstructions.wav").stat().st_size > 10_000
     page = (tmp_path / "report" / "report.html").read_text()
     check_page(page)
-    assert page.count("<audio controls") == 9  # heard, made, the oracle's, of three sounds
+    classes = len({item["class"] for item in drums.manifest if item["split"] == "train"})
+    # heard, made, the oracle's, of three sounds; made and real of every class
+    assert page.count("<audio controls") == 9 + 2 * classes
+    assert (tmp_path / "report" / "gallery_kick_made.flac").stat().st_size > 10_000
+    heard = report["hearing"]
+    # three sounds are too few to be a crowd; the hits at random latents are enough
+    assert np.isnan(heard["crowds"]["log_mel"]["told_made"])
+    assert 0.5 < heard["crowds"]["log_mel"]["told_random"] <= 1.0
+    written = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert written["hearing"]["crowds"]["log_mel"]["told_made"] is None
 
 
 def test_what_cannot_be_judged_is_refused(rhythm_run, drums, tmp_path):

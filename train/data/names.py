@@ -145,3 +145,9 @@ def instrument_of(file: SourceFile, label: str, table: NameTable) -> str:
         if word not in table.takes and word not in kept:
             kept.append(word)
     return "/".join(part for part in (kit, label, "-".join(kept)) if part)
+
+
+def kit_of(instrument: str, label: str) -> str:
+    """Take the kit from an instrument's name that :func:`instrument_of` made; all of it where it has none."""
+    kit, found, _ = instrument.partition(f"/{label}/")
+    return kit if found else instrument

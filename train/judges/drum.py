@@ -19,14 +19,27 @@ from common.drums import CLASSES
 from common.files import write_picture
 from common.spectrogram import excerpt, spectrogram_figure
 from common.spectrogram import player as player_of
+from train.analysis.hit.changes import MAX_SAMPLES
 from train.attributes.sound import loudness, measure_sound
-from train.judges.drum_page import Distances, DrumReport, DrumRow, DrumSummary, KnobFollowed, write_page
-from train.judges.judged import Judgement
+from train.hearing.hear import Judgeable, hear
+from train.hearing.hiss import AFTER_S, LENGTH_S, hiss_dbfs
+from train.hearing.hits import Hits
+from train.judges.drum_hits import made_classes, noon_hits, random_hits, recorded, strike
+from train.judges.drum_page import (
+    Distances,
+    DrumReport,
+    DrumRow,
+    DrumSummary,
+    KnobFollowed,
+    write_page,
+)
+from train.judges.judged import Gallery, Judgement
 from train.judges.player import Player
 from train.judges.spectra import log_spectral_distance, mr_stft
-from train.models.drum import HOP, MelPicture
+from train.models.hit.picture import MelPicture
+from train.models.hit.shape import WINDOW_S
 from train.tasks.base import evenly
-from train.tasks.drum import MAX_SAMPLES, DrumTask
+from train.tasks.drum import DrumTask
 
 if TYPE_CHECKING:
     from train.data.store import DataSet
@@ -34,31 +47,19 @@ if TYPE_CHECKING:
 ONSET_FRAME = 24  # samples: 0.5 ms
 ONSET_PART = 0.1  # of the largest envelope: −20 dB
 SHOWN = 8  # items whose sounds the page plays
-DETAILS = ("by_class",)
-NOT_ON_CARD = ("by_class", "spearman")
+SHORTEST_S = 0.25
+AFTERWARDS_S = AFTER_S + LENGTH_S  # made beyond the recording's end, to hear whether it hisses
+ENDING_S = 0.05
+DETAILS = ("by_class", "classes", "kits")
+NOT_ON_CARD = ("by_class", "spearman", "classes", "kits")
 
+
+GALLERY_S = 0.5
+GALLERY_COLUMNS = 6
+GALLERY_DPI = 60
 
 Who = Literal["model", "nearest", "first"]
 WHO: tuple[Who, ...] = ("model", "nearest", "first")
-
-
-def strike(player: Player, z: np.ndarray, knobs: np.ndarray, seconds: float) -> np.ndarray:
-    """Strike once from cleared state: ``z [N, Z]`` or ``[N, Z, T]``, ``knobs`` alike, to audio ``[N, S]``.
-
-    The model's own latency is taken off.
-    """
-    task = player.task
-    assert isinstance(task, DrumTask)
-    frames = round(seconds * SAMPLE_RATE_HZ / HOP) + 2
-    time = task.basis((torch.arange(frames) * HOP / SAMPLE_RATE_HZ)[None]).numpy()
-    rows = []
-    for i in range(len(z)):
-        feeds = {"time": time}
-        for name, value in (("z", z[i]), ("knobs", knobs[i])):
-            held = np.repeat(value[:, None], frames, 1) if value.ndim == 1 else value[:, :frames]
-            feeds[name] = np.ascontiguousarray(held[None], dtype=np.float32)
-        rows.append(player.decode(feeds)[0, 0])
-    return np.stack(rows)[:, task.delay : task.delay + round(seconds * SAMPLE_RATE_HZ)]
 
 
 def onset_ms(audio: np.ndarray) -> float:
@@ -84,14 +85,20 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
     shown: list[list[tuple[str, np.ndarray, str]]] = []
     step = max(1, len(picked) // SHOWN)
     folder.mkdir(parents=True, exist_ok=True)
+    recordings = recorded(player, data, split, picked)
+    all_made: list[np.ndarray] = []
+    hiss: list[float] = []
     for order, index in enumerate(picked):
         wanted = sounds[index]
-        seconds = max(0.25, len(wanted) / SAMPLE_RATE_HZ)
+        length = max(round(SHORTEST_S * SAMPLE_RATE_HZ), len(wanted))
         heard = np.zeros((1, 1, MAX_SAMPLES), np.float32)
         heard[0, 0, : len(wanted)] = wanted
         z = player.encode(heard)
-        made = strike(player, z, task.labels[split][index : index + 1], seconds)[0]
-        wanted = heard[0, 0, : len(made)]
+        seconds = length / SAMPLE_RATE_HZ + AFTERWARDS_S
+        rung = strike(player, z, task.labels[split][index : index + 1], seconds)[0]
+        hiss.append(hiss_dbfs(rung, length))
+        made, wanted = rung[:length], heard[0, 0, :length]
+        all_made.append(made)
         other = _closest_by_stft(task, nearest[order], wanted)
         first = _fitted(task, nearest[order][0], len(wanted))
         row: DrumRow = {
@@ -114,6 +121,16 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
                     ("oracle nearest neighbour", other, far["nearest"]),
                 ]
             )
+    random = random_hits(player)
+    judgeable = Judgeable(
+        train=recorded(player, data, "train"),
+        recordings=recordings,
+        made=Hits(all_made, recordings.classes, recordings.instruments, recordings.kits),
+        random=random,
+        noon=noon_hits(player),
+        loudness_db=np.array([row["model"]["loudness_db"] for row in rows]),
+        hiss_dbfs=np.array(hiss),
+    )
     _write_sounds([(title, sound) for group in shown for title, sound, _ in group], folder)
     groups = [
         [
@@ -122,10 +139,12 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
         ]
         for group in shown
     ]
+    figures: dict[str, DrumSummary] = {who: _summary(rows, who) for who in WHO}
     report: DrumReport = {
         "items": len(rows),
         "split": split,
-        "figures": {who: _summary(rows, who) for who in WHO},
+        "figures": figures,
+        "beside_first": figures["model"]["mr_stft"] / figures["first"]["mr_stft"],
         "better_than_nearest": float(
             np.mean([r["model"]["mr_stft"] < r["nearest"]["mr_stft"] for r in rows])
         ),
@@ -137,9 +156,11 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
         },
         "control": control(player, split, picked),
         "silence_dbfs": silence(player),
+        "hearing": hear(judgeable),
         "rows": rows,
     }
-    return Judgement(report, write_page, groups)
+    galleries = write_galleries(judgeable["train"], random, folder)
+    return Judgement(report, write_page, groups, galleries=galleries)
 
 
 def distances(made: np.ndarray, wanted: np.ndarray) -> Distances:
@@ -223,18 +244,44 @@ def control(player: Player, split: str, picked: np.ndarray, positions: int = 9) 
 
 
 def silence(player: Player) -> float:
-    """Loudest sample, dBFS, of a second without a trigger, at random latents; −200 when exactly zero."""
+    """Loudest sample, dBFS, just before hits of every class at random latents end by themselves; −200: zero."""
+    classes = made_classes(player)
     task = player.task
     assert isinstance(task, DrumTask)
-    frames = 1000
-    basis = task.basis
-    feeds = {
-        "z": np.repeat(player.prior(1, 0)[:, :, None], frames, 2),
-        "knobs": np.full((1, len(task.model.shape.knobs), frames), 0.125, np.float32),
-        "time": np.zeros((1, basis.channels, frames), np.float32),
-    }
-    peak = float(np.abs(player.decode(feeds)).max())
+    knobs = np.zeros((len(classes), len(task.model.shape.knobs)), np.float32)
+    knobs[np.arange(len(classes)), classes] = 1.0
+    rung = strike(player, player.prior(len(classes), 1), knobs, WINDOW_S)
+    peak = float(np.abs(rung[:, -round(ENDING_S * SAMPLE_RATE_HZ) :]).max())
     return 20 * float(np.log10(max(peak, 1e-10)))
+
+
+def write_galleries(train: Hits, random: Hits, folder: Path) -> list[Gallery]:
+    """Twelve hits at random latents above twelve real ones of each class: pictures, and sounds one by one."""
+    import soundfile
+
+    galleries = []
+    for label in np.unique(random.classes).tolist():
+        name = CLASSES[label]
+        made = random.take(np.flatnonzero(random.classes == label))
+        real = train.take(np.flatnonzero(train.classes == label)).evenly(len(made))
+        shown = [(f"made {i + 1}", sound) for i, sound in enumerate(made.sounds)]
+        shown += [(f"real {i + 1}", sound) for i, sound in enumerate(real.sounds)]
+        cut = [(title, excerpt(_padded(sound), SAMPLE_RATE_HZ, GALLERY_S)) for title, sound in shown]
+        picture = folder / f"gallery_{name}.png"
+        write_picture(picture, spectrogram_figure(cut, SAMPLE_RATE_HZ, columns=GALLERY_COLUMNS), GALLERY_DPI)
+        files = []
+        for whose, hits in (("made", made), ("real", real)):
+            file = folder / f"gallery_{name}_{whose}.flac"
+            parts = [excerpt(_padded(sound), SAMPLE_RATE_HZ, GALLERY_S) for sound in hits.sounds]
+            soundfile.write(file, np.clip(np.concatenate(parts), -1, 1), SAMPLE_RATE_HZ, subtype="PCM_16")
+            files.append(file.name)
+        galleries.append(Gallery(name, picture, files[0], files[1]))
+    return galleries
+
+
+def _padded(sound: np.ndarray) -> np.ndarray:
+    """A sound with silence after it, as long as a gallery shows."""
+    return np.pad(sound, (0, max(0, round(GALLERY_S * SAMPLE_RATE_HZ) - len(sound))))
 
 
 def _write_sounds(shown: list[tuple[str, np.ndarray]], folder: Path) -> None:

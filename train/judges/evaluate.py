@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -96,11 +97,20 @@ def evaluate(
         **told,
     }
     for name, text in (
-        ("report.json", json.dumps(report, indent=1)),
+        ("report.json", json.dumps(_without_nan(report), indent=1, allow_nan=False)),
         ("report.html", _page(report, judged)),
     ):
         write_text(folder / name, text)
     return report
+
+
+def _without_nan(value: object) -> object:
+    """Put null where a figure is not there: JSON knows no NaN."""
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def headline(report: Evaluation) -> list[tuple[str, str]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from common.measures import measure
@@ -15,6 +17,26 @@ if TYPE_CHECKING:
 
 
 ReportT = TypeVar("ReportT", bound=Judged)
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Many made sounds above as many real ones.
+
+    Attributes
+    ----------
+    name : str
+        What they are of.
+    picture : Path
+        Their spectrograms.
+    made, real : str
+        Files beside the page with the sounds, one after the other.
+    """
+
+    name: str
+    picture: Path
+    made: str
+    real: str
 
 
 @dataclass
@@ -31,12 +53,15 @@ class Judgement(Generic[ReportT]):
         Players that are compared with each other: one group an item or device.
     drawings : list of (str, Figure)
         Pictures, each with what it shows.
+    galleries : list of Gallery
+        Made beside real, by class.
     """
 
     report: ReportT
     write_page: Callable[[Page, Judgement[ReportT]], None]
     groups: list[list[Sound]] = field(default_factory=list)
     drawings: list[tuple[str, Figure]] = field(default_factory=list)
+    galleries: list[Gallery] = field(default_factory=list)
 
 
 def write_measures(
@@ -66,8 +91,8 @@ def write_measures(
 
 
 def share(value: float) -> str:
-    """Write a share in percent."""
-    return f"{100 * value:.0f} %"
+    """Write a share in percent; NaN is none."""
+    return "–" if math.isnan(value) else f"{100 * value:.0f} %"
 
 
 def peak(dbfs: float) -> str:
@@ -77,4 +102,4 @@ def peak(dbfs: float) -> str:
 
 def rank(value: float) -> str:
     """Write a correlation of ranks."""
-    return f"{value:+.2f}".replace("-", "−")
+    return "–" if math.isnan(value) else f"{value:+.2f}".replace("-", "−")

@@ -47,8 +47,10 @@ class Player:
 
     def prior(self, count: int, seed: int) -> np.ndarray:
         """Latents as random knob positions make them: each dimension's table at an even random place."""
-        rng = np.random.default_rng(seed)
-        places = rng.random((count, len(self.latents)))
+        return self.at_places(np.random.default_rng(seed).random((count, len(self.latents))))
+
+    def at_places(self, places: np.ndarray) -> np.ndarray:
+        """Latents at knob positions ``places [N, Z]``, 0 to 1, by the latent table."""
         columns = [
             np.interp(places[:, i], np.linspace(0, 1, len(row["quantiles"])), row["quantiles"])
             for i, row in enumerate(self.latents)

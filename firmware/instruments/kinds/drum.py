@@ -50,6 +50,7 @@ class HitModel(ModelRole):
     """A network that says what a hit is made of, asked all the time (``engine/instruments/hit.h``)."""
 
     name = "drum"
+    shared_recipe = "drum_electronic"
 
     def cycles(self, report: Report, board: Board) -> tuple[float, float]:
         """Mean and worst cycles per callback: an evaluation is cut evenly."""
