@@ -44,11 +44,7 @@ class ModelRole:
 
     name: str
     required = True
-<<<<<<< HEAD
-=======
-    per_voice = False
     shared_recipe = ""
->>>>>>> judge
 
     def source(self, model: CompiledModel) -> str:
         """Return the C functions that call the model and the table of them, ``model.table``."""
