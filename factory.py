@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from common import model_metadata
 from common.files import write_bytes, write_text
 from common.measures import measure
+from common.outputs import check_folder
 from workflow.stages import Stage, WorkflowStopped, run_stages
 
 MODELS = Path(__file__).parent / "firmware" / "models"
@@ -360,6 +361,8 @@ def factory(
             raise WorkflowStopped(f"there is no {what} at {path}; check the path.")
     if model is not None and run is None:
         raise WorkflowStopped("--model needs --run: the run that the model was quantized from.")
+    check_folder(out)
+    check_folder(into)
     out.mkdir(parents=True, exist_ok=True)
     into.mkdir(parents=True, exist_ok=True)
     trained = run or out / "run"

@@ -11,7 +11,6 @@ do), an ``exit_status`` of 2, and never a traceback.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import sys
 from typing import Annotated, Any
 
@@ -20,6 +19,7 @@ from typer.core import TyperGroup
 
 import factory
 import workflow.commands
+from common.version import version
 
 ROOMS = ("toy", "train", "quantize", "firmware", "bench", "hardware")
 
@@ -45,7 +45,7 @@ BETWEEN_ROOMS: dict[str, Any] = {"float_tflite": _float_tflite, "phrase": _phras
 def _print_version(asked: bool) -> None:
     """Print the version that images, model files and reports carry, and end."""
     if asked:
-        typer.echo(f"vaectrol {importlib.metadata.version('vaectrol')}")
+        typer.echo(f"vaectrol {version()}")
         raise typer.Exit
 
 
@@ -59,7 +59,7 @@ def _options(
 
 
 GROUPS = {
-    "Every day": ("make", "play", "demo", "doctor"),
+    "Every day": ("make", "play", "web", "demo", "doctor"),
     "Sounds": ("toy", "data"),
     "Training": ("train", "budget", "evaluate", "probe", "place", "factory"),
     "Model": ("quantize", "export", "compile"),

@@ -72,9 +72,12 @@ def bench(
     from bench.report.gate import against as compare
     from bench.report.report import Wanted, make_report
     from common.files import read_json
+    from common.outputs import check_folder
     from firmware.commands import pairs
     from hardware.board import load_board
 
+    if out is not None:
+        check_folder(out)
     chosen = load_board(board)
     models = pairs(model, "--model")
     if against is not None:
@@ -225,7 +228,10 @@ def latency(
     from bench.live.loopback import measure
     from bench.report.terminal import show_latency
     from common.files import write_json
+    from common.outputs import check_file
 
+    if out is not None:
+        check_file(out, ".json")
     with Progress(transient=True, disable=as_json) as bar:
         task = bar.add_task(f"listening on {device}", total=repeats)
         found = measure(device, rate, block, periods, repeats, lambda done: bar.update(task, completed=done))
@@ -251,10 +257,12 @@ def bench_all(
     from bench.reference_decoders import DECODERS
     from bench.report.report import Wanted, make_report
     from common.files import write_json
+    from common.outputs import check_folder
     from common.refusal import Refusal
     from firmware.instruments.spec import available_instruments
     from hardware.board import load_board
 
+    check_folder(out)
     chosen = load_board(board)
     with _progress(False) as say:
         say("kernel table")

@@ -19,6 +19,7 @@ from bench.m7.emulator import Machine
 from bench.m7.link import Placement, link
 from bench.predict import require_m7, summary
 from bench.report.schema import Emulated
+from common.version import version
 from firmware import toolchain
 from firmware.build import PORTS, Built, generate, host_library
 from firmware.play.cv_script import Event, Signals, read_script, signals
@@ -234,6 +235,7 @@ def emulate(
     )
     agrees = difference <= AGREEMENT and bool(np.array_equal(rendered.gates, expected.gates))
     report: Emulated = {
+        "version": version(),
         "instrument": str(instrument),
         "board": board.name,
         "block": size,

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from common.figure import as_svg
+from common.version import version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -304,10 +305,8 @@ class Page:
 
     def html(self) -> str:
         """Write the whole page."""
-        from importlib.metadata import version
-
         style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-        return _frame().render(page=self, css=style, version=version("vaectrol")) + "\n"
+        return _frame().render(page=self, css=style, version=version()) + "\n"
 
 
 @cache

@@ -140,8 +140,13 @@ def add_level_bar(
     axes: Axes | Sequence[Axes],
     says: str = "level, dB of full scale",
 ) -> None:
-    """Put the scale of levels beside `axes`."""
-    bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.015)
+    """Put the scale of levels beside `axes`: at the edge of a single one, whatever stands beside others."""
+    from matplotlib.axes import Axes
+
+    if isinstance(axes, Axes):
+        bar = figure.colorbar(image, cax=axes.inset_axes((1.012, 0.0, 0.018, 1.0)))
+    else:
+        bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.015)
     bar.set_label(says)
     bar.outline.set_visible(False)  # type: ignore[operator]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from common.files import make_folder, write_text
 from common.refusal import DoesNotFit, Refusal, ToolMissing
+from common.version import version
 from firmware.compiler.report import Report
 from firmware.estimate import has_time, instrument_bytes, predict, without
 from firmware.instruments import kinds
@@ -55,11 +55,6 @@ class Built:
     objects: list[Path] = field(default_factory=list)
     image: Path | None = None
     image_missing: str = ""
-
-
-def version() -> str:
-    """Return the version of this project."""
-    return importlib.metadata.version("vaectrol")
 
 
 def engine_sources(kind: InstrumentKind) -> list[Path]:

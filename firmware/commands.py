@@ -28,6 +28,10 @@ def register(app: typer.Typer) -> None:
         epilog="Example: vaectrol play rhythm --demo · "
         "vaectrol play drum --cv moves.csv --model drum=kick.int8.onnx --board patch_sm -o drum.wav",
     )(play)
+    app.command(
+        "web",
+        epilog="Example: vaectrol web drum -o drum.html · vaectrol web -o pages",
+    )(web)
 
 
 def compile_model(
@@ -428,3 +432,54 @@ def _play_live(
     typer.echo(json.dumps(made) if as_json else made["says"])
     if made["complaint"] and not allow_silence:
         raise BadRendering(f"{out} is written, but {made['complaint']}; --allow-silence accepts that.")
+
+
+def web(
+    context: typer.Context,
+    instrument: Annotated[
+        str | None, typer.Argument(help="An instrument's name or its .toml file; all that ship, if omitted.")
+    ] = None,
+    model: ModelOption = None,
+    board: Annotated[str, typer.Option(help="Whose panel, jacks, levels and voices.")] = "patch_sm",
+    block: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Samples per callback; the board's, as a rule.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", help="FILE.html for one page, or a folder for a gallery; INSTRUMENT.html."
+        ),
+    ] = None,
+) -> None:
+    """Write a page in which an instrument plays: its firmware as WebAssembly, under its own panel."""
+    from common.files import write_text
+    from common.outputs import check_file
+    from common.refusal import Refusal
+    from firmware.instruments.spec import available_instruments
+    from firmware.web import Wanted, check_board, instrument_page, write_gallery
+
+    models = pairs(model, "--model")
+    path = out or Path(f"{Path(instrument).stem}.html" if instrument else "pages")
+    chosen = check_board(board)
+    phrase = (context.obj or {}).get("phrase")
+    if path.suffix not in ("", ".html") and not path.is_dir():
+        raise Refusal(f"{path} ends in {path.suffix}; name a page .html, or a folder for a gallery.")
+    if path.suffix == ".html" and instrument is None:
+        raise Refusal(f"{path} holds one instrument; say which, or name a folder for all of them.")
+    if path.suffix == ".html" and instrument is not None:
+        check_file(path, ".html", models.values())
+        write_text(path, instrument_page(instrument, chosen, models=models, block=block, phrase=phrase))
+        typer.echo(f"wrote {path}, {path.stat().st_size:,} bytes: open it in a browser")
+        return
+    if models:
+        raise Refusal(
+            f"{path} is a gallery of what ships; with --model name one page: -o {instrument or 'NAME'}.html."
+        )
+    names = [instrument] if instrument else available_instruments()
+    index = write_gallery(
+        path,
+        names,
+        Wanted(chosen, block, phrase),
+        tell=lambda page: typer.echo(f"wrote {page}, {page.stat().st_size:,} bytes"),
+    )
+    typer.echo(f"begin with {index}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from common.version import version
 from firmware.compiler.report import Report
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment
@@ -86,6 +87,7 @@ def predict(assignment: Assignment, reports: Mapping[str, Report], block: int) -
     counts_voices = kind.voice_cycles > 0
     left = {region.name: region.left_bytes for region in board.memory}
     return {
+        "version": version(),
         "instrument": assignment.loaded.name,
         "kind": assignment.kind,
         "board": board.name,

@@ -41,6 +41,7 @@ class ImageReport(TypedDict):
 class InstrumentReport(TypedDict):
     """Memory, processor and latency of an instrument on a board."""
 
+    version: str
     instrument: str
     kind: str
     board: str

@@ -259,13 +259,26 @@ def compile_object(
 
 
 def link_shared(
-    sources: Sequence[Path], target: str, out: Path, *, opt: str = "-O2", extra: Sequence[str] = ()
+    sources: Sequence[Path],
+    target: str,
+    out: Path,
+    *,
+    opt: str = "-O2",
+    extra: Sequence[str] = (),
+    export_all: bool = True,
 ) -> Path:
-    """Build what a test or the binding loads: a shared library (host), a module that exports all (wasm)."""
+    """Build what a page, a test or the binding loads: a shared library (host), a module (wasm).
+
+    Parameters
+    ----------
+    export_all : bool
+        Whether a module exports every function, for a test to call, or those alone that are marked for it.
+    """
     objects = [compile_source(source, target, opt=opt, extra=extra) for source in sources]
     if target == "wasm":
         # zig's own driver does not export; its linker does
-        tail = ["--no-entry", "--export-all", "-z", "stack-size=65536"]
+        shown = ["--export-all"] if export_all else ["--strip-all"]
+        tail = ["--no-entry", *shown, "-z", "stack-size=65536"]
         return _link(objects, target, out, tail, [sys.executable, "-m", "ziglang", "wasm-ld"])
     if target in ("host", "host-asan"):
         tail = ["-shared"]

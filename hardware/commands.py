@@ -282,8 +282,10 @@ def board_panel(
 
     Example: vaectrol board panel patch_sm -o build
     """
+    from common.outputs import check_folder
     from hardware.panel import load_panel, svg, write_dxf
 
+    check_folder(out)
     panel = load_panel(name)
     out.mkdir(parents=True, exist_ok=True)
     stem = Path(name).stem

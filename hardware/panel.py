@@ -92,6 +92,7 @@ class Part:
 class Panel:
     """A panel with everything placed; x from the left edge, y from the top."""
 
+    board: str
     title: str
     subtitle: str
     hp: int
@@ -129,6 +130,22 @@ def load_panel(name_or_path: str | Path) -> Panel:
     return panel
 
 
+def panel_of(board: Board) -> Panel:
+    """Return the panel that serves a board: its own, or one of a board with the same parts.
+
+    Raises
+    ------
+    Refusal
+        No panel was drawn for it.
+    """
+    panels = [load_panel(file) for file in sorted(PANELS_DIR.glob("*.toml"))]
+    for panel in sorted(panels, key=lambda panel: panel.board != board.name):
+        if {part.name for part in panel.parts} == board_parts(board):
+            return panel
+    drawn = ", ".join(panel.board for panel in panels)
+    raise Refusal(f"no panel is drawn for {board.name}; choose {drawn}, or draw one in {PANELS_DIR}.")
+
+
 def place(described: PanelFile) -> Panel:
     """Put every part in its place."""
     width = described.hp * HP_MM - PLAY_MM
@@ -150,7 +167,15 @@ def place(described: PanelFile) -> Panel:
                 )
             )
     mounts = tuple((x, y) for x in columns for y in heights)
-    return Panel(described.title, described.subtitle, described.hp, round(width, 3), mounts, tuple(parts))
+    return Panel(
+        described.board,
+        described.title,
+        described.subtitle,
+        described.hp,
+        round(width, 3),
+        mounts,
+        tuple(parts),
+    )
 
 
 def _label(name: str) -> str:
@@ -218,7 +243,8 @@ def svg(panel: Panel) -> str:
     for x, y in panel.mounts:
         lines.append(_circle(x, y, MOUNT_DIAMETER_MM, "#fff", "#8d8a83", "mount"))
     for part in panel.parts:
-        lines += _drawn(part)
+        lines.append(f'<g id="{part.name}" data-part="{part.name}" data-kind="{part.kind}">')
+        lines += [*_drawn(part), "</g>"]
     return "\n".join([*lines, "</svg>", ""])
 
 

@@ -91,6 +91,7 @@ def quantize(
     """Prune, fine-tune and quantize a model to int8 weights, and report what it cost in sound."""
     from rich.console import Console
 
+    from common.outputs import check_file, check_folder
     from common.refusal import Refusal
     from quantize.budget import Limits, check_board, parse_bytes, parse_share
     from quantize.data.tune import Effort
@@ -101,6 +102,11 @@ def quantize(
     if ranges is not None and ranges not in ESTIMATORS:
         raise Refusal(f"--ranges {ranges} is none of {', '.join(ESTIMATORS)}.")
     place = report or out.with_name(out.name + ".report")
+    if curve is not None:
+        check_file(curve, ".json")
+    else:
+        check_file(out, ".onnx", [one for one in (source, ptq) if one is not None])
+        check_folder(place)
     if ptq is not None:
         _from_elsewhere(ptq, calibration, out, place, activations or "16", ranges, json)
         return
@@ -327,7 +333,10 @@ def export(
     """Write a model for another runtime, load it back there and compare."""
     import json as text
 
-    from quantize.formats.export import export_model
+    from common.outputs import check_file
+    from quantize.formats.export import SUFFIX, export_model
 
+    if out is not None:
+        check_file(out, Path(f"name{SUFFIX[to]}").suffix, [model])
     figures = export_model(model, to, out, int(bits) if bits else None, seconds)
     typer.echo(text.dumps(figures, default=float) if json else _lines(figures))

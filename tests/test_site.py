@@ -32,7 +32,7 @@ def test_pages_are_staged_with_what_they_show(tmp_path: Path) -> None:
         assert (tmp_path / page.relative_to(ROOT)).is_file()
     for shown in (
         "hardware/panels/patch_sm.svg",
-        "firmware/models/made/report.html",
+        "docs/experiments/pictures/real-drums.png",
         "toy/pictures/drums.png",
     ):
         assert (tmp_path / shown).read_bytes() == (ROOT / shown).read_bytes()

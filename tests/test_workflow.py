@@ -19,6 +19,7 @@ import pytest
 import soundfile
 
 import vaectrol
+from common.version import version
 from firmware.build import generate, host_library
 from firmware.compiler.judge.reference import run
 from firmware.compiler.pipeline import compile_onnx
@@ -186,6 +187,9 @@ def test_a_toy_model_goes_through_every_stage(whole_workflow):
     for made in ("data/report.html", "run/evaluation/report.html", "drum.int8.onnx.report/report.html"):
         check_page((folder / made).read_text(), (folder / made).parent)
     check_page((folder / "report" / "report.html").read_text())
+    reports = ("data", "run/evaluation", "drum.int8.onnx.report", "c", "image", "report")
+    for told in (*(f"{made}/report.json" for made in reports), "drum.module.json", "run/card.json"):
+        assert json.loads((folder / told).read_text())["version"] == version(), told
     page = html.unescape(index)
     assert all(stamp["command"] in page for stamp in stamps)
     assert "every sample, gate and voltage is the same" in page

@@ -48,6 +48,10 @@ train drum --data {folder} --set nothing.here=1
 train drum --data {folder} --set fit.steps=-1
 train drum --data {folder} --resume -o {missing}
 train drum --data {folder} --sweep nonsense
+train digits -o {words}
+train digits -o {folder}
+train digits -o {words}/run
+train digits --sweep drum_quick -o {words}
 budget
 budget nonsense
 budget {missing}.onnx
@@ -66,10 +70,15 @@ evaluate {folder} --data {folder}
 evaluate {drum_onnx} --data {folder}
 evaluate {broken_onnx} --data {missing}
 evaluate {drum_onnx} --data {missing} --split everything
+evaluate {drum_onnx} --data {folder} -o {words}
 probe {folder} --data {folder}
 probe {missing} --data {missing}
+probe {folder} --data {folder} -o {words}
 place {folder} {dry} {dry}
 place {missing} {dry} {dry}
+place {folder} {dry} {silence} -o {folder}
+place {folder} {dry} {silence} -o {dry}
+place {folder} {dry} {silence} -o {words}
 quantize {missing} -o {new}.onnx
 quantize {folder} -o {new}.onnx
 quantize {drum_onnx} -o {new}.onnx
@@ -79,9 +88,19 @@ quantize {folder} --prune 2 -o {new}.onnx
 quantize {folder} --cpu lots -o {new}.onnx
 quantize {folder} --cpu 400% -o {new}.onnx
 quantize {folder} --activations 12 -o {new}.onnx
+quantize {folder} -o {folder}
+quantize {folder} -o {words}
+quantize {drum_onnx} -o {drum_onnx}
+quantize {folder} -o {words}/kit.onnx
+quantize {folder} -o {new}.onnx --report {words}
+quantize {folder} --curve {folder}
+quantize {folder} --curve {words}
 export {missing}.onnx --to tflite
 export {drum_onnx} --to nonsense
 export {broken_onnx} --to torchscript
+export {drum_onnx} --to tflite -o {folder}
+export {drum_onnx} --to tflite -o {words}
+export {drum_onnx} --to onnx -o {drum_onnx}
 compile
 compile {missing}.onnx -o {new}
 compile {broken_onnx} -o {new}
@@ -129,12 +148,16 @@ play drive --cv {cv} --sound {missing}.wav -o {new}.wav
 play drive --cv {cv} --sound {words} -o {new}.wav
 play drive --cv {cv} --sound {silence} -o {new}.wav
 play drum --osc nonsense
+play drum --osc 9000 -o {folder}
+play drum --cv {cv} -o {cv}
+play drum --cv {cv} -o {new}.wav --picture {folder}
 emulate
 emulate nonsense -o {new}.wav
 emulate drum --cv {cv} --board host -o {new}.wav
 emulate drum --cv {cv} --board rpi4 -o {new}.wav
 emulate drum --cv {missing}.csv -o {new}.wav
 emulate drum --cv {cv} -o {folder}
+emulate drum --cv {cv} -o {words}
 bench
 bench nonsense
 bench {missing}.onnx
@@ -143,6 +166,10 @@ bench {drum_onnx} --board nonsense
 bench {drum_onnx} --against {words} --quick
 bench {drum_onnx} -o {words} --quick
 bench {folder}
+bench {drum_onnx} -o {words}/report
+bench-all -o {words}
+latency -o {folder}
+latency -o {words}
 latency --rate 1
 monitor --port {missing}
 monitor --port {words} --once
@@ -154,8 +181,10 @@ flash {empty}
 flash {folder}
 simulate nonsense -o {new}
 simulate drum --board nonsense -o {new}
+simulate drum -o {words}
 control --port {missing}
 pc nonsense -o {new}
+pc drum -o {words}
 make
 make {missing} --kind drum -o {new}
 make {folder} --kind drum -o {new}
@@ -170,13 +199,23 @@ make {sounds} --kind groove -o {new}
 demo --board nonsense -o {new}
 demo --train-time soon -o {new}
 demo -o {words}
+demo -o {folder}
 factory nonsense --data {folder} -o {new}
 factory drum --data {missing} -o {new}
+factory drum --data {broken_set} -o {words}
+factory drum --data {broken_set} -o {new} --into {words}
 toy drum
 toy nonsense {new}
 toy drum {new} --items 0
 toy drum {new} --items -3
 toy drum {words}
+toy drum {folder}
+toy drum {words}/drums
+toy rhythm {words}
+toy drive {folder}
+toy digits {words}
+toy phrase guitar {folder}
+toy phrase guitar {words}
 toy drive {new} --seconds nan
 toy drive {new} --chain {missing}.toml
 toy drive {new} --chain {words}
@@ -186,6 +225,8 @@ data prepare drum {folder} {new}
 data prepare nonsense {sounds} {new}
 data prepare drum {words} {new}
 data prepare drum {sounds} {words}
+data prepare drum {sounds} {folder}
+data prepare drum {sounds} {words}/set
 data prepare rhythm {sounds} {new}
 data prepare drive {sounds} {new}
 data prepare drum {sounds} {new} --names {missing}.toml
@@ -197,6 +238,8 @@ board show {board_broken}
 board show {missing}.toml
 board panel nonsense -o {new}
 board panel {words} -o {new}
+board panel patch_sm -o {words}
+board panel patch_sm -o {words}/panel
 board bom nonsense
 """.strip().splitlines()
 
@@ -258,7 +301,7 @@ def _listed(folder: Path) -> dict[Path, bytes]:
 
 
 def test_there_are_more_than_a_hundred() -> None:
-    assert len(WRONG) == len(set(WRONG)) >= 150
+    assert len(WRONG) == len(set(WRONG)) >= 200
     commands = {row.split()[0] for row in WRONG}
     assert {
         "train",

@@ -57,6 +57,7 @@ def train(
     """
     import json
 
+    from common.outputs import check_folder
     from train.data.store import DataSet
     from train.kinds import load_recipe
 
@@ -65,6 +66,7 @@ def train(
     opened = DataSet.open(data_dir) if data_dir else None
     if sweep is not None:
         folder = out or Path("studies") / read.name
+        check_folder(folder)
         _search(read, opened, sweep, folder, storage, limit, anyway, as_json)
         return
     from train.fit import fit
@@ -73,6 +75,7 @@ def train(
     from train.run import check_place
 
     folder = out or Path("runs") / read.name
+    check_folder(folder)
     check_place(folder, resume=resume, overwrite=overwrite)
     if not anyway and task_class(read.kind).on_board:
         from train.budget import refuse_what_cannot_fit
@@ -80,7 +83,7 @@ def train(
         found = refuse_what_cannot_fit(read)
         typer.echo(
             f"{read.name} on {read.budget.board}: {found.parameters:,} parameters, "
-            f"{found.macs_per_sample:,.0f} MAC per sample, {found.cpu_mean:.0%} CPU (predicted)",
+            f"{found.macs}, {found.cpu_worst:.1%} CPU in the worst callback (predicted)",
             err=True,
         )
     with drawn("training") as display:
@@ -156,7 +159,7 @@ def budget(
         typer.echo(json.dumps(_plain(found), indent=1))
         return
     typer.echo(f"parameters        {found.parameters:,}")
-    typer.echo(f"MAC per sample    {found.macs_per_sample:,.0f}")
+    typer.echo(f"work              {found.macs}")
     typer.echo(f"CPU (predicted)   {found.cpu_mean:.1%} mean, {found.cpu_worst:.1%} worst block")
     typer.echo(f"weights, state    {found.weight_bytes:,} and {found.state_bytes:,} bytes")
     for name, region in found.regions.items():
@@ -177,11 +180,13 @@ def evaluate(
     """Judge a model on sounds and players it never met, beside trivial opponents."""
     import json
 
+    from common.outputs import check_folder
     from train.data.store import DataSet
     from train.judges.evaluate import evaluate as run
     from train.judges.evaluate import headline
 
     folder = out or (model / "evaluation" if model.is_dir() else model.with_suffix(".evaluation"))
+    check_folder(folder)
     report = run(model, DataSet.open(data_dir), folder, split=split, limit=limit)
     if as_json:
         typer.echo(json.dumps({k: v for k, v in report.items() if k != "rows"}, indent=1))
@@ -203,11 +208,13 @@ def probe(
     """Look into latents: a t-SNE map, linear probes of effect parameters, neighbours of one kind."""
     import json
 
+    from common.outputs import check_folder
     from train.analysis.probe import probe_runs
     from train.analysis.probe_report import WAYS
     from train.data.store import DataSet
 
     folder = out or runs[0] / "probes"
+    check_folder(folder)
     opened = DataSet.open(data_dir)
     report = probe_runs(runs, opened, folder, split=split, watch=lambda words: typer.echo(words, err=True))
     if as_json:
@@ -243,11 +250,13 @@ def place(
     """Say where a recorded pedal lies in a drive run's space, and render that point."""
     import json
 
+    from common.outputs import check_file
     from train.analysis.locate_device import place as locate
     from train.analysis.locate_device import write
 
-    found = locate(run, dry, wet)
     path = out or Path(f"{wet.stem}.placed.wav")
+    check_file(path, ".wav", [dry, wet])
+    found = locate(run, dry, wet)
     write(found, path)
     if as_json:
         typer.echo(json.dumps({**found.as_json(), "rendering": str(path)}))

@@ -29,6 +29,7 @@ from lightning.pytorch.callbacks import Callback
 
 from common.files import whole, write_text
 from common.refusal import CannotWrite, Refusal
+from common.version import version
 from train.export.export import Port, export_module
 from train.kinds import parse_recipe, task_class
 from train.latents.table import LatentRow, prepare_latents, save_table, write_pictures
@@ -313,6 +314,7 @@ def finish(
         prepared = prepare_latents(task)
         reference = _data_reference(data)
         card: Card = {
+            "version": version(),
             "name": task.recipe.name,
             "title": task.recipe.title,
             "kind": task.recipe.kind,

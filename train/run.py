@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import shutil
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 
 from common.audio import SAMPLE_RATE_HZ
 from common.refusal import Refusal
+from common.version import version
 from train.kinds import load_recipe, task_class
 from train.latents.table import LatentRow, PlaneMap, RotatedEncoder
 from train.recipe import Recipe
@@ -45,11 +45,12 @@ class Spent(TypedDict):
 
 
 class Card(TypedDict):
-    """What ``card.json`` holds.
+    """What ``card.json`` holds; older ones say no version.
 
     ``facts`` is what the task measured on its training data; ``metrics`` the figures of the best validation.
     """
 
+    version: NotRequired[str]
     name: str
     title: str
     kind: str
@@ -189,11 +190,6 @@ def remove_run(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-
-
-def version() -> str:
-    """Version of the project."""
-    return importlib.metadata.version("vaectrol")
 
 
 def count_parameters(module: Any) -> int:

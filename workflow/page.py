@@ -137,10 +137,10 @@ def headline(folder: Path) -> list[str]:
         )
     report = folder / "report" / "report.json"
     if report.is_file():
-        for role, part in json.loads(report.read_text())["models"].items():
+        for part in json.loads(report.read_text())["models"].values():
             cpu = part["predicted"]["cpu"]
             lines.append(
-                f"{role}: the network alone takes {cpu['mean']:.1%}, worst callback {cpu['worst']:.1%} "
-                "(predicted)."
+                f"{part['file']}: the network alone takes {cpu['mean']:.1%}, worst callback "
+                f"{cpu['worst']:.1%} (predicted)."
             )
     return lines

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from bench.predict import Progress, predict_model, silent, sweep
 from bench.report.schema import FormatRow, InstrumentPart, ModelPart, Prediction, Report
 from bench.report.target import evidence, is_instrument, resolve, siblings
 from common.refusal import Refusal
+from common.version import version
 from hardware.board import Board
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def make_report(
             "board": board.name,
             "board_title": board.title,
             "line_fill_cycles": {r.name: r.line_fill_cycles for r in board.memory if r.line_fill_cycles},
-            "version": importlib.metadata.version("vaectrol"),
+            "version": version(),
             "models": {},
         }
     )

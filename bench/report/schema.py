@@ -226,6 +226,7 @@ class InstrumentPart(TypedDict):
 class Emulated(TypedDict):
     """What ``vaectrol emulate`` writes beside the sound."""
 
+    version: str
     instrument: str
     board: str
     block: int

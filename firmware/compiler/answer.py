@@ -16,6 +16,9 @@ class Budget:
     parameters : int
         Weights and biases.
     macs_per_sample, cycles_per_second : float
+        Both 0 for a model that computes events, a slice a callback.
+    macs_per_event : float
+        Of such a model; 0 for a stream.
     cpu_mean, cpu_worst : float
         Fractions of one core; worst is that of the costliest callback.
     weight_bytes, state_bytes : int
@@ -42,3 +45,11 @@ class Budget:
     layers: list[LayerReport] = field(default_factory=list)
     fits: bool = True
     reasons: list[str] = field(default_factory=list)
+    macs_per_event: float = 0.0
+
+    @property
+    def macs(self) -> str:
+        """Multiply-accumulates in words: a sample's, or an event's."""
+        if self.macs_per_event:
+            return f"{self.macs_per_event:,.0f} MAC per event"
+        return f"{self.macs_per_sample:,.0f} MAC per sample"

@@ -50,6 +50,7 @@ def measure(
     return Budget(
         parameters=report["parameters"],
         macs_per_sample=report["macs_per_sample"],
+        macs_per_event=report.get("macs_per_event", 0.0),
         cycles_per_second=report["cycles_per_second"],
         cpu_mean=mean,
         cpu_worst=worst,

@@ -136,6 +136,7 @@ class WitnessReport(TypedDict):
 class Report(MemoryReport):
     """Everything the compiler knows of a model."""
 
+    version: str
     name: str
     kind: str | None
     target: str

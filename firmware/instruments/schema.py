@@ -28,6 +28,8 @@ class Control(Table):
     """What moves one parameter: position = law(knob + attenuverter · CV), clamped."""
 
     to: str
+    words: str = ""
+    """What it does to the sound, for those who play; pages and screen readers say it."""
     knob: str | None = None
     cv: str | None = None
     attenuverter: float | str = 1.0
@@ -79,6 +81,7 @@ class Gate(Table):
     """What raises one gate function."""
 
     to: str
+    words: str = ""
     jack: str | list[str]
     inverted: bool = False
 
@@ -100,6 +103,7 @@ class Output(Table):
     """What one jack carries."""
 
     jack: str
+    words: str = ""
     source: str = Field(alias="from")
 
     @field_validator("jack")

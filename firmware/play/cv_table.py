@@ -6,7 +6,6 @@ decimal commas where a comma does not part cells. What could mean two things is 
 
 from __future__ import annotations
 
-import codecs
 import csv
 import math
 import re
@@ -15,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.refusal import Refusal
+from common.tables import DELIMITERS, decoded
 
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 NUMBER = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][+-]?[0-9]+)?")
-MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 @dataclass(frozen=True)
@@ -148,11 +146,4 @@ def _text(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise Refusal(f"cannot read the CV script {path}: {error.strerror}.") from None
-    encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), "utf-8")
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise Refusal(f"{path.name} is not a CSV file: {error}.") from None
-    if "\0" in text:
-        raise Refusal(f"{path.name} is not a CSV file: there are zero bytes in it.")
-    return text
+    return decoded(data, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,31 @@ from common.files import write_picture
 from common.spectrogram import add_level_bar, draw_spectrogram
 from firmware.instruments import kinds
 from firmware.play.render import Played
+
+LINES = 8
+"""Most controls that are drawn."""
+
+
+def moved(names: Sequence[str], positions: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Name and course of what was moved, once where several went together, as all parts' densities.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the parameters, as ``density/kick``.
+    positions : ndarray
+        [blocks, parameters], 0 … 1.
+    """
+    alike: dict[bytes, list[int]] = {}
+    for at in np.flatnonzero(np.ptp(positions, axis=0) > 0.01):
+        alike.setdefault(positions[:, at].tobytes(), []).append(int(at))
+    found = []
+    for members in alike.values():
+        first, count = names[members[0]], len(members)
+        groups = {names[at].partition("/")[0] for at in members}
+        name = first if count == 1 else f"{groups.pop()}, {count} of them" if len(groups) == 1 else ""
+        found.append((name or ", ".join(names[at] for at in members), positions[:, members[0]]))
+    return found
 
 
 def draw(played: Played, out: Path) -> None:
@@ -51,13 +77,10 @@ def draw(played: Played, out: Path) -> None:
     for number, at in enumerate(cvs):
         source = kind.cv_sources[assignment.cv_out[at]].replace("_", " ")
         axes["cv"].plot(time, rendered.cv[at], label=source, linewidth=0.8, color=COLOURS[number % 10])
-    moved = np.flatnonzero(np.ptp(rendered.positions, axis=0) > 0.01)[:8]
     blocks = np.linspace(0, played.seconds, len(rendered.positions))
-    for number, at in enumerate(moved):
-        name = assignment.parameters[at].name.replace("_", " ")
-        axes["controls"].plot(
-            blocks, rendered.positions[:, at], label=name, linewidth=0.9, color=COLOURS[number]
-        )
+    names = [parameter.name.replace("_", " ") for parameter in assignment.parameters]
+    for number, (name, curve) in enumerate(moved(names, rendered.positions)[:LINES]):
+        axes["controls"].plot(blocks, curve, label=name, linewidth=0.9, color=COLOURS[number])
     axes["controls"].set_xlabel("time, s")
     for part, unit in (("cv", "CV out, volts"), ("controls", "positions of controls")):
         if part in axes:

@@ -57,6 +57,7 @@ def simulate(
     """
     import time
 
+    from common.outputs import check_folder
     from firmware.ports.simulated.link import simulated_program
     from hardware.board import load_board
     from hardware.simulated import ConverterErrors, SimulatedBoard
@@ -73,6 +74,8 @@ def simulate(
     described = load_board(board)
     patched = dict(_assigned(text, described) for text in volts or [])
     models = dict(_named_file(text) for text in model or [])
+    if program is None:
+        check_folder(out)
     library = program or simulated_program(instrument, described.name, out, models or None)
     errors = {
         adc.name: ConverterErrors(gain, offset, bend, adc.noise_volts_rms if noise is None else noise)
@@ -130,8 +133,10 @@ def pc(
 
     Example: vaectrol pc drum -o build/pc && build/pc/drum-pc --adc none --gpio none --socket /tmp/v.sock
     """
+    from common.outputs import check_folder
     from firmware.ports.rpi.link import pc_program
 
+    check_folder(out)
     models = dict(_named_file(text) for text in model or [])
     typer.echo(f"wrote {pc_program(instrument, out, board, models or None)}")
 

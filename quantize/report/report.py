@@ -16,6 +16,7 @@ from common.files import whole, write_picture, write_text
 from common.measures import measure
 from common.page import PREDICTED, Cell, Page, Section, Sound, Value, number, picture
 from common.spectrogram import DEPTH_DB, card_figure
+from common.version import version
 from quantize.data.examples import Example, tensors
 from quantize.data.quality import is_audio, snr_db
 from quantize.graph.graph import Graph
@@ -56,6 +57,7 @@ class InFloat(TypedDict):
 Summary = TypedDict(
     "Summary",
     {
+        "version": str,
         "stages": list[StageRecord],
         "widths": dict[str, list[int]],
         "layers": list[LayerRecord],
@@ -176,6 +178,7 @@ def left_in_float(plan: Plan) -> list[InFloat]:
 def summary(outcome: Outcome, layers: list[LayerNoise], sizes: dict[str, str]) -> Summary:
     """Everything of the report that a machine may read."""
     return {
+        "version": version(),
         "stages": [stage.record() for stage in outcome.stages],
         "widths": {name: list(pair) for name, pair in outcome.widths.items()},
         "layers": [row.record() for row in layers],
@@ -372,7 +375,8 @@ def write_plain_report(
 ) -> Path:
     """Write the report of a model quantized elsewhere: its figures and the noise of every layer."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = {**figures, "layers": [{"tensor": t, "operator": o, "snr_db": s} for t, o, s in layers]}
+    layer_rows = [{"tensor": tensor, "operator": operator, "snr_db": snr} for tensor, operator, snr in layers]
+    found = {"version": version(), **figures, "layers": layer_rows}
     write_text(folder / "report.json", json.dumps(found, indent=1, default=float))
     page = Page(
         f"{Path(title).name}: quantized by onnxruntime",

@@ -25,6 +25,7 @@ def read(tmp_path, data: str | bytes):
     [
         b"\xef\xbb\xbf" + PLAIN.encode(),
         PLAIN.encode("utf-16"),
+        PLAIN.encode("utf-16-le"),
         b"\xfe\xff" + PLAIN.encode("utf-16-be"),
         PLAIN.replace(",", ";"),
         PLAIN.replace(",", "\t"),
@@ -68,8 +69,8 @@ def test_every_spelling_of_a_table_is_the_same_script(data, tmp_path):
         ),
         ("time,cv_1\n0,1e30\n", "line 2, column 2: cv_1 is 1e+30; a voltage lies between -100 and 100 V"),
         ("time,trigger\n0,1\n1,33\n", "line 3, column 2: trigger takes whole numbers from 1 to 32, not 33"),
-        (b"t\0i\0m\0e\0", "zero bytes"),
-        (b"time,cv_1\n0,\xff\n", "is not a CSV file"),
+        (b"time,cv_1\n0,\0\n", "line 2, column 3: there is a zero byte"),
+        (b"time,cv_1\n0,\xff\n", "line 2, column 3: this is no text in UTF-8"),
         ('time,cv_1\n0,"1\n', "is no line of a table"),
     ],
 )

@@ -12,6 +12,7 @@ import vaectrol
 from common.refusal import Refusal
 from firmware.instruments.demo import find_demo
 from firmware.instruments.spec import available_instruments, load_instrument
+from firmware.play.picture import moved
 from firmware.play.render import has_sound, play
 from firmware.play.verdict import complaint, dbfs
 from hardware.board import available_boards, load_board
@@ -124,3 +125,22 @@ def test_the_emulated_module_takes_a_demonstration_whole_with_presets_and_parame
     assert report["samples_that_differ"] == 0
     assert report["complaint"] is None
     assert json.loads(out.with_suffix(".json").read_text()) == report
+
+
+@pytest.mark.parametrize("instrument", available_instruments())
+def test_what_is_said_of_the_factory_model_is_not_said_of_others(instrument):
+    """Its latents mean other sounds: a sentence that promises a ride or a fuzz would be wrong."""
+    own, others = find_demo(instrument), find_demo(instrument, other_models=True)
+    assert others.about != own.about
+    assert others.sounds == own.sounds
+
+
+def test_controls_that_move_together_are_drawn_once():
+    ramp, step = np.linspace(0, 1, 5), np.repeat([0.0, 1.0], [2, 3])
+    names = ["latent/1", "density/kick", "density/snare", "level", "swing", "pan"]
+    found = moved(names, np.column_stack([ramp, step, step, np.full(5, 0.5), 1 - ramp, 1 - ramp]))
+    assert [name for name, _ in found] == ["latent/1", "density, 2 of them", "swing, pan"]
+    assert all(
+        np.array_equal(curve, wanted)
+        for (_, curve), wanted in zip(found, [ramp, step, 1 - ramp], strict=True)
+    )

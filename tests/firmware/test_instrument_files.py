@@ -149,3 +149,11 @@ def test_the_memory_set_aside_for_the_engine_is_enough(tmp_path):
     source = tmp_path / "sizes.c"
     source.write_text("\n".join(lines) + "\n")
     toolchain.compile_source(source, "m7")
+
+
+@pytest.mark.parametrize("name", available_instruments())
+def test_every_control_gate_and_output_says_what_it_does_to_the_sound(name):
+    spec = load_instrument(name).spec
+    rows = [*spec.control, *spec.gate, *spec.output]
+    silent = [row for row in rows if not (row.words.endswith(".") and 2 <= len(row.words.split()) <= 25)]
+    assert not silent, f"{name}.toml: write words = … at {silent}"

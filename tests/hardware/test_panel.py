@@ -16,6 +16,7 @@ from hardware.panel import (
     board_parts,
     check,
     load_panel,
+    panel_of,
     place,
     svg,
     write_dxf,
@@ -75,6 +76,21 @@ def test_dxf_and_svg_have_the_same_holes(name, tmp_path):
 def test_the_drawings_in_the_tree_are_of_today(name, tmp_path):
     assert (DOCS / f"{name}.svg").read_text() == svg(load_panel(name)), "run `vaectrol board panel`"
     assert (DOCS / f"{name}.dxf").exists()
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_every_part_of_a_drawing_is_a_group_that_says_which(name):
+    panel = load_panel(name)
+    groups = re.findall(
+        r'<g id="(\w+)" data-part="(\w+)" data-kind="(\w+)">\n<circle class="cap"', svg(panel)
+    )
+    assert groups == [(part.name, part.name, part.kind) for part in panel.parts]
+
+
+def test_a_board_finds_its_panel_or_says_which_do():
+    assert panel_of(load_board("rpi5")).title == load_panel("rpi").title
+    with pytest.raises(Refusal, match="no panel is drawn for host; choose patch_sm, rpi4"):
+        panel_of(load_board("host"))
 
 
 CROWDED = (

@@ -1,6 +1,7 @@
 """The commands train, budget and evaluate as a builder meets them."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -146,6 +147,13 @@ def test_the_budget_of_what_does_not_fit_is_told_without_a_limit(monkeypatch, ca
     said = capsys.readouterr().out
     assert "ram             90,000,001 bytes used\n" in said
     assert "does not fit: the model does not fit patch_sm." in said
+
+
+def test_the_work_of_a_pattern_is_told_by_the_event(capsys):
+    """A model of events has no cost a sample; "0 MAC per sample" would read as if it were free."""
+    assert vaectrol.main(["budget", "rhythm_quick"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"work +[1-9][\d,]+ MAC per event\n", said)
 
 
 def test_the_standard_drum_recipe_keeps_the_issues_limits():

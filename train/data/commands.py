@@ -124,8 +124,10 @@ def _flag(option: Any) -> tuple[str, ...]:
 def _prepare(kind: str, source: Path, out: Path, options: Any, as_json: bool) -> None:
     import json
 
+    from common.outputs import check_folder
     from train.data.prepare import prepare
 
+    check_folder(out)
     outcome = prepare(kind, source, out, options, _watch)
     manifest = outcome.manifest
     if as_json:

@@ -21,7 +21,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Generic, Literal, cast
 
 import numpy as np
 
@@ -63,8 +63,10 @@ def data_hash(manifest: Manifest[ItemT, NotesT]) -> str:
     return hashlib.sha256(canonical_json(covered).encode()).hexdigest()
 
 
-class DataSet:
+class DataSet(Generic[ItemT]):
     """A prepared data set, opened for reading; nothing is loaded until it is asked for.
+
+    Who works with one kind says so: ``DataSet[DrumItem]``, by the kind's own item (``kinds/drum.py``).
 
     Attributes
     ----------
@@ -74,20 +76,20 @@ class DataSet:
         A file of ``kinds/``; ``drum`` also where an older manifest says ``drums``.
     hash : str
         What the model card carries.
-    manifest : list of dict
+    manifest : list of ItemT
         One entry per item: name, file, split, group and what the kind adds (class, style, effect,
         parameters …).
     arrays : dict of str to ndarray
         The memory-mapped arrays.
     """
 
-    def __init__(self, directory: Path, head: Manifest[Any, Any], arrays: dict[str, np.ndarray]):
+    def __init__(self, directory: Path, head: Manifest[ItemT, Any], arrays: dict[str, np.ndarray]):
         self.directory = directory
         self.head = head
         self.kind: str = singular(head["kind"], kinds_in([KINDS]))
         self.hash: str = head["hash"]
         self.sample_rate_hz: int = head["sample_rate_hz"]
-        self.manifest: list[dict[str, Any]] = head["items"]
+        self.manifest: list[ItemT] = head["items"]
         self.arrays = arrays
 
     @classmethod
@@ -177,7 +179,7 @@ class DataSet:
         return np.array(
             [
                 index
-                for index, item in enumerate(self.manifest)
+                for index, item in enumerate(self._fields())
                 if name in ("all", item["split"])
                 and all(item.get(key) == value for key, value in wanted.items())
             ],
@@ -186,11 +188,15 @@ class DataSet:
 
     def column(self, field: str) -> list[Any]:
         """One manifest field of every item, None where an item lacks it."""
-        return [item.get(field) for item in self.manifest]
+        return [item.get(field) for item in self._fields()]
+
+    def _fields(self) -> list[dict[str, Any]]:
+        """Items by whatever field, for those that are asked for by name."""
+        return cast(list[dict[str, Any]], self.manifest)
 
     def class_index(self) -> np.ndarray:
         """Class of each drum item as its index in :data:`CLASSES`, int64 [items]."""
-        return np.array([CLASSES.index(item["class"]) for item in self.manifest], dtype=np.int64)
+        return np.array([CLASSES.index(name) for name in self.column("class")], dtype=np.int64)
 
     def audio(self, index: int, normalise: Normalise | None = "peak") -> np.ndarray:
         """One drum hit, float32 [n], a copy.
@@ -201,7 +207,7 @@ class DataSet:
         return self._cut("audio", index) * np.float32(self._gain(index, normalise))
 
     def _gain(self, index: int, normalise: Normalise | None) -> float:
-        item = self.manifest[index]
+        item = self._fields()[index]
         if normalise is None:
             return 1.0
         to_full_scale = float(10 ** (-item["peak_db"] / 20))

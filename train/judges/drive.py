@@ -64,7 +64,9 @@ DETAILS: tuple[str, ...] = ("curves",)
 NOT_ON_CARD = ("curves", "parameters", "line", "esr_static_own", "mr_stft_static")
 
 
-def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement[DriveReport]:
+def judge(
+    player: Player, data: DataSet[DriveItem], split: str, folder: Path, limit: int = 0
+) -> Judgement[DriveReport]:
     """Measure reconstruction, control and safety on a split; write sounds and pictures to ``folder``."""
     task = player.task
     assert isinstance(task, DriveTask)

@@ -12,6 +12,7 @@ from common.files import write_text
 from common.measures import measure
 from common.page import Page
 from common.refusal import Refusal
+from common.version import version
 from train.judges.judged import Judgement
 from train.judges.player import Player, open_player
 from train.judges.reports import Evaluation, Judged
@@ -91,6 +92,7 @@ def evaluate(
     judged = judge.judge(player, data, split, folder, limit)
     told: Judged = judged.report
     report: Evaluation = {
+        "version": version(),
         "model": str(model),
         "kind": kind,
         "data": {"path": str(data.directory), "hash": data.hash},

@@ -28,8 +28,9 @@ class JudgedData(TypedDict):
 
 
 class Evaluation(Judged):
-    """A judge's report with what it is about."""
+    """A judge's report with what it is about, and the version that made it."""
 
+    version: str
     model: str
     kind: str
     data: JudgedData

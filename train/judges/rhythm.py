@@ -29,12 +29,13 @@ from train.tasks.rhythm import RhythmTask, onset_f1
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from train.data.kinds.rhythm import RhythmItem
     from train.data.store import DataSet
 
 V = len(PARTS)
 SHOWN = 4  # patterns that the page plays
 DETAILS: tuple[str, ...] = ()
-NOT_ON_CARD = ("spearman_pooled", "f1_by_voice", "even", "linear")
+NOT_ON_CARD = ("spearman_pooled", "f1_by_part", "even", "linear")
 
 
 def decode(player: Player, z: np.ndarray, knobs: np.ndarray) -> np.ndarray:
@@ -56,11 +57,13 @@ def reconstruction(made: np.ndarray, wanted: np.ndarray) -> Reconstructed:
         "onset_f1": onset_f1(a, b),
         "velocity_mae": float(velocity.mean()) if both.any() else float("nan"),
         "timing_mae_steps": float(micro.mean()) if both.any() else float("nan"),
-        "f1_by_voice": {v: onset_f1(a[:, i], b[:, i]) for i, v in enumerate(PARTS) if b[:, i].any()},
+        "f1_by_part": {v: onset_f1(a[:, i], b[:, i]) for i, v in enumerate(PARTS) if b[:, i].any()},
     }
 
 
-def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 0) -> Judgement[RhythmReport]:
+def judge(
+    player: Player, data: DataSet[RhythmItem], split: str, folder: Path, limit: int = 0
+) -> Judgement[RhythmReport]:
     """Measure everything on a split; write pictures and sounds to ``folder``."""
     task = player.task
     assert isinstance(task, RhythmTask)

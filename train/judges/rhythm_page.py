@@ -24,7 +24,7 @@ class Reconstructed(TypedDict):
     onset_f1: float
     velocity_mae: float
     timing_mae_steps: float
-    f1_by_voice: dict[str, float]
+    f1_by_part: dict[str, float]
 
 
 class KnobFollowed(TypedDict):
@@ -90,11 +90,11 @@ def write_page(page: Page, judged: Judgement[RhythmReport]) -> None:
         "with a better encoder. The oracle nearest neighbour is chosen using the target.",
     )
     shown = [who for who in WHO if who in figures]
-    parts = list(dict.fromkeys(part for who in shown for part in figures[who]["f1_by_voice"]))
+    parts = list(dict.fromkeys(part for who in shown for part in figures[who]["f1_by_part"]))
     section.table(
         ["part", *(f"F1 of onsets, {WHO[who]}" for who in shown)],
         [
-            [part.replace("_", " "), *(figures[who]["f1_by_voice"].get(part) for who in shown)]
+            [part.replace("_", " "), *(figures[who]["f1_by_part"].get(part) for who in shown)]
             for part in parts
         ],
     )

@@ -11,7 +11,7 @@ and the encoder is asked to put z where the flow would read them rightly (:mod:`
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -30,6 +30,10 @@ from train.models.drive import HOP, DriveShape, DriveVAE
 from train.models.flow import ParameterFlow
 from train.recipe import Recipe, Section
 from train.tasks.base import Batch, Task, evenly
+
+if TYPE_CHECKING:
+    from train.data.kinds.drive import DriveItem
+    from train.data.store import DataSet
 
 ENCODER_PACE = 0.4  # of the learning rate
 PRE_EMPHASIS = 0.85
@@ -138,6 +142,7 @@ class DriveTask(Task):
     judge: ClassVar[str] = "train.judges.drive"
     recipe: DriveRecipe
     model: DriveVAE
+    data: DataSet[DriveItem]
 
     def __init__(self, recipe: DriveRecipe, facts: dict[str, Any] | None = None):
         super().__init__(recipe, facts)
@@ -149,7 +154,6 @@ class DriveTask(Task):
         self.spectral = SpectralLoss(recipe.loss.sizes, linear=1.0)
         self.lead = -(-self.model.shape.past // HOP) * HOP
         self.heard_samples = self.model.encoder.picture.samples
-        self.data: Any = None
         self.picked: dict[str, np.ndarray] = {}
         self.pairs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.amounts: dict[int, float] = {}
@@ -185,7 +189,7 @@ class DriveTask(Task):
 
     # Data -----------------------------------------------------------------------------------------
 
-    def prepare(self, data: Any, splits: Sequence[str] = ("train", "validation")) -> None:
+    def prepare(self, data: DataSet[DriveItem], splits: Sequence[str] = ("train", "validation")) -> None:
         """Read the pairs and rank every effect's amount over the training split."""
         self.data = data
         for split in splits:

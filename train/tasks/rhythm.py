@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,10 @@ from train.models.fader import LatentAdversary
 from train.models.rhythm import STEPS, Drafts, RhythmEncoder, RhythmShape, RhythmVAE
 from train.recipe import FaderSection, Recipe, Section
 from train.tasks.base import Batch, Task, evenly
+
+if TYPE_CHECKING:
+    from train.data.kinds.rhythm import RhythmItem
+    from train.data.store import DataSet
 
 V = len(PARTS)
 
@@ -146,7 +150,7 @@ class RhythmTask(Task):
         """Adversary steps per step."""
         return self.recipe.fader.rounds
 
-    def prepare(self, data: Any, splits: Sequence[str] = ("train", "validation")) -> None:
+    def prepare(self, data: DataSet[RhythmItem], splits: Sequence[str] = ("train", "validation")) -> None:
         """Read the patterns and measure their attributes."""
         for split in splits:
             picked = data.split(split)

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
+from common.version import version
 from firmware.compiler.graph import Graph
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.ops.conv import ConvAttributes
@@ -60,6 +61,7 @@ def stream_report(
     available = options.callback_cycles
     latency = {label: float(Fraction(t) / per_sample) for label, t in plan.latency.items()}
     return {
+        "version": version(),
         "name": graph.name,
         "kind": graph.about.kind or None,
         "target": options.target,
@@ -115,6 +117,7 @@ def event_report(
     layers = _event_layers(graph, priced)
     available = options.callback_cycles
     return {
+        "version": version(),
         "name": graph.name,
         "kind": graph.about.kind or None,
         "target": options.target,

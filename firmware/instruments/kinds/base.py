@@ -32,14 +32,9 @@ class ModelRole:
         The role, and the kind that the model file must say it is.
     required : bool
         Whether an instrument file must name one; a role that is not may be absent.
-<<<<<<< HEAD
-=======
-    per_voice : bool
-        Whether each voice holds a state of its own, in place of one for the instrument.
     shared_recipe : str
         Recipe by which `vaectrol make` trains it for an instrument that holds another model too: a smaller
         one than the role's own.
->>>>>>> judge
     """
 
     name: str

@@ -213,7 +213,7 @@ class Drive(Preparation[DriveItem, DriveFacts]):
         }
 
     @staticmethod
-    def clips(data: DataSet, split: str, samples: int) -> Iterator[tuple[Clip, np.ndarray]]:
+    def clips(data: DataSet[DriveItem], split: str, samples: int) -> Iterator[tuple[Clip, np.ndarray]]:
         """Cut each recording end to end; a rest shorter than half a clip is left out.
 
         A dry side that several effects share comes once, before the first of them.
@@ -244,7 +244,7 @@ class Drive(Preparation[DriveItem, DriveFacts]):
                 yield clip, fitted(wet[window], samples)
 
 
-def recordings(data: DataSet, split: str) -> Iterator[list[int]]:
+def recordings(data: DataSet[DriveItem], split: str) -> Iterator[list[int]]:
     """Indices of a split's segments, those that follow each other in one recording together."""
     members: list[int] = []
     for index in data.split(split).tolist():

@@ -155,7 +155,7 @@ class Drums(Preparation[DrumItem, DrumFacts]):
         }
 
     @staticmethod
-    def clips(data: DataSet, split: str, samples: int) -> Iterator[tuple[Clip, np.ndarray]]:
+    def clips(data: DataSet[DrumItem], split: str, samples: int) -> Iterator[tuple[Clip, np.ndarray]]:
         """A hit is one clip, its peak at 1."""
         for index in data.split(split).tolist():
             item = data.manifest[index]

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from common.page import Cell, Finding, Page
+from common.version import version
 from train.data.manifest import FileFacts, ItemT, Manifest, NotesT
 from train.data.report.players import Players
 from train.data.report.summary import Ending, Opening
@@ -54,6 +55,7 @@ def write_report(
     )
     items = manifest["items"]
     opening: Opening = {
+        "version": version(),
         "kind": kind,
         "hash": data_hash(manifest),
         "items": len(items),

@@ -8,8 +8,9 @@ from train.data.manifest import FileFacts, LeftOutFile, Notes
 
 
 class Opening(TypedDict):
-    """How much there is; ``hash`` is the data set's."""
+    """How much there is, and the version that prepared it; ``hash`` is the data set's."""
 
+    version: str
     kind: str
     hash: str
     items: int

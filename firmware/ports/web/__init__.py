@@ -1,0 +1,1 @@
+"""An instrument in a browser: its firmware as WebAssembly, and the page around it."""

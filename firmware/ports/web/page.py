@@ -1,0 +1,169 @@
+"""One self-contained page of an instrument: its firmware, its panel, its demonstration."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from firmware.build import Built
+from firmware.ports.web.bundle import bundle
+from firmware.ports.web.describe import ScriptAbout, describe, describe_script
+from firmware.ports.web.link import WEB, link
+from hardware.board import Board
+from hardware.panel import panel_of, svg
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jinja2 import Template
+    from numpy.typing import NDArray
+
+PADS = "zxcvbnm"
+"""Keys that press the pads, as in ``main.js``."""
+PHRASE_SMALLER = 0.95
+"""Of an MP3: the strongest compression, about 40 kbit/s."""
+
+
+class DemoAbout(TypedDict):
+    """The instrument's demonstration: what one hears, its script, the jacks into which its phrase goes."""
+
+    about: str
+    script: ScriptAbout
+    sounds: list[str]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An original sound and the model's own; addresses of both."""
+
+    title: str
+    original: str
+    made: str
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a page may hold besides the instrument.
+
+    Attributes
+    ----------
+    demo : DemoAbout, optional
+    phrase : array, shape (ticks,), float32, optional
+        A sound for an instrument that works on one; at the board's rate.
+    phrase_name : str
+    originals : list of Pair
+        To compare the model with, by ear.
+    index : str
+        Address of the gallery.
+    """
+
+    demo: DemoAbout | None = None
+    phrase: NDArray[np.float32] | None = None
+    phrase_name: str = ""
+    originals: list[Pair] = field(default_factory=list)
+    index: str = ""
+
+
+def page_html(built: Built, block: int, extras: Extras) -> str:
+    """Write the page of what `firmware.build.generate` made with ``target="wasm"``.
+
+    Raises
+    ------
+    Refusal
+        No panel for the board, or the compiler's complaint.
+    """
+    panel = svg(panel_of(built.board))
+    about = describe(built, block)
+    about["listens"] = extras.phrase is not None
+    module = link(built, built.folder).read_bytes()
+    data: dict[str, object] = {"about": about, "wasm": base64.b64encode(module).decode()}
+    if extras.demo:
+        data["demo"] = extras.demo
+    if extras.phrase is not None:
+        sound = mp3(extras.phrase, int(about["rateHz"]))
+        data["phrase"] = {"name": extras.phrase_name, "sound": base64.b64encode(sound).decode()}
+    pads = len({gate["moves"] for gate in about["gates"] if gate["moves"]})
+    from markupsafe import Markup
+
+    return _template("page.html").render(
+        about=about,
+        css=Markup((WEB / "page.css").read_text(encoding="utf-8")),
+        panel=Markup(panel),
+        data=Markup(_inside_script(json.dumps(data, separators=(",", ":")))),
+        worklet=Markup(_inside_script(bundle(WEB / "worklet.js"))),
+        script=Markup(bundle(WEB / "main.js")),
+        demo=extras.demo,
+        originals=extras.originals,
+        index=extras.index,
+        keys=" ".join(PADS[:pads].upper()),
+    )
+
+
+def demo_about(about: str, script: Path, sounds: Mapping[str, object]) -> DemoAbout:
+    """Write a demonstration down."""
+    from firmware.play.cv_script import read_script
+
+    return DemoAbout(about=about, script=describe_script(read_script(script)), sounds=list(sounds))
+
+
+def mp3(mono: NDArray[np.float32], rate_hz: int) -> bytes:
+    """Compress a phrase: every browser reads MP3."""
+    import numpy as np
+    import soundfile
+
+    out = io.BytesIO()
+    soundfile.write(
+        out,
+        np.clip(mono, -1, 1),
+        rate_hz,
+        format="MP3",
+        subtype="MPEG_LAYER_III",
+        compression_level=PHRASE_SMALLER,
+    )
+    return out.getvalue()
+
+
+def _inside_script(text: str) -> str:
+    """Keep a text from ending the element that holds it."""
+    return text.replace("</", "<\\/").replace("<!--", "<\\!--")
+
+
+@dataclass(frozen=True)
+class Card:
+    """An instrument in the gallery: its page, and what it is."""
+
+    file: str
+    title: str
+    about: str
+    moves: str
+
+
+def gallery_html(board: Board, cards: list[Card], version: str) -> str:
+    """Write the first page of a gallery."""
+    from markupsafe import Markup
+
+    return _template("gallery.html").render(
+        css=Markup((WEB / "page.css").read_text(encoding="utf-8")),
+        panel=Markup(svg(panel_of(board))),
+        instruments=cards,
+        version=version,
+    )
+
+
+@cache
+def _template(name: str) -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(WEB),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
