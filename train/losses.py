@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from common.audio import SAMPLE_RATE_HZ
 from train.models.pqmf import PQMFAnalysis
 
 
@@ -158,6 +161,45 @@ def loudest_loss(made: Tensor, wanted: Tensor, frame: int = 1200, floor: float =
     """
     a, b = (frame_levels(x, frame, frame // 10, floor).amax(-1) for x in (made, wanted))
     return (a - b).abs().mean()
+
+
+class BalanceLoss(nn.Module):
+    """L1 distance, in nats, of a sound's energies in bands of a third of an octave, rumble included.
+
+    A spectrogram has a thousand bins for hiss and three below 80 Hz; here every third counts alike.
+
+    Parameters
+    ----------
+    samples : int
+        Length of the sounds.
+    lowest_hz, highest_hz : float
+        Middles of the first and the last band; the first takes everything below it too.
+    floor : float
+        Energy, as a part of the sound's whole, that counts as nothing.
+    """
+
+    def __init__(
+        self, samples: int, lowest_hz: float = 50.0, highest_hz: float = 16_000.0, floor: float = 3e-5
+    ):
+        super().__init__()
+        self.floor = floor
+        count = round(3 * math.log2(highest_hz / lowest_hz))
+        edges = lowest_hz * 2 ** ((torch.arange(count) + 0.5) / 3)
+        bands = torch.bucketize(torch.arange(samples // 2 + 1) * (SAMPLE_RATE_HZ / samples), edges)
+        self.register_buffer("bands", bands, persistent=False)
+        self.bands: Tensor
+        self.count = count + 1
+
+    def energies(self, audio: Tensor) -> Tensor:
+        """Energy of every band, ``[N, bands]``."""
+        bins = torch.view_as_real(torch.fft.rfft(audio[:, 0])).square().sum(-1)
+        return bins.new_zeros(len(bins), self.count).index_add_(1, self.bands, bins)
+
+    def forward(self, made: Tensor, wanted: Tensor) -> Tensor:
+        """Compare ``[N, 1, S]`` with ``[N, 1, S]``."""
+        a, b = self.energies(made), self.energies(wanted)
+        quiet = self.floor * b.sum(1, keepdim=True) + 1e-3
+        return (torch.log(a + quiet) - torch.log(b + quiet)).abs().mean()
 
 
 def hinge_critic_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:

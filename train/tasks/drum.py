@@ -22,6 +22,7 @@ from train.attributes.sound import SOUND_ATTRIBUTES, measure_sound
 from train.export.export import Port
 from train.latents.centre import ClassCentres
 from train.losses import (
+    BalanceLoss,
     SpectralLoss,
     kl_loss,
     kl_per_latent,
@@ -53,7 +54,7 @@ class DrumModelSection(Section):
 class DrumAnalysedSection(Section):
     """The first part of the training, which learns from analysed hits."""
 
-    share: float = Field(default=0.35, ge=0, le=1, description="part of the training")
+    share: float = Field(default=0.15, ge=0, le=1, description="part of the training")
 
 
 class DrumLossSection(Section):
@@ -61,16 +62,17 @@ class DrumLossSection(Section):
 
     sizes: tuple[int, ...] = (2048, 1024, 512, 128)
     linear: float = Field(default=0.5, ge=0, description="weight of linear beside log magnitudes")
-    convergence: float = Field(default=0.5, ge=0, description="weight of the loudest bins' distance")
+    convergence: float = Field(default=1.0, ge=0, description="weight of the loudest bins' distance")
     attack: float = Field(default=10.0, ge=0, description="how much more the spectra of the attack count")
     transient: float = Field(default=0.1, ge=0, description="weight of the attack's waveform")
     transient_ms: float = Field(default=8.0, gt=0, description="length of the attack")
     level: float = Field(default=0.7, ge=0)
-    loudest: float = Field(default=0.3, ge=0, description="weight of the loudest 25 ms' level")
+    loudest: float = Field(default=0.8, ge=0, description="weight of the loudest 25 ms' level")
+    balance: float = Field(default=0.15, ge=0, description="weight of the energies by thirds of octaves")
     later: float = Field(
         default=0.3, ge=0, le=1, description="part of the windows that begin after the stroke"
     )
-    centre: float = Field(default=0.05, ge=0, description="pull of each class's latents to one middle")
+    centre: float = Field(default=0.1, ge=0, description="pull of each class's latents to one middle")
     homes: float = Field(
         default=0.06, ge=0, le=1, description="part of the hits that teach each class's rest position"
     )
@@ -79,8 +81,8 @@ class DrumLossSection(Section):
 class DrumAugmentSection(Section):
     """Versions of a sound beside the recording; see ``Changes``."""
 
-    speeds: int = Field(default=1, ge=0, le=8, description="other speeds that each hit is played at")
-    octaves: float = Field(default=0.25, ge=0, description="by how much, at most")
+    speeds: int = Field(default=3, ge=0, le=8, description="other speeds that each hit is played at")
+    octaves: float = Field(default=0.35, ge=0, description="by how much, at most")
     colour: float = Field(default=1.0, ge=0, description="how strongly versions are filtered")
     damp: float = Field(default=0.4, ge=0, le=1, description="part of the versions that are damped")
     other: float = Field(
@@ -126,6 +128,7 @@ class DrumTask(Task):
         loss = recipe.loss
         self.spectral = SpectralLoss(loss.sizes, linear=loss.linear, convergence=loss.convergence)
         self.judged = SpectralLoss(JUDGED_SIZES, linear=0.0, convergence=1.0)
+        self.balance = BalanceLoss(round(recipe.window_s * SAMPLE_RATE_HZ / FRAME) * FRAME)
         self.centres = ClassCentres(len(CLASSES), self.latents)
         self.sounds: dict[str, list[np.ndarray]] = {}
         self.labels: dict[str, np.ndarray] = {}
@@ -318,6 +321,8 @@ class DrumTask(Task):
         terms["level"] = level_loss(made, wanted)
         terms["loudest"] = loudest_loss(made, wanted)
         loss = loss + terms["spectral"] + weights.transient * terms["transient"]
+        terms["balance"] = self.balance(made, wanted)
+        loss = loss + weights.balance * terms["balance"]
         loss = loss + weights.level * terms["level"] + weights.loudest * terms["loudest"]
         if self.critic_listens():
             critic = self.recipe.critic

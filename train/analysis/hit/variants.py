@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import pickle
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -168,7 +169,7 @@ def _kept(place: Path | None) -> Version | None:
             Views(*kept["views"]),
             Targets(*kept["targets"]),
         )
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError):
+    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError):
         return None
 
 
