@@ -1,4 +1,4 @@
-"""The encoder of the per-hit drum: it looks at the whole hit, its low end, its stroke and that one's waveform.
+"""The encoder of the per-hit drum: it looks at the whole hit, its low end, its stroke and waveform.
 
 A log-mel picture of the first second and a half tells the sound; single bins below 1.2 kHz tell a kick's
 pitch and where it glides; steps of a millisecond over the first 64 ms tell how it begins; the first 11 ms of
