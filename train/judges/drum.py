@@ -244,7 +244,7 @@ def control(player: Player, split: str, picked: np.ndarray, positions: int = 9) 
 
 
 def silence(player: Player) -> float:
-    """Loudest sample, dBFS, just before hits of every class at random latents end by themselves; −200: zero."""
+    """Loudest sample, dBFS, just before random hits of every class are ended; −200 when exactly zero."""
     classes = made_classes(player)
     task = player.task
     assert isinstance(task, DrumTask)

@@ -196,9 +196,7 @@ def banded_noise(c: HitConstants, logs: np.ndarray, samples: int, hit: int = 0) 
     return total
 
 
-def sound(
-    c: HitConstants, numbers: dict[str, np.ndarray], samples: int, hit: int = 0
-) -> np.ndarray:
+def sound(c: HitConstants, numbers: dict[str, np.ndarray], samples: int, hit: int = 0) -> np.ndarray:
     """Sum of all parts, shape (samples,); `numbers` by the names of ``INPUTS``, one dimension each."""
     total = tones(c, numbers["modes"], numbers["glide"], samples)
     total += banded_noise(c, numbers["noise"], samples, hit)

@@ -29,7 +29,9 @@ def split_sound(graph: Graph) -> tuple[Graph, HitConstants | None]:
         return graph, None
     sound = sounds[0]
     if len(sounds) > 1 or graph.outputs != sound.outputs or not graph.event:
-        raise Refusal("HitSound must be the only output of a graph of events; export the model without others.")
+        raise Refusal(
+            "HitSound must be the only output of a graph of events; export the model without others."
+        )
     labels = {name: label for name, label in graph.labels.items() if name not in graph.outputs}
     labels |= dict(zip(sound.inputs, INPUTS, strict=True))
     nodes = [node for node in graph.nodes if node is not sound]
