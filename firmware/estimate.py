@@ -33,7 +33,7 @@ def has_time(assignment: Assignment, role: ModelRole, report: Report, busy: floa
     """
     board = assignment.board
     budget = BUSIEST * board.processor.clock_hz * block / board.audio.sample_rate_hz
-    worst = busy + engine_cycles(assignment, block)
+    worst = busy + engine_cycles(assignment, block) + assignment.voices * role.voice_cycles(report)
     return worst + role.cycles(report, board)[1] <= budget
 
 
@@ -74,8 +74,9 @@ def predict(assignment: Assignment, reports: Mapping[str, Report], block: int) -
     for name, report in reports.items():
         role = kind.role(name)
         cycles = role.cycles(report, board)
-        mean += cycles[0]
-        worst += cycles[1]
+        sounding = assignment.voices * role.voice_cycles(report)
+        mean += cycles[0] + sounding
+        worst += cycles[1] + sounding
         wait = role.wait_ticks(assignment.models[name])
         latency = max(latency, float(report["latency_samples"]) + wait)
         for region, use in report["regions"].items():

@@ -31,6 +31,7 @@ from firmware.compiler.program import Options, Program, parameters
 from firmware.compiler.read.load import read
 from firmware.compiler.read.witness import hold_to_witness
 from firmware.compiler.write.event_program import build_event
+from firmware.compiler.write.facts import sound_report
 from firmware.compiler.write.stream_program import build_stream
 
 if TYPE_CHECKING:
@@ -147,7 +148,10 @@ def compile_onnx(
     show("add endpoints", bordered)
     heard = hold_to_witness(reading, offline) if witness and not as_if_quantized else None
     build = build_event if bordered.event else build_stream
-    program = build(offline, bordered, Options(target, board, block, schedule), dump_to)
+    options = Options(target, board, block, schedule)
+    program = build(offline, bordered, options, dump_to)
     if heard is not None:
         program.report["witness"] = heard
+    if sound is not None:
+        program.report["sound"] = sound_report(sound, options)
     return replace(program, sound=sound)

@@ -18,6 +18,18 @@ from train.models.hit.sound import HitSound
 FRAMES = round(WINDOW_S * FRAMES_PER_S)
 
 
+class Answering(nn.Module):
+    """Another network in the place of `HitControl`, which gives the same four tensors."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, z: Tensor, knobs: Tensor) -> Hit:
+        """What it says, by name."""
+        return Hit(*self.network(z, knobs))
+
+
 class DrumDecoder(nn.Module):
     """``z [N, Z, 1]`` and ``knobs [N, K, 1]``, once per hit, to ``audio [N, 1, 96 000]``.
 

@@ -30,7 +30,7 @@ from train.losses import (
     loudest_loss,
     transient_loss,
 )
-from train.models.drum import FRAMES, DrumVAE
+from train.models.drum import FRAMES, Answering, DrumVAE
 from train.models.hit.encoder import Views
 from train.models.hit.shape import FRAME, HitShape
 from train.recipe import Recipe, Section
@@ -405,6 +405,10 @@ class DrumTask(Task):
         logger.add_figure("spectrograms", figure, step)
 
     # The way out ----------------------------------------------------------------------------------
+
+    def take_network(self, network: nn.Module) -> None:
+        """It says what a hit is made of; the sound stays the task's own."""
+        self.model.decoder.control = Answering(network)
 
     def decoder_ports(self) -> tuple[list[Port], list[Port]]:
         """Latents and knobs in, once per hit; two seconds of audio out."""

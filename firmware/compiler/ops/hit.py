@@ -205,6 +205,19 @@ def sound(c: HitConstants, numbers: dict[str, np.ndarray], samples: int, hit: in
     return total
 
 
+def frame_work(c: HitConstants) -> tuple[Work, ...]:
+    """What a frame of 48 samples of one sounding hit costs."""
+    return (
+        Work("modes_frame", outputs=len(c.anchors_hz), macs=c.gliding),
+        Work("bands_frame", outputs=len(c.filters)),
+    )
+
+
+def meaning_work(c: HitConstants) -> Work:
+    """What it costs to work out what the numbers of one evaluation mean."""
+    return Work("modes_decode", outputs=len(c.anchors_hz))
+
+
 @family(HitSound=HitAttributes)
 class HitSound(Family):
     """Always last, and taken out of the graph before any C is written (``passes/split_sound.py``)."""

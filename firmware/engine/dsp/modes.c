@@ -25,8 +25,10 @@ static inline void decode(float anchor, float spread, const float *raw, uint32_t
 }
 
 void vk_modes_decode(const vk_mode_slots *slots, const float *raw, vk_mode *modes, uint32_t first, uint32_t count) {
-    for (uint32_t k = first; k < first + count; k += 4u) {
-        FOUR { decode(slots->anchor[k + j], slots->spread[k + j], raw + k + j, slots->count, &modes[k + j]); }
+    for (uint32_t k = first; k < first + count; k += 2u) {
+        TOGETHER for (uint32_t j = 0; j < 2u; j++) {
+            decode(slots->anchor[k + j], slots->spread[k + j], raw + k + j, slots->count, &modes[k + j]);
+        }
     }
 }
 
@@ -38,11 +40,9 @@ void vk_glide_decode(const float *raw, vk_glide *glide) {
 }
 
 void vk_modes_start(const vk_mode_slots *slots, const vk_mode *modes, vk_mode_state *state) {
-    for (uint32_t k = 0; k < slots->count; k += 4u) {
-        FOUR {
-            const vk_mode *mode = &modes[k + j];
-            state[k + j] = (vk_mode_state){mode->cosine, mode->sine, mode->level, quick_exp(mode->level)};
-        }
+    ROLLED for (uint32_t k = 0; k < slots->count; k++) {
+        const vk_mode *mode = &modes[k];
+        state[k] = (vk_mode_state){mode->cosine, mode->sine, mode->level, quick_exp(mode->level)};
     }
 }
 

@@ -9,7 +9,14 @@
 #include <stdint.h>
 
 /* Four at a time: each alone would wait for its own results. */
-#define FOUR _Pragma("clang loop unroll(full)") for (uint32_t j = 0; j < 4u; j++)
+#if defined(__clang__)
+#define TOGETHER _Pragma("clang loop unroll(full)")
+#define ROLLED _Pragma("clang loop unroll(disable)")
+#else
+#define TOGETHER
+#define ROLLED
+#endif
+#define FOUR TOGETHER for (uint32_t j = 0; j < 4u; j++)
 
 #if defined(__ARM_ARCH_7EM__)
 static inline float most(float a, float b) {

@@ -52,6 +52,10 @@ class ModelRole:
         cycles = report["cycles_per_callback"]
         return cycles["mean"], cycles["worst"]
 
+    def voice_cycles(self, report: Report) -> float:
+        """Cycles per callback of each sounding voice that the engine plays with this model."""
+        return 0.0
+
     def wait_ticks(self, model: ModelFile) -> int:
         """Samples that the instrument lets pass before the model begins."""
         return 0

@@ -23,10 +23,8 @@ from hardware.board import Board
 
 EVALUATION_TICKS = 96
 """In which the network is asked once, and which every hit waits: engine/instruments/hit.h."""
-MEANING_CYCLES = 24_000
-"""Working out what the network's numbers mean, once an evaluation."""
-VOICE_CYCLES = 800
-"""Per sample and sounding voice: modes 440, noise 295, the rest envelope and sum."""
+VOICE_CYCLES = 60
+"""Per sample and sounding voice, beside its modes and noise: transient, envelope, sum."""
 SET_BYTES = 10 * 1024
 """Of a ``HitSet``."""
 
@@ -54,11 +52,14 @@ class HitModel(ModelRole):
 
     def cycles(self, report: Report, board: Board) -> tuple[float, float]:
         """Mean and worst cycles per callback: an evaluation is cut evenly."""
-        if not report["event"]:
-            return super().cycles(report, board)
-        whole = report["cycles_per_event"] + (MEANING_CYCLES if board.processor.core == "cortex-m7" else 0)
+        whole = report["cycles_per_event"] + report["sound"]["cycles_per_evaluation"]
         portion = whole * report["block"] / EVALUATION_TICKS
         return portion, portion + report["cycles_per_step"]["worst"]
+
+    def voice_cycles(self, report: Report) -> float:
+        """Modes and noise, a frame at a time."""
+        sound = report["sound"]
+        return sound["cycles_per_frame"] * report["block"] / sound["frame_samples"]
 
     def wait_ticks(self, model: ModelFile) -> int:
         """A hit sounds when its evaluation is over."""
