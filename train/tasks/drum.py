@@ -28,6 +28,7 @@ from train.losses import (
     kl_per_latent,
     level_loss,
     loudest_loss,
+    ramp,
     transient_loss,
 )
 from train.models.drum import FRAMES, Answering, DrumVAE
@@ -96,6 +97,9 @@ class CriticSection(Section):
     start: float = Field(
         default=1.0, ge=0, le=1, description="part of the training after which it begins; 1 never"
     )
+    warmup: float = Field(
+        default=0.1, ge=0, le=1, description="part of the training until it is heeded in full"
+    )
     weight: float = Field(default=0.1, ge=0)
     features: float = Field(default=1.0, ge=0)
     channels: int = Field(default=12, gt=0)
@@ -151,9 +155,9 @@ class DrumTask(Task):
         """The critic, if the recipe has one."""
         if self.recipe.critic.start >= 1:
             return None
-        from train.models.critic import SpectralCritic
+        from train.models.hit.critic import HitCritic
 
-        return SpectralCritic(self.recipe.critic.channels)
+        return HitCritic(self.recipe.critic.channels, len(CLASSES))
 
     def opponent_rate(self) -> float:
         """Learning rate of the critic."""
@@ -326,13 +330,19 @@ class DrumTask(Task):
         loss = loss + weights.level * terms["level"] + weights.loudest * terms["loudest"]
         if self.critic_listens():
             critic = self.recipe.critic
-            extra = self.opponent.listen(made, wanted)  # type: ignore[union-attr,operator]
+            labels = batch["knobs"][:, : len(CLASSES)].argmax(1)
+            strange = self._of_no_recording(batch)
+            extra = self.opponent.listen(made, wanted, labels)  # type: ignore[union-attr,operator]
             terms["deceive"], terms["features"] = extra
-            loss = loss + critic.weight * extra[0] + critic.features * extra[1]
+            terms["strange"] = self.opponent.suspect(strange, labels)  # type: ignore[union-attr,operator]
+            weight = critic.weight * ramp(self.progress - critic.start, critic.warmup)
+            loss = loss + weight * (extra[0] + terms["strange"]) + critic.features * extra[1]
         return loss, terms
 
     def posterior(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of what the encoder sees."""
+        """Mean and log-variance of what the encoder sees, worked out once a batch."""
+        if "posterior" in batch:
+            return batch["posterior"]
         seen = [
             [
                 self.versions[v].views[k][i].float()
@@ -341,10 +351,11 @@ class DrumTask(Task):
             for k in range(len(Views._fields))
         ]
         views = Views(*(torch.stack(rows) for rows in seen))
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.critic_listens()):
+            found = self.model.encoder.judge(views)
         if self.critic_listens():
-            with torch.no_grad():
-                return self.model.encoder.judge(views)
-        return self.model.encoder.judge(views)
+            batch["posterior"] = found
+        return found
 
     def critic_listens(self) -> bool:
         """Whether the last part has begun."""
@@ -355,12 +366,22 @@ class DrumTask(Task):
         """What the critic descends."""
         if self.opponent is None or not self.critic_listens():
             return None
+        labels = batch["knobs"][:, : len(CLASSES)].argmax(1)
         with torch.no_grad():
             mean, log_variance = self.posterior(batch)
             z = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
             hit = self.model.decoder.hit(z, batch["knobs"])
-            made = self.model.decoder.sound(hit, batch["wanted"].shape[-1] // FRAME, batch["start"])
-        return self.opponent.judge(made, batch["wanted"])  # type: ignore[operator]
+            frames = batch["wanted"].shape[-1] // FRAME
+            made = self.model.decoder.sound(hit, frames, batch["start"])
+            made = torch.cat([made, self._of_no_recording(batch)])
+        return self.opponent.judge(made, batch["wanted"], labels.repeat(2), labels)  # type: ignore[operator]
+
+    def _of_no_recording(self, batch: Batch) -> Tensor:
+        """Hits whose latents are those of another, whatever its class: what hands find between recordings."""
+        mean, log_variance = self.posterior(batch)
+        z = (mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)).roll(1, 0)
+        hit = self.model.decoder.hit(z, batch["knobs"])
+        return self.model.decoder.sound(hit, batch["wanted"].shape[-1] // FRAME, batch["start"])
 
     # Judging and showing --------------------------------------------------------------------------
 
