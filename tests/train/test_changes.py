@@ -69,7 +69,7 @@ def test_the_drum_knobs_are_those_of_what_is_asked_for(drums):
     for row, (heard, asked, index) in enumerate(
         zip(batch["heard"], batch["asked"], batch["picked"], strict=True)
     ):
-        knobs, sound = batch["knobs"][row].numpy(), task.versions[asked].sounds[index]
+        knobs, sound = batch["knobs"][row].numpy(), task.versions[asked].sounds[index].astype(np.float32)
         one_hot = task.labels["train"][index : index + 1, : len(CLASSES)]
         assert np.array_equal(knobs[: len(CLASSES)], one_hot[0])
         if batch["at_home"][row]:
@@ -77,7 +77,8 @@ def test_the_drum_knobs_are_those_of_what_is_asked_for(drums):
         else:
             measured = {name: np.array([value]) for name, value in measure_sound(sound).items()}
             assert knobs[len(CLASSES) :] == pytest.approx(
-                task.attribute_knobs(measured, one_hot)[0], abs=1e-5
+                task.attribute_knobs(measured, one_hot)[0],
+                abs=2e-3,  # kept in half precision
             )
             assert heard // 2 == asked // 2 and heard != asked
         first = int(batch["start"][row]) * 48
