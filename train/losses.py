@@ -1,4 +1,4 @@
-"""Losses that several tasks share: the ELBO's pull, spectra, bands and onsets."""
+"""Losses that several tasks share: the ELBO's pull, spectra, levels and strokes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.audio import SAMPLE_RATE_HZ
-from train.models.pqmf import PQMFAnalysis
 
 
 def kl_per_latent(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -85,34 +84,6 @@ class SpectralLoss(nn.Module):
                 ratio = (a - b).square().sum((1, 2)) / (energy + self.QUIET * energy.mean())
                 total = total + self.convergence * (torch.sqrt(ratio + 1e-6).mean() - 1e-3)
         return total / len(self.sizes)
-
-
-class BandEnvelopeLoss(nn.Module):
-    """L1 distance of the log energies of PQMF subbands over short frames: where in time each band sounds.
-
-    Parameters
-    ----------
-    bands, taps : int
-        The analysis bank.
-    frame : int
-        Subband samples averaged over.
-    floor : float
-        Energy that counts as silence.
-    """
-
-    def __init__(self, bands: int = 16, taps: int = 96, frame: int = 6, floor: float = 1e-7):
-        super().__init__()
-        self.analysis = PQMFAnalysis(bands, taps)
-        self.frame, self.floor = frame, floor
-
-    def envelope(self, audio: Tensor) -> Tensor:
-        """Log energies ``[N, bands, frames]`` of ``audio [N, 1, S]``."""
-        energy = F.avg_pool1d(self.analysis(audio) ** 2, self.frame)
-        return torch.log(energy + self.floor)
-
-    def forward(self, made: Tensor, wanted: Tensor) -> Tensor:
-        """Compare ``[N, 1, S]`` with ``[N, 1, S]``; S a multiple of the bands."""
-        return (self.envelope(made) - self.envelope(wanted)).abs().mean()
 
 
 def transient_loss(made: Tensor, wanted: Tensor, window: Tensor) -> Tensor:

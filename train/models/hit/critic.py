@@ -1,7 +1,8 @@
 """The critic of a drum's last stage: it sees spectrograms and the stroke's waveform, and knows the class.
 
-Multi-resolution spectrogram judges as in ``train/models/critic.py``; the class by projection (Miyato and
-Koyama, "cGANs with projection discriminator", ICLR 2018): a kick that would pass for a fine tom is no kick.
+Multi-resolution spectrogram judges as in Jang et al., "UnivNet" (Interspeech 2021), with the hinge loss; the
+class by projection (Miyato and Koyama, "cGANs with projection discriminator", ICLR 2018): a kick that would
+pass for a fine tom is no kick. Trained beside the generator and never shrunk with it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,38 @@ import torch
 from torch import Tensor, nn
 
 from train.losses import feature_loss, hinge_critic_loss, hinge_generator_loss
-from train.models.critic import SpectralJudge
 
 STROKE = 1024  # samples of the waveform that are looked at
+
+
+class SpectralJudge(nn.Module):
+    """Score a log spectrogram; returns the scores and the features on the way."""
+
+    def __init__(self, size: int, channels: int):
+        super().__init__()
+        self.size = size
+        self.register_buffer("window", torch.hann_window(size), persistent=False)
+        self.window: Tensor
+        sizes = ((1, channels), (channels, channels), (channels, 2 * channels), (2 * channels, 2 * channels))
+        self.layers = nn.ModuleList(nn.Conv2d(a, b, (9, 3), stride=(3, 1), padding=(4, 1)) for a, b in sizes)
+        self.head = nn.Conv2d(2 * channels, 1, 3, padding=1)
+
+    def forward(self, audio: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Scores ``[N, 1, F, T]`` and features of ``audio [N, 1, S]``."""
+        bins = torch.stft(
+            audio[:, 0],
+            self.size,
+            self.size // 4,
+            window=self.window,
+            return_complex=True,
+            pad_mode="constant",
+        )
+        x = torch.log(bins.real**2 + bins.imag**2 + 1e-4)[:, None] * 0.2
+        features = []
+        for layer in self.layers:
+            x = nn.functional.leaky_relu(layer(x), 0.1)
+            features.append(x)
+        return self.head(x), features
 
 
 class StrokeJudge(nn.Module):
