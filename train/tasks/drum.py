@@ -32,6 +32,7 @@ from train.losses import (
     transient_loss,
 )
 from train.models.drum import FRAMES, Answering, DrumVAE
+from train.models.hit.control import HitControl
 from train.models.hit.encoder import Views
 from train.models.hit.shape import FRAME, HitShape
 from train.recipe import Recipe, Section
@@ -212,7 +213,9 @@ class DrumTask(Task):
         self.version_labels = [self._labels(one_hot, version.measured) for version in self.versions]
         self.homes = homes_of(one_hot.argmax(1), self.measured["train"], self.versions[0].views.whole)
         if self.recipe.analysed.share > 0 and not self.recipe.fit.start:
-            begin_at_mean(self.model.decoder.control, self.versions[0].targets)
+            control = self.model.decoder.control
+            assert isinstance(control, HitControl)
+            begin_at_mean(control, self.versions[0].targets)
 
     def setup(self, stage: str) -> None:
         """Take the training's sounds apart; before a checkpoint's weights are read."""
@@ -451,7 +454,7 @@ class DrumTask(Task):
 
     def decoder_metadata(self) -> dict[str, Any]:
         """Classes and attributes."""
-        definitions = {
+        definitions: dict[str, str] = {
             name: f"{SOUND_ATTRIBUTES[name].definition}, among the sounds of the class"
             for name in self.recipe.model.attributes
         }
@@ -460,7 +463,9 @@ class DrumTask(Task):
 
     def latent_layer(self) -> tuple[nn.Module, slice]:
         """The inlet reads z first."""
-        return self.model.decoder.control.inlet, slice(0, self.latents)
+        control = self.model.decoder.control
+        assert isinstance(control, HitControl)
+        return control.inlet, slice(0, self.latents)
 
     def encoder_inputs(self, split: str) -> Iterator[Tensor]:
         """Hits padded to two seconds."""
