@@ -1,4 +1,4 @@
-"""The per-hit drum: its sound is what its formula says, and a recording is taken apart into the same terms."""
+"""The per-hit drum: its sound is what its formula says, and recordings are taken apart into the same."""
 
 import numpy as np
 import pytest
@@ -44,8 +44,11 @@ def some_modes(seed=0):
     there = np.zeros(SHAPE.modes, bool)
     there[[2, 5, 8, 20, 33, 41, 50]] = True
     hz = SHAPE.anchors_hz * np.exp(rng.uniform(-0.4, 0.4, SHAPE.modes) * SHAPE.spreads) * there
-    return hz, rng.uniform(0.02, 0.3, SHAPE.modes), rng.uniform(-4, -1.5, SHAPE.modes), rng.uniform(
-        -3, 3, SHAPE.modes
+    return (
+        hz,
+        rng.uniform(0.02, 0.3, SHAPE.modes),
+        rng.uniform(-4, -1.5, SHAPE.modes),
+        rng.uniform(-3, 3, SHAPE.modes),
     )
 
 
@@ -200,7 +203,9 @@ def test_what_a_network_should_say_is_at_no_distance_from_itself():
     targets = targets_of([found], [1.0], SHAPE)
     fade = HitSound(SHAPE).fade
     there = found.hz > 0
-    said = raw(found.hz, found.decays_s, found.levels, found.phases, (found.glide.amount, found.glide.seconds))
+    said = raw(
+        found.hz, found.decays_s, found.levels, found.phases, (found.glide.amount, found.glide.seconds)
+    )
     stroke = np.pad(found.rest, (0, SHAPE.transient))[: SHAPE.transient]
     said = said._replace(
         noise=torch.tensor(found.noise.reshape(1, -1, 1)), transient=torch.tensor(stroke[None, :, None])

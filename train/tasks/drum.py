@@ -22,14 +22,17 @@ from train.attributes.sound import SOUND_ATTRIBUTES, measure_sound
 from train.export.export import Port
 from train.latents.centre import ClassCentres
 from train.losses import (
+    BalanceLoss,
     SpectralLoss,
     kl_loss,
     kl_per_latent,
     level_loss,
     loudest_loss,
+    ramp,
     transient_loss,
 )
 from train.models.drum import FRAMES, Answering, DrumVAE
+from train.models.hit.control import HitControl
 from train.models.hit.encoder import Views
 from train.models.hit.shape import FRAME, HitShape
 from train.recipe import Recipe, Section
@@ -53,7 +56,7 @@ class DrumModelSection(Section):
 class DrumAnalysedSection(Section):
     """The first part of the training, which learns from analysed hits."""
 
-    share: float = Field(default=0.35, ge=0, le=1, description="part of the training")
+    share: float = Field(default=0.15, ge=0, le=1, description="part of the training")
 
 
 class DrumLossSection(Section):
@@ -61,16 +64,17 @@ class DrumLossSection(Section):
 
     sizes: tuple[int, ...] = (2048, 1024, 512, 128)
     linear: float = Field(default=0.5, ge=0, description="weight of linear beside log magnitudes")
-    convergence: float = Field(default=0.5, ge=0, description="weight of the loudest bins' distance")
+    convergence: float = Field(default=1.0, ge=0, description="weight of the loudest bins' distance")
     attack: float = Field(default=10.0, ge=0, description="how much more the spectra of the attack count")
     transient: float = Field(default=0.1, ge=0, description="weight of the attack's waveform")
     transient_ms: float = Field(default=8.0, gt=0, description="length of the attack")
     level: float = Field(default=0.7, ge=0)
-    loudest: float = Field(default=0.3, ge=0, description="weight of the loudest 25 ms' level")
+    loudest: float = Field(default=0.8, ge=0, description="weight of the loudest 25 ms' level")
+    balance: float = Field(default=0.15, ge=0, description="weight of the energies by thirds of octaves")
     later: float = Field(
         default=0.3, ge=0, le=1, description="part of the windows that begin after the stroke"
     )
-    centre: float = Field(default=0.05, ge=0, description="pull of each class's latents to one middle")
+    centre: float = Field(default=0.1, ge=0, description="pull of each class's latents to one middle")
     homes: float = Field(
         default=0.06, ge=0, le=1, description="part of the hits that teach each class's rest position"
     )
@@ -79,8 +83,8 @@ class DrumLossSection(Section):
 class DrumAugmentSection(Section):
     """Versions of a sound beside the recording; see ``Changes``."""
 
-    speeds: int = Field(default=1, ge=0, le=8, description="other speeds that each hit is played at")
-    octaves: float = Field(default=0.25, ge=0, description="by how much, at most")
+    speeds: int = Field(default=3, ge=0, le=8, description="other speeds that each hit is played at")
+    octaves: float = Field(default=0.35, ge=0, description="by how much, at most")
     colour: float = Field(default=1.0, ge=0, description="how strongly versions are filtered")
     damp: float = Field(default=0.4, ge=0, le=1, description="part of the versions that are damped")
     other: float = Field(
@@ -93,6 +97,9 @@ class CriticSection(Section):
 
     start: float = Field(
         default=1.0, ge=0, le=1, description="part of the training after which it begins; 1 never"
+    )
+    warmup: float = Field(
+        default=0.1, ge=0, le=1, description="part of the training until it is heeded in full"
     )
     weight: float = Field(default=0.1, ge=0)
     features: float = Field(default=1.0, ge=0)
@@ -126,6 +133,7 @@ class DrumTask(Task):
         loss = recipe.loss
         self.spectral = SpectralLoss(loss.sizes, linear=loss.linear, convergence=loss.convergence)
         self.judged = SpectralLoss(JUDGED_SIZES, linear=0.0, convergence=1.0)
+        self.balance = BalanceLoss(round(recipe.window_s * SAMPLE_RATE_HZ / FRAME) * FRAME)
         self.centres = ClassCentres(len(CLASSES), self.latents)
         self.sounds: dict[str, list[np.ndarray]] = {}
         self.labels: dict[str, np.ndarray] = {}
@@ -148,9 +156,9 @@ class DrumTask(Task):
         """The critic, if the recipe has one."""
         if self.recipe.critic.start >= 1:
             return None
-        from train.models.critic import SpectralCritic
+        from train.models.hit.critic import HitCritic
 
-        return SpectralCritic(self.recipe.critic.channels)
+        return HitCritic(self.recipe.critic.channels, len(CLASSES))
 
     def opponent_rate(self) -> float:
         """Learning rate of the critic."""
@@ -205,7 +213,9 @@ class DrumTask(Task):
         self.version_labels = [self._labels(one_hot, version.measured) for version in self.versions]
         self.homes = homes_of(one_hot.argmax(1), self.measured["train"], self.versions[0].views.whole)
         if self.recipe.analysed.share > 0 and not self.recipe.fit.start:
-            begin_at_mean(self.model.decoder.control, self.versions[0].targets)
+            control = self.model.decoder.control
+            assert isinstance(control, HitControl)
+            begin_at_mean(control, self.versions[0].targets)
 
     def setup(self, stage: str) -> None:
         """Take the training's sounds apart; before a checkpoint's weights are read."""
@@ -318,16 +328,24 @@ class DrumTask(Task):
         terms["level"] = level_loss(made, wanted)
         terms["loudest"] = loudest_loss(made, wanted)
         loss = loss + terms["spectral"] + weights.transient * terms["transient"]
+        terms["balance"] = self.balance(made, wanted)
+        loss = loss + weights.balance * terms["balance"]
         loss = loss + weights.level * terms["level"] + weights.loudest * terms["loudest"]
         if self.critic_listens():
             critic = self.recipe.critic
-            extra = self.opponent.listen(made, wanted)  # type: ignore[union-attr,operator]
+            labels = batch["knobs"][:, : len(CLASSES)].argmax(1)
+            strange = self._of_no_recording(batch)
+            extra = self.opponent.listen(made, wanted, labels)  # type: ignore[union-attr,operator]
             terms["deceive"], terms["features"] = extra
-            loss = loss + critic.weight * extra[0] + critic.features * extra[1]
+            terms["strange"] = self.opponent.suspect(strange, labels)  # type: ignore[union-attr,operator]
+            weight = critic.weight * ramp(self.progress - critic.start, critic.warmup)
+            loss = loss + weight * (extra[0] + terms["strange"]) + critic.features * extra[1]
         return loss, terms
 
     def posterior(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of what the encoder sees."""
+        """Mean and log-variance of what the encoder sees, worked out once a batch."""
+        if "posterior" in batch:
+            return batch["posterior"]
         seen = [
             [
                 self.versions[v].views[k][i].float()
@@ -336,10 +354,11 @@ class DrumTask(Task):
             for k in range(len(Views._fields))
         ]
         views = Views(*(torch.stack(rows) for rows in seen))
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.critic_listens()):
+            found = self.model.encoder.judge(views)
         if self.critic_listens():
-            with torch.no_grad():
-                return self.model.encoder.judge(views)
-        return self.model.encoder.judge(views)
+            batch["posterior"] = found
+        return found
 
     def critic_listens(self) -> bool:
         """Whether the last part has begun."""
@@ -350,12 +369,22 @@ class DrumTask(Task):
         """What the critic descends."""
         if self.opponent is None or not self.critic_listens():
             return None
+        labels = batch["knobs"][:, : len(CLASSES)].argmax(1)
         with torch.no_grad():
             mean, log_variance = self.posterior(batch)
             z = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
             hit = self.model.decoder.hit(z, batch["knobs"])
-            made = self.model.decoder.sound(hit, batch["wanted"].shape[-1] // FRAME, batch["start"])
-        return self.opponent.judge(made, batch["wanted"])  # type: ignore[operator]
+            frames = batch["wanted"].shape[-1] // FRAME
+            made = self.model.decoder.sound(hit, frames, batch["start"])
+            made = torch.cat([made, self._of_no_recording(batch)])
+        return self.opponent.judge(made, batch["wanted"], labels.repeat(2), labels)  # type: ignore[operator]
+
+    def _of_no_recording(self, batch: Batch) -> Tensor:
+        """Hits whose latents are those of another, whatever its class: what hands find between recordings."""
+        mean, log_variance = self.posterior(batch)
+        z = (mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)).roll(1, 0)
+        hit = self.model.decoder.hit(z, batch["knobs"])
+        return self.model.decoder.sound(hit, batch["wanted"].shape[-1] // FRAME, batch["start"])
 
     # Judging and showing --------------------------------------------------------------------------
 
@@ -425,7 +454,7 @@ class DrumTask(Task):
 
     def decoder_metadata(self) -> dict[str, Any]:
         """Classes and attributes."""
-        definitions = {
+        definitions: dict[str, str] = {
             name: f"{SOUND_ATTRIBUTES[name].definition}, among the sounds of the class"
             for name in self.recipe.model.attributes
         }
@@ -434,7 +463,9 @@ class DrumTask(Task):
 
     def latent_layer(self) -> tuple[nn.Module, slice]:
         """The inlet reads z first."""
-        return self.model.decoder.control.inlet, slice(0, self.latents)
+        control = self.model.decoder.control
+        assert isinstance(control, HitControl)
+        return control.inlet, slice(0, self.latents)
 
     def encoder_inputs(self, split: str) -> Iterator[Tensor]:
         """Hits padded to two seconds."""

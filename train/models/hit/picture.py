@@ -1,4 +1,4 @@
-"""Log-mel pictures of a sound's beginning."""
+"""Pictures of a sound's beginning: in mel bands, and in single bins at the low end."""
 
 from __future__ import annotations
 
@@ -59,3 +59,40 @@ class MelPicture(nn.Module):
             )
             power = found.real**2 + found.imag**2
         return torch.log(F.conv1d(power, self.bank) + 1e-3) * 0.25
+
+
+class LowPicture(nn.Module):
+    """Log-power picture of a sound's low end in single bins, ``[N, 1, S]`` to ``[N, bins, frames]``.
+
+    A mel picture's windows are too short to tell one kick's pitch from another's.
+
+    Parameters
+    ----------
+    seconds : float
+        How much is looked at; shorter sounds are padded with silence.
+    highest_hz : float
+        Where it ends.
+    size, hop : int
+        Of the windows, samples.
+    """
+
+    def __init__(self, seconds: float = 0.256, highest_hz: float = 1200.0, size: int = 2048, hop: int = 256):
+        super().__init__()
+        self.samples = round(seconds * SAMPLE_RATE_HZ)
+        self.size, self.hop = size, hop
+        self.bins = round(highest_hz * size / SAMPLE_RATE_HZ)
+        self.frames = 1 + (self.samples - 1) // hop
+        self.register_buffer("window", torch.hann_window(size), persistent=False)
+        self.window: Tensor
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """The picture; its first window begins with the sound's first half in its second."""
+        half = self.size // 2
+        x = F.pad(audio[..., : self.samples], (half, max(0, self.samples - audio.shape[-1])))
+        x = F.pad(x, (0, (self.frames - 1) * self.hop + self.size - x.shape[-1]))
+        turns = torch.arange(1, self.bins + 1)[:, None] * torch.arange(self.size)[None] % self.size
+        angle = 2 * torch.pi / self.size * turns.float()
+        basis = torch.cat([torch.cos(angle), -torch.sin(angle)]) * self.window
+        spectrum = F.conv1d(x, basis[:, None], stride=self.hop)
+        power = spectrum[:, : self.bins] ** 2 + spectrum[:, self.bins :] ** 2
+        return torch.log(power + 1e-2) * 0.2
