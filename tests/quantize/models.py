@@ -14,7 +14,7 @@ class Stream(nn.Module):
     """Latents and knobs at 1 kHz to subbands at 3 kHz, filtered noise among them, to audio."""
 
     def __init__(self, latents: int, knobs: int):
-        from train.models.blocks import CausalConv, CausalUpsample, Residual
+        from train.models.blocks import CausalConv, Residual
         from train.models.noise import FilteredNoise
         from train.models.pqmf import PQMFSynthesis
 
@@ -22,7 +22,7 @@ class Stream(nn.Module):
         self.inlet = nn.Conv1d(latents + knobs, 12, 1)
         self.low = nn.Sequential(Residual(12, 3, 1), Residual(12, 3, 2))
         self.activation = nn.LeakyReLU(0.125)
-        self.up = CausalUpsample(12, 8, 6, 3)
+        self.up = nn.ConvTranspose1d(12, 8, 6, stride=3)
         self.high = Residual(8, 3, 1)
         self.direct = CausalConv(8, 16, 3)
         self.gains = nn.Conv1d(8, 16, 1)
@@ -36,7 +36,7 @@ class Stream(nn.Module):
     def forward(self, z: torch.Tensor, knobs: torch.Tensor) -> torch.Tensor:
         """Sound of every frame."""
         x = self.activation(self.low(self.inlet(torch.cat([z, knobs], 1))))
-        y = self.activation(self.high(self.up(x)))
+        y = self.activation(self.high(self.up(x)[..., :-3]))
         gains = torch.exp(torch.clamp(self.gains(y), -12.0, 1.0))
         return self.pqmf(self.direct(y) + gains * self.noise(self.filters(y)))
 
