@@ -433,7 +433,7 @@ class DrumTask(Task):
 
     def take_network(self, network: nn.Module) -> None:
         """It says what a hit is made of; the sound stays the task's own."""
-        self.model.decoder.control = Answering(network)
+        self.model.decoder.control = Answering(network)  # type: ignore[assignment]
 
     def decoder_ports(self) -> tuple[list[Port], list[Port]]:
         """Latents and knobs in, once per hit; two seconds of audio out."""
