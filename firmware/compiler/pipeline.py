@@ -144,7 +144,7 @@ def compile_onnx(
         graph = assume_quantized(graph)
     offline = optimise(graph, show)
     played, sound = split_sound(offline)
-    bordered = verify(mark_short(add_endpoints(played), block), "add endpoints")
+    bordered = verify(mark_short(add_endpoints(played, sound is None), block), "add endpoints")
     show("add endpoints", bordered)
     heard = hold_to_witness(reading, offline) if witness and not as_if_quantized else None
     build = build_event if bordered.event else build_stream

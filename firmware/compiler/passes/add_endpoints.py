@@ -8,8 +8,16 @@ from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops.endpoints import EndpointAttributes
 
 
-def add_endpoints(graph: Graph) -> Graph:
-    """Make the graph's borders nodes, taking over a Quantize or Dequantize that stands alone beside them."""
+def add_endpoints(graph: Graph, takes_over: bool = True) -> Graph:
+    """Make the graph's borders nodes.
+
+    Parameters
+    ----------
+    graph : Graph
+    takes_over : bool
+        Whether an output takes over a Dequantize that stands alone before it, as an input does a Quantize. It
+        then runs when results are read, else as a layer of its own.
+    """
     consumers, producer = graph.consumers(), graph.producer()
     nodes = list(graph.nodes)
     for index, name in enumerate(graph.inputs):
@@ -23,7 +31,7 @@ def add_endpoints(graph: Graph) -> Graph:
     for index, name in enumerate(graph.outputs):
         source = producer.get(name)
         attrs = EndpointAttributes(graph.labels.get(name, name))
-        if source is not None and source.op == "Dequantize" and not consumers[name]:
+        if takes_over and source is not None and source.op == "Dequantize" and not consumers[name]:
             nodes.remove(source)
             written[name] = source.inputs[0]
             name = source.inputs[0]

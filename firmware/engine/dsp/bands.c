@@ -12,17 +12,9 @@
 #define HALF_TAPS (VK_BAND_TAPS / 2u)
 
 #if defined(__ARM_ARCH_7EM__)
-/* Two products added to a sum; two int16 in a word. */
-static inline int32_t smlad(int32_t a, int32_t b, int32_t sum) {
-    __asm("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
-    return sum;
-}
-static inline int32_t two(const int16_t *p) { return *(const int32_t *)(const void *)p; }
-/* bands_m7.S: four neighbouring sums */
+/* bands_m7.S */
 void vk_m7_fir4_s16(int32_t *sum, const int16_t *tap, const int16_t *even, const int16_t *odd);
-#define PAIRWISE _Pragma("clang loop unroll_count(2)")
-#else
-#define PAIRWISE
+void vk_m7_mix4_s16(int32_t *sum, const int16_t *half, const int16_t *share, uint32_t bands);
 #endif
 
 uint32_t vk_hit_key(uint32_t seed, uint32_t hit) { return hash32(seed * GOLDEN + hit); }
@@ -53,16 +45,16 @@ static float shares(const vk_bands *bands, const vk_band_gains *gains, int16_t *
 static void mix(const vk_bands *bands, const int16_t *share, int16_t *tap) {
     const uint32_t count = bands->count;
     const int16_t *half = bands->half;
-    for (uint32_t k = 0; k < HALF_TAPS; k += 4u) {
+    for (uint32_t k = 0; k < HALF_TAPS; k += 4u, half += 4u * count) {
         int32_t sum[4] = {1 << 14, 1 << 14, 1 << 14, 1 << 14};
-        PAIRWISE for (uint32_t b = 0; b < count; b += 2u, half += 8u) {
 #if defined(__ARM_ARCH_7EM__)
-            const int32_t s = two(share + b);
-            FOUR { sum[j] = smlad(two(half + 2u * j), s, sum[j]); }
+        vk_m7_mix4_s16(sum, half, share, count);
 #else
-            FOUR { sum[j] += half[2u * j] * share[b] + half[2u * j + 1u] * share[b + 1u]; }
-#endif
+        for (uint32_t b = 0; b < count; b += 2u) {
+            const int16_t *four = half + 4u * b;
+            FOUR { sum[j] += four[2u * j] * share[b] + four[2u * j + 1u] * share[b + 1u]; }
         }
+#endif
         FOUR {
             const int16_t value = (int16_t)(sum[j] >> 15);
             tap[k + j] = value;
@@ -71,8 +63,8 @@ static void mix(const vk_bands *bands, const int16_t *share, int16_t *tap) {
     }
 }
 
-static void set_filter(const vk_bands *bands, vk_band_filter *filter, const vk_band_gains *gains) {
-    int16_t share[VK_BANDS];
+void vk_bands_filter(const vk_bands *bands, const vk_band_gains *gains, vk_band_filter *filter) {
+    _Alignas(4) int16_t share[VK_BANDS + 2u]; /* two more are read */
     const float whole = shares(bands, gains, share);
     filter->scale = whole * (1.0f / (FULL * NOISE_ONE));
     if (whole > 0.0f) {
@@ -102,11 +94,11 @@ static void hear(int16_t (*heard)[VK_BAND_TAPS + VK_HIT_FRAME + 2u], uint32_t ke
     heard[1][at + count - 2u] = (int16_t)last;
 }
 
-void vk_bands_start(const vk_bands *bands, vk_band_state *state, uint32_t key, const vk_band_gains *gains) {
+void vk_bands_start(vk_band_state *state, uint32_t key, const vk_band_filter *first) {
     hear(state->heard, key - VK_BAND_TAPS, 0, VK_BAND_TAPS, 0);
     state->key = key;
     state->newer = 0;
-    set_filter(bands, &state->filter[0], gains);
+    state->filter[0] = *first;
 }
 
 /* Four neighbouring sums; even: the oldest sample of the first, odd: of the second. */
@@ -136,7 +128,7 @@ bool vk_bands_frame(const vk_bands *bands, vk_band_state *state, const vk_band_g
     const vk_band_filter *older = &state->filter[state->newer];
     state->newer ^= 1u;
     vk_band_filter *newer = &state->filter[state->newer];
-    set_filter(bands, newer, gains);
+    vk_bands_filter(bands, gains, newer);
     hear(state->heard, state->key, VK_BAND_TAPS, VK_HIT_FRAME, (uint16_t)state->heard[0][VK_BAND_TAPS - 1u]);
     state->key += VK_HIT_FRAME;
     if (older->scale > 0.0f || newer->scale > 0.0f) {

@@ -8,7 +8,7 @@
 #define OFF -11.49f        /* what the network says of a mode that is not there */
 #define LOUDEST 1.5f
 #define STEEPEST 2.302585f /* most change of a log amplitude in a frame: 20 dB */
-#define BENT 0.1f          /* samples by which u may leave a straight line in a frame that keeps its frequency */
+#define BENT 1e-3f         /* turns by which a mode may leave its phase in a frame that keeps its frequency */
 #define HALF (VK_HIT_FRAME / 2u)
 
 static inline void decode(float anchor, float spread, const float *raw, uint32_t row, vk_mode *mode) {
@@ -19,6 +19,7 @@ static inline void decode(float anchor, float spread, const float *raw, uint32_t
     /* the middle decay is 60 ms: 1/60 is lost in a frame */
     told.fall = product(quick_exp(product(quick_tanh(0.5f * raw[row]), -3.2f)), 1.0f / 60.0f);
     told.level = level > OFF ? least(level, LOUDEST) : REST;
+    told.amplitude = quick_exp(told.level);
     quick_turn(cycles, &told.turn_cos, &told.turn_sin);
     quick_turn(product(cycles, (float)VK_HIT_FRAME), &told.frame_cos, &told.frame_sin);
     *mode = told;
@@ -42,7 +43,7 @@ void vk_glide_decode(const float *raw, vk_glide *glide) {
 void vk_modes_start(const vk_mode_slots *slots, const vk_mode *modes, vk_mode_state *state) {
     ROLLED for (uint32_t k = 0; k < slots->count; k++) {
         const vk_mode *mode = &modes[k];
-        state[k] = (vk_mode_state){mode->cosine, mode->sine, mode->level, quick_exp(mode->level)};
+        state[k] = (vk_mode_state){mode->cosine, mode->sine, mode->level, mode->amplitude};
     }
 }
 
@@ -146,8 +147,8 @@ static void add_gliding(vk_mode_state *restrict state, const Four *four, const f
 
 /* Samples by which u goes on in either half of a frame. */
 typedef struct Warp {
-    bool straight; /* one frequency for the whole frame */
     float first, second;
+    float leaves; /* by which it leaves a straight line */
 } Warp;
 
 static Warp warped(const vk_glide *glide, uint32_t frame) {
@@ -158,7 +159,7 @@ static Warp warped(const vk_glide *glide, uint32_t frame) {
         at[j] = product(glide->extra, quick_exp(at[j]));
     }
     const float leaves = product(0.5f, at[0] + at[2]) - at[1];
-    return (Warp){leaves < BENT, (float)HALF + (at[0] - at[1]), (float)HALF + (at[1] - at[2])};
+    return (Warp){(float)HALF + (at[0] - at[1]), (float)HALF + (at[1] - at[2]), leaves};
 }
 
 static bool gliding_modes(const vk_mode *mode, const Warp *warp, vk_mode_state *state, float frames, float *out) {
@@ -167,7 +168,9 @@ static bool gliding_modes(const vk_mode *mode, const Warp *warp, vk_mode_state *
     if (!four.heard) {
         return false;
     }
-    if (warp->straight) {
+    float highest = 0.0f;
+    FOUR { highest = most(highest, mode[j].cycles); }
+    if (product(highest, warp->leaves) < BENT) {
         FOUR { turns[j] = product(mode[j].cycles, warp->first + warp->second); }
         add_gliding(state, &four, turns, VK_HIT_FRAME, out);
         return four.rings;

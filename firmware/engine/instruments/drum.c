@@ -1,7 +1,7 @@
 /* A latent drum: one trigger, one sound, every knob a direction in what the model has learnt. */
 #include "drum.h"
 
-#define NEAREST_HITS EVALUATION_TICKS /* 2 ms: hits nearer than that are one, so every hit gets its set */
+#define NEAREST_HITS EVALUATION_TICKS /* hits nearer than that are one, so every hit gets its set */
 #define SOFTEST 0.4f         /* level of a hit without accent */
 #define FOLLOW_KEEP 0.99917f /* of the envelope per sample: 25 ms */
 #define FOLLOW_SILENT 1e-6f

@@ -1,7 +1,7 @@
 /* What a drum model says of a hit, and when it is asked. */
 #include "hit.h"
 
-#define NETWORK_TICKS 84u /* the rest is for what the numbers mean: a sample of either costs about the same */
+#define NETWORK_TICKS 102u /* the rest is for what the numbers mean: a sample of either costs about the same */
 #define MEANING_TICKS (EVALUATION_TICKS - NETWORK_TICKS)
 
 void evaluation_init(Evaluation *evaluation, const HitModel *model, void *state) {
@@ -37,6 +37,9 @@ bool evaluation_advance(Evaluation *evaluation, uint32_t ticks) {
             HitSet *into = evaluation->into;
             model->result(evaluation->state, evaluation->modes, evaluation->glide, into->noise, into->transient);
             vk_glide_decode(evaluation->glide, &into->glide);
+            const vk_bands *bands = &model->sound->bands;
+            const vk_band_gains gains = {into->noise, into->noise + bands->count, 0.0f};
+            vk_bands_filter(bands, &gains, &into->first);
         }
     }
     if (now > NETWORK_TICKS) {

@@ -21,7 +21,7 @@ from firmware.instruments.tone import UNIT, add_tone, tone_tables
 from firmware.kernelgen.bands import tables
 from hardware.board import Board
 
-EVALUATION_TICKS = 96
+EVALUATION_TICKS = 128
 """In which the network is asked once, and which every hit waits: engine/instruments/hit.h."""
 VOICE_CYCLES = 60
 """Per sample and sounding voice, beside its modes and noise: transient, envelope, sum."""
@@ -118,10 +118,10 @@ static const HitModel {model.table} = {{
 def sound_tables(sound: HitConstants, sample_rate_hz: float) -> str:
     """Return the C of a ``HitSound``, ``hit_sound``, and what it points to."""
     bands = tables(sound.filters)
-    half = np.char.mod("%d", bands.half.ravel())
+    half = np.char.mod("%d", np.append(bands.half.ravel(), np.zeros(6, np.int16)))
     return f"""static const float hit_anchors[] = {floats(sound.anchors_hz / sample_rate_hz)};
 static const float hit_spreads[] = {floats(sound.spreads)};
-static const int16_t hit_bands[] = {{{", ".join(half)}}};
+static const _Alignas(4) int16_t hit_bands[] = {{{", ".join(half)}}};
 static const float hit_peaks[] = {floats(bands.peak_logs)};
 static const uint16_t hit_grid[] = {integers(int(frame) for frame in sound.grid_frames)};
 static const float hit_fade[] = {floats(sound.fade)};
