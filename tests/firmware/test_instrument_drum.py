@@ -183,8 +183,9 @@ def struck(host_drum, positions, ticks, block=48):
         return float(np.interp(host.position(name), np.linspace(0, 1, len(table)), table))
 
     z = [asked(f"latent/{n + 1}") for n in range(8)]
-    place = host.position("class") * 7
-    knob = [max(0.0, 1.0 - abs(place - n)) for n in range(8)]
+    lower, rest = divmod(host.position("class") * 7, 1)
+    upper = float(np.clip((rest - 0.35) / 0.3, 0, 1))  # one class at a time, short blends between: tone.c
+    knob = [(1 - upper) * (n == lower) + upper * (n == lower + 1) for n in range(8)]
     return audio, np.array(z, np.float32), np.array(
         [*knob, asked("attribute/brightness"), asked("attribute/decay")], np.float32
     )

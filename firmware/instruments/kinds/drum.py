@@ -25,6 +25,8 @@ EVALUATION_TICKS = 128
 """In which the network is asked once, and which every hit waits: engine/instruments/hit.h."""
 VOICE_CYCLES = 60
 """Per sample and sounding voice, beside its modes and noise: transient, envelope, sum."""
+START_CYCLES = 6_000
+"""Of a hit: the noise before it, its first states, its transient."""
 SET_BYTES = 10 * 1024
 """Of a ``HitSet``."""
 
@@ -56,10 +58,11 @@ class HitModel(ModelRole):
         portion = whole * report["block"] / EVALUATION_TICKS
         return portion, portion + report["cycles_per_step"]["worst"]
 
-    def voice_cycles(self, report: Report) -> float:
+    def voice_cycles(self, report: Report) -> tuple[float, float]:
         """Modes and noise, a frame at a time."""
         sound = report["sound"]
-        return sound["cycles_per_frame"] * report["block"] / sound["frame_samples"]
+        sounding = sound["cycles_per_frame"] * report["block"] / sound["frame_samples"]
+        return sounding, sounding + START_CYCLES
 
     def wait_ticks(self, model: ModelFile) -> int:
         """A hit sounds when its evaluation is over."""
