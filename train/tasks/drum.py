@@ -15,7 +15,7 @@ from common.drums import CLASSES
 from common.model_metadata import ModelMetadata
 from common.refusal import Refusal
 from train.analysis.hit.changes import MAX_SAMPLES
-from train.analysis.hit.targets import WEIGHTS, begin_at_mean, distance
+from train.analysis.hit.targets import WEIGHTS, Targets, begin_at_mean, distance
 from train.analysis.hit.variants import Changes, Version, versions
 from train.attributes.scale import GroupedScale, grouped_description, grouped_scales_of
 from train.attributes.sound import SOUND_ATTRIBUTES, measure_sound
@@ -56,7 +56,8 @@ class DrumModelSection(Section):
 class DrumAnalysedSection(Section):
     """The first part of the training, which learns from analysed hits."""
 
-    share: float = Field(default=0.15, ge=0, le=1, description="part of the training")
+    share: float = Field(default=0.25, ge=0, le=1, description="part of the training")
+    pace: float = Field(default=2.0, gt=0, description="times the learning rate")
 
 
 class DrumLossSection(Section):
@@ -74,7 +75,7 @@ class DrumLossSection(Section):
     later: float = Field(
         default=0.3, ge=0, le=1, description="part of the windows that begin after the stroke"
     )
-    centre: float = Field(default=0.1, ge=0, description="pull of each class's latents to one middle")
+    centre: float = Field(default=0.05, ge=0, description="pull of each class's latents to one middle")
     homes: float = Field(
         default=0.06, ge=0, le=1, description="part of the hits that teach each class's rest position"
     )
@@ -88,7 +89,10 @@ class DrumAugmentSection(Section):
     colour: float = Field(default=1.0, ge=0, description="how strongly versions are filtered")
     damp: float = Field(default=0.4, ge=0, le=1, description="part of the versions that are damped")
     other: float = Field(
-        default=0.4, ge=0, le=1, description="part of the hits whose other version is asked for than is heard"
+        default=0.25,
+        ge=0,
+        le=1,
+        description="part of the hits whose other version is asked for than is heard",
     )
 
 
@@ -140,7 +144,6 @@ class DrumTask(Task):
         self.names: dict[str, list[str]] = {}
         self.measured: dict[str, dict[str, np.ndarray]] = {}
         self.versions: list[Version] = []
-        self.version_labels: list[np.ndarray] = []
         self.homes: list[int] = []
 
     @classmethod
@@ -210,7 +213,10 @@ class DrumTask(Task):
             self.sounds["train"], self.names["train"], changes, self.model.shape, place, self.key
         )
         one_hot = self.labels["train"][:, : len(CLASSES)]
-        self.version_labels = [self._labels(one_hot, version.measured) for version in self.versions]
+        # Version by version, one long table each: row v · hits + i.
+        self.version_labels = np.concatenate([self._labels(one_hot, v.measured) for v in self.versions])
+        self.targets = Targets(*map(torch.cat, zip(*(v.targets for v in self.versions), strict=True)))
+        self.views = Views(*map(torch.cat, zip(*(v.views for v in self.versions), strict=True)))
         self.homes = homes_of(one_hot.argmax(1), self.measured["train"], self.versions[0].views.whole)
         if self.recipe.analysed.share > 0 and not self.recipe.fit.start:
             control = self.model.decoder.control
@@ -251,7 +257,7 @@ class DrumTask(Task):
         picked, heard, wanted = (
             np.where(at_home, a, b) for a, b in ((homes, picked), (0, heard), (0, wanted))
         )
-        knobs = np.stack([self.version_labels[v][i] for v, i in zip(wanted, picked, strict=True)])
+        knobs = self.version_labels[wanted * len(self.chances) + picked]
         knobs[at_home, len(CLASSES) :] = 0.0
         frames = round(recipe.window_s * SAMPLE_RATE_HZ / FRAME)
         start = np.zeros(count, np.int64)
@@ -265,9 +271,8 @@ class DrumTask(Task):
             part = sound[start[row] * FRAME :][: frames * FRAME]
             windows[row, 0, : len(part)] = part
         return {
-            "heard": heard,
-            "asked": wanted,
-            "picked": picked,
+            "heard": torch.from_numpy(heard * len(self.chances) + picked),
+            "asked": torch.from_numpy(wanted * len(self.chances) + picked),
             "knobs": torch.from_numpy(knobs),
             "at_home": torch.from_numpy(at_home),
             "start": torch.from_numpy(start),
@@ -292,6 +297,14 @@ class DrumTask(Task):
 
     # Losses ---------------------------------------------------------------------------------------
 
+    def training_step(self, batch: Batch, index: int) -> None:
+        """As every task's, at a pace of its own while hits are analysed."""
+        analysed = self.recipe.analysed
+        for optimizer in self.trainer.optimizers[:1]:
+            for group in optimizer.param_groups:
+                group["pace"] = analysed.pace if self.progress < analysed.share else 1.0
+        super().training_step(batch, index)
+
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Distance to analysed hits, or to sounds; KL, the classes' middles, and what the critic asks."""
         mean, log_variance = self.posterior(batch)
@@ -306,12 +319,7 @@ class DrumTask(Task):
         }
         loss = self.beta() * terms["kl"] + self.recipe.loss.centre * terms["centre"]
         if self.progress < self.recipe.analysed.share:
-            rows = [
-                self.versions[v].targets.rows(torch.tensor([i]))
-                for v, i in zip(batch["asked"], batch["picked"], strict=True)
-            ]
-            targets = type(rows[0])(*(torch.cat(parts) for parts in zip(*rows, strict=True)))
-            far = distance(hit, targets, self.model.decoder.sound.fade)
+            far = distance(hit, self.targets.rows(batch["asked"]), self.model.decoder.sound.fade)
             return loss + sum(WEIGHTS[k] * v for k, v in far.items()), {**terms, **far}
         made = self.model.decoder.sound(hit, batch["wanted"].shape[-1] // FRAME, batch["start"])
         return self._listen(batch, made, loss, terms)
@@ -346,14 +354,7 @@ class DrumTask(Task):
         """Mean and log-variance of what the encoder sees, worked out once a batch."""
         if "posterior" in batch:
             return batch["posterior"]
-        seen = [
-            [
-                self.versions[v].views[k][i].float()
-                for v, i in zip(batch["heard"], batch["picked"], strict=True)
-            ]
-            for k in range(len(Views._fields))
-        ]
-        views = Views(*(torch.stack(rows) for rows in seen))
+        views = Views(*(table[batch["heard"]].float() for table in self.views))
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.critic_listens()):
             found = self.model.encoder.judge(views)
         if self.critic_listens():
