@@ -156,11 +156,13 @@ static const HitSound sine_sound = {.modes = {sine_anchors, sine_spreads, SLOTS,
 static const HitModel sine_model = {
     .sound = &sine_sound, .reset = sine_reset, .begin = sine_begin, .reach = sine_reach, .result = sine_result};
 static Sine sine_state;
+static Voice drum_voices[2];
 static const int8_t drum_latent[1] = {3};
 static const int8_t mix_jack[1] = {0};
 static DrumSpec drum_spec = {
     .model = &sine_model,
     .state = &sine_state,
+    .voice = drum_voices,
     .voices = 2,
     .tone = {.latents = 1, .latent = drum_latent, .latent_rest = rest_of, .class_parameter = -1},
     .level = 0,

@@ -13,7 +13,7 @@ from tests.firmware.hit_twin import FRAME, Modes
 pytestmark = pytest.mark.fast
 
 TRIGGER, ACCENT, CHOKE = 1, 2, 4
-WAIT = 128
+WAIT = 96
 """Samples of an evaluation: so much later a hit sounds, always."""
 
 

@@ -1,7 +1,7 @@
 /* What a drum model says of a hit, and when it is asked. */
 #include "hit.h"
 
-#define NETWORK_TICKS 102u /* the rest is for what the numbers mean: a sample of either costs about the same */
+#define NETWORK_TICKS 77u /* the rest is for what the numbers mean: a sample of either costs about the same */
 #define MEANING_TICKS (EVALUATION_TICKS - NETWORK_TICKS)
 
 void evaluation_init(Evaluation *evaluation, const HitModel *model, void *state) {

@@ -1,6 +1,6 @@
 /* What a drum model says of a hit, and when it is asked.
  *
- * One evaluation of the network takes 128 samples, in even portions: first the network's layers, then what its numbers
+ * One evaluation of the network takes 96 samples, in even portions: first the network's layers, then what its numbers
  * mean. One follows the other without a pause, so the load is flat and what sounds follows the panel.
  */
 #ifndef VAECTROL_INSTRUMENTS_HIT_H
@@ -18,7 +18,7 @@ extern "C" {
 
 #define HIT_NOISE 1280u    /* log gains: points of the time grid × bands, at most */
 #define HIT_TRANSIENT 512u /* samples at most */
-#define EVALUATION_TICKS 128u
+#define EVALUATION_TICKS 96u
 
 /* Constants of a model's sound; generated. */
 typedef struct HitSound {

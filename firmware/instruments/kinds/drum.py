@@ -21,12 +21,14 @@ from firmware.instruments.tone import UNIT, add_tone, tone_tables
 from firmware.kernelgen.bands import tables
 from hardware.board import Board
 
-EVALUATION_TICKS = 128
+EVALUATION_TICKS = 96
 """In which the network is asked once, and which every hit waits: engine/instruments/hit.h."""
 VOICE_CYCLES = 60
 """Per sample and sounding voice, beside its modes and noise: transient, envelope, sum."""
 START_CYCLES = 6_000
 """Of a hit: the noise before it, its first states, its transient."""
+VOICE_BYTES = 5 * 1024
+"""Of a ``Voice``."""
 SET_BYTES = 10 * 1024
 """Of a ``HitSet``."""
 
@@ -158,13 +160,17 @@ class Drum(InstrumentKind):
     audio_sources = ("mix",)
     roles = (HitModel(),)
     engine = ("voice", "hit", "tone")
-    struct_bytes = 44 * 1024
+    struct_bytes = 24 * 1024
     callback_cycles, sample_cycles, voice_cycles = 3_500, 200, VOICE_CYCLES
 
     def voices(self, spec: InstrumentFile) -> int:
         """How many the options ask for."""
         assert isinstance(spec, DrumFile)
         return spec.options.voices
+
+    def memory_bytes(self, assignment: Assignment) -> dict[str, int]:
+        """The voices beside the struct."""
+        return {"dtcm": self.struct_bytes + assignment.voices * VOICE_BYTES}
 
     def add_parameters(self, assignment: Assignment) -> None:
         """Latents, class and attributes; decay, accent, level."""
@@ -180,9 +186,11 @@ class Drum(InstrumentKind):
         declared, tone = tone_tables(assignment, assignment.tones["drum"], "drum", "drum")
         return f"""{declared}
 {models["drum"].state}
+static Voice drum_voices[{assignment.voices}];
 static const DrumSpec spec = {{
     .model = &{models["drum"].table},
     .state = &drum_state,
+    .voice = drum_voices,
     .voices = {assignment.voices},
     .cut = {"true" if spec.options.retrigger == "cut" else "false"},
     .tone = {tone},
