@@ -44,6 +44,7 @@ def test_laws_are_in_the_order_of_the_header():
 
 def test_a_drum_has_the_voices_and_sizes_of_the_headers():
     assert define("instruments/hit.h", "EVALUATION_TICKS") == drum.EVALUATION_TICKS
+    assert define("instruments/hit.h", "RESTING_TICKS") == drum.RESTING_TICKS
     assert define("instruments/hit.h", "HIT_NOISE") == hit.MOST_GAINS
     assert define("instruments/hit.h", "HIT_TRANSIENT") == hit.MOST_TRANSIENT
     assert define("dsp/modes.h", "VK_MODES") == hit.MOST_MODES

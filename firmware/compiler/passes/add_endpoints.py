@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops.endpoints import EndpointAttributes
 
 
-def add_endpoints(graph: Graph, takes_over: bool = True) -> Graph:
+def add_endpoints(graph: Graph, own: Collection[str] = ()) -> Graph:
     """Make the graph's borders nodes.
 
     Parameters
     ----------
     graph : Graph
-    takes_over : bool
-        Whether an output takes over a Dequantize that stands alone before it, as an input does a Quantize. It
-        then runs when results are read, else as a layer of its own.
+    own : collection of str
+        Labels of outputs whose Dequantize stays a layer of its own: any other output takes over one that stands
+        alone before it, as an input does a Quantize, and it runs when results are read.
     """
     consumers, producer = graph.consumers(), graph.producer()
     nodes = list(graph.nodes)
@@ -31,7 +32,8 @@ def add_endpoints(graph: Graph, takes_over: bool = True) -> Graph:
     for index, name in enumerate(graph.outputs):
         source = producer.get(name)
         attrs = EndpointAttributes(graph.labels.get(name, name))
-        if takes_over and source is not None and source.op == "Dequantize" and not consumers[name]:
+        taken = graph.labels.get(name, name) not in own
+        if taken and source is not None and source.op == "Dequantize" and not consumers[name]:
             nodes.remove(source)
             written[name] = source.inputs[0]
             name = source.inputs[0]

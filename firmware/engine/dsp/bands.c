@@ -21,22 +21,28 @@ uint32_t vk_hit_key(uint32_t seed, uint32_t hit) { return hash32(seed * GOLDEN +
 
 /* Gains as shares of their sum, in int16; returns the sum. */
 static float shares(const vk_bands *bands, const vk_band_gains *gains, int16_t *share) {
-    float gain[VK_BANDS], sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-    for (uint32_t b = 0; b < bands->count; b += 4u) {
+    f4 gain[VK_BANDS / 4u], sum = all(0.0f);
+    const uint32_t fours = bands->count / 4u;
+    for (uint32_t b = 0; b < fours; b++) {
+        f4 before, after, peak;
         FOUR {
-            const float from = most(least(gains->before[b + j], LOUDEST), LOWEST);
-            const float to = most(least(gains->after[b + j], LOUDEST), LOWEST);
-            const float log = from + product(gains->part, to - from);
-            const float g = quick_exp(log + bands->peak[b + j]);
-            gain[b + j] = log > OFF ? g : 0.0f;
-            sum[j] += gain[b + j];
+            before[j] = gains->before[4u * b + j];
+            after[j] = gains->after[4u * b + j];
+            peak[j] = bands->peak[4u * b + j];
         }
+        before = most(least(before, all(LOUDEST)), all(LOWEST));
+        after = most(least(after, all(LOUDEST)), all(LOWEST));
+        const f4 log = before + product(all(gains->part), after - before);
+        f4 g = quick_exp(log + peak);
+        FOUR { g[j] = log[j] > OFF ? g[j] : 0.0f; }
+        gain[b] = g;
+        sum += g;
     }
     const float whole = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-    const float scale = whole > 0.0f ? FULL / whole : 0.0f;
-    for (uint32_t b = 0; b < bands->count; b++) {
-        Word rounded = {product(gain[b], scale) + MAGIC};
-        share[b] = (int16_t)(uint16_t)rounded.bits;
+    const f4 scale = all(whole > 0.0f ? FULL / whole : 0.0f);
+    for (uint32_t b = 0; b < fours; b++) {
+        const u4 rounded = (u4)(product(gain[b], scale) + all(MAGIC));
+        FOUR { share[4u * b + j] = (int16_t)(uint16_t)rounded[j]; }
     }
     return whole;
 }
@@ -74,9 +80,10 @@ void vk_bands_filter(const vk_bands *bands, const vk_band_gains *gains, vk_band_
 
 static inline uint16_t noise_at(uint32_t key) { return (uint16_t)((int32_t)hash32(key) >> 22); }
 
-static inline void put(int16_t *at, uint32_t first, uint32_t second) {
-    at[0] = (int16_t)(uint16_t)first;
-    at[1] = (int16_t)(uint16_t)second;
+/* One store of a word: two of half words take a Cortex-M7 longer. */
+static inline void put(int16_t *at, uint16_t first, uint16_t second) {
+    const uint32_t word = first | (uint32_t)second << 16;
+    __builtin_memcpy(at, &word, sizeof word);
 }
 
 /* Noise of an even number of samples, from an even place of the memory on; `last` came before. */
@@ -142,8 +149,8 @@ bool vk_bands_frame(const vk_bands *bands, vk_band_state *state, const vk_band_g
                 filtered(newer->tap, even, odd, to);
             }
             FOUR {
-                const float a = product((float)from[j], older->scale), b = product((float)to[j], newer->scale);
-                out[n + j] += a + product(b - a, (float)(n + j) * (1.0f / (float)VK_HIT_FRAME));
+                const float a = (float)from[j] * older->scale, b = (float)to[j] * newer->scale;
+                out[n + j] += a + (b - a) * ((float)(n + j) * (1.0f / (float)VK_HIT_FRAME));
             }
         }
     }

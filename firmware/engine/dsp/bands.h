@@ -24,7 +24,7 @@ extern "C" {
 typedef struct vk_bands {
     /* [16][count / 2][4][2] and six more: the first half of every band's filter, its largest tap 32767; at whole words */
     const int16_t *half;
-    const float *peak;   /* [count]: log of that tap */
+    const float *peak; /* [count]: log of that tap */
     uint16_t count;
 } vk_bands;
 

@@ -4,8 +4,8 @@
 #include "../kernels/memory.h"
 
 #define NEAREST_HITS EVALUATION_TICKS /* hits nearer than that are one, so every hit gets its set */
-#define SOFTEST 0.4f         /* level of a hit without accent */
-#define FOLLOW_KEEP 0.99917f /* of the envelope per sample: 25 ms */
+#define SOFTEST 0.4f                  /* level of a hit without accent */
+#define FOLLOW_KEEP 0.99917f          /* of the envelope per sample: 25 ms */
 #define FOLLOW_SILENT 1e-6f
 
 void drum_init(Drum *drum, const DrumSpec *spec) {
@@ -30,10 +30,10 @@ void drum_reset(Drum *drum) {
 }
 
 /* Asks the model for what the panel says at sample `at` of the block. */
-static void ask(Drum *drum, const Panel *panel, size_t at) {
+static void ask(Drum *drum, const Panel *panel, size_t at, uint32_t ticks) {
     float latent[TONE_LATENTS], knob[TONE_KNOBS];
     tone_at(&drum->tone, &drum->spec->tone, (float)at / (float)panel->ticks, latent, knob);
-    evaluation_begin(&drum->evaluation, latent, knob, &drum->set[drum->current ^ 1u]);
+    evaluation_begin(&drum->evaluation, latent, knob, &drum->set[drum->current ^ 1u], ticks);
 }
 
 /* A new set: what sounds goes on with it, and what waits begins. */
@@ -42,6 +42,7 @@ static void take_set(Drum *drum) {
     drum->current ^= 1u;
     for (uint8_t v = 0; v < spec->voices; ++v) {
         if (spec->voice[v].active && spec->voice[v].waiting) {
+            evaluation_stroke(&drum->evaluation);
             voice_start(&spec->voice[v], &drum->set[drum->current]);
         }
     }
@@ -53,7 +54,7 @@ static void advance(Drum *drum, const Panel *panel, size_t end) {
     const float decay = panel_value(panel, (uint8_t)spec->decay);
     while (drum->mixed < end) {
         if (evaluation_left(&drum->evaluation) == 0) {
-            ask(drum, panel, drum->mixed);
+            ask(drum, panel, drum->mixed, RESTING_TICKS);
         }
         const size_t rest = end - drum->mixed, left = evaluation_left(&drum->evaluation);
         const size_t ticks = rest < left ? rest : left;
@@ -90,7 +91,7 @@ static void hit(Drum *drum, const Panel *panel, uint32_t level, size_t at, bool 
         choke_all(drum, panel, at);
     }
     voice_trigger(voice, SOFTEST + (1.0f - SOFTEST) * accent);
-    ask(drum, panel, at);
+    ask(drum, panel, at, EVALUATION_TICKS);
     drum->turn = (uint8_t)((drum->turn + 1u) % spec->voices);
     drum->since_hit = 0;
     drum->pulse = PULSE_TICKS;

@@ -21,8 +21,8 @@ from firmware.instruments.tone import UNIT, add_tone, tone_tables
 from firmware.kernelgen.bands import tables
 from hardware.board import Board
 
-EVALUATION_TICKS = 96
-"""In which the network is asked once, and which every hit waits: engine/instruments/hit.h."""
+EVALUATION_TICKS, RESTING_TICKS = 96, 108
+"""In which the network is asked once, for a hit, which waits for it, and else: engine/instruments/hit.h."""
 VOICE_CYCLES = 60
 """Per sample and sounding voice, beside its modes and noise: transient, envelope, sum."""
 START_CYCLES = 6_000
@@ -52,13 +52,14 @@ class HitModel(ModelRole):
     """A network that says what a hit is made of, asked all the time (``engine/instruments/hit.h``)."""
 
     name = "drum"
+    resting_ticks = RESTING_TICKS
     shared_recipe = "drum_electronic"
 
     def cycles(self, report: Report, board: Board) -> tuple[float, float]:
         """Mean and worst cycles per callback: an evaluation is cut evenly."""
         whole = report["cycles_per_event"] + report["sound"]["cycles_per_evaluation"]
-        portion = whole * report["block"] / EVALUATION_TICKS
-        return portion, portion + report["cycles_per_step"]["worst"]
+        portions = [whole * report["block"] / ticks for ticks in (self.resting_ticks, EVALUATION_TICKS)]
+        return portions[0], portions[1] + report["cycles_per_step"]["worst"]
 
     def voice_cycles(self, report: Report) -> tuple[float, float]:
         """Modes and noise, a frame at a time."""
@@ -99,14 +100,19 @@ static void {role}_reach(void *state, uint32_t part, uint32_t whole)
     {name}_event_reach(state, part, whole);
 }}
 
-static void {role}_result(void *state, float *modes, float *glide, float *noise, float *transient)
+static void {role}_result(void *state, float *modes, float *glide, float *noise)
 {{
     const {name}_outputs out = {{
         .modes = modes, .modes_stride = 1,
         .glide = glide, .glide_stride = 1,
         .noise = noise, .noise_stride = 1,
-        .transient = transient, .transient_stride = 1,
     }};
+    {name}_event_result(state, &out);
+}}
+
+static void {role}_stroke(void *state, float *transient)
+{{
+    const {name}_outputs out = {{.transient = transient, .transient_stride = 1}};
     {name}_event_result(state, &out);
 }}
 
@@ -116,6 +122,7 @@ static const HitModel {model.table} = {{
     .begin = {role}_begin,
     .reach = {role}_reach,
     .result = {role}_result,
+    .stroke = {role}_stroke,
 }};
 """
 

@@ -80,6 +80,8 @@ def _parts(assignment: Assignment) -> list[GroovePart]:
 class PartsModel(drum.HitModel):
     """The drum's network, asked for one part after the other; a hit takes what is known of its part."""
 
+    resting_ticks = drum.EVALUATION_TICKS
+
     def wait_ticks(self, model: ModelFile) -> int:
         """A hit waits for nothing."""
         return 0
