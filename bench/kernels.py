@@ -212,6 +212,10 @@ def flat(kernel: str, frames: int, lanes: int) -> Row:
             b.machine.place(rng.integers(-100, 100, 513).astype(dtype)),
             *unary,
         ],
+        "table_fine": lambda: [
+            b.struct(b.machine.place(rng.integers(-100, 100, 1026).astype(dtype)), -512, 1024, 0),
+            *unary,
+        ],
         "leaky": lambda: [3000, *unary],
         "clip": lambda: [0, 100, *unary],
         "bend": lambda: [8192, -8192, 8192, *unary],
@@ -377,7 +381,8 @@ FIGURES: dict[str, tuple[Callable[[], Row], float]] = {
 """Named rows and the cycle/MAC that the project set itself."""
 
 FLAT = (
-    *("vk_add_s16", "vk_mul_s16", "vk_rescale_s16", "vk_table_s16", "vk_leaky_s16", "vk_clip_s16"),
+    *("vk_add_s16", "vk_mul_s16", "vk_rescale_s16", "vk_table_s16", "vk_table_fine_s16", "vk_leaky_s16"),
+    "vk_clip_s16",
     *("vk_bend_s16", "vk_snake_s16", "vk_add_s8", "vk_mul_s8", "vk_leaky_s8", "vk_clip_s8", "vk_table_s8"),
     *("vk_add_f32", "vk_sub_f32", "vk_mul_f32", "vk_scale_f32", "vk_leaky_f32", "vk_clip_f32", "vk_exp_f32"),
     *("vk_tanh_f32", "vk_sigmoid_f32", "vk_softplus_f32", "vk_sin_f32", "vk_snake_f32"),

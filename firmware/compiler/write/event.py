@@ -186,7 +186,6 @@ class EventEmitter:
             rows=None if item.rows is None else (str(item.rows[0]), str(item.rows[1])),
             single=count == 1,
             buffer=buffer,
-            first="true",
         )
         lines += [c.removeprefix("    ") for c in calls]
         if node.outputs and whole:

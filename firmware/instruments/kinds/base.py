@@ -75,6 +75,8 @@ class InstrumentKind:
         the enum in the kind's header.
     roles : tuple of ModelRole
         Models, in the order in which they get the board's fast memory.
+    midi_notes : dict
+        Gate sources that are notes in a MIDI file, and their numbers there.
     groups : tuple of str
         Names by which a control moves all parameters ``NAME.…`` at once.
     engine : tuple of str
@@ -93,6 +95,7 @@ class InstrumentKind:
     cv_sources: tuple[str, ...] = ()
     audio_sources: tuple[str, ...] = ()
     roles: tuple[ModelRole, ...] = ()
+    midi_notes: Mapping[str, int] = {}
     groups: tuple[str, ...] = ()
     engine: tuple[str, ...] = ()
     struct_bytes = 0
