@@ -212,6 +212,10 @@ def flat(kernel: str, frames: int, lanes: int) -> Row:
             b.machine.place(rng.integers(-100, 100, 513).astype(dtype)),
             *unary,
         ],
+        "table_fine": lambda: [
+            b.struct(b.machine.place(rng.integers(-100, 100, 1026).astype(dtype)), -512, 1024, 0),
+            *unary,
+        ],
         "leaky": lambda: [3000, *unary],
         "clip": lambda: [0, 100, *unary],
         "bend": lambda: [8192, -8192, 8192, *unary],
@@ -340,7 +344,7 @@ def hit(kernel: str, count: int, gliding: int = 0) -> Row:
     rng = np.random.default_rng(5)
     out = b.machine.alloc(4 * 48)
     if kernel == "vk_bands_frame":
-        half = b.machine.place(rng.integers(-32000, 32000, 64 * count).astype(np.int16))
+        half = b.machine.place(rng.integers(-32000, 32000, 64 * count + 6).astype(np.int16))
         bank = b.struct(half, b.machine.place(np.zeros(count, np.float32)), count)
         state = b.machine.place(np.zeros(1024, np.uint32))
         logs = b.machine.place(rng.uniform(-6, 0, 2 * count).astype(np.float32))
@@ -353,7 +357,7 @@ def hit(kernel: str, count: int, gliding: int = 0) -> Row:
         slots = b.struct(anchors, spreads, count | gliding << 16)
         raw = rng.normal(size=(5, count)).astype(np.float32)
         raw[2] -= 3
-        numbers, told = b.machine.place(raw), b.machine.alloc(36 * count)
+        numbers, told = b.machine.place(raw), b.machine.alloc(40 * count)
         state, glide = b.machine.alloc(16 * count), b.machine.alloc(8)
         b.machine.call("vk_glide_decode", b.machine.place(np.array([1.0, -2.0], np.float32)), glide)
         b.machine.call("vk_modes_decode", slots, numbers, told, 0, count)
@@ -377,7 +381,8 @@ FIGURES: dict[str, tuple[Callable[[], Row], float]] = {
 """Named rows and the cycle/MAC that the project set itself."""
 
 FLAT = (
-    *("vk_add_s16", "vk_mul_s16", "vk_rescale_s16", "vk_table_s16", "vk_leaky_s16", "vk_clip_s16"),
+    *("vk_add_s16", "vk_mul_s16", "vk_rescale_s16", "vk_table_s16", "vk_table_fine_s16", "vk_leaky_s16"),
+    "vk_clip_s16",
     *("vk_bend_s16", "vk_snake_s16", "vk_add_s8", "vk_mul_s8", "vk_leaky_s8", "vk_clip_s8", "vk_table_s8"),
     *("vk_add_f32", "vk_sub_f32", "vk_mul_f32", "vk_scale_f32", "vk_leaky_f32", "vk_clip_f32", "vk_exp_f32"),
     *("vk_tanh_f32", "vk_sigmoid_f32", "vk_softplus_f32", "vk_sin_f32", "vk_snake_f32"),

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from firmware.compiler.judge import arithmetic
+from firmware.compiler.judge import arithmetic, tables
 
 Tensor = torch.Tensor
 HALF = 2.0**16
@@ -172,7 +172,7 @@ def clip(x: Tensor, bounds: tuple[float, float], scale: Tensor, bits: int) -> Te
 
 
 def table(x: Tensor, function: Function, scales: tuple[Tensor, Tensor], bits: tuple[int, int]) -> Tensor:
-    """Look a function up: 513 knots with interpolation from int16, 256 entries from int8.
+    """Look a function up: from int16 between knots, from int8 in 256 entries.
 
     Parameters
     ----------
@@ -189,20 +189,17 @@ def table(x: Tensor, function: Function, scales: tuple[Tensor, Tensor], bits: tu
     (scale_in, scale_out), (bits_in, bits_out) = scales, bits
     bottom, top = limits(bits_out)
     with torch.no_grad():
-        whole = x.to(torch.int64)
+        whole, of_both = x.to(torch.int64).numpy(), (float(scale_in), float(scale_out))
         if bits_in == 16:
-            knots = arithmetic.table_int16(vector, float(scale_in), float(scale_out), bottom, top)
-            t = torch.from_numpy(knots.astype(np.int64))
-            index, fraction = (whole + 32768) >> 7, whole & 127
-            exact = (t[index] * (128 - fraction) + t[index + 1] * fraction + 64) >> 7
+            found = tables.function_table(vector, of_both, limits(16), (bottom, top))
+            exact = tables.look_up(whole, found)
         else:
-            entries = arithmetic.table_int8(vector, float(scale_in), float(scale_out), bottom, top)
-            exact = torch.from_numpy(entries.astype(np.int64))[whole + 128]
+            exact = tables.look_up_int8(whole, tables.table_int8(vector, of_both, (bottom, top)))
 
     def real() -> Tensor:
         return torch.clamp(smooth(x * scale_in.to(torch.float32)) / scale_out.to(torch.float32), bottom, top)
 
-    return straight_through(real, exact.to(torch.float32))
+    return straight_through(real, torch.from_numpy(exact).to(torch.float32))
 
 
 def quantize(x: Tensor, scale: Tensor, bits: int) -> Tensor:

@@ -186,14 +186,9 @@ class Builder:
 
     def upsample(self, x: Signal) -> None:
         times = self.pick(2, 3)
-        mode = self.pick("nearest", "nearest", "linear")
         scales = self.const(np.array([1, 1, times], np.float32), "scales")
-        attrs = (
-            {"nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
-            if mode == "nearest"
-            else {}
-        )
-        self.add("Resize", [x.name, "", scales], x.channels, x.rate * times, mode=mode, **attrs)
+        attrs = {"nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
+        self.add("Resize", [x.name, "", scales], x.channels, x.rate * times, mode="nearest", **attrs)
 
     def subpixel(self, x: Signal) -> None:
         times = self.pick(2, 3)

@@ -8,7 +8,7 @@ import pytest
 
 from firmware.compiler.graph import Attributes, Graph, Node, Tensor
 from firmware.compiler.ops import FAMILIES
-from firmware.compiler.ops.activation import ClipAttributes
+from firmware.compiler.ops.activation import ClipAttributes, CurveAttributes
 from firmware.compiler.ops.movement import DelayAttributes
 from firmware.compiler.passes.verify import BrokenGraph, verify
 from firmware.compiler.pipeline import PASSES, optimise
@@ -45,7 +45,7 @@ def test_attributes_cannot_be_read_as_those_of_another_operator():
 
 
 def test_a_tensor_read_before_it_is_written_is_a_bug_of_the_pass():
-    first, second = clip(ClipAttributes(0.0, 1.0)), Node("z", "Tanh", ("y",), ("z",))
+    first, second = clip(ClipAttributes(0.0, 1.0)), Node("z", "Tanh", ("y",), ("z",), CurveAttributes())
     broken = replace(event(first, second), nodes=(second, first))
     with pytest.raises(BrokenGraph, match="after that pass: z reads y before it is written"):
         verify(broken, "that pass")

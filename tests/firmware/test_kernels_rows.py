@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from firmware.compiler.judge.tables import FunctionTable, look_up
 from firmware.kernelgen import m7_rows, tables
 from tests.firmware.kernel_runner import Array, Call, Struct, make_calls, struct_array
 
@@ -134,6 +135,15 @@ def make_table(element):
     return make
 
 
+def make_fine_table(rng):
+    shift = int(rng.integers(0, 8))
+    first, segments = int(rng.integers(-32768, 20000)), int(rng.integers(1, 200))
+    knots = extreme(rng, "s16", segments + 1)
+    table = FunctionTable(knots, first, shift, 0.0)
+    fields = [("P", Array(np.append(knots, knots[-1]), b"")), ("i", first), ("i", table.span), ("i", shift)]
+    return "vk_table_fine_s16", [Struct(fields)], lambda a: look_up(a, table).astype(np.int16)
+
+
 def make_leaky(element):
     def make(rng):
         slope = int(rng.choice([0, 1, 328, 6554, 32767, *rng.integers(0, 32768, 2)]))
@@ -205,6 +215,7 @@ KERNELS = {
     "int16 to int8": ("s16", 1, make_rescale("vk_rescale_s16_s8", "s16", "s8")),
     "int8 to int16": ("s8", 1, make_rescale("vk_rescale_s8_s16", "s8", "s16")),
     "table": ("s16", 1, make_table("s16")),
+    "table fine": ("s16", 1, make_fine_table),
     "table int8": ("s8", 1, make_table("s8")),
     "leaky": ("s16", 1, make_leaky("s16")),
     "leaky int8": ("s8", 1, make_leaky("s8")),
@@ -390,12 +401,21 @@ def float_inputs(rng):
     )
 
 
+def any_finite(rng, count):
+    """Floats of every exponent, each as often, and those beside the place where the sine changes its way."""
+    bits = (
+        rng.integers(0, 0x7F800000, count, dtype=np.uint32) | rng.integers(0, 2, count, dtype=np.uint32) << 31
+    )
+    border = np.float32(8192) + np.arange(-8, 9, dtype=np.float32) / 1024
+    return np.concatenate([bits.astype(np.uint32).view(np.float32), border, -border])
+
+
 FUNCTIONS = {
     "vk_exp_f32": (np.exp, 3e-7, 2e-38),
     "vk_tanh_f32": (np.tanh, 0, 3e-7),
     "vk_sigmoid_f32": (lambda x: 1 / (1 + np.exp(-x)), 4e-7, 2e-38),
     "vk_softplus_f32": (lambda x: np.logaddexp(0, x), 4e-7, 2e-38),
-    "vk_sin_f32": (np.sin, 0, 3e-6),
+    "vk_sin_f32": (np.sin, 0, 1e-6),
 }
 
 
@@ -404,7 +424,7 @@ def test_float_functions_are_right_and_the_same_bits_everywhere(name):
     function, relative, absolute = FUNCTIONS[name]
     x = float_inputs(np.random.default_rng(8))
     if name == "vk_sin_f32":
-        x = x[np.isfinite(x)]
+        x = np.concatenate([x[np.isfinite(x)], any_finite(np.random.default_rng(9), 20_000)])
     host = None
     for target in TARGETS:
         call = Call(
@@ -425,6 +445,14 @@ def test_float_functions_are_right_and_the_same_bits_everywhere(name):
         np.testing.assert_array_equal(
             found[normal].view(np.uint32), host[normal].view(np.uint32), err_msg=target
         )
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_sine_of_no_number_is_no_number(target):
+    x = np.array([np.inf, -np.inf, np.nan, 1.0], np.float32)
+    call = Call("vk_sin_f32", [Array(x, b""), 4, Array(np.zeros(4, np.float32), b""), 4, 1, 4])
+    found = make_calls(target, [call])[0][-1]
+    assert np.isnan(found).tolist() == [True, True, True, False]
 
 
 @pytest.mark.parametrize("target", TARGETS)

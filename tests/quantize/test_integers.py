@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware.compiler.binding import load_host
-from firmware.compiler.judge import arithmetic
+from firmware.compiler.judge import arithmetic, tables
 from firmware.compiler.judge.reference import run as judge
 from firmware.compiler.pipeline import compile_onnx, optimise
 from firmware.compiler.read.load import load
@@ -59,8 +59,9 @@ def test_requantization_is_the_judges(seed, factor, bits):
     factors=st.tuples(st.floats(1e-4, 8.0), st.floats(-8.0, 8.0)),
     bits=st.sampled_from([8, 16]),
     slope=st.floats(0.0, 1.0),
+    reach=st.sampled_from([2.0, 6.0, 60.0]),
 )
-def test_sums_slopes_and_tables_are_the_judges(seed, factors, bits, slope):
+def test_sums_slopes_and_tables_are_the_judges(seed, factors, bits, slope, reach):
     random = np.random.default_rng(seed)
     low, high = arithmetic.LIMITS[f"int{bits}"]
     a, b = random.integers(low, high + 1, (2, 400))
@@ -72,13 +73,14 @@ def test_sums_slopes_and_tables_are_the_judges(seed, factors, bits, slope):
     np.testing.assert_array_equal(made.numpy(), arithmetic.blend((a, b), params, low, high))
     leaky = arithmetic.leaky(a, arithmetic.leaky_multipliers(np.array([slope]), 1.0, -low), low, high)
     np.testing.assert_array_equal(integer.leaky(ta, slope, bits).numpy(), leaky)
-    scale = 6.0 / high
+    scale = reach / high
     s_x, s_y = (torch.tensor(s, dtype=torch.float64) for s in (scale, 1.0 / high))
     looked = integer.table(ta, (np.tanh, torch.tanh), (s_x, s_y), (bits, bits))
+    scales = (scale, 1.0 / high)
     if bits == 16:
-        wanted = arithmetic.lookup_int16(a, arithmetic.table_int16(np.tanh, scale, 1.0 / high, low, high))
+        wanted = tables.look_up(a, tables.function_table(np.tanh, scales, (low, high), (low, high)))
     else:
-        wanted = arithmetic.lookup_int8(a, arithmetic.table_int8(np.tanh, scale, 1.0 / high, low, high))
+        wanted = tables.look_up_int8(a, tables.table_int8(np.tanh, scales, (low, high)))
     np.testing.assert_array_equal(looked.numpy(), wanted)
     reals = random.standard_normal(400).astype(np.float32) * np.float32(high * scale)
     entered = integer.quantize(torch.from_numpy(reals), torch.tensor(np.float64(np.float32(scale))), bits)

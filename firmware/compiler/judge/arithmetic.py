@@ -2,7 +2,8 @@
 
 Everything the compiler, the reference interpreter, the quantizer and the kernels must agree on to the bit
 stands here: how a real factor becomes an integer multiplier, how a wide accumulator becomes an activation,
-and where each rounding happens. The C side of each function is named in its docstring.
+and where each rounding happens. The C side of each function is named in its docstring. Functions that are
+looked up are in ``tables.py``.
 
 Conventions
 -----------
@@ -14,7 +15,6 @@ shift: it rounds toward minus infinity, so adding half first rounds half up (tow
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,9 +23,6 @@ from common.refusal import Refusal
 
 INT32_MAX = 2**31 - 1
 LIMITS = {"int8": (-128, 127), "int16": (-32768, 32767)}
-TABLE_STEPS = 512
-TABLE_SHIFT = 7
-"""An int16 table has 513 knots, one every 2^7 input steps."""
 
 
 @dataclass(frozen=True)
@@ -220,59 +217,6 @@ def leaky(x: np.ndarray, params: Leaky, low: int, high: int, axis: int = 0) -> n
         negative = negative.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
     half = (1 << params.shift) >> 1
     return np.clip((x * np.where(x >= 0, params.positive, negative) + half) >> params.shift, low, high)
-
-
-def table_int16(
-    function: Callable[[np.ndarray], np.ndarray], scale_in: float, scale_out: float, low: int, high: int
-) -> np.ndarray:
-    """Knots of an int16 function table.
-
-    Parameters
-    ----------
-    function : callable
-        Vectorised real function, evaluated in float64 at the 513 knots.
-    scale_in, scale_out : float
-        s_x and s_y.
-    low, high : int
-        Clamp of the knots (and so of every interpolated value).
-
-    Returns
-    -------
-    ndarray of int16, shape (513,)
-        ``T[i] = clamp(round_half_up(f((128·i - 32768)·s_x)/s_y))``.
-    """
-    x = (np.arange(TABLE_STEPS + 1, dtype=np.float64) * 2**TABLE_SHIFT - 32768) * scale_in
-    with np.errstate(over="ignore", invalid="ignore"):
-        y = np.nan_to_num(np.asarray(function(x), np.float64) / scale_out, nan=0.0, posinf=1e9, neginf=-1e9)
-    return np.clip(np.floor(y + 0.5), low, high).astype(np.int16)
-
-
-def lookup_int16(x: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Interpolate linearly between knots, half up: ``(T[i]·(128-f) + T[i+1]·f + 64) >> 7``.
-
-    C: ``vk_table_s16``.
-    """
-    x = np.asarray(x, np.int64)
-    index = (x + 32768) >> TABLE_SHIFT
-    fraction = x & (2**TABLE_SHIFT - 1)
-    knots = np.asarray(table, np.int64)
-    total = knots[index] * (2**TABLE_SHIFT - fraction) + knots[index + 1] * fraction
-    return (total + 2 ** (TABLE_SHIFT - 1)) >> TABLE_SHIFT
-
-
-def table_int8(
-    function: Callable[[np.ndarray], np.ndarray], scale_in: float, scale_out: float, low: int, high: int
-) -> np.ndarray:
-    """All 256 values of an int8 function: ``T[x + 128] = clamp(round_half_up(f(x·s_x)/s_y))``."""
-    x = np.arange(-128, 128, dtype=np.float64) * scale_in
-    with np.errstate(over="ignore", invalid="ignore"):
-        y = np.nan_to_num(np.asarray(function(x), np.float64) / scale_out, nan=0.0, posinf=1e9, neginf=-1e9)
-    return np.clip(np.floor(y + 0.5), low, high).astype(np.int8)
-
-
-def lookup_int8(x: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Read an int8 table. C: ``vk_table_s8``."""
-    return np.asarray(table, np.int64)[np.asarray(x, np.int64) + 128]
 
 
 def quantize(x: np.ndarray, scale: float, low: int, high: int) -> np.ndarray:

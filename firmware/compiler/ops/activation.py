@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Attributes, Constant, Graph, Node, Quant, Tensor, lanes
 from firmware.compiler.judge import arithmetic
-from firmware.compiler.ops.base import Family, Work, family, per_channel, reader
-from firmware.compiler.ops.elementwise import PointwiseAttributes
+from firmware.compiler.judge.tables import FunctionTable, function_table, look_up, look_up_int8, table_int8
+from firmware.compiler.ops.base import Family, Work, family, reader
+from firmware.compiler.ops.elementwise import PointwiseAttributes, stored
 from firmware.compiler.read.builder import Builder
+from firmware.compiler.read.layout import Layout, broadcast_shape, common_time, lay, lay_constant, seen, shown
 from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue
 from firmware.compiler.write.writer import Writer
@@ -28,8 +30,15 @@ FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+@dataclass(frozen=True, eq=False)
+class CurveAttributes(Attributes):
+    """A function of one number; ``table``: what int16 looks it up in, once it does."""
+
+    table: FunctionTable | None = field(default=None, kw_only=True)
+
+
 @dataclass(frozen=True)
-class ClipAttributes(Attributes):
+class ClipAttributes(CurveAttributes):
     """A clamp.
 
     Attributes
@@ -46,7 +55,7 @@ class ClipAttributes(Attributes):
 
 
 @dataclass(frozen=True, eq=False)
-class LeakyAttributes(Attributes):
+class LeakyAttributes(CurveAttributes):
     """A slope for negative inputs; ``slopes``: the constant of that name in integers, once it has some."""
 
     slopes: arithmetic.Leaky | None = None
@@ -73,7 +82,7 @@ def _unary(
 @reader("Tanh", "Sigmoid", "Exp", "Softplus", "Sin", "Erf")
 def read_function(builder: Builder, node: OnnxNode) -> None:
     """Smooth functions."""
-    _unary(builder, node, node.op_type, Attributes())
+    _unary(builder, node, node.op_type, CurveAttributes())
 
 
 @reader("Relu")
@@ -109,25 +118,43 @@ def read_leaky(builder: Builder, node: OnnxNode) -> None:
 
 @reader("PRelu")
 def read_prelu(builder: Builder, node: OnnxNode) -> None:
-    """One slope, or one per channel."""
-    source, ntc = builder.either(node.input[0])
-    channels, length = builder.shapes[source][1:]
-    rank = len(builder.act(node.input[0]).shape)
-    slope = builder.const(node.input[1]).real.reshape(-1)
-    if slope.size != 1:
-        slope = per_channel(builder, builder.const(node.input[1]), channels, rank, ntc)
-    if not np.all(np.isfinite(slope)):
+    """One slope, or one per channel; in an event graph one per element too."""
+    act, slope = builder.act(node.input[0]), builder.const(node.input[1])
+    if not np.all(np.isfinite(slope.real)):
         raise Refusal("its slopes are not all finite numbers.")
-    result = builder.add_node(
-        "Leaky",
-        [source],
-        channels=channels,
-        length=length,
-        hint=node.output[0],
-        attrs=LeakyAttributes(),
-        constants={"slope": Constant(slope)},
-    )
-    builder.result(node, result, ntc=ntc, flat=rank == 2)
+    layout = Layout.of(act.shape, common_time([act], act.shape))
+    if broadcast_shape(builder, [act.shape, slope.values.shape]) != act.shape:
+        raise Refusal(
+            f"its slopes of shape {list(slope.values.shape)} have more elements than {shown(act.shape)}."
+        )
+    source = lay(builder, act, layout, node.input[0])
+    rows, varies = lay_constant(slope, layout)
+    channels, length = builder.shapes[source][1:]
+
+    def added(
+        op: str, inputs: list[str], attrs: Attributes, constants: dict[str, Constant] | None = None
+    ) -> str:
+        return builder.add_node(
+            op,
+            inputs,
+            channels=channels,
+            length=length,
+            hint=node.output[0],
+            attrs=attrs,
+            constants=constants,
+        )
+
+    if varies:
+        assert isinstance(length, int)
+        slopes = stored(builder, source, rows, length, f"{node.output[0]}_slopes")
+        below = added("Clip", [source], ClipAttributes(high=0.0))
+        bent = added("Mul", [below, slopes], PointwiseAttributes())
+        above = added("Clip", [source], ClipAttributes(low=0.0))
+        result = added("Add", [above, bent], PointwiseAttributes())
+    else:
+        row = rows[:1, 0] if slope.values.size == 1 else rows[:, 0]
+        result = added("Leaky", [source], LeakyAttributes(), {"slope": Constant(row)})
+    builder.values[node.output[0]] = seen(builder, result, layout)
 
 
 @reader("HardSigmoid")
@@ -184,11 +211,9 @@ def bends(node: Node, y: Tensor) -> bool:
     )
 
 
-@family(Clip=ClipAttributes, Leaky=LeakyAttributes, **dict.fromkeys(FUNCTIONS, Attributes))
+@family(Clip=ClipAttributes, Leaky=LeakyAttributes, **dict.fromkeys(FUNCTIONS, CurveAttributes))
 class Activations(Family):
     """In place in time, nothing remembered."""
-
-    becomes_table = True
 
     def reference(self, node: Node, graph: Graph, inputs: list[np.ndarray]) -> np.ndarray:
         """Clamp, slope, table or function."""
@@ -205,8 +230,9 @@ class Activations(Family):
 
     def _integer_reference(self, node: Node, x: np.ndarray, quant: Quant) -> np.ndarray:
         if "table" in node.constants:
-            lookup = arithmetic.lookup_int16 if quant.dtype == "int16" else arithmetic.lookup_int8
-            return lookup(x, node.constants["table"].values)
+            return look_up_int8(x, node.constants["table"].values)
+        if (table := node.attributes_as(CurveAttributes).table) is not None:
+            return look_up(x, table)
         if isinstance(node.attrs, ClipAttributes):
             assert node.attrs.limits is not None
             return np.clip(x, *node.attrs.limits)
@@ -239,18 +265,28 @@ class Activations(Family):
                 return np.where(v >= 0, v, v * slopes[0])
             return FUNCTIONS[node.op](v)
 
-        make = arithmetic.table_int16 if output.dtype == "int16" else arithmetic.table_int8
-        table = make(function, x.scale, output.scale, output.low, output.high)
-        return replace(node, constants={"table": Constant(table)})
+        scales, bounds = (x.scale, output.scale), (output.low, output.high)
+        if output.dtype == "int8":
+            return replace(node, constants={"table": Constant(table_int8(function, scales, bounds))})
+        assert isinstance(a, CurveAttributes)
+        table = function_table(function, scales, (x.low, x.high), bounds, f"node {node.name!r} ({node.op})")
+        return replace(node, attrs=replace(a, table=table), constants={})
 
     def work(self, node: Node, graph: Graph) -> Work:
         """One element after the other."""
         y = graph.tensors[node.outputs[0]]
         suffix = {"int16": "s16", "int8": "s8", "float32": "f32"}[y.dtype]
-        name = "table" if "table" in node.constants else "bend" if bends(node, y) else node.op.lower()
-        table = node.constants["table"].values.nbytes if "table" in node.constants else 0
+        table = node.attributes_as(CurveAttributes).table
+        weight_bytes = sum(c.values.nbytes for kind, c in node.constants.items() if kind == "table")
+        if table is not None:
+            name, weight_bytes = "table" if table.is_plain else "table_fine", table.knots.nbytes
+        else:
+            name = "table" if weight_bytes else "bend" if bends(node, y) else node.op.lower()
         return Work(
-            f"{name}_{suffix}", outputs=y.channels, reads=y.channels * WIDTH[y.dtype], weight_bytes=table
+            f"{name}_{suffix}",
+            outputs=y.channels,
+            reads=y.channels * WIDTH[y.dtype],
+            weight_bytes=weight_bytes,
         )
 
     def emit(self, node: Node, graph: Graph, out: Writer) -> None:
@@ -258,9 +294,15 @@ class Activations(Family):
         x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
         suffix = out.suffix(y)
         rest = (out.src(0), x.frame, out.dst(), y.frame, out.frames, lanes(x, y))
+        table = node.attributes_as(CurveAttributes).table
         if "table" in node.constants:
-            table = out.flat("table", y.dtype, node.constants["table"].values)
-            out.call(f"vk_table_{suffix}", table, *rest)
+            out.call("vk_table_s8", out.flat("table", y.dtype, node.constants["table"].values), *rest)
+        elif table is not None and table.is_plain:
+            out.call("vk_table_s16", out.flat("table", y.dtype, table.knots), *rest)
+        elif table is not None:
+            knots = out.flat("knots", y.dtype, np.append(table.knots, table.knots[-1]))
+            values = f"{{{knots}, {table.first}, {table.span}, {table.shift}}}"
+            out.call("vk_table_fine_s16", f"&{out.table('vk_table', 'table', values)}", *rest)
         elif isinstance(node.attrs, ClipAttributes) and node.attrs.limits is not None:
             out.call(f"vk_clip_{suffix}", *node.attrs.limits, *rest)
         elif isinstance(node.attrs, ClipAttributes):

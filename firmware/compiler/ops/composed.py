@@ -6,7 +6,7 @@ import numpy as np
 
 from common.refusal import Refusal
 from firmware.compiler.graph import Attributes, Constant
-from firmware.compiler.ops.activation import ClipAttributes
+from firmware.compiler.ops.activation import ClipAttributes, CurveAttributes
 from firmware.compiler.ops.base import reader
 from firmware.compiler.ops.conv import ConvAttributes, check_bias, read_weights
 from firmware.compiler.ops.elementwise import PointwiseAttributes
@@ -40,7 +40,7 @@ class Chain:
 
     def function(self, op: str, x: str) -> str:
         """Add a smooth function."""
-        return self.add(op, x, attrs=Attributes())
+        return self.add(op, x, attrs=CurveAttributes())
 
     def affine(self, x: str, gain: float, offset: float = 0.0) -> str:
         """Add gain·x + offset."""
@@ -219,7 +219,14 @@ def read_causal_conv(builder: Builder, node: OnnxNode) -> None:
     )
     activation = node.attributes["activation"]
     if activation in ("silu", "swish"):
-        gate = builder.add_node("Sigmoid", [result], channels=channels, length=length, hint=f"{name}_gate")
+        gate = builder.add_node(
+            "Sigmoid",
+            [result],
+            channels=channels,
+            length=length,
+            hint=f"{name}_gate",
+            attrs=CurveAttributes(),
+        )
         result = builder.add_node(
             "Mul",
             [result, gate],

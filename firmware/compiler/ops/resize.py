@@ -1,4 +1,7 @@
-"""Upsampling along time: nearest becomes a repetition, linear a blend of neighbouring frames per phase."""
+"""Upsampling along time: nearest becomes a repetition, linear a blend of neighbouring frames per phase.
+
+Linear upsampling holds the last frame at the end of the signal, so only a graph of fixed lengths may have it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from firmware.compiler.graph import WIDTH, Attributes, Graph, Node, Quant
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import Family, Window, Work, family, reader
 from firmware.compiler.read.builder import Builder
+from firmware.compiler.read.layout import Layout, lay, seen
 from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue, Frames
 from firmware.compiler.write.writer import Writer
@@ -56,12 +60,15 @@ def read_resize(builder: Builder, node: OnnxNode) -> None:
         shape = (*act.shape[:axis], size * times, *act.shape[axis + 1 :])
         builder.values[node.output[0]] = act.moved("repeat", (axis, times), shape)
         return
-    if coordinates == "align_corners":
+    if not builder.event:
         raise Refusal(
-            "linear upsampling with align_corners spreads the signal over a length that a stream does not "
-            "have; use nearest, or linear with half_pixel."
+            "linear upsampling holds the last frame, and a stream has no last frame; use nearest, or a "
+            "ConvTranspose with a triangle of weights for each channel, which is the same but for both ends."
         )
-    source, ntc = builder.either(node.input[0])
+    if coordinates == "align_corners":
+        raise Refusal("linear upsampling with align_corners is not supported; use half_pixel.")
+    layout = Layout.of(act.shape, axis)
+    source = lay(builder, act, layout, node.input[0])
     channels, length = builder.shapes[source][1:]
     position = (
         np.arange(times) / times if coordinates == "asymmetric" else (np.arange(times) + 0.5) / times - 0.5
@@ -75,7 +82,7 @@ def read_resize(builder: Builder, node: OnnxNode) -> None:
         hint=node.output[0],
         attrs=LerpAttributes(times, tuple(int(v) for v in older), tuple(float(v) for v in position - older)),
     )
-    builder.result(node, result, ntc=ntc)
+    builder.values[node.output[0]] = seen(builder, result, layout)
 
 
 def _factor(builder: Builder, node: OnnxNode, act: ActValue, axis: int) -> int:
@@ -117,7 +124,10 @@ def _factor(builder: Builder, node: OnnxNode, act: ActValue, axis: int) -> int:
 
 @family(Lerp=LerpAttributes)
 class Lerp(Family):
-    """Phase i blends frames t + older[i] and the one after; beyond the ends the outermost frame is held."""
+    """Phase i blends frames t + older[i] and the one after; beyond the ends the outermost frame is held.
+
+    Only event graphs have it.
+    """
 
     def produce(self, node: Node) -> int:
         """The factor."""

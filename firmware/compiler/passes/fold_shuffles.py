@@ -49,5 +49,7 @@ def fold_shuffles(graph: Graph) -> Graph:
             sums = replace(sums, bound=sums.bound[order])
         attrs = replace(source.attrs, phases=shuffle.produce, sums=sums)
         joined = replace(source, name=node.name, outputs=node.outputs, attrs=attrs, constants=constants)
-        graph = graph.with_nodes([joined if n is node else n for n in graph.nodes if n is not source])
+        (name,) = node.outputs  # a clamp before the Shuffle lives on as the bounds of what it read
+        moved = {name: replace(graph.tensors[name], quant=graph.tensors[node.inputs[0]].quant)}
+        graph = graph.with_nodes([joined if n is node else n for n in graph.nodes if n is not source], moved)
     return graph

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from firmware.compiler.graph import Graph, Node, Quant, Tensor, fresh, remove_dead
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops import FAMILIES
+from firmware.compiler.ops.elementwise import PointwiseAttributes
 from firmware.compiler.ops.quantization import rescale
 
 CLAMPED = ("Conv", "ConvTranspose", "Add", "Sub", "Mul", "Affine", "Leaky")
@@ -125,7 +128,8 @@ def _integer_nodes(
                 tensors[wide] = replace(old, name=wide, quant=replace(_quant_of(old), dtype="int16"))
                 made.append(rescale(wide, old, tensors[wide], node.origin))
                 names[i] = wide
-    _spread_for_table(node, names, quant, tensors, made)
+    if (pieces := _piecewise(node, names, output, quant, tensors, made)) is not None:
+        return pieces
     wide_quant = replace(quant, dtype="int16") if len(kinds) > 1 else quant
     known = [_quant_of(tensors[n]) for n in names]
     channels = [tensors[n].channels for n in names]
@@ -157,25 +161,40 @@ def _quant_of(tensor: Tensor) -> Quant:
     return tensor.quant
 
 
-def _spread_for_table(
-    node: Node, names: list[str], quant: Quant, tensors: dict[str, Tensor], made: list[Node]
-) -> None:
-    """Give a function of 8-bit values kept in int16 one table knot per value: multiply them by 2^7."""
-    x = tensors[names[0]].quant
-    if (
-        not FAMILIES[node.op].becomes_table
-        or x is None
-        or x.dtype != "int16"
-        or x.bound > 255
-        or (x.scale == quant.scale and node.op in ("Leaky", "Clip"))
-    ):
-        return
-    old, spread = names[0], fresh(f"{names[0]}_spread", tensors)
-    step = 1 << arithmetic.TABLE_SHIFT
-    scaled = Quant(x.scale / step, "int16", x.low * step, x.high * step)
-    tensors[spread] = replace(tensors[old], name=spread, quant=scaled)
-    made.append(rescale(spread, tensors[old], tensors[spread], node.origin))
-    names[0] = spread
+def _piecewise(
+    node: Node, names: list[str], output: str, quant: Quant, tensors: dict[str, Tensor], made: list[Node]
+) -> list[Node] | None:
+    """Write a clamp, or one slope for negative inputs, between two scales of int16 without a table.
+
+    A table with a knot every few inputs would miss where the line bends.
+    """
+    x = tensors[names[0]]
+    if x.dtype != "int16" or quant.dtype != "int16" or _quant_of(x).scale == quant.scale:
+        return None
+    if node.op == "Clip":
+        scaled = fresh(f"{node.name}_scaled", tensors)
+        tensors[scaled] = replace(tensors[output], name=scaled, quant=quant)
+        made.append(rescale(scaled, x, tensors[scaled], node.origin))
+        clamp = FAMILIES["Clip"].integer(node, [quant], quant, [x.channels])
+        assert clamp is not None
+        made.append(replace(clamp, name=output, inputs=(scaled,), outputs=(output,)))
+    elif node.op == "Leaky" and np.unique(node.constants["slope"].real).size == 1:
+        slope = float(node.constants["slope"].real[0])
+        full = arithmetic.LIMITS["int16"]
+        parts = []
+        for side, factor, (low, high) in (("above", 1.0, (0, full[1])), ("below", abs(slope), (full[0], 0))):
+            part = fresh(f"{node.name}_{side}", tensors)
+            tensors[part] = replace(tensors[output], name=part, quant=replace(quant, low=low, high=high))
+            steeper = replace(x, quant=replace(_quant_of(x), scale=_quant_of(x).scale * factor))
+            made.append(rescale(part, steeper, tensors[part], node.origin))
+            parts.append(part)
+        blend = arithmetic.blend_multipliers((1.0, -1.0 if slope < 0 else 1.0), (full[1], -full[0]))
+        attrs = PointwiseAttributes(blend=blend)
+        made.append(Node(output, "Add", (parts[0], parts[1]), (output,), attrs, origin=node.origin))
+    else:
+        return None
+    tensors[output] = replace(tensors[output], quant=quant)
+    return made
 
 
 def _rescaled_operands(

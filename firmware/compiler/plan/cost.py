@@ -53,6 +53,7 @@ BUILT_IN: dict[str, tuple[float, float, float]] = {
     "leaky_s8": (30.0, 5.0, 0.0),
     "leaky_f32": (30.0, 6.0, 0.0),
     "table_s16": (30.0, 10.0, 0.0),
+    "table_fine_s16": (30.0, 18.0, 0.0),
     "table_s8": (30.0, 4.0, 0.0),
     "tanh_f32": (30.0, 45.0, 0.0),
     "sigmoid_f32": (30.0, 45.0, 0.0),

@@ -188,10 +188,7 @@ class StreamEmitter:
             name = next(spec.name for spec in self.specs if spec.node is node)
             where = "in" if node.op == "Input" else "out"
             buffer = (f"{where}->{name} + at->{name}", f"{where}->{name}_stride")
-        first = f"{self._count(self.stream.clock(node))} == 0u && {frames} > 0u"
-        calls = self.writer.write(
-            node, sources, "y", frames, rows=rows, single=single, buffer=buffer, first=first
-        )
+        calls = self.writer.write(node, sources, "y", frames, rows=rows, single=single, buffer=buffer)
         return [f"{indent}{line}" for line in (*lines, *(c.removeprefix("    ") for c in calls))]
 
     def _held_block(self, node: Node, frames: str, repeats: int, indent: str) -> list[str]:

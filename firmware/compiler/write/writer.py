@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from firmware.compiler.graph import WIDTH, Graph, Node, Tensor, lanes
+from firmware.compiler.graph import Graph, Node, Tensor, lanes
 from firmware.compiler.judge.arithmetic import Multiplier
 
 C_TYPE = {"int8": "int8_t", "int16": "int16_t", "float32": "float"}
@@ -29,6 +29,7 @@ STRUCT_BYTES = {
     "vk_depthwise_float": 20,
     "vk_add": 8,
     "vk_scale": 8,
+    "vk_table": 16,
     "vk_pqmf": 12,
     "vk_noise": 12,
     "vs_item": 12,
@@ -157,7 +158,6 @@ class Writer:
     _target: str = ""
     _indent: str = "    "
     _buffer: tuple[str, str] = ("", "")
-    _first: str = ""
 
     # ---- for emit.py ---------------------------------------------------------------------------------
 
@@ -171,7 +171,6 @@ class Writer:
         rows: tuple[str, str] | None = None,
         single: bool = False,
         buffer: tuple[str, str] = ("", ""),
-        first: str = "",
     ) -> list[str]:
         """Let a node's family write its calls.
 
@@ -187,12 +186,10 @@ class Writer:
             The number of firings is one.
         buffer : (pointer, stride)
             The caller's memory, for an Input or Output.
-        first : str
-            C condition that is true at the very first firing.
         """
         self._node, self._sources, self._target = node, sources, target
         self.frames, self.rows, self.single_firing = frames, rows, single
-        self._lines, self._indent, self._first = [], "    ", first
+        self._lines, self._indent = [], "    "
         self._buffer = buffer
         self.families[node.op].emit(node, self.graph, self)
         return self._lines
@@ -322,42 +319,12 @@ class Writer:
         return f"{pointer} + i * {step}u"
 
     def hold_ends(self, tensor: Tensor, history: int) -> None:
-        """Before the very first firing, fill ``history`` frames of a window with the first frame."""
-        if history == 0 and not self.graph.event:
-            return
-        size, width = tensor.frame_bytes, WIDTH[tensor.dtype]
-        base = self.src(0)
-        if self.graph.event:
-            assert tensor.length is not None
-            last = tensor.length + history
-            for i in range(history):
-                self.call(
-                    "vk_copy_rows",
-                    f"{base} + {history * tensor.frame}",
-                    size,
-                    f"{base} + {i * tensor.frame}",
-                    size,
-                    1,
-                    size,
-                )
-            self.call(
-                "vk_copy_rows",
-                f"{base} + {(last - 1) * tensor.frame}",
-                size,
-                f"{base} + {last * tensor.frame}",
-                size,
-                1,
-                size,
-            )
-            return
-        self._lines.append(f"{self._indent}if ({self._first}) {{")
-        for i in range(history):
-            self._lines.append(
-                f"{self._indent}    vk_copy_rows({base} + {history * tensor.frame}, {size}, {base} + "
-                f"{i * tensor.frame}, "
-                f"{size}, 1, {tensor.channels * width});"
-            )
-        self._lines.append(f"{self._indent}}}")
+        """Fill ``history`` frames before an event's tensor with its first, the one behind with its last."""
+        assert tensor.length is not None
+        size, base, last = tensor.frame_bytes, self.src(0), tensor.length + history - 1
+        for source, held in [(history, i) for i in range(history)] + [(last, last + 1)]:
+            first, second = (f"{base} + {i * tensor.frame}" for i in (source, held))
+            self.call("vk_copy_rows", first, size, second, size, 1, size)
 
     def _unique(self, name: str) -> str:
         """Make a table name unique."""

@@ -18,6 +18,18 @@ void vk_table_s16(const int16_t *table, const int16_t *a, size_t a_step, int16_t
     VK_ROWS_1_S16(looked_up(table, x), vk_m7_table(a_, out_, turns, table, table + 1, 64))
 }
 
+static inline int16_t looked_up_finely(const vk_table *k, int32_t x) {
+    const int32_t d = x - k->first, u = d < 0 ? 0 : d > k->span ? k->span : d;
+    const int16_t *knot = k->knots + (u >> k->shift);
+    const int32_t left = knot[0], right = knot[1], fraction = u & ((1 << k->shift) - 1);
+    return (int16_t)(left + (((right - left) * fraction + ((1 << k->shift) >> 1)) >> k->shift));
+}
+
+void vk_table_fine_s16(const vk_table *table, const int16_t *a, size_t a_step, int16_t *out, size_t out_step,
+                       size_t frames, size_t lanes) {
+    VK_ROWS_1(int16_t, int16_t, looked_up_finely(table, x))
+}
+
 void vk_table_s8(const int8_t *table, const int8_t *a, size_t a_step, int8_t *out, size_t out_step, size_t frames,
                  size_t lanes) {
     VK_ROWS_1(int8_t, int8_t, table[x + 128])

@@ -155,6 +155,15 @@ void vk_rescale_s8_s16(const vk_scale *q, const int8_t *a, size_t a_step, int16_
  * y = table[i] + (((table[i+1] - table[i])·f + 64) >> 7). */
 void vk_table_s16(const int16_t *table, const int16_t *a, size_t a_step, int16_t *out, size_t out_step, size_t frames,
                   size_t lanes);
+/* The same with knots where they are wanted: u = min(max(x - first, 0), span), i = u >> shift,
+ * f = u & (2^shift - 1), y = knots[i] + (((knots[i+1] - knots[i])·f + 2^shift / 2) >> shift).
+ * There is one knot more than span >> shift says: one is read beyond the last. */
+typedef struct vk_table {
+    const int16_t *knots;
+    int32_t first, span, shift; /* shift 0 … 7 */
+} vk_table;
+void vk_table_fine_s16(const vk_table *table, const int16_t *a, size_t a_step, int16_t *out, size_t out_step,
+                       size_t frames, size_t lanes);
 /* y = table[x + 128] */
 void vk_table_s8(const int8_t *table, const int8_t *a, size_t a_step, int8_t *out, size_t out_step, size_t frames,
                  size_t lanes);
@@ -213,7 +222,8 @@ void vk_scale_f32(const float *gain, const float *offset, const float *a, size_t
 void vk_leaky_f32(float slope, const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes);
 void vk_clip_f32(float low, float high, const float *a, size_t a_step, float *out, size_t out_step, size_t frames,
                  size_t lanes);
-/* Without libm, the same bits on every target; relative error below 3e-7 (tanh, softplus, erf: absolute). */
+/* Without libm, the same bits on every target; relative error below 3e-7 (tanh, softplus, erf: absolute). The sine of
+ * any finite argument is within 1e-6; arguments beyond ±8192 take longer. */
 void vk_exp_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes);
 void vk_tanh_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes);
 void vk_sigmoid_f32(const float *a, size_t a_step, float *out, size_t out_step, size_t frames, size_t lanes);

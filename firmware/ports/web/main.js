@@ -2,11 +2,12 @@
 
 import {Bay, make} from "./bay.js";
 import {Cables} from "./cables.js";
+import {comparePairs} from "./compare.js";
 import {Desk} from "./desk.js";
 import {Midi} from "./midi.js";
 import {renderTake} from "./offline.js";
 import {Panel, called, pressable} from "./panel.js";
-import {firstPatch, printed} from "./patch.js";
+import {firstPatch, titled} from "./patch.js";
 import {Presets} from "./presets.js";
 import {Recorder, scriptOfTake, wavOfTake} from "./recorder.js";
 import {Scopes} from "./scope.js";
@@ -23,7 +24,8 @@ export function bytesOf(text) {
 
 function readPage() {
   const told = JSON.parse($("instrument").textContent);
-  return {...told, bytes: bytesOf(told.wasm), worklet: $("worklet").textContent};
+  const hits = (told.struck || []).map((hit) => ({...hit, sound: Float32Array.from(new Int16Array(bytesOf(hit.sound).buffer), (code) => code / 32768)}));
+  return {...told, hits, bytes: bytesOf(told.wasm), worklet: $("worklet").textContent};
 }
 
 // Decodes a sound into one channel at the module's rate.
@@ -63,6 +65,7 @@ class Page {
     this.pads();
     this.remote();
     this.wire();
+    comparePairs(document);
     const missing = whatIsMissing();
     if (missing) this.warn(missing);
     else this.readPhrase();
@@ -204,7 +207,7 @@ class Page {
     this.about.parameters.forEach((parameter, at) => {
       if (parameter.knob >= 0) return;
       const shown = make("output", {}, called(parameter, parameter.rest));
-      const title = parameter.name.replace("attribute/", "").replaceAll(/[/_]/g, " ");
+      const title = titled(parameter.name);
       const slider = make("input", {type: "range", min: 0, max: 1, step: 0.001, value: parameter.rest, title: parameter.words,
         "aria-label": `${title}. ${parameter.words}`, "data-remote": parameter.name,
         oninput: ({target}) => {
@@ -223,7 +226,9 @@ class Page {
       this.desk.tapeName = file.name;
       this.desk.setTape(await decoded(await file.arrayBuffer(), this.about.rateHz, file.name));
       $("tape-name").textContent = file.name;
-      if (this.about.listens && !this.desk.patch.cables.audio_in_1) this.desk.plug("audio_in_1", {from: "tape", depth: 1, offset: 0});
+      for (const jack of this.about.listens) {
+        if (!this.desk.patch.cables[jack]) this.desk.plug(jack, {from: "tape", depth: 1, offset: 0});
+      }
       this.warn("");
     } catch (error) {
       this.warn(error.message);
@@ -310,4 +315,4 @@ class Page {
 
 const shown = new Page();
 // For the console, and for tests.
-window.vaectrol = {page: shown.page, desk: shown.desk, midi: shown.midi, recorder: shown.recorder, renderTake, scriptOfTake, wavOfTake, printed};
+window.vaectrol = {page: shown.page, desk: shown.desk, midi: shown.midi, recorder: shown.recorder, renderTake, scriptOfTake, wavOfTake};

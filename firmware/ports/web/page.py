@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from firmware.build import Built
+from firmware.instruments.spec import load_instrument
+from firmware.play.render import has_sound
+from firmware.play.struck import Hit, kit, one_hit_each
 from firmware.ports.web.bundle import bundle
 from firmware.ports.web.describe import ScriptAbout, describe, describe_script
 from firmware.ports.web.link import WEB, link
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 PADS = "zxcvbnm"
 """Keys that press the pads, as in ``main.js``."""
+STRUCK_S, STRUCK_ENDS_AT, FADE_TICKS = 0.5, 0.01, 960
+"""Longest drum that a gate strikes, its quietest sample that is kept, and the fade at its end."""
 PHRASE_SMALLER = 0.95
 """Of an MP3: the strongest compression, about 40 kbit/s."""
 
@@ -75,11 +80,11 @@ def page_html(built: Built, block: int, extras: Extras) -> str:
     Raises
     ------
     Refusal
-        No panel for the board, or the compiler's complaint.
+        The compiler's complaint.
     """
     panel = svg(panel_of(built.board))
     about = describe(built, block)
-    about["listens"] = extras.phrase is not None
+    about["listens"] = extras.demo["sounds"] if extras.demo else []
     module = link(built, built.folder).read_bytes()
     data: dict[str, object] = {"about": about, "wasm": base64.b64encode(module).decode()}
     if extras.demo:
@@ -87,6 +92,8 @@ def page_html(built: Built, block: int, extras: Extras) -> str:
     if extras.phrase is not None:
         sound = mp3(extras.phrase, int(about["rateHz"]))
         data["phrase"] = {"name": extras.phrase_name, "sound": base64.b64encode(sound).decode()}
+    if not has_sound(built):
+        data["struck"] = [_hit(one) for one in one_hit_each(built, STRUCK_S)]
     pads = len({gate["moves"] for gate in about["gates"] if gate["moves"]})
     from markupsafe import Markup
 
@@ -98,6 +105,7 @@ def page_html(built: Built, block: int, extras: Extras) -> str:
         worklet=Markup(_inside_script(bundle(WEB / "worklet.js"))),
         script=Markup(bundle(WEB / "main.js")),
         demo=extras.demo,
+        struck=load_instrument(kit().instrument).spec.title if "struck" in data else "",
         originals=extras.originals,
         index=extras.index,
         keys=" ".join(PADS[:pads].upper()),
@@ -109,6 +117,25 @@ def demo_about(about: str, script: Path, sounds: Mapping[str, object]) -> DemoAb
     from firmware.play.cv_script import read_script
 
     return DemoAbout(about=about, script=describe_script(read_script(script)), sounds=list(sounds))
+
+
+class HitAbout(TypedDict):
+    """A stroke for an instrument without a sound of its own: 16-bit samples, and what strikes it."""
+
+    gate: int
+    cv: int
+    pan: float
+    sound: str
+
+
+def _hit(one: Hit) -> HitAbout:
+    import numpy as np
+
+    loud = np.flatnonzero(np.abs(one.sound) > STRUCK_ENDS_AT)
+    sound = one.sound[: (loud[-1] if len(loud) else 0) + FADE_TICKS]
+    faded = sound * np.minimum(1.0, np.arange(len(sound), 0, -1) / FADE_TICKS)
+    codes = np.round(np.clip(faded, -1, 1) * 32767).astype("<i2")
+    return HitAbout(gate=one.gate, cv=one.cv, pan=one.pan, sound=base64.b64encode(codes.tobytes()).decode())
 
 
 def mp3(mono: NDArray[np.float32], rate_hz: int) -> bytes:

@@ -1,6 +1,6 @@
 // Scopes and meters: what leaves the module, and what goes into its CV jacks.
 
-import {printed} from "./patch.js";
+import {printed, titled} from "./patch.js";
 import {make} from "./bay.js";
 
 const SLOW_BLOCKS = 2048, FAST_TICKS = 2048; // as the worklet has them
@@ -13,12 +13,12 @@ export class Scopes {
     const {about} = desk, used = new Map(about.outputs.map((one) => [one.name, one]));
     this.scopes = [];
     const row = (name, kind, at, low, high) => {
-      const output = used.get(name), title = output ? output.carries.replaceAll("_", " ") : "";
-      if (output && !title) return;
+      const output = used.get(name), title = output ? titled(output.carries) : "";
+      if (output && !title && !(kind === "fast" && desk.page.hits.length)) return;
       const canvas = make("canvas", {width: 240, height: 64, role: "img", "data-scope": name, "aria-label": `Scope of ${printed(name)}`});
       const value = make("output", {});
       const figure = make("figure", {class: "scope", title: output ? output.words : ""}, make("figcaption", {},
-        make("b", {}, printed(name)), ` ${title} `, value), canvas);
+        make("b", {}, title || kind === "slow" ? printed(name) : `HEARD ${"LR"[at]}`), ` ${title} `, value), canvas);
       root.append(figure);
       this.scopes.push({name, kind, at, low, high, canvas, value, figure});
     };

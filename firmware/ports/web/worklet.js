@@ -2,13 +2,14 @@
 
 import {Rig} from "./rig.js";
 import {QUANTUM_TICKS, fifoTicks} from "./fifo.js";
+import {Struck} from "./struck.js";
 
 const FAST_TICKS = 2048; // of an audio output, for its scope
 const SLOW_BLOCKS = 2048; // one value a block of everything slow
 
 class InstrumentProcessor extends AudioWorkletProcessor {
-  // processorOptions: bytes, about, before: the patch as messages; take: {messages, wide, mic} for a rendering.
-  constructor({processorOptions: {bytes, about, before, take = null}}) {
+  // processorOptions: bytes, about, hits, before: the patch as messages; take: {messages, wide, mic} for a rendering.
+  constructor({processorOptions: {bytes, about, hits, before, take = null}}) {
     super();
     this.rig = new Rig(bytes, about);
     this.take = take;
@@ -22,6 +23,8 @@ class InstrumentProcessor extends AudioWorkletProcessor {
     this.written = fifoTicks(block);
     this.read = 0;
     this.collected = 0;
+    this.struck = hits.length && !(take && take.wide) ? new Struck(hits, engine.mostTicks) : null;
+    this.heard = this.struck ? this.struck.rows : engine.audioOut;
     this.fast = engine.audioOut.map(() => new Float32Array(FAST_TICKS));
     this.fastAt = 0;
     this.slow = new Float32Array(SLOW_BLOCKS * (engine.cvOut.length + about.gateOut + about.inputs.length));
@@ -99,7 +102,8 @@ class InstrumentProcessor extends AudioWorkletProcessor {
     } else if (this.micKept !== null) this.keepMic(rig.tick, block);
     rig.render();
     let row = 0;
-    for (let c = 0; c < engine.audioOut.length; c++) this.push(row++, engine.audioOut[c], block);
+    if (this.struck !== null) this.struck.render(engine, block);
+    for (let c = 0; c < engine.audioOut.length; c++) this.push(row++, this.heard[c], block);
     for (let c = 0; row < this.fifo.length && c < engine.cvOut.length; c++) this.push(row++, engine.cvOut[c], block);
     for (let gate = 0; row < this.fifo.length; gate++, row++) {
       for (let i = 0, at = this.written; i < block; i++, at = at + 1 === this.fifoLength ? 0 : at + 1) {
@@ -132,7 +136,7 @@ class InstrumentProcessor extends AudioWorkletProcessor {
   watch(block) {
     const {engine, about, volts} = this.rig;
     for (let c = 0; c < engine.audioOut.length; c++) {
-      const from = engine.audioOut[c], to = this.fast[c];
+      const from = this.heard[c], to = this.fast[c];
       let peak = this.peaks[c];
       for (let i = 0; i < block; i++) {
         to[(this.fastAt + i) % FAST_TICKS] = from[i];
