@@ -118,8 +118,10 @@ def test_build_counts_the_worst_callback_of_a_hit(model_files, tmp_path):
     assert cycles["worst"] > cycles["mean"] + 2 * START_CYCLES
 
     def filled(share):
-        """The board with a clock at which the two voices take this share of it, or a little less: its steps of
-        a network are shorter."""
+        """The board with a clock at which the two voices take this share of it.
+
+        Or a little less: the steps of its network are shorter.
+        """
         clock = int(board.processor.clock_hz * built.report["cpu_worst"] / share)
         return board.model_copy(update={"processor": board.processor.model_copy(update={"clock_hz": clock})})
 

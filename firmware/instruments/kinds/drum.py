@@ -59,8 +59,8 @@ class HitModel(ModelRole):
         """Mean and worst cycles per callback: an evaluation is cut evenly."""
         if "sound" not in report:
             raise Refusal(
-                f"{report['name']}: the model ends in no HitSound, and the engine plays no other drum; train it "
-                "again with this version."
+                f"{report['name']}: the model ends in no HitSound, and the engine plays no other drum; train "
+                "it again with this version."
             )
         whole = report["cycles_per_event"] + report["sound"]["cycles_per_evaluation"]
         portions = [whole * report["block"] / ticks for ticks in (self.resting_ticks, EVALUATION_TICKS)]
