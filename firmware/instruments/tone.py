@@ -23,14 +23,16 @@ def position_of(table: Sequence[float], value: float) -> float:
 def add_tone(assignment: Assignment, model: ModelFile, shown: int | None = None) -> ToneAssignment:
     """Add a parameter for every latent and knob of `model` and say where they lie.
 
-    The latents that no control moves stay where the model says that they rest. If it says nothing, or a
-    control moves on the map, the map places them. Of many latents, the first `shown`, which say most, are
-    parameters, and others only where a control moves them.
+    The map places the latents that no control moves. Where the model has classes, or says where it rests, it
+    does so only if a control moves on the map: else they stay where they rest, or at their means, which is
+    every class's own middle. Of many latents, the first `shown`, which say most, are parameters, and others
+    only where a control moves them.
     """
     about = model.about
     tone = ToneAssignment()
-    rests = any(latent.rest is not None for latent in about.latents)
-    mapped = about.plane is not None and (not rests or bool({"x", "y"} & assignment.moved))
+    settled = any(name.startswith("class:") for name in knob_channels(model))
+    settled = settled or any(latent.rest is not None for latent in about.latents)
+    mapped = about.plane is not None and (not settled or bool({"x", "y"} & assignment.moved))
     if mapped:
         tone.plane = (assignment.add("x", UNIT, 0.5), assignment.add("y", UNIT, 0.5))
     for number, latent in enumerate(about.latents, 1):
