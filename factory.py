@@ -3,7 +3,8 @@
 ``firmware/models/NAME.toml`` holds what people have to say (recipe and options, where the data come from,
 credits, known weaknesses); everything with a number in it is measured here, by commands a reader can type.
 ``vaectrol factory NAME --data DIR -o WORK`` trains, judges, quantizes, judges what is shipped, predicts its
-cost on the boards, and writes ``NAME.int8.onnx`` (licence and credits inside), ``NAME.md`` and ``NAME.png``.
+cost on the boards, and writes ``NAME.int8.onnx`` and ``NAME.encoder.onnx`` (licence and credits inside),
+``NAME.md`` and ``NAME.png``.
 """
 
 from __future__ import annotations
@@ -208,7 +209,7 @@ def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> 
     Parameters
     ----------
     name : str
-        Of the model; ``folder/NAME.int8.onnx`` is there already.
+        Of the model; ``folder/NAME.int8.onnx`` and its encoder are there already.
     words : Words
         What people say.
     work, run : Path
@@ -222,6 +223,7 @@ def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> 
     judged = {kind: json.loads((work / kind / "report.json").read_text()) for kind in ("float", "int8")}
     spent = trained["spent"]
     size = (folder / f"{name}.int8.onnx").stat().st_size
+    heard = (folder / f"{name}.encoder.onnx").stat().st_size
     lines = [
         f"# {words.title}",
         "",
@@ -230,6 +232,7 @@ def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> 
         "| | |",
         "|---|---|",
         f"| file | `{name}.int8.onnx`, {size:,} bytes, {words.licence} |",
+        f"| encoder | `{name}.encoder.onnx`, {heard:,} bytes, to judge and to match sounds with |",
         f"| trained decoder | {trained['parameters']:,} parameters, before pruning |",
         f"| data | {words.data.what} |",
         f"| data set | `{words.data.prepare}`, hash `{trained['data']['hash'][:16]}` |",
@@ -296,8 +299,8 @@ def spent_in_words(spent: Mapping[str, Any]) -> str:
     return f"the last stage {cpu:.0f} CPU minutes in {wall:.0f} by the clock"
 
 
-def ship(name: str, words: Words, source: Path, folder: Path) -> Path:
-    """Copy the quantized model to where instruments find it, with licence and credits inside.
+def ship(name: str, words: Words, source: Path, folder: Path, encoder: bool = False) -> Path:
+    """Copy the quantized model, or its encoder, to where both are found, with licence and credits inside.
 
     Raises
     ------
@@ -306,17 +309,22 @@ def ship(name: str, words: Words, source: Path, folder: Path) -> Path:
     """
     import onnx
 
+    from train.export.pack import encoder_beside
+
     model = onnx.load(str(source))
     model_metadata.write(
         model, {"licence": words.licence, "credits": words.data.credits, "title": words.title}
     )
-    packed = model.SerializeToString()
-    if len(packed) > LARGEST_BYTES:
+    whole = model.SerializeToString()
+    if len(whole) > LARGEST_BYTES:
+        way = "make it smaller" if encoder else "prune more"
         raise WorkflowStopped(
-            f"{source} has {len(packed):,} bytes; a factory model may have {LARGEST_BYTES:,}: prune more."
+            f"{source} has {len(whole):,} bytes; a factory model may have {LARGEST_BYTES:,}: {way}."
         )
     path = folder / f"{name}.int8.onnx"
-    write_bytes(path, packed)
+    if encoder:
+        path = encoder_beside(path)
+    write_bytes(path, whole)
     return path
 
 
@@ -355,6 +363,8 @@ def factory(
     into: Annotated[Path, typer.Option(help="Where model, card and picture go.")] = MODELS,
 ) -> None:
     """Make a factory model: train, quantize, judge, predict; then the file and its model card."""
+    from quantize.formats.encoder import write_encoder
+
     words = read_words(name)
     for path, what in ((data / "manifest.json", "data set"), (run, "run"), (model, "model")):
         if path is not None and not path.exists():
@@ -371,10 +381,10 @@ def factory(
     run_stages(before, out)
     if model is not None:
         shutil.copyfile(model, out / f"{name}.int8.onnx")
-    encoder = next(trained.glob("*.encoder.onnx"))
-    shutil.copyfile(encoder, out / f"{name}.encoder.onnx")
+    write_encoder(trained, out / f"{name}.int8.onnx")
     run_stages(stages[len(before) :], out)
     ship(name, words, out / f"{name}.int8.onnx", into)
+    ship(name, words, out / f"{name}.encoder.onnx", into, encoder=True)
     ship_picture(name, out / "int8", into)
     card = write_card(name, words, out, trained, into)
     typer.echo(f"\n{into / name}.int8.onnx is made; its card is {card}")

@@ -242,11 +242,13 @@ def _made(
 def _written(made: Made, calibration_set: CalibrationSet, files: Files, progress: Progress) -> Path:
     """Write the model and its report, and return the report's page."""
     from common.files import write_bytes
+    from quantize.formats.encoder import write_encoder
     from quantize.report.bench_inputs import write_bench_inputs
     from quantize.report.report import write_report
 
     progress.at("writing the report")
     write_bytes(files.out, made.outcome.model.SerializeToString())
+    write_encoder(files.source, files.out)
     example, title = calibration_set.test[0], str(files.source)
     page = write_report(files.report, made.outcome, example, made.sizes, title)
     write_bench_inputs(files.report, made.outcome, calibration_set)
@@ -265,6 +267,7 @@ def _print_json(made: Made, calibration_set: CalibrationSet) -> None:
 
 def _print_stages(made: Made, out: Path, page: Path, console: Console) -> None:
     from quantize.budget import table
+    from train.export.pack import encoder_beside
 
     if made.tried:
         console.print(table(made.tried))
@@ -272,6 +275,8 @@ def _print_stages(made: Made, out: Path, page: Path, console: Console) -> None:
     for note in made.outcome.notes:
         console.print(f"note: {note}", style="yellow")
     console.print(f"{out}, {out.stat().st_size:,} bytes; report: {page}")
+    if (encoder := encoder_beside(out)).exists():
+        console.print(f"{encoder}, {encoder.stat().st_size:,} bytes: the encoder, to judge and match with")
 
 
 def _from_elsewhere(

@@ -95,6 +95,18 @@ def test_a_shipped_model_carries_licence_and_credits(models, tmp_path):
     assert again == shipped.read_bytes()
 
 
+def test_the_encoder_ships_too_within_the_same_size(models, tmp_path):
+    words = factory.read_words("click", models)
+    tiny_model(tmp_path / "made.onnx")
+    shipped = factory.ship("click", words, tmp_path / "made.onnx", models, encoder=True)
+    assert shipped == models / "click.encoder.onnx"
+    inside = {e.key: json.loads(e.value) for e in onnx.load(shipped).metadata_props}
+    assert inside["vaectrol.licence"] == "CC0 1.0" and len(inside["vaectrol.credits"]) == 2
+    tiny_model(tmp_path / "big.onnx", 300_000)
+    with pytest.raises(WorkflowStopped, match="make it smaller"):
+        factory.ship("click", words, tmp_path / "big.onnx", models, encoder=True)
+
+
 def test_a_model_too_large_to_ship_is_refused_and_leaves_nothing(models, tmp_path):
     tiny_model(tmp_path / "big.onnx", 300_000)
     with pytest.raises(WorkflowStopped, match="prune more"):
@@ -105,6 +117,7 @@ def test_a_model_too_large_to_ship_is_refused_and_leaves_nothing(models, tmp_pat
 def test_the_card_shows_what_was_measured(models, tmp_path):
     words = factory.read_words("click", models)
     tiny_model(models / "click.int8.onnx")
+    tiny_model(models / "click.encoder.onnx")
     run, work = tmp_path / "run", tmp_path / "work"
     spent = {"cpu_s": 120.0, "wall_s": 180.0, "threads": 1}
     card = {"parameters": 1234, "data": {"hash": "a" * 64}, "spent": spent}
@@ -133,6 +146,7 @@ def test_the_card_shows_what_was_measured(models, tmp_path):
         path.write_text(json.dumps(content))
     (run / "recipe.toml").write_text("seed = 5\n")
     text = factory.write_card("click", words, work, run, models).read_text()
+    assert "`click.encoder.onnx`, " in text
     for part in (
         "1,234",
         "seed 5",

@@ -355,7 +355,8 @@ def export_run(run: Run) -> list[Path]:
     export_module(run.model.decoder, _ranged(inputs, run.latents), outputs, metadata, decoder)  # type: ignore[arg-type]
     inputs, outputs = run.task.encoder_ports()
     short = {
-        k: metadata[k] for k in ("kind", "name", "version", "sample_rate_hz", "licence", "credits", "data")
+        k: metadata[k]
+        for k in ("kind", "name", "version", "sample_rate_hz", "licence", "credits", "data", "codec")
     }
     export_module(run.model.encoder, inputs, outputs, {**short, "part": "encoder"}, encoder)  # type: ignore[arg-type]
     return [decoder, encoder]

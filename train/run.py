@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tomllib
@@ -116,6 +117,7 @@ class Run:
             "recipe": recipe.model_dump(mode="json"),
             "metrics": self.card.get("metrics", {}),
             "seed": recipe.seed,
+            "codec": codec_of(self.model),
             **self.task.decoder_metadata(),
         }
 
@@ -190,6 +192,15 @@ def remove_run(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def codec_of(model: torch.nn.Module) -> str:
+    """Give a hash of all that a model learnt: its encoder and its decoder bear the same, and no others."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def count_parameters(module: Any) -> int:

@@ -34,7 +34,7 @@ def digests() -> Iterator[tuple[str, str]]:
                     out,
                     lambda b=board.stem, i=instrument.stem, o=out: generate(i, b, o),
                 )
-        for model in sorted((ROOT / "firmware" / "models").glob("*.onnx")):
+        for model in sorted((ROOT / "firmware" / "models").glob("*.int8.onnx")):
             for target in TARGETS:
                 out = Path(scratch) / target / model.stem
                 yield from _made(

@@ -172,7 +172,7 @@ def digests() -> Iterator[tuple[str, str]]:
                 yield f"{name}/cycles", _sha(repr(layer_cycles(calibration_set.graph, "patch_sm")))
             except Refusal as why:
                 yield f"{name}/cycles", str(why)
-    for path in sorted((ROOT / "firmware" / "models").glob("*.onnx")):
+    for path in sorted((ROOT / "firmware" / "models").glob("*.int8.onnx")):
         read = read_qdq(onnx.load(str(path)))
         yield f"{path.stem}/read", digest_of_plan(read.plan)
         graph = load_graph(read.plan.graph.to_model())

@@ -3,12 +3,16 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
+from common import model_metadata
 from common.refusal import Refusal
+from quantize.formats.encoder import write_encoder
 from tests.pages import check_page
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
+from train.export.pack import encoder_beside
 from train.fit import export_run, fit
 from train.judges.drum import log_spectral_distance, mr_stft, onset_ms
 from train.judges.evaluate import evaluate, headline
@@ -98,6 +102,31 @@ def test_what_cannot_be_judged_is_refused(rhythm_run, drums, tmp_path):
     lonely.write_bytes((rhythm_run / "rhythm_quick.onnx").read_bytes())
     with pytest.raises(Refusal, match="no encoder beside it"):
         open_player(lonely)
+
+
+def test_an_encoder_of_another_run_is_refused(rhythm_run, tmp_path):
+    for name in ("rhythm_quick.onnx", "rhythm_quick.encoder.onnx"):
+        (tmp_path / name).write_bytes((rhythm_run / name).read_bytes())
+    assert open_player(tmp_path / "rhythm_quick.onnx").latents
+    decoder = model_metadata.read_file(tmp_path / "rhythm_quick.onnx")
+    encoder = model_metadata.read_file(tmp_path / "rhythm_quick.encoder.onnx")
+    assert decoder.codec == encoder.codec != ""
+    other = onnx.load(tmp_path / "rhythm_quick.encoder.onnx")
+    model_metadata.write(other, {"codec": "0123456789abcdef"})
+    onnx.save(other, tmp_path / "rhythm_quick.encoder.onnx")
+    with pytest.raises(Refusal, match="is of another training than"):
+        open_player(tmp_path / "rhythm_quick.onnx")
+
+
+def test_a_packed_encoder_beside_a_decoder_judges_as_the_run_does(rhythm_run, rhythms, tmp_path):
+    decoder = tmp_path / "shipped.onnx"
+    decoder.write_bytes((rhythm_run / "rhythm_quick.onnx").read_bytes())
+    whole = (rhythm_run / "rhythm_quick.encoder.onnx").stat().st_size
+    made = write_encoder(rhythm_run, decoder)
+    assert made == encoder_beside(decoder) and made.stat().st_size < whole
+    a = evaluate(rhythm_run, rhythms, tmp_path / "a", limit=6)["figures"]["model"]
+    b = evaluate(decoder, rhythms, tmp_path / "b", limit=6)["figures"]["model"]
+    assert a["onset_f1"] == pytest.approx(b["onset_f1"], abs=2e-2)
 
 
 def click(at_ms, level=0.5, seconds=0.3):

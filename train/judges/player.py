@@ -11,6 +11,7 @@ import numpy as np
 
 from common import model_metadata
 from common.refusal import Refusal
+from train.export.pack import encoder_beside
 from train.latents.table import LatentRow
 from train.tasks.base import Task
 
@@ -101,9 +102,15 @@ def _from_files(path: Path) -> Player:
     about = model_metadata.read_file(path)
     if about.kind not in training_kinds() or not about.recipe:
         raise Refusal(f"{path} says nothing of how it was trained; evaluate the run folder instead")
-    beside = path.with_name(path.name.split(".")[0] + ".encoder.onnx")
+    beside = encoder_beside(path)
     if not beside.exists():
         raise Refusal(f"{path} has no encoder beside it ({beside.name}); copy it there from the run")
+    theirs = model_metadata.read_file(beside).codec
+    if about.codec and theirs and about.codec != theirs:
+        raise Refusal(
+            f"{beside} is of another training than {path.name} ({theirs[:8]} beside {about.codec[:8]}); "
+            "put the encoder of the same run there"
+        )
     recipe = parse_recipe(about.recipe, str(path))
     kind = task_class(recipe.kind)
     task = kind(recipe, kind.facts_of_file(about))

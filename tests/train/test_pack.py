@@ -1,0 +1,91 @@
+"""Packed encoders compute what they did, and say the same of themselves."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from common import model_metadata
+from quantize.formats.encoder import write_encoder
+from train.export.export import Port, export_module
+from train.export.pack import basis, encoder_beside, packed
+from train.kinds import load_recipe, task_class
+
+
+def answers(model, feed):
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, feed)
+
+
+@pytest.fixture(scope="module", params=["drum_quick", "rhythm_quick", "drive_quick"])
+def encoder(request, tmp_path_factory):
+    """An untrained encoder as a run writes it, and something for it to hear."""
+    recipe = load_recipe(request.param)
+    task = task_class(recipe.kind)(recipe).eval()
+    inputs, outputs = task.encoder_ports()
+    path = tmp_path_factory.mktemp("encoder") / "a.encoder.onnx"
+    model = export_module(task.model.encoder, inputs, outputs, {"kind": recipe.kind, "codec": "ab"}, path)
+    rng = np.random.default_rng(0)
+    feed = {
+        value.name: (
+            0.2 * rng.standard_normal([d.dim_value or 24_000 for d in value.type.tensor_type.shape.dim])
+        ).astype(np.float32)
+        for value in model.graph.input
+    }
+    return model, feed
+
+
+def test_a_packed_encoder_says_what_the_float_one_says(encoder):
+    model, feed = encoder
+    small = packed(model, 10**9)
+    assert small.ByteSize() < 0.55 * model.ByteSize()
+    assert model_metadata.read(small) == model_metadata.read(model)
+    for a, b in zip(answers(model, feed), answers(small, feed), strict=True):
+        np.testing.assert_allclose(b, a, atol=3e-3 * np.abs(a).max())
+
+
+def test_where_float16_is_too_large_rows_become_integers(encoder):
+    model, feed = encoder
+    halves, rows = packed(model, 10**9), packed(model, 1)
+    assert rows.ByteSize() < 0.65 * halves.ByteSize()
+    for a, b in zip(answers(model, feed), answers(rows, feed), strict=True):
+        np.testing.assert_allclose(b, a, atol=4e-2 * np.abs(a).max())
+
+
+class Transform(nn.Module):
+    """A short-time Fourier transform as a convolution, or something that only looks like one."""
+
+    def __init__(self, change=0.0):
+        super().__init__()
+        window = np.hanning(512)
+        table = basis(window)
+        table[7, 9] += change
+        self.register_buffer("table", torch.tensor(table, dtype=torch.float32)[:, None])
+
+    def forward(self, x):
+        return nn.functional.conv1d(x, self.table, stride=128)
+
+
+@pytest.mark.parametrize(("change", "is_basis"), [(0.0, True), (0.01, False)])
+def test_a_fourier_basis_is_stored_as_its_window_and_nothing_else_is(change, is_basis, tmp_path):
+    ports = [Port("x", "audio", "event", ("x",), -1, 1, 4096)]
+    ports_out = [Port("y", "latent", "event", tuple("y" * 514), -1, 1)]
+    model = export_module(Transform(change), ports, ports_out, {}, tmp_path / "t.onnx")
+    small = packed(model)
+    assert (small.ByteSize() < 10_000) == is_basis
+    feed = {"x": np.random.default_rng(1).standard_normal((1, 1, 4096)).astype(np.float32)}
+    a, b = answers(model, feed)[0], answers(small, feed)[0]
+    np.testing.assert_allclose(b, a, atol=(1e-5 if is_basis else 1e-2) * np.abs(a).max())
+
+
+def test_the_encoder_of_a_float_file_goes_with_it(encoder, tmp_path):
+    model, _ = encoder
+    source, out = tmp_path / "a.onnx", tmp_path / "made" / "b.int8.onnx"
+    out.parent.mkdir()
+    assert write_encoder(source, out) is None and not encoder_beside(out).exists()
+    onnx.save(model, encoder_beside(source))
+    assert write_encoder(source, out) == out.parent / "b.encoder.onnx"
+    assert write_encoder(out, out) == out.parent / "b.encoder.onnx"  # its own stays
+    assert model_metadata.read_file(out.parent / "b.encoder.onnx").codec == "ab"
