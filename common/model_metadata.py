@@ -145,6 +145,8 @@ class Attribute(_Part):
         Value at rest.
     values : list of float
         What is measured at those values; empty: not stated.
+    group_values : dict of str to list of float
+        The same for each group of sounds, where the law differs: each class of drums has its own middle.
     """
 
     name: str
@@ -152,6 +154,7 @@ class Attribute(_Part):
     default: FiniteFloat = 0.0
     range: tuple[float, float] = (-1.0, 1.0)
     values: list[float] = []
+    group_values: dict[str, list[float]] = {}
     definition: str = ""
 
 

@@ -7,15 +7,8 @@ from pathlib import Path
 
 from common.model_metadata import TensorSpec
 from common.refusal import Refusal
+from firmware.compiler.ops.hit import HitConstants
 from firmware.instruments.model_file import ModelFile
-
-
-@dataclass(frozen=True)
-class States:
-    """Memory of a model's instances: its declaration in C and the address of each."""
-
-    declaration: str
-    addresses: list[str]
 
 
 @dataclass(frozen=True)
@@ -38,6 +31,8 @@ class CompiledModel:
         Inputs as the compiled model numbers them.
     state_region : str
         Where the memory plan wants the state; empty where nothing has to be said.
+    sound : HitConstants or None
+        What the engine plays with the results of a drum's network.
     """
 
     role: str
@@ -48,6 +43,7 @@ class CompiledModel:
     sample_rate_hz: float
     input_order: list[str]
     state_region: str = ""
+    sound: HitConstants | None = None
 
     @property
     def header(self) -> str:
@@ -59,17 +55,11 @@ class CompiledModel:
         """Name of the engine's table of functions."""
         return f"{self.role}_model"
 
-    def states(self, count: int) -> States:
-        """Declare memory for `count` instances."""
-        names = [f"{self.role}_state_{n}" for n in range(count)]
-        places = [
-            f'__attribute__((section(".{self.state_region}.{name}"))) ' if self.state_region else ""
-            for name in names
-        ]
-        declared = [
-            f"{place}static {self.name}_state {name};" for place, name in zip(places, names, strict=True)
-        ]
-        return States("\n".join(declared), [f"&{name}" for name in names])
+    @property
+    def state(self) -> str:
+        """Declare memory for the model's state, ``ROLE_state``."""
+        place = f'__attribute__((section(".{self.state_region}.{self.role}_state"))) '
+        return f"{place if self.state_region else ''}static {self.name}_state {self.role}_state;"
 
     def input(self, *roles: str) -> str:
         """C name of the model's input with one of these roles; a `Refusal` where it has none."""
