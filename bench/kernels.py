@@ -335,7 +335,7 @@ def noise(bands: int, taps: int, hop: int, frames: int) -> Row:
 
 
 def hit(kernel: str, count: int, gliding: int = 0) -> Row:
-    """A frame of 48 samples of so many modes or bands that all sound, or what the numbers of so many modes mean.
+    """A frame of 48 samples of so many modes or bands that all sound, or what the numbers of modes mean.
 
     Its outputs are priced by mode or band, the gliding ones by multiply-accumulate.
     """

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 PREFIX = "vaectrol."
 EVENT = "event"
 """Rate of what is read or written once per event."""
-DECAYS_AND_TONES = "decays_and_tones"
-"""The kind of time basis that the engine computes."""
 
 
 class _Part(BaseModel):
@@ -64,7 +62,7 @@ class TensorSpec(_Part):
     Attributes
     ----------
     role : str
-        ``latent``, ``class``, ``attribute``, ``condition``, ``time``, ``audio``, ``pattern``; "": not stated.
+        ``latent``, ``class``, ``attribute``, ``condition``, ``audio``, ``pattern``; "": not stated.
     rate : str
         Frames per sample, ``"1/48"`` or ``"1"``; ``"event"``; "": not stated.
     range : pair of float or None
@@ -173,30 +171,6 @@ class Plane(_Part):
         return self
 
 
-class TimeConstants(_Part):
-    """Constants of a time basis of decays and tones."""
-
-    window_s: FiniteFloat = Field(gt=0)
-    fade_s: FiniteFloat = Field(gt=0)
-    decays_s: list[FiniteFloat]
-    frequencies_hz: list[FiniteFloat]
-
-
-class TimeBasis(_Part):
-    """What a drum's time input carries; `constants` are None for a kind that is not known."""
-
-    kind: str
-    constants: TimeConstants | None = None
-    channels: list[str] = []
-
-    @model_validator(mode="before")
-    @classmethod
-    def _knows_one_kind(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("kind") != DECAYS_AND_TONES:
-            return {**value, "constants": None}
-        return value
-
-
 class ModelMetadata(_Part):
     """All of it; empty where the file does not say.
 
@@ -226,7 +200,6 @@ class ModelMetadata(_Part):
     attributes: list[Attribute] = []
     classes: list[str] = []
     plane: Plane | None = Field(None, alias="map")
-    time_basis: TimeBasis | None = None
     latency_samples: float = 0.0
     licence: str = ""
     credits: list[str] = []

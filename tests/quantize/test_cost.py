@@ -15,7 +15,7 @@ from quantize.procedure import Settings
 from tests.quantize.random_graphs import random_graph
 
 
-@pytest.mark.parametrize("which", ["drum_file", "rhythm_file", "drive_file"])
+@pytest.mark.parametrize("which", ["stream_file", "rhythm_file", "drive_file"])
 def test_float_is_counted_in_floats_and_integers_in_integers(which, request):
     graph = load_graph(request.getfixturevalue(which))
     noise = 0.1 * np.random.default_rng(0).standard_normal(48_000).astype(np.float32)

@@ -43,7 +43,7 @@ class DrumDecoder(nn.Module):
 
     def __init__(self, shape: HitShape, seed: int = 1):
         super().__init__()
-        self.control = HitControl(shape)
+        self.control: nn.Module = HitControl(shape)
         self.sound = HitSound(shape, seed)
 
     def hit(self, z: Tensor, knobs: Tensor) -> Hit:

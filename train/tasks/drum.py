@@ -15,7 +15,7 @@ from common.drums import CLASSES
 from common.model_metadata import ModelMetadata
 from common.refusal import Refusal
 from train.analysis.hit.changes import MAX_SAMPLES
-from train.analysis.hit.targets import WEIGHTS, begin_at_mean, distance
+from train.analysis.hit.targets import WEIGHTS, Targets, begin_at_mean, distance
 from train.analysis.hit.variants import Changes, Version, versions
 from train.attributes.scale import GroupedScale, grouped_description, grouped_scales_of
 from train.attributes.sound import SOUND_ATTRIBUTES, measure_sound
@@ -32,6 +32,7 @@ from train.losses import (
     transient_loss,
 )
 from train.models.drum import FRAMES, Answering, DrumVAE
+from train.models.hit.control import HitControl
 from train.models.hit.encoder import Views
 from train.models.hit.shape import FRAME, HitShape
 from train.recipe import Recipe, Section
@@ -55,7 +56,8 @@ class DrumModelSection(Section):
 class DrumAnalysedSection(Section):
     """The first part of the training, which learns from analysed hits."""
 
-    share: float = Field(default=0.15, ge=0, le=1, description="part of the training")
+    share: float = Field(default=0.25, ge=0, le=1, description="part of the training")
+    pace: float = Field(default=2.0, gt=0, description="times the learning rate")
 
 
 class DrumLossSection(Section):
@@ -73,7 +75,7 @@ class DrumLossSection(Section):
     later: float = Field(
         default=0.3, ge=0, le=1, description="part of the windows that begin after the stroke"
     )
-    centre: float = Field(default=0.1, ge=0, description="pull of each class's latents to one middle")
+    centre: float = Field(default=0.05, ge=0, description="pull of each class's latents to one middle")
     homes: float = Field(
         default=0.06, ge=0, le=1, description="part of the hits that teach each class's rest position"
     )
@@ -87,7 +89,10 @@ class DrumAugmentSection(Section):
     colour: float = Field(default=1.0, ge=0, description="how strongly versions are filtered")
     damp: float = Field(default=0.4, ge=0, le=1, description="part of the versions that are damped")
     other: float = Field(
-        default=0.4, ge=0, le=1, description="part of the hits whose other version is asked for than is heard"
+        default=0.25,
+        ge=0,
+        le=1,
+        description="part of the hits whose other version is asked for than is heard",
     )
 
 
@@ -139,7 +144,6 @@ class DrumTask(Task):
         self.names: dict[str, list[str]] = {}
         self.measured: dict[str, dict[str, np.ndarray]] = {}
         self.versions: list[Version] = []
-        self.version_labels: list[np.ndarray] = []
         self.homes: list[int] = []
 
     @classmethod
@@ -209,10 +213,15 @@ class DrumTask(Task):
             self.sounds["train"], self.names["train"], changes, self.model.shape, place, self.key
         )
         one_hot = self.labels["train"][:, : len(CLASSES)]
-        self.version_labels = [self._labels(one_hot, version.measured) for version in self.versions]
+        # Version by version, one long table each: row v · hits + i.
+        self.version_labels = np.concatenate([self._labels(one_hot, v.measured) for v in self.versions])
+        self.targets = Targets(*map(torch.cat, zip(*(v.targets for v in self.versions), strict=True)))
+        self.views = Views(*map(torch.cat, zip(*(v.views for v in self.versions), strict=True)))
         self.homes = homes_of(one_hot.argmax(1), self.measured["train"], self.versions[0].views.whole)
         if self.recipe.analysed.share > 0 and not self.recipe.fit.start:
-            begin_at_mean(self.model.decoder.control, self.versions[0].targets)
+            control = self.model.decoder.control
+            assert isinstance(control, HitControl)
+            begin_at_mean(control, self.versions[0].targets)
 
     def setup(self, stage: str) -> None:
         """Take the training's sounds apart; before a checkpoint's weights are read."""
@@ -248,7 +257,7 @@ class DrumTask(Task):
         picked, heard, wanted = (
             np.where(at_home, a, b) for a, b in ((homes, picked), (0, heard), (0, wanted))
         )
-        knobs = np.stack([self.version_labels[v][i] for v, i in zip(wanted, picked, strict=True)])
+        knobs = self.version_labels[wanted * len(self.chances) + picked]
         knobs[at_home, len(CLASSES) :] = 0.0
         frames = round(recipe.window_s * SAMPLE_RATE_HZ / FRAME)
         start = np.zeros(count, np.int64)
@@ -262,9 +271,8 @@ class DrumTask(Task):
             part = sound[start[row] * FRAME :][: frames * FRAME]
             windows[row, 0, : len(part)] = part
         return {
-            "heard": heard,
-            "asked": wanted,
-            "picked": picked,
+            "heard": torch.from_numpy(heard * len(self.chances) + picked),
+            "asked": torch.from_numpy(wanted * len(self.chances) + picked),
             "knobs": torch.from_numpy(knobs),
             "at_home": torch.from_numpy(at_home),
             "start": torch.from_numpy(start),
@@ -289,6 +297,14 @@ class DrumTask(Task):
 
     # Losses ---------------------------------------------------------------------------------------
 
+    def training_step(self, batch: Batch, index: int) -> None:
+        """As every task's, at a pace of its own while hits are analysed."""
+        analysed = self.recipe.analysed
+        for optimizer in self.trainer.optimizers[:1]:
+            for group in optimizer.param_groups:
+                group["pace"] = analysed.pace if self.progress < analysed.share else 1.0
+        super().training_step(batch, index)
+
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Distance to analysed hits, or to sounds; KL, the classes' middles, and what the critic asks."""
         mean, log_variance = self.posterior(batch)
@@ -303,12 +319,7 @@ class DrumTask(Task):
         }
         loss = self.beta() * terms["kl"] + self.recipe.loss.centre * terms["centre"]
         if self.progress < self.recipe.analysed.share:
-            rows = [
-                self.versions[v].targets.rows(torch.tensor([i]))
-                for v, i in zip(batch["asked"], batch["picked"], strict=True)
-            ]
-            targets = type(rows[0])(*(torch.cat(parts) for parts in zip(*rows, strict=True)))
-            far = distance(hit, targets, self.model.decoder.sound.fade)
+            far = distance(hit, self.targets.rows(batch["asked"]), self.model.decoder.sound.fade)
             return loss + sum(WEIGHTS[k] * v for k, v in far.items()), {**terms, **far}
         made = self.model.decoder.sound(hit, batch["wanted"].shape[-1] // FRAME, batch["start"])
         return self._listen(batch, made, loss, terms)
@@ -343,14 +354,7 @@ class DrumTask(Task):
         """Mean and log-variance of what the encoder sees, worked out once a batch."""
         if "posterior" in batch:
             return batch["posterior"]
-        seen = [
-            [
-                self.versions[v].views[k][i].float()
-                for v, i in zip(batch["heard"], batch["picked"], strict=True)
-            ]
-            for k in range(len(Views._fields))
-        ]
-        views = Views(*(torch.stack(rows) for rows in seen))
+        views = Views(*(table[batch["heard"]].float() for table in self.views))
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.critic_listens()):
             found = self.model.encoder.judge(views)
         if self.critic_listens():
@@ -429,7 +433,7 @@ class DrumTask(Task):
 
     def take_network(self, network: nn.Module) -> None:
         """It says what a hit is made of; the sound stays the task's own."""
-        self.model.decoder.control = Answering(network)
+        self.model.decoder.control = Answering(network)  # type: ignore[assignment]
 
     def decoder_ports(self) -> tuple[list[Port], list[Port]]:
         """Latents and knobs in, once per hit; two seconds of audio out."""
@@ -451,7 +455,7 @@ class DrumTask(Task):
 
     def decoder_metadata(self) -> dict[str, Any]:
         """Classes and attributes."""
-        definitions = {
+        definitions: dict[str, str] = {
             name: f"{SOUND_ATTRIBUTES[name].definition}, among the sounds of the class"
             for name in self.recipe.model.attributes
         }
@@ -460,7 +464,9 @@ class DrumTask(Task):
 
     def latent_layer(self) -> tuple[nn.Module, slice]:
         """The inlet reads z first."""
-        return self.model.decoder.control.inlet, slice(0, self.latents)
+        control = self.model.decoder.control
+        assert isinstance(control, HitControl)
+        return control.inlet, slice(0, self.latents)
 
     def encoder_inputs(self, split: str) -> Iterator[Tensor]:
         """Hits padded to two seconds."""

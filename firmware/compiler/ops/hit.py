@@ -1,7 +1,7 @@
-"""The sound of a struck drum: modes, banded noise and a transient, from what a network says of one hit.
+"""The sound of a struck drum: modes, banded noise and a transient, by what a network says of one hit.
 
-The domain operator ``HitSound`` stands last in a drum's graph. Here is its definition in numpy; the engine plays
-it frame by frame (``engine/dsp/modes.h``, ``bands.h``) and keeps to it while the network's numbers rest.
+The domain operator ``HitSound`` stands last in a drum's graph. Here is its definition in numpy; the engine
+plays it frame by frame (``engine/dsp/modes.h``, ``bands.h``), and keeps to it while those numbers rest.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def tones(c: HitConstants, modes: np.ndarray, glide: np.ndarray, samples: int) -
 
 
 def banded_noise(c: HitConstants, logs: np.ndarray, samples: int, hit: int = 0) -> np.ndarray:
-    """Noise in bands; `logs` are the gains' natural logs, grid point by grid point, shape (points · bands,)."""
+    """Noise in bands; `logs` are the gains' natural logs, point by point, shape (points · bands,)."""
     logs = np.clip(logs.reshape(len(c.grid_frames), -1), -12.0, 2.5)
     frames = np.arange(samples // FRAME + 1)
     between = np.stack([np.interp(frames, c.grid_frames, column) for column in logs.T])

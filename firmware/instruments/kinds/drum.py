@@ -69,8 +69,8 @@ class HitModel(ModelRole):
         """Return the functions of a ``HitModel``, and its sound."""
         if model.sound is None:
             raise Refusal(
-                f"{model.file.name}: it ends in no HitSound, and the engine plays no other drum; train it again "
-                "with this version."
+                f"{model.file.name}: it ends in no HitSound, and the engine plays no other drum; train it "
+                "again with this version."
             )
         z, knobs = model.input("latent"), model.input("class", "attribute", "condition")
         role, name = model.role, model.name

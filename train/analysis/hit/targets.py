@@ -15,7 +15,7 @@ from torch import Tensor
 
 from train.analysis.hit.analyse import FLOOR, Analysis
 from train.models.hit import shape as meaning
-from train.models.hit.control import Hit
+from train.models.hit.control import Hit, HitControl
 from train.models.hit.shape import HitShape
 
 AUDIBLE = 6.5  # nats below the loudest partial at which one no longer counts
@@ -145,7 +145,7 @@ def distance(hit: Hit, wanted: Targets, fade: Tensor) -> dict[str, Tensor]:
     }
 
 
-def begin_at_mean(control: torch.nn.Module, wanted: Targets) -> None:
+def begin_at_mean(control: HitControl, wanted: Targets) -> None:
     """Set the output layers' offsets to the mean of analysed hits: the first thousand steps would do that."""
     modes = wanted.place.shape[1]
     mean_level, mean_decay = (
@@ -154,7 +154,8 @@ def begin_at_mean(control: torch.nn.Module, wanted: Targets) -> None:
     )
     bent = (mean_decay - float(np.log(meaning.DECAY_MIDDLE_S))) / meaning.DECAY_SPAN
     with torch.no_grad():
-        bias = control.modes.bias
+        bias, noise = control.modes.bias, control.noise.bias
+        assert bias is not None and noise is not None
         bias[2 * modes : 3 * modes] = mean_level
         bias[modes : 2 * modes] = 2 * torch.atanh(bent.clamp(-0.9, 0.9))
-        control.noise.bias.copy_(wanted.noise.mean(0).reshape(-1))
+        noise.copy_(wanted.noise.mean(0).reshape(-1))

@@ -28,7 +28,7 @@ from train.attributes.sound import measure_sound
 from train.models.hit.encoder import HitEncoder, Views
 from train.models.hit.shape import HitShape
 
-VERSION = 2  # raised when the same sounds would give other results
+VERSION = 1  # raised when the same sounds would give other results
 TOGETHER = 32  # sounds that are looked at at once
 
 
