@@ -22,6 +22,7 @@ from bench.report.schema import Emulated
 from common.version import version
 from firmware import toolchain
 from firmware.build import PORTS, Built, generate, host_library
+from firmware.instruments import kinds
 from firmware.play.cv_script import Event, Signals, read_script, signals
 from firmware.play.host import HostInstrument, Rendered
 from firmware.play.render import (
@@ -212,11 +213,12 @@ def emulate(
         here = generate(instrument, board, folder / "host", models=models, block=size, target="host")
         host = HostInstrument(host_library(here))
         cv = read_script(script)
+        gates = kinds.named(here.assignment.kind).gates
         rate = board.audio.sample_rate_hz
         tracks = read_sounds(sounds or {}, rate)
         ticks = length_ticks(cv, tracks, rate, seconds, TAIL_S)
         tracks = {jack: fitted(track, ticks) for jack, track in tracks.items()}
-        played = signals(cv, board, ticks, host.parameters, tracks, resting_knobs(here))
+        played = signals(cv, board, ticks, host.parameters, tracks, resting_knobs(here), gates)
         expected = host.render(played, size)
         module = EmulatedInstrument(on_module, folder)
         first = max(0, min(round(start_s * board.audio.sample_rate_hz / size), ticks // size - callbacks))

@@ -344,7 +344,7 @@ def hit(kernel: str, count: int, gliding: int = 0) -> Row:
     rng = np.random.default_rng(5)
     out = b.machine.alloc(4 * 48)
     if kernel == "vk_bands_frame":
-        half = b.machine.place(rng.integers(-32000, 32000, 64 * count).astype(np.int16))
+        half = b.machine.place(rng.integers(-32000, 32000, 64 * count + 6).astype(np.int16))
         bank = b.struct(half, b.machine.place(np.zeros(count, np.float32)), count)
         state = b.machine.place(np.zeros(1024, np.uint32))
         logs = b.machine.place(rng.uniform(-6, 0, 2 * count).astype(np.float32))
@@ -357,7 +357,7 @@ def hit(kernel: str, count: int, gliding: int = 0) -> Row:
         slots = b.struct(anchors, spreads, count | gliding << 16)
         raw = rng.normal(size=(5, count)).astype(np.float32)
         raw[2] -= 3
-        numbers, told = b.machine.place(raw), b.machine.alloc(36 * count)
+        numbers, told = b.machine.place(raw), b.machine.alloc(40 * count)
         state, glide = b.machine.alloc(16 * count), b.machine.alloc(8)
         b.machine.call("vk_glide_decode", b.machine.place(np.array([1.0, -2.0], np.float32)), glide)
         b.machine.call("vk_modes_decode", slots, numbers, told, 0, count)

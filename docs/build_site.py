@@ -1,8 +1,8 @@
 """Build these pages as a site that works offline: ``make docs``, or ``python -m docs.build_site``.
 
 Pages keep the places they have in the repository, so that their links hold. What they link to besides pages
-(pictures, tables, templates, reports) is copied beside them, and the gallery gets its players. MkDocs builds
-in strict mode: a broken link or heading stops it.
+(pictures, tables, templates, reports) is copied beside them, and the gallery gets its players and its
+pages. MkDocs builds in strict mode: a broken link or heading stops it.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def stage(out: Path, players: bool = True) -> None:
         page = out / "docs" / "gallery.md"
         sounds = {heard.name: heard for heard in gallery.play_all()}
         gallery.write_pictures(list(sounds.values()), page.parent / "pictures")
+        gallery.write_pages(page.parent / "pages")
         text = gallery.PLAYER.sub(
             lambda mark: gallery.write_player(sounds[mark[1]], page.parent / "sounds"), page.read_text()
         )

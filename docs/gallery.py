@@ -82,8 +82,23 @@ def write_player(heard: Heard, folder: Path) -> str:
         f'<audio controls preload="none" aria-label="{title}">'
         f'<source src="sounds/{title}.ogg" type="audio/ogg">'
         f'<source src="sounds/{title}.wav" type="audio/wav"></audio>\n\n'
-        f"`{heard.command}`"
+        f"`{heard.command}`\n\n"
+        f'<a href="pages/{title}.html">Play it: knobs, jacks and cables in a page.</a>'
     )
+
+
+def write_pages(folder: Path) -> None:
+    """Write the pages in which the instruments play, by the command a reader would type.
+
+    Raises
+    ------
+    Refusal
+        When the command fails.
+    """
+    import vaectrol
+
+    if vaectrol.main(["web", "-o", str(folder)]) != 0:
+        raise Refusal(f"`vaectrol web -o {folder}` failed; run it alone to see why.")
 
 
 def write_pictures(sounds: list[Heard], folder: Path = PICTURES) -> None:

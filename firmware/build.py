@@ -121,8 +121,8 @@ def generate(
             latency_ticks=int(program.report["latency_samples"]),
             sample_rate_hz=board.audio.sample_rate_hz,
             input_order=list(program.report.get("inputs", [])),
-            # unnamed memory is DTCM by the linker scripts
-            state_region="" if target != "m7" else state_region(program.report).replace("dtcm", ""),
+            state_region=state_region(program.report),
+            is_placed=target == "m7",
             sound=program.sound,
         )
     source = out / "instrument.c"

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from firmware.compiler.report import Report
+    from firmware.play.live import Inputs
     from firmware.play.render import Sound
     from hardware.board import Board
 
@@ -264,6 +265,15 @@ def play(
         str, typer.Option(help="Whose jacks, levels and voices: what that board would play.")
     ] = "host",
     cv: Annotated[Path | None, typer.Option(help="CSV: time, then one column per jack or parameter.")] = None,
+    midi: Annotated[
+        Path | None, typer.Option(help="MIDI file: what its notes, controllers and tempo do.")
+    ] = None,
+    midi_out: Annotated[
+        Path | None, typer.Option("--midi-out", help="MIDI file of the notes that its gates play.")
+    ] = None,
+    midi_port: Annotated[
+        str | None, typer.Option("--midi-port", help="With --live or --osc: follow this MIDI input.")
+    ] = None,
     sound: Annotated[
         list[str] | None, typer.Option(help="JACK=FILE.wav: audio into audio_in_1, or as CV into cv_1.")
     ] = None,
@@ -284,7 +294,7 @@ def play(
     ] = None,
     live: Annotated[bool, typer.Option("--live", help="Through the sound card, in real time.")] = False,
     record: Annotated[
-        Path | None, typer.Option(help="With --osc: write what came in as a CV script.")
+        Path | None, typer.Option(help="Write what came in by OSC or MIDI as a CV script.")
     ] = None,
     allow_silence: AllowSilence = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
@@ -293,6 +303,9 @@ def play(
     import json
 
     from common.outputs import check_file
+    from firmware.midi.notes_out import check_writes_notes
+    from firmware.midi.song import read_song, song_script
+    from firmware.play.live import Inputs
     from hardware.board import load_board
 
     chosen = load_board(board)
@@ -300,18 +313,39 @@ def play(
     path = out or Path(f"{Path(instrument).stem}.wav" if demo else "out.wav")
     if demo and picture is None:
         picture = path.with_suffix(".png")
-    if live or osc is not None:
-        refuse_together(demo or cv is not None or bool(sound), "--demo, --cv and --sound", "--osc or --live")
+    if live or osc is not None or midi_port is not None:
+        given = demo or bool(sound) or any(one is not None for one in (cv, midi, midi_out))
+        refuse_together(given, "--demo, --cv, --sound, --midi and --midi-out", "--osc, --midi-port or --live")
         _play_live(
-            instrument, path, chosen, models, osc, live, seconds, block, record, allow_silence, as_json
+            instrument,
+            path,
+            chosen,
+            models,
+            Inputs(osc, midi_port, live),
+            seconds,
+            block,
+            record,
+            allow_silence,
+            as_json,
         )
         return
-    refuse_together(record is not None, "--record", "a rendering that no OSC moves: add --osc PORT")
+    refuse_together(
+        record is not None and midi is None,
+        "--record",
+        "a rendering that no OSC or MIDI moves",
+    )
+    refuse_together(midi is not None and (demo or cv is not None), "--midi", "--demo or --cv")
     script, sounds = demonstration(context, instrument, demo, cv, pairs(sound, "--sound"), models)
-    read = [file for file in (script, *sounds.values(), *models.values()) if isinstance(file, Path)]
+    read = [file for file in (script, midi, *sounds.values(), *models.values()) if isinstance(file, Path)]
     check_file(path, ".wav", read)
     if picture is not None:
         check_file(picture, ".png", read)
+    if record is not None:
+        check_file(record, ".csv", read)
+    if midi_out is not None:
+        check_file(midi_out, ".mid", read)
+        check_writes_notes(instrument)
+    song = read_song(midi) if midi is not None else None
     from rich.progress import Progress
 
     from firmware.play import render as player
@@ -322,7 +356,7 @@ def play(
         played = player.play(
             instrument,
             board=chosen,
-            script=script,
+            script=script if song is None or midi is None else song_script(song, midi.name, record),
             sounds=sounds,
             models=models,
             seconds=seconds,
@@ -338,6 +372,13 @@ def play(
 
         draw(played, picture)
         files.append(str(picture))
+    if record is not None:
+        files.append(str(record))
+    if midi_out is not None:
+        from firmware.midi.notes_out import write_notes
+
+        write_notes(played, midi_out, song.tempo if song else None)
+        files.append(str(midi_out))
     volts = played.peak * chosen.audio.full_scale_volts_out
     if as_json:
         summary = {
@@ -399,8 +440,7 @@ def _play_live(
     out: Path,
     board: Board,
     models: dict[str, Path],
-    osc_port: int | None,
-    sound_card: bool,
+    inputs: Inputs,
     seconds: float | None,
     block: int | None,
     record: Path | None,
@@ -413,7 +453,7 @@ def _play_live(
     from firmware.play.live import play_live
     from firmware.play.verdict import BadRendering
 
-    if not sound_card:
+    if not inputs.sound_card:
         check_file(out, ".wav", models.values())
     if record is not None:
         check_file(record, ".csv")
@@ -421,8 +461,7 @@ def _play_live(
         instrument,
         out,
         models=models,
-        osc_port=osc_port,
-        sound_card=sound_card,
+        inputs=inputs,
         seconds=seconds,
         block=block,
         record=record,
@@ -450,12 +489,18 @@ def web(
             "-o", "--out", help="FILE.html for one page, or a folder for a gallery; INSTRUMENT.html."
         ),
     ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option("--beside", help="heard.json of `vaectrol evaluate`: originals to compare by ear."),
+    ] = None,
 ) -> None:
     """Write a page in which an instrument plays: its firmware as WebAssembly, under its own panel."""
     from common.files import write_text
     from common.outputs import check_file
     from common.refusal import Refusal
     from firmware.instruments.spec import available_instruments
+    from firmware.ports.web.originals import read_originals
+    from firmware.ports.web.page import Extras
     from firmware.web import Wanted, check_board, instrument_page, write_gallery
 
     models = pairs(model, "--model")
@@ -468,7 +513,9 @@ def web(
         raise Refusal(f"{path} holds one instrument; say which, or name a folder for all of them.")
     if path.suffix == ".html" and instrument is not None:
         check_file(path, ".html", models.values())
-        write_text(path, instrument_page(instrument, chosen, models=models, block=block, phrase=phrase))
+        extras = Extras(originals=[pair for file in beside or [] for pair in read_originals(file)])
+        page = instrument_page(instrument, chosen, models=models, block=block, phrase=phrase, extras=extras)
+        write_text(path, page)
         typer.echo(f"wrote {path}, {path.stat().st_size:,} bytes: open it in a browser")
         return
     if models:

@@ -33,7 +33,7 @@ def has_time(assignment: Assignment, role: ModelRole, report: Report, busy: floa
     """
     board = assignment.board
     budget = BUSIEST * board.processor.clock_hz * block / board.audio.sample_rate_hz
-    worst = busy + engine_cycles(assignment, block) + assignment.voices * role.voice_cycles(report)
+    worst = busy + engine_cycles(assignment, block) + assignment.voices * role.voice_cycles(report)[1]
     return worst + role.cycles(report, board)[1] <= budget
 
 
@@ -46,7 +46,8 @@ def engine_cycles(assignment: Assignment, block: int) -> float:
 
 def instrument_bytes(assignment: Assignment) -> dict[str, int]:
     """Memory of the engine itself by region."""
-    return {"dtcm": PANEL_BYTES + kinds.named(assignment.kind).memory_bytes(assignment)}
+    own = kinds.named(assignment.kind).memory_bytes(assignment)
+    return {**own, "dtcm": own["dtcm"] + PANEL_BYTES}
 
 
 def without(board: Board, taken: Mapping[str, int]) -> Board:
@@ -74,9 +75,9 @@ def predict(assignment: Assignment, reports: Mapping[str, Report], block: int) -
     for name, report in reports.items():
         role = kind.role(name)
         cycles = role.cycles(report, board)
-        sounding = assignment.voices * role.voice_cycles(report)
-        mean += cycles[0] + sounding
-        worst += cycles[1] + sounding
+        voice = role.voice_cycles(report)
+        mean += cycles[0] + assignment.voices * voice[0]
+        worst += cycles[1] + assignment.voices * voice[1]
         wait = role.wait_ticks(assignment.models[name])
         latency = max(latency, float(report["latency_samples"]) + wait)
         for region, use in report["regions"].items():

@@ -18,7 +18,6 @@ from firmware.instruments.spec import load_instrument
 from firmware.play.render import read_sound
 from firmware.ports.web.page import Card, Extras, demo_about, gallery_html, page_html
 from hardware.board import Board, load_board
-from hardware.panel import panel_of
 
 STAMP = ".vaectrol-web"
 """Marks a folder as a gallery, which may be written again."""
@@ -30,14 +29,13 @@ def check_board(board: str | Path | Board) -> Board:
     Raises
     ------
     Refusal
-        No such board, one without audio outputs, or without a panel.
+        No such board, or one without audio outputs.
     """
     found = board if isinstance(board, Board) else load_board(board)
     if found.audio.outputs == 0:
         raise Refusal(
             f"{found.name} has no audio output, so a page has nothing to play; choose another board."
         )
-    panel_of(found)
     return found
 
 

@@ -28,6 +28,7 @@ PACKAGES = {
 }
 OPTIONAL_PACKAGES = {
     "ai-edge-litert": "checks TFLite exports",
+    "python-rtmidi": "following a MIDI keyboard (play --midi-port)",
     "sounddevice": "live playing through a sound card (play --live)",
 }
 TOOLS = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from common.refusal import Refusal
-from hardware.board import Board, load_board
+from hardware.board import Board, Jack, load_board
 
 PANELS_DIR = Path(__file__).parent / "panels"
 HEIGHT_MM = 128.5
@@ -27,6 +27,9 @@ MOUNT_DIAMETER_MM = 3.2
 MOUNT_FROM_EDGE_MM = 3.0
 MOUNT_FROM_LEFT_MM = 7.5
 SECOND_PAIR_FROM_HP = 10
+PLAIN_ROWS_MM, PLAIN_STEP_MM = (32.0, 110.0), 16.0
+"""First and last row of a panel that nobody has drawn, and the most between two rows."""
+NARROW_COLUMNS, NARROW_PARTS, WIDE_COLUMNS = 5, 25, 8
 RAIL_MM = 10.0
 """Behind this much at top and bottom lies the rail: no parts."""
 
@@ -131,19 +134,54 @@ def load_panel(name_or_path: str | Path) -> Panel:
 
 
 def panel_of(board: Board) -> Panel:
-    """Return the panel that serves a board: its own, or one of a board with the same parts.
-
-    Raises
-    ------
-    Refusal
-        No panel was drawn for it.
-    """
+    """Return the panel that serves a board: its own, one of a board with the same parts, or a plain one."""
     panels = [load_panel(file) for file in sorted(PANELS_DIR.glob("*.toml"))]
     for panel in sorted(panels, key=lambda panel: panel.board != board.name):
         if {part.name for part in panel.parts} == board_parts(board):
             return panel
-    drawn = ", ".join(panel.board for panel in panels)
-    raise Refusal(f"no panel is drawn for {board.name}; choose {drawn}, or draw one in {PANELS_DIR}.")
+    return plain_panel(board)
+
+
+def plain_panel(board: Board) -> Panel:
+    """Lay a board's parts out in rows, where nobody has drawn a panel: to look at, not to cut."""
+    pinned = board_parts(board)
+    wired = any(not name.startswith("audio") for name in pinned)
+
+    def names(parts: Iterable[Jack]) -> list[str]:
+        return [part.name for part in parts if part.name in pinned or not wired]
+
+    knobs = names(adc for adc in board.adcs if adc.kind == "knob")
+    audio_in = [f"audio_in_{number + 1}" for number in range(board.audio.inputs)]
+    audio_out = [f"audio_out_{number + 1}" for number in range(board.audio.outputs)]
+    into = [*names(adc for adc in board.adcs if adc.kind != "knob"), *names(board.gates_in), *audio_in]
+    out = [*names(board.dacs), *names(board.gates_out), *audio_out]
+    small = [*names(board.leds), *names(board.buttons)]
+    columns = WIDE_COLUMNS if len(knobs) + len(into) + len(out) > NARROW_PARTS else NARROW_COLUMNS
+    rows: list[tuple[Literal["knob", "jack", "small"], list[str]]] = []
+    rows += [("knob", row) for row in _even(knobs, columns)] + [
+        ("small", row) for row in _even(small, columns)
+    ]
+    rows += [("jack", row) for row in [*_even(into, columns), *_even(out, columns)]]
+    top, bottom = PLAIN_ROWS_MM
+    step = min(PLAIN_STEP_MM, (bottom - top) / max(1, len(rows) - 1))
+    described = PanelFile(
+        board=board.name,
+        title="VAECTROL",
+        subtitle=board.title,
+        hp=math.ceil((columns * SIZES["knob"].keep_out_mm + PLAY_MM) / HP_MM),
+        rows=tuple(
+            Row(y_mm=round(top + at * step, 2), kind=kind, parts=tuple(parts), outputs=tuple(out))
+            for at, (kind, parts) in enumerate(rows)
+        ),
+    )
+    return place(described)
+
+
+def _even(names: list[str], columns: int) -> list[list[str]]:
+    """Divide names over as few rows as they need, none of which is much shorter than another."""
+    rows = -(-len(names) // columns)
+    share = -(-len(names) // rows) if rows else 1
+    return [names[at : at + share] for at in range(0, len(names), share)]
 
 
 def place(described: PanelFile) -> Panel:

@@ -7,6 +7,7 @@ import importlib.metadata
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,16 @@ ALLOWED = {
 HEAVY = ("torch", "librosa", "onnxruntime", "lightning", "onnx", "matplotlib", "scipy")
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a file, read once for all tests."""
+    return ast.parse(path.read_text(), str(path))
+
+
 def imported_modules(path: Path) -> list[str]:
     """Every absolute module name that a file imports, at any depth of the file."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -123,7 +130,7 @@ def test_no_decision_is_taken_by_the_words_of_an_error():
         f"{path.relative_to(ROOT)}:{line}"
         for path in sorted(ROOT.rglob("*.py"))
         if not {"tests", ".venv", "build"} & set(path.relative_to(ROOT).parts)
-        for line in words_of_errors(ast.parse(path.read_text()))
+        for line in words_of_errors(parsed(path))
     }
     assert not said, "\n".join(sorted(said))
 
@@ -196,7 +203,7 @@ def named_kinds(path: Path) -> list[tuple[int, str]]:
         for spelling in (kind, f"{kind}s", kind.upper(), f"{kind.upper()}S", f"_{kind}", f"_{kind}s")
     }
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         words = {
             ast.Constant: lambda n: [n.value] if isinstance(n.value, str) else [],
             ast.Name: lambda n: [n.id],
@@ -242,7 +249,7 @@ def test_no_function_has_more_than_ten_parameters():
     for name, path in modules().items():
         if path.name == "commands.py":
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 count = len(node.args.args) + len(node.args.kwonlyargs)
                 assert count <= 10, f"{name}.{node.name} has {count} parameters; group them in a dataclass"

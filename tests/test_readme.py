@@ -73,6 +73,7 @@ HOW: dict[str, Run | Elsewhere] = {
     "vaectrol compile kit.int8.onnx": Run(makes=("c/kit.c", "c/kit.h", "c/report.json")),
     "vaectrol play drum --demo --model": Run(makes=("kit.wav", "kit.png")),
     "vaectrol play drum --demo": Run(more=("--seconds", "2"), makes=("drum.wav", "drum.png")),
+    "vaectrol web drum": Run(makes=("drum.html",)),
     "vaectrol play groove": Run(more=("--seconds", "2"), makes=("groove.wav", "groove.png")),
     "vaectrol emulate drum": Run(more=("--seconds", "0.3", "--callbacks", "20")),
     "vaectrol bench kit.int8.onnx": Run(makes=("report/report.html",)),

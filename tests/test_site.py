@@ -46,6 +46,7 @@ def test_a_player_has_its_sound_twice_and_its_command(tmp_path: Path) -> None:
     for source in re.findall(r'src="sounds/([^"]+)"', player):
         found, rate_hz = soundfile.read(tmp_path / source)
         assert rate_hz == 48_000 and abs(len(found) - 4800) <= 1024
+    assert 'href="pages/beep.html"' in player
     assert player.count("<source") == 2 and "`vaectrol play beep`" in player
 
 

@@ -174,7 +174,19 @@ def whole_workflow(tmp_path_factory) -> tuple[Path, list[str]]:
     return folder, went
 
 
-COMMANDS = ["toy", "data", "train", "evaluate", "quantize", "compile", "build", "play", "emulate", "bench"]
+COMMANDS = [
+    "toy",
+    "data",
+    "train",
+    "evaluate",
+    "quantize",
+    "compile",
+    "build",
+    "play",
+    "emulate",
+    "bench",
+    "web",
+]
 
 
 def test_a_toy_model_goes_through_every_stage(whole_workflow):
@@ -190,6 +202,9 @@ def test_a_toy_model_goes_through_every_stage(whole_workflow):
     reports = ("data", "run/evaluation", "drum.int8.onnx.report", "c", "image", "report")
     for told in (*(f"{made}/report.json" for made in reports), "drum.module.json", "run/card.json"):
         assert json.loads((folder / told).read_text())["version"] == version(), told
+    assert 'href="drum.html"' in index
+    played = (folder / "drum.html").read_text()
+    assert played.count('data-of="original"') == played.count('data-of="made"') > 0
     page = html.unescape(index)
     assert all(stamp["command"] in page for stamp in stamps)
     assert "every sample, gate and voltage is the same" in page

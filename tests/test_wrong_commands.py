@@ -148,6 +148,16 @@ play drive --cv {cv} --sound {missing}.wav -o {new}.wav
 play drive --cv {cv} --sound {words} -o {new}.wav
 play drive --cv {cv} --sound {silence} -o {new}.wav
 play drum --osc nonsense
+play drum --midi {missing}.mid -o {new}.wav
+play drum --midi {words} -o {new}.wav
+play drum --midi {empty} -o {new}.wav
+play drum --midi {folder} -o {new}.wav
+play drum --midi {words} --demo
+play drum --demo --midi-out {new}.mid
+play rhythm --demo --midi-out {folder}
+play rhythm --demo --midi-out {words}
+play drum --midi-port nonsense --seconds 1 -o {new}.wav
+play drum --midi-port x --midi {words}
 play drum --osc 9000 -o {folder}
 play drum --cv {cv} -o {cv}
 play drum --cv {cv} -o {new}.wav --picture {folder}

@@ -16,14 +16,15 @@ EMULATED_CALLBACKS = 60
 
 def sounds_to_module(plan: Plan) -> list[Stage]:
     """List the stages from folders of sounds to a measured module."""
-    models = {}
+    models, heard = {}, []
     stages: list[Stage] = []
     for role in plan.sources:
         alone = len(plan.sources) == 1
         folder = plan.folder if alone else plan.folder / role
         models[role] = folder / f"{role}.int8.onnx"
+        heard.append(folder / "run" / "evaluation" / "heard.json")
         stages += model_stages(plan, role, folder, models[role], prefix="" if alone else f"{role}-")
-    return [*stages, *instrument_stages(plan, models)]
+    return [*stages, *instrument_stages(plan, models), web_stage(plan, models, heard)]
 
 
 def model_stages(plan: Plan, role: str, folder: Path, model: Path, prefix: str) -> list[Stage]:
@@ -55,7 +56,7 @@ def model_stages(plan: Plan, role: str, folder: Path, model: Path, prefix: str) 
             "judge it on sounds it never met",
             ("evaluate", str(run), "--data", str(data), "--limit", "64" if plan.quick else "0"),
             (run / "card.json",),
-            (run / "evaluation" / "report.html",),
+            (run / "evaluation" / "report.html", run / "evaluation" / "heard.json"),
             takes_s=20 if plan.quick else 120,
         ),
         Stage(
@@ -116,14 +117,46 @@ def instrument_stages(plan: Plan, models: Mapping[str, Path]) -> list[Stage]:
     ]
 
 
+def web_stage(plan: Plan, models: Mapping[str, Path], heard: list[Path]) -> Stage:
+    """Write the page in which what was made plays, beside the sounds it was judged on."""
+    page = plan.folder / f"{plan.kind}.html"
+    return Stage(
+        "web",
+        f"a page in which the {plan.kind} plays, beside the originals",
+        (
+            *("web", plan.kind, "--board", plan.board),
+            *(word for role, model in models.items() for word in ("--model", f"{role}={model}")),
+            *(word for file in heard for word in ("--beside", str(file))),
+            *("-o", str(page)),
+        ),
+        (*models.values(), *heard),
+        (page,),
+        takes_s=6,
+    )
+
+
+def gallery_stage(board: str, folder: Path) -> Stage:
+    """Write pages in which the shipped instruments play."""
+    models = [model for used in factory_instruments().values() for model in used]
+    return Stage(
+        "web-factory",
+        "pages in which the factory instruments play",
+        ("web", "--board", board, "-o", str(folder)),
+        tuple(dict.fromkeys(models)),
+        (folder / "index.html",),
+        takes_s=20,
+    )
+
+
 def factory_stages(board: str, folder: Path) -> list[Stage]:
-    """List the stages that let every shipped instrument show itself: all on this machine, then emulated."""
+    """List the stages that let every shipped instrument show itself: on this machine, in pages, emulated."""
     instruments = factory_instruments()
     plays = [play_stage(name, board, folder, reads=tuple(models)) for name, models in instruments.items()]
     emulated = [
         emulate_stage(name, board, folder, reads=tuple(models)) for name, models in instruments.items()
     ]
-    return [*plays, *emulated]
+    pages = [gallery_stage(board, folder / "pages")] if instruments else []
+    return [*plays, *pages, *emulated]
 
 
 def play_stage(

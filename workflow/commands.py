@@ -66,8 +66,8 @@ def make(
 
 
 def write_index_when_heard(folder: Path, title: str, stages: list[Stage], done: Stage) -> None:
-    """Renew the page after a stage that made something to hear."""
-    if any(path.suffix == ".wav" for path in done.makes):
+    """Renew the page after a stage that made something to hear or to play."""
+    if done.argv[:1] == ("web",) or any(path.suffix == ".wav" for path in done.makes):
         write_index(folder, title, stages)
 
 
@@ -122,9 +122,11 @@ def demo(
 
     run_stages(stages, out, after)
     index = write_index(out, title, stages)
+    gallery = out / "factory" / "pages" / "index.html"
     typer.echo("\n" + "\n".join([*headline(out / "factory"), *headline(out)]))
     typer.echo(
-        f"\nSee and hear it: {index}\nThe board's report: {out / 'report' / 'report.html'}\n"
+        f"\nSee and hear it: {index}\nPlay it: {out / kind}.html, and the factory's: {gallery}\n"
+        f"The board's report: {out / 'report' / 'report.html'}\n"
         f"How well it learnt: {out / 'run' / 'evaluation' / 'report.html'}\n\nTry next:\n"
         "  vaectrol play groove --demo\n"
         "  vaectrol make ~/Samples/my_kit --kind drum --board patch_sm -o mykit\n"

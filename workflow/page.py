@@ -23,6 +23,12 @@ def write_index(folder: Path, title: str, stages: Sequence[Stage]) -> Path:
         All of them, done or not: what is not there yet is left out.
     """
     page = Page(title, "Sounds and pictures first, then figures, reports and every command.")
+    pages = [stage.makes[0] for stage in stages if stage.argv[:1] == ("web",) and stage.makes[0].is_file()]
+    if pages:
+        section = page.section(
+            "Play it", "Knobs, jacks and cables in this browser, and the module's own numbers."
+        )
+        section.points(Cell(_page_title(path), link=path.relative_to(folder).as_posix()) for path in pages)
     plays = [stage for stage in stages if stage.argv[:1] == ("play",) and stage.makes[0].is_file()]
     factory = [stage for stage in plays if "--model" not in stage.argv]
     own = [stage for stage in plays if "--model" in stage.argv]
@@ -39,7 +45,10 @@ def write_index(folder: Path, title: str, stages: Sequence[Stage]) -> Path:
             costs,
             note=PREDICTED,
         )
-    made = [path for stage in stages for path in stage.makes if path.suffix in (".html", ".json")]
+    shown = (".html", ".json")
+    made = [
+        path for stage in stages for path in stage.makes if path.suffix in shown and path.name != "heard.json"
+    ]
     inside = [path for path in made if path.is_relative_to(folder) and path.is_file()]
     if inside:
         names = [path.relative_to(folder).as_posix() for path in inside]
@@ -51,6 +60,10 @@ def write_index(folder: Path, title: str, stages: Sequence[Stage]) -> Path:
     index = folder / "index.html"
     write_text(index, page.html())
     return index
+
+
+def _page_title(path: Path) -> str:
+    return "The factory instruments" if path.name == "index.html" else f"The {path.stem} made here"
 
 
 def _row(stage: Stage, folder: Path) -> list[Value]:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from common.page import Sound
 
 SHOWN_LAYERS = 24
+LEAST_SHARE = 0.00005  # of the processor: what would read as 0.00 %
 PLAYED_S = 2.0
 PEAK = 0.9
 FORMATS = {"float": "float", "pruned": "pruned float", "w8a16": "W8A16 integers", "w8a8": "W8A8 integers"}
@@ -96,8 +97,12 @@ def _instrument(page: Page, found: InstrumentPart) -> None:
     )
     section.table(
         ["function", "CPU"],
-        [[Cell(name, code=True), _percent(share, 2)] for name, share in found["cpu_by_function"].items()],
-        note=f"The dearest functions. {PREDICTED}",
+        [
+            [Cell(name, code=True), _percent(share, 2)]
+            for name, share in found["cpu_by_function"].items()
+            if share >= LEAST_SHARE
+        ],
+        note=f"The costliest functions. {PREDICTED}",
     )
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from common.refusal import Refusal
-from firmware.compiler.graph import Attributes, Graph, Node
-from firmware.compiler.ops.activation import FUNCTIONS, Activations, read_function
+from firmware.compiler.graph import Graph, Node
+from firmware.compiler.ops.activation import FUNCTIONS, Activations, CurveAttributes, read_function
 from firmware.compiler.ops.base import family, reader
 from firmware.compiler.read.onnx_operators import OPERATORS, Operator
 from firmware.compiler.write.writer import Writer
@@ -26,7 +26,7 @@ FUNCTIONS["Softsign"] = softsign
 reader("Softsign")(read_function)
 
 
-@family(Softsign=Attributes)
+@family(Softsign=CurveAttributes)
 class Softsign(Activations):
     """Streaming rule, table, cost and kernel call are those of any activation; see ``base.Family``."""
 
@@ -34,6 +34,6 @@ class Softsign(Activations):
 
     def emit(self, node: Node, graph: Graph, out: Writer) -> None:
         """Look it up; float is refused."""
-        if "table" not in node.constants:
+        if graph.tensors[node.outputs[0]].quant is None:
             raise Refusal(f"node {node.name!r} (Softsign) runs in integers only; quantize the model first.")
         super().emit(node, graph, out)

@@ -25,7 +25,7 @@ from firmware.compiler.passes.lower import lower
 from firmware.compiler.passes.mark_short import mark_short
 from firmware.compiler.passes.own_ends import own_ends
 from firmware.compiler.passes.sink_dequantize import sink_dequantize
-from firmware.compiler.passes.split_sound import split_sound
+from firmware.compiler.passes.split_sound import SPREAD, split_sound
 from firmware.compiler.passes.verify import verify
 from firmware.compiler.program import Options, Program, parameters
 from firmware.compiler.read.load import read
@@ -144,7 +144,7 @@ def compile_onnx(
         graph = assume_quantized(graph)
     offline = optimise(graph, show)
     played, sound = split_sound(offline)
-    bordered = verify(mark_short(add_endpoints(played), block), "add endpoints")
+    bordered = verify(mark_short(add_endpoints(played, SPREAD if sound else ()), block), "add endpoints")
     show("add endpoints", bordered)
     heard = hold_to_witness(reading, offline) if witness and not as_if_quantized else None
     build = build_event if bordered.event else build_stream

@@ -38,6 +38,7 @@ def assign(loaded: LoadedInstrument, models: dict[str, ModelFile], board: Board)
         )
     _assign_gates(assignment, kind)
     _assign_outputs(assignment, kind)
+    _check_midi(assignment, kind)
     return assignment
 
 
@@ -161,3 +162,29 @@ def _assign_outputs(assignment: Assignment, kind: InstrumentKind) -> None:
 
 def _place(names: list[str], name: str) -> int:
     return names.index(name) if name in names else -1
+
+
+def _check_midi(assignment: Assignment, kind: InstrumentKind) -> None:
+    """Refuse what the ``[midi]`` table moves and this instrument does not have."""
+    table = assignment.loaded.spec.midi
+    if table is None:
+        return
+    moved: list[tuple[tuple[str | int, ...], str]] = []
+    for number, note in enumerate(table.note):
+        at: tuple[str | int, ...] = ("midi", "note", number)
+        if note.gate is not None and note.gate not in kind.gates:
+            raise assignment.loaded.located.refusal(
+                (*at, "gate"),
+                f"a {kind.name} has no gate {note.gate!r}; it has {', '.join(kind.gates) or 'none'}",
+            )
+        moved += [((*at, "set"), to) for to in note.set]
+        moved += [((*at, field), to) for field in ("velocity", "pitch") if (to := getattr(note, field))]
+    moved += [(("midi", "cc", number, "to"), controller.to) for number, controller in enumerate(table.cc)]
+    for place, to in moved:
+        if not _targets(assignment, kind, to):
+            raise assignment.loaded.located.refusal(
+                place, f"this {assignment.kind} has nothing called {to!r}{_how_many(assignment, kind, to)}"
+            )
+    clocked = "clock" in kind.gates
+    if table.clock is not None and not clocked:
+        raise assignment.loaded.located.refusal(("midi", "clock"), f"a {kind.name} follows no clock")

@@ -30,7 +30,9 @@ class CompiledModel:
     input_order : list of str
         Inputs as the compiled model numbers them.
     state_region : str
-        Where the memory plan wants the state; empty where nothing has to be said.
+        Where the memory plan wants the state.
+    is_placed : bool
+        Whether the target's linker knows the board's regions.
     sound : HitConstants or None
         What the engine plays with the results of a drum's network.
     """
@@ -43,6 +45,7 @@ class CompiledModel:
     sample_rate_hz: float
     input_order: list[str]
     state_region: str = ""
+    is_placed: bool = False
     sound: HitConstants | None = None
 
     @property
@@ -58,8 +61,13 @@ class CompiledModel:
     @property
     def state(self) -> str:
         """Declare memory for the model's state, ``ROLE_state``."""
-        place = f'__attribute__((section(".{self.state_region}.{self.role}_state"))) '
-        return f"{place if self.state_region else ''}static {self.name}_state {self.role}_state;"
+        name = f"{self.role}_state"
+        return f"{self.placed(self.state_region, name)}static {self.name}_state {name};"
+
+    def placed(self, region: str, name: str) -> str:
+        """Say in C where something lies that is no layer's; nothing where the linker knows no regions."""
+        named = self.is_placed and region not in ("", "dtcm")  # unnamed memory is DTCM by the linker scripts
+        return f'__attribute__((section(".{region}.{name}"))) ' if named else ""
 
     def input(self, *roles: str) -> str:
         """C name of the model's input with one of these roles; a `Refusal` where it has none."""

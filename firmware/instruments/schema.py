@@ -127,6 +127,75 @@ class DemoTable(Table):
     """What to play when a model is not the instrument's own, whose latents the script knows."""
 
 
+class MidiNote(Table):
+    """What keys do: those of a range, while they are held or when they are struck."""
+
+    notes: int | tuple[int, int] = (0, 127)
+    """One key, or the lowest and the highest."""
+    trigger: int | None = Field(None, ge=1, le=32)
+    """Number of the part that is struck, with the key's velocity."""
+    gate: str | None = None
+    """Gate function that is high while a key is held."""
+    velocity: str | None = None
+    """Parameter that is moved: hard is 1."""
+    pitch: str | None = None
+    """Parameter that follows as by its CV, one volt an octave."""
+    middle: int = Field(60, ge=0, le=127)
+    """Key of 0 V."""
+    set: dict[str, float] = {}
+    """Parameters and their positions, moved before the stroke."""
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Lowest and highest key."""
+        return (self.notes, self.notes) if isinstance(self.notes, int) else self.notes
+
+    @field_validator("notes")
+    @classmethod
+    def _are_keys(cls, notes: int | tuple[int, int]) -> int | tuple[int, int]:
+        low, high = (notes, notes) if isinstance(notes, int) else notes
+        if not 0 <= low <= high <= 127:
+            raise ValueError("give a key from 0 to 127, or the lowest and the highest")
+        return notes
+
+    @field_validator("set")
+    @classmethod
+    def _are_positions(cls, positions: dict[str, float]) -> dict[str, float]:
+        if not all(0.0 <= position <= 1.0 for position in positions.values()):
+            raise ValueError("a position lies between 0 and 1")
+        return positions
+
+
+class MidiController(Table):
+    """What one controller moves."""
+
+    cc: int = Field(ge=0, le=119)
+    to: str
+    """A parameter, or a group of them, as controls name it."""
+    range: tuple[float, float] = (0.0, 1.0)
+    """Positions at 0 and at 127."""
+
+    @field_validator("range")
+    @classmethod
+    def _is_within_travel(cls, span: tuple[float, float]) -> tuple[float, float]:
+        if not all(0.0 <= end <= 1.0 for end in span):
+            raise ValueError("both ends lie between 0 and 1")
+        return span
+
+
+class MidiTable(Table):
+    """What comes by MIDI, from a file, a cable or a browser, and what it does."""
+
+    channel: int | None = Field(None, ge=1, le=16)
+    """The one that is listened to; none: all."""
+    note: list[MidiNote] = []
+    cc: list[MidiController] = []
+    clock: int | None = Field(None, ge=1, le=96)
+    """So many pulses of the clock, 24 a quarter note, make one of the instrument; none: it has no clock."""
+    start: bool = False
+    """Whether start resets the instrument."""
+
+
 class InstrumentFile(Table):
     """The whole file, as far as all kinds agree."""
 
@@ -138,6 +207,7 @@ class InstrumentFile(Table):
     control: list[Control] = []
     gate: list[Gate] = []
     output: list[Output] = []
+    midi: MidiTable | None = None
 
 
 @dataclass(frozen=True)

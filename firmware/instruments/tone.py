@@ -21,15 +21,20 @@ def position_of(table: Sequence[float], value: float) -> float:
 
 
 def add_tone(assignment: Assignment, model: ModelFile) -> ToneAssignment:
-    """Add a parameter for every latent and knob of `model` and say where they lie."""
+    """Add a parameter for every latent and knob of `model` and say where they lie.
+
+    The map places the latents that no control moves, where a control moves on the map; else they rest at their
+    means, which is every class's own middle.
+    """
     about = model.about
     tone = ToneAssignment()
-    if about.plane is not None:
+    mapped = about.plane is not None and bool({"x", "y"} & assignment.moved)
+    if mapped:
         tone.plane = (assignment.add("x", UNIT, 0.5), assignment.add("y", UNIT, 0.5))
     for number, latent in enumerate(about.latents, 1):
         name = f"latent.{number}"
         tone.latent_rest.append(latent.mean)
-        if about.plane is not None and name not in assignment.moved:
+        if mapped and name not in assignment.moved:
             tone.latent.append(-1)
             continue
         tone.latent.append(assignment.add(name, latent.quantiles, position_of(latent.quantiles, latent.mean)))

@@ -8,15 +8,20 @@ The first column is ``time`` in seconds; every other one is named after what it 
 - ``audio_in_1``: volts, straight lines (a sound is better given as a WAV);
 - a parameter by its OSC address (``latent/3``, ``attribute/density``, ``mix``): position 0 … 1, set then;
 - ``trigger`` (number of the part, from 1; a drum has one), ``clock``, ``reset``, ``preset`` (number, from 1),
-  ``save``: events.
+  ``save``: events;
+- ``trigger/2``: a stroke of that part, as hard as the value, 0 … 1;
+- ``gate/fill``: a gate function by its name, held by the remote: 1 and 0.
 
 An empty cell says nothing. What else a spreadsheet may write is in `firmware.play.cv_table`.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import math
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,7 +34,8 @@ from hardware.board import Board
 
 GATE_VOLTS = 5.0
 EVENTS = {"trigger": 2, "clock": 3, "reset": 4, "preset": 6, "save": 7}  # PortCommand kinds, engine/port.h
-SET = 1
+SET, GATE = 1, 5
+STROKE = re.compile(r"trigger/([1-9]|[12][0-9]|3[0-2])")
 LONGEST_S = 3600.0
 MOST_VOLTS = 100.0
 """More is a slip of the pen: no module gives or stands it."""
@@ -104,6 +110,25 @@ def read_script(path: Path) -> Script:
     return script
 
 
+def script_text(script: Script) -> str:
+    """Write a script as CSV that reads back the same, number by number."""
+    names = list(script.columns)
+    rows: dict[tuple[float, int], dict[str, float]] = {}
+    for name, (times, values) in script.columns.items():
+        at, turn = -1.0, 0
+        for time, value in zip(times.tolist(), values.tolist(), strict=True):
+            turn = turn + 1 if time == at else 0  # one column twice at one time takes two rows
+            at = time
+            rows.setdefault((time, turn), {})[name] = value
+    rows.setdefault((script.seconds, len(rows)), {})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["time", *names])
+    for (time, _), cells in sorted(rows.items(), key=lambda row: row[0]):
+        writer.writerow([repr(time), *(repr(cells[name]) if name in cells else "" for name in names)])
+    return text.getvalue()
+
+
 def _check_ranges(script: Script, positions: Collection[str]) -> None:
     """Refuse what a file asks of a knob, a parameter or a jack and none of them can be."""
     for name in script.lines:
@@ -149,6 +174,7 @@ def signals(
     parameters: dict[str, int],
     sounds: Mapping[str, NDArray[np.float32]],
     resting: Mapping[str, float] | None = None,
+    gates: Sequence[str] = (),
 ) -> Signals:
     """Turn a script into what a board's converters read.
 
@@ -164,6 +190,8 @@ def signals(
         Jack → volts per sample (for ``audio_in_N``: ±1), from audio files; they win over the script.
     resting : dict, optional
         Knob → position where neither script nor sound names it; the others stand in their middle.
+    gates : sequence of str
+        Gate functions of the instrument's kind, in its order.
 
     Raises
     ------
@@ -171,25 +199,34 @@ def signals(
         A column that names neither a jack of this board nor a parameter of this instrument; a position or a
         voltage of a file that is outside its range.
     """
-    check(script, board, parameters, sounds)
+    check(script, board, parameters, sounds, gates)
     made = readings(script, board, slice(0, ticks), sounds, resting)
-    return replace(made, events=events(script, board, parameters))
+    return replace(made, events=events(script, board, parameters, gates))
 
 
-def check(script: Script, board: Board, parameters: Mapping[str, int], jacks: Collection[str]) -> None:
+def check(
+    script: Script,
+    board: Board,
+    parameters: Mapping[str, int],
+    jacks: Collection[str],
+    gates: Sequence[str] = (),
+) -> None:
     """Refuse a column or a sound for nothing that is here, and a value outside its range; see `signals`."""
     gate_names = [gate.name for gate in board.gates_in] + [button.name for button in board.buttons]
     audio_names = [f"audio_in_{n + 1}" for n in range(board.audio.inputs)]
     known = [adc.name for adc in board.adcs] + gate_names + audio_names
+    held = {f"gate/{gate}" for gate in gates}
     for name in [*script.columns, *jacks]:
-        if name not in known and name not in parameters and name not in EVENTS:
+        remote = name in parameters or name in EVENTS or name in held or STROKE.fullmatch(name)
+        if name not in known and not remote:
             where = f"{script.path.name}: " if script.path and name in script.columns else ""
             raise Refusal(
                 f"{where}there is no {name!r} here; {board.name} has {', '.join(known)}, and the instrument "
-                f"{', '.join(parameters)}."
+                f"{', '.join([*parameters, *sorted(held)])}."
             )
     knobs = [adc.name for adc in board.adcs if adc.kind == "knob"]
-    _check_ranges(script, {*knobs, *parameters})
+    strokes = [name for name in script.columns if STROKE.fullmatch(name)]
+    _check_ranges(script, {*knobs, *parameters, *held, *strokes})
 
 
 def readings(
@@ -253,23 +290,38 @@ def _steps(script: Script, name: str, time: NDArray) -> NDArray:
     return np.where(at >= 0, values[np.maximum(at, 0)], 0.0)
 
 
-def events(script: Script, board: Board, parameters: Mapping[str, int]) -> list[Event]:
+def events(
+    script: Script, board: Board, parameters: Mapping[str, int], gates: Sequence[str] = ()
+) -> list[Event]:
     """Commands of the remote over the whole script, sorted by tick."""
     rate = board.audio.sample_rate_hz
     found = []
     for name, (times, values) in script.columns.items():
-        if name not in EVENTS and name not in parameters:
-            continue
         for knot, (time, value) in enumerate(zip(times, values, strict=True)):
-            tick = round(float(time) * rate)
-            if name in parameters:
-                found.append(Event(tick, SET, parameters[name], float(value)))
-            elif name == "trigger":
-                found.append(Event(tick, EVENTS[name], _whole(script, name, knot, value) - 1, 1.0))
-            else:
-                index = _whole(script, name, knot, value) - 1 if name in ("preset", "save") else 0
-                found.append(Event(tick, EVENTS[name], index, 0.0))
+            if name in ("trigger", "preset", "save"):
+                value = _whole(script, name, knot, value)
+            command = command_of(name, float(value), parameters, gates)
+            if command is None:
+                break
+            found.append(Event(round(float(time) * rate), *command))
     return sorted(found, key=lambda event: event.tick)
+
+
+def command_of(
+    name: str, value: float, parameters: Mapping[str, int], gates: Sequence[str] = ()
+) -> tuple[int, int, float] | None:
+    """Return kind, index and value of the PortCommand of a column; None for a jack, which is no command."""
+    if name in parameters:
+        return SET, parameters[name], value
+    if stroke := STROKE.fullmatch(name):
+        return EVENTS["trigger"], int(stroke[1]) - 1, value
+    if name.startswith("gate/") and name.removeprefix("gate/") in gates:
+        return GATE, gates.index(name.removeprefix("gate/")), value
+    if name == "trigger":
+        return EVENTS[name], int(value) - 1, 1.0
+    if name in EVENTS:
+        return EVENTS[name], int(value) - 1 if name in ("preset", "save") else 0, 0.0
+    return None
 
 
 def _whole(script: Script, name: str, knot: int, value: float) -> int:

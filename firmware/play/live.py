@@ -6,12 +6,11 @@ came in by OSC is kept as a CV script, which `vaectrol play --cv` renders again.
 
 from __future__ import annotations
 
-import csv
-import io
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,10 @@ from numpy.typing import NDArray
 
 from common.files import write_text
 from common.refusal import Refusal
-from firmware.play.cv_script import Script, Signals, signals
+from firmware.instruments import kinds
+from firmware.midi.cable import MidiFollower, midi_input
+from firmware.midi.player import MidiPlayer
+from firmware.play.cv_script import Script, Signals, script_text, signals
 from firmware.play.host import HostInstrument, Rendered
 from firmware.play.osc import OscControl, OscServer
 from firmware.play.pieces import blank, put
@@ -32,13 +34,31 @@ CHUNK_BLOCKS = 4
 """Blocks rendered at a time: 4 ms at block 48."""
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What an instrument is played by, and whether it sounds.
+
+    Attributes
+    ----------
+    osc_port : int or None
+        UDP port to listen on.
+    midi_port : str or None
+        Name of a MIDI input, or the beginning of one.
+    sound_card : bool
+        Whether it is heard while it is played.
+    """
+
+    osc_port: int | None = None
+    midi_port: str | None = None
+    sound_card: bool = False
+
+
 def play_live(
     instrument: str | Path,
     out: Path,
     *,
     models: Mapping[str, Path] | None,
-    osc_port: int | None,
-    sound_card: bool,
+    inputs: Inputs,
     seconds: float | None,
     block: int | None,
     record: Path | None,
@@ -64,7 +84,7 @@ def play_live(
     Refusal
         No sound card or no library for it; no length for a recording; a port that is taken.
     """
-    card = _sound_library() if sound_card else None
+    card = _sound_library() if inputs.sound_card else None
     wrong: str | None = None
     if card is None and seconds is None:
         raise Refusal("without a sound card (--live) say how long to play: --seconds 60.")
@@ -72,11 +92,15 @@ def play_live(
         built, host = open_instrument(instrument, Path(folder), models, block, board)
         block = block or built.board.audio.block
         rate = built.board.audio.sample_rate_hz
+        gates = kinds.named(built.assignment.kind).gates
         title, kind = built.assignment.loaded.spec.title, built.assignment.kind
         control = OscControl(host, lambda: [title, kind, built.board.name, built.version])
-        if osc_port is not None:
-            server = stack.enter_context(OscServer(control, osc_port))
+        if inputs.osc_port is not None:
+            server = stack.enter_context(OscServer(control, inputs.osc_port))
             tell(f"{title} listens for OSC on {server.host}:{server.port} (UDP); /report lists its addresses")
+        if inputs.midi_port is not None:
+            follower = MidiFollower(MidiPlayer(built.assignment.loaded, host.parameters), control, gates)
+            tell(f"{title} follows {stack.enter_context(midi_input(inputs.midi_port, follower))}")
         chunk = block * CHUNK_BLOCKS
         quiet = signals(Script(), built.board, chunk, host.parameters, {})
         control.started = time.monotonic()
@@ -92,7 +116,7 @@ def play_live(
             wrong = complaint(rendered, has_sound(built))
             played_s = rendered.gates.size / rate
     if record is not None:
-        write_text(record, script_text(control.recorded))
+        write_text(record, script_text(recorded_script(control.recorded)))
         files.append(record)
     made = [str(path) for path in files]
     return {
@@ -161,12 +185,13 @@ def _through_card(
             time.sleep(1.0)
 
 
-def script_text(recorded: list[tuple[float, str, float]]) -> str:
-    """Return a CV script of what came in by OSC: a row per message."""
-    columns = sorted({column for _, column, _ in recorded})
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["time", *columns])
+def recorded_script(recorded: list[tuple[float, str, float]]) -> Script:
+    """Make a script of what came in: seconds, column and value of each."""
+    columns: dict[str, list[tuple[float, float]]] = {}
     for at, column, value in recorded:
-        writer.writerow([f"{at:.4f}", *(f"{value:g}" if name == column else "" for name in columns)])
-    return text.getvalue()
+        columns.setdefault(column, []).append((at, value))
+    points = {column: np.array(columns[column], np.float64) for column in sorted(columns)}
+    seconds = max((at for at, _, _ in recorded), default=0.0)
+    return Script(
+        columns={name: (knots[:, 0], knots[:, 1]) for name, knots in points.items()}, seconds=seconds
+    )

@@ -42,6 +42,7 @@ MOST_WAITING = 1024
 FAR = f"were tagged more than {FAR_S:g} s ahead and were left out"
 LATE = "came after the time of their tag and were obeyed at once"
 CROWDED = f"found {MOST_WAITING} others waiting for their time and were left out"
+DROPPED = "found the queue full and were dropped"
 UNFINISHED = "were still waiting for their time at the end"
 SET, TRIGGER, CLOCK, RESET_STEP, _GATE, PRESET_RECALL, PRESET_SAVE = range(1, 8)  # engine/port.h
 
@@ -72,11 +73,14 @@ class OscControl:
     def __init__(self, instrument: Playable, describe: Callable[[], list[str]]):
         self.instrument = instrument
         self.describe = describe
+        self._one_at_a_time = threading.Lock()  # commands come from one thread at a time (port.h)
         self.started = time.monotonic()
         self.recorded: list[tuple[float, str, float]] = []
         """Seconds, script column and value of everything that was obeyed."""
         self.unknown: Counter[str] = Counter()
         """Addresses that nothing here is called, and how often each came."""
+        self.dropped = 0
+        """Commands from elsewhere that the queue had no room for."""
         self.faults: Counter[str] = Counter()
         """What was wrong with messages before anything could obey them: in words, and how often."""
 
@@ -84,9 +88,18 @@ class OscControl:
         """Obey one message; return the replies, address and arguments each."""
         name = address.strip("/")
         try:
-            return self._obey(name, arguments)
+            with self._one_at_a_time:
+                return self._obey(name, arguments)
         except ValueError as error:
             return [("/error", [f"{address}: {error}"])]
+
+    def command(self, command: tuple[int, int, float], column: str, value: float) -> None:
+        """Hand over what came from elsewhere, and keep it under its script column; a full queue drops it."""
+        with self._one_at_a_time:
+            if self.instrument.post(*command):
+                self._record(column, value)
+            else:
+                self.dropped += 1
 
     def unknown_in_words(self) -> list[str]:
         """One line about the messages that reached nothing; none where all did."""
@@ -99,7 +112,8 @@ class OscControl:
 
     def faults_in_words(self) -> list[str]:
         """One line for each kind of message that did not come as it should."""
-        return [f"{count} OSC messages {words}" for words, count in sorted(self.faults.items())]
+        said = [f"{count} OSC messages {words}" for words, count in sorted(self.faults.items())]
+        return [*said, f"{self.dropped} MIDI messages {DROPPED}"] if self.dropped else said
 
     def _obey(self, name: str, arguments: tuple[Any, ...]) -> list[tuple[str, list[Any]]]:
         if name in self.instrument.parameters:
@@ -114,8 +128,9 @@ class OscControl:
             part = int(_number(arguments[0])) if arguments else 1
             if not 1 <= part <= 32:
                 raise ValueError("parts are numbered from 1")
-            self._post(TRIGGER, part - 1, _number(arguments[1]) if len(arguments) > 1 else 1.0)
-            self._record("trigger", part)
+            accent = min(1.0, max(0.0, _number(arguments[1]))) if len(arguments) > 1 else 1.0
+            self._post(TRIGGER, part - 1, accent)
+            self._record(f"trigger/{part}", accent)
         elif name in ("clock", "reset"):
             self._post(CLOCK if name == "clock" else RESET_STEP)
             self._record(name, 1)

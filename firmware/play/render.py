@@ -15,6 +15,7 @@ from common.files import whole
 from common.refusal import LeftOut, Refusal
 from common.spool import release, spooled
 from firmware.build import Built, generate, host_library
+from firmware.instruments import kinds
 from firmware.play.cv_script import Script, Signals, check, events, read_script, readings
 from firmware.play.host import HostInstrument, Rendered
 from firmware.play.pieces import blank, put, rendered_pieces, spans
@@ -33,6 +34,8 @@ PIECE_FRAMES = 65_536
 FILTER_HALF = 10
 """Half of `scipy.signal.resample_poly`'s filter, in samples of the slower rate."""
 
+Scribe = Callable[[Built, Mapping[str, int]], Script]
+"""Writes the script for an instrument and its parameters, OSC address → number."""
 Sound = Path | NDArray[np.float32]
 """An audio file, or one channel at the rate of the board."""
 
@@ -85,7 +88,7 @@ def play(
     instrument: str | Path,
     *,
     board: str | Path | Board = "host",
-    script: Path | None = None,
+    script: Path | Scribe | None = None,
     sounds: Mapping[str, Sound] | None = None,
     models: Mapping[str, Path] | None = None,
     seconds: float | None = None,
@@ -101,8 +104,8 @@ def play(
     instrument : name or path of a TOML file.
     board : Board, name or path of a TOML file
         Whose jacks, converters, levels and voices; the arithmetic is the same on all of them.
-    script : Path, optional
-        CSV, see `firmware.play.cv_script`.
+    script : Path or Scribe, optional
+        CSV, see `firmware.play.cv_script`; or what writes one for this instrument.
     sounds : mapping of jack to sound
         Audio as CV (±1 = ±`sound_volts`), as gate, or into ``audio_in_N`` (±1 = full scale).
     models : mapping of role to ONNX file
@@ -117,13 +120,16 @@ def play(
         Anything wrong with the files, in one sentence.
     """
     check_seconds(seconds)
-    cv = read_script(script) if script else Script()
+    cv = read_script(script) if isinstance(script, Path) else Script()
     with tempfile.TemporaryDirectory(prefix="vaectrol-") as folder:
         built, host = open_instrument(instrument, Path(folder), models, block, board)
+        if script is not None and not isinstance(script, Path):
+            cv = script(built, host.parameters)
+        gates = kinds.named(built.assignment.kind).gates
         rate = built.board.audio.sample_rate_hz
         tracks = read_sounds(sounds or {}, rate)
         ticks = length_ticks(cv, tracks, rate, seconds, tail_s)
-        check(cv, built.board, host.parameters, tracks)
+        check(cv, built.board, host.parameters, tracks, gates)
         used = block or built.board.audio.block
         rendered = blank(host, ticks, used)
         gates_in = spooled((len(built.board.gates_in) + len(built.board.buttons), ticks), "float32")
@@ -142,7 +148,7 @@ def play(
             return made
 
         began = time.perf_counter()
-        commands = events(cv, built.board, host.parameters)
+        commands = events(cv, built.board, host.parameters, gates)
         for span, part in rendered_pieces(host, ticks, used, read, commands):
             put(rendered, span, part, used)
             if progress is not None:
@@ -200,7 +206,7 @@ def length_ticks(
     """
     longest = max([cv.seconds, *(len(track) / rate_hz for track in tracks.values())])
     if seconds is None and longest == 0.0 and not cv.columns:
-        raise Refusal("there is nothing to play: give --demo, --cv, --sound or --seconds.")
+        raise Refusal("there is nothing to play: give --demo, --cv, --midi, --sound or --seconds.")
     return max(1, round(min(seconds if seconds is not None else longest + tail_s, LONGEST_S) * rate_hz))
 
 
@@ -218,9 +224,9 @@ def read_sound(path: Path, rate_hz: float) -> NDArray[np.float32]:
     Raises
     ------
     Refusal
-        It is no sound, or not one that can be read; see :func:`common.recording.read_recording`.
+        It is no sound, or not one that can be read; see :func:`common.reading.recording.read_recording`.
     """
-    from common.recording import Stream
+    from common.reading.recording import Stream
 
     try:
         with Stream(path, LONGEST_S) as file:

@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from common.spool import release, spooled
 from firmware.build import Built, generate, host_library
-from firmware.instruments import kinds
 from firmware.play.cv_script import EVENTS, SET, Event, Script, readings
+from firmware.play.hits import hits, wires
 from firmware.play.host import HostInstrument, Rendered
 from firmware.play.pieces import rendered_pieces, spans
 from firmware.play.verdict import largest
@@ -28,9 +28,6 @@ from firmware.play.verdict import largest
 KIT = Path(__file__).with_name("kit.toml")
 LOUDEST = 0.5
 """Peak of the mixture, −6 dBFS: many drums at once stay below full scale."""
-VELOCITY_VOLTS = 5.0
-UNKNOWN_VELOCITY = 0.7
-"""Of a hit on a board without a velocity output."""
 
 
 class Piece(BaseModel):
@@ -68,14 +65,14 @@ def strike(built: Built, rendered: Rendered) -> tuple[NDArray[np.float32], str]:
     str
         Name of the instrument that was struck.
     """
-    hits = _hits(built, rendered)
+    found = hits(built, rendered, kit().part)
     ticks = rendered.gates.size
     mix = spooled((2, ticks), "float32")
-    if hits:
+    if found:
         with tempfile.TemporaryDirectory(prefix="vaectrol-") as folder:
             kit_built = generate(kit().instrument, "host", Path(folder))
             host = HostInstrument(host_library(kit_built))
-        for part, struck in hits.items():
+        for part, struck in found.items():
             piece = kit().part[part]
             for span, mono in _struck(host, kit_built, ticks, piece, struck):
                 mix[0, span] += mono * piece.level * min(1.0, 1.0 - piece.pan)
@@ -103,7 +100,7 @@ class Hit:
 
 def one_hit_each(built: Built, seconds: float) -> list[Hit]:
     """Play one stroke of every part whose gate leaves the board, for those who mix them themselves."""
-    gates, cvs = _wires(built)
+    gates, cvs = wires(built)
     parts = [part for part in kit().part if part in gates]
     if not parts:
         return []
@@ -120,48 +117,11 @@ def one_hit_each(built: Built, seconds: float) -> list[Hit]:
     return found
 
 
-def _wires(built: Built) -> tuple[dict[str, int], dict[str, int]]:
-    """Numbers of the gate and CV outputs by what they carry."""
-    assignment = built.assignment
-    kind = kinds.named(assignment.kind)
-    gates = {kind.gate_sources[source]: at for at, source in enumerate(assignment.gate_out) if source >= 0}
-    cvs = {kind.cv_sources[source]: at for at, source in enumerate(assignment.cv_out) if source >= 0}
-    return gates, cvs
-
-
-def _hits(built: Built, rendered: Rendered) -> dict[str, list[tuple[int, float]]]:
-    """Sample and velocity of every hit, by part."""
-    gates, cvs = _wires(built)
-    found: dict[str, list[tuple[int, float]]] = {}
-    for part in kit().part:
-        if part not in gates:
-            continue
-        rises = _rises(rendered.gates, gates[part])
-        cv = cvs.get(f"velocity.{part}", cvs.get("velocity"))
-        velocity = (
-            np.full(len(rises), UNKNOWN_VELOCITY) if cv is None else rendered.cv[cv, rises] / VELOCITY_VOLTS
-        )
-        if len(rises):
-            found[part] = [(int(at), float(v)) for at, v in zip(rises, velocity, strict=True)]
-    return found
-
-
-def _rises(gates: NDArray[np.uint32], bit: int) -> NDArray[np.intp]:
-    """Samples at which one gate goes high."""
-    found = []
-    before = np.int8(0)
-    for span in spans(gates.size, through=[gates]):
-        level = (gates[span] >> bit & 1).astype(np.int8)
-        found.append(span.start + np.flatnonzero(np.diff(level, prepend=before) > 0))
-        before = level[-1]
-    return np.concatenate(found) if found else np.zeros(0, np.intp)
-
-
 def _struck(
     host: HostInstrument, kit_built: Built, ticks: int, piece: Piece, hits: list[tuple[int, float]]
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     settings = [Event(0, SET, host.parameters[name], position) for name, position in piece.set.items()]
-    strokes = [Event(at, EVENTS["trigger"], 0, min(1.0, max(0.0, velocity))) for at, velocity in hits]
+    strokes = [Event(at, EVENTS["trigger"], 0, velocity) for at, velocity in hits]
     host.begin()
     block = kit_built.board.audio.block
     quiet = Script()

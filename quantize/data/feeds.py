@@ -208,7 +208,7 @@ def read_folder(folder: Path, graph: Graph, most: int = 256) -> list[Feed]:
 
 def read_wav(path: Path, graph: Graph) -> np.ndarray:
     """Read a recording as mono float32 [samples]; its rate must be the model's."""
-    from common.recording import read_recording
+    from common.reading.recording import read_recording
 
     try:
         recording = read_recording(path, MAX_RECORDING_SECONDS)

@@ -7,7 +7,7 @@ import numpy as np
 FRAME, TAPS = 48, 128
 MAGIC = np.float32(12582912.0)
 SILENT, REST, OFF = np.float32(-11.5129), np.float32(-16.0), np.float32(-11.49)
-STEEPEST, BENT = np.float32(2.302585), np.float32(0.1)
+STEEPEST, BENT = np.float32(2.302585), np.float32(1e-3)
 F = np.float32
 
 
@@ -58,14 +58,16 @@ class Modes:
         self.anchors, self.spreads, self.gliding = F(anchors), F(spreads), gliding
 
     def decode(self, raw):
-        """vk_mode, [modes, 9]."""
+        """vk_mode, [modes, 10]."""
         frequency, decay, level, c, s = np.asarray(raw, np.float32).reshape(5, -1)
         scale = F(1) / np.sqrt((c * c + s * s) + F(1e-8))
         cycles = self.anchors * quick_exp(quick_tanh(frequency) * self.spreads)
         fall = quick_exp(quick_tanh(F(0.5) * decay) * F(-3.2)) * (F(1) / F(60))
         level = np.where(level > OFF, np.minimum(level, F(1.5)), REST)
         turns = [*quick_turn(cycles), *quick_turn(cycles * F(FRAME))]
-        self.told = np.stack([cycles, level, fall, c * scale, s * scale, *turns], 1)
+        level = level.astype(np.float32)
+        phase = (c * scale, s * scale)
+        self.told = np.stack([cycles, level, fall, quick_exp(level), *phase, *turns], 1)
         return self.told
 
     def decode_glide(self, raw):
@@ -80,13 +82,12 @@ class Modes:
 
     def start(self):
         """vk_mode_state, [modes, 4]."""
-        level = self.told[:, 1]
-        self.state = np.stack([self.told[:, 3], self.told[:, 4], level, quick_exp(level)], 1)
+        self.state = self.told[:, [4, 5, 1, 3]].copy()
         return self.state
 
     def frame(self, number, out):
         """Add one frame of sound to `out`, and return it."""
-        first, second, straight = self._warp(number)
+        first, second, leaves = self._warp(number)
         for k in range(0, len(self.told), 4):
             rows = slice(k, k + 4)
             ratio, amplitude, heard = self._faded(rows, F(number + 1))
@@ -96,7 +97,7 @@ class Modes:
                 self._static(rows, ratio, amplitude, out)
                 continue
             cycles = self.told[rows, 0]
-            if straight:
+            if cycles.max() * leaves < BENT:
                 self._sliding(rows, ratio, amplitude, cycles * (first + second), out)
                 continue
             self._sliding(rows, ratio, amplitude, cycles * first, out[: FRAME // 2])
@@ -110,8 +111,7 @@ class Modes:
         extra, rate = self.glide
         at = [extra * quick_exp(np.maximum(-rate * (start + F(j * FRAME // 2)), F(-80))) for j in range(3)]
         half = F(FRAME // 2)
-        straight = F(0.5) * (at[0] + at[2]) - at[1] < BENT
-        return half + (at[0] - at[1]), half + (at[1] - at[2]), straight
+        return half + (at[0] - at[1]), half + (at[1] - at[2]), F(0.5) * (at[0] + at[2]) - at[1]
 
     def _faded(self, rows, frames):
         level, fall, was = self.told[rows, 1], self.told[rows, 2], self.state[rows, 2].copy()
@@ -131,7 +131,7 @@ class Modes:
         self.state[rows, 1] = re * s + im * c
 
     def _static(self, rows, ratio, amplitude, out):
-        c, s, whole_c, whole_s = self.told[rows, 5:].T
+        c, s, whole_c, whole_s = self.told[rows, 6:].T
         re, im = self.state[rows, 0], self.state[rows, 1]
         p, q = amplitude * im, (ratio * amplitude) * (im * c + re * s)
         a, b = (F(2) * ratio) * c, ratio * ratio

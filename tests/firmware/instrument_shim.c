@@ -126,7 +126,7 @@ static void sine_reach(void *state, uint32_t part, uint32_t whole) {
     work_now += part - sine->part;
     sine->part = part;
 }
-static void sine_result(void *state, float *modes, float *glide, float *noise, float *transient) {
+static void sine_result(void *state, float *modes, float *glide, float *noise) {
     const Sine *sine = state;
     for (uint32_t k = 0; k < SLOTS; ++k) {
         modes[k] = 0.0f;
@@ -134,12 +134,17 @@ static void sine_result(void *state, float *modes, float *glide, float *noise, f
         modes[2u * SLOTS + k] = k == 0 ? logf(2.0f * sine->latent + 1e-6f) : -12.0f;
         modes[3u * SLOTS + k] = from_cosine ? 0.0f : 1.0f;
         modes[4u * SLOTS + k] = from_cosine ? 1.0f : 0.0f;
-        transient[k] = 0.0f;
     }
     glide[0] = -6.0f;
     glide[1] = 0.0f;
     for (uint32_t k = 0; k < 8u; ++k) {
         noise[k] = -12.0f;
+    }
+}
+static void sine_stroke(void *state, float *transient) {
+    (void)state;
+    for (uint32_t n = 0; n < 4u; ++n) {
+        transient[n] = 0.0f;
     }
 }
 static const float sine_anchors[SLOTS] = {3.183098862e-3f, 0.01f, 0.02f, 0.03f}, sine_spreads[SLOTS];
@@ -153,14 +158,20 @@ static const HitSound sine_sound = {.modes = {sine_anchors, sine_spreads, SLOTS,
                                     .fade = sine_fade,
                                     .points = 2,
                                     .transient = 4};
-static const HitModel sine_model = {
-    .sound = &sine_sound, .reset = sine_reset, .begin = sine_begin, .reach = sine_reach, .result = sine_result};
+static const HitModel sine_model = {.sound = &sine_sound,
+                                    .reset = sine_reset,
+                                    .begin = sine_begin,
+                                    .reach = sine_reach,
+                                    .result = sine_result,
+                                    .stroke = sine_stroke};
 static Sine sine_state;
+static Voice drum_voices[2];
 static const int8_t drum_latent[1] = {3};
 static const int8_t mix_jack[1] = {0};
 static DrumSpec drum_spec = {
     .model = &sine_model,
     .state = &sine_state,
+    .voice = drum_voices,
     .voices = 2,
     .tone = {.latents = 1, .latent = drum_latent, .latent_rest = rest_of, .class_parameter = -1},
     .level = 0,

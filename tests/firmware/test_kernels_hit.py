@@ -44,7 +44,7 @@ def twin(raw, glide):
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_numbers_mean_is_the_same_on_every_target(target):
     raw, glide = numbers(1)
-    made = Array(np.zeros((COUNT, 9), np.float32), b"")
+    made = Array(np.zeros((COUNT, 10), np.float32), b"")
     calls = [
         Call("vk_modes_decode", [slots(), Array(raw, b""), made, 0, 8]),
         Call("vk_modes_decode", [slots(), Array(raw, b""), made, 8, COUNT - 8]),
@@ -124,7 +124,7 @@ def filters():
 
 def bank():
     tables = band_tables.tables(filters())
-    half, peaks = Array(tables.half, b""), Array(tables.peak_logs, b"")
+    half, peaks = Array(tables.half, bytes(12)), Array(tables.peak_logs, b"")
     return Struct([("P", half), ("P", peaks), ("H", BANDS)])
 
 
@@ -150,8 +150,11 @@ def test_banded_noise_is_the_twins(target):
     steps += [silent, silent, gains(rng, 1.0)]
     player.start(key, steps[0])
     state = Array(np.zeros(STATE_BYTES, np.uint8), b"")
-    found = make_calls(target, [Call("vk_bands_start", [bank(), state, key, as_struct(steps[0])])])[0]
-    heard = found[2]
+    filter_ = Array(np.zeros(2 * 128 + 4, np.uint8), b"")
+    found = make_calls(target, [Call("vk_bands_filter", [bank(), as_struct(steps[0]), filter_])])[0]
+    first = Array(found[-1].copy(), b"")
+    found = make_calls(target, [Call("vk_bands_start", [state, key, first])])[0]
+    heard = found[0]
     for step in steps[1:]:
         state, out = Array(heard.copy(), b""), Array(np.full(FRAME, 0.5, np.float32), b"")
         found = make_calls(target, [Call("vk_bands_frame", [bank(), state, as_struct(step), out])])[0]

@@ -268,7 +268,7 @@ def test_osc_sets_triggers_answers_and_refuses(drum):
         assert ask("/info")[1][0] == "Latent drum"
         assert ask("/nonsense")[0] == "/error"
         assert "no such address" in heard[-1][1][0]
-    assert [column for _, column, _ in control.recorded] == ["latent/6", "trigger"]
+    assert [column for _, column, _ in control.recorded] == ["latent/6", "trigger/1"]
     for bad in (
         ("/latent/6", (2.0,)),
         ("/latent/6", ("x",)),
@@ -280,10 +280,14 @@ def test_osc_sets_triggers_answers_and_refuses(drum):
 
 
 def test_a_recorded_session_is_a_script(tmp_path):
-    from firmware.play.live import script_text
+    from firmware.play.cv_script import script_text
+    from firmware.play.live import recorded_script
 
     path = script(
-        tmp_path, script_text([(0.1, "latent/1", 0.5), (0.2, "trigger", 1.0), (0.3, "latent/1", 0.75)])
+        tmp_path,
+        script_text(
+            recorded_script([(0.1, "latent/1", 0.5), (0.2, "trigger", 1.0), (0.3, "latent/1", 0.75)])
+        ),
     )
     made = signals(read_script(path), HOST, 48_000, {"latent/1": 4}, {})
     assert [(e.tick, e.kind, e.index) for e in made.events] == [(4800, 1, 4), (9600, 2, 0), (14400, 1, 4)]

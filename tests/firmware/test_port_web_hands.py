@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import soundfile
 
 import vaectrol
+from common.page import sound_source
 from firmware.play.render import play
 from firmware.web import instrument_page
 from tests.browser import CHROMIUM, Browser, browser
@@ -331,6 +333,37 @@ def test_a_refused_microphone_is_one_sentence(drum):
     assert said.count(".") == 1
 
 
+def judged_sounds(path: Path) -> None:
+    """What `vaectrol evaluate` writes: ten groups of what was heard, made, and an opponent."""
+    tone = np.sin(np.arange(24_000) * 0.02).astype(np.float32)
+    source = sound_source(tone, 48_000)
+    groups = [
+        [
+            {"title": f"kick {number}, heard", "source": source},
+            {"title": "made", "source": source},
+            {"title": "oracle nearest neighbour", "source": source},
+        ]
+        for number in range(10)
+    ]
+    path.write_text(json.dumps(groups))
+
+
+def test_originals_and_the_models_own_are_switched_while_they_play(chromium, tmp_path):
+    judged_sounds(tmp_path / "heard.json")
+    page = tmp_path / "kit.html"
+    words = ["web", "drum", "--beside", str(tmp_path / "heard.json"), "-o", str(page)]
+    assert vaectrol.main(words) == 0
+    assert page.stat().st_size <= 600_000
+    chromium.open(page.as_uri())
+    assert chromium.run("document.querySelectorAll('.pair').length") == 8
+    chromium.click(".pair:nth-child(2) [data-plays=original]")
+    pressed = "[...document.querySelectorAll('.pair [aria-pressed=true]')].map((one) => one.ariaLabel).join()"
+    chromium.until(f"{pressed} === 'kick 1, original'")
+    chromium.click(".pair:nth-child(2) [data-plays=made]")
+    chromium.until(f'{pressed} === "kick 1, the model\'s"')
+    chromium.until(f"{pressed} === ''")  # it ends by itself
+
+
 @pytest.mark.parametrize("width", [320, 400, 768])
 def test_a_narrow_window_needs_no_sideways_scrolling(width, pages, chromium):
     chromium.size(width, 860, phone=True)
@@ -358,11 +391,12 @@ def test_everything_one_can_touch_has_a_name(drum):
     [
         (["drum", "-o", "{}/kit.wav"], "ends in .wav; name a page .html"),
         (["-o", "{}/kit.html"], "holds one instrument; say which"),
-        (["drum", "--board", "host", "-o", "{}/kit.html"], "no panel is drawn for host"),
         (["drum", "--model", "drum={}/none.onnx", "-o", "{}/kit.html"], "there is no model file"),
         (["drum", "--model", "drum=x.onnx", "-o", "{}/gallery"], "is a gallery of what ships"),
         (["lyre", "-o", "{}/kit.html"], "there is no instrument 'lyre'"),
         (["drum", "-o", "{}"], "holds something else already"),
+        (["drum", "--beside", "{}/none.json", "-o", "{}/kit.html"], "cannot read"),
+        (["drum", "--beside", "{}/someone's", "-o", "{}/kit.html"], "holds no judged sounds"),
     ],
 )
 def test_a_page_that_cannot_be_is_refused_in_a_sentence(words, said, tmp_path, capsys):

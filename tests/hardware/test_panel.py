@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
 import pytest
 
 from common.refusal import Refusal
-from hardware.board import load_board
+from hardware.board import available_boards, load_board
 from hardware.panel import (
     HEIGHT_MM,
+    RAIL_MM,
     PanelFile,
     Row,
     board_parts,
@@ -87,10 +89,26 @@ def test_every_part_of_a_drawing_is_a_group_that_says_which(name):
     assert groups == [(part.name, part.name, part.kind) for part in panel.parts]
 
 
-def test_a_board_finds_its_panel_or_says_which_do():
-    assert panel_of(load_board("rpi5")).title == load_panel("rpi").title
-    with pytest.raises(Refusal, match="no panel is drawn for host; choose patch_sm, rpi4"):
-        panel_of(load_board("host"))
+@pytest.mark.parametrize("name", available_boards())
+def test_every_board_has_a_panel_to_look_at(name):
+    board = load_board(name)
+    panel = panel_of(board)
+    names = [part.name for part in panel.parts]
+    assert len(set(names)) == len(names)
+    pinned = board_parts(board)
+    assert pinned <= set(names)
+    for index, part in enumerate(panel.parts):
+        reach = part.size.keep_out_mm / 2
+        assert reach <= part.x_mm <= panel.width_mm - reach
+        assert RAIL_MM + part.size.hole_mm / 2 <= part.y_mm <= HEIGHT_MM - RAIL_MM - part.size.hole_mm / 2
+        for other in panel.parts[:index]:
+            apart = math.hypot(part.x_mm - other.x_mm, part.y_mm - other.y_mm)
+            assert apart >= (part.size.keep_out_mm + other.size.keep_out_mm) / 2, (part.name, other.name)
+
+
+def test_a_board_finds_its_own_panel_first():
+    assert panel_of(load_board("patch_sm")) == load_panel("patch_sm")
+    assert panel_of(load_board("rpi5")) == load_panel("rpi")
 
 
 CROWDED = (

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from common.reading.tables import number
 from common.refusal import Refusal
-from common.tables import number
 from tests.train.data_sources import beat, hit, kits, midi, write
 from train.data.kinds.drum import Drums
 from train.data.prepare import prepare

@@ -9,7 +9,7 @@ from typing import TypedDict
 import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
-from common.recording import RecordingFacts, read_recording
+from common.reading.recording import RecordingFacts, read_recording
 from common.refusal import LeftOut
 
 MAX_SECONDS_READ = 30.0

@@ -9,7 +9,7 @@ from typing import NotRequired, TypedDict
 import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
-from common.recording import read_recording
+from common.reading.recording import read_recording
 from common.refusal import LeftOut
 from train.data.audio import clipped_samples, decibels, resample, to_mono
 from train.data.coherence import coherence

@@ -16,6 +16,7 @@ from typing import NotRequired, TypedDict
 import numpy as np
 
 from common.drums import PARTS
+from common.reading.midi_file import read_midi
 from common.refusal import LeftOut, Refusal
 
 STEPS = 32
@@ -93,41 +94,14 @@ def read_performance(path: Path, table: dict[int, int]) -> Performance:
     LeftOut
         When it is no MIDI file, is damaged, counts in SMPTE frames, has no drums, or far too many.
     """
-    import mido
-
-    size = path.stat().st_size
-    with open(path, "rb") as start:
-        head = start.read(14)
-    if not head:
-        raise LeftOut("is empty (0 bytes)")
-    if head[:4] != b"MThd":
-        raise LeftOut("is not a MIDI file (no MThd at its start)")
-    if len(head) == 14 and head[12] & 0x80:
-        raise LeftOut("counts time in SMPTE frames, not in beats; export it with bars and beats")
-    if size > MAX_BYTES:
-        raise LeftOut(f"has {size / 1e6:.0f} MB, more than {MAX_BYTES / 1e6:.0f}; cut it into shorter files")
-    try:
-        file = mido.MidiFile(path)
-        if file.type == 2:
-            raise LeftOut("is a type 2 file of unrelated patterns; export each as its own file")
-        merged = mido.merge_tracks(file.tracks)
-    except LeftOut:
-        raise
-    except Exception as error:  # mido's own, and what damaged bytes lead it to
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise LeftOut(f"is damaged or truncated ({said})") from error
-    if file.ticks_per_beat <= 0:
-        raise LeftOut("has no ticks per beat in its header")
+    file = read_midi(path, MAX_BYTES)
     tick, tempos, meters = 0, [], []
     channels: dict[int, list[tuple[int, int, int]]] = {}
-    for message in merged:
-        tick += message.time
+    for tick, message in file.messages:
         if message.type == "note_on" and message.velocity > 0:
             channels.setdefault(message.channel, []).append((tick, message.note, message.velocity))
         elif message.type == "set_tempo":
-            if message.tempo == 0:
-                raise LeftOut("has a tempo of 0 microseconds per beat; set its tempo and export it again")
-            tempos.append(mido.tempo2bpm(message.tempo))
+            tempos.append(60e6 / message.tempo)
         elif message.type == "time_signature":
             meters.append((tick, message.numerator, message.denominator))
     notes = channels.get(9, [])

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.reading.tables import decoded, read_rows
 from common.refusal import Refusal
-from common.tables import decoded, read_rows
 from train.data.store import file_sha256
 
 WAV_LIKE = {"wav", "wave", "bwf", "w64", "rf64", "aif", "aiff", "aifc", "caf", "au", "snd"}

@@ -55,7 +55,9 @@ def judge_of(kind: str) -> Judge | None:
 def evaluate(
     model: str | Path, data: DataSet, out: str | Path, *, split: str = "test", limit: int = 0
 ) -> Evaluation:
-    """Judge a run or a model file on a split and write ``report.json`` and ``report.html``.
+    """Judge a run or a model file on a split; write ``report.json``, ``report.html`` and ``heard.json``.
+
+    The last holds the page's sounds, group by group: what was heard and what the model makes of it.
 
     Parameters
     ----------
@@ -98,8 +100,10 @@ def evaluate(
         "data": {"path": str(data.directory), "hash": data.hash},
         **told,
     }
+    heard = [[{"title": one.title, "source": one.source} for one in group] for group in judged.groups]
     for name, text in (
         ("report.json", json.dumps(_without_nan(report), indent=1, allow_nan=False)),
+        ("heard.json", json.dumps(heard)),
         ("report.html", _page(report, judged)),
     ):
         write_text(folder / name, text)

@@ -50,7 +50,7 @@ class DrumModelSection(Section):
     trunk: tuple[int, ...] = (128, 160)
     noise_rank: int = Field(default=48, ge=4, multiple_of=4)
     transient_rank: int = Field(default=32, ge=4, multiple_of=4)
-    encoder: int = Field(default=64, ge=16, multiple_of=16)
+    encoder: int = Field(default=80, ge=4, multiple_of=4)
 
 
 class DrumAnalysedSection(Section):
@@ -222,6 +222,7 @@ class DrumTask(Task):
             control = self.model.decoder.control
             assert isinstance(control, HitControl)
             begin_at_mean(control, self.versions[0].targets)
+            self.model.encoder.settle(self.versions[0].views)
 
     def setup(self, stage: str) -> None:
         """Take the training's sounds apart; before a checkpoint's weights are read."""

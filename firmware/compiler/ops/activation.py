@@ -12,9 +12,10 @@ from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Attributes, Constant, Graph, Node, Quant, Tensor, lanes
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.judge.tables import FunctionTable, function_table, look_up, look_up_int8, table_int8
-from firmware.compiler.ops.base import Family, Work, family, per_channel, reader
-from firmware.compiler.ops.elementwise import PointwiseAttributes
+from firmware.compiler.ops.base import Family, Work, family, reader
+from firmware.compiler.ops.elementwise import PointwiseAttributes, stored
 from firmware.compiler.read.builder import Builder
+from firmware.compiler.read.layout import Layout, broadcast_shape, common_time, lay, lay_constant, seen, shown
 from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue
 from firmware.compiler.write.writer import Writer
@@ -117,25 +118,43 @@ def read_leaky(builder: Builder, node: OnnxNode) -> None:
 
 @reader("PRelu")
 def read_prelu(builder: Builder, node: OnnxNode) -> None:
-    """One slope, or one per channel."""
-    source, ntc = builder.either(node.input[0])
-    channels, length = builder.shapes[source][1:]
-    rank = len(builder.act(node.input[0]).shape)
-    slope = builder.const(node.input[1]).real.reshape(-1)
-    if slope.size != 1:
-        slope = per_channel(builder, builder.const(node.input[1]), channels, rank, ntc)
-    if not np.all(np.isfinite(slope)):
+    """One slope, or one per channel; in an event graph one per element too."""
+    act, slope = builder.act(node.input[0]), builder.const(node.input[1])
+    if not np.all(np.isfinite(slope.real)):
         raise Refusal("its slopes are not all finite numbers.")
-    result = builder.add_node(
-        "Leaky",
-        [source],
-        channels=channels,
-        length=length,
-        hint=node.output[0],
-        attrs=LeakyAttributes(),
-        constants={"slope": Constant(slope)},
-    )
-    builder.result(node, result, ntc=ntc, flat=rank == 2)
+    layout = Layout.of(act.shape, common_time([act], act.shape))
+    if broadcast_shape(builder, [act.shape, slope.values.shape]) != act.shape:
+        raise Refusal(
+            f"its slopes of shape {list(slope.values.shape)} have more elements than {shown(act.shape)}."
+        )
+    source = lay(builder, act, layout, node.input[0])
+    rows, varies = lay_constant(slope, layout)
+    channels, length = builder.shapes[source][1:]
+
+    def added(
+        op: str, inputs: list[str], attrs: Attributes, constants: dict[str, Constant] | None = None
+    ) -> str:
+        return builder.add_node(
+            op,
+            inputs,
+            channels=channels,
+            length=length,
+            hint=node.output[0],
+            attrs=attrs,
+            constants=constants,
+        )
+
+    if varies:
+        assert isinstance(length, int)
+        slopes = stored(builder, source, rows, length, f"{node.output[0]}_slopes")
+        below = added("Clip", [source], ClipAttributes(high=0.0))
+        bent = added("Mul", [below, slopes], PointwiseAttributes())
+        above = added("Clip", [source], ClipAttributes(low=0.0))
+        result = added("Add", [above, bent], PointwiseAttributes())
+    else:
+        row = rows[:1, 0] if slope.values.size == 1 else rows[:, 0]
+        result = added("Leaky", [source], LeakyAttributes(), {"slope": Constant(row)})
+    builder.values[node.output[0]] = seen(builder, result, layout)
 
 
 @reader("HardSigmoid")

@@ -13,12 +13,10 @@ from typing import ClassVar
 import numpy as np
 import onnx
 
-from common.refusal import Refusal
-from firmware.compiler.graph import Attributes, Constant, Graph, Node, Quant
+from firmware.compiler.graph import Attributes, Graph, Node, Quant
 from firmware.compiler.read.builder import Builder
 from firmware.compiler.read.evaluate import evaluate
 from firmware.compiler.read.onnx_nodes import OnnxNode
-from firmware.compiler.read.values import Dim, Frames
 from firmware.compiler.write.writer import Writer
 
 
@@ -166,40 +164,3 @@ def fold(builder: Builder, node: onnx.NodeProto) -> None:
             feeds[name] = constant.values if constant.scale is None else constant.real.astype(np.float32)
     for name, result in evaluate(node, feeds, builder.opset).items():
         builder.values[name] = builder.constant(result)
-
-
-def per_channel(builder: Builder, constant: Constant, channels: int, rank: int, ntc: bool) -> np.ndarray:
-    """Broadcast a constant operand to one value per channel.
-
-    Parameters
-    ----------
-    constant : Constant
-        Of shape (), (1,), (C, 1), (1, C, 1), or (C,) where channels are the last axis.
-    channels : int
-        Channels of the activation.
-    rank : int
-        Axes of the activation as the file sees it.
-    ntc : bool
-        Channels last.
-
-    Returns
-    -------
-    ndarray of float64, shape (channels,)
-    """
-    values = constant.real
-    if values.size == 1:
-        return np.full(channels, float(values.reshape(-1)[0]))
-    shape = (1,) * max(0, rank - values.ndim) + values.shape
-    axis = len(shape) - 1 if (ntc or rank == 2) else 1
-    if len(shape) == rank and values.size == shape[axis] == channels:
-        return values.reshape(channels)
-    raise Refusal(
-        f"{builder.where}: a constant of shape {list(constant.values.shape)} does not broadcast to one "
-        "value per "
-        f"channel of {channels}; constants that vary along time cannot stream."
-    )
-
-
-def broadcastable(length: Dim) -> bool:
-    """Tell whether a length is a single frame, repeated along time."""
-    return not isinstance(length, Frames) and length == 1

@@ -17,8 +17,19 @@ from firmware.compiler.graph import WIDTH, Attributes, Constant, Graph, Node, Qu
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import FAMILIES, Family, Window, Work, family, reader
 from firmware.compiler.read.builder import Builder
+from firmware.compiler.read.layout import (
+    Layout,
+    Shape,
+    broadcast_shape,
+    common_time,
+    lay,
+    lay_constant,
+    reshaped,
+    seen,
+    shown,
+)
 from firmware.compiler.read.onnx_nodes import OnnxNode
-from firmware.compiler.read.values import Dim, Frames
+from firmware.compiler.read.values import Dim, Frames, product
 from firmware.compiler.write.pack import Layer, convolution_call
 from firmware.compiler.write.writer import Writer
 from firmware.kernelgen import packing
@@ -268,47 +279,62 @@ def transposed(constant: Constant) -> Constant:
 
 @reader("Gemm")
 def read_gemm(builder: Builder, node: OnnxNode) -> None:
-    """A dense layer over ``[1, features]``."""
-    if node.attributes["transA"]:
-        raise Refusal("it transposes its activation; transpose the weights instead.")
-    act = builder.act(node.input[0])
-    weight = builder.const(node.input[1])
+    """A dense layer over ``[rows, features]``, or ``[features, rows]`` transposed."""
+    act, weight = builder.act(node.input[0]), builder.const(node.input[1])
     if len(act.shape) != 2 or weight.values.ndim != 2:
         raise Refusal("it must multiply [1, features] by a matrix of weights.")
     weight = weight if node.attributes["transB"] else transposed(weight)
     alpha, beta = float(node.attributes["alpha"]), float(node.attributes["beta"])
     if alpha != 1.0:
         weight = Constant(weight.real * alpha)
+    rows_axis = 1 if node.attributes["transA"] else 0
+    source = lay(builder, act, Layout.of(act.shape, _unless_one(act.shape, rows_axis)), node.input[0])
+    outputs, rows = weight.values.shape[0], act.shape[rows_axis]
+    made = Layout.of((rows, outputs), _unless_one((rows, outputs), 0))
     bias = None
     if (name := node.optional(2)) is not None:
         bias = builder.const(name)
-        flat = np.broadcast_to(bias.real.reshape(-1) * beta, (weight.values.shape[0],))
-        bias = Constant(flat) if beta != 1.0 or bias.values.ndim != 1 else bias
-        if bias.values.size == 1 != weight.values.shape[0]:
-            bias = Constant(flat)
-    builder.result(node, _dense(builder, node, builder.canonical(node.input[0]), weight, bias), flat=True)
+        if bias.values.ndim != 1 or bias.values.size != outputs or beta != 1.0:
+            if broadcast_shape(builder, [made.shape, bias.values.shape]) != made.shape:
+                raise Refusal(
+                    f"its bias of shape {list(bias.values.shape)} does not fit {shown(made.shape)}."
+                )
+            laid, varies = lay_constant(bias, made)
+            if varies:
+                raise Refusal("its bias differs from row to row; add it behind.")
+            bias = Constant(laid[:, 0] * beta)
+    builder.values[node.output[0]] = seen(builder, _dense(builder, node, source, weight, bias), made)
 
 
-@reader("ReduceMean", "ReduceSum")
-def read_sum_of_channels(builder: Builder, node: OnnxNode) -> None:
-    """Over channels a dense layer of one output, over the time of an event graph a depthwise one."""
-    name, axes = node.input[0], node.optional(1)
-    rank = len(builder.act(name).shape)
-    listed = [int(a) for a in builder.const(axes).values.reshape(-1)] if axes is not None else []
-    if not listed and node.attributes["noop_with_empty_axes"]:
-        builder.values[node.output[0]] = builder.act(name)
-        return
-    over = {a % rank for a in listed} if listed else set(range(rank))
-    source, ntc = builder.either(name)
-    channels, length = builder.shapes[source][1:]
-    of_channels, of_time = (2, 1) if ntc else (1, 2 if rank == 3 else None)
-    if rank not in (2, 3) or any(not -rank <= a < rank for a in listed):
-        raise Refusal("it looks over an axis that is not there, or over a tensor of more than three axes.")
-    if of_time in over and not isinstance(length, int):
+def _unless_one(shape: Shape, axis: int) -> int | None:
+    """An axis to lay along time, unless it is of size 1."""
+    return None if shape[axis] == 1 else axis
+
+
+@reader("ReduceMean", "ReduceSum", "GlobalAveragePool")
+def read_sum(builder: Builder, node: OnnxNode) -> None:
+    """Over channels a dense layer, over the time of an event graph a depthwise one."""
+    act = builder.act(node.input[0])
+    shape, rank = act.shape, len(act.shape)
+    mean, keeps = node.op_type != "ReduceSum", True
+    if node.op_type == "GlobalAveragePool":
+        over = set(range(2, rank))
+    else:
+        axes, keeps = node.optional(1), bool(node.attributes["keepdims"])
+        listed = [int(a) for a in builder.const(axes).values.reshape(-1)] if axes is not None else []
+        if not listed and node.attributes["noop_with_empty_axes"]:
+            builder.values[node.output[0]] = act
+            return
+        if any(not -rank <= a < rank for a in listed):
+            raise Refusal("it looks over an axis that is not there.")
+        over = {a % rank for a in listed} if listed else set(range(rank))
+    time = common_time([act], shape)
+    if time in over and time is not None and isinstance(shape[time], Frames):
         raise Refusal("it looks over all frames, and a stream has no end to look over; use a strided Conv.")
-    mean = node.op_type == "ReduceMean"
-    result = source
-    if of_time in over and isinstance(length, int):
+    layout = Layout.of(shape, time, front=[a for a in range(rank) if a not in over and shape[a] != 1])
+    result = lay(builder, act, layout, node.input[0])
+    channels, length = builder.shapes[result][1:]
+    if time in over and isinstance(length, int) and length > 1:
         taps = np.full((channels, 1, length), 1.0 / length if mean else 1.0)
         result = builder.add_node(
             "Conv",
@@ -319,14 +345,26 @@ def read_sum_of_channels(builder: Builder, node: OnnxNode) -> None:
             attrs=ConvAttributes(length, groups=channels),
             constants={"weight": Constant(taps)},
         )
-    if of_channels in over:
-        row = Constant(np.full((1, channels), 1.0 / channels if mean else 1.0))
-        result = _dense(builder, node, result, row, None)
-    builder.result(node, result, ntc=ntc, flat=rank == 2)
-    if not node.attributes["keepdims"]:
-        value = builder.act(node.output[0])
-        left = tuple(d for a, d in enumerate(value.shape) if a not in over)
-        builder.values[node.output[0]] = value.moved("reshape", left, left)
+        length = 1
+    left = tuple(1 if a in over else d for a, d in enumerate(shape))
+    kept = product(tuple(d for a, d in enumerate(left) if a != time))
+    assert isinstance(kept, int)
+    if channels != kept:
+        reach = channels // kept
+        result = builder.add_node(
+            "Conv",
+            [result],
+            channels=kept,
+            length=length,
+            hint=node.output[0],
+            attrs=ConvAttributes(groups=kept),
+            constants={"weight": Constant(np.full((kept, reach, 1), 1.0 / reach if mean else 1.0))},
+        )
+    value = seen(builder, result, layout.resized(left))
+    if not keeps:
+        rest = tuple(d for a, d in enumerate(left) if a not in over)
+        value = reshaped(value, rest)
+    builder.values[node.output[0]] = value
 
 
 @reader("MatMul")
@@ -339,24 +377,35 @@ def read_matmul(builder: Builder, node: OnnxNode) -> None:
         )
     weight = builder.const(node.input[0 if left_is_const else 1])
     name = node.input[1 if left_is_const else 0]
-    values = weight.values
-    if values.ndim == 3 and values.shape[0] == 1 and (weight.scale is None or weight.scale.size == 1):
-        weight = Constant(values[0], weight.scale, 0)
+    rank = weight.values.ndim
+    if rank > 2 and set(weight.values.shape[:-2]) == {1} and (weight.scale is None or weight.scale.size == 1):
+        weight = Constant(weight.values.reshape(weight.values.shape[-2:]), weight.scale, 0)
     if weight.values.ndim != 2:
         raise Refusal("its weights must be a matrix.")
-    source, ntc = builder.either(name)
-    rank = len(builder.act(name).shape)
+    act = builder.act(name)
+    if len(act.shape) < 2:
+        raise Refusal("it multiplies a list; give it an axis of size 1.")
+    act = reshaped(act, (1,) * (rank - len(act.shape)) + act.shape)
+    *others, before, last = act.shape
     if left_is_const:
-        if ntc or rank != 3:
+        if any(d != 1 for d in others):
             raise Refusal("weights on the left must multiply [1, channels, frames].")
-        builder.result(node, _dense(builder, node, source, weight, None))
+        if isinstance(before, Frames):
+            raise Refusal("it mixes frames along time; a stream has no fixed number of them.")
+        layout = Layout.of(act.shape, _unless_one(act.shape, -1 % len(act.shape)))
+        made = layout.resized((*others, weight.values.shape[0], last))
+        result = _dense(builder, node, lay(builder, act, layout, name), weight, None)
+        builder.values[node.output[0]] = seen(builder, result, made)
         return
-    if rank == 2:
-        builder.result(node, _dense(builder, node, source, transposed(weight), None), flat=True)
-    elif ntc or builder.shapes[source][2] == 1:
-        builder.result(node, _dense(builder, node, source, transposed(weight), None), ntc=True)
-    else:
+    if isinstance(last, Frames):
         raise Refusal("it mixes frames along time; a stream has no fixed number of them.")
+    rows = [a for a, d in enumerate(act.shape[:-1]) if d != 1]
+    flat = act if len(rows) < 2 else reshaped(act, (product(act.shape[:-1]), last))
+    time = rows[0] if len(rows) == 1 else 0 if rows else None
+    layout = Layout.of(flat.shape, time)
+    result = _dense(builder, node, lay(builder, flat, layout, name), transposed(weight), None)
+    value = seen(builder, result, layout.resized((*flat.shape[:-1], weight.values.shape[1])))
+    builder.values[node.output[0]] = reshaped(value, (*act.shape[:-1], weight.values.shape[1]))
 
 
 def convolve(

@@ -15,16 +15,14 @@ from firmware.compiler.ops.base import (
     Family,
     Window,
     Work,
-    broadcastable,
     family,
-    per_channel,
     reader,
 )
 from firmware.compiler.ops.conv import ConvAttributes
-from firmware.compiler.ops.movement import ShuffleAttributes
 from firmware.compiler.read.builder import Builder
+from firmware.compiler.read.layout import Layout, broadcast_shape, common_time, lay, lay_constant, seen
 from firmware.compiler.read.onnx_nodes import OnnxNode
-from firmware.compiler.read.values import ActValue
+from firmware.compiler.read.values import ActValue, Dim, Frames
 from firmware.compiler.write.writer import Writer
 
 
@@ -70,46 +68,61 @@ def read_binary(builder: Builder, node: OnnxNode) -> None:
     if len(node.input) != 2:
         raise Refusal("it takes two operands.")
     left, right = (builder.value(name) for name in node.input)
+    swapped = not isinstance(left, ActValue)
+    if node.op_type == "Div" and (swapped or isinstance(right, ActValue)):
+        raise Refusal("it divides by an activation; multiply by a gain instead.")
     if isinstance(left, ActValue) and isinstance(right, ActValue):
-        if node.op_type == "Div":
-            raise Refusal("it divides by an activation; multiply by a gain instead.")
         _two(builder, node)
         return
-    swapped = not isinstance(left, ActValue)
     name, constant = (node.input[1], node.input[0]) if swapped else (node.input[0], node.input[1])
     act = builder.act(name)
     operand = builder.const(constant)
-    if operand.values.size == 1 and builder.tensors[act.base].quant is None and operand.scale is None:
-        source, ntc, keep = act.base, False, True  # a number commutes with the pending moves
-    else:
-        (source, ntc), keep = builder.either(name), False
-    channels, length = builder.shapes[source][1:]
-    rank = len(act.shape)
-    if keep:
-        row = np.full(channels, float(operand.real.reshape(-1)[0]))
-    elif builder.event and operand.values.size > channels and length != 1:
-        builder.result(node, _event_constant(builder, node, source, operand, swapped), ntc=ntc)
+    plain = builder.tensors[act.base].quant is None and operand.scale is None
+    if operand.values.size == 1 and operand.values.ndim <= len(act.shape) and plain:
+        # a number commutes with the pending moves
+        rows = np.full((builder.shapes[act.base][1], 1), float(operand.real.reshape(-1)[0]))
+        result = _with_constant(builder, node, act.base, rows, operand)
+        builder.values[node.output[0]] = ActValue(result, act.shape, act.base_shape, act.chain)
         return
-    else:
-        row = per_channel(builder, operand, channels, rank, ntc)
-    if not np.all(np.isfinite(row)):
+    shape = broadcast_shape(builder, [act.shape, operand.values.shape])
+    layout = Layout.of(shape, common_time([act], shape))
+    source = lay(builder, act, layout, name)
+    rows, _ = lay_constant(operand, layout)
+    result = _with_constant(
+        builder, node, source, rows, operand, None if layout.time is None else shape[layout.time]
+    )
+    builder.values[node.output[0]] = seen(builder, result, layout)
+
+
+def _with_constant(
+    builder: Builder,
+    node: OnnxNode,
+    source: str,
+    rows: np.ndarray,
+    operand: Constant,
+    frames: Dim | None = None,
+) -> str:
+    """Add, subtract, multiply or divide a tensor and constant ``rows`` [channels, 1 or frames]."""
+    if not np.all(np.isfinite(rows)):
         raise Refusal("its constant is not a finite number.")
+    channels, length = builder.shapes[source][1:]
+    before = not isinstance(builder.value(node.input[0]), ActValue)
+    op = node.op_type
+    if op == "Div":
+        if np.any(rows == 0):
+            raise Refusal("it divides by zero.")
+        op, rows, operand = "Mul", 1.0 / rows, Constant(rows)
+    if rows.shape[1] > 1 or (isinstance(frames, int) and frames != length):
+        return _event_constant(builder, node, source, op, rows, frames, before)
+    row = rows[:, 0]
     constants: dict[str, Constant] = {}
-    if node.op_type in ("Mul", "Div"):
-        if node.op_type == "Div":
-            if swapped:
-                raise Refusal("it divides by an activation; multiply by a gain instead.")
-            if np.any(row == 0):
-                raise Refusal("it divides by zero.")
-            row = 1.0 / row
-        constants["gain"] = _row(row, operand if node.op_type == "Mul" else None)
-    elif node.op_type == "Sub" and swapped:
+    if op == "Mul":
+        constants["gain"] = _row(row, operand)
+    elif op == "Sub" and before:
         constants = {"gain": Constant(np.full(channels, -1.0)), "offset": Constant(row)}
     else:
-        constants["offset"] = _row(
-            -row if node.op_type == "Sub" else row, operand if node.op_type != "Sub" else None
-        )
-    result = builder.add_node(
+        constants["offset"] = _row(-row if op == "Sub" else row, operand if op != "Sub" else None)
+    return builder.add_node(
         "Affine",
         [source],
         channels=channels,
@@ -118,10 +131,6 @@ def read_binary(builder: Builder, node: OnnxNode) -> None:
         attrs=PointwiseAttributes(),
         constants=constants,
     )
-    if keep:
-        builder.values[node.output[0]] = ActValue(result, act.shape, act.base_shape, act.chain)
-    else:
-        builder.result(node, result, ntc=ntc, flat=rank == 2)
 
 
 def _row(row: np.ndarray, operand: Constant | None) -> Constant:
@@ -132,84 +141,66 @@ def _row(row: np.ndarray, operand: Constant | None) -> Constant:
     return Constant(row)
 
 
-def _event_constant(builder: Builder, node: OnnxNode, source: str, operand: Constant, swapped: bool) -> str:
-    """An event graph may add or multiply a constant that varies along its fixed time axis."""
-    channels, length = builder.shapes[source][1:]
-    if (
-        builder.tensors[source].quant is not None
-        or node.op_type == "Div"
-        or (swapped and node.op_type == "Sub")
-    ):
-        raise Refusal("a constant that varies along time can only be added or multiplied.")
-    assert isinstance(length, int)
-    values = operand.real
-    whole = np.broadcast_to(values.reshape((1,) * (3 - values.ndim) + values.shape), (1, channels, length))[0]
-    constant = builder.add_node(
+def stored(builder: Builder, source: str, rows: np.ndarray, frames: int, hint: str) -> str:
+    """Add a constant activation of an event graph, [channels, frames]; ``source`` says when it is due."""
+    whole = np.broadcast_to(rows, (rows.shape[0], frames))
+    return builder.add_node(
         "Stored",
         [source],
-        channels=channels,
-        length=length,
-        hint=f"{node.output[0]}_constant",
+        channels=rows.shape[0],
+        length=frames,
+        hint=hint,
         constants={"values": Constant(np.ascontiguousarray(whole))},
     )
+
+
+def _event_constant(
+    builder: Builder, node: OnnxNode, source: str, op: str, rows: np.ndarray, frames: Dim | None, before: bool
+) -> str:
+    """An event graph may have a constant that varies along its fixed time axis."""
+    if builder.tensors[source].quant is not None or not isinstance(frames, int):
+        raise Refusal("a constant that varies along time cannot meet integers; dequantize before it.")
+    constant = stored(builder, source, rows, frames, f"{node.output[0]}_constant")
+    operands = [constant, source] if before else [source, constant]
     return builder.add_node(
-        node.op_type,
-        [source, constant],
-        channels=channels,
-        length=length,
+        {"Sum": "Add"}.get(op, op),
+        operands,
+        channels=rows.shape[0],
+        length=frames,
         hint=node.output[0],
         attrs=PointwiseAttributes(),
     )
 
 
 def _two(builder: Builder, node: OnnxNode) -> None:
-    """Two activations of one rate; one frame, or one channel, may be repeated over the other."""
-    ranks = [len(builder.act(name).shape) for name in node.input]
-    (a, ntc_a), (b, ntc_b) = (builder.either(name) for name in node.input)
-    if ntc_a != ntc_b and 1 not in (builder.shapes[a][2], builder.shapes[b][2]):
-        raise Refusal("its operands have time on different axes.")
-    names = [a, b]
-    channels = max(builder.shapes[n][1] for n in names)
-    for i, name in enumerate(names):
-        if builder.shapes[name][1] != channels:
-            if builder.shapes[name][1] != 1:
-                raise Refusal(f"it combines {builder.shapes[a][1]} and {builder.shapes[b][1]} channels.")
-            length = builder.shapes[name][2]
-            frames = length if isinstance(length, int) else 1
-            table = np.repeat(np.arange(frames, dtype=np.int64)[:, None], channels, axis=1)
-            names[i] = builder.add_node(
-                "Shuffle",
-                [name],
-                channels=channels,
-                length=length,
-                hint=f"{node.output[0]}_spread",
-                attrs=ShuffleAttributes(frames, frames, table),
-            )
-    la, lb = (builder.shapes[n][2] for n in names)
-    length = la
-    if broadcastable(la) and not broadcastable(lb):
-        length = lb
-    elif broadcastable(lb) and not broadcastable(la):
-        length = la
-    else:
-        builder.same_rate(la, lb)
+    """Two activations of one rate; axes of size 1 are repeated over the other's."""
+    acts = [builder.act(name) for name in node.input]
+    shape = broadcast_shape(builder, [act.shape for act in acts])
+    layout = Layout.of(shape, common_time(acts, shape))
+    names = [lay(builder, a, layout, name) for a, name in zip(acts, node.input, strict=True)]
+    lengths = [builder.shapes[n][2] for n in names]
     result = builder.add_node(
         {"Sum": "Add"}.get(node.op_type, node.op_type),
         names,
-        channels=channels,
-        length=length,
+        channels=builder.shapes[names[0]][1],
+        length=next((n for n in lengths if n != 1), 1),
         hint=node.output[0],
         attrs=PointwiseAttributes(),
     )
-    builder.result(node, result, ntc=ntc_a and ntc_b, flat=max(ranks) == 2)
+    builder.values[node.output[0]] = seen(builder, result, layout)
+
+
+def _commuting(builder: Builder, node: OnnxNode, result: str) -> None:
+    """Say that the output is a tensor made of the operand's base: its pending moves stay."""
+    act = builder.act(node.input[0])
+    builder.values[node.output[0]] = ActValue(result, act.shape, act.base_shape, act.chain)
 
 
 @reader("Neg")
 def read_neg(builder: Builder, node: OnnxNode) -> None:
     """A gain of −1."""
-    source, ntc = builder.either(node.input[0])
+    source = builder.act(node.input[0]).base
     channels, length = builder.shapes[source][1:]
-    rank = len(builder.act(node.input[0]).shape)
     result = builder.add_node(
         "Affine",
         [source],
@@ -219,18 +210,20 @@ def read_neg(builder: Builder, node: OnnxNode) -> None:
         attrs=PointwiseAttributes(),
         constants={"gain": Constant(np.full(channels, -1.0))},
     )
-    builder.result(node, result, ntc=ntc, flat=rank == 2)
+    _commuting(builder, node, result)
 
 
 @reader("Pow")
 def read_pow(builder: Builder, node: OnnxNode) -> None:
     """Squares and cubes are products."""
-    exponent = builder.const(node.input[1]).real
-    if exponent.size != 1 or float(exponent.reshape(-1)[0]) not in (2.0, 3.0):
+    act, exponent = builder.act(node.input[0]), builder.const(node.input[1]).real
+    numbers = np.unique(exponent)
+    if numbers.size != 1 or float(numbers[0]) not in (2.0, 3.0):
         raise Refusal("only squares and cubes of an activation are supported.")
-    source, ntc = builder.either(node.input[0])
+    if broadcast_shape(builder, [act.shape, exponent.shape]) != act.shape:
+        raise Refusal("its exponent has more axes than what it raises; give one number.")
+    source = act.base
     channels, length = builder.shapes[source][1:]
-    rank = len(builder.act(node.input[0]).shape)
 
     def times(x: str) -> str:
         return builder.add_node(
@@ -243,26 +236,31 @@ def read_pow(builder: Builder, node: OnnxNode) -> None:
         )
 
     result = times(source)
-    if float(exponent.reshape(-1)[0]) == 3.0:
+    if float(numbers[0]) == 3.0:
         result = times(result)
-    builder.result(node, result, ntc=ntc, flat=rank == 2)
+    _commuting(builder, node, result)
 
 
 @reader("BatchNormalization")
 def read_batch_norm(builder: Builder, node: OnnxNode) -> None:
     """A gain and an offset per channel; ``passes/fold_affine.py`` folds them into the convolution before."""
-    source, ntc = builder.either(node.input[0])
-    if ntc:
+    act = builder.act(node.input[0])
+    shape = act.shape
+    if len(shape) < 2:
+        raise Refusal("its input has no second axis; normalize [1, channels, frames].")
+    if isinstance(shape[1], Frames):
         raise Refusal("its second axis is time; normalize [1, channels, frames].")
-    channels, length = builder.shapes[source][1:]
     gamma, beta, mean, variance = (builder.const(name).real.reshape(-1) for name in node.input[1:5])
-    if any(v.size != channels for v in (gamma, beta, mean, variance)) or np.any(variance < 0):
-        raise Refusal(f"its statistics are not one per channel of {channels}.")
+    if any(v.size != shape[1] for v in (gamma, beta, mean, variance)) or np.any(variance < 0):
+        raise Refusal(f"its statistics are not one per channel of {shape[1]}.")
     gain = gamma / np.sqrt(variance + float(node.attributes["epsilon"]))
     offset = beta - mean * gain
     if not (np.all(np.isfinite(gain)) and np.all(np.isfinite(offset))):
         raise Refusal("its statistics are not finite numbers.")
-    rank = len(builder.act(node.input[0]).shape)
+    layout = Layout.of(shape, common_time([act], shape, apart=(1,)))
+    source = lay(builder, act, layout, node.input[0])
+    channels, length = builder.shapes[source][1:]
+    deep = (-1,) + (1,) * (len(shape) - 2)
     result = builder.add_node(
         "Affine",
         [source],
@@ -270,9 +268,12 @@ def read_batch_norm(builder: Builder, node: OnnxNode) -> None:
         length=length,
         hint=node.output[0],
         attrs=PointwiseAttributes(),
-        constants={"gain": Constant(gain), "offset": Constant(offset)},
+        constants={
+            name: Constant(lay_constant(Constant(values.reshape(deep)), layout)[0][:, 0])
+            for name, values in (("gain", gain), ("offset", offset))
+        },
     )
-    builder.result(node, result, flat=rank == 2)
+    builder.values[node.output[0]] = seen(builder, result, layout)
 
 
 def _as_depthwise(node: Node, inputs: list[Quant], output: Quant, channels: int) -> Node | None:

@@ -10,6 +10,7 @@ from common.refusal import Refusal
 from firmware.compiler.graph import Attributes, Constant, Graph, Node
 from firmware.compiler.ops.base import Family, Work, family, reader
 from firmware.compiler.read.builder import Builder
+from firmware.compiler.read.layout import Layout, lay
 from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue
 from firmware.compiler.write.pack import float_dense
@@ -38,11 +39,8 @@ def read_gru(builder: Builder, node: OnnxNode) -> None:
     initial = node.optional(5)
     if initial and (not builder.is_const(initial) or np.any(builder.const(initial).real != 0)):
         raise Refusal("its initial state must be zero, so that a reset is silence.")
-    order = (0, 2, 1) if batch_first else (1, 2, 0)
-    moved = act.moved("transpose", order, tuple(act.shape[i] for i in order))
-    source, ntc = builder.oriented(moved, node.input[0])
-    if ntc:  # the moves cancel except for one exchange of axes, which an event graph can do
-        raise Refusal("its input must be [frames, 1, inputs].")
+    layout = Layout.of(act.shape, 1 if batch_first else 0)
+    source = lay(builder, act, layout, node.input[0])
     channels, length = builder.shapes[source][1:]
     expected = ((1, 3 * hidden, channels), (1, 3 * hidden, hidden), (1, 6 * hidden))
     if hidden < 1 or (weight.shape, recurrent.shape, bias.shape) != expected:

@@ -17,6 +17,7 @@ from common.refusal import Refusal
 from firmware.compiler.graph import WIDTH, Attributes, Constant, Graph, Node
 from firmware.compiler.ops.base import Family, Window, Work, family, reader
 from firmware.compiler.read.builder import Builder
+from firmware.compiler.read.layout import Layout, broadcast_shape, common_time, lay, seen, shown
 from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue, Dim, Frames, product, whole
 from firmware.compiler.write.writer import Writer
@@ -330,9 +331,10 @@ def _slice_time(
         raise Refusal(
             f"it keeps {end - start} frames only; a stream goes on. Slice from the start, or to the end."
         )
-    source, ntc = builder.oriented(act, node.input[0])
     if start == 0 and trim == 0 and builder.streaming:
         return act
+    layout = Layout.of(act.shape, axis)
+    source = lay(builder, act, layout, node.input[0])
     channels, length = builder.shapes[source][1:]
     result = builder.add_node(
         "Delay",
@@ -342,9 +344,7 @@ def _slice_time(
         hint=node.output[0],
         attrs=DelayAttributes(-start, trim),
     )
-    shape = builder.shapes[result]
-    value = ActValue(result, shape, shape)
-    return value.moved("transpose", (0, 2, 1), (1, shape[2], shape[1])) if ntc else value
+    return seen(builder, result, layout)
 
 
 @reader("Pad")
@@ -370,10 +370,11 @@ def read_pad(builder: Builder, node: OnnxNode) -> None:
     if not moved:
         builder.values[node.output[0]] = act
         return
-    source, ntc = builder.either(node.input[0])
-    time_axis = 1 if ntc else 2
-    if moved != [time_axis]:
+    (time_axis, *more) = moved
+    if more or (builder.streaming and not isinstance(act.shape[time_axis], Frames)):
         raise Refusal("it pads channels; pad along time only.")
+    layout = Layout.of(act.shape, time_axis)
+    source = lay(builder, act, layout, node.input[0])
     if abs(before[time_axis]) > 1 << 20 or abs(after[time_axis]) > 1 << 20:
         raise Refusal("it pads by more than a million frames.")
     channels, length = builder.shapes[source][1:]
@@ -385,7 +386,7 @@ def read_pad(builder: Builder, node: OnnxNode) -> None:
         hint=node.output[0],
         attrs=DelayAttributes(before[time_axis], -after[time_axis]),
     )
-    builder.result(node, result, ntc=ntc)
+    builder.values[node.output[0]] = seen(builder, result, layout)
 
 
 @reader("Concat")
@@ -399,26 +400,30 @@ def read_concat(builder: Builder, node: OnnxNode) -> None:
     if len(acts) != len(values):
         _concat_zeros(builder, node, axis)
         return
-    if any(len(a.shape) != rank for a in acts):
-        raise Refusal("its operands have different numbers of axes.")
-    sources, views = zip(*(builder.either(name) for name in node.input), strict=True)
-    if len(set(views)) != 1:
-        raise Refusal("its operands have time on different axes.")
-    ntc = views[0]
-    channel_axis = 2 if ntc else 1
-    if axis != channel_axis:
+    if any(len(a.shape) != rank for a in acts) or not 0 <= axis < rank:
+        raise Refusal("its operands have different numbers of axes, or none at its axis.")
+    beside = [tuple(1 if a == axis else d for a, d in enumerate(act.shape)) for act in acts]
+    if any(dims.count(1) != beside[0].count(1) for dims in beside):
+        raise Refusal(f"its operands have the shapes {' and '.join(shown(a.shape) for a in acts)}.")
+    if any(isinstance(act.shape[axis], Frames) for act in acts):
         raise Refusal("it joins signals along time; a stream cannot wait for the first to end.")
-    length = builder.shapes[sources[0]][2]
-    for other in sources[1:]:
-        builder.same_rate(length, builder.shapes[other][2])
+    rest = broadcast_shape(builder, beside)
+    sizes = [act.shape[axis] for act in acts]
+    shape = (*rest[:axis], sum(d for d in sizes if isinstance(d, int)), *rest[axis + 1 :])
+    time = common_time(acts, shape, apart=(axis,))
+    ahead = any(d != 1 for a, d in enumerate(shape[:axis]) if a != time)
+    layout = Layout.of(shape, time, front=(axis,) if ahead else ())
+    sources = [
+        lay(builder, act, layout.resized(act.shape), name) for act, name in zip(acts, node.input, strict=True)
+    ]
     result = builder.add_node(
         "Concat",
-        list(sources),
+        sources,
         channels=sum(builder.shapes[s][1] for s in sources),
-        length=length,
+        length=builder.shapes[sources[0]][2],
         hint=node.output[0],
     )
-    builder.result(node, result, ntc=ntc, flat=rank == 2)
+    builder.values[node.output[0]] = seen(builder, result, layout)
 
 
 def _concat_zeros(builder: Builder, node: OnnxNode, axis: int) -> None:
@@ -427,15 +432,22 @@ def _concat_zeros(builder: Builder, node: OnnxNode, axis: int) -> None:
     if len(signals) != 1:
         raise Refusal("it joins constants and several signals; join the signals first.")
     (place,) = signals
-    source, ntc = builder.either(node.input[place])
-    if axis != (1 if ntc else 2):
+    act = builder.act(node.input[place])
+    if not 0 <= axis < len(act.shape) or (builder.streaming and axis != act.time_axis):
         raise Refusal("it joins constant channels to a signal; add them as a bias instead.")
+    layout = Layout.of(act.shape, axis)
+    source = lay(builder, act, layout, node.input[place])
     counts = {True: 0, False: 0}
     for i, name in enumerate(node.input):
         if i != place:
             constant = builder.const(name).real
-            if np.any(constant != 0) or constant.ndim <= axis:
-                raise Refusal("it joins numbers other than zero to a signal along time.")
+            fits = constant.ndim == len(act.shape) and all(
+                isinstance(d, Frames) or d == size
+                for a, (d, size) in enumerate(zip(act.shape, constant.shape, strict=True))
+                if a != axis
+            )
+            if np.any(constant != 0) or not fits:
+                raise Refusal("it joins numbers other than zero to a signal, or another number of channels.")
             counts[i < place] += constant.shape[axis]
     channels, length = builder.shapes[source][1:]
     result = builder.add_node(
@@ -446,7 +458,7 @@ def _concat_zeros(builder: Builder, node: OnnxNode, axis: int) -> None:
         hint=node.output[0],
         attrs=DelayAttributes(counts[True], -counts[False]),
     )
-    builder.result(node, result, ntc=ntc)
+    builder.values[node.output[0]] = seen(builder, result, layout)
 
 
 def held_channel(node: Node) -> int | None:

@@ -16,6 +16,7 @@ from firmware.compiler.graph import WIDTH, Attributes, Graph, Node, Quant
 from firmware.compiler.judge import arithmetic
 from firmware.compiler.ops.base import Family, Window, Work, family, reader
 from firmware.compiler.read.builder import Builder
+from firmware.compiler.read.layout import Layout, lay, seen
 from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue, Frames
 from firmware.compiler.write.writer import Writer
@@ -66,7 +67,8 @@ def read_resize(builder: Builder, node: OnnxNode) -> None:
         )
     if coordinates == "align_corners":
         raise Refusal("linear upsampling with align_corners is not supported; use half_pixel.")
-    source, ntc = builder.either(node.input[0])
+    layout = Layout.of(act.shape, axis)
+    source = lay(builder, act, layout, node.input[0])
     channels, length = builder.shapes[source][1:]
     position = (
         np.arange(times) / times if coordinates == "asymmetric" else (np.arange(times) + 0.5) / times - 0.5
@@ -80,7 +82,7 @@ def read_resize(builder: Builder, node: OnnxNode) -> None:
         hint=node.output[0],
         attrs=LerpAttributes(times, tuple(int(v) for v in older), tuple(float(v) for v in position - older)),
     )
-    builder.result(node, result, ntc=ntc)
+    builder.values[node.output[0]] = seen(builder, result, layout)
 
 
 def _factor(builder: Builder, node: OnnxNode, act: ActValue, axis: int) -> int:

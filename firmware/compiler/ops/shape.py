@@ -149,16 +149,21 @@ def _cast(builder: Builder, node: OnnxNode, dtype: np.dtype) -> None:
         raise Refusal(f"it turns a length along time into {dtype.name}; a stream has no length.")
     entries = value.entries
     if dtype.kind != "f":
-        entries = tuple(e if isinstance(e, Frames) else math.trunc(e) for e in entries)
+        entries = tuple(_whole(e, math.floor) if isinstance(e, Frames) else math.trunc(e) for e in entries)
     _keep(builder, node, ShapeValue(entries, value.scalar, dtype))
+
+
+def _whole(length: Frames, rounded: Callable[[Fraction], int]) -> Frames:
+    """Round a length of whole hops: what is added to them."""
+    return replace(length, offset=Fraction(rounded(length.offset)))
 
 
 @shape_folder("Floor", "Ceil")
 def fold_rounding(builder: Builder, node: OnnxNode) -> None:
-    """To whole numbers; of a length along time it concerns the last frame, which a stream never has."""
+    """To whole numbers; a length along time is counted in whole hops."""
     value = _shape(builder, node.input[0])
     rounded = math.floor if node.op_type == "Floor" else math.ceil
-    entries = tuple(e if isinstance(e, Frames) else rounded(e) for e in value.entries)
+    entries = tuple(_whole(e, rounded) if isinstance(e, Frames) else rounded(e) for e in value.entries)
     _keep(builder, node, replace(value, entries=entries))
 
 

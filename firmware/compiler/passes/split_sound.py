@@ -9,6 +9,10 @@ from firmware.compiler.graph import Graph
 from firmware.compiler.ops.hit import INPUTS, HitConstants, constants_of
 
 
+SPREAD = ("modes", "glide", "noise")
+"""Results that are read once an evaluation: converting them is part of it. A transient is read once a hit."""
+
+
 def split_sound(graph: Graph) -> tuple[Graph, HitConstants | None]:
     """Take a ``HitSound`` off the end of a graph.
 

@@ -52,7 +52,7 @@ class Builder:
         # Quantize and Dequantize nodes by operator, tensor and scale, so that each is made once
         self.borders: dict[tuple[str, str, Quant | None], str] = {}
         self.nodes: list[Node] = []
-        self.symbols: dict[str, tuple[str, Fraction]] = {}
+        self.symbols: dict[str, Frames] = {}
         self.counter = 0
         self.where = "the graph"
         self.origin = ""
@@ -185,17 +185,10 @@ class Builder:
         )
         return tensor
 
-    def result(
-        self, node: OnnxNode, tensor: str, ntc: bool = False, flat: bool = False, index: int = 0
-    ) -> None:
-        """Say that output ``index`` of ``node`` is ``tensor`` (seen as NTC, or without its time axis)."""
+    def result(self, node: OnnxNode, tensor: str) -> None:
+        """Say that the first output of ``node`` is ``tensor``, as [1, channels, frames]."""
         shape = self.shapes[tensor]
-        value = ActValue(tensor, shape, shape)
-        if ntc:
-            value = value.moved("transpose", (0, 2, 1), (1, shape[2], shape[1]))
-        elif flat:
-            value = value.moved("reshape", (1, shape[1]), (1, shape[1]))
-        self.values[node.output[index]] = value
+        self.values[node.output[0]] = ActValue(tensor, shape, shape)
 
     def value(self, name: str) -> Value:
         """Look up what a name stands for."""
@@ -235,61 +228,31 @@ class Builder:
         raise Refusal(f"{self.where}: {name!r} must be a list of whole numbers known beforehand.")
 
     def canonical(self, name: str) -> str:
-        """Name the graph tensor ``[channels, frames]`` that holds an activation, added when needed."""
+        """Name the graph tensor of an activation that the file has as [1, channels, frames]."""
         act = self.act(name)
-        tensor, ntc = self.oriented(act, name)
-        if ntc:
-            raise Refusal(
-                f"{self.where}: {name!r} has time before channels here; transpose it to [1, channels, "
-                "frames] first."
-            )
-        return tensor
+        if len(act.shape) != 3 or act.shape[0] != 1 or isinstance(act.shape[1], Frames):
+            sizes = ", ".join("frames" if isinstance(d, Frames) else str(d) for d in act.shape)
+            raise Refusal(f"{name!r} is [{sizes}] here; bring it to [1, channels, frames] first.")
+        return self.tensor_of(act, name)
 
-    def either(self, name: str) -> tuple[str, bool]:
-        """Name the graph tensor of an activation; True when the file sees it as [1, frames, channels]."""
-        return self.oriented(self.act(name), name)
+    def tensor_of(self, act: ActValue, hint: str, origin: str = "") -> str:
+        """Name the graph tensor of a value [1, channels, frames]: its base, or what does its moves.
 
-    def oriented(self, act: ActValue, hint: str) -> tuple[str, bool]:
-        """Resolve an activation's moves; see ``either``."""
-        if act.base_shape == act.shape and not act.chain:
-            return act.base, False
-        shape = act.shape
-        batchless = tuple(d for d in shape[:1] if d != 1) + shape[1:]
-        if len(batchless) > 2 or (shape and shape[0] != 1):
-            extra = [d for d in shape if d != 1]
-            if len(extra) > 2:
-                raise Refusal(
-                    f"{self.where}: {hint!r} has {len(shape)} axes here; only [1, channels, frames] can "
-                    "be computed with."
-                )
-            batchless = tuple(extra) if extra else (1,)
-        ntc = False
-        channels: Dim
-        length: Dim
-        if len(batchless) == 1:
-            channels, length = (1, batchless[0]) if isinstance(batchless[0], Frames) else (batchless[0], 1)
-        elif isinstance(batchless[0], Frames):
-            (length, channels), ntc = batchless, True
-        else:
-            channels, length = batchless
-        if act.chain == (("transpose", (0, 2, 1)),) and len(act.base_shape) == 3:
-            return act.base, True
-        if isinstance(channels, Frames):
-            raise Refusal(f"{self.where}: {hint!r} has time on two axes.")
-        if (
-            len(act.base_shape) == 3
-            and isinstance(act.base_shape[2], Frames)
-            and not isinstance(length, Frames)
-        ):
-            raise Refusal(
-                f"{self.where}: {hint!r} mixes time into another axis; a stream keeps time on one axis."
-            )
-        return self._shuffle(act, hint, channels, length, ntc), ntc
+        That is called after ``hint`` and belongs to ``origin``, or to ``hint`` too.
+        """
+        if not act.chain:
+            return act.base
+        _, channels, length = act.shape
+        assert isinstance(channels, int)
+        of_time = len(act.base_shape) == 3 and isinstance(act.base_shape[2], Frames)
+        if of_time and not isinstance(length, Frames):
+            raise Refusal(f"{hint!r} mixes time into another axis; a stream keeps time on one axis.")
+        return self._shuffle(act, hint, channels, length, origin or hint)
 
-    def _shuffle(self, act: ActValue, hint: str, channels: int, length: Dim, ntc: bool) -> str:
+    def _shuffle(self, act: ActValue, hint: str, channels: int, length: Dim, origin: str) -> str:
         """Add the node that does an activation's moves."""
         index, frames = follow(act)
-        index = index.reshape((-1, channels)).T if ntc else index.reshape((channels, -1))
+        index = index.reshape((channels, -1))
         if self.event:
             stride, produce = frames, index.shape[1]
         else:
@@ -317,18 +280,18 @@ class Builder:
             length=length,
             hint=hint,
             attrs=self.shuffle(stride, produce, np.ascontiguousarray(table).astype(np.int64)),
-            origin=hint,
+            origin=origin,
         )
 
     # ---- rates ---------------------------------------------------------------------------------------
 
     def root(self, length: Frames) -> Frames:
         """Express a length by the root of its symbol's family."""
-        symbol, ratio = length.symbol, length.ratio
-        while symbol in self.symbols:
-            symbol, factor = self.symbols[symbol]
-            ratio *= factor
-        return Frames(symbol, ratio, length.offset)
+        while length.symbol in self.symbols:
+            known = self.symbols[length.symbol]
+            offset = length.ratio * known.offset + length.offset
+            length = Frames(known.symbol, length.ratio * known.ratio, offset)
+        return length
 
     def same_rate(self, a: Dim, b: Dim) -> None:
         """State that two lengths are the same."""
@@ -340,12 +303,18 @@ class Builder:
             raise Refusal(f"{self.where}: a fixed length meets one along time.")
         a, b = self.root(a), self.root(b)
         if a.symbol != b.symbol:
-            self.symbols[b.symbol] = (a.symbol, a.ratio / b.ratio)
+            self.symbols[b.symbol] = Frames(a.symbol, a.ratio / b.ratio, (a.offset - b.offset) / b.ratio)
         elif a.ratio != b.ratio:
             raise Refusal(
                 f"{self.where}: branches of different rates meet ({a.ratio} and {b.ratio} frames of "
                 f"{a.symbol}); "
                 "resample one of them."
+            )
+        elif a.offset != b.offset:
+            more = abs(a.offset - b.offset)
+            raise Refusal(
+                f"{self.where}: branches of different lengths meet, one is {more} frame{'s' * (more != 1)} "
+                "longer than the other; pad or crop one of them."
             )
 
 

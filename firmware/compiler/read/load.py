@@ -31,6 +31,7 @@ from firmware.compiler.read.builder import (
     first_line,
 )
 from firmware.compiler.read.guards import without_guards
+from firmware.compiler.read.layout import Layout, lay, shown, time_of
 from firmware.compiler.read.onnx_nodes import (
     Surroundings,
     checked,
@@ -410,7 +411,7 @@ class Loader(Builder):
                 raise Refusal(f"output {value.name!r}: no node writes it.")
             if not isinstance(found, ActValue):
                 raise Refusal(f"output {value.name!r}: it does not depend on any input.")
-            tensor = self.canonical(value.name)
+            tensor = self._handed_over(found, value.name)
             if self.tensors[tensor].quant is not None:
                 self.where = f"output {value.name!r}"
                 kind = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
@@ -431,6 +432,21 @@ class Loader(Builder):
             outputs.append(tensor)
             labels[tensor] = value.name
         return outputs, labels
+
+    def _handed_over(self, act: ActValue, name: str) -> str:
+        """The tensor [channels, frames] of an output whose numbers come in the order of the file's."""
+        real = [a for a, d in enumerate(act.shape) if d != 1]
+        time = time_of(act)
+        if time is not None and real and time != real[-1]:
+            if self.streaming:
+                raise Refusal(
+                    f"output {name!r} is {shown(act.shape)}, with time before channels; transpose it to "
+                    "[1, channels, frames]."
+                )
+            time = None
+        if not self.streaming and len(act.shape) > 2:
+            time = len(act.shape) - 1
+        return lay(self, act, Layout.of(act.shape, time), name)
 
     def labels_of_inputs(self) -> list[str]:
         """Name the tensors that are the graph's inputs."""

@@ -182,6 +182,7 @@ OPERATORS: dict[str, Operator] = {
     "Gather": Operator((1, 11, 13), {"axis": OBEYED}),
     "Gelu": Operator((20,), {"approximate": only("none", "tanh", advice="use none or tanh")}),
     "Gemm": Operator((7, 9, 11, 13), {n: OBEYED for n in ("alpha", "beta", "transA", "transB")}),
+    "GlobalAveragePool": Operator((1, 22)),
     "Greater": Operator((7, 9, 13)),
     "HardSigmoid": Operator((6, 22), {"alpha": OBEYED, "beta": OBEYED}),
     "HardSwish": Operator((14, 22)),

@@ -61,12 +61,12 @@ class Frames:
         return (-self) + other
 
     def __floordiv__(self, other: int | Frames) -> Frames | int:
-        """Divide; the remainder concerns only the last frame of a signal, which a stream never has."""
+        """Divide whole numbers: of what is added the floor, as a stream is counted in whole hops."""
         if isinstance(other, Frames):
             if self.ratio % other.ratio == 0 and other.symbol == self.symbol:
                 return int(self.ratio / other.ratio)
             raise Refusal("a shape divides two lengths along time that are no multiple of each other.")
-        return Frames(self.symbol, self.ratio / other, self.offset / other)
+        return Frames(self.symbol, self.ratio / other, Fraction(math.floor(self.offset / other)))
 
     def __rfloordiv__(self, other: int) -> int:
         """Divide a number: nothing that a stream knows."""

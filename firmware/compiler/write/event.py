@@ -233,7 +233,8 @@ class EventEmitter:
                 continue
             where = "in" if op == "Input" else "out"
             item = EventItem(spec.node, None, (0, firings_of(spec.node, self.graph)), 0.0)
-            lines.append("    {")
+            # a result that nobody asks for is not converted
+            lines.append("    {" if op == "Input" else f"    if (out->{spec.name} != NULL) {{")
             lines += self._block(item, "        ", (f"{where}->{spec.name}", f"{where}->{spec.name}_stride"))
             lines.append("    }")
         return "\n".join(lines)
@@ -273,7 +274,7 @@ void {name}_event_begin({name}_state *s, const {name}_inputs *in);
 bool {name}_event_step({name}_state *s, uint32_t cycles);
 /* Work until `part` of `whole` of all predicted cycles are spent; the result is ready when both are equal. */
 void {name}_event_reach({name}_state *s, uint32_t part, uint32_t whole);
-/* Read the result, which stays until the next event begins. */
+/* Read the result, which stays until the next event begins; outputs that are NULL are left out. */
 void {name}_event_result(const {name}_state *s, const {name}_outputs *out);
 """
         return header(name, facts, body)

@@ -12,39 +12,37 @@
 #define HALF_TAPS (VK_BAND_TAPS / 2u)
 
 #if defined(__ARM_ARCH_7EM__)
-/* Two products added to a sum; two int16 in a word. */
-static inline int32_t smlad(int32_t a, int32_t b, int32_t sum) {
-    __asm("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
-    return sum;
-}
-static inline int32_t two(const int16_t *p) { return *(const int32_t *)(const void *)p; }
-/* bands_m7.S: four neighbouring sums */
+/* bands_m7.S */
 void vk_m7_fir4_s16(int32_t *sum, const int16_t *tap, const int16_t *even, const int16_t *odd);
-#define PAIRWISE _Pragma("clang loop unroll_count(2)")
-#else
-#define PAIRWISE
+void vk_m7_mix4_s16(int32_t *sum, const int16_t *half, const int16_t *share, uint32_t bands);
 #endif
 
 uint32_t vk_hit_key(uint32_t seed, uint32_t hit) { return hash32(seed * GOLDEN + hit); }
 
 /* Gains as shares of their sum, in int16; returns the sum. */
 static float shares(const vk_bands *bands, const vk_band_gains *gains, int16_t *share) {
-    float gain[VK_BANDS], sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-    for (uint32_t b = 0; b < bands->count; b += 4u) {
+    f4 gain[VK_BANDS / 4u], sum = all(0.0f);
+    const uint32_t fours = bands->count / 4u;
+    for (uint32_t b = 0; b < fours; b++) {
+        f4 before, after, peak;
         FOUR {
-            const float from = most(least(gains->before[b + j], LOUDEST), LOWEST);
-            const float to = most(least(gains->after[b + j], LOUDEST), LOWEST);
-            const float log = from + product(gains->part, to - from);
-            const float g = quick_exp(log + bands->peak[b + j]);
-            gain[b + j] = log > OFF ? g : 0.0f;
-            sum[j] += gain[b + j];
+            before[j] = gains->before[4u * b + j];
+            after[j] = gains->after[4u * b + j];
+            peak[j] = bands->peak[4u * b + j];
         }
+        before = most(least(before, all(LOUDEST)), all(LOWEST));
+        after = most(least(after, all(LOUDEST)), all(LOWEST));
+        const f4 log = before + product(all(gains->part), after - before);
+        f4 g = quick_exp(log + peak);
+        FOUR { g[j] = log[j] > OFF ? g[j] : 0.0f; }
+        gain[b] = g;
+        sum += g;
     }
     const float whole = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-    const float scale = whole > 0.0f ? FULL / whole : 0.0f;
-    for (uint32_t b = 0; b < bands->count; b++) {
-        Word rounded = {product(gain[b], scale) + MAGIC};
-        share[b] = (int16_t)(uint16_t)rounded.bits;
+    const f4 scale = all(whole > 0.0f ? FULL / whole : 0.0f);
+    for (uint32_t b = 0; b < fours; b++) {
+        const u4 rounded = (u4)(product(gain[b], scale) + all(MAGIC));
+        FOUR { share[4u * b + j] = (int16_t)(uint16_t)rounded[j]; }
     }
     return whole;
 }
@@ -53,16 +51,16 @@ static float shares(const vk_bands *bands, const vk_band_gains *gains, int16_t *
 static void mix(const vk_bands *bands, const int16_t *share, int16_t *tap) {
     const uint32_t count = bands->count;
     const int16_t *half = bands->half;
-    for (uint32_t k = 0; k < HALF_TAPS; k += 4u) {
+    for (uint32_t k = 0; k < HALF_TAPS; k += 4u, half += 4u * count) {
         int32_t sum[4] = {1 << 14, 1 << 14, 1 << 14, 1 << 14};
-        PAIRWISE for (uint32_t b = 0; b < count; b += 2u, half += 8u) {
 #if defined(__ARM_ARCH_7EM__)
-            const int32_t s = two(share + b);
-            FOUR { sum[j] = smlad(two(half + 2u * j), s, sum[j]); }
+        vk_m7_mix4_s16(sum, half, share, count);
 #else
-            FOUR { sum[j] += half[2u * j] * share[b] + half[2u * j + 1u] * share[b + 1u]; }
-#endif
+        for (uint32_t b = 0; b < count; b += 2u) {
+            const int16_t *four = half + 4u * b;
+            FOUR { sum[j] += four[2u * j] * share[b] + four[2u * j + 1u] * share[b + 1u]; }
         }
+#endif
         FOUR {
             const int16_t value = (int16_t)(sum[j] >> 15);
             tap[k + j] = value;
@@ -71,8 +69,8 @@ static void mix(const vk_bands *bands, const int16_t *share, int16_t *tap) {
     }
 }
 
-static void set_filter(const vk_bands *bands, vk_band_filter *filter, const vk_band_gains *gains) {
-    int16_t share[VK_BANDS];
+void vk_bands_filter(const vk_bands *bands, const vk_band_gains *gains, vk_band_filter *filter) {
+    _Alignas(4) int16_t share[VK_BANDS + 2u]; /* two more are read */
     const float whole = shares(bands, gains, share);
     filter->scale = whole * (1.0f / (FULL * NOISE_ONE));
     if (whole > 0.0f) {
@@ -82,9 +80,10 @@ static void set_filter(const vk_bands *bands, vk_band_filter *filter, const vk_b
 
 static inline uint16_t noise_at(uint32_t key) { return (uint16_t)((int32_t)hash32(key) >> 22); }
 
-static inline void put(int16_t *at, uint32_t first, uint32_t second) {
-    at[0] = (int16_t)(uint16_t)first;
-    at[1] = (int16_t)(uint16_t)second;
+/* One store of a word: two of half words take a Cortex-M7 longer. */
+static inline void put(int16_t *at, uint16_t first, uint16_t second) {
+    const uint32_t word = first | (uint32_t)second << 16;
+    __builtin_memcpy(at, &word, sizeof word);
 }
 
 /* Noise of an even number of samples, from an even place of the memory on; `last` came before. */
@@ -102,11 +101,11 @@ static void hear(int16_t (*heard)[VK_BAND_TAPS + VK_HIT_FRAME + 2u], uint32_t ke
     heard[1][at + count - 2u] = (int16_t)last;
 }
 
-void vk_bands_start(const vk_bands *bands, vk_band_state *state, uint32_t key, const vk_band_gains *gains) {
+void vk_bands_start(vk_band_state *state, uint32_t key, const vk_band_filter *first) {
     hear(state->heard, key - VK_BAND_TAPS, 0, VK_BAND_TAPS, 0);
     state->key = key;
     state->newer = 0;
-    set_filter(bands, &state->filter[0], gains);
+    state->filter[0] = *first;
 }
 
 /* Four neighbouring sums; even: the oldest sample of the first, odd: of the second. */
@@ -136,7 +135,7 @@ bool vk_bands_frame(const vk_bands *bands, vk_band_state *state, const vk_band_g
     const vk_band_filter *older = &state->filter[state->newer];
     state->newer ^= 1u;
     vk_band_filter *newer = &state->filter[state->newer];
-    set_filter(bands, newer, gains);
+    vk_bands_filter(bands, gains, newer);
     hear(state->heard, state->key, VK_BAND_TAPS, VK_HIT_FRAME, (uint16_t)state->heard[0][VK_BAND_TAPS - 1u]);
     state->key += VK_HIT_FRAME;
     if (older->scale > 0.0f || newer->scale > 0.0f) {
@@ -150,8 +149,8 @@ bool vk_bands_frame(const vk_bands *bands, vk_band_state *state, const vk_band_g
                 filtered(newer->tap, even, odd, to);
             }
             FOUR {
-                const float a = product((float)from[j], older->scale), b = product((float)to[j], newer->scale);
-                out[n + j] += a + product(b - a, (float)(n + j) * (1.0f / (float)VK_HIT_FRAME));
+                const float a = (float)from[j] * older->scale, b = (float)to[j] * newer->scale;
+                out[n + j] += a + (b - a) * ((float)(n + j) * (1.0f / (float)VK_HIT_FRAME));
             }
         }
     }

@@ -22,8 +22,9 @@ extern "C" {
 
 /* Constants of a model, made by firmware/kernelgen/bands.py. */
 typedef struct vk_bands {
-    const int16_t *half; /* [16][count / 2][4][2]: the first half of every band's filter, its largest tap 32767 */
-    const float *peak;   /* [count]: log of that tap */
+    /* [16][count / 2][4][2] and six more: the first half of every band's filter, its largest tap 32767; at whole words */
+    const int16_t *half;
+    const float *peak; /* [count]: log of that tap */
     uint16_t count;
 } vk_bands;
 
@@ -48,7 +49,9 @@ typedef struct vk_band_gains {
 } vk_band_gains;
 
 uint32_t vk_hit_key(uint32_t seed, uint32_t hit);
-void vk_bands_start(const vk_bands *bands, vk_band_state *state, uint32_t key, const vk_band_gains *gains);
+void vk_bands_filter(const vk_bands *bands, const vk_band_gains *gains, vk_band_filter *filter);
+/* first: the filter at the stroke. */
+void vk_bands_start(vk_band_state *state, uint32_t key, const vk_band_filter *first);
 /* Adds a frame to out[48]; gains: at its end; whether any is above 0. */
 bool vk_bands_frame(const vk_bands *bands, vk_band_state *state, const vk_band_gains *gains, float *out);
 

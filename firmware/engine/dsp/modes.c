@@ -3,182 +3,172 @@
 
 #include "quick.h"
 
-#define SILENT -11.5129f   /* log amplitude of −100 dB: not computed */
-#define REST -16.0f        /* where a mode that is off waits: −139 dB */
-#define OFF -11.49f        /* what the network says of a mode that is not there */
+#define SILENT -11.5129f /* log amplitude of −100 dB: not computed */
+#define REST -16.0f      /* where a mode that is off waits: −139 dB */
+#define OFF -11.49f      /* what the network says of a mode that is not there */
 #define LOUDEST 1.5f
 #define STEEPEST 2.302585f /* most change of a log amplitude in a frame: 20 dB */
-#define BENT 0.1f          /* samples by which u may leave a straight line in a frame that keeps its frequency */
+#define BENT 1e-3f         /* turns by which a mode may leave its phase in a frame that keeps its frequency */
 #define HALF (VK_HIT_FRAME / 2u)
 
-static inline void decode(float anchor, float spread, const float *raw, uint32_t row, vk_mode *mode) {
-    const float level = raw[2u * row], c = raw[3u * row], s = raw[4u * row];
-    const float scale = 1.0f / __builtin_sqrtf(product(c, c) + product(s, s) + 1e-8f);
-    const float cycles = product(anchor, quick_exp(product(quick_tanh(raw[0]), spread)));
-    vk_mode told = {.cycles = cycles, .cosine = product(c, scale), .sine = product(s, scale)};
+/* A field of four modes, or of their states. */
+#define OF(p, field) ((f4){(p)[0].field, (p)[1].field, (p)[2].field, (p)[3].field})
+#define PUT(p, field, values)                                                                                          \
+    FOUR { (p)[j].field = (values)[j]; }
+
+static inline f4 four_at(const float *p) { return (f4){p[0], p[1], p[2], p[3]}; }
+
+/* Once an evaluation, not once a frame: code that is short counts for more. */
+static __attribute__((noinline)) f4 called_exp(f4 x) { return quick_exp(x); }
+static __attribute__((noinline)) f4 called_tanh(f4 x) { return quick_tanh(x); }
+static __attribute__((noinline)) void called_turn(f4 turns, f4 *cosine, f4 *sine) { quick_turn(turns, cosine, sine); }
+
+static void decode(const float *anchor, const float *spread, const float *raw, uint32_t row, vk_mode *mode) {
+    const f4 level = four_at(raw + 2u * row), c = four_at(raw + 3u * row), s = four_at(raw + 4u * row);
+    const f4 square = product(c, c) + product(s, s) + all(1e-8f);
+    const f4 length = {__builtin_sqrtf(square[0]), __builtin_sqrtf(square[1]), __builtin_sqrtf(square[2]),
+                       __builtin_sqrtf(square[3])};
+    const f4 scale = all(1.0f) / length;
+    PUT(mode, cosine, product(c, scale))
+    PUT(mode, sine, product(s, scale))
+    f4 kept = least(level, all(LOUDEST));
+    FOUR { kept[j] = level[j] > OFF ? kept[j] : REST; }
+    PUT(mode, level, kept)
+    PUT(mode, amplitude, called_exp(kept))
     /* the middle decay is 60 ms: 1/60 is lost in a frame */
-    told.fall = product(quick_exp(product(quick_tanh(0.5f * raw[row]), -3.2f)), 1.0f / 60.0f);
-    told.level = level > OFF ? least(level, LOUDEST) : REST;
-    quick_turn(cycles, &told.turn_cos, &told.turn_sin);
-    quick_turn(product(cycles, (float)VK_HIT_FRAME), &told.frame_cos, &told.frame_sin);
-    *mode = told;
+    const f4 slower = product(called_tanh(product(all(0.5f), four_at(raw + row))), all(-3.2f));
+    PUT(mode, fall, product(called_exp(slower), all(1.0f / 60.0f)))
+    const f4 aside = product(called_tanh(four_at(raw)), four_at(spread));
+    const f4 cycles = product(four_at(anchor), called_exp(aside));
+    PUT(mode, cycles, cycles)
+    f4 turn_c, turn_s;
+    called_turn(cycles, &turn_c, &turn_s);
+    PUT(mode, turn_cos, turn_c)
+    PUT(mode, turn_sin, turn_s)
+    called_turn(product(cycles, all((float)VK_HIT_FRAME)), &turn_c, &turn_s);
+    PUT(mode, frame_cos, turn_c)
+    PUT(mode, frame_sin, turn_s)
 }
 
 void vk_modes_decode(const vk_mode_slots *slots, const float *raw, vk_mode *modes, uint32_t first, uint32_t count) {
-    for (uint32_t k = first; k < first + count; k += 2u) {
-        TOGETHER for (uint32_t j = 0; j < 2u; j++) {
-            decode(slots->anchor[k + j], slots->spread[k + j], raw + k + j, slots->count, &modes[k + j]);
-        }
+    ROLLED for (uint32_t k = first; k < first + count; k += 4u) {
+        decode(slots->anchor + k, slots->spread + k, raw + k, slots->count, &modes[k]);
     }
 }
 
 void vk_glide_decode(const float *raw, vk_glide *glide) {
-    const float amount = quick_exp(least(most(raw[0], -6.0f), 3.0f) - 1.5f);
-    const float bent = product(quick_tanh(raw[1]), 1.6f);
-    glide->extra = product(amount, product(quick_exp(bent), 1200.0f)); /* 25 ms */
-    glide->rate = product(quick_exp(-bent), 1.0f / 1200.0f);
+    const float amount = least1(most1(raw[0], -6.0f), 3.0f) - 1.5f;
+    const float bent = called_tanh(all(raw[1]))[0] * 1.6f;
+    const f4 e = called_exp((f4){amount, bent, -bent, 0.0f});
+    glide->extra = e[0] * (e[1] * 1200.0f); /* 25 ms */
+    glide->rate = e[2] * (1.0f / 1200.0f);
 }
 
 void vk_modes_start(const vk_mode_slots *slots, const vk_mode *modes, vk_mode_state *state) {
     ROLLED for (uint32_t k = 0; k < slots->count; k++) {
         const vk_mode *mode = &modes[k];
-        state[k] = (vk_mode_state){mode->cosine, mode->sine, mode->level, quick_exp(mode->level)};
+        state[k] = (vk_mode_state){mode->cosine, mode->sine, mode->level, mode->amplitude};
     }
 }
 
 /* Four modes for as many samples as they keep their frequency. */
 typedef struct Four {
-    float ratio[4];     /* by which each sample's amplitude differs from the last one's */
-    float amplitude[4]; /* at the begin */
+    f4 ratio;          /* by which each sample's amplitude differs from the last one's */
+    f4 amplitude;      /* at the begin */
     bool heard, rings; /* above −100 dB at its begin or end; at its end */
 } Four;
 
-static inline float power_24(float x) {
-    const float x3 = product(product(x, x), x), x6 = product(x3, x3), x12 = product(x6, x6);
+static inline f4 power_24(f4 x) {
+    const f4 x3 = product(product(x, x), x), x6 = product(x3, x3), x12 = product(x6, x6);
     return product(x12, x12);
 }
 
 /* Moves four modes' amplitudes to where they are to be after so many frames. */
-static inline Four faded(const vk_mode *restrict mode, vk_mode_state *restrict state, float frames) {
-    Four four;
-    float log[4], before = REST, after = REST;
-    FOUR {
-        const float was = state[j].log, asked = most(mode[j].level - product(mode[j].fall, frames), REST);
-        before = most(before, was);
-        log[j] = most(least(asked, was + STEEPEST), was - STEEPEST);
-    }
-    FOUR {
-        const float x = product(log[j] - state[j].log, 1.0f / (float)VK_HIT_FRAME);
-        four.ratio[j] = 1.0f + product(x, 1.0f + product(x, 0.5f + product(x, 1.0f / 6.0f)));
-        four.amplitude[j] = state[j].amplitude;
-    }
-    FOUR {
-        const float half = power_24(four.ratio[j]);
-        state[j].amplitude = product(four.amplitude[j], product(half, half));
-        state[j].log = log[j];
-        after = most(after, log[j]);
-    }
-    four.rings = after > SILENT;
-    four.heard = four.rings || before > SILENT;
-    return four;
+static inline Four faded(const vk_mode *mode, vk_mode_state *state, float frames) {
+    const f4 was = OF(state, log), amplitude = OF(state, amplitude);
+    const f4 asked = most(OF(mode, level) - product(OF(mode, fall), all(frames)), all(REST));
+    const f4 log = most(least(asked, was + all(STEEPEST)), was - all(STEEPEST));
+    const f4 x = product(log - was, all(1.0f / (float)VK_HIT_FRAME));
+    const f4 ratio = all(1.0f) + product(x, all(1.0f) + product(x, all(0.5f) + product(x, all(1.0f / 6.0f))));
+    const f4 half = power_24(ratio);
+    PUT(state, amplitude, product(amplitude, product(half, half)))
+    PUT(state, log, log)
+    const bool rings = most_of(log) > SILENT;
+    return (Four){ratio, amplitude, rings || most_of(was) > SILENT, rings};
 }
 
-static inline void turn(vk_mode_state *state, float c, float s) {
-    const float re = product(state->re, c) - product(state->im, s);
-    state->im = product(state->re, s) + product(state->im, c);
-    state->re = re;
+static inline void turn(vk_mode_state *state, f4 re, f4 im, f4 c, f4 s) {
+    PUT(state, re, product(re, c) - product(im, s))
+    PUT(state, im, product(re, s) + product(im, c))
 }
 
 /* y[n + 2] = 2r·cos(ω)·y[n + 1] − r²·y[n] */
-static inline void add_static(const vk_mode *restrict mode, vk_mode_state *restrict state, const Four *four,
-                              float *restrict out) {
-    float p[4], q[4], a[4], b[4];
-    FOUR {
-        const float c = mode[j].turn_cos, s = mode[j].turn_sin, ratio = four->ratio[j];
-        const float re = state[j].re, im = state[j].im, begin = four->amplitude[j];
-        p[j] = product(begin, im);
-        q[j] = product(product(ratio, begin), product(im, c) + product(re, s));
-        a[j] = product(product(2.0f, ratio), c);
-        b[j] = product(ratio, ratio);
-        turn(&state[j], mode[j].frame_cos, mode[j].frame_sin);
-    }
-    for (uint32_t n = 0; n < VK_HIT_FRAME; n += 2u) {
+static inline void add_static(const vk_mode *mode, vk_mode_state *state, const Four *four, float *restrict out) {
+    const f4 c = OF(mode, turn_cos), s = OF(mode, turn_sin), re = OF(state, re), im = OF(state, im);
+    f4 p = product(four->amplitude, im);
+    f4 q = product(product(four->ratio, four->amplitude), product(im, c) + product(re, s));
+    const f4 a = product(product(all(2.0f), four->ratio), c), b = product(four->ratio, four->ratio);
+    turn(state, re, im, OF(mode, frame_cos), OF(mode, frame_sin));
+    ROLLED for (uint32_t n = 0; n < VK_HIT_FRAME; n += 2u) {
         out[n] += (p[0] + p[1]) + (p[2] + p[3]);
+        p = product(a, q) - product(b, p);
         out[n + 1u] += (q[0] + q[1]) + (q[2] + q[3]);
-        FOUR { p[j] = product(a[j], q[j]) - product(b[j], p[j]); }
-        FOUR { q[j] = product(a[j], p[j]) - product(b[j], q[j]); }
+        q = product(a, p) - product(b, q);
     }
 }
 
 /* d[n + 1] = r²·d[n] − ((1 − r)² + 4r·sin²(ω / 2))·y[n], y[n + 1] = y[n] + d[n + 1]: the same, exact for frequencies
  * so low that cos(ω) is next to 1. turns: of each mode in so many samples. */
-static void add_gliding(vk_mode_state *restrict state, const Four *four, const float *turns, uint32_t samples,
-                        float *restrict out) {
-    float y[4], d[4], a[4], b[4];
-    const float radians = 3.14159265f / (float)samples;
-    FOUR {
-        /* half the angle of a sample: below one radian */
-        const float h = product(turns[j], radians), z = product(h, h);
-        const float s = product(h, 1.0f + product(z, product(z, 1.0f / 120.0f) - 1.0f / 6.0f));
-        const float c = 1.0f + product(z, product(z, 1.0f / 24.0f - product(z, 1.0f / 720.0f)) - 0.5f);
-        const float ratio = four->ratio[j], lost = 1.0f - ratio;
-        const float re = state[j].re, im = state[j].im, begin = four->amplitude[j];
-        const float chord = product(re, c) - product(im, s);
-        y[j] = product(begin, im);
-        d[j] = product(begin, product(product(ratio, s + s), chord) - product(lost, im));
-        a[j] = product(lost, lost) + product(product(4.0f, ratio), product(s, s));
-        b[j] = product(ratio, ratio);
-    }
-    FOUR {
-        float c, s;
-        quick_turn(turns[j], &c, &s);
-        turn(&state[j], c, s);
-    }
-    for (uint32_t n = 0; n < samples; n += 2u) {
+static void add_gliding(vk_mode_state *state, const Four *four, f4 turns, uint32_t samples, float *restrict out) {
+    /* half the angle of a sample: below one radian */
+    const f4 h = product(turns, all(3.14159265f / (float)samples)), z = product(h, h);
+    const f4 s = product(h, all(1.0f) + product(z, product(z, all(1.0f / 120.0f)) - all(1.0f / 6.0f)));
+    const f4 c = all(1.0f) + product(z, product(z, all(1.0f / 24.0f) - product(z, all(1.0f / 720.0f))) - all(0.5f));
+    const f4 ratio = four->ratio, lost = all(1.0f) - ratio, re = OF(state, re), im = OF(state, im);
+    const f4 chord = product(re, c) - product(im, s);
+    f4 y = product(four->amplitude, im);
+    f4 d = product(four->amplitude, product(product(ratio, s + s), chord) - product(lost, im));
+    const f4 a = product(lost, lost) + product(product(all(4.0f), ratio), product(s, s)), b = product(ratio, ratio);
+    f4 whole_c, whole_s;
+    quick_turn(turns, &whole_c, &whole_s);
+    turn(state, re, im, whole_c, whole_s);
+    ROLLED for (uint32_t n = 0; n < samples; n += 2u) {
         out[n] += (y[0] + y[1]) + (y[2] + y[3]);
-        FOUR { y[j] += d[j]; }
-        FOUR { d[j] = product(b[j], d[j]) - product(a[j], y[j]); }
+        y += d;
+        d = product(b, d) - product(a, y);
         out[n + 1u] += (y[0] + y[1]) + (y[2] + y[3]);
-        FOUR { y[j] += d[j]; }
-        FOUR { d[j] = product(b[j], d[j]) - product(a[j], y[j]); }
+        y += d;
+        d = product(b, d) - product(a, y);
     }
 }
 
 /* Samples by which u goes on in either half of a frame. */
 typedef struct Warp {
-    bool straight; /* one frequency for the whole frame */
     float first, second;
+    float leaves; /* by which it leaves a straight line */
 } Warp;
 
 static Warp warped(const vk_glide *glide, uint32_t frame) {
-    const float start = (float)(frame * VK_HIT_FRAME);
-    float at[4];
-    FOUR {
-        at[j] = most(product(-glide->rate, start + (float)(j * HALF)), -80.0f);
-        at[j] = product(glide->extra, quick_exp(at[j]));
-    }
-    const float leaves = product(0.5f, at[0] + at[2]) - at[1];
-    return (Warp){leaves < BENT, (float)HALF + (at[0] - at[1]), (float)HALF + (at[1] - at[2])};
+    const float start = (float)(frame * VK_HIT_FRAME), half = (float)HALF;
+    const f4 places = {start, start + half, start + (float)VK_HIT_FRAME, start};
+    const f4 gone = most(product(all(-glide->rate), places), all(-80.0f));
+    const f4 at = product(all(glide->extra), called_exp(gone));
+    return (Warp){half + (at[0] - at[1]), half + (at[1] - at[2]), 0.5f * (at[0] + at[2]) - at[1]};
 }
 
 static bool gliding_modes(const vk_mode *mode, const Warp *warp, vk_mode_state *state, float frames, float *out) {
     Four four = faded(mode, state, frames);
-    float turns[4];
     if (!four.heard) {
         return false;
     }
-    if (warp->straight) {
-        FOUR { turns[j] = product(mode[j].cycles, warp->first + warp->second); }
-        add_gliding(state, &four, turns, VK_HIT_FRAME, out);
+    const f4 cycles = OF(mode, cycles);
+    if (most_of(cycles) * warp->leaves < BENT) {
+        add_gliding(state, &four, product(cycles, all(warp->first + warp->second)), VK_HIT_FRAME, out);
         return four.rings;
     }
-    FOUR { turns[j] = product(mode[j].cycles, warp->first); }
-    add_gliding(state, &four, turns, HALF, out);
-    FOUR {
-        four.amplitude[j] = product(four.amplitude[j], power_24(four.ratio[j]));
-        turns[j] = product(mode[j].cycles, warp->second);
-    }
-    add_gliding(state, &four, turns, HALF, out + HALF);
+    add_gliding(state, &four, product(cycles, all(warp->first)), HALF, out);
+    four.amplitude = product(four.amplitude, power_24(four.ratio));
+    add_gliding(state, &four, product(cycles, all(warp->second)), HALF, out + HALF);
     return four.rings;
 }
 
@@ -200,6 +190,6 @@ bool vk_modes_frame(const vk_mode_slots *slots, const vk_mode *modes, const vk_g
     }
     /* Amplitudes are products of many; four of them a frame are made anew. */
     k = frame % (slots->count / 4u) * 4u;
-    FOUR { state[k + j].amplitude = quick_exp(state[k + j].log); }
+    PUT(state + k, amplitude, called_exp(OF(state + k, log)))
     return rings;
 }

@@ -21,11 +21,12 @@ extern "C" {
 
 /* A mode as it is asked for. */
 typedef struct vk_mode {
-    float cycles;                /* per sample */
-    float level, fall;           /* log amplitude at the stroke, and what it loses in a frame */
-    float cosine, sine;          /* of the phase at the stroke */
-    float turn_cos, turn_sin;    /* of one sample; not used of a gliding mode */
-    float frame_cos, frame_sin;  /* of a frame */
+    float cycles;               /* per sample */
+    float level, fall;          /* log amplitude at the stroke, and what it loses in a frame */
+    float amplitude;            /* at the stroke */
+    float cosine, sine;         /* of the phase at the stroke */
+    float turn_cos, turn_sin;   /* of one sample; not used of a gliding mode */
+    float frame_cos, frame_sin; /* of a frame */
 } vk_mode;
 
 /* How the first `gliding` modes glide. */

@@ -26,6 +26,7 @@ enum { DRUM_OUT_ENVELOPE = 0 };
 typedef struct DrumSpec {
     const HitModel *model;
     void *state;
+    Voice *voice; /* [voices] */
     uint8_t voices;
     bool cut; /* a hit ends the one before it */
     ToneSpec tone;
@@ -35,7 +36,6 @@ typedef struct DrumSpec {
 
 typedef struct Drum {
     const DrumSpec *spec;
-    Voice voice[DRUM_VOICES];
     uint8_t turn;
     uint32_t since_hit; /* ticks */
     uint16_t pulse;

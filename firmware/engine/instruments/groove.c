@@ -52,7 +52,7 @@ static void ask(Groove *groove, const Panel *panel, size_t at) {
     groove->asked = (uint8_t)((groove->asked + 1u) % groove->spec->voices);
     tone_at(&groove->tone[groove->asked], &groove->spec->voice[groove->asked].tone, (float)at / (float)panel->ticks,
             latent, knob);
-    evaluation_begin(&groove->evaluation, latent, knob, groove->spare);
+    evaluation_begin(&groove->evaluation, latent, knob, groove->spare, EVALUATION_TICKS);
 }
 
 /* A new set: what sounds goes on with it; the very first hits have waited for it. */
@@ -60,6 +60,7 @@ static void take_set(Groove *groove) {
     HitSet **set = &groove->set[groove->asked], *old = *set;
     *set = groove->spare;
     groove->spare = old;
+    evaluation_stroke(&groove->evaluation);
     for (uint8_t p = 0; p < groove->spec->players; ++p) {
         GroovePlayer *player = &groove->player[p];
         if (player->voice.active && player->voice.waiting && player->plays == groove->asked) {

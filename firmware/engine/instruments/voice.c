@@ -2,7 +2,6 @@
 #include "voice.h"
 
 #include "../control/bound.h"
-#include "../kernels/memory.h"
 
 #define DECLICK 0.96f              /* per sample: −40 dB after 2.4 ms */
 #define CHOKE_STEP (1.0f / 240.0f) /* 5 ms */
@@ -32,10 +31,9 @@ void voice_start(Voice *voice, const HitSet *set) {
     voice->place = VK_HIT_FRAME; /* the first frame is to be made */
     voice->point = 0;
     vk_modes_start(&sound->modes, set->mode, voice->mode);
-    const vk_band_gains gains = {set->noise, set->noise + sound->bands.count, 0.0f};
-    vk_bands_start(&sound->bands, &voice->noise, vk_hit_key(sound->seed, voice->hits), &gains);
+    vk_bands_start(&voice->noise, vk_hit_key(sound->seed, voice->hits), &set->first);
     for (uint32_t n = 0; n < sound->transient; n++) {
-        voice->transient[n] = set->transient[n] * sound->fade[n];
+        voice->transient[n] = set->transient[n];
     }
     ++voice->hits; /* no two hits alike */
 }
@@ -65,7 +63,7 @@ static void make_frame(Voice *voice, const HitSet *set) {
     const bool hisses = vk_bands_frame(&sound->bands, &voice->noise, &gains, made);
     const uint32_t begin = voice->frame * VK_HIT_FRAME;
     for (uint32_t n = 0; n < VK_HIT_FRAME && begin + n < sound->transient; n++) {
-        made[n] += voice->transient[begin + n];
+        made[n] += voice->transient[begin + n] * sound->fade[begin + n];
     }
     ++voice->frame;
     voice->place = 0;

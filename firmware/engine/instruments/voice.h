@@ -16,8 +16,8 @@ extern "C" {
 typedef struct Voice {
     const HitSound *sound;
     bool active;
-    bool waiting;          /* struck, and its set is not ready */
-    uint32_t age_ticks;    /* since it was struck */
+    bool waiting;       /* struck, and its set is not ready */
+    uint32_t age_ticks; /* since it was struck */
     uint32_t hits;
     uint32_t frame, place; /* the frame that sounds, and the samples of it that have sounded */
     uint32_t point;        /* of the time grid, before this frame */

@@ -52,9 +52,9 @@ class ModelRole:
         cycles = report["cycles_per_callback"]
         return cycles["mean"], cycles["worst"]
 
-    def voice_cycles(self, report: Report) -> float:
-        """Cycles per callback of each sounding voice that the engine plays with this model."""
-        return 0.0
+    def voice_cycles(self, report: Report) -> tuple[float, float]:
+        """Cycles per callback of each voice that the engine plays with this model: sounding, and struck in it."""
+        return 0.0, 0.0
 
     def wait_ticks(self, model: ModelFile) -> int:
         """Samples that the instrument lets pass before the model begins."""
@@ -75,6 +75,8 @@ class InstrumentKind:
         the enum in the kind's header.
     roles : tuple of ModelRole
         Models, in the order in which they get the board's fast memory.
+    midi_notes : dict
+        Gate sources that are notes in a MIDI file, and their numbers there.
     groups : tuple of str
         Names by which a control moves all parameters ``NAME.…`` at once.
     engine : tuple of str
@@ -93,6 +95,7 @@ class InstrumentKind:
     cv_sources: tuple[str, ...] = ()
     audio_sources: tuple[str, ...] = ()
     roles: tuple[ModelRole, ...] = ()
+    midi_notes: Mapping[str, int] = {}
     groups: tuple[str, ...] = ()
     engine: tuple[str, ...] = ()
     struct_bytes = 0
@@ -118,9 +121,9 @@ class InstrumentKind:
         """How many hits may sound at once, as the file asks."""
         return 1
 
-    def memory_bytes(self, assignment: Assignment) -> int:
-        """Of all that the kind's C keeps, on a 32-bit processor."""
-        return self.struct_bytes
+    def memory_bytes(self, assignment: Assignment) -> dict[str, int]:
+        """Of all that the kind's C keeps, by region, on a 32-bit processor."""
+        return {"dtcm": self.struct_bytes}
 
     def add_parameters(self, assignment: Assignment) -> None:
         """Add what controls can move; a `Refusal` for a table of the file that the models do not bear out."""

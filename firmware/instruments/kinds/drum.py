@@ -21,10 +21,14 @@ from firmware.instruments.tone import UNIT, add_tone, tone_tables
 from firmware.kernelgen.bands import tables
 from hardware.board import Board
 
-EVALUATION_TICKS = 96
-"""In which the network is asked once, and which every hit waits: engine/instruments/hit.h."""
+EVALUATION_TICKS, RESTING_TICKS = 96, 108
+"""In which the network is asked once, for a hit, which waits for it, and else: engine/instruments/hit.h."""
 VOICE_CYCLES = 60
 """Per sample and sounding voice, beside its modes and noise: transient, envelope, sum."""
+START_CYCLES = 6_000
+"""Of a hit: the noise before it, its first states, its transient."""
+VOICE_BYTES = 5 * 1024
+"""Of a ``Voice``."""
 SET_BYTES = 10 * 1024
 """Of a ``HitSet``."""
 
@@ -48,18 +52,20 @@ class HitModel(ModelRole):
     """A network that says what a hit is made of, asked all the time (``engine/instruments/hit.h``)."""
 
     name = "drum"
+    resting_ticks = RESTING_TICKS
     shared_recipe = "drum_electronic"
 
     def cycles(self, report: Report, board: Board) -> tuple[float, float]:
         """Mean and worst cycles per callback: an evaluation is cut evenly."""
         whole = report["cycles_per_event"] + report["sound"]["cycles_per_evaluation"]
-        portion = whole * report["block"] / EVALUATION_TICKS
-        return portion, portion + report["cycles_per_step"]["worst"]
+        portions = [whole * report["block"] / ticks for ticks in (self.resting_ticks, EVALUATION_TICKS)]
+        return portions[0], portions[1] + report["cycles_per_step"]["worst"]
 
-    def voice_cycles(self, report: Report) -> float:
+    def voice_cycles(self, report: Report) -> tuple[float, float]:
         """Modes and noise, a frame at a time."""
         sound = report["sound"]
-        return sound["cycles_per_frame"] * report["block"] / sound["frame_samples"]
+        sounding = sound["cycles_per_frame"] * report["block"] / sound["frame_samples"]
+        return sounding, sounding + START_CYCLES
 
     def wait_ticks(self, model: ModelFile) -> int:
         """A hit sounds when its evaluation is over."""
@@ -94,14 +100,19 @@ static void {role}_reach(void *state, uint32_t part, uint32_t whole)
     {name}_event_reach(state, part, whole);
 }}
 
-static void {role}_result(void *state, float *modes, float *glide, float *noise, float *transient)
+static void {role}_result(void *state, float *modes, float *glide, float *noise)
 {{
     const {name}_outputs out = {{
         .modes = modes, .modes_stride = 1,
         .glide = glide, .glide_stride = 1,
         .noise = noise, .noise_stride = 1,
-        .transient = transient, .transient_stride = 1,
     }};
+    {name}_event_result(state, &out);
+}}
+
+static void {role}_stroke(void *state, float *transient)
+{{
+    const {name}_outputs out = {{.transient = transient, .transient_stride = 1}};
     {name}_event_result(state, &out);
 }}
 
@@ -111,6 +122,7 @@ static const HitModel {model.table} = {{
     .begin = {role}_begin,
     .reach = {role}_reach,
     .result = {role}_result,
+    .stroke = {role}_stroke,
 }};
 """
 
@@ -118,10 +130,10 @@ static const HitModel {model.table} = {{
 def sound_tables(sound: HitConstants, sample_rate_hz: float) -> str:
     """Return the C of a ``HitSound``, ``hit_sound``, and what it points to."""
     bands = tables(sound.filters)
-    half = np.char.mod("%d", bands.half.ravel())
+    half = np.char.mod("%d", np.append(bands.half.ravel(), np.zeros(6, np.int16)))
     return f"""static const float hit_anchors[] = {floats(sound.anchors_hz / sample_rate_hz)};
 static const float hit_spreads[] = {floats(sound.spreads)};
-static const int16_t hit_bands[] = {{{", ".join(half)}}};
+static const _Alignas(4) int16_t hit_bands[] = {{{", ".join(half)}}};
 static const float hit_peaks[] = {floats(bands.peak_logs)};
 static const uint16_t hit_grid[] = {integers(int(frame) for frame in sound.grid_frames)};
 static const float hit_fade[] = {floats(sound.fade)};
@@ -155,13 +167,17 @@ class Drum(InstrumentKind):
     audio_sources = ("mix",)
     roles = (HitModel(),)
     engine = ("voice", "hit", "tone")
-    struct_bytes = 44 * 1024
+    struct_bytes = 24 * 1024
     callback_cycles, sample_cycles, voice_cycles = 3_500, 200, VOICE_CYCLES
 
     def voices(self, spec: InstrumentFile) -> int:
         """How many the options ask for."""
         assert isinstance(spec, DrumFile)
         return spec.options.voices
+
+    def memory_bytes(self, assignment: Assignment) -> dict[str, int]:
+        """The voices beside the struct."""
+        return {"dtcm": self.struct_bytes + assignment.voices * VOICE_BYTES}
 
     def add_parameters(self, assignment: Assignment) -> None:
         """Latents, class and attributes; decay, accent, level."""
@@ -177,9 +193,11 @@ class Drum(InstrumentKind):
         declared, tone = tone_tables(assignment, assignment.tones["drum"], "drum", "drum")
         return f"""{declared}
 {models["drum"].state}
+static Voice drum_voices[{assignment.voices}];
 static const DrumSpec spec = {{
     .model = &{models["drum"].table},
     .state = &drum_state,
+    .voice = drum_voices,
     .voices = {assignment.voices},
     .cut = {"true" if spec.options.retrigger == "cut" else "false"},
     .tone = {tone},

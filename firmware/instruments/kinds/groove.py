@@ -19,6 +19,8 @@ from firmware.instruments.schema import InstrumentFile, Table
 from firmware.instruments.tone import UNIT, knob_channels, position_of, tone_tables
 
 MAX_PARTS = 6  # GROOVE_VOICES in engine/instruments/groove.h
+SETS_REGION = "axi"
+"""Where the parts' sets lie: they are too large for fast memory, and each is read once a millisecond."""
 ALL_DRUMS = "drums"
 """Prefix of a control that moves every part."""
 
@@ -78,6 +80,8 @@ def _parts(assignment: Assignment) -> list[GroovePart]:
 class PartsModel(drum.HitModel):
     """The drum's network, asked for one part after the other; a hit takes what is known of its part."""
 
+    resting_ticks = drum.EVALUATION_TICKS
+
     def wait_ticks(self, model: ModelFile) -> int:
         """A hit waits for nothing."""
         return 0
@@ -103,9 +107,9 @@ class Groove(InstrumentKind):
         assert isinstance(spec, GrooveFile)
         return len(spec.part)
 
-    def memory_bytes(self, assignment: Assignment) -> int:
+    def memory_bytes(self, assignment: Assignment) -> dict[str, int]:
         """A set for each part beside the struct, and one that is being worked out."""
-        return self.struct_bytes + (len(_parts(assignment)) + 1) * drum.SET_BYTES
+        return {"dtcm": self.struct_bytes, SETS_REGION: (len(_parts(assignment)) + 1) * drum.SET_BYTES}
 
     def add_parameters(self, assignment: Assignment) -> None:
         """Those of the rhythm; the level of the whole; what controls move of the parts."""
@@ -123,7 +127,7 @@ class Groove(InstrumentKind):
         declared, body = rhythm.KIND.rhythm_spec(assignment, models)
         parts = _parts(assignment)
         names = [part.name for part in parts]
-        sets = f"static HitSet drum_sets[{len(parts) + 1}];"
+        sets = f"{models['drum'].placed(SETS_REGION, 'drum_sets')}static HitSet drum_sets[{len(parts) + 1}];"
         pieces, rows = [declared, models["drum"].state, sets], []
         for part in parts:
             tone_declared, tone = tone_tables(

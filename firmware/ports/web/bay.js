@@ -156,12 +156,14 @@ export class Bay {
   midiCard() {
     const said = make("p", {class: "said", role: "status"}, this.midi.state);
     this.midi.told = (words) => (said.textContent = words);
-    return this.card("MIDI", [["midi", "pitch"], ["midi_gate", "gate"], ["midi_velocity", "velocity"], ["midi_cc_1", "CC a"],
+    const card = this.card("MIDI", [["midi", "pitch"], ["midi_gate", "gate"], ["midi_velocity", "velocity"], ["midi_cc_1", "CC a"],
       ["midi_cc_2", "CC b"], ["midi_clock", "clock"]], said, make("div", {class: "buttons"},
       make("button", {type: "button", id: "midi-open", onclick: () => this.midi.open()}, "Connect"),
       make("button", {type: "button", id: "midi-learn", onclick: () => this.midi.learn()}, "Learn a knob"),
       make("button", {type: "button", onclick: () => this.midi.learnSocket("midi_cc_1")}, "Learn CC a"),
       make("button", {type: "button", onclick: () => this.midi.learnSocket("midi_cc_2")}, "Learn CC b")));
+    card.classList.add("wide");
+    return card;
   }
 
   microphone() {

@@ -85,7 +85,7 @@ class About(TypedDict):
     gates: list[GateAbout]
     outputs: list[OutputAbout]
     parameters: list[ParameterAbout]
-    listens: bool
+    listens: list[str]
     events: dict[str, int]
     set: int
 
@@ -154,7 +154,7 @@ def describe(built: Built, block: int) -> About:
             )
             for number, one in enumerate(assignment.parameters)
         ],
-        listens=False,
+        listens=[],
         events=dict(EVENTS),
         set=SET,
     )

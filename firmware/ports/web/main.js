@@ -2,6 +2,7 @@
 
 import {Bay, make} from "./bay.js";
 import {Cables} from "./cables.js";
+import {comparePairs} from "./compare.js";
 import {Desk} from "./desk.js";
 import {Midi} from "./midi.js";
 import {renderTake} from "./offline.js";
@@ -64,6 +65,7 @@ class Page {
     this.pads();
     this.remote();
     this.wire();
+    comparePairs(document);
     const missing = whatIsMissing();
     if (missing) this.warn(missing);
     else this.readPhrase();
@@ -224,7 +226,9 @@ class Page {
       this.desk.tapeName = file.name;
       this.desk.setTape(await decoded(await file.arrayBuffer(), this.about.rateHz, file.name));
       $("tape-name").textContent = file.name;
-      if (this.about.listens && !this.desk.patch.cables.audio_in_1) this.desk.plug("audio_in_1", {from: "tape", depth: 1, offset: 0});
+      for (const jack of this.about.listens) {
+        if (!this.desk.patch.cables[jack]) this.desk.plug(jack, {from: "tape", depth: 1, offset: 0});
+      }
       this.warn("");
     } catch (error) {
       this.warn(error.message);

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 PADS = "zxcvbnm"
 """Keys that press the pads, as in ``main.js``."""
-STRUCK_S, FADE_TICKS = 0.5, 2400
-"""Length of a drum that a gate strikes, and of the fade at its end."""
+STRUCK_S, STRUCK_ENDS_AT, FADE_TICKS = 0.5, 0.01, 960
+"""Longest drum that a gate strikes, its quietest sample that is kept, and the fade at its end."""
 PHRASE_SMALLER = 0.95
 """Of an MP3: the strongest compression, about 40 kbit/s."""
 
@@ -80,11 +80,11 @@ def page_html(built: Built, block: int, extras: Extras) -> str:
     Raises
     ------
     Refusal
-        No panel for the board, or the compiler's complaint.
+        The compiler's complaint.
     """
     panel = svg(panel_of(built.board))
     about = describe(built, block)
-    about["listens"] = extras.phrase is not None
+    about["listens"] = extras.demo["sounds"] if extras.demo else []
     module = link(built, built.folder).read_bytes()
     data: dict[str, object] = {"about": about, "wasm": base64.b64encode(module).decode()}
     if extras.demo:
@@ -131,7 +131,9 @@ class HitAbout(TypedDict):
 def _hit(one: Hit) -> HitAbout:
     import numpy as np
 
-    faded = one.sound * np.minimum(1.0, np.arange(len(one.sound), 0, -1) / FADE_TICKS)
+    loud = np.flatnonzero(np.abs(one.sound) > STRUCK_ENDS_AT)
+    sound = one.sound[: (loud[-1] if len(loud) else 0) + FADE_TICKS]
+    faded = sound * np.minimum(1.0, np.arange(len(sound), 0, -1) / FADE_TICKS)
     codes = np.round(np.clip(faded, -1, 1) * 32767).astype("<i2")
     return HitAbout(gate=one.gate, cv=one.cv, pan=one.pan, sound=base64.b64encode(codes.tobytes()).decode())
 

@@ -7,7 +7,7 @@ const LEFT_DEGREES = -150, TRAVEL_DEGREES = 300;
 const DRAG_PIXELS = 220; // of the hand, for the whole travel
 const KEY_STEP = 0.01, PAGE_STEP = 0.1, WHEEL_STEP = 0.02;
 const RING_MM = 7.9;
-const LONGEST_CAPTION = 15, WIDEST_CAPTION_MM = 12.4; // longer words are drawn narrower
+const LONGEST_CAPTION = 11, WIDEST_CAPTION_MM = 12.4; // longer words are drawn narrower
 
 export function degreesAt(position) {
   return LEFT_DEGREES + TRAVEL_DEGREES * position;
@@ -52,7 +52,7 @@ export class Panel {
     for (const part of svg.querySelectorAll("g[data-part]")) {
       const {part: name, kind} = part.dataset;
       if (kind === "knob") this.knob(part, name, inputs.get(name));
-      else if (kind === "button") this.button(part, name, gates.get(name));
+      else if (kind === "button" || kind === "toggle") this.button(part, name, gates.get(name), kind === "toggle");
       else if (kind === "jack") this.jack(part, name, outputs.get(name) || desk.jacks[name], outputs.has(name));
     }
     desk.listen((what, detail) => {
@@ -75,7 +75,7 @@ export class Panel {
     text.setAttribute("y", y + above);
     text.setAttribute("class", "does");
     text.textContent = words;
-    if (words.length > LONGEST_CAPTION) {
+    if (words.length > LONGEST_CAPTION + (above < 0 ? 2 : 0)) {
       text.setAttribute("textLength", WIDEST_CAPTION_MM);
       text.setAttribute("lengthAdjust", "spacingAndGlyphs");
     }
@@ -165,11 +165,20 @@ export class Panel {
     part.setAttribute("aria-valuetext", this.valueOf(name));
   }
 
-  button(part, name, gate) {
+  // A button is held; a toggle stays where it is put.
+  button(part, name, gate, stays) {
     if (!gate) return;
-    this.name(part, "button", `Button: ${gate.moves || "does nothing here"}. ${gate.words}`);
+    this.name(part, "button", `${stays ? "Toggle" : "Button"}: ${gate.moves || "does nothing here"}. ${gate.words}`);
     this.caption(part, gate.moves, 5.6);
-    pressable(part, (on) => this.desk.press(name, on));
+    let up = false;
+    pressable(part, (on) => {
+      if (!stays) this.desk.press(name, on);
+      else if (on) {
+        up = !up;
+        part.setAttribute("aria-pressed", String(up));
+        this.desk.press(name, up);
+      }
+    });
     const say = () => this.told("Button", gate.moves, "", gate.words);
     part.addEventListener("focus", say);
     part.addEventListener("pointerenter", say);
@@ -182,7 +191,7 @@ export class Panel {
     if (isOutput) part.classList.add("output");
     else part.setAttribute("aria-haspopup", "dialog");
     if (!does) part.classList.add("idle");
-    this.caption(part, does, isOutput ? -7.85 : 6.35);
+    this.caption(part, does, isOutput || jack.takes === "audio" ? -7.85 : 6.35);
     if (jack.takes === "cv") {
       const parameter = this.parameterOf("cv", name);
       if (parameter >= 0) this.ring(part, parameter, 4.7);

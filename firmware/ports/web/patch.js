@@ -10,8 +10,8 @@ export function jacksOf(about) {
   for (const input of about.inputs) if (input.kind !== "knob") jacks[input.name] = {...input, takes: "cv"};
   for (const gate of about.gates) if (!gate.button) jacks[gate.name] = {...gate, takes: "gate"};
   for (let at = 1; at <= about.audioIn; at++) {
-    const moves = about.listens ? "sound in" : "";
-    jacks[`audio_in_${at}`] = {name: `audio_in_${at}`, takes: "audio", moves, words: moves ? "The sound that is worked on." : ""};
+    const name = `audio_in_${at}`, moves = about.listens.includes(name) ? "sound" : "";
+    jacks[name] = {name, takes: "audio", moves, words: moves ? "The sound that is worked on." : ""};
   }
   return jacks;
 }
@@ -71,7 +71,7 @@ export function firstPatch(about) {
     }
   }
   if (clock) patch.cables[clock.name] = {from: "clock", depth: 1, offset: 0};
-  if (about.listens) patch.cables.audio_in_1 = {from: "tape", depth: 1, offset: 0};
+  for (const jack of about.listens) patch.cables[jack] = {from: "tape", depth: 1, offset: 0};
   const bent = jacks.find((jack) => jack.takes === "cv" && /latent 1$/.test(jack.moves));
   if (bent) patch.cables[bent.name] = {from: "lfo_1", depth: 0.3, offset: 0};
   return patch;

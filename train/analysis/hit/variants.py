@@ -107,7 +107,8 @@ def versions(
     encoder = HitEncoder(shape)
     found = []
     for number in range(2 * len(changes.groups)):
-        told = json.dumps([VERSION, key, len(sounds), number, repr(changes), repr(shape)])
+        terms = [shape.gliding, shape.static, shape.bands, shape.taps, shape.transient, shape.grid_ms]
+        told = json.dumps([VERSION, key, len(sounds), number, repr(changes), terms])
         place = folder / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}.pt" if folder else None
         found.append(
             _kept(place) or _made(list(_changed(sounds, names, changes, number)), shape, encoder, place)

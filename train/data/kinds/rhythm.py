@@ -10,8 +10,8 @@ from typing import Any, ClassVar, NotRequired
 import numpy as np
 
 from common.drums import PARTS
+from common.reading.tables import number
 from common.refusal import LeftOut, Refusal
-from common.tables import number
 from train.data import names, patterns
 from train.data.kinds.base import HOLD_OUT, Batch, Options, Preparation, Unit, Watch, held_out, says
 from train.data.manifest import FileFacts, Item, Notes

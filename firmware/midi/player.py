@@ -1,0 +1,159 @@
+"""What a MIDI message does to an instrument, by the ``[midi]`` table of its file: script columns and values.
+
+One player serves a file, a cable and a test: it knows neither time nor sound. A column is one of
+`firmware.play.cv_script`, so that what was played can be written down and rendered again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from common.refusal import Refusal
+from firmware.instruments import kinds
+from firmware.instruments.schema import LoadedInstrument, MidiNote, MidiTable
+
+Move = tuple[str, float]
+"""A column of a CV script, and its value from now on."""
+ALL_SOUND_OFF, ALL_NOTES_OFF = 120, 123
+
+
+class Message(Protocol):
+    """A message of ``mido``; which fields it has depends on its type."""
+
+    type: str
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What one entry of the table's notes does, by script columns."""
+
+    span: tuple[int, int]
+    strikes: str
+    gate: str
+    velocity: list[str]
+    pitch: list[str]
+    pitch_volts: tuple[float, float]
+    middle: int
+    sets: list[Move]
+
+
+class MidiPlayer:
+    """Follows the notes, controllers and the clock of one instrument.
+
+    Parameters
+    ----------
+    loaded : LoadedInstrument
+        Whose file has a ``[midi]`` table.
+    parameters : collection of str
+        OSC addresses that the instrument has.
+
+    Raises
+    ------
+    Refusal
+        The file has no such table.
+    """
+
+    def __init__(self, loaded: LoadedInstrument, parameters: Collection[str]):
+        if loaded.spec.midi is None:
+            raise Refusal(
+                f"{loaded.located.path.name} does not say what notes do; give it a [midi] table, as "
+                "drum.toml has."
+            )
+        self.table: MidiTable = loaded.spec.midi
+        self._parameters = list(parameters)
+        self._groups = kinds.named(loaded.spec.kind).groups
+        self._keys = [self._key(note, loaded) for note in self.table.note]
+        self._held: Counter[str] = Counter()
+        self._sounding: dict[tuple[int, int], list[str]] = {}
+        self._pulses = 0
+        self._running = True
+
+    def play(self, message: Message) -> list[Move]:
+        """Say what a message moves; nothing where the table does not name it."""
+        kind = message.type
+        if kind in ("clock", "start", "continue", "stop"):
+            return list(self._transport(kind))
+        channel = getattr(message, "channel", None)
+        if channel is None or self.table.channel not in (None, channel + 1):
+            return []
+        if kind == "note_on" and message.velocity > 0:  # type: ignore[attr-defined]
+            return list(self._press(channel, message.note, message.velocity))  # type: ignore[attr-defined]
+        if kind in ("note_on", "note_off"):
+            return list(self._release((channel, message.note)))  # type: ignore[attr-defined]
+        if kind == "control_change":
+            return list(self._turn(message.control, message.value))  # type: ignore[attr-defined]
+        return []
+
+    def _transport(self, kind: str) -> Iterator[Move]:
+        if kind == "start":
+            self._pulses = 0
+            if self.table.start:
+                yield "reset", 1.0
+        if kind == "clock" and self._running and self.table.clock is not None:
+            if self._pulses % self.table.clock == 0:
+                yield "clock", 1.0
+            self._pulses += 1
+        elif kind != "clock":
+            self._running = kind != "stop"
+
+    def _press(self, channel: int, note: int, velocity: int) -> Iterator[Move]:
+        for key in self._keys:
+            if not key.span[0] <= note <= key.span[1]:
+                continue
+            yield from key.sets
+            yield from ((column, velocity / 127.0) for column in key.velocity)
+            yield from ((column, self._position(key, note)) for column in key.pitch)
+            if key.gate:
+                self._held[key.gate] += 1
+                self._sounding.setdefault((channel, note), []).append(key.gate)
+                if self._held[key.gate] == 1:
+                    yield key.gate, 1.0
+            if key.strikes:
+                yield key.strikes, velocity / 127.0
+
+    def _release(self, key: tuple[int, int]) -> Iterator[Move]:
+        for gate in self._sounding.pop(key, []):
+            self._held[gate] -= 1
+            if not self._held[gate]:
+                yield gate, 0.0
+
+    def _turn(self, number: int, value: int) -> Iterator[Move]:
+        for controller in self.table.cc:
+            if controller.cc == number:
+                low, high = controller.range
+                position = low + (high - low) * value / 127.0
+                yield from ((column, position) for column in self._columns(controller.to))
+        if number in (ALL_SOUND_OFF, ALL_NOTES_OFF):
+            for key in list(self._sounding):
+                yield from self._release(key)
+
+    def _key(self, note: MidiNote, loaded: LoadedInstrument) -> _Key:
+        control = next((one for one in loaded.spec.control if one.to == note.pitch), None)
+        return _Key(
+            note.span,
+            f"trigger/{note.trigger}" if note.trigger else "",
+            f"gate/{note.gate}" if note.gate else "",
+            self._columns(note.velocity),
+            self._columns(note.pitch),
+            control.volts if control is not None else (-5.0, 5.0),
+            note.middle,
+            [(column, position) for to, position in note.set.items() for column in self._columns(to)],
+        )
+
+    def _columns(self, to: str | None) -> list[str]:
+        """Columns of a parameter as the file names it, or of a group of them."""
+        if to is None:
+            return []
+        address = to.replace(".", "/")
+        if to in self._groups:
+            return [name for name in self._parameters if name.startswith(f"{address}/")]
+        return [address] if address in self._parameters else []
+
+    @staticmethod
+    def _position(key: _Key, note: int) -> float:
+        """Where one volt an octave would take the parameter."""
+        low, high = key.pitch_volts
+        return min(1.0, max(0.0, ((note - key.middle) / 12.0 - low) / (high - low)))
