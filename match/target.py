@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
-from common.recording import read_recording
+from common.reading.recording import read_recording
 from common.refusal import LeftOut, Refusal
 from train.data.audio import one_shot
 
