@@ -11,7 +11,7 @@ from common.drums import CLASSES
 from common.measures import measure
 from common.page import Page, Sound
 from common.spectrogram import RANGE, excerpt, player
-from match.nearest import Neighbour
+from match.nearest import Neighbour, fitted
 from match.preset import Preset
 from match.search import Found
 
@@ -32,7 +32,7 @@ def write_report(
     page = Page(
         f"{len(found)} {'sound' if len(found) == 1 else 'sounds'} matched by {model}",
         "The encoder's guess, and what gradient steps through the decoder made of it.",
-        "Positions are those of the module's parameters, 0 to 1.",
+        "Each preset is a file beside this page.",
     )
     gains = [one.mr_stft / one.guess_mr_stft for one in found]
     figures = {
@@ -50,7 +50,9 @@ def write_report(
     for i, one in enumerate(found):
         section = page.section(one.target.name, RANGE if i == 0 else "")
         shown = [
-            _player("target", one.target.audio, CLASSES[one.label].replace("_", " ")),
+            _player(
+                "target", fitted(one.target.audio, len(one.matched)), CLASSES[one.label].replace("_", " ")
+            ),
             _player("encoder's guess", one.guessed, distance.say(one.guess_mr_stft)),
             _player("match", one.matched, distance.say(one.mr_stft)),
         ]
@@ -60,11 +62,10 @@ def write_report(
                 _player("nearest training sound", other.audio, f"{other.name}, {distance.say(other.mr_stft)}")
             )
         section.sounds(shown, columns=4)
-        section.table(
-            ["parameter", "position"],
-            [[name, f"{value:.3f}"] for name, value in presets[i].parameters.items()],
-            says=f"The preset of {one.target.name}",
-        )
+    page.section("Presets", "Positions of the module's parameters, 0 to 1.").table(
+        ["parameter", *(preset.name for preset in presets)],
+        [[name, *(f"{preset.parameters[name]:.3f}" for preset in presets)] for name in presets[0].parameters],
+    )
     return page.html()
 
 
