@@ -23,8 +23,8 @@ def position_of(table: Sequence[float], value: float) -> float:
 def add_tone(assignment: Assignment, model: ModelFile) -> ToneAssignment:
     """Add a parameter for every latent and knob of `model` and say where they lie.
 
-    The map places the latents that no control moves, where a control moves on the map; else they rest at their
-    means, which is every class's own middle.
+    The map places the latents that no control moves, where a control moves on the map; else they rest at
+    their means, which is every class's own middle.
     """
     about = model.about
     tone = ToneAssignment()

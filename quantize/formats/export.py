@@ -15,7 +15,7 @@ from quantize.data.quality import snr_db
 from quantize.graph.graph import Graph
 from quantize.graph.load import load_graph
 from quantize.integers.qdq import Quantized, read_qdq, to_qdq
-from quantize.operators.quantization import QUANTIZE
+from quantize.operators.record import QUANTIZE
 
 # Least SNR in dB of the other runtime's output against ours. LiteRT's 16×8 kernels round a 16-bit
 # multiplier, its

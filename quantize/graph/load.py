@@ -26,7 +26,7 @@ from firmware.compiler.read.onnx_nodes import (
 from firmware.compiler.read.onnx_operators import CONSTANT, EVALUATED, OF_SIZES, STANDARD
 from quantize.graph.graph import Graph, Node
 from quantize.operators import known
-from quantize.operators.quantization import QUANTIZED
+from quantize.operators.record import QUANTIZED
 
 
 def load_graph(source: str | Path | onnx.ModelProto) -> Graph:

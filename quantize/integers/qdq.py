@@ -18,7 +18,7 @@ from quantize.graph.load import read_nodes
 from quantize.integers.plan import Plan, can_fuse, quantized_inputs
 from quantize.integers.weights import QuantizedLayer, bias_scale, quantize_layer
 from quantize.operators import Layer, bias_of, known, layer_of
-from quantize.operators.quantization import DEQUANTIZE, QUANTIZE
+from quantize.operators.record import DEQUANTIZE, QUANTIZE
 
 ACTIVATION_TYPES: dict[int, Any] = {8: np.dtype(np.int8), 16: np.dtype(np.int16)}
 # int16 QuantizeLinear arrived with this opset

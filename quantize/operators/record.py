@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 TorchForm = Callable[[Node, list[Any]], Any]
 Bounds = tuple[float, float]
 STANDARD_DOMAINS = ("", "ai.onnx")
+QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
+"""What this room writes into a quantized file."""
+QUANTIZED = (QUANTIZE, "QLinearConv", "ConvInteger")
+"""Operators that a float model does not have."""
 
 
 class Channels(Enum):

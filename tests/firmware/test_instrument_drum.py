@@ -186,8 +186,10 @@ def struck(host_drum, positions, ticks, block=48):
     lower, rest = divmod(host.position("class") * 7, 1)
     upper = float(np.clip((rest - 0.35) / 0.3, 0, 1))  # one class at a time, short blends between: tone.c
     knob = [(1 - upper) * (n == lower) + upper * (n == lower + 1) for n in range(8)]
-    return audio, np.array(z, np.float32), np.array(
-        [*knob, asked("attribute/brightness"), asked("attribute/decay")], np.float32
+    return (
+        audio,
+        np.array(z, np.float32),
+        np.array([*knob, asked("attribute/brightness"), asked("attribute/decay")], np.float32),
     )
 
 

@@ -211,3 +211,23 @@ def test_lengths_that_differ_do_not_meet_in_a_stream(name):
         return
     with pytest.raises(Refusal, match=r"branches of different lengths meet, one is \d frames? longer"):
         load(model)
+
+
+def test_a_shape_that_fits_at_one_length_only_is_refused():
+    """[6, frames] to [48, -1] moves whole frames at 8 of them, and mixes them at 16."""
+    case = Case(17, (node("Reshape", "x", "s"),), (("s", ints(1, 48, -1)),), channels=6)
+    with pytest.raises(Refusal, match=r"mix distant frames"):
+        load(case.model(streaming=True))
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        (Case(17, (node("ReduceMean", "x", axes=[1], keepdims=2),)), "its keepdims is 2"),
+        (Case(13, (node("ReduceSum", "x", noop_with_empty_axes=-1),)), "its noop_with_empty_axes is -1"),
+        (Case(9, (node("Unsqueeze", "x", axes=[-1]),)), "count from the last"),
+    ],
+)
+def test_what_onnx_leaves_open_is_refused_by_name(case, words):
+    with pytest.raises(Refusal, match=words):
+        load(case.model())

@@ -107,7 +107,17 @@ def test_m7_code_uses_the_fpu_and_the_dsp_instructions(source):
     assert b"__aeabi_fmul" not in obj
 
 
-HIT = ("vk_modes", "vk_bands", "vk_glide", "vk_hit", "vk_m7_fir4_s16", "vk_m7_mix4", "called_", "faded", "add_gliding")
+HIT = (
+    "vk_modes",
+    "vk_bands",
+    "vk_glide",
+    "vk_hit",
+    "vk_m7_fir4_s16",
+    "vk_m7_mix4",
+    "called_",
+    "faded",
+    "add_gliding",
+)
 """Functions of the sound of a hit, which is the engine's own and no model's layer."""
 
 

@@ -9,8 +9,7 @@ import pytest
 
 from quantize.graph.graph import Node
 from quantize.operators import known
-from quantize.operators.quantization import DEQUANTIZE, QUANTIZED
-from quantize.operators.record import RECORDS, Operator
+from quantize.operators.record import DEQUANTIZE, QUANTIZED, RECORDS, Operator
 
 pytestmark = pytest.mark.fast
 

@@ -81,6 +81,12 @@ def test_a_drum_run_trains_with_every_option_on(drums, tmp_path):
     feeds, targets = next(run.task.decoder_examples("test", 3, 0))
     assert {name: array.shape for name, array in feeds.items()} == {"z": (3, 3, 1), "knobs": (3, 10, 1)}
     assert targets["audio"].shape == (3, 1, 96_000)
+    run.task._trainer, run.task.progress = None, 1.0  # as the quantizer tunes: by the task's own loss
+    run.prepare("train")
+    before = {k: v.clone() for k, v in run.model.state_dict().items()}
+    loss, terms = run.task.loss(run.task.draw(0))
+    assert torch.isfinite(loss) and "spectral" in terms
+    assert all(torch.equal(before[k], v) for k, v in run.model.state_dict().items())
 
 
 def test_a_drum_learns_from_analysed_hits_first_and_listens_then(drums, tmp_path):

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from firmware.compiler import Budget
 
-WORDS = ("best validation score (lower is better)", "what became of it")
-
 
 class Cost(TypedDict):
     """The numbers of a prediction that a study keeps."""
@@ -156,12 +154,17 @@ def score_of(row: TrialRow) -> float:
     return row["score"]
 
 
-def table(report: StudyReport) -> str:
-    """All trials as a Markdown table, the front first and marked."""
-    rows = sorted(
+def listed(report: StudyReport) -> list[TrialRow]:
+    """Trials as they are shown: the front first, then by cost; those that died are left out."""
+    return sorted(
         (row for row in report["trials"] if row["state"] != "died"),
         key=lambda row: (not row["front"], row["cpu_worst"] or 0.0, row["trial"]),
     )
+
+
+def table(report: StudyReport) -> str:
+    """All trials as a Markdown table, the front first and marked."""
+    rows = listed(report)
     paths = sorted({path for row in rows for path in row["settings"]})
     lines = [
         "| trial | " + " | ".join(paths) + f" | CPU of {report['board']}, worst block | score | |",
@@ -203,25 +206,23 @@ def draw(report: StudyReport, recipe: Recipe, folder: Path) -> None:
     page.opening.picture(
         figure, "Score of every trial over its predicted CPU, and the Pareto front", PREDICTED
     )
-    rows = sorted(
-        (row for row in report["trials"] if row["state"] != "died"),
-        key=lambda row: (not row["front"], row["cpu_worst"] or 0.0, row["trial"]),
-    )
+    rows = listed(report)
     paths = sorted({path for row in rows for path in row["settings"]})
-    page.section("Trials", "The front first.").table(
+    page.section("Trials", "The front first. Score: the best of a trial on the validation split.").table(
         [
             "trial",
-            *(path.replace("_", " ") for path in paths),
+            "score (lower is better)",
             f"CPU, worst block of {report['board']}",
-            *WORDS,
+            "what became of it",
+            *paths,
         ],
         [
             [
                 str(row["trial"]),
-                *(row["settings"].get(path) for path in paths),
-                None if row["cpu_worst"] is None else f"{100 * row['cpu_worst']:.1f} %",
                 row["score"],
+                None if row["cpu_worst"] is None else f"{100 * row['cpu_worst']:.1f} %",
                 _note(row),
+                *(row["settings"].get(path) for path in paths),
             ]
             for row in rows
         ],

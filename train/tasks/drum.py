@@ -21,6 +21,7 @@ from train.attributes.scale import GroupedScale, grouped_description, grouped_sc
 from train.attributes.sound import SOUND_ATTRIBUTES, measure_sound
 from train.export.export import Port
 from train.latents.centre import ClassCentres
+from train.latents.table import RotatedEncoder
 from train.losses import (
     BalanceLoss,
     SpectralLoss,
@@ -33,7 +34,7 @@ from train.losses import (
 )
 from train.models.drum import FRAMES, Answering, DrumVAE
 from train.models.hit.control import HitControl
-from train.models.hit.encoder import Views
+from train.models.hit.encoder import HitEncoder, Views
 from train.models.hit.shape import FRAME, HitShape
 from train.recipe import Recipe, Section
 from train.tasks.base import Batch, Task, evenly
@@ -50,7 +51,7 @@ class DrumModelSection(Section):
     trunk: tuple[int, ...] = (128, 160)
     noise_rank: int = Field(default=48, ge=4, multiple_of=4)
     transient_rank: int = Field(default=32, ge=4, multiple_of=4)
-    encoder: int = Field(default=80, ge=4, multiple_of=4)
+    encoder: int = Field(default=64, ge=16, multiple_of=16)
 
 
 class DrumAnalysedSection(Section):
@@ -218,16 +219,15 @@ class DrumTask(Task):
         self.targets = Targets(*map(torch.cat, zip(*(v.targets for v in self.versions), strict=True)))
         self.views = Views(*map(torch.cat, zip(*(v.views for v in self.versions), strict=True)))
         self.homes = homes_of(one_hot.argmax(1), self.measured["train"], self.versions[0].views.whole)
-        if self.recipe.analysed.share > 0 and not self.recipe.fit.start:
-            control = self.model.decoder.control
-            assert isinstance(control, HitControl)
-            begin_at_mean(control, self.versions[0].targets)
-            self.model.encoder.settle(self.versions[0].views)
 
     def setup(self, stage: str) -> None:
         """Take the training's sounds apart; before a checkpoint's weights are read."""
         if not self.versions:
             self._take_apart()
+        if self.recipe.analysed.share > 0 and not self.recipe.fit.start:
+            control = self.model.decoder.control
+            assert isinstance(control, HitControl)
+            begin_at_mean(control, self.versions[0].targets)
 
     def _labels(self, one_hot: np.ndarray, measured: dict[str, np.ndarray]) -> np.ndarray:
         return np.concatenate([one_hot, self.attribute_knobs(measured, one_hot)], 1).astype(np.float32)
@@ -244,6 +244,8 @@ class DrumTask(Task):
     def draw(self, step: int) -> Batch:
         """Pick hits, what is heard and what is wanted of each, and windows in time."""
         recipe = self.recipe
+        if not self.versions:  # a run that is opened again
+            self._take_apart()
         rng = np.random.default_rng([recipe.seed, step, self.global_rank if self._trainer else 0])
         count = recipe.fit.batch
         picked = rng.choice(len(self.chances), count, p=self.chances)
@@ -357,10 +359,18 @@ class DrumTask(Task):
             return batch["posterior"]
         views = Views(*(table[batch["heard"]].float() for table in self.views))
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.critic_listens()):
-            found = self.model.encoder.judge(views)
+            found = self._judged(views)
         if self.critic_listens():
             batch["posterior"] = found
         return found
+
+    def _judged(self, views: Views) -> tuple[Tensor, Tensor]:
+        """Posterior of views, by the encoder that is trained, or that of a run, which is turned."""
+        encoder: nn.Module = self.model.encoder
+        if isinstance(encoder, RotatedEncoder):
+            assert isinstance(encoder.encoder, HitEncoder)
+            return encoder.turned(*encoder.encoder.judge(views))
+        return self.model.encoder.judge(views)
 
     def critic_listens(self) -> bool:
         """Whether the last part has begun."""

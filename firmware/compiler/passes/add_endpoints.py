@@ -16,8 +16,8 @@ def add_endpoints(graph: Graph, own: Collection[str] = ()) -> Graph:
     ----------
     graph : Graph
     own : collection of str
-        Labels of outputs whose Dequantize stays a layer of its own: any other output takes over one that stands
-        alone before it, as an input does a Quantize, and it runs when results are read.
+        Labels of outputs whose Dequantize stays a layer of its own: any other output takes over one that
+        stands alone before it, as an input does a Quantize, and it runs when results are read.
     """
     consumers, producer = graph.consumers(), graph.producer()
     nodes = list(graph.nodes)

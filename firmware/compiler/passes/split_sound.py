@@ -8,7 +8,6 @@ from common.refusal import Refusal
 from firmware.compiler.graph import Graph
 from firmware.compiler.ops.hit import INPUTS, HitConstants, constants_of
 
-
 SPREAD = ("modes", "glide", "noise")
 """Results that are read once an evaluation: converting them is part of it. A transient is read once a hit."""
 

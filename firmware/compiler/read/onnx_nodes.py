@@ -630,6 +630,17 @@ def _split(draft: Draft) -> str:
     return draft.node.op_type
 
 
+def _squeezing(draft: Draft) -> str:
+    """Before opset 11 no axis counts from the last; ONNX's own inference takes it for another."""
+    axes = draft.given.get("axes", [])
+    if draft.version == 1 and min(axes, default=0) < 0:
+        raise Refusal(
+            f"{draft.where}: its axes {_short(axes)} count from the last, which opsets before 11 do not; "
+            "export the model with opset_version=21."
+        )
+    return draft.node.op_type
+
+
 HALF_PIXEL = ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric")
 """One and the same where the factor is whole and the result longer than one frame."""
 REPEATING = {
@@ -650,6 +661,8 @@ SPECIAL: dict[str, Callable[[Draft], str]] = {
     "Resize": _resize,
     "Softmax": _softmax,
     "Split": _split,
+    "Squeeze": _squeezing,
+    "Unsqueeze": _squeezing,
     "Upsample": _upsample,
 }
 """What remains to be checked or filled in by hand; each returns the operator that the node is read as."""

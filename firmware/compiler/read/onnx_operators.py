@@ -93,7 +93,8 @@ class Signature:
 
 REQUIRED = object()
 _SPATIAL = {name: OBEYED for name in ("auto_pad", "dilations", "kernel_shape", "pads", "strides")}
-_REDUCED = {"axes": OBEYED, "keepdims": OBEYED, "noop_with_empty_axes": OBEYED}
+_SWITCH = only(0, 1, advice="write 0 or 1")
+_REDUCED = {"axes": OBEYED, "keepdims": _SWITCH, "noop_with_empty_axes": _SWITCH}
 _IN_FLOAT = only(0, onnx.TensorProto.FLOAT, advice="leave it out, so that it computes in float32")
 _UNBLOCKED = only(0, advice="quantize weights per channel, not in blocks")
 _WHOLE_FRAMES = only(0, advice="pool without it, so that every result has a whole window")
@@ -102,7 +103,7 @@ OPERATORS: dict[str, Operator] = {
     "Abs": Operator((6, 13)),
     "Add": Operator((7, 13, 14)),
     "AveragePool": Operator(
-        (7, 10, 11, 19, 22), {**_SPATIAL, "ceil_mode": _WHOLE_FRAMES, "count_include_pad": OBEYED}
+        (7, 10, 11, 19, 22), {**_SPATIAL, "ceil_mode": _WHOLE_FRAMES, "count_include_pad": _SWITCH}
     ),
     "BatchNormalization": Operator(
         (7, 9, 14, 15),
@@ -171,8 +172,8 @@ OPERATORS: dict[str, Operator] = {
             "clip": only(None, advice="leave its clip out"),
             "direction": only("forward", advice="a stream runs forward only, not backward in time"),
             "hidden_size": OBEYED,
-            "layout": OBEYED,
-            "linear_before_reset": OBEYED,
+            "layout": _SWITCH,
+            "linear_before_reset": _SWITCH,
             "output_sequence": IDLE,
         },
         fixed=("W", "R", "B"),
@@ -181,7 +182,7 @@ OPERATORS: dict[str, Operator] = {
     ),
     "Gather": Operator((1, 11, 13), {"axis": OBEYED}),
     "Gelu": Operator((20,), {"approximate": only("none", "tanh", advice="use none or tanh")}),
-    "Gemm": Operator((7, 9, 11, 13), {n: OBEYED for n in ("alpha", "beta", "transA", "transB")}),
+    "Gemm": Operator((7, 9, 11, 13), {"alpha": OBEYED, "beta": OBEYED, "transA": _SWITCH, "transB": _SWITCH}),
     "GlobalAveragePool": Operator((1, 22)),
     "Greater": Operator((7, 9, 13)),
     "HardSigmoid": Operator((6, 22), {"alpha": OBEYED, "beta": OBEYED}),
@@ -226,7 +227,7 @@ OPERATORS: dict[str, Operator] = {
     "ReduceMean": Operator((1, 11, 13, 18), _REDUCED, fixed=("axes",)),
     "ReduceSum": Operator((1, 11, 13), _REDUCED, fixed=("axes",)),
     "Relu": Operator((6, 13, 14)),
-    "Reshape": Operator((5, 13, 14, 19, 21, 23, 24, 25), {"allowzero": OBEYED}, fixed=("shape",)),
+    "Reshape": Operator((5, 13, 14, 19, 21, 23, 24, 25), {"allowzero": _SWITCH}, fixed=("shape",)),
     "Resize": Operator(
         (10, 11, 13, 18, 19),
         {

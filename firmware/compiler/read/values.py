@@ -208,7 +208,8 @@ def follow(value: ActValue) -> tuple[np.ndarray, int]:
     candidates: list[Fraction] = [Fraction(1)]
     if isinstance(frames_dim, Frames):
         candidates = [Fraction(n) / frames_dim.ratio for n in (4, 8, 12, 24, 48, 96, 160, 240, 480, 960)]
-    for unknown in candidates:
+    repeats = 3 if isinstance(frames_dim, Frames) else 1  # so that what depends on the length shows
+    for unknown in (candidate * repeats for candidate in candidates):
         try:
             target = [concrete(d, unknown) for d in value.shape]
             base = [concrete(d, unknown) for d in value.base_shape]

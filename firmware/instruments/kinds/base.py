@@ -53,7 +53,7 @@ class ModelRole:
         return cycles["mean"], cycles["worst"]
 
     def voice_cycles(self, report: Report) -> tuple[float, float]:
-        """Cycles per callback of each voice that the engine plays with this model: sounding, and struck in it."""
+        """Cycles per callback of each voice that the engine plays with it: sounding, and struck in it."""
         return 0.0, 0.0
 
     def wait_ticks(self, model: ModelFile) -> int:

@@ -57,6 +57,11 @@ class HitModel(ModelRole):
 
     def cycles(self, report: Report, board: Board) -> tuple[float, float]:
         """Mean and worst cycles per callback: an evaluation is cut evenly."""
+        if "sound" not in report:
+            raise Refusal(
+                f"{report['name']}: the model ends in no HitSound, and the engine plays no other drum; train "
+                "it again with this version."
+            )
         whole = report["cycles_per_event"] + report["sound"]["cycles_per_evaluation"]
         portions = [whole * report["block"] / ticks for ticks in (self.resting_ticks, EVALUATION_TICKS)]
         return portions[0], portions[1] + report["cycles_per_step"]["worst"]
@@ -73,11 +78,7 @@ class HitModel(ModelRole):
 
     def source(self, model: CompiledModel) -> str:
         """Return the functions of a ``HitModel``, and its sound."""
-        if model.sound is None:
-            raise Refusal(
-                f"{model.file.name}: it ends in no HitSound, and the engine plays no other drum; train it "
-                "again with this version."
-            )
+        assert model.sound is not None  # else `cycles` would have refused it
         z, knobs = model.input("latent"), model.input("class", "attribute", "condition")
         role, name = model.role, model.name
         return f"""{sound_tables(model.sound, model.sample_rate_hz)}

@@ -73,7 +73,7 @@ class HitShape:
     trunk: tuple[int, ...] = (128, 160)
     noise_rank: int = 48
     transient_rank: int = 32
-    encoder: int = 80
+    encoder: int = 64
 
     @property
     def knobs(self) -> list[str]:
