@@ -57,14 +57,14 @@ def groove_of(found: Sequence[Found], presets: Sequence[Preset], model: Path | N
 def _part(number: int, found: Found, preset: Preset) -> str:
     label = CLASSES[found.label]
     latents = {
-        name.removeprefix("latent."): value
+        name.removeprefix("latent/"): value
         for name, value in preset.parameters.items()
-        if name.startswith("latent.")
+        if name.startswith("latent/")
     }
     attributes = {
-        name.removeprefix("attribute."): value
+        name.removeprefix("attribute/"): value
         for name, value in preset.parameters.items()
-        if name.startswith("attribute.")
+        if name.startswith("attribute/")
     }
     lines = [
         "[[part]]",

@@ -46,11 +46,11 @@ class Preset(BaseModel):
 def preset_of(matcher: Matcher, found: Found) -> Preset:
     """Write a match as positions, by the tables that the module reads them with."""
     latents = {
-        f"latent.{number}": position(row["quantiles"], float(value))
+        f"latent/{number}": position(row["quantiles"], float(value))
         for number, (row, value) in enumerate(zip(matcher.player.latents, found.z, strict=True), 1)
     }
     attributes = {
-        f"attribute.{name}": position((-1.0, 1.0), float(value))
+        f"attribute/{name}": position((-1.0, 1.0), float(value))
         for name, value in zip(matcher.task.recipe.model.attributes, found.knobs[len(CLASSES) :], strict=True)
     }
     label = round(found.label / (len(CLASSES) - 1), DIGITS)

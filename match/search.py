@@ -111,7 +111,7 @@ def _network_of(path: Path) -> torch.nn.Module:
     from quantize.graph.load import load_graph
     from quantize.graph.network import Network
     from quantize.integers.qdq import read_qdq
-    from quantize.operators.quantization import DEQUANTIZE
+    from quantize.operators.record import DEQUANTIZE
 
     model = onnx.load(str(path))
     quantized = any(node.op_type == DEQUANTIZE for node in model.graph.node)

@@ -20,7 +20,7 @@ from match.nearest import nearest
 from match.preset import Preset, preset_of, read_preset, send, write_preset
 from match.search import descend, match, open_matcher
 from match.target import read_target, target_of
-from quantize.operators.quantization import DEQUANTIZE
+from quantize.operators.record import DEQUANTIZE
 from tests.pages import check_page
 from tests.train.small import SMALL_DRUM
 from train.data.prepare import prepare
@@ -145,7 +145,7 @@ def test_the_class_is_found_by_trying(run, targets):
 def test_a_preset_is_the_match_by_the_modules_own_tables(run, found, tmp_path):
     matcher = open_matcher(run)
     preset = preset_of(matcher, found[0])
-    places = np.array([[preset.parameters[f"latent.{k + 1}"] for k in range(len(found[0].z))]])
+    places = np.array([[preset.parameters[f"latent/{k + 1}"] for k in range(len(found[0].z))]])
     np.testing.assert_allclose(matcher.player.at_places(places)[0], found[0].z, atol=2e-3)
     assert preset.parameters["class"] == pytest.approx(found[0].label / 7, abs=1e-5)
     again = strike(matcher.player, matcher.player.at_places(places), found[0].knobs[None], 0.25)[0]
@@ -164,7 +164,7 @@ def test_several_sounds_become_parts_of_a_groove(run, found, tmp_path):
     loaded = load_instrument(tmp_path / "kit.toml")
     parts = loaded.spec.part
     assert [part.drum_class for part in parts] == [CLASSES[one.label] for one in found]
-    assert parts[0].latents["1"] == presets[0].parameters["latent.1"]
+    assert parts[0].latents["1"] == presets[0].parameters["latent/1"]
     assert loaded.spec.models["drum"] == str(MODEL)
     with pytest.raises(Refusal, match="more than a groove has parts"):
         groove_of(found * 3, presets * 3, MODEL)
@@ -222,11 +222,11 @@ class Module:
 
 
 def test_presets_that_do_not_fit_change_nothing_on_the_module():
-    presets = [Preset(name="a", parameters={"class": 0.5, "latent.1": 0.25})] * 2
+    presets = [Preset(name="a", parameters={"class": 0.5, "latent/1": 0.25})] * 2
     small = Module(["class"])
-    with pytest.raises(Refusal, match=r"plays drum, which has no latent\.1"):
+    with pytest.raises(Refusal, match=r"plays drum, which has no latent/1"):
         send(small, presets, 1)
-    full = Module(["class", "latent.1"], presets=2)
+    full = Module(["class", "latent/1"], presets=2)
     with pytest.raises(Refusal, match="places 1 to 2"):
         send(full, presets, 2)
     assert not small.told and not full.told
