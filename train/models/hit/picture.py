@@ -40,18 +40,17 @@ class MelPicture(nn.Module):
         self.register_buffer("window", window, persistent=False)
         bank = mel(sr=SAMPLE_RATE_HZ, n_fft=size, n_mels=mels, fmin=lowest_hz, fmax=20_000.0, norm=None)
         self.register_buffer("bank", torch.tensor(bank, dtype=torch.float32)[:, :, None], persistent=False)
+        self.register_buffer("basis", _basis(size, torch.arange(size // 2 + 1)), persistent=False)
         self.window: Tensor
         self.bank: Tensor
+        self.basis: Tensor
 
     def forward(self, audio: Tensor) -> Tensor:
         """The picture."""
         half = self.size // 2
         x = F.pad(audio[..., : self.samples], (half, half + max(0, self.samples - audio.shape[-1])))
         if torch.onnx.is_in_onnx_export():  # as a convolution, which every runtime has
-            bins = torch.arange(half + 1)[:, None] * torch.arange(self.size)[None]
-            angle = 2 * torch.pi / self.size * (bins % self.size).float()
-            basis = torch.cat([torch.cos(angle), -torch.sin(angle)]) * self.window
-            spectrum = F.conv1d(x, basis[:, None], stride=self.hop)
+            spectrum = F.conv1d(x, self.basis, stride=self.hop)
             power = spectrum[:, : half + 1] ** 2 + spectrum[:, half + 1 :] ** 2
         else:
             found = torch.stft(
@@ -82,17 +81,20 @@ class LowPicture(nn.Module):
         self.size, self.hop = size, hop
         self.bins = round(highest_hz * size / SAMPLE_RATE_HZ)
         self.frames = 1 + (self.samples - 1) // hop
-        self.register_buffer("window", torch.hann_window(size), persistent=False)
-        self.window: Tensor
+        self.register_buffer("basis", _basis(size, torch.arange(1, self.bins + 1)), persistent=False)
+        self.basis: Tensor
 
     def forward(self, audio: Tensor) -> Tensor:
         """The picture; its first window begins with the sound's first half in its second."""
         half = self.size // 2
         x = F.pad(audio[..., : self.samples], (half, max(0, self.samples - audio.shape[-1])))
         x = F.pad(x, (0, (self.frames - 1) * self.hop + self.size - x.shape[-1]))
-        turns = torch.arange(1, self.bins + 1)[:, None] * torch.arange(self.size)[None] % self.size
-        angle = 2 * torch.pi / self.size * turns.float()
-        basis = torch.cat([torch.cos(angle), -torch.sin(angle)]) * self.window
-        spectrum = F.conv1d(x, basis[:, None], stride=self.hop)
+        spectrum = F.conv1d(x, self.basis, stride=self.hop)
         power = spectrum[:, : self.bins] ** 2 + spectrum[:, self.bins :] ** 2
         return torch.log(power + 1e-2) * 0.2
+
+
+def _basis(size: int, bins: Tensor) -> Tensor:
+    """Cosines, then negative sines, of some bins of a transform, windowed: ``[2 · bins, 1, size]``."""
+    angle = 2 * torch.pi / size * (bins.double()[:, None] * torch.arange(size).double()[None])
+    return (torch.cat([torch.cos(angle), -torch.sin(angle)]).float() * torch.hann_window(size))[:, None]
