@@ -43,6 +43,7 @@ def match(
 ) -> None:
     """Find the knobs that make a drum like a recorded one: a preset each, and a groove of several."""
     import json
+    from statistics import median
 
     from common.drums import CLASSES
     from common.outputs import check_folder
@@ -85,6 +86,9 @@ def match(
             f"{one.target.name}: {CLASSES[one.label]}, distance {one.mr_stft:.2f} "
             f"(the encoder's guess {one.guess_mr_stft:.2f})"
         )
+    if len(found) > 1:
+        ratio = median(one.mr_stft / one.guess_mr_stft for one in found)
+        typer.echo(f"match beside guess, median: {100 * (ratio - 1):+.1f} %")
     for place, made in zip(places, presets, strict=False):
         typer.echo(f"preset {place} on the module: {made.name}")
     typer.echo(f"presets, sounds and page: {out / 'match.html'}")
