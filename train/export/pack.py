@@ -99,7 +99,7 @@ def _counts_node(name: str, values: np.ndarray) -> tuple[list[onnx.NodeProto], l
 
 
 def _column_and_row(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Divide whole numbers ``[A, B]`` into a column ``[A, 1]`` and a row ``[1, B]``; None if they are none."""
+    """Divide whole numbers ``[A, B]`` into a column ``[A, 1]`` and a row ``[1, B]``, if they are such."""
     filled = np.flatnonzero(values.any(1))
     if not len(filled):
         return None
