@@ -64,9 +64,17 @@ def write_report(
         section.sounds(shown, columns=4)
     page.section("Presets", "Positions of the module's parameters, 0 to 1.").table(
         ["parameter", *(preset.name for preset in presets)],
-        [[name, *(f"{preset.parameters[name]:.3f}" for preset in presets)] for name in presets[0].parameters],
+        [
+            [words_of(name), *(f"{preset.parameters[name]:.3f}" for preset in presets)]
+            for name in presets[0].parameters
+        ],
     )
     return page.html()
+
+
+def words_of(parameter: str) -> str:
+    """Say a parameter's name as a page does."""
+    return parameter.removeprefix("attribute/").replace("/", " ")
 
 
 def _player(title: str, audio: np.ndarray, note: str) -> Sound:
