@@ -33,7 +33,7 @@ def pinned() -> Iterator[int | None]:
 
 
 def machine() -> Machine:
-    """Say what was measured on: processor, cores, governor."""
+    """Say what was measured on: processor, cores, governor, how many programs wanted to run meanwhile."""
     model = platform.machine()
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -48,6 +48,7 @@ def machine() -> Machine:
         "cores": os.cpu_count(),
         "governor": governor.read_text().strip() if governor.exists() else "unknown",
         "system": platform.platform(),
+        "load_of_a_minute": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
     }
 
 

@@ -329,7 +329,8 @@ def _log10(ratio: float) -> float:
 def _live(section: Section, live: Live) -> None:
     machine, ours, side = live["machine"], live["ours"], live["side_by_side"]
     section.note(
-        f"{machine['processor']}, governor {machine['governor']}, core {live['core']}. Ours at "
+        f"{machine['processor']}, governor {machine['governor']}, core {live['core']}, load "
+        f"{machine.get('load_of_a_minute', 'unknown')}. Ours at "
         f"{live['block']} samples a callback: {ours['p50_us']:.0f} µs median, {ours['p99_us']:.0f} µs 99th "
         f"percentile, {ours['max_us']:.0f} µs at most. The table is at {side['block']} samples, one "
         "thread each."

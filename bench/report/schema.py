@@ -176,6 +176,7 @@ class Machine(TypedDict):
     cores: int | None
     governor: str
     system: str
+    load_of_a_minute: NotRequired[float | None]
 
 
 class SideBySide(TypedDict):

@@ -156,6 +156,9 @@ OBEYED: dict[str, Case] = {
     "resize18_sizes": Case(
         18, (node("Resize", "x", "", "", "sizes", mode="linear"),), (("sizes", ints(1, 4, 36)),)
     ),
+    "conv_transpose_of_stride_one": Case(
+        17, (node("ConvTranspose", "x", "w", group=4),), (("w", weights(4, 1, 2)),)
+    ),
     "upsample7": Case(8, (node("Upsample", "x", scales=[1.0, 1.0, 3.0]),)),
     "upsample9_linear": Case(9, (node("Upsample", "x", "s", mode="linear"),), (("s", UP2),)),
     "split11_sizes": Case(
