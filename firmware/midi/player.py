@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 from common.refusal import Refusal
 from firmware.instruments import kinds
@@ -18,6 +18,38 @@ from firmware.instruments.schema import LoadedInstrument, MidiNote, MidiTable
 Move = tuple[str, float]
 """A column of a CV script, and its value from now on."""
 ALL_SOUND_OFF, ALL_NOTES_OFF = 120, 123
+
+
+class KeyColumns(TypedDict):
+    """What a range of keys does, by script columns; "" and empty for nothing."""
+
+    low: int
+    high: int
+    strikes: str
+    gate: str
+    velocity: list[str]
+    pitch: list[str]
+    pitchVolts: tuple[float, float]
+    middle: int
+    sets: list[Move]
+
+
+class ControllerColumns(TypedDict):
+    """What a controller moves, and the positions at its ends."""
+
+    cc: int
+    columns: list[str]
+    range: tuple[float, float]
+
+
+class MidiColumns(TypedDict):
+    """The whole table by script columns, for those who play it elsewhere."""
+
+    channel: int | None
+    clock: int | None
+    start: bool
+    keys: list[KeyColumns]
+    controllers: list[ControllerColumns]
 
 
 class Message(Protocol):
@@ -86,6 +118,31 @@ class MidiPlayer:
         if kind == "control_change":
             return list(self._turn(message.control, message.value))  # type: ignore[attr-defined]
         return []
+
+    def columns(self) -> MidiColumns:
+        """Write the table down by script columns."""
+        keys = [
+            KeyColumns(
+                low=key.span[0],
+                high=key.span[1],
+                strikes=key.strikes,
+                gate=key.gate,
+                velocity=key.velocity,
+                pitch=key.pitch,
+                pitchVolts=key.pitch_volts,
+                middle=key.middle,
+                sets=key.sets,
+            )
+            for key in self._keys
+        ]
+        controllers = [
+            ControllerColumns(cc=one.cc, columns=self._columns(one.to), range=one.range)
+            for one in self.table.cc
+        ]
+        table = self.table
+        return MidiColumns(
+            channel=table.channel, clock=table.clock, start=table.start, keys=keys, controllers=controllers
+        )
 
     def _transport(self, kind: str) -> Iterator[Move]:
         if kind == "start":

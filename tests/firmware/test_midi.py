@@ -19,7 +19,8 @@ from firmware.instruments.spec import available_instruments, load_instrument
 from firmware.midi.cable import MidiFollower, midi_input
 from firmware.midi.notes_out import write_notes
 from firmware.midi.player import MidiPlayer
-from firmware.midi.song import read_song, song_script
+from firmware.midi.song import read_song, script_of, song_script
+from firmware.play.cv_script import read_script, script_text
 from firmware.play.osc import OscControl
 from firmware.play.render import play
 from tests.firmware import null_midi
@@ -409,3 +410,32 @@ def test_live_sound_goes_through_a_null_device(tmp_path):
     done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "played 1." in done.stdout
+
+
+def test_any_song_reads_back_from_its_csv_number_by_number(tmp_path):
+    rng = np.random.default_rng(8)
+
+    def byte() -> int:
+        return int(rng.integers(128))
+
+    for number in range(40):
+        kinds_of = [
+            lambda: mido.Message("note_on", note=byte(), velocity=byte()),
+            lambda: mido.Message("note_off", note=byte()),
+            lambda: mido.Message("control_change", control=byte(), value=byte()),
+            lambda: mido.Message("pitchwheel", pitch=64 * byte() - 4096),
+        ]
+        messages = [
+            (int(rng.integers(8 * BEAT)), kinds_of[rng.integers(4)]()) for _ in range(rng.integers(2, 200))
+        ]
+        tempos = tuple((int(rng.integers(4 * BEAT)), int(rng.integers(1, 2_000_000))) for _ in range(3))
+        song = read_song(written(tmp_path / "s.mid", [*messages, turn(0, 20, number)], tempos))
+        instrument = available_instruments()[number % len(available_instruments())]
+        script = script_of(song, load_instrument(instrument), NAMES, "s.mid")
+        (tmp_path / "s.csv").write_text(script_text(script))
+        again = read_script(tmp_path / "s.csv")
+        assert list(again.columns) == list(script.columns)
+        assert again.seconds == script.seconds
+        for column, knots in script.columns.items():
+            for made, wanted in zip(again.columns[column], knots, strict=True):
+                assert np.array_equal(made, wanted), (instrument, column)

@@ -17,15 +17,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import vaectrol
 from firmware.build import generate
 from firmware.instruments.demo import find_demo
 from firmware.instruments.spec import available_instruments
 from firmware.play.cv_script import read_script
 from firmware.play.host import Rendered
 from firmware.play.render import play
+from firmware.ports.web.bundle import bundle
 from firmware.ports.web.describe import describe, describe_script
 from firmware.ports.web.link import WEB, link
 from firmware.web import instrument_page
+from hardware.board import load_board
 from tests.browser import CHROMIUM, Browser, browser
 from toy.demo_phrases import play_phrase
 
@@ -35,7 +38,7 @@ BLOCKS = (48, 128)
 LARGEST_BYTES = 600_000
 BOARD = "patch_sm"
 NODE = shutil.which("node")
-RUNNER = Path(__file__).with_name("web_runner.mjs")
+RUNNER, WORKLET = (Path(__file__).with_name(f"web_{name}.mjs") for name in ("runner", "worklet"))
 needs_node = pytest.mark.skipif(NODE is None, reason="node is not here: apt install nodejs")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not here: apt install chromium")
 
@@ -177,4 +180,62 @@ def test_a_page_holds_all_it_needs_and_is_small(name, pages):
         assert reaches_out not in text
 
 
-# ---- what hands do ---------------------------------------------------------------------------------------
+@needs_node
+@pytest.mark.parametrize("block", [1, 33, 48, 128, 256])
+def test_the_audio_thread_is_a_few_samples_late_and_allocates_nothing(block, tmp_path):
+    """The worklet itself, in node, once it is compiled: all sources in cables, the microphone open."""
+    name = "drive"
+    built = generate(name, BOARD, tmp_path, target="wasm", block=block)
+    module = link(built, tmp_path)
+    cables = {
+        "audio_in_1": "mic_1",
+        "cv_1": "lfo_1",
+        "cv_2": "random_1",
+        "cv_3": "random_2",
+        "cv_4": "cv_out_1",
+        "cv_5": "steps",
+        "gate_in_1": "bar",
+    }
+    before = [
+        {"do": "cable", "jack": jack, "cable": {"from": source, "depth": 0.5, "offset": 0}}
+        for jack, source in cables.items()
+    ]
+    (tmp_path / "about.json").write_text(json.dumps(describe(built, block)))
+    (tmp_path / "before.json").write_text(json.dumps(before))
+    worklet = tmp_path / "worklet.mjs"
+    worklet.write_text(bundle(WEB / "worklet.js"))
+    ticks = 128 * 200
+    words = [str(NODE), "--expose-gc", str(WORKLET), str(worklet), str(tmp_path), module.name, str(ticks)]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    heard = np.fromfile(tmp_path / "heard.out", np.float32).reshape(2, ticks)
+    late = block - np.gcd(block, 128)
+    assert not heard[:, :late].any()
+    assert np.abs(heard[:, late:]).max() > 0.01
+    # 20,000 quanta, 53 s of sound: not one byte a quantum, beside what node itself does meanwhile
+    assert json.loads(done.stdout)["grown"] < 20_000
+
+
+def test_a_gallery_leads_to_every_instrument_and_may_be_written_again(tmp_path):
+    folder = tmp_path / "pages"
+    for _ in range(2):
+        assert vaectrol.main(["web", "rhythm", "-o", str(folder)]) == 0
+    index = (folder / "index.html").read_text()
+    assert 'href="rhythm.html"' in index
+    assert 'href="index.html"' in (folder / "rhythm.html").read_text()
+    assert sorted(path.name for path in folder.iterdir()) == [".vaectrol-web", "index.html", "rhythm.html"]
+
+
+@needs_chromium
+@pytest.mark.parametrize("board", ["host", "seed", "patch_init", "rpi5"])
+def test_a_page_of_any_board_shows_its_parts(board, chromium, tmp_path):
+    chromium.console.clear()
+    page = tmp_path / "drum.html"
+    page.write_text(instrument_page("drum", board), encoding="utf-8")
+    chromium.open(page.as_uri())
+    chromium.run("document.getElementById('play').click()", click=True)
+    chromium.until("vaectrol.desk.seen && Math.max(...vaectrol.desk.seen.peaks) > 0.01")
+    described = load_board(board)
+    knobs = [adc.name for adc in described.adcs if adc.kind == "knob"]
+    shown = chromium.run("[...document.querySelectorAll('[role=slider]')].map((one) => one.dataset.part)")
+    assert shown == knobs
+    assert chromium.console == []

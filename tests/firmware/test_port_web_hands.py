@@ -148,17 +148,46 @@ def test_a_jack_is_patched_by_keyboard_alone(drum):
     assert "Random 1" in drum.run("document.activeElement.getAttribute('aria-description')")
 
 
-def test_midi_notes_strike_and_a_learnt_controller_turns_a_knob(drum):
-    drum.run("vaectrol.desk.plug('gate_in_1', {from: 'midi_gate', depth: 1, offset: 0})")
+def moved_by(page: Browser, knob: str) -> str:
+    """Which parameter a knob of the panel moves."""
+    about = "vaectrol.page.about"
+    at = f"{about}.inputs.findIndex((one) => one.name === '{knob}')"
+    return page.run(f"{about}.parameters.find((one) => one.knob === {at}).name")
+
+
+def test_midi_plays_by_the_instruments_table_and_a_learnt_controller_turns_a_knob(drum):
     quiet(drum)
     drum.run("vaectrol.midi.hear([0x90, 60, 100]); vaectrol.midi.hear([0x80, 60, 0])")
     drum.until(f"Math.max(...{SEEN}.peaks) > 0.05")
+    drum.run("vaectrol.midi.hear([0xb0, 21, 127])")  # the table's controller of the second knob
+    assert drum.run("vaectrol.desk.patch.knobs.knob_2") == 1
     drum.click("#midi-learn")
     drum.click('[data-part="knob_3"] .cap')
     drum.run("vaectrol.midi.hear([0xb0, 21, 127])")
     assert drum.run("vaectrol.desk.patch.knobs.knob_3") == 1
     drum.run("vaectrol.midi.hear([0xb0, 21, 0])")
-    assert position(drum, "latent/2") == pytest.approx(0.0, abs=0.005)
+    assert position(drum, moved_by(drum, "knob_3")) == pytest.approx(0.0, abs=0.005)
+    assert drum.run("vaectrol.desk.patch.knobs.knob_2") == 1  # it turns what it has learnt, and nothing else
+
+
+def test_midi_notes_come_out_of_sockets(drum):
+    drum.run("vaectrol.desk.plug('gate_in_1', {from: 'midi_gate', depth: 1, offset: 0})")
+    drum.run("vaectrol.midi.hear([0x90, 60, 100])")
+    drum.until(f"{SEEN}.gatesIn & 1")
+    drum.run("vaectrol.midi.hear([0x80, 60, 0])")
+    drum.until(f"!({SEEN}.gatesIn & 1)")
+
+
+def test_a_clock_by_midi_takes_the_place_of_the_pages(pages, chromium):
+    chromium.open("about:blank#")
+    chromium.open((pages / "rhythm.html").as_uri())
+    chromium.click("#play")
+    chromium.until(f"{SEEN} && {SEEN}.tick > 0")
+    assert chromium.run("vaectrol.desk.patch.cables.gate_in_1.from") == "clock"
+    chromium.run("vaectrol.midi.hear([0xfa])")
+    chromium.run("for (let n = 0; n < 24 * 16; n++) setTimeout(() => vaectrol.midi.hear([0xf8]), 10 * n)")
+    chromium.until("!vaectrol.desk.patch.cables.gate_in_1")
+    chromium.until(f"Math.max(...{SEEN}.peaks) > 0.02")
 
 
 def test_the_patch_is_in_the_address_and_survives_a_reload(drum):
@@ -202,6 +231,8 @@ PERFORM = """
     desk.setKnob("knob_1", n / 12);
     desk.setRemote("level", 0.4 + n / 30);
     desk.press("gate_in_2", n % 3 === 0);
+    vaectrol.midi.hear([n % 2 ? 0x80 : 0x90, 60, 30 + 8 * n]);
+    vaectrol.midi.hear([0xb0, 27, 10 * n]);
   }
   desk.plug("gate_in_1", {from: "lfo_4", depth: 0.5, offset: 0});
   await wait(400);

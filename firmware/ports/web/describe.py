@@ -7,7 +7,8 @@ from typing import TypedDict
 from firmware.build import Built
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment
-from firmware.play.cv_script import EVENTS, SET, Script
+from firmware.midi.player import MidiColumns, MidiPlayer
+from firmware.play.cv_script import EVENTS, GATE, SET, Script
 from firmware.play.render import resting_knobs
 
 
@@ -88,6 +89,9 @@ class About(TypedDict):
     listens: list[str]
     events: dict[str, int]
     set: int
+    gate: int
+    gateFunctions: list[str]
+    midi: MidiColumns | None
 
 
 def describe(built: Built, block: int) -> About:
@@ -157,6 +161,9 @@ def describe(built: Built, block: int) -> About:
         listens=[],
         events=dict(EVENTS),
         set=SET,
+        gate=GATE,
+        gateFunctions=list(kinds.named(assignment.kind).gates),
+        midi=_midi(assignment),
     )
 
 
@@ -222,6 +229,13 @@ def _labels(assignment: Assignment, number: int) -> list[str]:
         if tone.class_parameter == number and role in assignment.models:
             return [name.replace("_", " ") for name in assignment.models[role].about.classes]
     return []
+
+
+def _midi(assignment: Assignment) -> MidiColumns | None:
+    """Say what MIDI does, where the file says so."""
+    if assignment.loaded.spec.midi is None:
+        return None
+    return MidiPlayer(assignment.loaded, [one.name for one in assignment.parameters]).columns()
 
 
 def _title(name: str) -> str:

@@ -1,6 +1,10 @@
-// MIDI in: notes, velocity, controllers and clock as sockets, and any controller on any knob.
+// MIDI in: what the instrument's own table says (firmware/midi/player.py), and beside it notes, velocity, controllers
+// and clock as sockets, and any controller on any knob.
 
-const NOTE_OFF = 0x80, NOTE_ON = 0x90, CONTROL = 0xb0, CLOCK = 0xf8, START = 0xfa;
+import {commandOf} from "./script.js";
+
+const NOTE_OFF = 0x80, NOTE_ON = 0x90, CONTROL = 0xb0, CLOCK = 0xf8, START = 0xfa, CONTINUE = 0xfb, STOP = 0xfc;
+const ALL_SOUND_OFF = 120, ALL_NOTES_OFF = 123;
 const LOWEST_NOTE = 48; // 0 V: C3
 const CLOCKS_PER_PULSE = 6; // 24 a quarter note: sixteenths
 
@@ -14,6 +18,7 @@ export class Midi {
     this.waiting = null; // {knob} or {socket}
     this.held = [];
     this.clocks = 0;
+    this.map = new MidiMap(desk);
     desk.listen((what, name) => {
       if (what === "touched" && this.waiting && !this.waiting.socket) {
         this.waiting = {knob: name};
@@ -60,11 +65,17 @@ export class Midi {
   // data: the bytes of one message.
   hear(data) {
     const kind = data[0] >= 0xf0 ? data[0] : data[0] & 0xf0;
+    if (kind !== CONTROL || !this.learns(data[1])) this.map.hear(kind, data);
     if (kind === NOTE_ON && data[2] > 0) this.noteOn(data[1], data[2] / 127);
     else if (kind === NOTE_OFF || kind === NOTE_ON) this.noteOff(data[1]);
     else if (kind === CONTROL) this.control(data[1], data[2] / 127);
     else if (kind === START) this.clocks = 0;
     else if (kind === CLOCK && this.clocks++ % CLOCKS_PER_PULSE === 0) this.desk.sound.send({do: "pulse"});
+  }
+
+  // Whether a controller is being learnt, or was: then it turns its knob alone.
+  learns(number) {
+    return this.waiting !== null || this.knobOf.has(number);
   }
 
   noteOn(note, velocity) {
@@ -90,5 +101,99 @@ export class Midi {
     const knob = this.knobOf.get(number), socket = this.socketOf.get(number);
     if (knob) this.desk.setKnob(knob, value);
     if (socket) this.desk.sound.send({do: "level", source: socket, to: 5 * value});
+  }
+}
+
+// The instrument's table.
+class MidiMap {
+  constructor(desk) {
+    this.desk = desk;
+    this.table = desk.about.midi;
+    this.held = new Map(); // gate → keys that hold it
+    this.sounding = new Map(); // channel and key → gates
+    this.pulses = 0;
+    this.running = true;
+  }
+
+  hear(kind, data) {
+    const {table} = this;
+    if (!table) return;
+    if (kind >= 0xf0) this.transport(kind);
+    else if (table.channel === null || table.channel === (data[0] & 0x0f) + 1) {
+      const key = `${data[0] & 0x0f}/${data[1]}`;
+      if (kind === NOTE_ON && data[2] > 0) this.press(key, data[1], data[2] / 127);
+      else if (kind === NOTE_OFF || kind === NOTE_ON) this.release(key);
+      else if (kind === CONTROL) this.turn(data[1], data[2] / 127);
+    }
+  }
+
+  move(column, value) {
+    if (this.desk.parameterNumbers.has(column)) {
+      this.desk.setRemote(column, value);
+      return;
+    }
+    const [kind, index, told] = commandOf(this.desk.about, column, value);
+    this.desk.sound.send({do: "post", kind, index, value: told});
+  }
+
+  transport(kind) {
+    if (kind === START) {
+      this.pulses = 0;
+      if (this.table.start) this.move("reset", 1);
+    }
+    if (kind === CLOCK && this.running && this.table.clock !== null) {
+      if (this.pulses++ % this.table.clock === 0) {
+        this.freeClock();
+        this.move("clock", 1);
+      }
+    } else if (kind === START || kind === CONTINUE || kind === STOP) this.running = kind !== STOP;
+  }
+
+  // The page's own clock makes room for the one that comes by MIDI.
+  freeClock() {
+    for (const [jack, {from}] of Object.entries(this.desk.patch.cables)) {
+      if (from === "clock" && this.desk.jacks[jack].moves === "clock") this.desk.plug(jack, null);
+    }
+  }
+
+  press(key, note, velocity) {
+    for (const entry of this.table.keys) {
+      if (note < entry.low || note > entry.high) continue;
+      for (const [column, position] of entry.sets) this.move(column, position);
+      for (const column of entry.velocity) this.move(column, velocity);
+      const [low, high] = entry.pitchVolts, volts = (note - entry.middle) / 12;
+      for (const column of entry.pitch) this.move(column, Math.min(Math.max((volts - low) / (high - low), 0), 1));
+      if (entry.gate) {
+        const count = (this.held.get(entry.gate) || 0) + 1;
+        this.held.set(entry.gate, count);
+        this.sounding.set(key, [...(this.sounding.get(key) || []), entry.gate]);
+        if (count === 1) this.move(entry.gate, 1);
+      }
+      if (entry.strikes) this.move(entry.strikes, velocity);
+    }
+  }
+
+  release(key) {
+    for (const gate of this.sounding.get(key) || []) {
+      const count = this.held.get(gate) - 1;
+      this.held.set(gate, count);
+      if (count === 0) this.move(gate, 0);
+    }
+    this.sounding.delete(key);
+  }
+
+  // A controller turns the knob of the panel where its parameter has one here.
+  turn(number, value) {
+    const {about, parameterNumbers} = this.desk;
+    for (const {cc, columns, range: [low, high]} of this.table.controllers) {
+      if (cc !== number) continue;
+      const position = low + (high - low) * value;
+      for (const column of columns) {
+        const {knob} = about.parameters[parameterNumbers.get(column)];
+        if (knob >= 0) this.desk.setKnob(about.inputs[knob].name, position);
+        else this.move(column, position);
+      }
+    }
+    if (number === ALL_SOUND_OFF || number === ALL_NOTES_OFF) for (const key of [...this.sounding.keys()]) this.release(key);
   }
 }

@@ -2,6 +2,7 @@
 
 import {renderTake, wavOf} from "./offline.js";
 import {Rig} from "./rig.js";
+import {columnOf} from "./script.js";
 
 const LONGEST_MIC_S = 120;
 
@@ -85,6 +86,8 @@ class Tracer {
     this.last = new Map();
     this.pending = new Map(); // column → [tick, value] of the newest value like the one before
     this.heldGates = 0;
+    this.commandAt = -1;
+    this.commands = new Set();
     this.used = new Set();
   }
 
@@ -96,11 +99,12 @@ class Tracer {
 
   note(message) {
     const {about, tick} = this.rig;
-    if (message.do !== "post" || message.kind !== about.set) return;
-    let at = tick; // one value of a column a row: a second one waits a sample
-    const column = about.parameters[message.index].name;
-    while (this.rows.has(at) && this.rows.get(at).has(column)) at++;
-    this.put(at, column, message.value);
+    if (message.do !== "post") return;
+    const [column, value] = columnOf(about, message.kind, message.index, message.value);
+    // the order within a block is that of the rows, and a row holds one command
+    this.commandAt = Math.max(tick, this.commandAt + 1);
+    this.put(this.commandAt, column, value);
+    this.commands.add(column);
   }
 
   // A straight line between two equal values needs only its ends.
@@ -135,7 +139,7 @@ class Tracer {
   text(ticks) {
     const {about} = this.rig;
     for (const [column, [tick, value]] of this.pending) this.put(tick, column, value);
-    const names = [...about.inputs, ...about.gates, ...about.parameters].map(({name}) => name);
+    const names = [...[...about.inputs, ...about.gates].map(({name}) => name), ...this.commands];
     const rests = new Set(about.inputs.filter(({kind}) => kind !== "knob").map(({name}) => name));
     for (const row of this.rows.values()) for (const [name, value] of row) if (value !== 0) rests.delete(name);
     const columns = names.filter((name) => this.used.has(name) && !rests.has(name));

@@ -11,6 +11,26 @@ function roundHalfEven(value) {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
+// Kind, index and value of the command that a column of the remote gives; null for a jack.
+export function commandOf(about, name, value) {
+  const parameter = about.parameters.findIndex((one) => one.name === name), [kind, which] = name.split("/");
+  if (parameter >= 0) return [about.set, parameter, value];
+  if (kind === "trigger" && which) return [about.events.trigger, Number(which) - 1, value];
+  if (kind === "gate" && about.gateFunctions.includes(which)) return [about.gate, about.gateFunctions.indexOf(which), value];
+  if (name === "trigger") return [about.events.trigger, value - 1, 1];
+  if (name in about.events) return [about.events[name], name === "preset" || name === "save" ? value - 1 : 0, 0];
+  return null;
+}
+
+// The column that gives a command, as `vaectrol play` reads it, and its value there.
+export function columnOf(about, kind, index, value) {
+  if (kind === about.set) return [about.parameters[index].name, value];
+  if (kind === about.gate) return [`gate/${about.gateFunctions[index]}`, value];
+  if (kind === about.events.trigger) return [`trigger/${index + 1}`, value];
+  const name = Object.keys(about.events).find((one) => about.events[one] === kind);
+  return [name, name === "preset" || name === "save" ? index + 1 : 1];
+}
+
 // A column as straight lines between its knots, read at rising times.
 class Line {
   constructor(times, values) {
@@ -67,16 +87,11 @@ export class ScriptPlayer {
   }
 
   eventsOf(columns) {
-    const {about} = this.engine, numbers = new Map(about.parameters.map((one, at) => [one.name, at]));
     const found = [];
     for (const [name, [times, values]] of Object.entries(columns)) {
-      const kind = about.events[name], parameter = numbers.get(name);
-      if (kind === undefined && parameter === undefined) continue;
       times.forEach((time, at) => {
-        const tick = roundHalfEven(time * this.rate), value = values[at];
-        if (parameter !== undefined) found.push([tick, about.set, parameter, value]);
-        else if (name === "trigger") found.push([tick, kind, value - 1, 1]);
-        else found.push([tick, kind, name === "preset" || name === "save" ? value - 1 : 0, 0]);
+        const command = commandOf(this.engine.about, name, values[at]);
+        if (command !== null) found.push([roundHalfEven(time * this.rate), ...command]);
       });
     }
     return found.sort((one, other) => one[0] - other[0]);
