@@ -334,6 +334,42 @@ def noise(bands: int, taps: int, hop: int, frames: int) -> Row:
     )
 
 
+def hit(kernel: str, count: int, gliding: int = 0) -> Row:
+    """A frame of 48 samples of so many modes or bands that all sound, or what the numbers of modes mean.
+
+    Its outputs are priced by mode or band, the gliding ones by multiply-accumulate.
+    """
+    b = bench()
+    b.reset()
+    rng = np.random.default_rng(5)
+    out = b.machine.alloc(4 * 48)
+    if kernel == "vk_bands_frame":
+        half = b.machine.place(rng.integers(-32000, 32000, 64 * count + 6).astype(np.int16))
+        bank = b.struct(half, b.machine.place(np.zeros(count, np.float32)), count)
+        state = b.machine.place(np.zeros(1024, np.uint32))
+        logs = b.machine.place(rng.uniform(-6, 0, 2 * count).astype(np.float32))
+        part = int(np.float32(0.5).view(np.uint32))
+        args: list[int] = [bank, state, b.struct(logs, logs + 4 * count, part), out]
+        shape = f"{count} bands"
+    else:
+        anchors = b.machine.place(np.geomspace(1e-3, 0.3, count).astype(np.float32))
+        spreads = b.machine.place(np.full(count, 0.1, np.float32))
+        slots = b.struct(anchors, spreads, count | gliding << 16)
+        raw = rng.normal(size=(5, count)).astype(np.float32)
+        raw[2] -= 3
+        numbers, told = b.machine.place(raw), b.machine.alloc(40 * count)
+        state, glide = b.machine.alloc(16 * count), b.machine.alloc(8)
+        b.machine.call("vk_glide_decode", b.machine.place(np.array([1.0, -2.0], np.float32)), glide)
+        b.machine.call("vk_modes_decode", slots, numbers, told, 0, count)
+        b.machine.call("vk_modes_start", slots, told, state)
+        args = [slots, told, glide, state, 0, out]
+        if kernel == "vk_modes_decode":
+            args = [slots, numbers, told, 0, count]
+        shape = f"{count} modes, {gliding} gliding"
+    cycles, instructions = b.cycles(kernel, *args)
+    return Row(kernel, shape, "dtcm", 0, count, cycles, instructions, None, gliding)
+
+
 FIGURES: dict[str, tuple[Callable[[], Row], float]] = {
     "conv 64→64 k3, 4 frames": (partial(conv, 64, 64, 3, 4), 0.75),
     "conv 64→64 k3, 1 frame": (partial(conv, 64, 64, 3, 1), 0.95),
@@ -437,6 +473,12 @@ def grid() -> Iterator[Callable[[], Row]]:
             yield partial(pqmf, kernel, bands, length, frames)
     for bands, taps, hop, frames in ((16, 1, 1, 3), (16, 8, 3, 1), (8, 8, 6, 2), (1, 16, 48, 1)):
         yield partial(noise, bands, taps, hop, frames)
+    for count, gliding in ((8, 0), (8, 8), (32, 4), (64, 0), (64, 8), (64, 16)):
+        yield partial(hit, "vk_modes_frame", count, gliding)
+    for count in (8, 64):
+        yield partial(hit, "vk_modes_decode", count)
+    for count in (8, 16, 32, 64):
+        yield partial(hit, "vk_bands_frame", count)
 
 
 def run() -> dict:

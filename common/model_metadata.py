@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 PREFIX = "vaectrol."
 EVENT = "event"
 """Rate of what is read or written once per event."""
-DECAYS_AND_TONES = "decays_and_tones"
-"""The kind of time basis that the engine computes."""
 
 
 class _Part(BaseModel):
@@ -64,7 +62,7 @@ class TensorSpec(_Part):
     Attributes
     ----------
     role : str
-        ``latent``, ``class``, ``attribute``, ``condition``, ``time``, ``audio``, ``pattern``; "": not stated.
+        ``latent``, ``class``, ``attribute``, ``condition``, ``audio``, ``pattern``; "": not stated.
     rate : str
         Frames per sample, ``"1/48"`` or ``"1"``; ``"event"``; "": not stated.
     range : pair of float or None
@@ -145,6 +143,8 @@ class Attribute(_Part):
         Value at rest.
     values : list of float
         What is measured at those values; empty: not stated.
+    group_values : dict of str to list of float
+        The same for each group of sounds, where the law differs: each class of drums has its own middle.
     """
 
     name: str
@@ -152,6 +152,7 @@ class Attribute(_Part):
     default: FiniteFloat = 0.0
     range: tuple[float, float] = (-1.0, 1.0)
     values: list[float] = []
+    group_values: dict[str, list[float]] = {}
     definition: str = ""
 
 
@@ -168,30 +169,6 @@ class Plane(_Part):
         if not square or len(lengths) != 1:
             raise ValueError(f"a map of size {self.size} has so many rows of so many vectors of one length")
         return self
-
-
-class TimeConstants(_Part):
-    """Constants of a time basis of decays and tones."""
-
-    window_s: FiniteFloat = Field(gt=0)
-    fade_s: FiniteFloat = Field(gt=0)
-    decays_s: list[FiniteFloat]
-    frequencies_hz: list[FiniteFloat]
-
-
-class TimeBasis(_Part):
-    """What a drum's time input carries; `constants` are None for a kind that is not known."""
-
-    kind: str
-    constants: TimeConstants | None = None
-    channels: list[str] = []
-
-    @model_validator(mode="before")
-    @classmethod
-    def _knows_one_kind(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("kind") != DECAYS_AND_TONES:
-            return {**value, "constants": None}
-        return value
 
 
 class ModelMetadata(_Part):
@@ -223,7 +200,6 @@ class ModelMetadata(_Part):
     attributes: list[Attribute] = []
     classes: list[str] = []
     plane: Plane | None = Field(None, alias="map")
-    time_basis: TimeBasis | None = None
     latency_samples: float = 0.0
     licence: str = ""
     credits: list[str] = []

@@ -101,21 +101,14 @@ def generate(
     busy = 0.0
     for role_name, model in files.items():
         role, name = kind.role(role_name), f"{role_name}_net"
-        alone = compile_onnx(model.path, target=compiler_target, board=room, block=block, name=name)
-        state, region = int(alone.report["state_bytes"]), state_region(alone.report)
-        while (instances := role.instances(assignment)) > 1:
-            # every voice has a state of its own, which leaves less fast memory for the weights they share
-            beside = without(room, {region: (instances - 1) * state})
-            program = compile_onnx(
-                model.path, target=compiler_target, board=beside, block=block, name=name, witness=False
-            )
-            if board.processor.target == "host" or has_time(assignment, role, program.report, busy, block):
-                room = beside
-                break
+        program = compile_onnx(model.path, target=compiler_target, board=room, block=block, name=name)
+        while (
+            assignment.voices > 1
+            and board.processor.target != "host"
+            and not has_time(assignment, role, program.report, busy, block)
+        ):
             assignment.voices -= 1
-        else:
-            program = alone
-        busy += role.cycles(program.report, board)[1] * instances
+        busy += role.cycles(program.report, board)[1]
         program.write(out)
         (out / "report.json").replace(out / f"{name}.json")
         reports[role_name] = program.report
@@ -128,8 +121,9 @@ def generate(
             latency_ticks=int(program.report["latency_samples"]),
             sample_rate_hz=board.audio.sample_rate_hz,
             input_order=list(program.report.get("inputs", [])),
-            # unnamed memory is DTCM by the linker scripts
-            state_region="" if target != "m7" else state_region(program.report).replace("dtcm", ""),
+            state_region=state_region(program.report),
+            is_placed=target == "m7",
+            sound=program.sound,
         )
     source = out / "instrument.c"
     write_text(source, instrument_source(assignment, compiled, block, version()))

@@ -9,7 +9,7 @@ from common.version import version
 from firmware.compiler.report import Report
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment
-from firmware.instruments.kinds.base import ModelRole, state_region
+from firmware.instruments.kinds.base import ModelRole
 from firmware.report import InstrumentReport, ModelReport
 from hardware.board import Board
 
@@ -24,17 +24,17 @@ PANEL_BYTES = 9 * 1024
 
 
 def has_time(assignment: Assignment, role: ModelRole, report: Report, busy: float, block: int) -> bool:
-    """Whether the board plays all voices, all struck in the worst callback, in `BUSIEST` of its time.
+    """Whether the board plays all voices and a model in `BUSIEST` of its time.
 
     Parameters
     ----------
-    role, report : the model that each voice plays, compiled beside the states of all voices.
+    role, report : the model, compiled.
     busy : worst cycles per callback of the models before it.
     """
     board = assignment.board
     budget = BUSIEST * board.processor.clock_hz * block / board.audio.sample_rate_hz
-    worst = busy + engine_cycles(assignment, block)
-    return worst + role.instances(assignment) * role.cycles(report, board)[1] <= budget
+    worst = busy + engine_cycles(assignment, block) + assignment.voices * role.voice_cycles(report)[1]
+    return worst + role.cycles(report, board)[1] <= budget
 
 
 def engine_cycles(assignment: Assignment, block: int) -> float:
@@ -46,7 +46,8 @@ def engine_cycles(assignment: Assignment, block: int) -> float:
 
 def instrument_bytes(assignment: Assignment) -> dict[str, int]:
     """Memory of the engine itself by region."""
-    return {"dtcm": PANEL_BYTES + kinds.named(assignment.kind).struct_bytes}
+    own = kinds.named(assignment.kind).memory_bytes(assignment)
+    return {**own, "dtcm": own["dtcm"] + PANEL_BYTES}
 
 
 def without(board: Board, taken: Mapping[str, int]) -> Board:
@@ -73,21 +74,19 @@ def predict(assignment: Assignment, reports: Mapping[str, Report], block: int) -
     budget = board.processor.clock_hz * block / board.audio.sample_rate_hz
     for name, report in reports.items():
         role = kind.role(name)
-        count = role.instances(assignment)
-        of_one = role.cycles(report, board)
-        mean += count * of_one[0]
-        worst += count * of_one[1]
+        cycles = role.cycles(report, board)
+        voice = role.voice_cycles(report)
+        mean += cycles[0] + assignment.voices * voice[0]
+        worst += cycles[1] + assignment.voices * voice[1]
         wait = role.wait_ticks(assignment.models[name])
         latency = max(latency, float(report["latency_samples"]) + wait)
         for region, use in report["regions"].items():
             used[region] = used.get(region, 0) + int(use["used"])
-        region = state_region(report)
-        used[region] = used.get(region, 0) + (count - 1) * int(report["state_bytes"])
     there = {region.name for region in board.memory}
     for region, own in instrument_bytes(assignment).items():
         if region in there:
             used[region] = used.get(region, 0) + own
-    counts_voices = any(kind.role(name).per_voice for name in reports)
+    counts_voices = kind.voice_cycles > 0
     left = {region.name: region.left_bytes for region in board.memory}
     return {
         "version": version(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-from fractions import Fraction
 from pathlib import Path
 
 import onnx
@@ -51,9 +50,8 @@ def test_a_factory_model_says_what_it_is():
     about = model_metadata.read_file(ROOT / "firmware" / "models" / "drum.int8.onnx")
     assert (about.kind, about.part, about.sample_rate_hz) == ("drum", "decoder", 48_000)
     latent = about.input_with("latent")
-    assert latent.frames_per_sample == Fraction(1, 48) and len(latent.channels) == len(about.latents)
+    assert latent.is_event and len(latent.channels) == len(about.latents)
     assert about.plane.size == len(about.plane.grid) == 16
-    assert about.time_basis.constants.window_s == 2.0
     assert about.attribute("brightness").default == 0.0
     assert about.licence and about.credits
 
@@ -111,7 +109,6 @@ ROW = {"mean": 0.0, "quantiles": [-1.0, 1.0]}
         ({"latents": [{**ROW, "mean": float("nan")}]}, ["latents.1.mean", "finite"]),
         ({"attributes": [{"name": "warm"}]}, ["attributes.1.quantiles", "required"]),
         ({"map": {"size": 2, "grid": [[[0.0]], [[0.0]]]}}, ["map", "size 2"]),
-        ({"time_basis": {"kind": "decays_and_tones", "constants": {"window_s": 1}}}, ["time_basis"]),
         ({"sample_rate_hz": "fast"}, ["sample_rate_hz"]),
         ({"kind": ["drum"]}, ["kind"]),
     ],
@@ -131,11 +128,6 @@ def test_what_is_not_json_is_refused(text):
     made.metadata_props.add(key=model_metadata.key("inputs"), value=text)
     with pytest.raises(Refusal, match="is not JSON"):
         model_metadata.read(made)
-
-
-def test_a_time_basis_of_another_kind_is_read_without_constants():
-    about = model_metadata.read(model(time_basis={"kind": "wavelets", "constants": {"depth": 3}}))
-    assert about.time_basis.kind == "wavelets" and about.time_basis.constants is None
 
 
 @pytest.mark.parametrize("content", [b"", b"not onnx"])

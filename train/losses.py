@@ -1,12 +1,14 @@
-"""Losses that several tasks share: the ELBO's pull, spectra, bands and onsets."""
+"""Losses that several tasks share: the ELBO's pull, spectra, levels and strokes."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.models.pqmf import PQMFAnalysis
+from common.audio import SAMPLE_RATE_HZ
 
 
 def kl_per_latent(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -84,34 +86,6 @@ class SpectralLoss(nn.Module):
         return total / len(self.sizes)
 
 
-class BandEnvelopeLoss(nn.Module):
-    """L1 distance of the log energies of PQMF subbands over short frames: where in time each band sounds.
-
-    Parameters
-    ----------
-    bands, taps : int
-        The analysis bank.
-    frame : int
-        Subband samples averaged over.
-    floor : float
-        Energy that counts as silence.
-    """
-
-    def __init__(self, bands: int = 16, taps: int = 96, frame: int = 6, floor: float = 1e-7):
-        super().__init__()
-        self.analysis = PQMFAnalysis(bands, taps)
-        self.frame, self.floor = frame, floor
-
-    def envelope(self, audio: Tensor) -> Tensor:
-        """Log energies ``[N, bands, frames]`` of ``audio [N, 1, S]``."""
-        energy = F.avg_pool1d(self.analysis(audio) ** 2, self.frame)
-        return torch.log(energy + self.floor)
-
-    def forward(self, made: Tensor, wanted: Tensor) -> Tensor:
-        """Compare ``[N, 1, S]`` with ``[N, 1, S]``; S a multiple of the bands."""
-        return (self.envelope(made) - self.envelope(wanted)).abs().mean()
-
-
 def transient_loss(made: Tensor, wanted: Tensor, window: Tensor) -> Tensor:
     """L1 distance of waveforms where ``window [N, 1, S]`` is set: the attack, whose phase is heard."""
     return ((made - wanted).abs() * window).sum() / window.sum().clamp(min=1.0)
@@ -158,6 +132,45 @@ def loudest_loss(made: Tensor, wanted: Tensor, frame: int = 1200, floor: float =
     """
     a, b = (frame_levels(x, frame, frame // 10, floor).amax(-1) for x in (made, wanted))
     return (a - b).abs().mean()
+
+
+class BalanceLoss(nn.Module):
+    """L1 distance, in nats, of a sound's energies in bands of a third of an octave, rumble included.
+
+    A spectrogram has a thousand bins for hiss and three below 80 Hz; here every third counts alike.
+
+    Parameters
+    ----------
+    samples : int
+        Length of the sounds.
+    lowest_hz, highest_hz : float
+        Middles of the first and the last band; the first takes everything below it too.
+    floor : float
+        Energy, as a part of the sound's whole, that counts as nothing.
+    """
+
+    def __init__(
+        self, samples: int, lowest_hz: float = 50.0, highest_hz: float = 16_000.0, floor: float = 3e-5
+    ):
+        super().__init__()
+        self.floor = floor
+        count = round(3 * math.log2(highest_hz / lowest_hz))
+        edges = lowest_hz * 2 ** ((torch.arange(count) + 0.5) / 3)
+        bands = torch.bucketize(torch.arange(samples // 2 + 1) * (SAMPLE_RATE_HZ / samples), edges)
+        self.register_buffer("bands", bands, persistent=False)
+        self.bands: Tensor
+        self.count = count + 1
+
+    def energies(self, audio: Tensor) -> Tensor:
+        """Energy of every band, ``[N, bands]``."""
+        bins = torch.view_as_real(torch.fft.rfft(audio[:, 0])).square().sum(-1)
+        return bins.new_zeros(len(bins), self.count).index_add_(1, self.bands, bins)
+
+    def forward(self, made: Tensor, wanted: Tensor) -> Tensor:
+        """Compare ``[N, 1, S]`` with ``[N, 1, S]``."""
+        a, b = self.energies(made), self.energies(wanted)
+        quiet = self.floor * b.sum(1, keepdim=True) + 1e-3
+        return (torch.log(a + quiet) - torch.log(b + quiet)).abs().mean()
 
 
 def hinge_critic_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:

@@ -25,11 +25,13 @@ from firmware.compiler.passes.lower import lower
 from firmware.compiler.passes.mark_short import mark_short
 from firmware.compiler.passes.own_ends import own_ends
 from firmware.compiler.passes.sink_dequantize import sink_dequantize
+from firmware.compiler.passes.split_sound import SPREAD, split_sound
 from firmware.compiler.passes.verify import verify
 from firmware.compiler.program import Options, Program, parameters
 from firmware.compiler.read.load import read
 from firmware.compiler.read.witness import hold_to_witness
 from firmware.compiler.write.event_program import build_event
+from firmware.compiler.write.facts import sound_report
 from firmware.compiler.write.stream_program import build_stream
 
 if TYPE_CHECKING:
@@ -141,11 +143,15 @@ def compile_onnx(
     if as_if_quantized:
         graph = assume_quantized(graph)
     offline = optimise(graph, show)
-    bordered = verify(mark_short(add_endpoints(offline), block), "add endpoints")
+    played, sound = split_sound(offline)
+    bordered = verify(mark_short(add_endpoints(played, SPREAD if sound else ()), block), "add endpoints")
     show("add endpoints", bordered)
     heard = hold_to_witness(reading, offline) if witness and not as_if_quantized else None
     build = build_event if bordered.event else build_stream
-    program = build(offline, bordered, Options(target, board, block, schedule), dump_to)
+    options = Options(target, board, block, schedule)
+    program = build(offline, bordered, options, dump_to)
     if heard is not None:
         program.report["witness"] = heard
-    return program
+    if sound is not None:
+        program.report["sound"] = sound_report(sound, options)
+    return replace(program, sound=sound)

@@ -15,6 +15,7 @@ from common.audio import SAMPLE_RATE_HZ
 from common.files import make_folder
 from firmware import toolchain
 from firmware.compiler.graph import Graph
+from firmware.compiler.ops.hit import HitConstants
 from firmware.compiler.plan.stream import Stream
 from firmware.compiler.report import Report
 
@@ -81,6 +82,8 @@ class Program:
         What ``report.json`` holds.
     plan : Stream or None
         Clocks and rings; None for event graphs.
+    sound : HitConstants or None
+        What the engine plays with the results of a drum's network.
     """
 
     name: str
@@ -90,6 +93,7 @@ class Program:
     source: str
     report: Report
     plan: Stream | None = None
+    sound: HitConstants | None = None
 
     def write(self, folder: Path | str) -> list[Path]:
         """Write NAME.h, NAME.c and report.json, each whole or not at all."""

@@ -121,6 +121,14 @@ class FootprintReport(TypedDict):
     deepest: list[str]
 
 
+class SoundReport(TypedDict):
+    """What the engine adds to a drum's network: cycles of a frame of a sounding hit, and of an evaluation."""
+
+    frame_samples: int
+    cycles_per_frame: float
+    cycles_per_evaluation: float
+
+
 class WitnessReport(TypedDict):
     """Who held the reading of the file to its numbers, on which lengths; the largest difference, of the peak.
 
@@ -172,5 +180,6 @@ class Report(MemoryReport):
     cycles_per_event: NotRequired[float]
     cycles_per_step: NotRequired[StepsReport]
     callbacks_at_10_percent: NotRequired[float | None]
+    sound: NotRequired[SoundReport]
     # for the target m7, once its image was linked
     m7: NotRequired[FootprintReport]

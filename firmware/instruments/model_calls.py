@@ -7,15 +7,8 @@ from pathlib import Path
 
 from common.model_metadata import TensorSpec
 from common.refusal import Refusal
+from firmware.compiler.ops.hit import HitConstants
 from firmware.instruments.model_file import ModelFile
-
-
-@dataclass(frozen=True)
-class States:
-    """Memory of a model's instances: its declaration in C and the address of each."""
-
-    declaration: str
-    addresses: list[str]
 
 
 @dataclass(frozen=True)
@@ -37,7 +30,11 @@ class CompiledModel:
     input_order : list of str
         Inputs as the compiled model numbers them.
     state_region : str
-        Where the memory plan wants the state; empty where nothing has to be said.
+        Where the memory plan wants the state.
+    is_placed : bool
+        Whether the target's linker knows the board's regions.
+    sound : HitConstants or None
+        What the engine plays with the results of a drum's network.
     """
 
     role: str
@@ -48,6 +45,8 @@ class CompiledModel:
     sample_rate_hz: float
     input_order: list[str]
     state_region: str = ""
+    is_placed: bool = False
+    sound: HitConstants | None = None
 
     @property
     def header(self) -> str:
@@ -59,17 +58,16 @@ class CompiledModel:
         """Name of the engine's table of functions."""
         return f"{self.role}_model"
 
-    def states(self, count: int) -> States:
-        """Declare memory for `count` instances."""
-        names = [f"{self.role}_state_{n}" for n in range(count)]
-        places = [
-            f'__attribute__((section(".{self.state_region}.{name}"))) ' if self.state_region else ""
-            for name in names
-        ]
-        declared = [
-            f"{place}static {self.name}_state {name};" for place, name in zip(places, names, strict=True)
-        ]
-        return States("\n".join(declared), [f"&{name}" for name in names])
+    @property
+    def state(self) -> str:
+        """Declare memory for the model's state, ``ROLE_state``."""
+        name = f"{self.role}_state"
+        return f"{self.placed(self.state_region, name)}static {self.name}_state {name};"
+
+    def placed(self, region: str, name: str) -> str:
+        """Say in C where something lies that is no layer's; nothing where the linker knows no regions."""
+        named = self.is_placed and region not in ("", "dtcm")  # unnamed memory is DTCM by the linker scripts
+        return f'__attribute__((section(".{region}.{name}"))) ' if named else ""
 
     def input(self, *roles: str) -> str:
         """C name of the model's input with one of these roles; a `Refusal` where it has none."""

@@ -21,15 +21,21 @@ def position_of(table: Sequence[float], value: float) -> float:
 
 
 def add_tone(assignment: Assignment, model: ModelFile) -> ToneAssignment:
-    """Add a parameter for every latent and knob of `model` and say where they lie."""
+    """Add a parameter for every latent and knob of `model` and say where they lie.
+
+    The map places the latents that no control moves. Where the model has classes it does so only if a control
+    moves on the map: else they rest at their means, which is every class's own middle.
+    """
     about = model.about
     tone = ToneAssignment()
-    if about.plane is not None:
+    classes = any(name.startswith("class:") for name in knob_channels(model))
+    mapped = about.plane is not None and (not classes or bool({"x", "y"} & assignment.moved))
+    if mapped:
         tone.plane = (assignment.add("x", UNIT, 0.5), assignment.add("y", UNIT, 0.5))
     for number, latent in enumerate(about.latents, 1):
         name = f"latent.{number}"
         tone.latent_rest.append(latent.mean)
-        if about.plane is not None and name not in assignment.moved:
+        if mapped and name not in assignment.moved:
             tone.latent.append(-1)
             continue
         tone.latent.append(assignment.add(name, latent.quantiles, position_of(latent.quantiles, latent.mean)))

@@ -1,8 +1,7 @@
 """What to feed a model while calibrating and fine-tuning: its own inputs, moving as they do on the module.
 
 Latents and attributes follow their quantile tables (docs/design.md#controls): still, at the extremes, in
-steps, ramps, oscillations and noise; classes are one-hot or blends; the time basis restarts at random
-triggers; audio comes from recordings.
+steps, ramps, oscillations and noise; classes are one-hot or blends; audio comes from recordings.
 """
 
 from __future__ import annotations
@@ -96,8 +95,6 @@ class FeedMaker:
     ) -> np.ndarray:
         role = entry.role
         frame_hz = SAMPLE_RATE_HZ * float(rate) if rate else 1.0
-        if role == "time" and self.about.time_basis is not None:
-            return self._time(batch, length, frame_hz)
         if role == "audio":
             return self._audio(batch, channels, length)
         names = entry.channels or [""] * channels
@@ -158,23 +155,6 @@ class FeedMaker:
         out[np.arange(batch), first] += share
         out[np.arange(batch), second] += 1 - share
         return out
-
-    def _time(self, batch: int, length: int, frame_hz: float) -> np.ndarray:
-        """Time basis with a trigger near the start and sometimes another one later."""
-        import torch
-
-        from train.models.time_basis import TimeBasis
-
-        basis = TimeBasis.of(self.about)
-        seconds = np.empty((batch, length))
-        for row in range(batch):
-            start = 0.0 if self.random.random() < 0.7 else self.random.uniform(-0.3, 0.5) * length / frame_hz
-            t = np.arange(length) / frame_hz - start
-            if self.random.random() < 0.25:
-                again = self.random.uniform(0.3, 0.9) * length / frame_hz
-                t = np.where(t + start >= again, t + start - again, t)
-            seconds[row] = t
-        return basis(torch.from_numpy(seconds)).numpy()
 
     def _audio(self, batch: int, channels: int, length: int) -> np.ndarray:
         """Pieces of the recordings, at levels from −30 dB to full scale."""

@@ -36,7 +36,7 @@ class StandIn(nn.Module):
 
     def __init__(self, graph: Graph):
         super().__init__()
-        self.names, self.outputs = graph.input_names, graph.output_names
+        self.names, self.outputs = graph.input_names, said_of_a_hit(graph) or graph.output_names
         self.before_laws = tensor_before_laws(graph)
         self.network: list[Network] = []  # in lists, so that their parameters stay their own
         self.teacher: list[Network] = []
@@ -60,11 +60,13 @@ class StandIn(nn.Module):
         feed = dict(zip(self.names, inputs, strict=True))
         if self.recording:
             self.feeds.append({n: v.detach().numpy().astype(np.float32) for n, v in feed.items()})
-        outputs = self.network[0](feed, keep=tensors)
+        outputs = self.network[0](feed, keep=tensors, outputs=False)
         results = tuple(outputs[name].to(torch.float32) for name in tensors)
         if self.teacher and torch.is_grad_enabled():
             with torch.no_grad():
-                taught = self.teacher[0]({n: v.detach() for n, v in feed.items()}, keep=tensors)
+                taught = self.teacher[0](
+                    {n: v.detach() for n, v in feed.items()}, keep=tensors, outputs=False
+                )
             parts = [distance(r, taught[n], self.kind) for n, r in zip(tensors, results, strict=True)]
             self.distillation = torch.stack(parts).sum()
         return results
@@ -79,6 +81,12 @@ def tensor_before_laws(graph: Graph) -> str | None:
             if readers and all(r is not None and r.largest is not None for r in readers):
                 return node.inputs[0]
     return None
+
+
+def said_of_a_hit(graph: Graph) -> list[str]:
+    """Find the tensors that the sound of a hit is made of; its task makes the sound itself."""
+    sounds = [(node, record) for node in graph.nodes if (record := known(node)) and record.sounds]
+    return [name for node, record in sounds for name in record.operands(node)]
 
 
 @dataclass
@@ -183,7 +191,7 @@ def open_training_task(
     task.opponent = None
     task.model.requires_grad_(False)
     stand = StandIn(graph)
-    task.model.decoder = stand
+    task.take_network(stand)
     return TrainingTask(graph, task, stand, _shorten(task.validation_batches()))
 
 

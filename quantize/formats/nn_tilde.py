@@ -17,9 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from train.models.time_basis import TimeBasis
-
 ENCODE_EVERY = 2048  # samples between two looks of an encoder of sounds
+FADE = 240  # samples in which a hit ends that another one cuts
 
 
 class NnModule(nn.Module):
@@ -66,52 +65,31 @@ class NnModule(nn.Module):
 class DrumModule(NnModule):
     """A drum voice: latents, knobs and a gate in, audio out, all at audio rate.
 
+    A hit is the sound of what its latents and knobs were when it was struck; the next one cuts it.
+
     Parameters
     ----------
     decoder, encoder : ScriptModule
         Traced; the encoder hears the last two seconds.
-    past : int
-        Control frames that the decoder looks back on.
     latents, knobs : list of str
         Channel names.
     classes : int
         How many of the knobs are classes.
-    basis : TimeBasis
-        What the time input carries.
-    hop, heard : int
-        Samples per control frame; samples the encoder hears.
+    heard : int
+        Samples the encoder hears.
     """
 
     def __init__(
-        self,
-        decoder: Any,
-        encoder: Any,
-        past: int,
-        latents: list[str],
-        knobs: list[str],
-        classes: int,
-        basis: TimeBasis,
-        hop: int,
-        heard: int,
+        self, decoder: Any, encoder: Any, latents: list[str], knobs: list[str], classes: int, heard: int
     ):
         super().__init__(["encode", "decode", "forward"], ["drum_class", "threshold"])
-        self.decays: Tensor
-        self.tones: Tensor
-        self.history: Tensor
-        self.times: Tensor
         self.tail: Tensor
         self.heard: Tensor
         self.decoder, self.encoder = decoder, encoder
-        self.past, self.hop, self.heard_samples = past, hop, heard
+        self.heard_samples, self.fade = heard, FADE
         self.latents, self.knobs, self.classes = len(latents), len(knobs), classes
-        self.window_s, self.fade_s = basis.window_s, basis.fade_s
-        self.register_buffer("decays", torch.tensor(basis.decays_s, dtype=torch.float64)[:, None])
-        self.register_buffer("tones", torch.tensor(basis.frequencies_hz, dtype=torch.float64)[:, None])
-        self.register_buffer("history", torch.zeros(1, len(latents) + len(knobs), 0), persistent=False)
-        self.register_buffer("times", torch.zeros(0, dtype=torch.float64), persistent=False)
         self.register_buffer("tail", torch.zeros(1, 1, 0), persistent=False)
         self.register_buffer("heard", torch.zeros(1, 1, heard))
-        self.seen, self.frames, self.struck = 0, 0, -1
         self.gate = False
         self.drum_class, self.threshold = 0, 0.05
         self.register_buffer("drum_class_params", torch.tensor([1]))
@@ -149,61 +127,44 @@ class DrumModule(NnModule):
     @torch.jit.export
     def reset(self) -> None:
         """Forget everything heard and played."""
-        self.history = self.history[:, :, :0]
-        self.times = self.times[:0]
         self.tail = self.tail[:, :, :0]
         self.heard = torch.zeros_like(self.heard)
-        self.seen = 0
-        self.frames = 0
-        self.struck = -1
         self.gate = False
 
-    def basis(self, seconds: Tensor) -> Tensor:
-        """Time basis [1, B, T] of seconds [T] since the trigger (negative: none)."""
-        t = seconds[None, :]
-        on = ((t >= 0) & (t < self.window_s)).to(torch.float64)
-        phase = 6.283185307179586 * self.tones * t
-        gate = ((self.window_s - t) / self.fade_s).clamp(0.0, 1.0)
-        decays = torch.exp(-t.clamp(min=0.0) / self.decays)
-        parts = [gate, t / self.window_s, decays, torch.sin(phase), torch.cos(phase)]
-        return (torch.cat(parts, 0) * on).to(torch.float32)[None]
+    def struck(self, controls: Tensor) -> None:
+        """Let a hit sound from here on, and what sounded end."""
+        z = controls[:, : self.latents]
+        knobs = controls[:, self.latents :]
+        sound = self.decoder([z, knobs], torch.zeros((), dtype=torch.int64))
+        rest = min(self.tail.shape[2], self.fade)
+        if rest > 0:
+            ramp = 1.0 - torch.arange(rest) / float(self.fade)
+            sound[:, :, :rest] = sound[:, :, :rest] + self.tail[:, :, :rest] * ramp
+        self.tail = sound
+
+    def taken(self, count: int) -> Tensor:
+        """The next samples of what sounds, and silence behind it."""
+        there = self.tail[:, :, :count]
+        self.tail = self.tail[:, :, count:]
+        return torch.cat([there, torch.zeros(1, 1, count - there.shape[2])], 2)
 
     @torch.jit.export
     def decode(self, x: Tensor) -> Tensor:
         """Play: [1, latents + knobs + 1, N] to [1, 1, N]; a rising gate strikes."""
         x = self.single(x)
         count = x.shape[-1]
-        first = self.frames * self.hop - self.seen  # in this buffer, of the next control frame
-        controls: list[Tensor] = []
-        moments: list[float] = []
+        parts: list[Tensor] = []
+        done = 0
         gate = x[0, -1] > 0.5
         for n in range(count):
             high = bool(gate[n])
             if high and not self.gate:
-                self.struck = self.seen + n
+                parts.append(self.taken(n - done))
+                done = n
+                self.struck(x[0:1, : self.latents + self.knobs, n : n + 1])
             self.gate = high
-            if n >= first and (n - first) % self.hop == 0:
-                controls.append(x[0:1, : self.latents + self.knobs, n : n + 1])
-                since = float(self.seen + n - self.struck) / 48000.0
-                moments.append(since if self.struck >= 0 else -1.0)
-        if len(controls) > 0:
-            fresh = len(controls)
-            self.history = torch.cat([self.history, torch.cat(controls, 2)], 2)
-            self.times = torch.cat([self.times, torch.tensor(moments, dtype=torch.float64)])
-            held = self.history.shape[2]
-            start = torch.tensor(self.frames + fresh - held)
-            z = self.history[:, : self.latents]
-            knobs = self.history[:, self.latents :]
-            audio = self.decoder([z, knobs, self.basis(self.times)], start)
-            self.tail = torch.cat([self.tail, audio[:, :, -fresh * self.hop :]], 2)
-            self.frames += fresh
-            keep = min(held, self.past)
-            self.history = self.history[:, :, held - keep :]
-            self.times = self.times[held - keep :]
-        self.seen += count
-        out = self.tail[:, :, :count]
-        self.tail = self.tail[:, :, count:]
-        return out
+        parts.append(self.taken(count - done))
+        return torch.cat(parts, 2)
 
     @torch.jit.export
     def encode(self, x: Tensor) -> Tensor:

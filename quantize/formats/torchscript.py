@@ -130,15 +130,15 @@ def played(graph: Graph) -> tuple[str, dict[str, TensorSpec]]:
     Returns
     -------
     how : str
-        "struck" (latents, classes and time in), "sent through" (sound and latents in), "patterns" (latents
-        and attributes in, patterns out), or nothing that nn~ has a module for.
+        "struck" (latents and classes in, a whole sound out), "sent through" (sound and latents in),
+        "patterns" (latents and attributes in, patterns out), or nothing that nn~ has a module for.
     inputs : dict
         Its inputs, by role.
     """
     about = graph.about
     inputs = {spec.role: spec for spec in about.inputs}
     roles, out = set(inputs), about.outputs[0].role if about.outputs else ""
-    if roles == {"latent", "class", "time"} and out == "audio":
+    if roles == {"latent", "class"} and out == "audio":
         return "struck", inputs
     if roles == {"audio", "latent"} and out == "audio":
         return "sent through", inputs
@@ -155,7 +155,6 @@ def module_of_run(folder: Path, graph: Graph) -> Any:
     Refusal
         For decoders that are played in a way that nn~ has no module for.
     """
-    from train.models.time_basis import TimeBasis
     from train.run import load_run
 
     run = load_run(folder)
@@ -175,15 +174,7 @@ def module_of_run(folder: Path, graph: Graph) -> Any:
     if how == "struck":
         knobs = inputs["class"].channels
         module: NnModule = DrumModule(
-            decoder,
-            encoder,
-            frames_looked_back(graph),
-            latent,
-            knobs,
-            sum(k.startswith("class:") for k in knobs),
-            TimeBasis.of(graph.about),
-            int(1 / input_rates(graph)[inputs["latent"].name]),
-            port.length,
+            decoder, encoder, latent, knobs, sum(k.startswith("class:") for k in knobs), port.length
         )
     elif how == "patterns":
         module = PatternModule(
@@ -250,15 +241,12 @@ def _struck_both_ways(
     """A hit [1, 1, S] by onnxruntime as a whole and by the module in uneven buffers."""
     from quantize.data.feeds import FeedMaker
     from quantize.graph.runtime import run_onnx
-    from train.models.time_basis import TimeBasis
 
-    hop = int(1 / input_rates(graph)[names["latent"]])
-    feed = FeedMaker(graph, seed=seed).make(COMPARED_FRAMES * hop / SAMPLE_RATE_HZ, 1)
-    basis = TimeBasis.of(graph.about)
-    feed[names["time"]] = basis(torch.arange(COMPARED_FRAMES)[None].double() * hop / SAMPLE_RATE_HZ).numpy()
-    gate = np.ones((1, 1, COMPARED_FRAMES), np.float32)
-    controls = np.repeat(np.concatenate([feed[names["latent"]], feed[names["class"]], gate], 1), hop, 2)
-    return run_onnx(graph.to_model(), feed)[0], _in_uneven_buffers(module, controls, seed)
+    feed = FeedMaker(graph, seed=seed).make(0.0, 1)
+    wanted = run_onnx(graph.to_model(), feed)[0]
+    gate = np.ones((1, 1, 1), np.float32)
+    controls = np.concatenate([feed[names["latent"]], feed[names["class"]], gate], 1)
+    return wanted, _in_uneven_buffers(module, np.repeat(controls, wanted.shape[2], 2), seed)
 
 
 def _sent_both_ways(

@@ -53,8 +53,10 @@ class Network(nn.Module):
         """Return the current value of a constant, a parameter where it can be trained."""
         return self.weights[self.index[name]] if name in self.index else self.fixed[name]
 
-    def forward(self, feeds: dict[str, torch.Tensor], keep: Iterable[str] = ()) -> dict[str, torch.Tensor]:
-        """Run the whole graph.
+    def forward(
+        self, feeds: dict[str, torch.Tensor], keep: Iterable[str] = (), outputs: bool = True
+    ) -> dict[str, torch.Tensor]:
+        """Run the whole graph, or as much of it as is asked for.
 
         Parameters
         ----------
@@ -62,13 +64,15 @@ class Network(nn.Module):
             One tensor per graph input; any batch N.
         keep : iterable of str
             Further tensors to return.
+        outputs : bool
+            Whether the graph's outputs are asked for.
 
         Returns
         -------
         dict of str to Tensor
             Graph outputs and the tensors of `keep`.
         """
-        wanted = set(self.graph.output_names) | set(keep)
+        wanted = (set(self.graph.output_names) if outputs else set()) | set(keep)
         values: Values = {}
         for name in self.graph.input_names:
             if name not in feeds:
@@ -76,6 +80,8 @@ class Network(nn.Module):
             values[name] = self.enter(name, feeds[name])
         found = {name: self.leave(values[name]) for name in wanted if name in values}
         for position, node in enumerate(self.graph.nodes):
+            if len(found) == len(wanted):
+                break
             results = self.execute(node, values)
             for name, value in zip(node.outputs, results, strict=False):
                 values[name] = value

@@ -73,7 +73,8 @@ def observe(network: Network, tensors: Iterable[str], feeds: Iterable[Feed]) -> 
     seen = Observations()
     with torch.no_grad():
         for feed in feeds:
-            values = network({k: torch.from_numpy(np.asarray(v)) for k, v in feed.items()}, keep=tensors)
+            fed = {k: torch.from_numpy(np.asarray(v)) for k, v in feed.items()}
+            values = network(fed, keep=tensors, outputs=False)
             for name in tensors:
                 if name in values:
                     seen.add(name, values[name].numpy())

@@ -110,7 +110,7 @@ def _layer_inputs(student: QuantizedNetwork, node: Node, layer: Layer, feeds: Se
     rows = []
     for feed in feeds:
         with torch.no_grad():
-            x = student(tensors(feed), keep=[node.inputs[0]])[node.inputs[0]].numpy()
+            x = student(tensors(feed), keep=[node.inputs[0]], outputs=False)[node.inputs[0]].numpy()
         rows.append(_thin(layer.rows(node, x, shape), len(feeds)))
     return np.concatenate(rows)
 
@@ -143,10 +143,10 @@ def _correct_biases(student: QuantizedNetwork, teacher: Network, feed: Feed, jud
     goal = _outputs(teacher, judged)
     least = _error(student, judged, goal)
     with torch.no_grad():
-        wanted = teacher(fed, keep=[node.outputs[0] for node in biased])
+        wanted = teacher(fed, keep=[node.outputs[0] for node in biased], outputs=False)
         for node in biased:
             name = node.outputs[0]
-            made = student(fed, keep=[name])[name]
+            made = student(fed, keep=[name], outputs=False)[name]
             bias = student.weights[student.index[bias_of(node)]]
             before = bias.detach().clone()
             bias += (wanted[name] - made).to(torch.float64).mean((0, 2)).to(bias.dtype)

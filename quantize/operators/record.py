@@ -218,6 +218,9 @@ class Operator:
         Replaces the node by others when a file is read: (graph, node).
     counted : bool
         Whether a second input may say how many samples went before (noise that is a hash of a counter).
+    sounds : bool
+        Whether it makes the sound of what a network says of a hit; it stands last, and a task may play itself
+        what the network says.
     tflite : callable or None
         Writes the node as TFLite: (writer, node).
     """
@@ -242,6 +245,7 @@ class Operator:
     transparent: bool = False
     rewrite: Callable[[Graph, Node], None] | None = None
     counted: bool = False
+    sounds: bool = False
     tflite: Callable[[Writer, Node], None] | None = None
 
     @property

@@ -28,6 +28,7 @@ def shim_library(shim: str, folder: Path, *parts: str) -> SimpleNamespace:
     ffi = FFI()
     ffi.cdef(prototypes(source))
     sources = [source, *(path for part in parts for path in sorted((ENGINE / part).glob("*.c")))]
+    sources += toolchain.kernel_sources("host")
     out = toolchain.link_shared(sources, "host", folder / f"{source.stem}.so")
     return SimpleNamespace(ffi=ffi, lib=ffi.dlopen(str(out)))
 
@@ -51,6 +52,8 @@ def _save(path: Path, nodes, inputs, outputs, weights, about) -> Path:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
+    from train.export.domain_functions import attach
+
     graph = helper.make_graph(
         nodes,
         path.stem,
@@ -59,6 +62,7 @@ def _save(path: Path, nodes, inputs, outputs, weights, about) -> Path:
         [numpy_helper.from_array(np.asarray(w, np.float32), n) for n, w in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    attach(model)
     helper.set_model_props(model, {f"vaectrol.{key}": json.dumps(value) for key, value in about.items()})
     onnx.save(model, str(path))
     return path
@@ -92,43 +96,61 @@ def model_files(tmp_path_factory) -> dict[str, Path]:
         return rng.normal(0, 1 / np.sqrt(np.prod(shape[1:])), shape)
 
     classes = ["kick", "snare", "hat_closed", "hat_open", "tom", "clap", "cymbal", "perc"]
+    modes, gliding, bands, taps, grid, transient = 8, 4, 4, 128, [0, 5, 20, 100, 500], 48
+    told = {"modes": 5 * modes, "glide": 2, "noise": len(grid) * bands, "transient": transient}
+    hz = np.geomspace(400, 12_000, bands)
+    tap = np.arange(taps) - (taps - 1) / 2
     drum = _save(
         folder / "drum.onnx",
         [
-            helper.make_node("Concat", ["z", "knobs", "time"], ["x"], axis=1),
-            helper.make_node("Conv", ["x", "w1", "b1"], ["h"], pads=[2, 0], kernel_shape=[3]),
+            helper.make_node("Concat", ["z", "knobs"], ["x"], axis=1),
+            helper.make_node("Conv", ["x", "w1", "b1"], ["h"], kernel_shape=[1]),
             helper.make_node("LeakyRelu", ["h"], ["a"], alpha=0.125),
-            helper.make_node("ConvTranspose", ["a", "w2"], ["raw"], strides=[48], kernel_shape=[48]),
-            helper.make_node("Tanh", ["raw"], ["audio"]),
+            *(
+                helper.make_node("Conv", ["a", f"w_{name}", f"b_{name}"], [name], kernel_shape=[1])
+                for name in told
+            ),
+            helper.make_node(
+                "HitSound",
+                [*told, "anchors", "spreads", "filters", "grid", "fade"],
+                ["audio"],
+                domain="vaectrol",
+                gliding=gliding,
+                samples=48 * grid[-1],
+                seed=3,
+            ),
         ],
-        {"z": [1, 8, "frames"], "knobs": [1, 10, "frames"], "time": [1, 9, "frames"]},
-        {"audio": [1, 1, "samples"]},
-        {"w1": weights(16, 27, 3), "b1": np.zeros(16), "w2": weights(16, 1, 48) * 4},
+        {"z": [1, 8, 1], "knobs": [1, 10, 1]},
+        {"audio": [1, 1, 48 * grid[-1]]},
+        {
+            "w1": weights(16, 18, 1),
+            "b1": np.zeros(16),
+            **{f"w_{name}": weights(count, 16, 1) for name, count in told.items()},
+            "b_modes": np.repeat([0.0, 0.0, -1.5, 0.5, 0.0], modes),
+            "b_glide": np.zeros(2),
+            "b_noise": np.repeat(-2.0 - np.arange(len(grid)), bands),
+            "b_transient": np.zeros(transient),
+            "anchors": np.r_[np.geomspace(40, 300, gliding), np.geomspace(400, 9000, modes - gliding)],
+            "spreads": np.full(modes, 0.3),
+            "filters": (np.hanning(taps) * np.cos(2 * np.pi * hz[:, None] / 48_000 * tap) / 40)[:, None],
+            "grid": np.array(grid),
+            "fade": np.cos(np.pi / 2 * np.arange(transient) / transient) ** 2,
+        },
         {
             "kind": "drum",
             "name": "tiny drum",
             "latents": _latents(8),
             "attributes": _attributes("brightness", "decay"),
             "inputs": [
-                {"name": "z", "role": "latent", "rate": "1/48", "channels": [f"z{n}" for n in range(1, 9)]},
+                {"name": "z", "role": "latent", "rate": "event", "channels": [f"z{n}" for n in range(1, 9)]},
                 {
                     "name": "knobs",
                     "role": "class",
-                    "rate": "1/48",
+                    "rate": "event",
                     "channels": [*(f"class:{name}" for name in classes), "brightness", "decay"],
                 },
-                {"name": "time", "role": "time", "rate": "1/48", "channels": ["gate"]},
             ],
-            "outputs": [{"name": "audio", "role": "audio", "rate": "1"}],
-            "time_basis": {
-                "kind": "decays_and_tones",
-                "constants": {
-                    "window_s": 0.5,
-                    "fade_s": 0.05,
-                    "decays_s": [0.005, 0.03, 0.2],
-                    "frequencies_hz": [60.0, 180.0],
-                },
-            },
+            "outputs": [{"name": "audio", "role": "audio", "rate": "event"}],
         },
     )
     attributes = ["density", "syncopation", "low_high", "swing", "dynamics", "complexity"]

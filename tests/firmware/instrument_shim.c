@@ -104,45 +104,74 @@ static const GateSpec drum_gates[3] = {
     {.gates = 1, .cv = -1, .audio = -1}, {.gates = 2, .cv = -1, .audio = -1}, {.gates = 4, .cv = -1, .audio = -1}};
 static const PanelSpec drum_panel = {
     .inputs = 1, .parameters = 4, .gates = 3, .input = input, .parameter = drum_parameters, .gate = drum_gates};
+/* A network that says: one mode of 0.02 radians a sample that falls in 9600 samples, as loud as its latent; three modes
+ * are off, and so is all noise. Its work is counted in samples. */
+#define SLOTS 4u
 typedef struct Sine {
-    uint32_t n;
     float latent;
+    uint32_t part;
 } Sine;
 static bool from_cosine;
-static size_t frames_now, frames_most; /* begun in this block, and in the fullest one */
-static void sine_reset(void *state, uint32_t seed) {
-    *(Sine *)state = (Sine){.n = 0};
-    (void)seed;
+static uint32_t work_now, work_most; /* in this block, and in the busiest one */
+static unsigned evaluations;
+static void sine_reset(void *state) { *(Sine *)state = (Sine){.latent = 0.0f}; }
+static void sine_begin(void *state, const float *latents, const float *knobs) {
+    (void)knobs;
+    *(Sine *)state = (Sine){.latent = latents[0]};
+    ++evaluations;
 }
-static size_t sine_due(const void *state, size_t ticks) {
-    const uint32_t n = ((const Sine *)state)->n;
-    return (n + (uint32_t)ticks + 47u) / 48u - (n + 47u) / 48u;
-}
-static void sine_process(void *state, size_t ticks, VoiceFrames *frames) {
+static void sine_reach(void *state, uint32_t part, uint32_t whole) {
     Sine *sine = state;
-    frames_now += sine_due(state, ticks);
-    for (size_t i = 0; i < ticks; ++i, ++sine->n) {
-        const double t = sine->n;
-        frames->audio[i] = (float)((from_cosine ? cos(0.02 * t) : sin(0.02 * t)) * exp(-t / 9600.0));
+    (void)whole;
+    work_now += part - sine->part;
+    sine->part = part;
+}
+static void sine_result(void *state, float *modes, float *glide, float *noise) {
+    const Sine *sine = state;
+    for (uint32_t k = 0; k < SLOTS; ++k) {
+        modes[k] = 0.0f;
+        modes[SLOTS + k] = 0.79138f;
+        modes[2u * SLOTS + k] = k == 0 ? logf(2.0f * sine->latent + 1e-6f) : -12.0f;
+        modes[3u * SLOTS + k] = from_cosine ? 0.0f : 1.0f;
+        modes[4u * SLOTS + k] = from_cosine ? 1.0f : 0.0f;
+    }
+    glide[0] = -6.0f;
+    glide[1] = 0.0f;
+    for (uint32_t k = 0; k < 8u; ++k) {
+        noise[k] = -12.0f;
     }
 }
-static const float decay_factors[1] = {0.98f};
-static const float rotations[4] = {0.99f, 0.14f, 0.95f, 0.31f};
-static const TimeBasisSpec basis = {.frames_per_window = 2000.0f,
-                                    .frames_per_fade = 50.0f,
-                                    .decays = 1,
-                                    .tones = 2,
-                                    .decay = decay_factors,
-                                    .rotation = rotations};
-static const VoiceModel sine_model = {
-    .hop = 48, .tail_frames = 4, .time = &basis, .reset = sine_reset, .frames_due = sine_due, .process = sine_process};
-static Sine sines[2];
-static void *const sine_states[2] = {&sines[0], &sines[1]};
+static void sine_stroke(void *state, float *transient) {
+    (void)state;
+    for (uint32_t n = 0; n < 4u; ++n) {
+        transient[n] = 0.0f;
+    }
+}
+static const float sine_anchors[SLOTS] = {3.183098862e-3f, 0.01f, 0.02f, 0.03f}, sine_spreads[SLOTS];
+static const int16_t sine_bands[64u * 4u];
+static const float sine_peaks[4];
+static const uint16_t sine_grid[2] = {0, 2000};
+static const float sine_fade[4] = {1.0f, 1.0f, 1.0f, 1.0f};
+static const HitSound sine_sound = {.modes = {sine_anchors, sine_spreads, SLOTS, 0},
+                                    .bands = {sine_bands, sine_peaks, 4},
+                                    .grid = sine_grid,
+                                    .fade = sine_fade,
+                                    .points = 2,
+                                    .transient = 4};
+static const HitModel sine_model = {.sound = &sine_sound,
+                                    .reset = sine_reset,
+                                    .begin = sine_begin,
+                                    .reach = sine_reach,
+                                    .result = sine_result,
+                                    .stroke = sine_stroke};
+static Sine sine_state;
+static Voice drum_voices[2];
 static const int8_t drum_latent[1] = {3};
 static const int8_t mix_jack[1] = {0};
 static DrumSpec drum_spec = {
     .model = &sine_model,
-    .state = sine_states,
+    .state = &sine_state,
+    .voice = drum_voices,
     .voices = 2,
     .tone = {.latents = 1, .latent = drum_latent, .latent_rest = rest_of, .class_parameter = -1},
     .level = 0,
@@ -152,7 +181,8 @@ static DrumSpec drum_spec = {
 static Drum drum;
 void shim_drum_init(uint8_t voices, bool cut, bool cosine) {
     from_cosine = cosine;
-    frames_most = 0;
+    work_most = 0;
+    evaluations = 0;
     drum_spec.voices = voices;
     drum_spec.cut = cut;
     panel_init(&panel, &drum_panel);
@@ -168,25 +198,14 @@ void shim_drum_run(const uint32_t *gates, size_t ticks, size_t block, float *aud
                                .audio_out = audio_out,
                                .gates_out = gates_out + at};
         panel_begin(&panel, &one);
-        frames_now = 0;
+        work_now = 0;
         drum_render(&drum, &panel, &one);
-        frames_most = frames_now > frames_most ? frames_now : frames_most;
+        work_most = work_now > work_most ? work_now : work_most;
         panel_end(&panel, &one);
     }
 }
-unsigned shim_drum_most_frames(void) { return (unsigned)frames_most; }
-/* [frames][channels] of a basis made of the given constants */
-void shim_time_basis(const float *decay, uint8_t decays, const float *rotation, uint8_t tones, float window, float fade,
-                     float *out, size_t frames) {
-    const TimeBasisSpec spec = {.frames_per_window = window,
-                                .frames_per_fade = fade,
-                                .decays = decays,
-                                .tones = tones,
-                                .decay = decay,
-                                .rotation = rotation};
-    TimeBasis state;
-    time_basis_trigger(&state, &spec);
-    for (size_t f = 0; f < frames; ++f) {
-        time_basis_next(&state, &spec, out + f * time_basis_channels(&spec), 1);
-    }
+unsigned shim_drum_most_work(void) { return work_most; }
+unsigned shim_drum_evaluations(void) { return evaluations; }
+bool shim_drum_set(uint8_t parameter, float position) {
+    return panel_post(&panel, (PortCommand){.kind = PORT_SET, .index = parameter, .value = position});
 }

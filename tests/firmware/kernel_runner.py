@@ -22,6 +22,7 @@ from firmware import toolchain
 
 HERE = Path(__file__).parent
 POINTER_BYTES = {"m7": 4, "wasm": 4}
+HEADERS = ("dsp/bands.h", "dsp/modes.h", "dsp/vk_dsp.h", "kernels/conv_plain.h", "kernels/vk.h")
 SLACK = b"\x55" * 16  # the bytes a kernel may read behind an integer buffer (vk.h)
 
 
@@ -80,10 +81,10 @@ def struct_array(structs: list[Struct]) -> Array:
 def functions() -> list[str]:
     """Every kernel declared in the headers, plain references included."""
     text = ""
-    for header in ("kernels/vk.h", "kernels/conv_plain.h", "dsp/vk_dsp.h"):
+    for header in HEADERS:
         text += (toolchain.ENGINE / header).read_text()
     text = re.sub(r"^#if defined\(__ARM_ARCH_7EM__\).*?^#endif", "", text, flags=re.M | re.S)  # its own calls
-    return sorted(set(re.findall(r"^void (vk_\w+)\(", text, re.M)))
+    return sorted(set(re.findall(r"^(?:void|bool) (vk_\w+)\(", text, re.M)))
 
 
 def sources(target: str) -> list[Path]:
@@ -150,7 +151,7 @@ def _built(target: str) -> Path:
     table = toolchain.cache_dir() / "tests" / f"table-{target}"
     table.mkdir(parents=True, exist_ok=True)
     header = table / "kernel_table.h"
-    text = '#include "dsp/vk_dsp.h"\n#include "kernels/conv_plain.h"\n#include "kernels/vk.h"\n'
+    text = "".join(f'#include "{header}"\n' for header in HEADERS)
     text += f"typedef void (*any)({', '.join(['uintptr_t'] * 12)});\n"
     text += "static const any functions[] = {" + ", ".join(f"(any){n}" for n in names) + "};\n"
     if not header.exists() or header.read_text() != text:

@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 
 from common.drums import PARTS
+from firmware.compiler.ops import hit
 from firmware.instruments import assign, schema
 from firmware.instruments.kinds import drum, groove, rhythm
+from firmware.kernelgen import bands
 from firmware.play import cv_script, osc
+from train.models.hit import shape, sound
 
 ENGINE = Path(__file__).resolve().parents[2] / "firmware" / "engine"
 
@@ -39,8 +42,16 @@ def test_laws_are_in_the_order_of_the_header():
     assert [name.lower() for name in enum("control/law.h", "LAW_")] == list(schema.LAWS)
 
 
-def test_a_drum_has_the_voices_and_times_of_the_header():
-    assert define("instruments/voice.h", "VOICE_TIMES") == drum.MAX_TIMES
+def test_a_drum_has_the_voices_and_sizes_of_the_headers():
+    assert define("instruments/hit.h", "EVALUATION_TICKS") == drum.EVALUATION_TICKS
+    assert define("instruments/hit.h", "RESTING_TICKS") == drum.RESTING_TICKS
+    assert define("instruments/hit.h", "HIT_NOISE") == hit.MOST_GAINS
+    assert define("instruments/hit.h", "HIT_TRANSIENT") == hit.MOST_TRANSIENT
+    assert define("dsp/modes.h", "VK_MODES") == hit.MOST_MODES
+    assert define("dsp/modes.h", "VK_HIT_FRAME") == hit.FRAME == shape.FRAME
+    assert define("dsp/bands.h", "VK_BANDS") == hit.MOST_BANDS
+    assert define("dsp/bands.h", "VK_BAND_TAPS") == hit.TAPS == bands.TAPS
+    assert hit.NOISE_BITS == sound.NOISE_BITS
     (most,) = (each.le for each in drum.Options.model_fields["voices"].metadata if hasattr(each, "le"))
     assert define("instruments/drum.h", "DRUM_VOICES") == most
 

@@ -31,7 +31,7 @@ from quantize.integers.plan import Plan, make_plan
 from quantize.integers.qdq import read_qdq
 from quantize.procedure import Settings, run_procedure
 from tests.digest_list import run
-from tests.quantize.models import small_drive, small_drum, small_rhythm
+from tests.quantize.models import small_drive, small_drum, small_rhythm, small_stream
 from tests.quantize.random_graphs import random_feed, random_graph
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,6 +141,7 @@ def every_operator(in_tflite: bool = False) -> Graph:
 
 def _calibration_sets(scratch: Path) -> Iterator[tuple[str, CalibrationSet]]:
     yield "drum", from_metadata(load_graph(small_drum(scratch / "drum.onnx")), count=4, batch=1)
+    yield "stream", from_metadata(load_graph(small_stream(scratch / "stream.onnx")), count=4, batch=1)
     yield "rhythm", from_metadata(load_graph(small_rhythm(scratch / "rhythm.onnx")), count=4)
     audio = [0.3 * np.random.default_rng(1).standard_normal(48_000).astype(np.float32)]
     yield "drive", from_metadata(load_graph(small_drive(scratch / "drive.onnx")), 0, audio, count=4, batch=1)

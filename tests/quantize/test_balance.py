@@ -79,7 +79,7 @@ def test_equal_inputs_are_left_alone():
     assert balanced(graph, feed) is graph
 
 
-@pytest.mark.parametrize("which", ["drum_file", "rhythm_file", "drive_file"])
+@pytest.mark.parametrize("which", ["stream_file", "rhythm_file", "drive_file"])
 def test_only_layers_that_read_inputs_are_balanced(which, request):
     from quantize.data.feeds import FeedMaker
 

@@ -23,7 +23,6 @@ from quantize.integers.plan import make_plan
 from quantize.integers.qdq import Quantized, to_qdq
 from tests.quantize.quantized_files import every_operator
 from tests.quantize.random_graphs import random_feed, random_graph
-from train.models.time_basis import TimeBasis
 
 pytestmark = pytest.mark.fast
 
@@ -53,7 +52,7 @@ def test_litert_reference_kernels_agree_on_random_graphs(seed, bits):
 
 
 @pytest.mark.parametrize("bits", [16, 8])
-@pytest.mark.parametrize("which", ["drum_file", "rhythm_file"])
+@pytest.mark.parametrize("which", ["stream_file", "rhythm_file"])
 def test_whole_decoders_run_in_litert(which, bits, request, tmp_path):
     path = request.getfixturevalue(which)
     figures = export_model(path, "tflite", tmp_path / "m.tflite", bits, 0.05)
@@ -75,8 +74,8 @@ def test_a_quantized_file_exports_to_float_onnx_and_back(rhythm_file, tmp_path):
     assert figures["snr_db"] > 40.0
 
 
-def test_a_traced_decoder_takes_any_length_and_goes_on_with_its_noise(drum_file):
-    graph = load_graph(drum_file)
+def test_a_traced_decoder_takes_any_length_and_goes_on_with_its_noise(stream_file):
+    graph = load_graph(stream_file)
     decoder = trace_decoder(graph)
     feed = FeedMaker(graph).make(0.09, 1)
     inputs = [torch.from_numpy(feed[n]) for n in graph.input_names]
@@ -100,19 +99,16 @@ class Silent(nn.Module):
         return torch.zeros(x.shape[0], self.latents) + 0.0 * x.sum()
 
 
-def test_the_nn_module_streams_any_buffers_as_the_whole(drum_file, tmp_path):
+def test_the_nn_module_plays_any_buffers_as_the_whole(drum_file, tmp_path):
     graph = load_graph(drum_file)
     entries = {spec.name: spec.channels for spec in graph.about.inputs}
     heard = 9600
     module = DrumModule(
         trace_decoder(graph),
         torch.jit.trace(Silent(), (torch.zeros(1, 1, heard),)),
-        frames_looked_back(graph),
         list(entries["z"]),
         list(entries["knobs"]),
         8,
-        TimeBasis.of(graph.about),
-        48,
         heard,
     )
     path = tmp_path / "m.ts"

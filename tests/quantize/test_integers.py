@@ -198,8 +198,8 @@ def test_the_rhythm_decoder_in_torch_is_the_compiled_c(rhythm_file):
 
 
 @pytest.mark.parametrize("bits", [16, 8])
-def test_the_drum_decoders_integers_are_the_judges(drum_file, bits):
-    graph = load_graph(drum_file)
+def test_the_drum_decoders_integers_are_the_judges(stream_file, bits):
+    graph = load_graph(stream_file)
     maker = FeedMaker(graph)
     network = quantized(graph, [maker.make(0.05, 2) for _ in range(2)], bits)
     feed = maker.make(0.1, 1)

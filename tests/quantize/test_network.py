@@ -26,7 +26,7 @@ def test_a_random_graph_gives_what_onnxruntime_gives(seed):
     np.testing.assert_allclose(made, wanted, atol=2e-5 * max(1.0, float(np.abs(wanted).max())))
 
 
-@pytest.mark.parametrize("which", ["drum_file", "rhythm_file"])
+@pytest.mark.parametrize("which", ["stream_file", "rhythm_file"])
 def test_domain_operators_give_what_their_bodies_give(which, request):
     path = request.getfixturevalue(which)
     graph = load_graph(path)
@@ -36,8 +36,8 @@ def test_domain_operators_give_what_their_bodies_give(which, request):
     np.testing.assert_allclose(made, wanted, atol=1e-5)
 
 
-def test_a_batch_is_its_examples(drum_file):
-    graph = load_graph(drum_file)
+def test_a_batch_is_its_examples(stream_file):
+    graph = load_graph(stream_file)
     feed = FeedMaker(graph).make(0.03, 3)
     together = run(Network(graph), feed)["audio"]
     for row in range(3):

@@ -11,7 +11,6 @@ from torch import nn
 from quantize.formats.nn_tilde import DriveModule, DrumModule, PatternModule
 from quantize.formats.torchscript import frames_looked_back, trace_decoder
 from quantize.graph.load import load_graph
-from train.models.time_basis import TimeBasis
 
 HEARD = 4096
 
@@ -36,8 +35,7 @@ def drum(drum_file):
     graph = load_graph(drum_file)
     entries = {spec.name: list(spec.channels) for spec in graph.about.inputs}
     z, knobs = entries["z"], entries["knobs"]
-    past, basis = frames_looked_back(graph), TimeBasis.of(graph.about)
-    module = DrumModule(trace_decoder(graph), traced(len(z), 1), past, z, knobs, 8, basis, 48, HEARD)
+    module = DrumModule(trace_decoder(graph), traced(len(z), 1), z, knobs, 8, HEARD)
     return torch.jit.script(module.eval())
 
 

@@ -81,8 +81,8 @@ def test_the_cost_falls_to_the_goal_and_counts_stay_multiples_of_four(criterion,
     )
 
 
-def test_pqmf_bands_and_noise_taps_stay(drum_file):
-    graph = load_graph(drum_file)
+def test_pqmf_bands_and_noise_taps_stay(stream_file):
+    graph = load_graph(stream_file)
     maker = FeedMaker(graph)
     step = prune(graph, teach(graph, [maker.make(0.05, 2)]), 0.6, Ranking(ticks=384))
     made = run(Network(step.graph), maker.make(0.05, 1))["audio"]

@@ -20,10 +20,10 @@ def prepared(path, bits=16):
     return calibration_set, plan, scales_from(plan, seen)
 
 
-def test_every_scale_gets_a_row_and_fewer_bits_harm_more(drum_file):
+def test_every_scale_gets_a_row_and_fewer_bits_harm_more(stream_file):
     found = {}
     for bits in (16, 8):
-        calibration_set, plan, scales = prepared(drum_file, bits)
+        calibration_set, plan, scales = prepared(stream_file, bits)
         recorded = [{n: v * np.float32(0.999) for n, v in e.taught.items()} for e in calibration_set.test]
         pairs = list(zip([e.feed for e in calibration_set.test], recorded, strict=True))
         *alone, together = measure_sensitivity(plan, scales, pairs)
@@ -34,8 +34,8 @@ def test_every_scale_gets_a_row_and_fewer_bits_harm_more(drum_file):
     assert found[8].change_percent > found[16].change_percent
 
 
-def test_only_the_named_tensors_are_rounded(drum_file):
-    calibration_set = from_metadata(load_graph(drum_file), count=2)
+def test_only_the_named_tensors_are_rounded(stream_file):
+    calibration_set = from_metadata(load_graph(stream_file), count=2)
     feed = calibration_set.test[0].feed
     name = calibration_set.graph.output_names[0]
     plain = run(Network(calibration_set.graph), feed)[name]

@@ -9,13 +9,11 @@ SMALL_RHYTHM = [
     "fit.validation_items=16",
 ]
 SMALL_DRUM = [
-    "model.low=8",
-    "model.high=8",
-    "model.tones=8",
-    "model.encoder=4",
+    "model.trunk=[8,8]",
+    "model.noise_rank=4",
+    "model.transient_rank=4",
+    "model.encoder=16",
     "model.latents=3",
-    "model.low_dilations=[1]",
-    "model.high_dilations=[1]",
     "window_s=0.1",
     "fit.batch=4",
     "fit.validation_items=8",

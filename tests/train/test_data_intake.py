@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from common import recording
+from common.reading import recording
 from common.refusal import LeftOut, Refusal
 from firmware.play.render import read_sound
 from tests.train.data_sources import beat, hit, kits, midi, write

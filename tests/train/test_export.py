@@ -9,27 +9,20 @@ import torch
 from torch import nn
 
 from common import model_metadata
+from common.drums import CLASSES
 from common.refusal import Refusal
+from tests.train.small import SMALL_DRUM
 from train.export.export import Port, example_inputs, export_module
 from train.kinds import load_recipe
-from train.models.drum import DrumDecoder, DrumShape
 from train.models.noise import FilteredNoise
 from train.models.pqmf import PQMFAnalysis
 from train.tasks.drum import DrumTask
 from train.tasks.rhythm import RhythmTask
 
-SMALL = [
-    "model.low=8",
-    "model.high=8",
-    "model.tones=8",
-    "model.low_dilations=[1]",
-    "model.high_dilations=[1]",
-]
-
 
 @pytest.fixture(scope="module")
 def drum(tmp_path_factory):
-    task = DrumTask(load_recipe("drum_quick", SMALL))
+    task = DrumTask(load_recipe("drum_quick", SMALL_DRUM))
     path = tmp_path_factory.mktemp("export") / "drum.onnx"
     inputs, outputs = task.decoder_ports()
     export_module(task.model.decoder, inputs, outputs, {"kind": "drum", **task.decoder_metadata()}, path)
@@ -40,91 +33,38 @@ def test_the_file_is_standard_onnx_with_functions(drum):
     _, path = drum
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
-    assert {f.name for f in model.functions} == {"PQMFSynthesis", "FilteredNoise"}
+    assert {f.name for f in model.functions} == {"HitSound"}
     assert {o.domain: o.version for o in model.opset_import} == {"": 21, "vaectrol": 1}
-    assert model.graph.input[0].type.tensor_type.shape.dim[2].dim_param == "frames"
-    assert not any(n.op_type == "Pad" for n in model.graph.node)
-    crops = [n for n in model.graph.node if n.op_type == "ConvTranspose"]
-    assert [list(a.ints) for n in crops for a in n.attribute if a.name == "pads"] == [[0, 3], [0, 3], [0, 0]]
+    assert [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim] == [1, 3, 1]
+    assert [n.op_type for n in model.graph.node].count("Conv") == 7
 
 
 def test_the_metadata_is_json_and_describes_every_port(drum):
     _, path = drum
     about = model_metadata.read_file(path)
     assert about.format == 1
-    assert [spec.name for spec in about.inputs] == ["z", "knobs", "time"]
-    assert [spec.rate for spec in about.inputs] == ["1/48"] * 3
-    assert len(about.inputs[2].channels) == len(about.time_basis.channels)
+    assert [spec.name for spec in about.inputs] == ["z", "knobs"]
+    assert all(spec.is_event for spec in (*about.inputs, *about.outputs))
+    assert about.classes == list(CLASSES)
     for p in onnx.load(path).metadata_props:
         json.loads(p.value)
 
 
-def test_onnxruntime_agrees_on_any_length(drum):
+def test_onnxruntime_makes_the_same_hits(drum):
     import onnxruntime
 
     task, path = drum
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     task.eval()
     generator = torch.Generator().manual_seed(3)
-    for frames in (1, 2, 7, 50, 333):
-        feeds = example_inputs(task.decoder_ports()[0], frames * 48, generator)
+    for _ in range(3):
+        feeds = example_inputs(task.decoder_ports()[0], 1, generator)
         with torch.no_grad():
             ours = task.model.decoder(*feeds).numpy()
-        names = ("z", "knobs", "time")
+        names = ("z", "knobs")
         (theirs,) = session.run(None, {n: f.numpy() for n, f in zip(names, feeds, strict=True)})
-        assert theirs.shape == (1, 1, frames * 48)
+        assert theirs.shape == (1, 1, 96_000)
         assert np.abs(ours - theirs).max() < 1e-4 * max(1.0, np.abs(ours).max())
-
-
-def test_the_drum_decoder_does_not_hear_the_future(drum):
-    task, _ = drum
-    task.eval()
-    generator = torch.Generator().manual_seed(5)
-    feeds = example_inputs(task.decoder_ports()[0], 48 * 120, generator)
-    with torch.no_grad():
-        before = task.model.decoder(*feeds)
-        for cut in (1, 30, 119):
-            changed = [f.clone() for f in feeds]
-            for f in changed:
-                f[..., cut:] = torch.rand(f[..., cut:].shape, generator=generator)
-            after = task.model.decoder(*changed)
-            assert torch.equal(before[..., : cut * 48], after[..., : cut * 48])
-
-
-def test_nothing_reaches_further_back_than_it_says():
-    shape = DrumShape(low=8, high=8, tones=8)
-    decoder = DrumDecoder(shape).eval()
-    feeds = [torch.rand(1, n, 200) for n in (8, len(shape.knobs), shape.basis.channels)]
-    changed = [f.clone() for f in feeds]
-    for f in changed:
-        f[..., :100] += 1.0
-    with torch.no_grad():
-        first, second = decoder(*feeds), decoder(*changed)
-    start = (100 + shape.past_frames) * 48
-    assert torch.allclose(first[..., start:], second[..., start:], atol=1e-6)
-    assert not torch.allclose(first[..., 100 * 48 : 102 * 48], second[..., 100 * 48 : 102 * 48], atol=1e-6)
-
-
-def test_without_a_trigger_it_is_exactly_silent(drum):
-    task, _ = drum
-    task.eval()
-    basis = task.basis(torch.full((1, 100), -1.0))
-    with torch.no_grad():
-        audio = task.model.decoder(torch.randn(1, 8, 100), torch.rand(1, 10, 100), basis)
-    assert float(audio.abs().max()) == 0.0
-
-
-def test_a_hit_is_over_when_its_window_is(drum):
-    task, _ = drum
-    task.eval()
-    t = torch.arange(2200)[None] / 1000.0
-    with torch.no_grad():
-        audio = task.model.decoder(
-            torch.randn(1, 8, 1).expand(-1, -1, 2200),
-            torch.rand(1, 10, 1).expand(-1, -1, 2200),
-            task.basis(t),
-        )
-    assert float(audio[..., (2000 + task.model.shape.past_frames) * 48 :].abs().max()) < 1e-7
 
 
 def test_the_rhythm_decoder_is_an_event_graph(tmp_path):

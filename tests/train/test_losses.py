@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from train.attributes.sound import loudness
+from train.latents.centre import ClassCentres
 from train.latents.motion import moving_latents
 from train.losses import (
-    BandEnvelopeLoss,
+    BalanceLoss,
     SpectralLoss,
     feature_loss,
     hinge_critic_loss,
@@ -21,6 +22,7 @@ from train.losses import (
     transient_loss,
 )
 from train.models.fader import LatentAdversary
+from train.models.hit.critic import HitCritic
 
 pytestmark = pytest.mark.fast
 
@@ -62,7 +64,7 @@ def test_the_loudest_level_is_what_the_analyser_measures():
 
 
 @pytest.mark.parametrize(
-    "loss", [SpectralLoss((1024, 256)), SpectralLoss((1024, 256), convergence=0.5), BandEnvelopeLoss()]
+    "loss", [SpectralLoss((1024, 256)), SpectralLoss((1024, 256), convergence=0.5), BalanceLoss(9600)]
 )
 def test_audio_losses_are_zero_on_the_same_and_finite_on_silence(loss):
     x = torch.randn(2, 1, 9600, generator=torch.Generator().manual_seed(0)) * 0.3
@@ -131,3 +133,71 @@ def test_moving_latents_keep_the_posteriors_spread_at_every_frame():
     still = moving_latents(mean, deviation, 50, 0.0)
     assert torch.equal(still[..., 0], still[..., 49])
     assert not torch.equal(z[..., 0], z[..., 49])
+
+
+def test_a_rumble_is_a_band_like_any_other():
+    t = torch.arange(12_000) / 48_000
+    hiss = 0.3 * torch.randn(1, 1, 12_000, generator=torch.Generator().manual_seed(0))
+    low = hiss - torch.fft.irfft(torch.fft.rfft(hiss) * (torch.fft.rfftfreq(12_000, 1 / 48_000) < 200))
+    far = BalanceLoss(12_000)
+    assert float(far(low, low)) == 0
+    rumble = low + 0.1 * torch.sin(2 * torch.pi * 40 * t)
+    count = far.energies(low).shape[1]
+    # of all bands only the lowest differs, and there by so many nats: its energy over the floor's
+    energy, whole = far.energies(rumble)[0, 0], far.energies(low).sum()
+    wanted = torch.log((energy + far.floor * whole) / (far.floor * whole)) / count
+    assert float(far(rumble, low)) == pytest.approx(float(wanted), rel=0.1)
+    assert float(far.energies(low).sum()) == pytest.approx(
+        float(torch.fft.rfft(low[0, 0]).abs().square().sum()), rel=1e-4
+    )
+
+
+def test_classes_are_pulled_to_one_middle_and_one_width():
+    torch.manual_seed(0)
+    centres = ClassCentres(2, 3)
+    places = torch.nn.Parameter(torch.randn(400, 3) * torch.tensor([3.0, 1.0, 0.2]))
+    labels = (torch.arange(400) % 2 == 0).long()
+    with torch.no_grad():
+        places[labels == 1] += 2.0
+    descent = torch.optim.SGD([places], 2.0)
+    for _ in range(900):
+        rows = torch.randint(0, 400, (32,))
+        loss = centres(
+            places[rows], torch.full((32, 3), -20.0), labels[rows], torch.ones(32, dtype=torch.bool)
+        )
+        descent.zero_grad()
+        loss.backward()
+        descent.step()
+    for label in (0, 1):
+        of_class = places[labels == label].detach()
+        assert of_class.mean(0).abs().max() < 0.3
+        assert of_class.square().mean(0).tolist() == pytest.approx([1, 1, 1], abs=0.35)
+
+
+def test_who_does_not_count_is_neither_pulled_nor_remembered():
+    centres = ClassCentres(2, 3)
+    mean = torch.full((4, 3), 5.0, requires_grad=True)
+    loss = centres(
+        mean, torch.zeros(4, 3), torch.zeros(4, dtype=torch.long), torch.zeros(4, dtype=torch.bool)
+    )
+    loss.backward()
+    assert not mean.grad.any() and not centres.means.any()
+
+
+def test_the_critic_learns_which_class_a_sound_should_be_of():
+    torch.manual_seed(0)
+    t = torch.arange(9600) / 48_000
+    low, high = (torch.sin(2 * torch.pi * f * t) * torch.exp(-20 * t) for f in (60.0, 3000.0))
+    real = torch.stack([low, high] * 4)[:, None] + 0.01 * torch.randn(8, 1, 9600)
+    labels = torch.tensor([0, 1] * 4)
+    critic = HitCritic(4, 2)
+    descent = torch.optim.Adam(critic.parameters(), 3e-3)
+    for _ in range(60):  # the made ones are true sounds under the wrong name
+        loss = critic.judge(real, real, 1 - labels, labels)
+        descent.zero_grad()
+        loss.backward()
+        descent.step()
+    rightly, wrongly = (
+        torch.stack([s.mean() for s in critic(real, named)[0]]).mean() for named in (labels, 1 - labels)
+    )
+    assert float(rightly) > float(wrongly) + 0.5

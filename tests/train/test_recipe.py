@@ -75,13 +75,6 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
         load_recipe(missing)
 
 
-def test_two_opponents_in_one_recipe_are_refused():
-    from train.tasks.drum import DrumTask
-
-    with pytest.raises(Refusal, match="exclude each other"):
-        DrumTask(load_recipe("drum_quick", ["fader.weight=1", "critic.start=0.5"]))
-
-
 @pytest.mark.parametrize(("text", "value"), [("90s", 90), ("10m", 600), ("1.5h", 5400)])
 def test_lengths_of_time(text, value):
     assert seconds(text) == value

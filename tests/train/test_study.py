@@ -361,9 +361,9 @@ def test_the_sweeps_that_come_with_it_hold_for_their_recipes(tmp_path):
 
 
 def test_paths_may_be_written_as_tables(tmp_path):
-    text = "[space.model]\nlow = [8, 12]\n[space.fit]\nbatch = { low = 2, high = 8 }\n"
+    text = "[space.model]\nnoise_rank = [8, 12]\n[space.fit]\nbatch = { low = 2, high = 8 }\n"
     found = load_sweep(sweep_file(tmp_path, text), load_recipe("drum_quick"))
-    assert found.space["model.low"] == [8, 12] and found.space["fit.batch"].whole
+    assert found.space["model.noise_rank"] == [8, 12] and found.space["fit.batch"].whole
 
 
 def test_another_recipe_space_or_data_in_the_same_place_is_refused(rhythms, tmp_path, priced, with_nan):

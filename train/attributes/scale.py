@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from common.model_metadata import ModelMetadata
+
+FEW = 8  # members of a group that are too few for a scale of its own
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,39 @@ class AttributeScale:
         ]
 
 
+@dataclass(frozen=True)
+class GroupedScale:
+    """A law for each group: the knob's middle is the middle of the group, as each class of drums has its own.
+
+    Attributes
+    ----------
+    values : dict of str to list of float
+        :attr:`AttributeScale.values` by group.
+    """
+
+    values: Mapping[str, list[float]]
+
+    @classmethod
+    def fit(cls, measured: np.ndarray, groups: Sequence[str]) -> GroupedScale:
+        """Take the quantiles of each group; one with fewer than ``FEW`` members takes those of all."""
+        names = np.array(groups)
+        return cls(
+            {
+                str(name): AttributeScale.fit(
+                    some if len(some := measured[names == name]) >= FEW else measured
+                ).values
+                for name in np.unique(names)
+            }
+        )
+
+    def knob(self, measured: np.ndarray, groups: Sequence[str]) -> np.ndarray:
+        """Knob positions of measured values; 0 for a group that was not known."""
+        names, out = np.array(groups), np.zeros(len(measured))
+        for name, values in self.values.items():
+            out[names == name] = AttributeScale(values).knob(measured[names == name])
+        return out
+
+
 def described(definitions: Mapping[str, str], scales: Mapping[str, list[float]]) -> list[dict[str, Any]]:
     """Attributes as a model file lists them; those without a scale are not in it.
 
@@ -74,3 +109,23 @@ def described(definitions: Mapping[str, str], scales: Mapping[str, list[float]])
 def scales_of(about: ModelMetadata) -> dict[str, list[float]]:
     """Read back the scales that :func:`described` wrote into a model file."""
     return {attribute.name: attribute.values for attribute in about.attributes if attribute.values}
+
+
+def grouped_description(
+    definitions: Mapping[str, str], scales: Mapping[str, GroupedScale]
+) -> list[dict[str, Any]]:
+    """Attributes as a model file lists them, with tables of their groups; ``values`` is the groups' mean."""
+    rows = described(definitions, {name: _mean(scale) for name, scale in scales.items()})
+    for row in rows:
+        groups = scales[row["name"]].values
+        row["group_values"] = {group: AttributeScale(values).table() for group, values in groups.items()}
+    return rows
+
+
+def _mean(scale: GroupedScale) -> list[float]:
+    return [float(v) for v in np.mean(list(scale.values.values()), 0)]
+
+
+def grouped_scales_of(about: ModelMetadata) -> dict[str, dict[str, list[float]]]:
+    """Read back the scales that :func:`grouped_description` wrote into a model file."""
+    return {attribute.name: dict(attribute.group_values) for attribute in about.attributes}

@@ -54,6 +54,27 @@ data.add_typer(
 )
 
 
+@data.command(
+    epilog="Example: vaectrol data soundfonts KITS /usr/share/sounds/sf2/FluidR3_GM.sf2 --beside MY_ONE_SHOTS"
+)
+def soundfonts(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to fill; not there yet.")],
+    soundfont: Annotated[
+        list[Path], typer.Argument(metavar="SOUNDFONT…", help="General MIDI soundfonts, .sf2 or .sf3.")
+    ],
+    beside: Annotated[
+        Path | None, typer.Option(help="Folder of one-shots with a manifest to take along, as links.")
+    ] = None,
+) -> None:
+    """Render the drum kits of soundfonts as one-shots, which `data prepare drum` reads; needs fluidsynth."""
+    from train.data.soundfonts.render import render_kits
+
+    counts = render_kits(soundfont, out, beside, _watch)
+    for kit, count in counts.items():
+        typer.echo(f"{kit}: {count} hits")
+    typer.echo(f"{sum(counts.values())} hits in {out}")
+
+
 def _command(kind: str, found: type[Preparation]) -> Callable[..., None]:
     """Write the function that typer reads a kind's arguments from."""
     from train.data.kinds.base import flags

@@ -5,60 +5,20 @@ Any runtime executes them as they are; the compiler recognises the name and uses
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import FunctionProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from train.export.body import Body, function
+from train.export.hit_function import hit_sound
 from train.models.domain import DOMAIN, VERSION
 from train.models.noise import GOLDEN, WORD
-
-OPSET = 21
-
-
-class _Body:
-    """Collects nodes; ``_Body().Add(a, b)`` appends an Add and returns its output's name."""
-
-    def __init__(self) -> None:
-        self.nodes: list[NodeProto] = []
-
-    def __getattr__(self, operator: str) -> Any:
-        def append(*inputs: str, name: str | None = None, **attributes: Any) -> str:
-            output = name or f"t{len(self.nodes)}"
-            self.nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
-            return output
-
-        return append
-
-    def integers(self, *values: int) -> str:
-        """An int64 vector."""
-        return self.Constant(value_ints=list(values))
-
-    def integer(self, value: int) -> str:
-        """An int64 scalar."""
-        return self.Constant(value=numpy_helper.from_array(np.array(value, np.int64)))
-
-    def attribute(self, name: str) -> str:
-        """An int attribute of the function, as an int64 scalar."""
-        output = f"t{len(self.nodes)}"
-        node = helper.make_node("Constant", [], [output])
-        reference = node.attribute.add()
-        reference.name, reference.ref_attr_name, reference.type = "value_int", name, AttributeProto.INT
-        self.nodes.append(node)
-        return output
-
-
-def _function(name: str, inputs: list[str], output: str, body: _Body, attributes: list[str]) -> FunctionProto:
-    return helper.make_function(
-        DOMAIN, name, inputs, [output], body.nodes, [helper.make_opsetid("", OPSET)], attributes
-    )
 
 
 def pqmf_synthesis(bands: int, taps: int) -> FunctionProto:
     """``PQMFSynthesis(subbands [1, M, T], bank [M, 1, L], prototype [L]) -> [1, 1, T·M]``."""
-    b = _Body()
+    b = Body()
     b.ConvTranspose("subbands", "bank", name="audio", strides=[bands], pads=[0, taps - bands])
-    return _function("PQMFSynthesis", ["subbands", "bank", "prototype"], "audio", b, [])
+    return function("PQMFSynthesis", ["subbands", "bank", "prototype"], "audio", b, [])
 
 
 def pqmf_analysis(bands: int, taps: int) -> FunctionProto:
@@ -66,15 +26,15 @@ def pqmf_analysis(bands: int, taps: int) -> FunctionProto:
 
     ``bank`` holds impulse responses; Conv correlates, so the body turns them round.
     """
-    b = _Body()
+    b = Body()
     turned = b.Slice("bank", b.integers(-1), b.integers(-(1 << 62)), b.integers(2), b.integers(-1))
     b.Conv("audio", turned, name="subbands", strides=[bands], pads=[taps - bands, 0])
-    return _function("PQMFAnalysis", ["audio", "bank", "prototype"], "subbands", b, [])
+    return function("PQMFAnalysis", ["audio", "bank", "prototype"], "subbands", b, [])
 
 
 def filtered_noise() -> FunctionProto:
     """``FilteredNoise(filters [1, B·K, T]) {bands, taps, hop, seed} -> [1, B, T·hop]``."""
-    b = _Body()
+    b = Body()
     zero, one = b.integer(0), b.integer(1)
     bands, taps, hop, seed = (b.attribute(name) for name in ("bands", "taps", "hop", "seed"))
 
@@ -109,7 +69,14 @@ def filtered_noise() -> FunctionProto:
     held = b.Reshape(held, b.Concat(vector(bands), vector(taps), b.integers(-1), axis=0))
     summed = b.ReduceSum(b.Mul(held, noise), b.integers(1), keepdims=0)
     b.Unsqueeze(summed, b.integers(0), name="noise")
-    return _function("FilteredNoise", ["filters"], "noise", b, ["bands", "taps", "hop", "seed"])
+    return function("FilteredNoise", ["filters"], "noise", b, ["bands", "taps", "hop", "seed"])
+
+
+def _hit_sound(node: NodeProto, sizes: dict[str, tuple[int, ...]]) -> FunctionProto:
+    """The body for one node: its constants say how large everything is."""
+    anchors, _, filters, grid, _ = (sizes[name] for name in node.input[4:])
+    given = {a.name: a.i for a in node.attribute}
+    return hit_sound(anchors[0], filters[0], grid[0], given["samples"], filters[2], given["gliding"])
 
 
 def attach(model: ModelProto) -> None:
@@ -121,6 +88,9 @@ def attach(model: ModelProto) -> None:
             continue
         if node.op_type == "FilteredNoise":
             functions[node.op_type] = filtered_noise()
+            continue
+        if node.op_type == "HitSound":
+            functions[node.op_type] = _hit_sound(node, sizes)
             continue
         bands, _, taps = sizes[node.input[1]]
         make = {"PQMFSynthesis": pqmf_synthesis, "PQMFAnalysis": pqmf_analysis}[node.op_type]

@@ -19,6 +19,7 @@ from common.drums import CLASSES
 from common.files import write_picture
 from common.spectrogram import excerpt, spectrogram_figure
 from common.spectrogram import player as player_of
+from train.analysis.hit.changes import MAX_SAMPLES
 from train.attributes.sound import loudness, measure_sound
 from train.hearing.hear import Judgeable, hear
 from train.hearing.hiss import AFTER_S, LENGTH_S, hiss_dbfs
@@ -35,9 +36,10 @@ from train.judges.drum_page import (
 from train.judges.judged import Gallery, Judgement
 from train.judges.player import Player
 from train.judges.spectra import log_spectral_distance, mr_stft
-from train.models.drum import MelPicture
+from train.models.hit.picture import MelPicture
+from train.models.hit.shape import WINDOW_S
 from train.tasks.base import evenly
-from train.tasks.drum import MAX_SAMPLES, DrumTask
+from train.tasks.drum import DrumTask
 
 if TYPE_CHECKING:
     from train.data.store import DataSet
@@ -47,7 +49,7 @@ ONSET_PART = 0.1  # of the largest envelope: −20 dB
 SHOWN = 8  # items whose sounds the page plays
 SHORTEST_S = 0.25
 AFTERWARDS_S = AFTER_S + LENGTH_S  # made beyond the recording's end, to hear whether it hisses
-SILENT_AFTER_S = 2.25  # a voice is over after two seconds
+ENDING_S = 0.05
 DETAILS = ("by_class", "classes", "kits")
 NOT_ON_CARD = ("by_class", "spearman", "classes", "kits")
 
@@ -242,25 +244,14 @@ def control(player: Player, split: str, picked: np.ndarray, positions: int = 9) 
 
 
 def silence(player: Player) -> float:
-    """Loudest sample, dBFS, of what should be silent; −200 when exactly zero.
-
-    A second without a trigger, and what follows when hits of every class should be over; at random latents.
-    """
+    """Loudest sample, dBFS, just before random hits of every class are ended; −200 when exactly zero."""
+    classes = made_classes(player)
     task = player.task
     assert isinstance(task, DrumTask)
-    frames = 1000
-    basis = task.basis
-    feeds = {
-        "z": np.repeat(player.prior(1, 0)[:, :, None], frames, 2),
-        "knobs": np.full((1, len(task.model.shape.knobs), frames), 0.125, np.float32),
-        "time": np.zeros((1, basis.channels, frames), np.float32),
-    }
-    peak = float(np.abs(player.decode(feeds)).max())
-    classes = made_classes(player)
     knobs = np.zeros((len(classes), len(task.model.shape.knobs)), np.float32)
     knobs[np.arange(len(classes)), classes] = 1.0
-    rung = strike(player, player.prior(len(classes), 1), knobs, SILENT_AFTER_S + 0.25)
-    peak = max(peak, float(np.abs(rung[:, round(SILENT_AFTER_S * SAMPLE_RATE_HZ) :]).max()))
+    rung = strike(player, player.prior(len(classes), 1), knobs, WINDOW_S)
+    peak = float(np.abs(rung[:, -round(ENDING_S * SAMPLE_RATE_HZ) :]).max())
     return 20 * float(np.log10(max(peak, 1e-10)))
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from common.audio import SAMPLE_RATE_HZ
 from common.drums import CLASSES
 from train.data.names import kit_of
 from train.hearing.hits import Hits
 from train.judges.player import Player
-from train.models.drum import HOP
 from train.tasks.drum import DrumTask
 
 if TYPE_CHECKING:
@@ -24,22 +22,17 @@ NEAR_NOON = 0.05  # of a knob's travel to either side, as hands find it
 
 
 def strike(player: Player, z: np.ndarray, knobs: np.ndarray, seconds: float) -> np.ndarray:
-    """Strike once from cleared state: ``z [N, Z]`` or ``[N, Z, T]``, ``knobs`` alike, to audio ``[N, S]``.
-
-    The model's own latency is taken off.
-    """
-    task = player.task
-    assert isinstance(task, DrumTask)
-    frames = round(seconds * SAMPLE_RATE_HZ / HOP) + 2
-    time = task.basis((torch.arange(frames) * HOP / SAMPLE_RATE_HZ)[None]).numpy()
+    """Strike once: ``z [N, Z]`` and ``knobs [N, K]`` to audio ``[N, S]``, silent when the voice is over."""
+    length = round(seconds * SAMPLE_RATE_HZ)
     rows = []
-    for i in range(len(z)):
-        feeds = {"time": time}
-        for name, value in (("z", z[i]), ("knobs", knobs[i])):
-            held = np.repeat(value[:, None], frames, 1) if value.ndim == 1 else value[:, :frames]
-            feeds[name] = np.ascontiguousarray(held[None], dtype=np.float32)
-        rows.append(player.decode(feeds)[0, 0])
-    return np.stack(rows)[:, task.delay : task.delay + round(seconds * SAMPLE_RATE_HZ)]
+    for one, told in zip(z, knobs, strict=True):
+        feeds = {
+            "z": np.ascontiguousarray(one[None, :, None], np.float32),
+            "knobs": np.ascontiguousarray(told[None, :, None], np.float32),
+        }
+        audio = player.decode(feeds)[0, 0, :length]
+        rows.append(np.pad(audio, (0, length - len(audio))))
+    return np.stack(rows)
 
 
 def recorded(player: Player, data: DataSet, split: str, picked: np.ndarray | None = None) -> Hits:

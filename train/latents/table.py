@@ -145,7 +145,10 @@ class RotatedEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of y; the covariance that rotation brings is left out."""
-        mean, log_variance = self.encoder(x)
+        return self.turned(*self.encoder(x))
+
+    def turned(self, mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
+        """A posterior of the encoder in rotated coordinates."""
         variance = torch.exp(log_variance) @ (self.inverse**2).T
         return mean @ self.inverse.T, torch.log(variance + 1e-12)
 

@@ -1,7 +1,7 @@
 """The causal building blocks that the streamable decoders share.
 
-All are plain ``torch.nn`` layers with explicit left padding: a pruner or a quantizer sees Conv1d,
-ConvTranspose1d and LeakyReLU, nothing else. Channel counts should be multiples of 4, the device kernels'
+All are plain ``torch.nn`` layers with explicit left padding: a pruner or a quantizer sees Conv1d and
+LeakyReLU, nothing else. Channel counts should be multiples of 4, the device kernels'
 block.
 """
 
@@ -32,20 +32,6 @@ class CausalConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve."""
         return self.conv(F.pad(x, (self.past, 0)) if self.past else x)
-
-
-class CausalUpsample(nn.Module):
-    """A transposed convolution cropped to what is causal, ``[N, in, T]`` to ``[N, out, T·stride]``."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, bias: bool = True):
-        super().__init__()
-        self.tail = kernel - stride
-        self.conv = nn.ConvTranspose1d(inputs, outputs, kernel, stride=stride, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Upsample."""
-        y = self.conv(x)
-        return y[..., : -self.tail] if self.tail else y
 
 
 class Residual(nn.Module):

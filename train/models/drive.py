@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from train.models.blocks import receptive_past
-from train.models.drum import MelPicture
+from train.models.hit.picture import MelPicture
 
 HOP = 48  # samples per latent frame
 SLOPE = 0.25  # a power of two costs a shift

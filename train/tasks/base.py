@@ -158,6 +158,13 @@ class Task(lightning.LightningModule):
     def show(self, logger: Any, step: int) -> None:
         """Log pictures and sounds to TensorBoard at a validation."""
 
+    def take_network(self, network: nn.Module) -> None:
+        """Let `network` answer in the decoder's place; it takes the inputs of the decoder's model file.
+
+        It gives the file's outputs; of a file that ends in the sound of a hit, what that sound is made of.
+        """
+        self.model.decoder = network
+
     @abstractmethod
     def decoder_ports(self) -> tuple[list[Port], list[Port]]:
         """Inputs and outputs of the decoder's model file."""

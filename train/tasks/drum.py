@@ -1,4 +1,4 @@
-"""Training of the drum VAE: windows of hits, controls that move, losses on spectrum, bands and attack."""
+"""Training of the drum VAE: analysed hits first, then spectra; a critic at the end, if the recipe asks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from common.audio import SAMPLE_RATE_HZ
 from common.drums import CLASSES
 from common.model_metadata import ModelMetadata
 from common.refusal import Refusal
-from train.attributes.scale import AttributeScale, described, scales_of
+from train.analysis.hit.changes import MAX_SAMPLES
+from train.analysis.hit.targets import WEIGHTS, Targets, begin_at_mean, distance
+from train.analysis.hit.variants import Changes, Version, versions
+from train.attributes.scale import GroupedScale, grouped_description, grouped_scales_of
 from train.attributes.sound import SOUND_ATTRIBUTES, measure_sound
-from train.attributes.sound import decay as measure_decay
 from train.export.export import Port
-from train.latents.motion import moving_latents
+from train.latents.centre import ClassCentres
+from train.latents.table import RotatedEncoder
 from train.losses import (
-    BandEnvelopeLoss,
+    BalanceLoss,
     SpectralLoss,
     kl_loss,
     kl_per_latent,
@@ -29,121 +32,96 @@ from train.losses import (
     ramp,
     transient_loss,
 )
-from train.models.drum import HOP, DrumShape, DrumVAE
-from train.models.fader import LatentAdversary
-from train.recipe import FaderSection, Recipe, Section
+from train.models.drum import FRAMES, Answering, DrumVAE
+from train.models.hit.control import HitControl
+from train.models.hit.encoder import HitEncoder, Views
+from train.models.hit.shape import FRAME, HitShape
+from train.recipe import Recipe, Section
 from train.tasks.base import Batch, Task, evenly
+from train.tasks.drum_homes import homes_of
 
-MAX_SAMPLES = 2 * SAMPLE_RATE_HZ
+JUDGED_SIZES = (2048, 1024, 512)  # FFT sizes of the validation's distance, those of the judge
 
 
 class DrumModelSection(Section):
-    """Sizes; see ``DrumShape``."""
+    """Sizes; see ``HitShape``."""
 
-    latents: int = Field(default=8, ge=1, le=64)
+    latents: int = Field(default=16, ge=1, le=64)
     attributes: tuple[Literal["brightness", "decay"], ...] = ("brightness", "decay")
-    low: int = Field(default=64, ge=4, multiple_of=4)
-    high: int = Field(default=48, ge=4, multiple_of=4)
-    low_dilations: tuple[int, ...] = (1, 2, 4, 8)
-    high_dilations: tuple[int, ...] = (1, 3, 9)
-    tones: int = Field(default=48, ge=4, multiple_of=4)
-    noise_taps: int = Field(default=4, ge=1, le=16)
-    pqmf_taps: int = Field(default=96, ge=64, multiple_of=32)
-    encoder: int = Field(default=64, ge=4, multiple_of=4)
+    trunk: tuple[int, ...] = (128, 160)
+    noise_rank: int = Field(default=48, ge=4, multiple_of=4)
+    transient_rank: int = Field(default=32, ge=4, multiple_of=4)
+    encoder: int = Field(default=64, ge=16, multiple_of=16)
+
+
+class DrumAnalysedSection(Section):
+    """The first part of the training, which learns from analysed hits."""
+
+    share: float = Field(default=0.25, ge=0, le=1, description="part of the training")
+    pace: float = Field(default=2.0, gt=0, description="times the learning rate")
 
 
 class DrumLossSection(Section):
-    """Weights of the reconstruction."""
+    """Weights of the second part, which listens."""
 
-    spectral: float = Field(default=1.0, ge=0)
-    sizes: tuple[int, ...] = (2048, 512, 128)
+    sizes: tuple[int, ...] = (2048, 1024, 512, 128)
     linear: float = Field(default=0.5, ge=0, description="weight of linear beside log magnitudes")
-    convergence: float = Field(default=0.0, ge=0, description="weight of the loudest bins' distance")
-    bands: float = Field(default=0.3, ge=0)
+    convergence: float = Field(default=1.0, ge=0, description="weight of the loudest bins' distance")
     attack: float = Field(default=10.0, ge=0, description="how much more the spectra of the attack count")
     transient: float = Field(default=0.1, ge=0, description="weight of the attack's waveform")
     transient_ms: float = Field(default=8.0, gt=0, description="length of the attack")
-    level: float = Field(default=0.3, ge=0)
-    loudest: float = Field(default=0.0, ge=0, description="weight of the loudest 25 ms' level")
-    moving: float = Field(
-        default=0.5, ge=0, le=1, description="part of the hits whose z moves within its posterior"
+    level: float = Field(default=0.7, ge=0)
+    loudest: float = Field(default=0.8, ge=0, description="weight of the loudest 25 ms' level")
+    balance: float = Field(default=0.15, ge=0, description="weight of the energies by thirds of octaves")
+    later: float = Field(
+        default=0.3, ge=0, le=1, description="part of the windows that begin after the stroke"
     )
-    switching: float = Field(
-        default=0.15, ge=0, le=1, description="part of the hits that turn into another under way"
+    centre: float = Field(default=0.05, ge=0, description="pull of each class's latents to one middle")
+    homes: float = Field(
+        default=0.06, ge=0, le=1, description="part of the hits that teach each class's rest position"
     )
 
 
 class DrumAugmentSection(Section):
-    """Changes to a sound that leave it what it is; 0 switches one off."""
+    """Versions of a sound beside the recording; see ``Changes``."""
 
-    gain_db: float = Field(default=0.0, ge=0, description="level by up to ± this")
-    polarity: bool = False
-    shift_ms: float = Field(default=0.5, ge=0, description="the encoder hears the sound up to this much late")
-    damp: float = Field(
-        default=0.0,
+    speeds: int = Field(default=3, ge=0, le=8, description="other speeds that each hit is played at")
+    octaves: float = Field(default=0.35, ge=0, description="by how much, at most")
+    colour: float = Field(default=1.0, ge=0, description="how strongly versions are filtered")
+    damp: float = Field(default=0.4, ge=0, le=1, description="part of the versions that are damped")
+    other: float = Field(
+        default=0.25,
         ge=0,
         le=1,
-        description="part of the hits that are damped, for the encoder and the decoder each in its own way",
+        description="part of the hits whose other version is asked for than is heard",
     )
-    speed: float = Field(default=0.0, ge=0, description="octaves that a hit is sped up or slowed by, at most")
-    mute: float = Field(default=0.01, ge=0, le=1, description="part of the hits replaced by silence")
 
 
 class CriticSection(Section):
-    """Second stage: the encoder rests, a critic listens."""
+    """Last part: the encoder rests, a critic listens."""
 
     start: float = Field(
         default=1.0, ge=0, le=1, description="part of the training after which it begins; 1 never"
     )
+    warmup: float = Field(
+        default=0.1, ge=0, le=1, description="part of the training until it is heeded in full"
+    )
     weight: float = Field(default=0.1, ge=0)
     features: float = Field(default=1.0, ge=0)
-    channels: int = Field(default=16, gt=0)
+    channels: int = Field(default=12, gt=0)
     learning_rate: float = Field(default=3e-4, gt=0)
-
-
-class DistilSection(Section):
-    """Learn from a larger decoder, on latents of the prior too."""
-
-    teacher: str = Field(default="", description="folder of a finished drum run; empty leaves it out")
-    weight: float = Field(default=1.0, ge=0)
 
 
 class DrumRecipe(Recipe):
     """A recipe of kind ``drum``."""
 
     kind: Literal["drum"]
-    window_s: float = Field(default=0.35, ge=0.1, le=2.0, description="length of the training windows")
+    window_s: float = Field(default=0.24, ge=0.1, le=2.0, description="length of the training windows")
     model: DrumModelSection = DrumModelSection()
+    analysed: DrumAnalysedSection = DrumAnalysedSection()
     loss: DrumLossSection = DrumLossSection()
     augment: DrumAugmentSection = DrumAugmentSection()
-    fader: FaderSection = FaderSection()
     critic: CriticSection = CriticSection()
-    distil: DistilSection = DistilSection()
-
-
-def damped(sound: np.ndarray, part: float) -> np.ndarray:
-    """A hit with its decay to −30 dB cut to ``part`` of what it was, 20 ms at least, at the same peak.
-
-    What the decay knob should do. The encoder hears one damping of a hit and the decoder is asked for
-    another, which it can only know from the knob.
-    """
-    seconds = 10.0 ** measure_decay(sound)
-    wanted = max(0.02, seconds * part)
-    if wanted >= seconds:
-        return sound
-    # Powers of e in 1/s for a fall by 30 dB in each time; their difference takes the one to the other.
-    slope = 30 / 20 * np.log(10) * (1 / wanted - 1 / seconds)
-    out = sound * np.exp(-slope * np.arange(len(sound)) / SAMPLE_RATE_HZ).astype(np.float32)
-    return out * (np.abs(sound).max() / max(1e-9, np.abs(out).max()))
-
-
-def at_speed(sound: np.ndarray, speed: float) -> np.ndarray:
-    """A hit played at ``speed`` times its speed, pitch with it."""
-    import soxr
-
-    return soxr.resample(sound, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality="LQ")[:MAX_SAMPLES].astype(
-        np.float32
-    )
 
 
 class DrumTask(Task):
@@ -159,72 +137,49 @@ class DrumTask(Task):
         super().__init__(recipe, facts)
         loss = recipe.loss
         self.spectral = SpectralLoss(loss.sizes, linear=loss.linear, convergence=loss.convergence)
-        self.envelopes = BandEnvelopeLoss()
-        self.basis = self.model.shape.basis
-        # Half a prototype, in whole samples: the attack gets the synthesis filters' rising half.
-        self.delay = recipe.model.pqmf_taps // 2
+        self.judged = SpectralLoss(JUDGED_SIZES, linear=0.0, convergence=1.0)
+        self.balance = BalanceLoss(round(recipe.window_s * SAMPLE_RATE_HZ / FRAME) * FRAME)
+        self.centres = ClassCentres(len(CLASSES), self.latents)
         self.sounds: dict[str, list[np.ndarray]] = {}
         self.labels: dict[str, np.ndarray] = {}
         self.names: dict[str, list[str]] = {}
         self.measured: dict[str, dict[str, np.ndarray]] = {}
-        self.teacher: nn.Module | None = None
+        self.versions: list[Version] = []
+        self.homes: list[int] = []
 
     @classmethod
     def facts_of_file(cls, about: ModelMetadata) -> dict[str, Any]:
         """The attributes' scales; which classes were trained is not said."""
-        return {"scales": scales_of(about), "class_counts": []}
+        return {"scales": grouped_scales_of(about), "class_counts": []}
 
     def build(self) -> DrumVAE:
         """Make the untrained model."""
-        return DrumVAE(DrumShape(**self.recipe.model.model_dump()), self.recipe.seed)
+        return DrumVAE(HitShape(**self.recipe.model.model_dump()), self.recipe.seed)
 
     def build_opponent(self) -> nn.Module | None:
-        """The latent adversary or the critic; not both in one recipe."""
-        recipe = self.recipe
-        if recipe.fader.weight > 0 and recipe.critic.start < 1:
-            raise Refusal(f"{recipe.name}: fader.weight and critic.start < 1 exclude each other; choose one")
-        if recipe.fader.weight > 0 and recipe.model.attributes:
-            fader = recipe.fader
-            return LatentAdversary(self.latents, len(recipe.model.attributes), fader.bins, fader.hidden)
-        if recipe.critic.start < 1:
-            from train.models.critic import SpectralCritic
+        """The critic, if the recipe has one."""
+        if self.recipe.critic.start >= 1:
+            return None
+        from train.models.hit.critic import HitCritic
 
-            return SpectralCritic(recipe.critic.channels)
-        return None
+        return HitCritic(self.recipe.critic.channels, len(CLASSES))
 
     def opponent_rate(self) -> float:
-        """Learning rate of whichever opponent there is."""
-        recipe = self.recipe
-        return recipe.fader.learning_rate if recipe.fader.weight > 0 else recipe.critic.learning_rate
-
-    def opponent_rounds(self) -> int:
-        """Adversary steps per step."""
-        return self.recipe.fader.rounds if self.recipe.fader.weight > 0 else 1
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Inlet and gains learn faster, for they make steep exponents; so do tones, which start near zero."""
-        decoder = self.model.decoder
-        groups = [
-            {"params": [*decoder.inlet.parameters(), *decoder.gains.parameters()], "pace": 2.0},
-            {"params": [*decoder.amplitudes.parameters()], "pace": 3.0},
-        ]
-        known = {id(p) for group in groups for p in group["params"]}  # type: ignore[attr-defined]
-        rest = [p for p in self.model.parameters() if p.requires_grad and id(p) not in known]
-        return [{"params": rest, "pace": 1.0}, *groups]
+        """Learning rate of the critic."""
+        return self.recipe.critic.learning_rate
 
     # Data -----------------------------------------------------------------------------------------
 
     def prepare(self, data: Any, splits: Sequence[str] = ("train", "validation")) -> None:
-        """Read the hits, peak-normalised, and measure their attributes."""
+        """Read the hits, peak-normalised, measure their attributes; take the training's ones apart."""
         classes = data.class_index()
-        names = self.recipe.model.attributes
         for split in splits:
             picked = data.split(split)
             if split == "validation":
                 picked = evenly(picked, self.recipe.fit.validation_items)
             if not len(picked):
                 raise Refusal(f"{data.directory} has nothing in its {split} split; prepare it from more kits")
-            sounds = [data.audio(int(i))[:MAX_SAMPLES] for i in picked]
+            sounds = [np.asarray(data.audio(int(i))[:MAX_SAMPLES], np.float32) for i in picked]
             self.names[split] = [data.manifest[int(i)]["name"] for i in picked]
             for name, sound in zip(self.names[split], sounds, strict=True):
                 if not np.isfinite(sound).all():
@@ -236,104 +191,107 @@ class DrumTask(Task):
             self.measured[split] = {n: np.array([row[n] for row in rows]) for n in SOUND_ATTRIBUTES}
             one_hot = np.eye(len(CLASSES), dtype=np.float32)[classes[picked]]
             if split == "train" and "scales" not in self.facts:
-                self.facts["scales"] = {n: AttributeScale.fit(self.measured[split][n]).values for n in names}
+                groups = [CLASSES[c] for c in classes[picked]]
+                self.facts["scales"] = {
+                    n: dict(GroupedScale.fit(self.measured[split][n], groups).values)
+                    for n in self.recipe.model.attributes
+                }
                 self.facts["class_counts"] = one_hot.sum(0).astype(int).tolist()
-            self.labels[split] = np.concatenate([one_hot, self.attribute_knobs(self.measured[split])], 1)
-        if "train" not in splits:
-            return
-        if self.recipe.distil.teacher:
-            self._meet_teacher()
-        # Classes are uneven; a rarer class is drawn more often, by the root of its rarity.
-        counts = self.labels["train"][:, : len(CLASSES)].sum(0)
-        weight = self.labels["train"][:, : len(CLASSES)] @ (1 / np.sqrt(np.maximum(counts, 1)))
-        self.chances = weight / weight.sum()
+            self.labels[split] = self._labels(one_hot, self.measured[split])
+        if "train" in splits:
+            # Classes are uneven; a rarer class is drawn more often, by the root of its rarity.
+            one_hot = self.labels["train"][:, : len(CLASSES)]
+            weight = one_hot @ (1 / np.sqrt(np.maximum(one_hot.sum(0), 1)))
+            self.chances = weight / weight.sum()
+            self.directory, self.key = data.directory, data.hash
 
-    def attribute_knobs(self, measured: dict[str, np.ndarray]) -> np.ndarray:
-        """Knob positions ``[N, attributes]`` of measured quantities."""
-        names = self.recipe.model.attributes
-        columns = [AttributeScale(self.facts["scales"][n]).knob(measured[n]) for n in names]
-        count = len(next(iter(measured.values())))
-        return np.array(columns, np.float32).T.reshape(count, len(names))
+    def _take_apart(self) -> None:
+        """Analyse the training's sounds in all their versions; judging and exporting need none of it."""
+        augment = self.recipe.augment
+        changes = Changes(augment.speeds, augment.octaves, augment.colour, augment.damp)
+        place = self.directory / "hits"
+        self.versions = versions(
+            self.sounds["train"], self.names["train"], changes, self.model.shape, place, self.key
+        )
+        one_hot = self.labels["train"][:, : len(CLASSES)]
+        # Version by version, one long table each: row v · hits + i.
+        self.version_labels = np.concatenate([self._labels(one_hot, v.measured) for v in self.versions])
+        self.targets = Targets(*map(torch.cat, zip(*(v.targets for v in self.versions), strict=True)))
+        self.views = Views(*map(torch.cat, zip(*(v.views for v in self.versions), strict=True)))
+        self.homes = homes_of(one_hot.argmax(1), self.measured["train"], self.versions[0].views.whole)
+
+    def setup(self, stage: str) -> None:
+        """Take the training's sounds apart; before a checkpoint's weights are read."""
+        if not self.versions:
+            self._take_apart()
+        if self.recipe.analysed.share > 0 and not self.recipe.fit.start:
+            control = self.model.decoder.control
+            assert isinstance(control, HitControl)
+            begin_at_mean(control, self.versions[0].targets)
+
+    def _labels(self, one_hot: np.ndarray, measured: dict[str, np.ndarray]) -> np.ndarray:
+        return np.concatenate([one_hot, self.attribute_knobs(measured, one_hot)], 1).astype(np.float32)
+
+    def attribute_knobs(self, measured: dict[str, np.ndarray], one_hot: np.ndarray) -> np.ndarray:
+        """Knob positions ``[N, attributes]`` of measured quantities, each within its class."""
+        groups = [CLASSES[i] for i in one_hot[:, : len(CLASSES)].argmax(1)]
+        columns = [
+            GroupedScale(self.facts["scales"][n]).knob(measured[n], groups)
+            for n in self.recipe.model.attributes
+        ]
+        return np.array(columns, np.float32).T.reshape(len(groups), len(columns))
 
     def draw(self, step: int) -> Batch:
-        """Pick hits and lay out their windows in time."""
+        """Pick hits, what is heard and what is wanted of each, and windows in time."""
         recipe = self.recipe
+        if not self.versions:  # a run that is opened again
+            self._take_apart()
         rng = np.random.default_rng([recipe.seed, step, self.global_rank if self._trainer else 0])
         count = recipe.fit.batch
         picked = rng.choice(len(self.chances), count, p=self.chances)
-        heard = np.zeros((count, 1, MAX_SAMPLES), np.float32)
-        source = heard.copy()
-        knobs, heard_knobs = self.labels["train"][picked].copy(), self.labels["train"][picked].copy()
-        augment = recipe.augment
-        for row, index in enumerate(picked):
-            sound = self.sounds["train"][index].copy()
-            changed = augment.speed > 0 and rng.random() < 0.5
-            if changed:
-                sound = at_speed(sound, 2.0 ** rng.uniform(-augment.speed, augment.speed))
-            if augment.gain_db:
-                sound *= np.float32(10 ** (rng.uniform(-augment.gain_db, augment.gain_db) / 20))
-            if augment.polarity and rng.random() < 0.5:
-                sound = -sound
-            if augment.mute and rng.random() < augment.mute:
-                sound[:] = 0.0
-            for place, told in ((source, knobs), (heard, heard_knobs)):
-                damps = augment.damp > 0 and rng.random() < augment.damp
-                part = damped(sound, rng.uniform(0.1, 1.0)) if damps else sound
-                if damps or changed:
-                    told[row, len(CLASSES) :] = self.attribute_knobs(
-                        {name: np.array([value]) for name, value in measure_sound(part).items()}
-                    )
-                place[row, 0, : len(part)] = part
-        frames = round(recipe.window_s * SAMPLE_RATE_HZ / HOP)
-        lengths = np.array([len(self.sounds["train"][i]) for i in picked])
-        past = self.model.shape.past_frames
-        # A third of the batches starts from cleared state at the trigger, as the engine does.
-        fresh = rng.random() < 0.33
-        lead = 0 if fresh else past
-        late = np.zeros(count, int) if fresh else rng.integers(0, HOP, count)  # samples into the frame
-        start = np.zeros(count, int)
-        if not fresh:
-            inner = rng.random(count) < 0.45
-            # Most of them while it sounds; some long after, where a short hit must be silent.
-            last = np.where(rng.random(count) < 0.2, MAX_SAMPLES, lengths) / HOP - frames / 2
-            start = np.where(inner, rng.uniform(0, np.maximum(1, last)), 0).astype(np.int64)
-        ticks = (start[:, None] - lead + np.arange(lead + frames)[None]) * HOP + late[:, None]
-        if not fresh:
-            # What rings before a trigger: nothing, or the tail of an earlier hit.
-            earlier = rng.random(count) < 0.5
-            tail = rng.uniform(0.05, 1.5, count) * SAMPLE_RATE_HZ
-            before = np.where(earlier[:, None], tail[:, None] + np.arange(lead + frames)[None] * HOP, -1)
-            ticks = np.where(ticks < 0, before, ticks)
-        target = (start[:, None] * HOP + late[:, None]) + np.arange(frames * HOP)[None] - self.delay
-        wanted = np.take_along_axis(source[:, 0], np.clip(target, 0, MAX_SAMPLES - 1), 1)
-        wanted *= (target >= 0) & (target < MAX_SAMPLES)
-        shift = int(rng.integers(0, round(augment.shift_ms * SAMPLE_RATE_HZ / 1000) + 1))
-        if shift:
-            heard = np.concatenate([np.zeros((count, 1, shift), np.float32), heard[..., :-shift]], -1)
+        groups = np.arange(len(self.versions)).reshape(-1, 2)[
+            rng.integers(len(self.versions) // 2, size=count)
+        ]
+        side = rng.integers(2, size=count)
+        other = side ^ (rng.random(count) < recipe.augment.other)
+        heard, wanted = groups[np.arange(count), side], groups[np.arange(count), other]
+        at_home = rng.random(count) < recipe.loss.homes
+        homes = np.array(self.homes)[rng.integers(len(self.homes), size=count)]
+        picked, heard, wanted = (
+            np.where(at_home, a, b) for a, b in ((homes, picked), (0, heard), (0, wanted))
+        )
+        knobs = self.version_labels[wanted * len(self.chances) + picked]
+        knobs[at_home, len(CLASSES) :] = 0.0
+        frames = round(recipe.window_s * SAMPLE_RATE_HZ / FRAME)
+        start = np.zeros(count, np.int64)
+        windows = np.zeros((count, 1, frames * FRAME), np.float32)
+        later = rng.random(count) < recipe.loss.later
+        places = rng.random(count)
+        for row, (version, index) in enumerate(zip(wanted, picked, strict=True)):
+            sound = self.versions[version].sounds[index]
+            if later[row]:
+                start[row] = int(places[row] * max(1.0, len(sound) / FRAME - frames / 2))
+            part = sound[start[row] * FRAME :][: frames * FRAME]
+            windows[row, 0, : len(part)] = part
         return {
-            "heard": torch.from_numpy(heard),
-            "source": torch.from_numpy(source),
+            "heard": torch.from_numpy(heard * len(self.chances) + picked),
+            "asked": torch.from_numpy(wanted * len(self.chances) + picked),
             "knobs": torch.from_numpy(knobs),
-            "heard_knobs": torch.from_numpy(heard_knobs),
-            "seconds": torch.from_numpy(ticks / SAMPLE_RATE_HZ),
-            "wanted": torch.from_numpy(wanted[:, None]),
-            "target": torch.from_numpy(target),
-            "lead": lead,
+            "at_home": torch.from_numpy(at_home),
+            "start": torch.from_numpy(start),
+            "wanted": torch.from_numpy(windows),
             "names": [self.names["train"][i] for i in picked],
         }
 
     def validation_batches(self) -> list[Batch]:
-        """Whole first seconds of validation hits."""
+        """Whole validation hits."""
         batches = []
         sounds = self.sounds["validation"]
         for first in range(0, len(sounds), 16):
             group = sounds[first : first + 16]
-            heard = np.zeros((len(group), 1, MAX_SAMPLES), np.float32)
-            for row, sound in enumerate(group):
-                heard[row, 0, : len(sound)] = sound
             batches.append(
                 {
-                    "heard": torch.from_numpy(heard),
+                    "heard": torch.from_numpy(_padded(group)),
                     "knobs": torch.from_numpy(self.labels["validation"][first : first + 16]),
                     "names": self.names["validation"][first : first + 16],
                 }
@@ -342,153 +300,124 @@ class DrumTask(Task):
 
     # Losses ---------------------------------------------------------------------------------------
 
+    def training_step(self, batch: Batch, index: int) -> None:
+        """As every task's, at a pace of its own while hits are analysed."""
+        analysed = self.recipe.analysed
+        for optimizer in self.trainer.optimizers[:1]:
+            for group in optimizer.param_groups:
+                group["pace"] = analysed.pace if self.progress < analysed.share else 1.0
+        super().training_step(batch, index)
+
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Reconstruction of the windows, KL, and what the opponent asks."""
-        recipe = self.recipe
+        """Distance to analysed hits, or to sounds; KL, the classes' middles, and what the critic asks."""
         mean, log_variance = self.posterior(batch)
-        seconds = batch["seconds"]
-        frames, lead = seconds.shape[1], int(batch["lead"])
-        z = moving_latents(mean, torch.exp(0.5 * log_variance), frames, recipe.loss.moving)
-        knobs = batch["knobs"][:, :, None].expand(-1, -1, frames)
-        wanted = batch["wanted"]
-        if recipe.loss.switching and torch.rand(()) < 0.5:
-            z, knobs, wanted = self._switch(batch, z, knobs, wanted, lead)
-        made = self.model.decoder(z, knobs, self.basis(seconds))[..., lead * HOP :]
-        attack = (batch["target"] >= -self.delay) & (
-            batch["target"] < recipe.loss.transient_ms * SAMPLE_RATE_HZ / 1000
-        )
-        attack = attack[:, None].float()
+        at_home = batch["at_home"][:, None]
+        noise = torch.randn_like(mean)
+        z = torch.where(at_home, 0.1 * noise, mean + noise * torch.exp(0.5 * log_variance))
+        hit = self.model.decoder.hit(z, batch["knobs"])
+        labels = batch["knobs"][:, : len(CLASSES)].argmax(1)
         terms = {
-            "spectral": self.spectral(made, wanted, 1 + recipe.loss.attack * attack),
-            "bands": self.envelopes(made, wanted),
-            "transient": transient_loss(made, wanted, attack),
-            "level": level_loss(made, wanted),
-            "kl": kl_loss(mean, log_variance, recipe.kl.free_bits),
+            "kl": kl_loss(mean, log_variance, self.recipe.kl.free_bits),
+            "centre": self.centres(mean, log_variance, labels, ~batch["at_home"]),
         }
-        loss = recipe.loss.spectral * terms["spectral"] + recipe.loss.bands * terms["bands"]
-        loss = loss + recipe.loss.level * terms["level"]
-        if recipe.loss.loudest:
-            terms["loudest"] = loudest_loss(made, wanted)
-            loss = loss + recipe.loss.loudest * terms["loudest"]
-        loss = loss + recipe.loss.transient * terms["transient"] + self.beta() * terms["kl"]
-        if recipe.fader.weight > 0 and self.opponent is not None:
-            hidden = self.opponent.loss(mean, batch["heard_knobs"][:, len(CLASSES) :])  # type: ignore[operator]
-            terms["hidden"] = hidden
-            loss = loss - recipe.fader.weight * ramp(self.progress, recipe.fader.warmup) * hidden
-        elif self.critic_listens():
-            extra = self.opponent.listen(made, wanted)  # type: ignore[union-attr,operator]
+        loss = self.beta() * terms["kl"] + self.recipe.loss.centre * terms["centre"]
+        if self.progress < self.recipe.analysed.share:
+            far = distance(hit, self.targets.rows(batch["asked"]), self.model.decoder.sound.fade)
+            return loss + sum(WEIGHTS[k] * v for k, v in far.items()), {**terms, **far}
+        made = self.model.decoder.sound(hit, batch["wanted"].shape[-1] // FRAME, batch["start"])
+        return self._listen(batch, made, loss, terms)
+
+    def _listen(
+        self, batch: Batch, made: Tensor, loss: Tensor, terms: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Add how far the sounds are from the wanted ones."""
+        weights, wanted = self.recipe.loss, batch["wanted"]
+        samples = batch["start"][:, None] * FRAME + torch.arange(wanted.shape[-1])[None]
+        attack = (samples < weights.transient_ms * SAMPLE_RATE_HZ / 1000)[:, None].float()
+        terms["spectral"] = self.spectral(made, wanted, 1 + weights.attack * attack)
+        terms["transient"] = transient_loss(made, wanted, attack)
+        terms["level"] = level_loss(made, wanted)
+        terms["loudest"] = loudest_loss(made, wanted)
+        loss = loss + terms["spectral"] + weights.transient * terms["transient"]
+        terms["balance"] = self.balance(made, wanted)
+        loss = loss + weights.balance * terms["balance"]
+        loss = loss + weights.level * terms["level"] + weights.loudest * terms["loudest"]
+        if self.critic_listens():
+            critic = self.recipe.critic
+            labels = batch["knobs"][:, : len(CLASSES)].argmax(1)
+            strange = self._of_no_recording(batch)
+            extra = self.opponent.listen(made, wanted, labels)  # type: ignore[union-attr,operator]
             terms["deceive"], terms["features"] = extra
-            loss = loss + recipe.critic.weight * extra[0] + recipe.critic.features * extra[1]
-        if recipe.distil.teacher:
-            terms["distil"] = self._distil(batch)
-            loss = loss + recipe.distil.weight * terms["distil"]
+            terms["strange"] = self.opponent.suspect(strange, labels)  # type: ignore[union-attr,operator]
+            weight = critic.weight * ramp(self.progress - critic.start, critic.warmup)
+            loss = loss + weight * (extra[0] + terms["strange"]) + critic.features * extra[1]
         return loss, terms
 
     def posterior(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of what the encoder hears, worked out once for the opponent and the loss."""
-        if "posterior" not in batch:
-            batch["posterior"] = self.model.encoder(batch["heard"])
-        return batch["posterior"]
+        """Mean and log-variance of what the encoder sees, worked out once a batch."""
+        if "posterior" in batch:
+            return batch["posterior"]
+        views = Views(*(table[batch["heard"]].float() for table in self.views))
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.critic_listens()):
+            found = self._judged(views)
+        if self.critic_listens():
+            batch["posterior"] = found
+        return found
 
-    def _switch(
-        self, batch: Batch, z: Tensor, knobs: Tensor, wanted: Tensor, lead: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Let some hits become their neighbour in the batch at some frame: the target turns with them."""
-        count, _, frames = z.shape
-        turns = torch.rand(count) < self.recipe.loss.switching * 2
-        at = torch.randint(lead, frames, (count,))
-        other_source = batch["source"].roll(1, 0)
-        index = batch["target"].clamp(0, MAX_SAMPLES - 1)
-        other = torch.gather(other_source[:, 0], 1, index) * (batch["target"] >= 0)
-        frame = torch.arange(frames)[None]
-        after = ((frame >= at[:, None]) & turns[:, None])[:, None].to(z.device)
-        sample = torch.arange(wanted.shape[-1])[None] - (at[:, None] - lead) * HOP - self.delay
-        # Over 2 ms, as the overlapping frames do it.
-        mixed = (((sample + 48) / 96).clamp(0, 1) * turns[:, None])[:, None].to(z.device)
-        return (
-            torch.where(after, z.roll(1, 0), z),
-            torch.where(after, knobs.roll(1, 0), knobs),
-            wanted * (1 - mixed) + other[:, None] * mixed,
-        )
+    def _judged(self, views: Views) -> tuple[Tensor, Tensor]:
+        """Posterior of views, by the encoder that is trained, or that of a run, which is turned."""
+        encoder: nn.Module = self.model.encoder
+        if isinstance(encoder, RotatedEncoder):
+            assert isinstance(encoder.encoder, HitEncoder)
+            return encoder.turned(*encoder.encoder.judge(views))
+        return self.model.encoder.judge(views)
 
     def critic_listens(self) -> bool:
-        """Whether the second stage has begun."""
+        """Whether the last part has begun."""
         critic = self.recipe.critic
         return self.opponent is not None and critic.start < 1 and self.progress >= critic.start
 
     def opponent_loss(self, batch: Batch) -> Tensor | None:
-        """What the adversary or the critic descends."""
-        if self.opponent is None:
+        """What the critic descends."""
+        if self.opponent is None or not self.critic_listens():
             return None
-        if self.recipe.fader.weight > 0:
-            mean = self.posterior(batch)[0].detach()
-            return self.opponent.loss(mean, batch["heard_knobs"][:, len(CLASSES) :])  # type: ignore[operator]
-        if not self.critic_listens():
-            return None
-        self.model.encoder.requires_grad_(False)
+        labels = batch["knobs"][:, : len(CLASSES)].argmax(1)
         with torch.no_grad():
-            mean, _ = self.model.encoder(batch["heard"])
-            frames = batch["seconds"].shape[1]
-            z = mean[:, :, None].expand(-1, -1, frames)
-            knobs = batch["knobs"][:, :, None].expand(-1, -1, frames)
-            made = self.model.decoder(z, knobs, self.basis(batch["seconds"]))
-        made = made[..., int(batch["lead"]) * HOP :]
-        return self.opponent.judge(made, batch["wanted"])  # type: ignore[operator]
+            mean, log_variance = self.posterior(batch)
+            z = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
+            hit = self.model.decoder.hit(z, batch["knobs"])
+            frames = batch["wanted"].shape[-1] // FRAME
+            made = self.model.decoder.sound(hit, frames, batch["start"])
+            made = torch.cat([made, self._of_no_recording(batch)])
+        return self.opponent.judge(made, batch["wanted"], labels.repeat(2), labels)  # type: ignore[operator]
 
-    def _meet_teacher(self) -> None:
-        """Load the teacher and take over its encoder, so that both speak of the same latents."""
-        from train.run import load_task
-
-        where = self.recipe.distil.teacher
-        teacher = load_task(where)
-        if not isinstance(teacher, DrumTask) or teacher.recipe.model.encoder != self.recipe.model.encoder:
-            raise Refusal(f"{where} is no teacher for {self.recipe.name}: it must be a drum run like it")
-        if teacher.latents != self.latents:
-            raise Refusal(f"{where} is no teacher for {self.recipe.name}: it has {teacher.latents} latents")
-        # Kept out of the module's own parameters: a teacher is not trained and not saved with the pupil.
-        object.__setattr__(self, "teacher", teacher.model.eval().requires_grad_(False))
-        self.model.encoder.load_state_dict(teacher.model.encoder.state_dict())
-        self.model.encoder.requires_grad_(False)
-
-    def _distil(self, batch: Batch) -> Tensor:
-        """Distance to the teacher on latents of the prior."""
-        assert self.teacher is not None
-        count, frames = batch["seconds"].shape
-        z = torch.randn(count, self.latents, 1, device=batch["seconds"].device).expand(-1, -1, frames)
-        inputs = (z, batch["knobs"][:, :, None].expand(-1, -1, frames), self.basis(batch["seconds"]))
-        with torch.no_grad():
-            wanted = self.teacher.decoder(*inputs)  # type: ignore[operator]
-        return self.spectral(self.model.decoder(*inputs), wanted)
+    def _of_no_recording(self, batch: Batch) -> Tensor:
+        """Hits whose latents are those of another, whatever its class: what hands find between recordings."""
+        mean, log_variance = self.posterior(batch)
+        z = (mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)).roll(1, 0)
+        hit = self.model.decoder.hit(z, batch["knobs"])
+        return self.model.decoder.sound(hit, batch["wanted"].shape[-1] // FRAME, batch["start"])
 
     # Judging and showing --------------------------------------------------------------------------
 
     def render(self, z: Tensor, knobs: Tensor, seconds: float = 1.0) -> Tensor:
-        """Strike once from cleared state and hold: ``z [N, Z]``, ``knobs [N, K]`` to ``[N, 1, S]``.
-
-        The first ``delay`` samples are taken off, so that the sound lies where the recording's does.
-        """
-        frames = round(seconds * SAMPLE_RATE_HZ / HOP) + 2
-        t = (torch.arange(frames) / (SAMPLE_RATE_HZ / HOP))[None].expand(len(z), -1).to(z.device)
-        held = z[:, :, None].expand(-1, -1, frames), knobs[:, :, None].expand(-1, -1, frames)
-        audio = self.model.decoder(*held, self.basis(t))
-        return audio[..., self.delay : self.delay + round(seconds * SAMPLE_RATE_HZ)]
+        """Strike once and hold: ``z [N, Z]``, ``knobs [N, K]`` to ``[N, 1, S]``."""
+        frames = min(FRAMES, -(-round(seconds * SAMPLE_RATE_HZ) // FRAME))
+        audio = self.model.decoder.sound(self.model.decoder.hit(z, knobs), frames)
+        return audio[..., : round(seconds * SAMPLE_RATE_HZ)]
 
     def score(self, batch: Batch) -> dict[str, Tensor]:
         """Spectral distance of the first second, at the posterior's mean."""
         mean, log_variance = self.model.encoder(batch["heard"])
         made = self.render(mean, batch["knobs"])
         wanted = batch["heard"][..., : made.shape[-1]]
-        spectral = self.spectral(made, wanted)
-        bands = self.envelopes(made, wanted)
-        level = level_loss(made, wanted)
-        loudest = loudest_loss(made, wanted)
+        spectral = self.judged(made, wanted)
         kl = kl_per_latent(mean, log_variance)
         return {
-            "score": spectral + 0.3 * bands + 0.3 * level + self.recipe.loss.loudest * loudest,
-            "level": level,
-            "loudest": loudest,
+            "score": spectral + 0.3 * loudest_loss(made, wanted),
             "spectral": spectral,
-            "bands": bands,
+            "level": level_loss(made, wanted),
+            "loudest": loudest_loss(made, wanted),
             "kl": kl.sum(),
             "active_latents": (kl > 0.05).sum().float(),
         }
@@ -513,16 +442,18 @@ class DrumTask(Task):
 
     # The way out ----------------------------------------------------------------------------------
 
+    def take_network(self, network: nn.Module) -> None:
+        """It says what a hit is made of; the sound stays the task's own."""
+        self.model.decoder.control = Answering(network)  # type: ignore[assignment]
+
     def decoder_ports(self) -> tuple[list[Port], list[Port]]:
-        """z, knobs and time in; audio out."""
+        """Latents and knobs in, once per hit; two seconds of audio out."""
         shape = self.model.shape
-        rate = f"1/{HOP}"
         inputs = [
-            Port("z", "latent", rate, tuple(f"z{i + 1}" for i in range(shape.latents)), -4.0, 4.0),
-            Port("knobs", "class", rate, tuple(shape.knobs), -1.0, 1.0),
-            Port("time", "time", rate, tuple(self.basis.names()), -1.0, 1.0),
+            Port("z", "latent", "event", tuple(f"z{i + 1}" for i in range(shape.latents)), -4.0, 4.0),
+            Port("knobs", "class", "event", tuple(shape.knobs), -1.0, 1.0),
         ]
-        return inputs, [Port("audio", "audio", "1", ("audio",), -1.0, 1.0)]
+        return inputs, [Port("audio", "audio", "event", ("audio",), -1.0, 1.0, length=FRAMES * FRAME)]
 
     def encoder_ports(self) -> tuple[list[Port], list[Port]]:
         """Two seconds of audio in; posterior out."""
@@ -534,30 +465,25 @@ class DrumTask(Task):
         return [Port("audio", "audio", "event", ("audio",), -1.0, 1.0, length=MAX_SAMPLES)], outputs
 
     def decoder_metadata(self) -> dict[str, Any]:
-        """Time basis, classes, attributes and the model's own latency."""
-        return {
-            "time_basis": self.basis.metadata(),
-            "classes": list(CLASSES),
-            "attributes": described(
-                {name: SOUND_ATTRIBUTES[name].definition for name in self.recipe.model.attributes},
-                self.facts.get("scales", {}),
-            ),
-            "latency_samples": self.delay,
+        """Classes and attributes."""
+        definitions: dict[str, str] = {
+            name: f"{SOUND_ATTRIBUTES[name].definition}, among the sounds of the class"
+            for name in self.recipe.model.attributes
         }
+        scales = {name: GroupedScale(values) for name, values in self.facts.get("scales", {}).items()}
+        return {"classes": list(CLASSES), "attributes": grouped_description(definitions, scales)}
 
     def latent_layer(self) -> tuple[nn.Module, slice]:
         """The inlet reads z first."""
-        return self.model.decoder.inlet, slice(0, self.latents)
+        control = self.model.decoder.control
+        assert isinstance(control, HitControl)
+        return control.inlet, slice(0, self.latents)
 
     def encoder_inputs(self, split: str) -> Iterator[Tensor]:
         """Hits padded to two seconds."""
         sounds = self.sounds[split]
         for first in range(0, len(sounds), 16):
-            group = sounds[first : first + 16]
-            heard = torch.zeros(len(group), 1, MAX_SAMPLES)
-            for row, sound in enumerate(group):
-                heard[row, 0, : len(sound)] = torch.from_numpy(sound)
-            yield heard
+            yield torch.from_numpy(_padded(sounds[first : first + 16]))
 
     def descriptors(self, split: str) -> dict[str, np.ndarray]:
         """Loudness, brightness and decay."""
@@ -570,26 +496,16 @@ class DrumTask(Task):
     def decoder_examples(
         self, split: str, count: int, seed: int
     ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
-        """Whole hits of 0.6 s from cleared state, 16 a batch; the target is late by the model's latency."""
+        """Whole hits, 16 a batch."""
         rng = np.random.default_rng(seed)
         picked = rng.permutation(len(self.sounds[split]))[:count]
-        frames = 600
-        seconds = (torch.arange(frames) * HOP / SAMPLE_RATE_HZ)[None]
         for first in range(0, len(picked), 16):
             group = picked[first : first + 16]
-            heard = np.zeros((len(group), 1, MAX_SAMPLES), np.float32)
-            for row, index in enumerate(group):
-                heard[row, 0, : len(self.sounds[split][index])] = self.sounds[split][index]
+            heard = _padded([self.sounds[split][i] for i in group])
             with torch.no_grad():
                 mean, _ = self.model.encoder(torch.from_numpy(heard))
-            knobs = self.labels[split][group]
-            feeds = {
-                "z": np.repeat(mean.numpy()[:, :, None], frames, 2),
-                "knobs": np.repeat(knobs[:, :, None], frames, 2),
-                "time": self.basis(seconds).numpy().repeat(len(group), 0),
-            }
-            late = np.pad(heard, ((0, 0), (0, 0), (self.delay, 0)))[..., : frames * HOP]
-            yield feeds, {"audio": late}
+            feeds = {"z": mean.numpy()[:, :, None], "knobs": self.labels[split][group][:, :, None]}
+            yield feeds, {"audio": heard}
 
     def traversal(self, z: Tensor, title: str) -> tuple[Any, np.ndarray, int]:
         """Every class that was trained, struck at every z; 0.6 s each."""
@@ -607,3 +523,11 @@ class DrumTask(Task):
         figure = spectrogram_figure(sounds, SAMPLE_RATE_HZ, columns=len(z))
         figure.suptitle(title, fontsize=9)
         return figure, np.clip(np.concatenate(audio), -1, 1), SAMPLE_RATE_HZ
+
+
+def _padded(sounds: Sequence[np.ndarray]) -> np.ndarray:
+    """Two seconds of each, float32 [N, 1, samples]."""
+    out = np.zeros((len(sounds), 1, MAX_SAMPLES), np.float32)
+    for row, sound in enumerate(sounds):
+        out[row, 0, : len(sound)] = sound
+    return out

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops.endpoints import EndpointAttributes
 
 
-def add_endpoints(graph: Graph) -> Graph:
-    """Make the graph's borders nodes, taking over a Quantize or Dequantize that stands alone beside them."""
+def add_endpoints(graph: Graph, own: Collection[str] = ()) -> Graph:
+    """Make the graph's borders nodes.
+
+    Parameters
+    ----------
+    graph : Graph
+    own : collection of str
+        Labels of outputs whose Dequantize stays a layer of its own: any other output takes over one that
+        stands alone before it, as an input does a Quantize, and it runs when results are read.
+    """
     consumers, producer = graph.consumers(), graph.producer()
     nodes = list(graph.nodes)
     for index, name in enumerate(graph.inputs):
@@ -23,7 +32,8 @@ def add_endpoints(graph: Graph) -> Graph:
     for index, name in enumerate(graph.outputs):
         source = producer.get(name)
         attrs = EndpointAttributes(graph.labels.get(name, name))
-        if source is not None and source.op == "Dequantize" and not consumers[name]:
+        taken = graph.labels.get(name, name) not in own
+        if taken and source is not None and source.op == "Dequantize" and not consumers[name]:
             nodes.remove(source)
             written[name] = source.inputs[0]
             name = source.inputs[0]

@@ -73,6 +73,9 @@ BUILT_IN: dict[str, tuple[float, float, float]] = {
     "pqmf_synthesis": (60.0, 4.0, 3.0),
     "pqmf_analysis": (60.0, 4.0, 3.0),
     "filtered_noise": (40.0, 14.0, 4.0),
+    "modes_frame": (300.0, 300.0, 100.0),  # 48 samples; a mode is an output, one that glides a MAC beside
+    "modes_decode": (30.0, 370.0, 0.0),
+    "bands_frame": (9000.0, 150.0, 0.0),
 }
 # Other processors do several lanes at once; measured figures belong in the table.
 SPEEDUP = {"cortex-m7": 1.0, "cortex-a72": 6.0, "cortex-a76": 10.0, "host": 16.0}

@@ -22,7 +22,7 @@ from firmware.compiler.read.values import ActValue, Dim, Frames, ShapeValue, Val
 
 MAX_CONSTANT_BYTES = 256 << 20
 MAX_CHANNELS = 16_384
-MAX_EVENT_FRAMES = 65_536
+MAX_EVENT_FRAMES = 131_072
 PACKED: dict[int, int] = {onnx.TensorProto.INT4: 2, onnx.TensorProto.UINT4: 2}
 """Elements of a byte."""
 

@@ -301,6 +301,18 @@ OTHERS: dict[tuple[str, str], tuple[Operator, Signature]] = {
         Operator((1,), {name: OBEYED for name in ("bands", "taps", "hop", "seed")}),
         Signature(("filters",), (), {"bands": REQUIRED, "taps": REQUIRED, "hop": REQUIRED, "seed": 0}),
     ),
+    (VAECTROL, "HitSound"): (
+        Operator(
+            (1,),
+            {name: OBEYED for name in ("gliding", "samples", "seed")},
+            fixed=("anchors", "spreads", "filters", "grid", "fade"),
+        ),
+        Signature(
+            ("modes", "glide", "noise", "transient", "anchors", "spreads", "filters", "grid", "fade"),
+            (),
+            {"gliding": REQUIRED, "samples": REQUIRED, "seed": 0},
+        ),
+    ),
 }
 """Operators of other domains: the project's own, and those of onnxruntime that its quantizer writes."""
 

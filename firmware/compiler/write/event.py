@@ -207,13 +207,23 @@ class EventEmitter:
             lines += self._block(item, "        ", whole=last)
             lines += ["        break;", "    }"]
         lines += ["    default:", "        break;", "    }", "}"]
-        costs = ", ".join(str(max(1, round(i.cycles))) for i in self.items)
+        costs = ", ".join(str(cycles) for cycles in self.step_cycles)
         lines.append(
             "/* Predicted cycles of each step. */\n"
             f"static const uint32_t step_cycles[{len(self.items)}] VAECTROL_PARAMETERS(step_cycles) = "
             f"{{{costs}}};"
         )
         return "\n".join(lines) + "\n"
+
+    @property
+    def step_cycles(self) -> list[int]:
+        """Predicted cycles of each step."""
+        return [max(1, round(item.cycles)) for item in self.items]
+
+    @property
+    def total(self) -> int:
+        """Of all steps."""
+        return sum(self.step_cycles)
 
     def _copies(self, op: str) -> str:
         """Copy all inputs in, or all outputs out."""
@@ -223,7 +233,8 @@ class EventEmitter:
                 continue
             where = "in" if op == "Input" else "out"
             item = EventItem(spec.node, None, (0, firings_of(spec.node, self.graph)), 0.0)
-            lines.append("    {")
+            # a result that nobody asks for is not converted
+            lines.append("    {" if op == "Input" else f"    if (out->{spec.name} != NULL) {{")
             lines += self._block(item, "        ", (f"{where}->{spec.name}", f"{where}->{spec.name}_stride"))
             lines.append("    }")
         return "\n".join(lines)
@@ -232,6 +243,7 @@ class EventEmitter:
         """Members of the state struct."""
         return [
             Field("next", "uint32_t", 0),
+            Field("spent", "uint32_t", 0),
             *self.writer.fields.values(),
             Field("passing", "uint8_t", max(8, self.arena)),
         ]
@@ -260,7 +272,9 @@ void {name}_reset({name}_state *s);
 void {name}_event_begin({name}_state *s, const {name}_inputs *in);
 /* Work for about `cycles` predicted cycles, at least one step; true when the result is ready. */
 bool {name}_event_step({name}_state *s, uint32_t cycles);
-/* Read the result, which stays until the next event begins. */
+/* Work until `part` of `whole` of all predicted cycles are spent; the result is ready when both are equal. */
+void {name}_event_reach({name}_state *s, uint32_t part, uint32_t whole);
+/* Read the result, which stays until the next event begins; outputs that are NULL are left out. */
 void {name}_event_result(const {name}_state *s, const {name}_outputs *out);
 """
         return header(name, facts, body)
@@ -268,7 +282,7 @@ void {name}_event_result(const {name}_state *s, const {name}_outputs *out);
     def source_text(self, regions: Mapping[str, str]) -> str:
         """The source."""
         name = self.name
-        fields = {f.name for f in self.fields()} - {"next", "passing"}
+        fields = {f.name for f in self.fields()} - {"next", "spent", "passing"}
         clears = "\n".join(f"    vk_zero(s->{f}, sizeof s->{f});" for f in sorted(fields))
         return f"""{source_head(name)}
 {tables_text(self.writer, regions)}
@@ -286,6 +300,15 @@ void {name}_event_begin({name}_state *s, const {name}_inputs *in) {{
 {clears}
 {self.begin}
     s->next = 0u;
+    s->spent = 0u;
+}}
+
+void {name}_event_reach({name}_state *s, uint32_t part, uint32_t whole) {{
+    const uint32_t due = {self.total}u / whole * part + {self.total}u % whole * part / whole;
+    while (s->next < {name.upper()}_STEPS && s->spent < due) {{
+        s->spent += step_cycles[s->next];
+        step(s, s->next++);
+    }}
 }}
 
 bool {name}_event_step({name}_state *s, uint32_t cycles) {{

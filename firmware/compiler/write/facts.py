@@ -11,6 +11,8 @@ from common.version import version
 from firmware.compiler.graph import Graph
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.ops.conv import ConvAttributes
+from firmware.compiler.ops.hit import FRAME, HitConstants, frame_work, meaning_work
+from firmware.compiler.plan.cost import cost_model
 from firmware.compiler.plan.schedule import Priced, Schedule
 from firmware.compiler.plan.stream import Stream
 from firmware.compiler.program import Options
@@ -21,6 +23,7 @@ from firmware.compiler.report import (
     ProofReport,
     Report,
     RingReport,
+    SoundReport,
     SpecReport,
 )
 from firmware.compiler.write.emit import StreamEmitter
@@ -156,6 +159,16 @@ def event_report(
             )
             for s in emitter.specs
         ],
+    }
+
+
+def sound_report(sound: HitConstants, options: Options) -> SoundReport:
+    """Report what the engine does with the results of a drum's network."""
+    model = cost_model(options.core)
+    return {
+        "frame_samples": FRAME,
+        "cycles_per_frame": sum(model.cycles(work) for work in frame_work(sound)),
+        "cycles_per_evaluation": model.cycles(meaning_work(sound)),
     }
 
 

@@ -1,9 +1,8 @@
 /* Noise through short filters that change per frame; the noise is a hash of the sample's number, so it repeats.
- *
- * The hash is Wellons' lowbias32 (nullprogram.com/blog/2018/07/31).
  */
 #include <stdbool.h>
 
+#include "hash.h"
 #include "vk_dsp.h"
 
 #if defined(__ARM_ARCH_7EM__)
@@ -12,14 +11,7 @@
 #define ROLLED
 #endif
 
-static inline float noise_at(uint32_t x) {
-    x ^= x >> 16;
-    x *= 0x7feb352du;
-    x ^= x >> 15;
-    x *= 0x846ca68bu;
-    x ^= x >> 16;
-    return (float)(int32_t)x * 0x1p-31f;
-}
+static inline float noise_at(uint32_t x) { return (float)(int32_t)hash32(x) * 0x1p-31f; }
 
 enum { CHUNK = 32, MOST_TAPS = 64 }; /* samples at a time, and the longest filter that the buffer holds */
 
@@ -31,7 +23,7 @@ static void hear(const vk_noise *noise, uint32_t n, uint32_t b, uint32_t past, f
     for (; n + i < past && i < count; i++) {
         heard[i] = 0.0f;
     }
-    uint32_t key = (n + i - past) * bands + b + noise->seed * 0x9e3779b9u;
+    uint32_t key = (n + i - past) * bands + b + noise->seed * GOLDEN;
     ROLLED for (; i < count; i += 2u, key += 2u * bands) {
         const float first = noise_at(key), second = noise_at(key + bands);
         heard[i] = first;
@@ -86,7 +78,7 @@ static void chunk_of_band(const vk_noise *noise, uint32_t n, uint32_t b, const f
 /* A filter too long for the buffer: every tap hashes its own. */
 static void sample_of_band(const vk_noise *noise, uint32_t n, uint32_t b, const float *filter, float *out) {
     const uint32_t count = n < noise->taps ? n + 1u : noise->taps;
-    uint32_t key = n * noise->bands + b + noise->seed * 0x9e3779b9u;
+    uint32_t key = n * noise->bands + b + noise->seed * GOLDEN;
     float sum = filter[0] * noise_at(key);
     ROLLED for (uint32_t k = 1; k < count; k++) {
         key -= noise->bands;
@@ -119,7 +111,7 @@ void vk_filtered_noise(const vk_noise *noise, vk_noise_state *state, const float
     }
     for (size_t t = 0; t < frames; t++, taps += taps_step) {
         for (uint32_t h = 0; h < hop; h++, out += out_step, state->n++) {
-            const uint32_t key = state->n * bands + noise->seed * 0x9e3779b9u;
+            const uint32_t key = state->n * bands + noise->seed * GOLDEN;
             for (uint32_t b = 0; b < bands; b++) {
                 if (count == 1u) { /* noise with a gain per band */
                     out[b] = taps[b] * noise_at(key + b);

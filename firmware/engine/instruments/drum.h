@@ -1,9 +1,14 @@
-/* A latent drum: one trigger, one sound, every knob a direction in what the model has learnt. */
+/* A latent drum: one trigger, one sound, every knob a direction in what the model has learnt.
+ *
+ * The model is asked all the time, and anew at a hit: so a hit sounds as the panel stands when it is struck, always
+ * EVALUATION_TICKS later.
+ */
 #ifndef VAECTROL_INSTRUMENTS_DRUM_H
 #define VAECTROL_INSTRUMENTS_DRUM_H
 
 #include "../control/panel.h"
 #include "outputs.h"
+#include "tone.h"
 #include "voice.h"
 
 #ifdef __cplusplus
@@ -19,8 +24,9 @@ enum { DRUM_OUT_TRIGGER = 0 };
 enum { DRUM_OUT_ENVELOPE = 0 };
 
 typedef struct DrumSpec {
-    const VoiceModel *model;
-    void *const *state; /* [voices] */
+    const HitModel *model;
+    void *state;
+    Voice *voice; /* [voices] */
     uint8_t voices;
     bool cut; /* a hit ends the one before it */
     ToneSpec tone;
@@ -30,14 +36,16 @@ typedef struct DrumSpec {
 
 typedef struct Drum {
     const DrumSpec *spec;
-    Voice voice[DRUM_VOICES];
     uint8_t turn;
     uint32_t since_hit; /* ticks */
     uint16_t pulse;
     float follow; /* envelope of the mix */
     Tone tone;
-    VoiceFrames frames;
+    Evaluation evaluation;
+    HitSet set[2];   /* the one that sounds, and the one that is being worked out */
+    uint8_t current; /* which is which */
     float mix[PORT_MAX_BLOCK];
+    size_t mixed; /* samples of this block that are */
 } Drum;
 
 void drum_init(Drum *drum, const DrumSpec *spec);

@@ -1,4 +1,8 @@
-/* A groove: the latent rhythm plays latent drums. Two models, one instrument. */
+/* A groove: the latent rhythm plays latent drums. Two models, one instrument.
+ *
+ * The drum model is asked for one voice after the other, without a pause. A hit begins at once, with the newest set of
+ * its voice.
+ */
 #ifndef VAECTROL_INSTRUMENTS_GROOVE_H
 #define VAECTROL_INSTRUMENTS_GROOVE_H
 
@@ -21,14 +25,15 @@ typedef struct GrooveVoice {
 
 typedef struct GrooveSpec {
     RhythmSpec rhythm;
-    const VoiceModel *drum;
+    const HitModel *drum;
+    void *state; /* of the drum model */
     uint8_t voices, players;
     const GrooveVoice *voice; /* [voices] */
-    void *const *state;       /* [players] of the drum model */
+    HitSet *set;              /* [voices + 1]: one for each voice, and one that is being worked out */
     int8_t level;
 } GrooveSpec;
 
-/* One copy of the drum model and the voice it plays now. A board with time for fewer players than voices lets the
+/* What sounds, and the voice it plays now. A board with time for fewer players than voices lets the
  * newest hits sound. */
 typedef struct GroovePlayer {
     Voice voice;
@@ -40,7 +45,10 @@ typedef struct Groove {
     Rhythm rhythm;
     GroovePlayer player[GROOVE_VOICES];
     Tone tone[GROOVE_VOICES];
-    VoiceFrames frames;
+    Evaluation evaluation;
+    uint8_t asked;                      /* the voice that is being worked out */
+    HitSet *set[GROOVE_VOICES], *spare; /* of each voice the newest */
+    size_t mixed;                       /* samples of this block that are */
     float mono[PORT_MAX_BLOCK];
     float mix[PORT_MAX_AUDIO][PORT_MAX_BLOCK];
 } Groove;

@@ -1,4 +1,4 @@
-/* What a drum model is told beside the time: latents, class and attributes. */
+/* What a drum model is told: latents, class and attributes. */
 #include "tone.h"
 
 #include "../control/bound.h"
@@ -58,4 +58,13 @@ void tone_update(Tone *tone, const ToneSpec *spec, const Panel *panel) {
         set(&tone->knob[i], knob[i], tone->started);
     }
     tone->started = true;
+}
+
+void tone_at(const Tone *tone, const ToneSpec *spec, float share, float *latent, float *knob) {
+    for (uint8_t i = 0; i < spec->latents; ++i) {
+        latent[i] = ramp_at(&tone->latent[i], share);
+    }
+    for (uint8_t i = 0; i < spec->knobs; ++i) {
+        knob[i] = ramp_at(&tone->knob[i], share);
+    }
 }

@@ -1,4 +1,4 @@
-/* What a drum model is told beside the time: latents, class and attributes, each a ramp over the block. */
+/* What a drum model is told: latents, class and attributes, each a ramp over the block. */
 #ifndef VAECTROL_INSTRUMENTS_TONE_H
 #define VAECTROL_INSTRUMENTS_TONE_H
 
@@ -36,6 +36,8 @@ typedef struct Tone {
 
 /* Once per block, after panel_begin. */
 void tone_update(Tone *tone, const ToneSpec *spec, const Panel *panel);
+/* Values after a share of the block, 0 … 1. */
+void tone_at(const Tone *tone, const ToneSpec *spec, float share, float *latent, float *knob);
 
 #ifdef __cplusplus
 }

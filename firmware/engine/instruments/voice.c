@@ -1,4 +1,4 @@
-/* One neural drum hit: a decoder that is told how long ago it was struck. */
+/* One drum hit: modes, banded noise and a transient. */
 #include "voice.h"
 
 #include "../control/bound.h"
@@ -9,43 +9,66 @@
 #define GONE 1e-7f                 /* −140 dB: where a fading rest is over */
 #define LOUDEST 4.0f               /* what a model may say */
 
-void voice_init(Voice *voice, const VoiceModel *model, void *state) {
-    *voice = (Voice){.model = model, .state = state};
-    model->reset(state, 0);
-}
+void voice_init(Voice *voice, const HitSound *sound) { *voice = (Voice){.sound = sound}; }
 
-void voice_reset(Voice *voice) { voice_init(voice, voice->model, voice->state); }
+void voice_reset(Voice *voice) { voice_init(voice, voice->sound); }
 
 void voice_trigger(Voice *voice, float gain) {
     voice->declick = voice->last;
-    ++voice->hits;
-    voice->model->reset(voice->state, voice->hits);
-    time_basis_trigger(&voice->basis, voice->model->time);
     voice->active = true;
+    voice->waiting = true;
     voice->age_ticks = 0;
-    voice->wait_ticks = voice->model->hop;
     voice->envelope = gain;
     voice->fade = 1.0f;
     voice->fade_step = 0.0f;
 }
 
+void voice_start(Voice *voice, const HitSet *set) {
+    const HitSound *sound = voice->sound;
+    voice->waiting = false;
+    voice->over = false;
+    voice->frame = 0;
+    voice->place = VK_HIT_FRAME; /* the first frame is to be made */
+    voice->point = 0;
+    vk_modes_start(&sound->modes, set->mode, voice->mode);
+    vk_bands_start(&voice->noise, vk_hit_key(sound->seed, voice->hits), &set->first);
+    for (uint32_t n = 0; n < sound->transient; n++) {
+        voice->transient[n] = set->transient[n];
+    }
+    ++voice->hits; /* no two hits alike */
+}
+
 void voice_choke(Voice *voice) { voice->fade_step = CHOKE_STEP; }
 
-static void fill_frames(Voice *voice, const ToneSpec *spec, const Tone *tone, VoiceFrames *frames, size_t due,
-                        size_t start, size_t block) {
-    const size_t hop = voice->model->hop;
-    /* The first frame is due where the age reaches a multiple of the hop. */
-    size_t at = start + (hop - voice->age_ticks % hop) % hop;
-    for (size_t f = 0; f < due; ++f, at += hop) {
-        const float share = at < block ? (float)at / (float)block : 1.0f;
-        for (uint8_t i = 0; i < spec->latents; ++i) {
-            frames->latent[i * VOICE_FRAMES + f] = ramp_at(&tone->latent[i], share);
-        }
-        for (uint8_t i = 0; i < spec->knobs; ++i) {
-            frames->knob[i * VOICE_FRAMES + f] = ramp_at(&tone->knob[i], share);
-        }
-        time_basis_next(&voice->basis, voice->model->time, &frames->time[f], VOICE_FRAMES);
+/* The gains at a frame's end. */
+static vk_band_gains gains_at(Voice *voice, const HitSet *set, uint32_t frame) {
+    const HitSound *sound = voice->sound;
+    const uint16_t *grid = sound->grid;
+    while (voice->point + 2u < sound->points && grid[voice->point + 1u] <= frame) {
+        ++voice->point;
     }
+    const float *before = set->noise + voice->point * sound->bands.count;
+    const uint32_t from = grid[voice->point], to = grid[voice->point + 1u];
+    return (vk_band_gains){before, before + sound->bands.count, (float)(frame - from) / (float)(to - from)};
+}
+
+static void make_frame(Voice *voice, const HitSet *set) {
+    const HitSound *sound = voice->sound;
+    float *made = voice->made;
+    for (uint32_t n = 0; n < VK_HIT_FRAME; n++) {
+        made[n] = 0.0f;
+    }
+    const vk_band_gains gains = gains_at(voice, set, voice->frame + 1u);
+    const bool rings = vk_modes_frame(&sound->modes, set->mode, &set->glide, voice->mode, voice->frame, made);
+    const bool hisses = vk_bands_frame(&sound->bands, &voice->noise, &gains, made);
+    const uint32_t begin = voice->frame * VK_HIT_FRAME;
+    for (uint32_t n = 0; n < VK_HIT_FRAME && begin + n < sound->transient; n++) {
+        made[n] += voice->transient[begin + n] * sound->fade[begin + n];
+    }
+    ++voice->frame;
+    voice->place = 0;
+    voice->over = voice->frame >= sound->grid[sound->points - 1u] ||
+                  (!rings && !hisses && voice->frame * VK_HIT_FRAME >= sound->transient);
 }
 
 /* A hit alone: nothing is being faded. */
@@ -72,45 +95,45 @@ static void add_fading_sound(Voice *voice, const float *sound, float keep, size_
     }
 }
 
-/* What a cut left, until the model begins; returns the samples it took. */
-static size_t add_rest(Voice *voice, size_t ticks, float *out) {
-    const size_t rest = ticks < voice->wait_ticks ? ticks : voice->wait_ticks;
-    for (size_t i = 0; i < rest; ++i) {
+/* What a cut left, until the sound begins. */
+static void add_rest(Voice *voice, size_t ticks, float *out) {
+    for (size_t i = 0; i < ticks; ++i) {
         voice->last = voice->declick;
         out[i] += voice->last;
         voice->declick = magnitude(voice->declick) > GONE ? voice->declick * DECLICK : 0.0f;
     }
-    voice->wait_ticks -= (uint32_t)rest;
-    return rest;
 }
 
-void voice_render(Voice *voice, const ToneSpec *spec, const Tone *tone, float decay, VoicePlace place, size_t end) {
-    size_t start = voice->rendered;
-    voice->rendered = end == place.ticks ? 0 : end;
-    if (!voice->active) {
-        return;
-    }
-    start += add_rest(voice, end - start, place.out + start);
-    const size_t ticks = end - start;
-    if (ticks == 0) {
-        return;
-    }
-    const VoiceModel *model = voice->model;
-    VoiceFrames *frames = place.frames;
-    fill_frames(voice, spec, tone, frames, model->frames_due(voice->state, ticks), start, place.ticks);
-    model->process(voice->state, ticks, frames);
-    const float keep = 1.0f - bound_unit(decay);
-    if (voice->fade_step > 0.0f || voice->declick != 0.0f) {
-        add_fading_sound(voice, frames->audio, keep, ticks, place.out + start);
-    } else {
-        add_sound(voice, frames->audio, keep, ticks, place.out + start);
-    }
-    voice->age_ticks += (uint32_t)ticks;
-    const float whole = model->time->frames_per_window + (float)model->tail_frames;
-    const bool over = (float)voice->age_ticks >= whole * (float)model->hop;
+static void end_where_silent(Voice *voice) {
+    const bool over = voice->over && voice->place == VK_HIT_FRAME;
     const bool gone = voice->fade * voice->envelope < SILENT && magnitude(voice->declick) < SILENT;
     if (over || gone) {
         voice->active = false;
         voice->last = 0.0f;
+    }
+}
+
+void voice_render(Voice *voice, const HitSet *set, float decay, float *out, size_t ticks) {
+    const float keep = 1.0f - bound_unit(decay);
+    voice->age_ticks += (uint32_t)ticks;
+    while (ticks > 0 && voice->active) {
+        if (voice->waiting) {
+            add_rest(voice, ticks, out);
+            return;
+        }
+        if (voice->place == VK_HIT_FRAME) {
+            make_frame(voice, set);
+        }
+        const size_t left = VK_HIT_FRAME - voice->place, count = ticks < left ? ticks : left;
+        const float *sound = voice->made + voice->place;
+        if (voice->fade_step > 0.0f || voice->declick != 0.0f) {
+            add_fading_sound(voice, sound, keep, count, out);
+        } else {
+            add_sound(voice, sound, keep, count, out);
+        }
+        voice->place += (uint32_t)count;
+        out += count;
+        ticks -= count;
+        end_where_silent(voice);
     }
 }

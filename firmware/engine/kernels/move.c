@@ -58,6 +58,10 @@ void vk_zero(void *out, size_t bytes) { memset(out, 0, bytes); }
     static void gather_##suffix(const type *in, size_t in_step, size_t in_lane_step, type *out, size_t out_step,       \
                                 size_t out_lane_step, size_t frames, size_t lanes) {                                   \
         for (size_t t = 0; t < frames; t++) {                                                                          \
+            if (in_lane_step == 1 && out_lane_step == 1) { /* the results of an event, mostly */                       \
+                memmove(out + t * out_step, in + t * in_step, lanes * sizeof(type));                                   \
+                continue;                                                                                              \
+            }                                                                                                          \
             for (size_t c = 0; c < lanes; c++) {                                                                       \
                 out[t * out_step + c * out_lane_step] = in[t * in_step + c * in_lane_step];                            \
             }                                                                                                          \

@@ -32,8 +32,6 @@ class ModelRole:
         The role, and the kind that the model file must say it is.
     required : bool
         Whether an instrument file must name one; a role that is not may be absent.
-    per_voice : bool
-        Whether each voice holds a state of its own, in place of one for the instrument.
     shared_recipe : str
         Recipe by which `vaectrol make` trains it for an instrument that holds another model too: a smaller
         one than the role's own.
@@ -41,7 +39,6 @@ class ModelRole:
 
     name: str
     required = True
-    per_voice = False
     shared_recipe = ""
 
     def source(self, model: CompiledModel) -> str:
@@ -49,19 +46,19 @@ class ModelRole:
         raise NotImplementedError(self.name)
 
     def cycles(self, report: Report, board: Board) -> tuple[float, float]:
-        """Mean and worst cycles per callback of one instance, from the compiler's report."""
+        """Mean and worst cycles per callback, from the compiler's report."""
         if report["event"]:
             return DECODE_CYCLES, max(DECODE_CYCLES, report["cycles_per_step"]["worst"])
         cycles = report["cycles_per_callback"]
         return cycles["mean"], cycles["worst"]
 
+    def voice_cycles(self, report: Report) -> tuple[float, float]:
+        """Cycles per callback of each voice that the engine plays with it: sounding, and struck in it."""
+        return 0.0, 0.0
+
     def wait_ticks(self, model: ModelFile) -> int:
         """Samples that the instrument lets pass before the model begins."""
         return 0
-
-    def instances(self, assignment: Assignment) -> int:
-        """How many states of the model the instrument holds."""
-        return assignment.voices if self.per_voice else 1
 
 
 class InstrumentKind:
@@ -123,6 +120,10 @@ class InstrumentKind:
     def voices(self, spec: InstrumentFile) -> int:
         """How many hits may sound at once, as the file asks."""
         return 1
+
+    def memory_bytes(self, assignment: Assignment) -> dict[str, int]:
+        """Of all that the kind's C keeps, by region, on a 32-bit processor."""
+        return {"dtcm": self.struct_bytes}
 
     def add_parameters(self, assignment: Assignment) -> None:
         """Add what controls can move; a `Refusal` for a table of the file that the models do not bear out."""

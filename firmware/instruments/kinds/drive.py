@@ -72,12 +72,11 @@ class Drive(InstrumentKind):
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> str:
         """Return a ``DriveSpec``."""
         declared, tone = tone_tables(assignment, assignment.tones["drive"], "drive", "drive")
-        states = models["drive"].states(1)
         return f"""{declared}
-{states.declaration}
+{models["drive"].state}
 static const DriveSpec spec = {{
     .model = &{models["drive"].table},
-    .state = {states.addresses[0]},
+    .state = &drive_state,
     .tone = {tone},
     .mix = {assignment.index["mix"]},
     .gain = {assignment.index["gain"]},

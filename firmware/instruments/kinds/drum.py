@@ -8,23 +8,29 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from common.model_metadata import DECAYS_AND_TONES
 from common.refusal import Refusal
+from firmware.compiler.ops.hit import HitConstants
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
-from firmware.instruments.c_text import floats, number
-from firmware.instruments.kinds.base import InstrumentKind, ModelRole, state_region
+from firmware.instruments.c_text import floats, integers
+from firmware.instruments.kinds.base import InstrumentKind, ModelRole
 from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.model_file import ModelFile
 from firmware.instruments.schema import InstrumentFile, Table
 from firmware.instruments.tone import UNIT, add_tone, tone_tables
+from firmware.kernelgen.bands import tables
 from hardware.board import Board
 
-MAX_TIMES = 160  # VOICE_TIMES in engine/instruments/voice.h
-CLEAR_CYCLES_PER_BYTE = 0.3
-"""Of a state that a hit clears, in tightly coupled memory."""
-VOICE_CYCLES = 65
-"""Per sample and sounding voice: time basis, envelope, sum."""
+EVALUATION_TICKS, RESTING_TICKS = 96, 108
+"""In which the network is asked once, for a hit, which waits for it, and else: engine/instruments/hit.h."""
+VOICE_CYCLES = 60
+"""Per sample and sounding voice, beside its modes and noise: transient, envelope, sum."""
+START_CYCLES = 6_000
+"""Of a hit: the noise before it, its first states, its transient."""
+VOICE_BYTES = 5 * 1024
+"""Of a ``Voice``."""
+SET_BYTES = 10 * 1024
+"""Of a ``HitSet``."""
 
 
 class Options(Table):
@@ -42,94 +48,104 @@ class DrumFile(InstrumentFile):
     options: Options = Options()
 
 
-class VoiceModel(ModelRole):
-    """A decoder that is told how long ago it was struck (``engine/instruments/voice.h``)."""
+class HitModel(ModelRole):
+    """A network that says what a hit is made of, asked all the time (``engine/instruments/hit.h``)."""
 
     name = "drum"
-    per_voice = True
+    resting_ticks = RESTING_TICKS
     shared_recipe = "drum_electronic"
 
     def cycles(self, report: Report, board: Board) -> tuple[float, float]:
-        """Mean and worst cycles per callback of one voice.
+        """Mean and worst cycles per callback: an evaluation is cut evenly."""
+        if "sound" not in report:
+            raise Refusal(
+                f"{report['name']}: the model ends in no HitSound, and the engine plays no other drum; train "
+                "it again with this version."
+            )
+        whole = report["cycles_per_event"] + report["sound"]["cycles_per_evaluation"]
+        portions = [whole * report["block"] / ticks for ticks in (self.resting_ticks, EVALUATION_TICKS)]
+        return portions[0], portions[1] + report["cycles_per_step"]["worst"]
 
-        The worst callback is the one in which it is struck: the hit begins a frame after its trigger and so
-        computes none more (``engine/instruments/voice.h``), but it clears the model's state.
-        """
-        mean, worst = super().cycles(report, board)
-        if board.processor.core != "cortex-m7":
-            return mean, worst
-        region = board.region(state_region(report))
-        fill = 0 if region.kind == "tcm" else region.line_fill_cycles or 0
-        per_byte = CLEAR_CYCLES_PER_BYTE + fill / (board.processor.cache_line_bytes or 32)
-        return mean, worst + per_byte * report["state_bytes"]
+    def voice_cycles(self, report: Report) -> tuple[float, float]:
+        """Modes and noise, a frame at a time."""
+        sound = report["sound"]
+        sounding = sound["cycles_per_frame"] * report["block"] / sound["frame_samples"]
+        return sounding, sounding + START_CYCLES
 
     def wait_ticks(self, model: ModelFile) -> int:
-        """One frame of its own: so long a hit waits, always."""
-        latent = model.about.input_with("latent")
-        return model.hop(latent.name) if latent else 0
+        """A hit sounds when its evaluation is over."""
+        return EVALUATION_TICKS
 
     def source(self, model: CompiledModel) -> str:
-        """Return the functions of a ``VoiceModel``."""
+        """Return the functions of a ``HitModel``, and its sound."""
+        assert model.sound is not None  # else `cycles` would have refused it
         z, knobs = model.input("latent"), model.input("class", "attribute", "condition")
-        time, audio = model.input("time"), model.output("audio")
-        hop, role, name = model.model.hop(z), model.role, model.name
-        return f"""{_time_basis(model, hop)}
-static void {role}_reset_model(void *state, uint32_t seed)
+        role, name = model.role, model.name
+        return f"""{sound_tables(model.sound, model.sample_rate_hz)}
+static void {role}_reset_model(void *state)
 {{
     {name}_reset(state);
-    {name}_noise_at(state, seed * 48000u); /* no two hits alike */
 }}
 
-static size_t {role}_frames_due(const void *state, size_t ticks)
-{{
-    return {name}_frames_due(state, ticks, {model.input_order.index(z)}u);
-}}
-
-static void {role}_process(void *state, size_t ticks, VoiceFrames *frames)
+static void {role}_begin(void *state, const float *latents, const float *knobs)
 {{
     const {name}_inputs in = {{
-        .{z} = frames->latent, .{z}_stride = VOICE_FRAMES,
-        .{knobs} = frames->knob, .{knobs}_stride = VOICE_FRAMES,
-        .{time} = frames->time, .{time}_stride = VOICE_FRAMES,
+        .{z} = latents, .{z}_stride = 1,
+        .{knobs} = knobs, .{knobs}_stride = 1,
     }};
-    const {name}_outputs out = {{.{audio} = frames->audio, .{audio}_stride = PORT_MAX_BLOCK}};
-    {name}_process(state, ticks, &in, &out);
+    {name}_event_begin(state, &in);
 }}
 
-static const VoiceModel {model.table} = {{
-    .hop = {hop},
-    .tail_frames = {max(1, -(-model.latency_ticks // hop)) + 8},
-    .time = &time_basis,
+static void {role}_reach(void *state, uint32_t part, uint32_t whole)
+{{
+    {name}_event_reach(state, part, whole);
+}}
+
+static void {role}_result(void *state, float *modes, float *glide, float *noise)
+{{
+    const {name}_outputs out = {{
+        .modes = modes, .modes_stride = 1,
+        .glide = glide, .glide_stride = 1,
+        .noise = noise, .noise_stride = 1,
+    }};
+    {name}_event_result(state, &out);
+}}
+
+static void {role}_stroke(void *state, float *transient)
+{{
+    const {name}_outputs out = {{.transient = transient, .transient_stride = 1}};
+    {name}_event_result(state, &out);
+}}
+
+static const HitModel {model.table} = {{
+    .sound = &hit_sound,
     .reset = {role}_reset_model,
-    .frames_due = {role}_frames_due,
-    .process = {role}_process,
+    .begin = {role}_begin,
+    .reach = {role}_reach,
+    .result = {role}_result,
+    .stroke = {role}_stroke,
 }};
 """
 
 
-def _time_basis(model: CompiledModel, hop: int) -> str:
-    about = model.model.about.time_basis
-    constants = about.constants if about else None
-    if constants is None:
-        raise Refusal(
-            f"{model.file.name}: its time basis is {about.kind if about else None!r}, and the engine knows "
-            f"{DECAYS_AND_TONES!r}; train it again with this version."
-        )
-    frame_s = hop / model.sample_rate_hz
-    decays = np.exp(-frame_s / np.asarray(constants.decays_s, np.float64))
-    angles = 2.0 * np.pi * np.asarray(constants.frequencies_hz, np.float64) * frame_s
-    rotations = np.column_stack([np.cos(angles), np.sin(angles)]).ravel()
-    if 2 + len(decays) + 2 * len(angles) > MAX_TIMES:
-        raise Refusal(f"{model.file.name}: its time basis has more than {MAX_TIMES} channels.")
-    return f"""static const float time_decays[] = {floats(decays)};
-static const float time_rotations[] = {floats(rotations)};
-static const TimeBasisSpec time_basis = {{
-    .frames_per_window = {number(constants.window_s / frame_s)},
-    .frames_per_fade = {number(constants.fade_s / frame_s)},
-    .decays = {len(decays)},
-    .tones = {len(angles)},
-    .decay = time_decays,
-    .rotation = time_rotations,
+def sound_tables(sound: HitConstants, sample_rate_hz: float) -> str:
+    """Return the C of a ``HitSound``, ``hit_sound``, and what it points to."""
+    bands = tables(sound.filters)
+    half = np.char.mod("%d", np.append(bands.half.ravel(), np.zeros(6, np.int16)))
+    return f"""static const float hit_anchors[] = {floats(sound.anchors_hz / sample_rate_hz)};
+static const float hit_spreads[] = {floats(sound.spreads)};
+static const _Alignas(4) int16_t hit_bands[] = {{{", ".join(half)}}};
+static const float hit_peaks[] = {floats(bands.peak_logs)};
+static const uint16_t hit_grid[] = {integers(int(frame) for frame in sound.grid_frames)};
+static const float hit_fade[] = {floats(sound.fade)};
+static const HitSound hit_sound = {{
+    .modes = {{hit_anchors, hit_spreads, {len(sound.anchors_hz)}, {sound.gliding}}},
+    .bands = {{hit_bands, hit_peaks, {len(sound.filters)}}},
+    .grid = hit_grid,
+    .fade = hit_fade,
+    .points = {len(sound.grid_frames)},
+    .transient = {len(sound.fade)},
+    .seed = {sound.seed % 2**32}u,
 }};
 """
 
@@ -150,15 +166,19 @@ class Drum(InstrumentKind):
     gate_sources = ("trigger",)
     cv_sources = ("envelope",)
     audio_sources = ("mix",)
-    roles = (VoiceModel(),)
-    engine = ("voice", "tone", "time_basis")
-    struct_bytes = 13 * 1024
+    roles = (HitModel(),)
+    engine = ("voice", "hit", "tone")
+    struct_bytes = 24 * 1024
     callback_cycles, sample_cycles, voice_cycles = 3_500, 200, VOICE_CYCLES
 
     def voices(self, spec: InstrumentFile) -> int:
         """How many the options ask for."""
         assert isinstance(spec, DrumFile)
         return spec.options.voices
+
+    def memory_bytes(self, assignment: Assignment) -> dict[str, int]:
+        """The voices beside the struct."""
+        return {"dtcm": self.struct_bytes + assignment.voices * VOICE_BYTES}
 
     def add_parameters(self, assignment: Assignment) -> None:
         """Latents, class and attributes; decay, accent, level."""
@@ -172,13 +192,13 @@ class Drum(InstrumentKind):
         spec = assignment.loaded.spec
         assert isinstance(spec, DrumFile)
         declared, tone = tone_tables(assignment, assignment.tones["drum"], "drum", "drum")
-        states = models["drum"].states(assignment.voices)
         return f"""{declared}
-{states.declaration}
-static void *const drum_states[] = {{{", ".join(states.addresses)}}};
+{models["drum"].state}
+static Voice drum_voices[{assignment.voices}];
 static const DrumSpec spec = {{
     .model = &{models["drum"].table},
-    .state = drum_states,
+    .state = &drum_state,
+    .voice = drum_voices,
     .voices = {assignment.voices},
     .cut = {"true" if spec.options.retrigger == "cut" else "false"},
     .tone = {tone},

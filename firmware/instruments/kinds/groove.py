@@ -19,6 +19,8 @@ from firmware.instruments.schema import InstrumentFile, Table
 from firmware.instruments.tone import UNIT, knob_channels, position_of, tone_tables
 
 MAX_PARTS = 6  # GROOVE_VOICES in engine/instruments/groove.h
+SETS_REGION = "axi"
+"""Where the parts' sets lie: they are too large for fast memory, and each is read once a millisecond."""
 ALL_DRUMS = "drums"
 """Prefix of a control that moves every part."""
 
@@ -75,6 +77,16 @@ def _parts(assignment: Assignment) -> list[GroovePart]:
     return spec.part
 
 
+class PartsModel(drum.HitModel):
+    """The drum's network, asked for one part after the other; a hit takes what is known of its part."""
+
+    resting_ticks = drum.EVALUATION_TICKS
+
+    def wait_ticks(self, model: ModelFile) -> int:
+        """A hit waits for nothing."""
+        return 0
+
+
 class Groove(InstrumentKind):
     """A clock in, a whole kit out."""
 
@@ -84,16 +96,20 @@ class Groove(InstrumentKind):
     gate_sources = rhythm.KIND.gate_sources
     cv_sources = rhythm.KIND.cv_sources
     audio_sources = ("left", "right")
-    roles = (*rhythm.KIND.roles, *drum.KIND.roles)
+    roles = (*rhythm.KIND.roles, PartsModel())
     groups = rhythm.KIND.groups
-    engine = ("rhythm", "step_clock", "voice", "tone", "time_basis")
-    struct_bytes = 32 * 1024
+    engine = ("rhythm", "step_clock", "voice", "hit", "tone")
+    struct_bytes = 48 * 1024
     callback_cycles, sample_cycles, voice_cycles = 7_000, 340, drum.VOICE_CYCLES
 
     def voices(self, spec: InstrumentFile) -> int:
         """One for each part."""
         assert isinstance(spec, GrooveFile)
         return len(spec.part)
+
+    def memory_bytes(self, assignment: Assignment) -> dict[str, int]:
+        """A set for each part beside the struct, and one that is being worked out."""
+        return {"dtcm": self.struct_bytes, SETS_REGION: (len(_parts(assignment)) + 1) * drum.SET_BYTES}
 
     def add_parameters(self, assignment: Assignment) -> None:
         """Those of the rhythm; the level of the whole; what controls move of the parts."""
@@ -110,10 +126,9 @@ class Groove(InstrumentKind):
         """Return a ``GrooveSpec``."""
         declared, body = rhythm.KIND.rhythm_spec(assignment, models)
         parts = _parts(assignment)
-        states = models["drum"].states(assignment.voices)
         names = [part.name for part in parts]
-        pool = f"static void *const drum_states[] = {{{', '.join(states.addresses)}}};"
-        pieces, rows = [declared, states.declaration, pool], []
+        sets = f"{models['drum'].placed(SETS_REGION, 'drum_sets')}static HitSet drum_sets[{len(parts) + 1}];"
+        pieces, rows = [declared, models["drum"].state, sets], []
         for part in parts:
             tone_declared, tone = tone_tables(
                 assignment, assignment.tones[part.name], f"voice_{part.name}", "drum"
@@ -135,7 +150,8 @@ class Groove(InstrumentKind):
     .voices = {len(parts)},
     .players = {assignment.voices},
     .voice = voices,
-    .state = drum_states,
+    .state = &drum_state,
+    .set = drum_sets,
     .level = {assignment.index["level"]},
 }};
 static Groove instrument;

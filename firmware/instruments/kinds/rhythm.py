@@ -88,13 +88,12 @@ class Rhythm(InstrumentKind):
     def rhythm_spec(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> tuple[str, str]:
         """Return what a ``RhythmSpec`` points to, and its initialiser."""
         declared, tone = tone_tables(assignment, assignment.tones["rhythm"], "rhythm", "rhythm")
-        states = models["rhythm"].states(1)
         at = assignment.index
         clock = assignment.gates[self.gates.index("clock")]
         clocked = clock.gates != 0 or clock.cv >= 0 or clock.audio >= 0
         body = f"""{{
     .model = &{models["rhythm"].table},
-    .state = {states.addresses[0]},
+    .state = &rhythm_state,
     .tone = {tone},
     .sample_rate_hz = {number(assignment.board.audio.sample_rate_hz)},
     .density = {integers(at[f"density.{part}"] for part in PARTS)},
@@ -103,7 +102,7 @@ class Rhythm(InstrumentKind):
     .clocked = {"true" if clocked else "false"},
     .outputs = OUTPUTS,
 }}"""
-        return f"{declared}\n{states.declaration}", body
+        return f"{declared}\n{models['rhythm'].state}", body
 
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> str:
         """Return a ``RhythmSpec``."""

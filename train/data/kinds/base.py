@@ -43,7 +43,10 @@ def says(text: str, flag: str = "") -> dict[str, str]:
     return {"says": text, "flag": flag}
 
 
-HOLD_OUT = "Test on the files whose paths match this pattern, as 'drummer7/*', and on no others."
+HOLD_OUT = (
+    "Test on the files whose paths match this pattern, as 'drummer7/*', and on no others; "
+    "or one of several, with commas between."
+)
 
 
 @dataclass
@@ -233,12 +236,14 @@ class Preparation(Generic[ItemT, FactsT]):
         groups, labels : list of str
             Of each item; no group is cut, every label is on every side it can be.
         hold_out : str
-            Pattern of the files that are the test split; empty chooses by hash.
+            Pattern of the files that are the test split, or several with commas between; empty chooses by
+            hash.
         """
         items: list[Item] = [*batch.items]
         chosen = splits.assign(groups, labels, [item.pop("given_split", None) for item in items])
         if hold_out:
-            held = [fnmatch.fnmatchcase(item["file"], hold_out) for item in batch.items]
+            patterns = hold_out.split(",")
+            held = [any(fnmatch.fnmatchcase(i["file"], p) for p in patterns) for i in batch.items]
             if not any(held) or all(held):
                 raise Refusal(
                     f"--hold-out {hold_out} takes {'all' if any(held) else 'none'} of the files "

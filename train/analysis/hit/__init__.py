@@ -1,0 +1,1 @@
+"""What a recorded hit is made of, in the drum's own terms: modes, a glide, noise gains, a transient."""

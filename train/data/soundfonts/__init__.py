@@ -1,0 +1,1 @@
+"""Drum kits of General MIDI soundfonts as folders of one-shots."""
