@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 import factory
+import match.commands
 import workflow.commands
 from common.version import version
 
@@ -61,7 +62,7 @@ def _options(
 GROUPS = {
     "Every day": ("make", "play", "web", "demo", "doctor"),
     "Sounds": ("toy", "data"),
-    "Training": ("train", "budget", "evaluate", "probe", "place", "factory"),
+    "Training": ("train", "budget", "evaluate", "probe", "place", "match", "factory"),
     "Model": ("quantize", "export", "compile"),
     "Module": ("build", "flash", "calibrate", "monitor", "control", "board", "simulate", "pc"),
     "Bench": ("bench", "emulate", "latency", "bench-all"),
@@ -91,6 +92,7 @@ def build_app() -> typer.Typer:
     app.callback()(_options)
     for room in ROOMS:
         importlib.import_module(f"{room}.commands").register(app)
+    match.commands.register(app)
     workflow.commands.register(app)
     factory.register(app)
     group_of = {name: group for group, names in GROUPS.items() for name in names}

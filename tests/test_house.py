@@ -17,7 +17,7 @@ from firmware.instruments import kinds
 
 pytestmark = pytest.mark.fast
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("common", "toy", "train", "quantize", "firmware", "bench", "hardware")
+ROOMS = ("common", "toy", "train", "quantize", "firmware", "bench", "hardware", "match")
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests")
 # docs/design.md#rooms. A tuple entry allows that package (and what is below it).
 ALLOWED = {
@@ -28,6 +28,7 @@ ALLOWED = {
     "quantize": ("train", "firmware.compiler"),
     "firmware": ("hardware",),
     "bench": ("firmware", "hardware"),
+    "match": ("train", "quantize", "hardware"),
 }
 HEAVY = ("torch", "librosa", "onnxruntime", "lightning", "onnx", "matplotlib", "scipy")
 

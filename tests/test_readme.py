@@ -129,7 +129,7 @@ def is_a_name(command: str) -> bool:
 
 
 WORKSHOP = ("toy", "train/data", "train", "quantize", "firmware/compiler", "firmware", "firmware/instruments")
-OTHER_ROOMS = ("common", "firmware/engine", "firmware/ports", "bench", "hardware", "workflow")
+OTHER_ROOMS = ("common", "firmware/engine", "firmware/ports", "bench", "hardware", "match", "workflow")
 WALKS: dict[str, list[str]] = {
     "README.md": commands_of(ROOT / "README.md"),
     "rooms": [first_command_of(ROOT / room / "README.md") for room in (*WORKSHOP, *OTHER_ROOMS)],

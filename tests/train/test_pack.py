@@ -80,6 +80,26 @@ def test_a_fourier_basis_is_stored_as_its_window_and_nothing_else_is(change, is_
     np.testing.assert_allclose(b, a, atol=(1e-5 if is_basis else 1e-2) * np.abs(a).max())
 
 
+class Counting(nn.Module):
+    """A low end of single bins as an exporter leaves it: turns are folded to whole numbers, sines are not."""
+
+    def forward(self, x):
+        turns = torch.arange(1, 52)[:, None] * torch.arange(2048)[None] % 2048
+        angle = 2 * torch.pi / 2048 * turns.float()
+        return nn.functional.conv1d(x, torch.cos(angle)[:, None], stride=512)
+
+
+def test_whole_numbers_that_are_a_column_times_a_row_are_stored_as_those(tmp_path):
+    ports = [Port("x", "audio", "event", ("x",), -1, 1, 4096)]
+    outputs = [Port("y", "latent", "event", tuple("y" * 51), -1, 1)]
+    model = export_module(Counting(), ports, outputs, {}, tmp_path / "t.onnx")
+    assert model.ByteSize() > 400_000
+    small = packed(model)
+    assert small.ByteSize() < 30_000
+    feed = {"x": np.random.default_rng(1).standard_normal((1, 1, 4096)).astype(np.float32)}
+    np.testing.assert_array_equal(answers(small, feed)[0], answers(model, feed)[0])
+
+
 def test_the_encoder_of_a_float_file_goes_with_it(encoder, tmp_path):
     model, _ = encoder
     source, out = tmp_path / "a.onnx", tmp_path / "made" / "b.int8.onnx"

@@ -49,6 +49,8 @@ def _packed(model: onnx.ModelProto, pack: Pack) -> onnx.ModelProto:
         window = _window_of_basis(values)
         if window is not None:
             nodes, constants = _basis_nodes(tensor.name, window)
+        elif values.dtype == np.int64 and values.size >= LEAST_VALUES:
+            nodes, constants = _counts_node(tensor.name, values)
         elif values.dtype == np.float32 and values.size >= LEAST_VALUES and _fits(values):
             nodes, constants = pack(tensor.name, values)
         else:
@@ -84,6 +86,28 @@ def _rows_node(name: str, values: np.ndarray) -> tuple[list[onnx.NodeProto], lis
     constants: dict[str, np.ndarray] = {f"{name}.int8": rows, f"{name}.scale": scale}
     node = helper.make_node("DequantizeLinear", [*constants], [name], axis=0)
     return [node], [numpy_helper.from_array(value, key) for key, value in constants.items()]
+
+
+def _counts_node(name: str, values: np.ndarray) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """Whole numbers that are a column times a row, as exporters leave the turns of a basis, as those two."""
+    parts = _column_and_row(values) if values.ndim == 2 else None
+    if parts is None:
+        return [], [numpy_helper.from_array(values, name)]
+    constants = {f"{name}.column": parts[0], f"{name}.row": parts[1]}
+    node = helper.make_node("Mul", [*constants], [name])
+    return [node], [numpy_helper.from_array(value, key) for key, value in constants.items()]
+
+
+def _column_and_row(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Divide whole numbers ``[A, B]`` into a column ``[A, 1]`` and a row ``[1, B]``, if they are such."""
+    filled = np.flatnonzero(values.any(1))
+    if not len(filled):
+        return None
+    row = values[filled[:1]]
+    row = row // np.gcd.reduce(row[0])
+    place = int(np.flatnonzero(row[0])[0])
+    column = values[:, place : place + 1] // row[0, place]
+    return (column, row) if np.array_equal(column * row, values) else None
 
 
 def _window_of_basis(values: np.ndarray) -> np.ndarray | None:

@@ -1,0 +1,1 @@
+"""From a sound to the knobs that make one like it."""
