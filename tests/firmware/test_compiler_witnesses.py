@@ -115,7 +115,7 @@ def layers_beyond_one_lsb(seed: int, kind: str) -> tuple[int, int]:
     """
     _, builder = random_graph(seed, batch_norm=False)
     model = quantized(builder, kind)
-    feeds = builder.feeds()
+    feeds = builder.feeds(5 * builder.unit)
     held = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
     marks = {n.output[0]: (n.input[1], n.input[2]) for n in model.graph.node if n.op_type == "QuantizeLinear"}
     found = session(model, *marks).run(list(marks), feeds)

@@ -1,5 +1,6 @@
 """Judges measure what they say, and a report says the same of a run and of its model files."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -14,7 +15,7 @@ from tests.pages import check_page
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
 from train.export.pack import encoder_beside
 from train.fit import export_run, fit
-from train.judges.drum import log_spectral_distance, mr_stft, onset_ms
+from train.judges.drum import log_spectral_distance, mr_stft, onset_ms, silence
 from train.judges.evaluate import evaluate, headline
 from train.judges.player import open_player
 from train.judges.rhythm import REFINED, STEPPED, onset_f1, reconstruction, refine
@@ -76,7 +77,12 @@ def test_a_drum_run_is_judged_beside_the_nearest_training_sound(drums, tmp_path)
     run = fit(recipe, drums, tmp_path / "run", pictures=False, export=False)
     report = evaluate(run, drums, tmp_path / "report", limit=3)
     assert report["items"] == 3 and len(report["rows"]) == 3
-    assert report["silence_dbfs"] == -200
+    player = open_player(run)
+    player.task.prepare(drums, ("train",))
+    assert report["silence_dbfs"] == pytest.approx(silence(player))
+    ends = player.decode({"z": np.zeros((1, 3, 1), np.float32), "knobs": np.zeros((1, 10, 1), np.float32)})
+    quieter = dataclasses.replace(player, decode=lambda _: ends * 0)
+    assert silence(quieter) == -200
     assert set(report["control"]) == {"brightness", "decay"}
     assert report["figures"]["nearest"]["mr_stft"] <= report["figures"]["first"]["mr_stft"]
     # Two steps cannot beat a recording.

@@ -36,7 +36,7 @@ def test_the_file_is_standard_onnx_with_functions(drum):
     assert {f.name for f in model.functions} == {"HitSound"}
     assert {o.domain: o.version for o in model.opset_import} == {"": 21, "vaectrol": 1}
     assert [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim] == [1, 3, 1]
-    assert [n.op_type for n in model.graph.node].count("Conv") == 7
+    assert [n.op_type for n in model.graph.node].count("Conv") == 8
 
 
 def test_the_metadata_is_json_and_describes_every_port(drum):

@@ -411,9 +411,9 @@ class Loader(Builder):
                 raise Refusal(f"output {value.name!r}: no node writes it.")
             if not isinstance(found, ActValue):
                 raise Refusal(f"output {value.name!r}: it does not depend on any input.")
+            self.where = f"output {value.name!r}"
             tensor = self._handed_over(found, value.name)
             if self.tensors[tensor].quant is not None:
-                self.where = f"output {value.name!r}"
                 kind = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
                 if kind.kind not in "iu":
                     raise Refusal(f"{self.where}: it holds integers and is declared as {kind.name}.")
