@@ -65,10 +65,8 @@ HOW: dict[str, Run | Elsewhere] = {
         {"~/Samples/kits": "sounds"}, makes=("data/manifest.json",)
     ),
     "vaectrol data prepare drum toy": Run(makes=("data/manifest.json",)),
-    "vaectrol train drum": Run({"drum": "tiny.toml"}, ("--set", "fit.steps=6"), makes=("run/card.json",)),
-    "vaectrol train drum_quick": Run(
-        {"drum_quick": "tiny.toml"}, ("--set", "fit.steps=6"), makes=("run/card.json",)
-    ),
+    "vaectrol train drum": Run({"drum": "tiny.toml"}, makes=("run/card.json",)),
+    "vaectrol train drum_quick": Run({"drum_quick": "tiny.toml"}, makes=("run/card.json",)),
     "vaectrol quantize run": Run({"--quick": "--no-quick"}, ("--time", "0.02"), makes=("kit.int8.onnx",)),
     "vaectrol compile kit.int8.onnx": Run(makes=("c/kit.c", "c/kit.h", "c/report.json")),
     "vaectrol play drum --demo --model": Run(makes=("kit.wav", "kit.png")),

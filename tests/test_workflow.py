@@ -96,20 +96,21 @@ name = "tiny"
 title = "A drum that takes seconds to train"
 window_s = 0.1
 [model]
-low = 8
-high = 8
-tones = 8
-encoder = 4
-latents = 8
-low_dilations = [1]
-high_dilations = [1]
-noise_taps = 2
+trunk = [16, 16]
+noise_rank = 8
+transient_rank = 4
+encoder = 16
+[analysed]
+share = 0.9
+[augment]
+speeds = 0
 [loss]
 sizes = [512, 128]
 [fit]
-steps = 12
+steps = 300
+learning_rate = 2e-3
 batch = 4
-interval = 6
+interval = 100
 validation_items = 8
 """
 HEARD_S = 0.65

@@ -23,6 +23,8 @@ from train.export import domain_functions
 OPSET = 21
 FORMAT = 1
 TOLERANCE = 1e-4
+NUDGE = 2.0**-23  # relative: about the last bit of a float32
+NUDGES_FORGIVEN = 8
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,12 @@ def common_ticks(ports: list[Port]) -> int:
 def compare(
     module: nn.Module, model: onnx.ModelProto, inputs: list[Port], outputs: list[Port], trials: int = 3
 ) -> float:
-    """Largest difference between torch and onnxruntime on random inputs of random lengths, relative."""
+    """Largest difference between torch and onnxruntime on random inputs of random lengths, relative.
+
+    Rounding is not a difference: a mode at 14 kHz turns 28,000 times in two seconds, so the last bit of a
+    network's answer moves its phase by more than any fixed tolerance. What a nudge of the inputs by their
+    last bit moves is therefore forgiven, eight times over.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -154,15 +161,23 @@ def compare(
     for _ in range(trials):
         base = ticks * int(torch.randint(20, 220, (), generator=generator))
         feeds = example_inputs(inputs, base, generator)
+        nudged = [f * (1 + NUDGE * torch.randint(-1, 2, f.shape, generator=generator)) for f in feeds]
         with torch.no_grad():
-            ours = module(*feeds)
+            ours, moved = (as_tuple(module(*given)) for given in (feeds, nudged))
         theirs = session.run(None, {p.name: f.numpy() for p, f in zip(inputs, feeds, strict=True)})
-        for a, b in zip(ours if isinstance(ours, tuple) else (ours,), theirs, strict=True):
+        for a, near, b in zip(ours, moved, theirs, strict=True):
             reference = a.numpy()
+            rounding = NUDGES_FORGIVEN * float(np.abs(reference - near.numpy()).max())
             if reference.shape != b.shape:
                 raise Refusal(f"onnxruntime gives shape {b.shape} where torch gives {reference.shape}")
-            worst = max(worst, float(np.abs(reference - b).max() / max(1.0, np.abs(reference).max())))
+            difference = max(0.0, float(np.abs(reference - b).max()) - rounding)
+            worst = max(worst, difference / max(1.0, float(np.abs(reference).max())))
     return worst
+
+
+def as_tuple(result: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """What a module with one output or several returned."""
+    return result if isinstance(result, tuple) else (result,)
 
 
 def _trace(module: nn.Module, inputs: list[Port], outputs: list[Port]) -> onnx.ModelProto:

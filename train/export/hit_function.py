@@ -59,8 +59,9 @@ class _HitBody(Body):
         rows = self.Reshape("modes", self.integers(5, modes, 1))
         row = [self.Gather(rows, self.integer(k), axis=0) for k in range(5)]
         column = self.integers(modes, 1)
-        spread = self.Mul(self.Tanh(row[0]), self.Reshape("spreads", column))
-        hz = self.Mul(self.Reshape("anchors", column), self.Exp(spread))
+        # The last bit of a float32 at 10 kHz is a turn of two degrees after a second.
+        spread = self.Mul(self.Tanh(self.double(row[0])), self.double(self.Reshape("spreads", column)))
+        hz = self.Mul(self.double(self.Reshape("anchors", column)), self.Exp(spread))
         tau = self.spread(self.Mul(row[1], self.number(0.5)), meaning.DECAY_SPAN, meaning.DECAY_MIDDLE_S)
         level = self.Exp(self.clamped(row[2], meaning.LEVEL_LOWEST, meaning.LEVEL_HIGHEST))
         level = self.Mul(level, self.above(row[2], meaning.LEVEL_OFF))
@@ -80,7 +81,7 @@ class _HitBody(Body):
             self.Expand(u, self.integers(count, self.samples))
             for u, count in ((warped, gliding), (t, modes - gliding))
         )
-        turns = self.Mul(self.double(hz), self.Concat(slide, stay, axis=0))
+        turns = self.Mul(hz, self.Concat(slide, stay, axis=0))
         angle = self.Cast(self.Sub(turns, self.Floor(turns)), to=TensorProto.FLOAT)
         angle = self.Mul(angle, self.number(2 * np.pi))
         wave = self.Add(self.Mul(self.Sin(angle), row[3]), self.Mul(self.Cos(angle), row[4]))

@@ -90,7 +90,7 @@ class HitSound(nn.Module):
 
     def frequencies(self, modes: Tensor) -> Tensor:
         """Hz, ``[N, modes]``, of the row of frequencies."""
-        return self.anchors * torch.exp(torch.tanh(modes) * self.spreads)
+        return self.anchors.to(modes.dtype) * torch.exp(torch.tanh(modes) * self.spreads.to(modes.dtype))
 
     @staticmethod
     def decays(row: Tensor) -> Tensor:
@@ -151,10 +151,14 @@ class HitSound(nn.Module):
         rows = hit.modes[..., 0].reshape(len(start), 5, self.shape.modes)
         exact = torch.float32 if self.training else torch.float64  # so many turns leave float32 no digits
         split = self.shape.gliding
-        f, tau, level = self.frequencies(rows[:, 0]), self.decays(rows[:, 1]), self.levels(rows[:, 2])
+        f, tau, level = (
+            self.frequencies(rows[:, 0].to(exact)),
+            self.decays(rows[:, 1]),
+            self.levels(rows[:, 2]),
+        )
         length = torch.rsqrt(rows[:, 3] ** 2 + rows[:, 4] ** 2 + 1e-8)
         cosine, sine = rows[:, 3] * length * level, rows[:, 4] * length * level
-        omega = 2 * torch.pi * f.to(exact)
+        omega = 2 * torch.pi * f
         t = (start[:, None] + torch.arange(frames)[None]).to(exact) / FRAMES_PER_S  # [N, T]
         within = torch.arange(FRAME, dtype=exact) / SAMPLE_RATE_HZ  # [48]
 
