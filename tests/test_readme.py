@@ -69,6 +69,7 @@ HOW: dict[str, Run | Elsewhere] = {
     "vaectrol train drum_quick": Run(
         {"drum_quick": "tiny.toml"}, ("--set", "fit.steps=6"), makes=("run/card.json",)
     ),
+    "vaectrol evaluate run": Run(makes=("judged/report.json",)),
     "vaectrol quantize run": Run({"--quick": "--no-quick"}, ("--time", "0.02"), makes=("kit.int8.onnx",)),
     "vaectrol compile kit.int8.onnx": Run(makes=("c/kit.c", "c/kit.h", "c/report.json")),
     "vaectrol play drum --demo --model": Run(makes=("kit.wav", "kit.png")),
@@ -128,7 +129,16 @@ def is_a_name(command: str) -> bool:
     return command.startswith("vaectrol ") and found is not None and not found[1]
 
 
-WORKSHOP = ("toy", "train/data", "train", "quantize", "firmware/compiler", "firmware", "firmware/instruments")
+WORKSHOP = (
+    "toy",
+    "train/data",
+    "train",
+    "train/hearing",
+    "quantize",
+    "firmware/compiler",
+    "firmware",
+    "firmware/instruments",
+)
 OTHER_ROOMS = ("common", "firmware/engine", "firmware/ports", "bench", "hardware", "match", "workflow")
 WALKS: dict[str, list[str]] = {
     "README.md": commands_of(ROOT / "README.md"),
