@@ -104,7 +104,10 @@ class Browser:
     def open(self, address: str) -> None:
         """Open a page and wait until it is there."""
         self.call("Page.navigate", {"url": address})
-        self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+        self.until(
+            "document.readyState === 'complete' && location.href !== 'about:blank'"
+            " && !document.querySelector('[aria-busy]')"
+        )
 
     def run(self, script: str, patience_s: float = 120, *, click: bool = False) -> Any:
         """Evaluate an expression and wait for its promise; `click`: as if a user had clicked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -30,7 +31,8 @@ def code_of(text: str) -> list[str]:
 def commands_of(readme: Path) -> list[str]:
     """Every command of ours that a README shows, in order, each once."""
     found = []
-    for line in code_of(readme.read_text(encoding="utf-8")):
+    lines = code_of(readme.read_text(encoding="utf-8"))
+    for line in itertools.chain.from_iterable(line.split(" && ") for line in lines):
         line = line.removeprefix("$ ").removeprefix(".venv/bin/")
         words = line.split()
         if len(words) > 1 and words[0] in PROGRAMS:

@@ -67,6 +67,12 @@ HOW: dict[str, Run | Elsewhere] = {
     "vaectrol data prepare drum toy": Run(makes=("data/manifest.json",)),
     "vaectrol train drum": Run({"drum": "tiny.toml"}, makes=("run/card.json",)),
     "vaectrol train drum_quick": Run({"drum_quick": "tiny.toml"}, makes=("run/card.json",)),
+    "vaectrol match firmware/models/drum.int8.onnx": Run(
+        {"kick.wav": "sounds/kick/kick_0000_0.wav", "snare.wav": "sounds/snare/snare_0001_0.wav"},
+        ("--steps", "2", "--class", "snare"),
+        makes=("matched/match.html",),
+    ),
+    "vaectrol evaluate run": Run(makes=("judged/report.json",)),
     "vaectrol quantize run": Run({"--quick": "--no-quick"}, ("--time", "0.02"), makes=("kit.int8.onnx",)),
     "vaectrol compile kit.int8.onnx": Run(makes=("c/kit.c", "c/kit.h", "c/report.json")),
     "vaectrol play drum --demo --model": Run(makes=("kit.wav", "kit.png")),
@@ -126,7 +132,16 @@ def is_a_name(command: str) -> bool:
     return command.startswith("vaectrol ") and found is not None and not found[1]
 
 
-WORKSHOP = ("toy", "train/data", "train", "quantize", "firmware/compiler", "firmware", "firmware/instruments")
+WORKSHOP = (
+    "toy",
+    "train/data",
+    "train",
+    "train/hearing",
+    "quantize",
+    "firmware/compiler",
+    "firmware",
+    "firmware/instruments",
+)
 OTHER_ROOMS = ("common", "firmware/engine", "firmware/ports", "bench", "hardware", "match", "workflow")
 WALKS: dict[str, list[str]] = {
     "README.md": commands_of(ROOT / "README.md"),

@@ -75,7 +75,6 @@ def train(
     from train.run import check_place
 
     folder = out or Path("runs") / read.name
-    check_folder(folder)
     check_place(folder, resume=resume, overwrite=overwrite)
     if not anyway and task_class(read.kind).on_board:
         from train.budget import refuse_what_cannot_fit

@@ -13,6 +13,7 @@ from typing import Any, NotRequired, TypedDict
 import torch
 
 from common.audio import SAMPLE_RATE_HZ
+from common.outputs import check_folder
 from common.refusal import Refusal
 from common.version import version
 from train.kinds import load_recipe, task_class
@@ -145,8 +146,7 @@ def check_place(folder: Path, *, resume: bool, overwrite: bool) -> None:
     """
     if resume and overwrite:
         raise Refusal("--resume goes on with a run and --overwrite removes it; choose one")
-    if folder.exists() and not folder.is_dir():
-        raise Refusal(f"{folder} is a file; name a folder for the run with -o")
+    check_folder(folder)
     found = what_is_there(folder)
     can_go_on = (folder / "checkpoints" / "last.ckpt").exists()
     if resume and not can_go_on:

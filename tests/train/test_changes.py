@@ -9,11 +9,11 @@ from common.audio import SAMPLE_RATE_HZ
 from common.drums import CLASSES
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
 from train.analysis.hit.changes import at_speed, coloured, damped
+from train.analysis.hit.homes import homes_of
 from train.attributes.rhythm import measure_pattern
 from train.attributes.sound import decay, measure_sound
 from train.kinds import load_recipe
 from train.tasks.drum import DrumTask
-from train.tasks.drum_homes import homes_of
 from train.tasks.rhythm import RhythmTask
 
 

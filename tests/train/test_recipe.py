@@ -22,13 +22,11 @@ def test_every_recipe_that_ships_is_valid_and_survives_writing(name, tmp_path):
 
 
 def test_settings_are_changed_by_path():
-    recipe = load_recipe("drum", ["fit.steps=77", "model.low=32", "title=My kit", "augment.polarity=true"])
-    assert (recipe.fit.steps, recipe.model.low, recipe.title, recipe.augment.polarity) == (
-        77,
-        32,
-        "My kit",
-        True,
-    )
+    recipe = load_recipe("drum", ["fit.steps=77", "model.noise_rank=32", "title=My kit"])
+    assert (recipe.fit.steps, recipe.model.noise_rank, recipe.title) == (77, 32, "My kit")
+    gated = load_recipe("rhythm").model.gated
+    changed = load_recipe("rhythm", [f"model.gated={str(not gated).lower()}"])
+    assert changed.model.gated is not gated
 
 
 def test_names_that_toml_must_quote_survive_writing(tmp_path):
@@ -43,7 +41,7 @@ def test_names_that_toml_must_quote_survive_writing(tmp_path):
     [
         ("fit.steps=-1", "fit.steps = -1: input should be greater than 0"),
         ("fit.stepz=5", "fit.stepz is not a setting"),
-        ("model.low=30", "model.low = 30: input should be a multiple of 4"),
+        ("model.noise_rank=30", "model.noise_rank = 30: input should be a multiple of 4"),
         ("kind=piano", 'kind = "piano" is not one of'),
         ("fit.steps", "has no value"),
         ("kind.deeper=1", "kind is a value, not a section"),

@@ -56,7 +56,7 @@ def test_a_run_goes_nowhere_it_could_do_harm(rhythms, tmp_path, capsys):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("keep me")
     for place, more, complaint in (
-        ("file", [], "is a file; name a folder for the run"),
+        ("file", [], "is a file; give the name of a folder"),
         ("mine", [], "holds other files and no run; choose another folder"),
         ("mine", ["--overwrite"], "holds other files and no run"),
         ("none", ["--resume"], "holds no run; train without --resume"),

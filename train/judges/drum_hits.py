@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,7 +11,6 @@ from common.drums import CLASSES
 from train.data.names import kit_of
 from train.hearing.hits import Hits
 from train.judges.player import Player
-from train.tasks.drum import DrumTask
 
 if TYPE_CHECKING:
     from train.data.store import DataSet
@@ -19,6 +18,28 @@ if TYPE_CHECKING:
 A_CLASS = 12  # hits of every class, at noon and at random
 SECONDS = 1.0
 NEAR_NOON = 0.05  # of a knob's travel to either side, as hands find it
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """What is asked of a task here: the sounds that it read, by split.
+
+    Attributes
+    ----------
+    sounds : list of float32 arrays
+    labels : float32 [N, classes + attributes]
+        As the knobs are asked.
+    names : list of str
+    """
+
+    sounds: dict[str, list[np.ndarray]]
+    labels: dict[str, np.ndarray]
+    names: dict[str, list[str]]
+
+
+def _prepared(player: Player) -> Prepared:
+    assert isinstance(player.task, Prepared)
+    return player.task
 
 
 def strike(player: Player, z: np.ndarray, knobs: np.ndarray, seconds: float) -> np.ndarray:
@@ -37,8 +58,7 @@ def strike(player: Player, z: np.ndarray, knobs: np.ndarray, seconds: float) -> 
 
 def recorded(player: Player, data: DataSet, split: str, picked: np.ndarray | None = None) -> Hits:
     """Take the recordings of a split that the task prepared; those of ``picked`` where it is given."""
-    task = player.task
-    assert isinstance(task, DrumTask)
+    task = _prepared(player)
     items = {item["name"]: item for item in data.manifest}
     taken = [items[name] for name in task.names[split]]
     hits = Hits(
@@ -52,8 +72,7 @@ def recorded(player: Player, data: DataSet, split: str, picked: np.ndarray | Non
 
 def made_classes(player: Player) -> list[int]:
     """Classes that there are training sounds of."""
-    task = player.task
-    assert isinstance(task, DrumTask)
+    task = _prepared(player)
     return sorted(set(task.labels["train"][:, : len(CLASSES)].argmax(1).tolist()))
 
 
@@ -62,8 +81,7 @@ def random_hits(player: Player, seed: int = 7) -> Hits:
 
     A hit counts to the instrument whose brightness and decay it took.
     """
-    task = player.task
-    assert isinstance(task, DrumTask)
+    task = _prepared(player)
     rng = np.random.default_rng(seed)
     labels = task.labels["train"]
     classes = labels[:, : len(CLASSES)].argmax(1)
@@ -76,11 +94,10 @@ def random_hits(player: Player, seed: int = 7) -> Hits:
 
 def noon_hits(player: Player, seed: int = 8) -> Hits:
     """Strike every class with all knobs at noon: the first exactly, the others as hands find it."""
-    task = player.task
-    assert isinstance(task, DrumTask)
+    task = _prepared(player)
     rng = np.random.default_rng(seed)
     classes = np.repeat(made_classes(player), A_CLASS)
-    count, attributes = len(classes), len(task.recipe.model.attributes)
+    count, attributes = len(classes), task.labels["train"].shape[1] - len(CLASSES)
     beside = rng.uniform(-NEAR_NOON, NEAR_NOON, (count, len(player.latents) + attributes))
     beside[::A_CLASS] = 0.0
     z = player.at_places(0.5 + beside[:, : len(player.latents)])

@@ -15,6 +15,7 @@ from common.drums import CLASSES
 from common.model_metadata import ModelMetadata
 from common.refusal import Refusal
 from train.analysis.hit.changes import MAX_SAMPLES
+from train.analysis.hit.homes import homes_of
 from train.analysis.hit.targets import WEIGHTS, Targets, begin_at_mean, distance
 from train.analysis.hit.variants import Changes, Version, versions
 from train.attributes.scale import GroupedScale, grouped_description, grouped_scales_of
@@ -38,7 +39,6 @@ from train.models.hit.encoder import HitEncoder, Views
 from train.models.hit.shape import FRAME, HitShape
 from train.recipe import Recipe, Section
 from train.tasks.base import Batch, Task, evenly
-from train.tasks.drum_homes import homes_of
 
 JUDGED_SIZES = (2048, 1024, 512)  # FFT sizes of the validation's distance, those of the judge
 

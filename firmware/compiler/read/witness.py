@@ -396,8 +396,8 @@ def _of_the_same_numbers(
             optimised, name, got, want, PASSED_RMS, PASSED_STEPS
         ):
             raise Refusal(
-                f"{label!r}: after the passes it is {np.abs(got - want).max():.3g} off the witness, whose peak "
-                f"is {np.abs(want).max():.3g}; calibrate the model again, or report this file."
+                f"{label!r}: after the passes it is {np.abs(got - want).max():.3g} off the witness, whose "
+                f"peak is {np.abs(want).max():.3g}; calibrate the model again, or report this file."
             )
         numbers.append(want)
     return FAMILIES[TURNING].reference(sound, optimised, numbers)

@@ -25,7 +25,7 @@ export function bytesOf(text) {
 function readPage() {
   const told = JSON.parse($("instrument").textContent);
   const hits = (told.struck || []).map((hit) => ({...hit, sound: Float32Array.from(new Int16Array(bytesOf(hit.sound).buffer), (code) => code / 32768)}));
-  return {...told, hits, bytes: bytesOf(told.wasm), worklet: $("worklet").textContent};
+  return {...told, hits, ...window.unpacked};
 }
 
 // Decodes a sound into one channel at the module's rate.
