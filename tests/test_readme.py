@@ -68,7 +68,7 @@ HOW: dict[str, Run | Elsewhere] = {
     "vaectrol train drum": Run({"drum": "tiny.toml"}, makes=("run/card.json",)),
     "vaectrol train drum_quick": Run({"drum_quick": "tiny.toml"}, makes=("run/card.json",)),
     "vaectrol match firmware/models/drum.int8.onnx": Run(
-        {"kick.wav": "sounds/kick/kick_0000_0.wav", "snare.wav": "sounds/snare/snare_0001_0.wav"},
+        {"kick.wav": "toy/kick/kick_0000_0.wav", "snare.wav": "toy/snare/snare_0001_0.wav"},
         ("--steps", "2", "--class", "snare"),
         makes=("matched/match.html",),
     ),
@@ -80,6 +80,7 @@ HOW: dict[str, Run | Elsewhere] = {
     "vaectrol web drum": Run(makes=("drum.html",)),
     "vaectrol play groove": Run(more=("--seconds", "2"), makes=("groove.wav", "groove.png")),
     "vaectrol emulate drum": Run(more=("--seconds", "0.3", "--callbacks", "20")),
+    "vaectrol bench firmware/models/rhythm.int8.onnx": Run(more=("--quick",)),
     "vaectrol bench kit.int8.onnx": Run(makes=("report/report.html",)),
     "vaectrol bench firmware/models/drum.int8.onnx": Run(more=("--quick",)),
     "vaectrol bench MODEL": Elsewhere("bench/test_report.py", "test_on_a_board_without", "--live"),

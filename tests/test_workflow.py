@@ -118,9 +118,9 @@ HEARD_S = 0.65
 SCALED = {
     "train": (("--time", "75s"), ("--time", "10m")),
     "evaluate": (("--limit", "64"), ("--limit", "4")),
-    "quantize": (  # so little room that something must be pruned
+    "quantize": (  # something must be pruned
         ("--quick", "--board", "patch_sm", "--cpu", "45%"),
-        ("--time", "0.03", "--board", "patch_sm", "--cpu", "5.2%"),
+        ("--time", "0.03", "--prune", "0.2"),
     ),
     "play-drum": (("--demo",), ("--demo", "--seconds", str(HEARD_S))),
     "emulate-drum": (("--seconds", "2.5"), ("--seconds", str(HEARD_S))),
