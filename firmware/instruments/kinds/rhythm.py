@@ -11,7 +11,7 @@ from firmware.instruments.kinds.base import InstrumentKind, ModelRole
 from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.tone import UNIT, add_tone, tone_tables
 
-GENERAL_MIDI = (36, 38, 42, 46, 45, 47, 50, 49, 51)
+GENERAL_MIDI = (36, 38, 42, 46, 43, 47, 50, 49, 51)
 """Of the parts, in their order: General MIDI's percussion key map."""
 RATIOS = ("1/12", "1/8", "1/6", "1/4", "1/3", "1/2", "1", "2", "3", "4", "6", "8")  # step_clock.c
 
