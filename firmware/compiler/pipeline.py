@@ -25,6 +25,7 @@ from firmware.compiler.passes.lower import lower
 from firmware.compiler.passes.mark_short import mark_short
 from firmware.compiler.passes.own_ends import own_ends
 from firmware.compiler.passes.sink_dequantize import sink_dequantize
+from firmware.compiler.passes.split_ends import split_ends
 from firmware.compiler.passes.split_sound import SPREAD, split_sound
 from firmware.compiler.passes.verify import verify
 from firmware.compiler.program import Options, Program, parameters
@@ -144,6 +145,7 @@ def compile_onnx(
         graph = assume_quantized(graph)
     offline = optimise(graph, show)
     played, sound = split_sound(offline)
+    played, ends = split_ends(played)
     bordered = verify(mark_short(add_endpoints(played, SPREAD if sound else ()), block), "add endpoints")
     show("add endpoints", bordered)
     heard = hold_to_witness(reading, offline) if witness and not as_if_quantized else None
@@ -154,4 +156,4 @@ def compile_onnx(
         program.report["witness"] = heard
     if sound is not None:
         program.report["sound"] = sound_report(sound, options)
-    return replace(program, sound=sound)
+    return replace(program, sound=sound, ends=ends)

@@ -29,7 +29,7 @@ def machine():
     """One emulated Patch SM holding every kernel, and where its free memory begins."""
     from bench.m7.elf import read_elf
     from bench.m7.emulator import Machine
-    from bench.m7.link import link
+    from bench.m7.link import Placement, link
     from hardware.board import load_board
     from tests.firmware.kernel_runner import sources
 
@@ -38,7 +38,8 @@ def machine():
     shapes.parent.mkdir(parents=True, exist_ok=True)
     shapes.write_text(m7_short.source(SHORT_SHAPES))
     objects = [toolchain.compile_source(source, "m7") for source in (*sources("m7"), shapes)]
-    image = link(objects, board, toolchain.cache_dir() / "tests" / "kernels-m7.elf")
+    place = Placement(text="axi")  # more kernels than any image has at once
+    image = link(objects, board, toolchain.cache_dir() / "tests" / "kernels-m7.elf", placement=place)
     m = Machine(read_elf(image), board)
     return m, dict(m._heap)
 

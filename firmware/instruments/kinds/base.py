@@ -29,7 +29,9 @@ class ModelRole:
     Attributes
     ----------
     name : str
-        The role, and the kind that the model file must say it is.
+        The role.
+    model_kind : str
+        The kind that the model file must say it is; the role's name where it is empty.
     required : bool
         Whether an instrument file must name one; a role that is not may be absent.
     shared_recipe : str
@@ -38,6 +40,7 @@ class ModelRole:
     """
 
     name: str
+    model_kind = ""
     required = True
     shared_recipe = ""
 
@@ -131,6 +134,25 @@ class InstrumentKind:
     def model_behind(self, assignment: Assignment, parameter: str) -> ModelFile | None:
         """Return the model whose latent a control called `parameter` would move."""
         return next(iter(assignment.models.values()), None)
+
+    def plan(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> None:
+        """Settle in `assignment` what depends on what the compiled models cost."""
+
+    def wait_ticks(self, assignment: Assignment) -> int:
+        """Samples that the instrument lets pass beside those of its models."""
+        return max(
+            (self.role(name).wait_ticks(model) for name, model in assignment.models.items()), default=0
+        )
+
+    def load(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> tuple[float, float]:
+        """Mean and worst cycles per callback of the models and of what plays them, all voices sounding."""
+        mean = worst = 0.0
+        for name, report in reports.items():
+            cycles = self.role(name).cycles(report, assignment.board)
+            voice = self.role(name).voice_cycles(report)
+            mean += cycles[0] + assignment.voices * voice[0]
+            worst += cycles[1] + assignment.voices * voice[1]
+        return mean, worst
 
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> str:
         """Return the kind's C tables: ``spec``, what it points to, and the static ``instrument``."""

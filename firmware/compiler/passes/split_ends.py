@@ -1,0 +1,78 @@
+"""A texture begins with an ear and ends in a sound, which the engine does; the network is what is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from common.refusal import Refusal
+from firmware.compiler.graph import Graph, Node
+from firmware.compiler.ops import ear, source_filter
+from firmware.compiler.ops.ear import HOP, EarConstants
+from firmware.compiler.ops.source_filter import SourceConstants
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What the engine does before and after a network: hears, or makes a sound."""
+
+    ear: EarConstants | None = None
+    source: SourceConstants | None = None
+
+
+def split_ends(graph: Graph) -> tuple[Graph, Ends]:
+    """Take an ``Ear`` off the beginning of a graph, or a ``SourceFilter`` off its end.
+
+    Returns
+    -------
+    Graph
+        With its input called ``heard``, or its output called ``numbers``; a tick is then a hop. The same
+        where there is neither.
+    Ends
+
+    Raises
+    ------
+    Refusal
+        An ear that hears something else than the graph's only input, or a sound that is not its only output.
+    """
+    ears = [node for node in graph.nodes if node.op == "Ear"]
+    sounds = [node for node in graph.nodes if node.op == "SourceFilter"]
+    if not ears and not sounds:
+        return graph, Ends()
+    labels = dict(graph.labels)
+    inputs, outputs = graph.inputs, graph.outputs
+    found = Ends()
+    if ears:
+        if len(ears) > 1 or ears[0].inputs != inputs or graph.event or ears[0].outputs[0] in outputs:
+            raise Refusal(
+                "Ear must hear the only input of a graph that streams; export the model without others."
+            )
+        inputs = ears[0].outputs
+        labels[inputs[0]] = "heard"
+        found = replace(found, ear=ear.constants_of(ears[0]))
+    if sounds:
+        if len(sounds) > 1 or sounds[0].outputs != outputs or graph.event:
+            raise Refusal(
+                "SourceFilter must be the only output of a graph that streams; export it without others."
+            )
+        outputs = sounds[0].inputs[:1]
+        labels[outputs[0]] = "numbers"
+        found = replace(found, source=source_filter.constants_of(sounds[0]))
+    kept = [node for node in graph.nodes if node not in (*ears, *sounds)]
+    rest = _by_hop(replace(graph, inputs=inputs, outputs=outputs), kept)
+    used = {*rest.inputs, *rest.outputs}
+    return replace(rest, labels={n: label for n, label in labels.items() if n in used}), found
+
+
+def _by_hop(graph: Graph, nodes: list[Node]) -> Graph:
+    """The same with a tick that is a hop, as all that is left goes by hops."""
+    left = graph.with_nodes(nodes)
+    tensors = {
+        name: replace(tensor, rate=tensor.rate * graph.ticks_per_sample * HOP if tensor.rate else None)
+        for name, tensor in left.tensors.items()
+    }
+    if any(tensor.rate != 1 for tensor in tensors.values()):
+        raise Refusal(
+            f"a part of the network does not go by hops of {HOP} samples; the engine knows no other."
+        )
+    return replace(left, tensors=tensors, ticks_per_sample=Fraction(1, HOP))
