@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from firmware.instruments.assignment import Assignment
+from firmware.instruments.held import KindTables
 from firmware.instruments.kinds.base import InstrumentKind
 from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.tone import UNIT
@@ -42,15 +43,14 @@ class Beep(InstrumentKind):
         assignment.add("pitch", turn_table(assignment.board.audio.sample_rate_hz), 0.5)
         assignment.add("level", UNIT, 0.5)
 
-    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> str:
+    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``BeepSpec``: where the C finds its parameters and its jacks."""
-        return f"""static const BeepSpec spec = {{
+        spec = f"""{{
     .pitch = {assignment.index["pitch"]},
     .level = {assignment.index["level"]},
     .outputs = OUTPUTS,
-}};
-static Beep instrument;
-"""
+}}"""
+        return KindTables([], spec)
 
 
 KIND = Beep()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
+from firmware.instruments.held import KindTables
 from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.model_file import ModelFile
 from firmware.instruments.schema import InstrumentFile
@@ -132,8 +133,8 @@ class InstrumentKind:
         """Return the model whose latent a control called `parameter` would move."""
         return next(iter(assignment.models.values()), None)
 
-    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> str:
-        """Return the kind's C tables: ``spec``, what it points to, and the static ``instrument``."""
+    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
+        """Return the kind's C: what its spec is, and what that points to."""
         raise NotImplementedError(self.name)
 
     def engine_cycles(self, block: int, voices: int) -> float:

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from common.drums import PARTS
 from firmware.instruments.assignment import Assignment, ToneAssignment
 from firmware.instruments.c_text import number
+from firmware.instruments.held import KindTables
 from firmware.instruments.kinds import drum, rhythm
 from firmware.instruments.kinds.base import InstrumentKind
 from firmware.instruments.model_calls import CompiledModel
@@ -122,18 +123,18 @@ class Groove(InstrumentKind):
         """Return the drums' model behind ``PART.latent.N``, else the rhythm's."""
         return assignment.models["drum" if parameter.count(".") > 1 else "rhythm"]
 
-    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> str:
+    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``GrooveSpec``."""
-        declared, body = rhythm.KIND.rhythm_spec(assignment, models)
+        played = rhythm.KIND.tables(assignment, models)
         parts = _parts(assignment)
         names = [part.name for part in parts]
-        sets = f"{models['drum'].placed(SETS_REGION, 'drum_sets')}static HitSet drum_sets[{len(parts) + 1}];"
-        pieces, rows = [declared, models["drum"].state, sets], []
+        sets = models["drum"].held("HitSet", "drum_sets", len(parts) + 1, region=SETS_REGION)
+        declared, rows = [*played.declared, models["drum"].state, sets], []
         for part in parts:
             tone_declared, tone = tone_tables(
                 assignment, assignment.tones[part.name], f"voice_{part.name}", "drum"
             )
-            pieces.append(tone_declared)
+            declared.append(tone_declared)
             plays = sum(1 << PARTS.index(name) for name in part.plays)
             chokes = sum(1 << names.index(name) for name in part.chokes)
             rows.append(
@@ -143,9 +144,9 @@ class Groove(InstrumentKind):
                 f"     .left = {number(min(1.0, 1.0 - part.pan))}, "
                 f".right = {number(min(1.0, 1.0 + part.pan))}}}, /* {part.name} */"
             )
-        pieces.append("static const GrooveVoice voices[] = {\n" + "\n".join(rows) + "\n};")
-        pieces.append(f"""static const GrooveSpec spec = {{
-    .rhythm = {body},
+        declared.append("static const GrooveVoice voices[] = {\n" + "\n".join(rows) + "\n};")
+        spec = f"""{{
+    .rhythm = {played.spec},
     .drum = &{models["drum"].table},
     .voices = {len(parts)},
     .players = {assignment.voices},
@@ -153,10 +154,8 @@ class Groove(InstrumentKind):
     .state = &drum_state,
     .set = drum_sets,
     .level = {assignment.index["level"]},
-}};
-static Groove instrument;
-""")
-        return "\n".join(pieces)
+}}"""
+        return KindTables(declared, spec)
 
 
 @dataclass

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from common.drums import PARTS
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c_text import integers, number
+from firmware.instruments.held import KindTables
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
 from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.tone import UNIT, add_tone, tone_tables
@@ -88,13 +89,13 @@ class Rhythm(InstrumentKind):
         assignment.add("accent", UNIT, 0.25)
         assignment.add("fill", UNIT, 0.7)
 
-    def rhythm_spec(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> tuple[str, str]:
-        """Return what a ``RhythmSpec`` points to, and its initialiser."""
+    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
+        """Return a ``RhythmSpec``."""
         declared, tone = tone_tables(assignment, assignment.tones["rhythm"], "rhythm", "rhythm")
         at = assignment.index
         clock = assignment.gates[self.gates.index("clock")]
         clocked = clock.gates != 0 or clock.cv >= 0 or clock.audio >= 0
-        body = f"""{{
+        spec = f"""{{
     .model = &{models["rhythm"].table},
     .state = &rhythm_state,
     .tone = {tone},
@@ -105,12 +106,7 @@ class Rhythm(InstrumentKind):
     .clocked = {"true" if clocked else "false"},
     .outputs = OUTPUTS,
 }}"""
-        return f"{declared}\n{models['rhythm'].state}", body
-
-    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> str:
-        """Return a ``RhythmSpec``."""
-        declared, body = self.rhythm_spec(assignment, models)
-        return f"{declared}\nstatic const RhythmSpec spec = {body};\nstatic Rhythm instrument;\n"
+        return KindTables([declared, models["rhythm"].state], spec)
 
 
 KIND = Rhythm()
