@@ -7,6 +7,7 @@ from typing import TypedDict
 from firmware.build import Built
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment
+from firmware.instruments.words import labels, title
 from firmware.midi.player import MidiColumns, MidiPlayer
 from firmware.play.cv_script import EVENTS, GATE, SET, Script
 from firmware.play.render import resting_knobs
@@ -157,7 +158,7 @@ def describe(built: Built, block: int) -> About:
                 knob=one.knob,
                 cv=one.cv,
                 words=_words_of(assignment, one.name),
-                labels=_labels(assignment, number),
+                labels=labels(assignment, number),
             )
             for number, one in enumerate(assignment.parameters)
         ],
@@ -179,7 +180,7 @@ def _moved_by(assignment: Assignment, name: str) -> _Said:
     """Say what a knob or CV jack moves."""
     controls = [one for one in assignment.loaded.spec.control if name in (one.knob, one.cv, one.attenuverter)]
     return _Said(
-        moves=", ".join(_title(one.to) for one in controls),
+        moves=", ".join(title(one.to) for one in controls),
         words=" ".join(one.words for one in controls),
     )
 
@@ -222,24 +223,11 @@ def _words_of(assignment: Assignment, address: str) -> str:
     return kind.words_of(assignment, name)
 
 
-def _labels(assignment: Assignment, number: int) -> list[str]:
-    """Names along a parameter's travel: the classes, where it chooses among them."""
-    for role, tone in assignment.tones.items():
-        if tone.class_parameter == number and role in assignment.models:
-            return [name.replace("_", " ") for name in assignment.models[role].about.classes]
-    return []
-
-
 def _midi(assignment: Assignment) -> MidiColumns | None:
     """Say what MIDI does, where the file says so."""
     if assignment.loaded.spec.midi is None:
         return None
     return MidiPlayer(assignment.loaded, [one.name for one in assignment.parameters]).columns()
-
-
-def _title(name: str) -> str:
-    """Write a parameter's name as a panel would: ``attribute.brightness`` is brightness."""
-    return name.removeprefix("attribute.").replace(".", " ").replace("_", " ")
 
 
 def describe_script(script: Script) -> ScriptAbout:
