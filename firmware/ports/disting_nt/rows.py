@@ -12,7 +12,7 @@ from common.refusal import Refusal
 from firmware.build import Built
 from firmware.instruments.assignment import Assignment, Parameter
 from firmware.instruments.schema import Control
-from firmware.instruments.words import labels, title
+from firmware.instruments.words import title
 from firmware.play.render import resting_knobs
 
 TRAVEL = 1000
@@ -145,7 +145,7 @@ def _travel(
     assignment: Assignment, kind: str, index: int, parameter: int, name: str, page: str, rest: float
 ) -> Row:
     one = assignment.parameters[parameter]
-    names = tuple(labels(assignment, parameter))
+    names = tuple(name.replace("_", " ") for name in assignment.choices.get(one.name, []))
     if len(names) > 1:
         most = len(names) - 1
         return Row(

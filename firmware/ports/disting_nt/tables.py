@@ -161,7 +161,7 @@ def _midi(built: Built, rows: list[Row], lists: _Lists) -> tuple[list[str], list
     if assignment.loaded.spec.midi is None:
         return [], []
     names = [one.name for one in assignment.parameters]
-    columns: MidiColumns = MidiPlayer(assignment.loaded, names).columns()
+    columns: MidiColumns = MidiPlayer(assignment.loaded, names, assignment.choices).columns()
     gates = kinds.named(assignment.kind).gates
     keys = []
     for key in columns["keys"]:

@@ -7,7 +7,7 @@ from typing import TypedDict
 from firmware.build import Built
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment
-from firmware.instruments.words import labels, title
+from firmware.instruments.words import title
 from firmware.midi.player import MidiColumns, MidiPlayer
 from firmware.play.cv_script import EVENTS, GATE, SET, Script
 from firmware.play.render import resting_knobs
@@ -158,9 +158,9 @@ def describe(built: Built, block: int) -> About:
                 knob=one.knob,
                 cv=one.cv,
                 words=_words_of(assignment, one.name),
-                labels=labels(assignment, number),
+                labels=[name.replace("_", " ") for name in assignment.choices.get(one.name, [])],
             )
-            for number, one in enumerate(assignment.parameters)
+            for one in assignment.parameters
         ],
         listens=[],
         events=dict(EVENTS),
@@ -227,7 +227,8 @@ def _midi(assignment: Assignment) -> MidiColumns | None:
     """Say what MIDI does, where the file says so."""
     if assignment.loaded.spec.midi is None:
         return None
-    return MidiPlayer(assignment.loaded, [one.name for one in assignment.parameters]).columns()
+    names = [one.name for one in assignment.parameters]
+    return MidiPlayer(assignment.loaded, names, assignment.choices).columns()
 
 
 def describe_script(script: Script) -> ScriptAbout:
