@@ -67,13 +67,13 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pairs(model_files, tmp_path_factory):
+def pairs(model_files, classed_drum, tmp_path_factory):
     made = {}
 
     def pair(kind):
         if kind not in made:
             roles = {"groove": ("rhythm", "drum")}.get(kind, (kind,))
-            models = {role: model_files[role] for role in roles}
+            models = {role: classed_drum if role == "drum" else model_files[role] for role in roles}
             made[kind] = Pair(kind, tmp_path_factory.mktemp(kind), models)
         return made[kind]
 

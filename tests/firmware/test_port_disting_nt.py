@@ -54,9 +54,9 @@ CLANG = (
 
 
 @pytest.fixture(scope="module")
-def drum(model_files, tmp_path_factory):
+def drum(classed_drum, tmp_path_factory):
     folder = tmp_path_factory.mktemp("drum")
-    return build_instrument("drum", "disting_nt", folder, models={"drum": model_files["drum"]})
+    return build_instrument("drum", "disting_nt", folder, models={"drum": classed_drum})
 
 
 def compiled_layout(command, out):
