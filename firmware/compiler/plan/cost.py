@@ -217,6 +217,10 @@ class CostModel:
         moved = keep_bytes * bytes_per_callback / max(slack_bytes, 1.0)
         return self.around * (RING_CYCLES + SLIDE_CYCLES_PER_BYTE * moved)
 
+    def mirroring(self, mirrored_bytes: int, rounds_per_callback: float) -> float:
+        """Cycles a callback spends on a ring that goes round: its check, and copies to its mirror."""
+        return self.around * (RING_CYCLES + SLIDE_CYCLES_PER_BYTE * 2 * mirrored_bytes * rounds_per_callback)
+
 
 @cache
 def cost_model(core: str) -> CostModel:
