@@ -6,7 +6,8 @@ signal and a residual are one sum with one requantization, and the taps of a lon
 A function behind it (tanh) is looked up before the result is stored.
 
 What is looked up goes without saturation to 16 bits: ``SMMLAR`` requantizes and subtracts the first knot's
-input at once, ``USAT`` clamps to the table, whose length is a power of two (``packing.joined_curve``).
+input at once, ``USAT`` clamps to the table, whose length is a power of two, and each of its entries is a line
+a·u + b over all inputs u, so that no fraction is cut out (``packing.joined_curve``).
 """
 
 from __future__ import annotations
@@ -35,23 +36,35 @@ class Shape:
         Elements of a frame of the output.
     bits, shift : int
         Of the table behind it: inputs are clamped to so many bits, knots are 2^shift apart; bits 0: none.
+    along : tuple of int
+        Taps of which an output reads its own channel alone: one step instead of a frame, which moves along with
+        the outputs.
     """
 
     pitches: tuple[int, ...]
     out_pitch: int
     bits: int = 0
     shift: int = 0
+    along: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
         """A C identifier."""
         taps = "_".join(f"{p}x{n}" for p, n in _counted(self.pitches))
-        return f"joined_{taps}_to_{self.out_pitch}" + (f"_table{self.bits}_{self.shift}" if self.bits else "")
+        along = "".join(f"_along{t}" for t in self.along)
+        table = f"_table{self.bits}_{self.shift}" if self.bits else ""
+        return f"joined_{taps}_to_{self.out_pitch}{along}{table}"
 
     @property
     def steps(self) -> list[tuple[int, int]]:
         """(tap, word of its frame) of every two elements, in order."""
-        return [(t, w) for t, pitch in enumerate(self.pitches) for w in range(pitch // 2)]
+        words = [1 if t in self.along else pitch // 2 for t, pitch in enumerate(self.pitches)]
+        return [(t, w) for t, count in enumerate(words) for w in range(count)]
+
+    @property
+    def size(self) -> int:
+        """Bytes of a pair of channels in the stream."""
+        return joined_bytes(len(self.steps))
 
 
 def _counted(pitches: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -84,7 +97,7 @@ class Joined(Assembly):
 
 def _prologue(a: Joined) -> None:
     """Save, copy the taps' pointers, and find the end of the stream."""
-    size = joined_bytes(a.shape.pitches)
+    size = a.shape.size
     a.cycle("push {r0-r3}")
     a.cycle(f"push {a.SAVED}")
     a.cycle(f"sub sp, sp, #{4 * len(a.own)}")
@@ -100,7 +113,7 @@ def _prologue(a: Joined) -> None:
 def _four_frames(a: Joined) -> None:
     """All channels of four frames, then the next four."""
     shape = a.shape
-    steps, size, last_step = shape.steps, joined_bytes(shape.pitches), len(shape.steps) - 1
+    steps, size, last_step = shape.steps, shape.size, len(shape.steps) - 1
 
     def weight(step: int, channel: int) -> str:
         return f"[wp, #{8 + 8 * step + 4 * channel}]"
@@ -136,22 +149,24 @@ def _four_frames(a: Joined) -> None:
         if last and shape.bits:
             moved = f"ldr ap, {a.slot('curve')}"
         a.cycle(add(0, "c", "W0", "P"), *([moved] if moved else []))
-        if last:
-            a.cycle(add(1, "c", "W1", "P"), f"ldr P, {a.slot('cursor')}")
-        else:
-            a.cycle(add(1, "c", "W1", "P"), *([] if change else [f"ldr P, {frame(0, k + 1)}"]))
+        a.cycle(add(1, "c", "W1", "P"), *([] if change or last else [f"ldr P, {frame(0, k + 1)}"]))
         a.cycle(add(0, "d", "W0", "Q"), f"ldr W0, {weight(k + 1, 0)}")
         if change:
             a.cycle(add(1, "d", "W1", "Q"), f"ldr P, {frame(0, k + 1)}")
             a.cycle(f"ldr W1, {weight(k + 1, 1)}")
         else:
             a.cycle(add(1, "d", "W1", "Q"), f"ldr W1, {weight(k + 1, 1)}")
-    a.note("W0 and W1 are the multipliers, P the output")
+    a.note("W0 and W1 are the multipliers")
     if shape.bits:
-        a.cycle(f"ldr Q, {a.slot('first')}", f"movs wp, #{1 << shape.shift >> 1}")
+        a.cycle(f"ldr Q, {a.slot('first')}", "add wp, ap, #4")
     a.lines += [f"    {line}" for line in _epilogue(a)]
-    a.cycle(f"ldr wp, {a.slot('weights')}", "add P, P, #4")
-    a.cycle(f"ldr ap, {a.slot('tap0')}", f"str P, {a.slot('cursor')}")
+    for tap in shape.along:
+        a.cycle(f"ldr c0a, {a.slot(f'tap{tap}')}")
+        a.cycle("add c0a, c0a, #4")
+        a.cycle(f"str c0a, {a.slot(f'tap{tap}')}")
+    a.cycle(f"ldr Q, {a.slot('cursor')}", f"ldr wp, {a.slot('weights')}")
+    a.cycle(f"ldr ap, {a.slot('tap0')}", "add Q, Q, #4")
+    a.cycle(f"str Q, {a.slot('cursor')}")
     a.cycle(f"ldr c1a, {a.slot('stop')}", f"add wp, wp, #{size}")
     a.cycle("ldr c0d, [wp]", f"str wp, {a.slot('weights')}")
     a.cycle("cmp wp, c1a", "ldr c1d, [wp, #4]")
@@ -160,7 +175,7 @@ def _four_frames(a: Joined) -> None:
     a.note("the next four frames")
     for tap, pitch in enumerate(shape.pitches):
         a.cycle(f"ldr c0a, {a.slot(f'tap{tap}')}")
-        a.cycle(f"add c0a, c0a, #{8 * pitch}")
+        a.cycle(_moved("c0a", 8 * pitch - (2 * shape.out_pitch if tap in shape.along else 0)))
         a.cycle(f"str c0a, {a.slot(f'tap{tap}')}")
     a.cycle(f"ldr c0a, {a.slot('out')}", f"ldr c0b, {a.slot('fours')}")
     a.cycle(f"add c0a, c0a, #{8 * shape.out_pitch}", "subs c0b, c0b, #1")
@@ -172,53 +187,59 @@ def _epilogue(a: Joined) -> list[str]:
     """Requantize, look up and store eight sums: the shortest schedule that the registers allow."""
     shape, named = a.shape, a.registers
     lines: list[str] = []
-    for number, letter in enumerate(FRAMES):
-        results = []
-        for channel in (0, 1):
-            lines += _settled(f"c{channel}{letter}", f"m{channel}", shape)
-            results.append(f"c{channel}{letter}")
-        low, high = results
-        lines.append(f"pkhbt {{{low}}}, {{{low}}}, {{{high}}}, lsl #16")
-        lines.append(f"str {{{low}}}, [{{P}}, #{number * 2 * shape.out_pitch}]")
-    fixed = {"P": named["P"]}
+    for letter in FRAMES:
+        low, high = f"c0{letter}", f"c1{letter}"
+        lines += [*_settled(low, "m0", shape), *_settled(high, "m1", shape), *_packed(low, high, shape)]
+    lines.append(f"ldr {{P}}, {a.slot('cursor')}")
+    lines += [f"str {{c0{f}}}, [{{P}}, #{i * 2 * shape.out_pitch}]" for i, f in enumerate(FRAMES)]
     begun = {f"c{c}{f}": named[f"c{c}{f}"] for c in (0, 1) for f in FRAMES}
     begun |= {"m0": named["W0"], "m1": named["W1"]}
-    free = [named["Q"], named["ap"], named["wp"]]
+    fixed, free = {"P": named["P"]}, [named["Q"], named["ap"], named["wp"]]
     if shape.bits:
-        fixed |= {"table": named["ap"], "half": named["wp"]}
-        begun["first"] = named["Q"]
-        free = []
-    made = scheduled(_chained(lines, fixed), free, fixed, 0.0, begun=begun)
-    assert made is not None
-    return made
+        fixed = {"table": named["ap"], "next": named["wp"]}
+        begun["first"], free = named["Q"], [named["P"]]
+    made = [_chained(lines, fixed, skew) for skew in (0, 1, 2, 3, 4, 6, 8)]
+    found = [scheduled(body, list(free), fixed, 1.0, begun=begun) for body in made]
+    return min((f for f in found if f), key=len)
 
 
 def _settled(sum_: str, multiplier: str, shape: Shape) -> list[str]:
-    """One sum to one output, in the sum's own name."""
-    s, t = "{" + sum_ + "}", "{" + sum_ + "t}"
+    """One sum to one output, or with a table to 2^shift times as much, in the sum's own name."""
+    s, t, n = "{" + sum_ + "}", "{" + sum_ + "t}", "{" + sum_ + "n}"
     if not shape.bits:
         return [f"smmulr {s}, {s}, {{{multiplier}}}", f"ssat {s}, #16, {s}"]
     return [
         f"smmlar {s}, {s}, {{{multiplier}}}, {{first}}",
         f"usat {s}, #{shape.bits}, {s}",
         f"lsr {t}, {s}, #{shape.shift}",
-        f"and {s}, {s}, #{(1 << shape.shift) - 1}",
-        f"ldr {t}, [{{table}}, {t}, lsl #2]",
-        f"smlatb {s}, {t}, {s}, {{half}}",
-        f"asr {s}, {s}, #{shape.shift}",
-        f"sxtah {s}, {s}, {t}",
+        f"ldr {n}, [{{next}}, {t}, lsl #3]",
+        f"ldr {t}, [{{table}}, {t}, lsl #3]",
+        f"mla {s}, {s}, {t}, {n}",
     ]
 
 
-def _chained(lines: list[str], fixed: dict[str, str]) -> list[Instruction]:
-    """Instructions over named values, and who waits for whom."""
+def _packed(low: str, high: str, shape: Shape) -> list[str]:
+    """Two outputs to one word, in the name of the first."""
+    if not shape.bits:
+        return [f"pkhbt {{{low}}}, {{{low}}}, {{{high}}}, lsl #16"]
+    return [
+        f"lsl {{{high}}}, {{{high}}}, #{16 - shape.shift}",
+        f"pkhtb {{{low}}}, {{{high}}}, {{{low}}}, asr #{shape.shift}",
+    ]
+
+
+def _chained(lines: list[str], fixed: dict[str, str], skew: int) -> list[Instruction]:
+    """Instructions over named values, and who waits for whom; each frame `skew` cycles behind the one before."""
     made: list[Instruction] = []
     last: dict[str, Instruction] = {}
     readers: dict[str, list[Instruction]] = {}
     for line in lines:
         names = re.findall(r"\{(\w+)\}", line)
         stores = line.startswith("str")
-        now = Instruction(line, 0, None if stores else names[0], tuple(names if stores else names[1:]))
+        frame = next((FRAMES.index(n[2]) for n in names if re.match(r"c[01][a-d]", n)), 0)
+        now = Instruction(
+            line, frame * skew, None if stores else names[0], tuple(names if stores else names[1:])
+        )
         for operand in now.operands:
             if operand in last:
                 now.waits_for.append((last[operand], latency(last[operand], now)))
@@ -237,16 +258,16 @@ def _chained(lines: list[str], fixed: dict[str, str]) -> list[Instruction]:
 def _one_frame(a: Joined) -> None:
     """All channels of one frame, then the next one."""
     shape = a.shape
-    size, steps = joined_bytes(shape.pitches), shape.steps
-    out, stop, at, table, half, first = "c1b", "c1d", "W1", "c1a", "c1c", "c0d"
+    size, steps = shape.size, shape.steps
+    out, stop, at, table, following, first, more = "c1b", "c1d", "W1", "c1a", "c1c", "c0d", "c0c"
     c, w, x = ("c0a", "c0b"), ("P", "Q"), "W0"
     a.label("ones")
     a.cycle(f"ldr {c[0]}, {a.slot('ones')}")
     a.cycle(f"cmp {c[0]}, #0", f"ldr {stop}, {a.slot('stop')}")
     a.cycle("beq done")
     if shape.bits:
-        a.cycle(f"ldr {table}, {a.slot('curve')}", f"movs {half}, #{1 << shape.shift >> 1}")
-        a.cycle(f"ldr {first}, {a.slot('first')}")
+        a.cycle(f"ldr {table}, {a.slot('curve')}", f"ldr {first}, {a.slot('first')}")
+        a.cycle(f"add {following}, {table}, #4")
     a.label("frame")
     a.cycle(f"ldr {out}, {a.slot('out')}", f"ldr wp, {a.slot('stream')}")
     a.label("pair")
@@ -260,18 +281,23 @@ def _one_frame(a: Joined) -> None:
             a.cycle(f"smlad {c[channel]}, {w[channel]}, {x}, {c[channel]}")
     a.cycle(f"ldr {w[0]}, [wp, #{8 + 8 * len(steps)}]", f"ldr {w[1]}, [wp, #{12 + 8 * len(steps)}]")
     a.cycle(f"add wp, wp, #{size}")
-    for channel in (0, 1):
-        named = {c[channel]: a.registers[c[channel]], f"{c[channel]}t": a.registers[x]}
-        named |= {"m": a.registers[w[channel]], "first": a.registers[first]}
-        named |= {"table": a.registers[table], "half": a.registers[half]}
-        a.lines += [f"    {line.format(**named)}" for line in _settled(c[channel], "m", shape)]
-    a.cycle(f"pkhbt {c[0]}, {c[0]}, {c[1]}, lsl #16")
+    named = {name: a.registers[name] for name in c}
+    named |= {f"{name}{end}": a.registers[r] for name in c for end, r in (("t", x), ("n", more))}
+    others = {"m0": w[0], "m1": w[1], "first": first, "table": table, "next": following}
+    named |= {name: a.registers[register] for name, register in others.items()}
+    lines = [*_settled(c[0], "m0", shape), *_settled(c[1], "m1", shape), *_packed(*c, shape)]
+    a.lines += [f"    {line.format(**named)}" for line in lines]
     a.cycle(f"cmp wp, {stop}", f"str {c[0]}, [{out}], #4")
-    a.cycle("bne pair")
+    if not shape.along:
+        a.cycle("bne pair")
+    for tap in shape.along:
+        a.cycle(f"ldr {c[0]}, {a.slot(f'tap{tap}')}")
+        a.cycle(f"add {c[0]}, {c[0]}, #4")
+        a.cycle(f"str {c[0]}, {a.slot(f'tap{tap}')}", *(["bne pair"] if tap == shape.along[-1] else []))
     a.note("the next frame")
     for tap, pitch in enumerate(shape.pitches):
         a.cycle(f"ldr {c[0]}, {a.slot(f'tap{tap}')}")
-        a.cycle(f"add {c[0]}, {c[0]}, #{2 * pitch}")
+        a.cycle(_moved(c[0], 2 * pitch - (2 * shape.out_pitch if tap in shape.along else 0)))
         a.cycle(f"str {c[0]}, {a.slot(f'tap{tap}')}")
     a.cycle(f"ldr {c[0]}, {a.slot('ones')}", f"ldr {c[1]}, {a.slot('out')}")
     a.cycle(f"subs {c[0]}, {c[0]}, #1", f"add {c[1]}, {c[1]}, #{2 * shape.out_pitch}")
@@ -282,6 +308,11 @@ def _one_frame(a: Joined) -> None:
     a.cycle(f"pop {a.SAVED}")
     a.cycle("add sp, sp, #16")
     a.cycle("bx lr")
+
+
+def _moved(register: str, by: int) -> str:
+    """Add a constant of either sign."""
+    return f"{'add' if by >= 0 else 'sub'} {register}, {register}, #{abs(by)}"
 
 
 def source(shapes: Iterable[Shape]) -> str:

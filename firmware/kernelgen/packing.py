@@ -7,7 +7,6 @@ Crochiere and Rabiner, "Multirate Digital Signal Processing", 1983).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -251,9 +250,9 @@ def pack_short(
     )
 
 
-def joined_bytes(pitches: Sequence[int]) -> int:
-    """Bytes that a pair of output channels takes in the stream of a joined sum."""
-    return 16 + 4 * sum(pitches)
+def joined_bytes(steps: int) -> int:
+    """Bytes that a pair of output channels takes in the stream of a joined sum of so many two-element steps."""
+    return 16 + 8 * steps
 
 
 def pack_joined_stream(
@@ -263,7 +262,7 @@ def pack_joined_stream(
 
     Parameters
     ----------
-    weights : int [out, Σ pitches]
+    weights : int [out, 2·steps]
         By taps, pad lanes as zeros; times 2^shift they are int16.
     bias, multiplier : int [out]
     shift : int
@@ -303,10 +302,10 @@ def joined_curve(knots: np.ndarray, first: int, shift: int) -> tuple[np.ndarray,
 
     Returns
     -------
-    words : int32
-        Knot in the lower half, the step to the next in the upper.
+    lines : int32 [n, 2]
+        Slope a and offset b of each 2^shift inputs: (a·u + b) >> shift is the result, modulo 2^32.
     first, bits : int
-        Input of the first word; inputs less that are clamped to so many bits.
+        Input of the first line; inputs less that are clamped to so many bits.
     None where a table can't be laid out so.
     """
     span = (knots.size - 1) << shift
@@ -316,11 +315,11 @@ def joined_curve(knots: np.ndarray, first: int, shift: int) -> tuple[np.ndarray,
     bits = 16 if is_whole else max(span.bit_length(), shift + 1)
     full = np.full((1 << bits >> shift) + 1, knots[-1], np.int64)
     full[: knots.size] = knots
-    steps = np.diff(full)
-    if np.abs(steps).max(initial=0) > 32767:
-        return None
-    words = (full[:-1] & 0xFFFF) | (steps << 16)
-    return words.astype(np.int32), first, bits
+    slopes = np.diff(full)
+    starts = np.arange(slopes.size, dtype=np.int64) << shift
+    offsets = (full[:-1] << shift) + (1 << shift >> 1) - slopes * starts
+    lines = np.stack([slopes, offsets], axis=1)
+    return ((lines + 2**31) % 2**32 - 2**31).astype(np.int32), first, bits
 
 
 def pack_dense(

@@ -30,10 +30,13 @@ class Tap:
         Which of the node's inputs.
     back : int
         Frames before the present one.
+    is_along : bool
+        Whether each output reads its own channel alone, as of a signal that is added.
     """
 
     source: int
     back: int
+    is_along: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,20 +104,21 @@ class JoinedSum(Family):
             laid = packing.joined_curve(a.curve.knots, a.curve.first, a.curve.shift)
             assert laid is not None
             bits, shift = laid[2], a.curve.shift
-        return Shape(pitches, graph.tensors[node.outputs[0]].frame, bits, shift)
+        along = tuple(i for i, tap in enumerate(a.taps) if tap.is_along)
+        return Shape(pitches, graph.tensors[node.outputs[0]].frame, bits, shift, along)
 
     def work(self, node: Node, graph: Graph) -> Work:
         """All taps of all rows."""
         rows, columns = node.constants["weight"].values.shape
         shape, curve = self.shape(node, graph), node.attributes_as(JoinedAttributes).curve
         changes = sum(a != b for (a, _), (b, _) in zip(shape.steps, shape.steps[1:], strict=False))
-        table = 0 if curve is None else 4 << (shape.bits - shape.shift)
+        table = 0 if curve is None else 8 << (shape.bits - shape.shift)
         return Work(
             "joined_s16_table" if shape.bits else "joined_s16",
             macs=rows * columns,
             outputs=rows,
             reads=2 * sum(shape.pitches),
-            weight_bytes=-(-rows // 2) * packing.joined_bytes(shape.pitches) + table,
+            weight_bytes=-(-rows // 2) * shape.size + table,
             shape=(len(shape.steps), changes, len(shape.pitches), rows),
         )
 
@@ -127,14 +131,14 @@ class JoinedSum(Family):
         bias, multiplier = node.constants["bias"].values, node.constants["multiplier"].values
         shape = self.shape(node, graph)
         if out.packing == "quad":
-            stream = out.flat(
-                "stream", "int16", packing.pack_joined_stream(weights, bias, multiplier, a.shift)
-            )
+            steps = self._steps(node, graph)
+            packed = packing.pack_joined_stream(steps, bias, multiplier, a.shift)
+            stream = out.flat("stream", "int16", packed)
             curve, first = "0", 0
             if a.curve is not None:
                 laid = packing.joined_curve(a.curve.knots, a.curve.first, a.curve.shift)
                 assert laid is not None
-                curve, first = out.flat("curve", "int32", laid[0]), laid[1]
+                curve, first = out.flat("curve", "int32", laid[0].reshape(-1)), laid[1]
             values = f"{{{stream}, {out.joined(shape)}, {curve}, {-first}, {(len(weights) + 1) // 2}}}"
         else:
             lanes = out.flat("weights", "int16", packing.pack_joined_lanes(weights))
@@ -162,6 +166,21 @@ class JoinedSum(Family):
             part[:, : source.channels] = weights[:, at : at + source.channels]
             parts.append(part)
             at += source.channels
+        return np.concatenate(parts, axis=1)
+
+    def _steps(self, node: Node, graph: Graph) -> np.ndarray:
+        """The same with two columns for a tap along the outputs: those of the pair."""
+        full, parts, at = self._padded(node, graph), [], 0
+        for tap in node.attributes_as(JoinedAttributes).taps:
+            pitch = graph.tensors[node.inputs[tap.source]].frame
+            part = full[:, at : at + pitch]
+            at += pitch
+            if tap.is_along:
+                rows = np.arange(len(full))
+                pair = np.zeros((len(full), 2), np.int64)
+                pair[rows, rows % 2] = part[rows, rows]
+                part = pair
+            parts.append(part)
         return np.concatenate(parts, axis=1)
 
 

@@ -12,9 +12,9 @@ from firmware.compiler.judge.arithmetic import LIMITS
 from firmware.compiler.ops.activation import CurveAttributes
 from firmware.compiler.ops.conv import ConvAttributes
 from firmware.compiler.ops.joined import JoinedAttributes, Tap
-from firmware.kernelgen.packing import joined_bytes, joined_curve
+from firmware.kernelgen.packing import joined_curve
 
-MOST_TAPS, MOST_ELEMENTS = 32, 128
+MOST_TAPS, MOST_ELEMENTS = 32, 192
 """Of a sum: what is written out in straight lines must stay short."""
 INT16_MAX = 32767
 
@@ -118,7 +118,7 @@ def _joined(node: Node, parts: list[_Part], output: Quant, graph: Graph) -> Node
         whole = np.rint(kernel * (quant.scale / scale)[:, None, None]).astype(np.int64)
         bound += np.abs(whole).sum(axis=(1, 2)) * quant.bound
         for index, back in enumerate(backs):
-            taps.append(Tap(inputs.index(part.source), back))
+            taps.append(Tap(inputs.index(part.source), back, is_along=part.layer is None))
             columns.append(whole[:, :, index])
     offset = np.floor(bias / scale + 0.5)
     if np.any(np.abs(offset) > arithmetic.INT32_MAX):
@@ -130,8 +130,8 @@ def _joined(node: Node, parts: list[_Part], output: Quant, graph: Graph) -> Node
     fits = np.abs(weights).max(initial=0) << shift <= INT16_MAX
     if not fits or np.any(bound << shift > arithmetic.INT32_MAX):
         return None
-    pitches = [graph.tensors[inputs[tap.source]].channels + 1 & ~1 for tap in taps]
-    if len(taps) > MOST_TAPS or sum(pitches) > MOST_ELEMENTS or joined_bytes(pitches) > 4000:
+    elements = sum(graph.tensors[inputs[tap.source]].channels + 1 & ~1 for tap in taps)
+    if len(taps) > MOST_TAPS or elements > MOST_ELEMENTS:
         return None
     chosen = arithmetic.requantize_multiplier(factor, bound, f"node {node.name!r}")
     constants = {
