@@ -22,6 +22,11 @@ from firmware.kernelgen.packing import joined_bytes
 
 ARGUMENTS = ("stream", "taps", "out", "fours", "ones", "pairs", "curve", "first")
 FRAMES = "abcd"
+LINE, FAR_PITCH = 32, 16
+"""Bytes of a cache line; histories of signals so wide may lie behind the cache: the lines of the four frames
+after the next are asked for."""
+STEP_BYTES, SETTLING_BYTES, MOST_BYTES = 56, 260, 8192
+"""Code of a step and of what follows all steps, and the most that is written out without a loop."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,8 @@ class Shape:
     bits, shift : int
         Of the table behind it: inputs are clamped to so many bits, knots are 2^shift apart; bits 0: none.
     along : tuple of int
-        Taps of which an output reads its own channel alone: one step instead of a frame, which moves along with
-        the outputs.
+        Taps of which an output reads its own channel alone: one step instead of a frame, which moves along
+        with the outputs.
     """
 
     pitches: tuple[int, ...]
@@ -60,6 +65,17 @@ class Shape:
         """(tap, word of its frame) of every two elements, in order."""
         words = [1 if t in self.along else pitch // 2 for t, pitch in enumerate(self.pitches)]
         return [(t, w) for t, count in enumerate(words) for w in range(count)]
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of output channels."""
+        return self.out_pitch // 2
+
+    @property
+    def is_unrolled(self) -> bool:
+        """Whether all pairs are written out one after the other: a loop costs a mispredicted branch."""
+        code = self.pairs * (STEP_BYTES * len(self.steps) + SETTLING_BYTES)
+        return code <= MOST_BYTES and self.pairs * self.size < 4000
 
     @property
     def size(self) -> int:
@@ -88,6 +104,16 @@ class Joined(Assembly):
         self.shape = shape
         self.own = [*(f"tap{i}" for i in range(len(shape.pitches))), "cursor", "stop", "weights"]
 
+    def weight(self, step: int, channel: int, pair: int = 0) -> str:
+        """Two weights of a channel; behind the last step its multiplier."""
+        return f"[wp, #{pair * self.shape.size + 8 + 8 * step + 4 * channel}]"
+
+    def frame(self, number: int, step: int, pair: int = 0) -> str:
+        """Two elements of one of the four frames."""
+        tap, word = self.shape.steps[step]
+        along = 4 * pair if tap in self.shape.along else 0
+        return f"[ap, #{number * 2 * self.shape.pitches[tap] + 4 * word + along}]"
+
     def slot(self, name: str) -> str:
         """Where an argument, or a number of our own, lies."""
         if name in self.own:
@@ -111,26 +137,64 @@ def _prologue(a: Joined) -> None:
 
 
 def _four_frames(a: Joined) -> None:
-    """All channels of four frames, then the next four."""
+    """All channels of four frames, then the next four: pair after pair in one line, or in a loop if long."""
     shape = a.shape
-    steps, size, last_step = shape.steps, shape.size, len(shape.steps) - 1
-
-    def weight(step: int, channel: int) -> str:
-        return f"[wp, #{8 + 8 * step + 4 * channel}]"
-
-    def frame(number: int, step: int) -> str:
-        tap, word = steps[step]
-        return f"[ap, #{number * 2 * shape.pitches[tap] + 4 * word}]"
-
     a.label("fours")
-    a.cycle(f"ldr wp, {a.slot('stream')}", f"ldr P, {a.slot('out')}")
-    a.cycle(f"ldr ap, {a.slot('tap0')}")
-    a.cycle(f"str wp, {a.slot('weights')}")
-    a.cycle(f"str P, {a.slot('cursor')}")
-    a.cycle("ldr c0d, [wp]", "ldr c1d, [wp, #4]")
-    a.cycle(f"ldr W0, {weight(0, 0)}", f"ldr W1, {weight(0, 1)}")
-    a.cycle("ldr c1b, [ap]")
-    a.label("unit", align=True)
+    a.cycle(f"ldr wp, {a.slot('stream')}", f"ldr ap, {a.slot('tap0')}")
+    if shape.is_unrolled:
+        for pair in range(shape.pairs):
+            _begin(a, pair)
+            last = pair + 1 == shape.pairs
+            back = [] if last else [f"ldr ap, {a.slot('tap0')}"]
+            if shape.bits and not last:
+                back.insert(0, f"ldr wp, {a.slot('stream')}")
+            _steps(a, pair, back)
+    else:
+        a.cycle(f"ldr P, {a.slot('out')}")
+        a.cycle(f"str wp, {a.slot('weights')}")
+        a.cycle(f"str P, {a.slot('cursor')}")
+        _begin(a, 0)
+        a.label("unit", align=True)
+        _steps(a, 0, [f"ldr wp, {a.slot('weights')}", f"ldr ap, {a.slot('tap0')}"])
+        for tap in shape.along:
+            a.cycle(f"ldr c0a, {a.slot(f'tap{tap}')}")
+            a.cycle("add c0a, c0a, #4")
+            a.cycle(f"str c0a, {a.slot(f'tap{tap}')}")
+        a.cycle(f"ldr Q, {a.slot('cursor')}", f"add wp, wp, #{shape.size}")
+        a.cycle(f"ldr c1a, {a.slot('stop')}")
+        a.cycle("ldr c0d, [wp]", "ldr c1d, [wp, #4]")
+        a.cycle("add Q, Q, #4", f"str wp, {a.slot('weights')}")
+        a.cycle("cmp wp, c1a", f"str Q, {a.slot('cursor')}")
+        a.cycle(f"ldr W0, {a.weight(0, 0)}", f"ldr W1, {a.weight(0, 1)}")
+        a.cycle("ldr c1b, [ap]", "bne unit")
+    a.note("the next four frames")
+    for tap, pitch in enumerate(shape.pitches):
+        returns = 0 if shape.is_unrolled or tap not in shape.along else 2 * shape.out_pitch
+        a.cycle(f"ldr c0a, {a.slot(f'tap{tap}')}")
+        a.cycle(_moved("c0a", 8 * pitch - returns))
+        a.cycle(f"str c0a, {a.slot(f'tap{tap}')}")
+        for line in range(0, 8 * pitch, LINE) if pitch >= FAR_PITCH else ():
+            a.cycle(f"pld [c0a, #{8 * pitch + line}]")
+    a.cycle(f"ldr c0a, {a.slot('out')}", f"ldr c0b, {a.slot('fours')}")
+    a.cycle(f"add c0a, c0a, #{8 * shape.out_pitch}", "subs c0b, c0b, #1")
+    a.cycle(f"str c0a, {a.slot('out')}")
+    for line in range(0, 8 * shape.out_pitch, LINE) if shape.out_pitch >= FAR_PITCH else ():
+        a.cycle(f"pld [c0a, #{8 * shape.out_pitch + line}]")
+    a.cycle(f"str c0b, {a.slot('fours')}", "bne fours")
+
+
+def _begin(a: Joined, pair: int) -> None:
+    """Load what the first step of a pair needs."""
+    at = pair * a.shape.size
+    a.cycle(f"ldr c0d, [wp, #{at}]", f"ldr c1d, [wp, #{at + 4}]")
+    a.cycle(f"ldr W0, {a.weight(0, 0, pair)}", f"ldr W1, {a.weight(0, 1, pair)}")
+    a.cycle(f"ldr c1b, {a.frame(0, 0, pair)}")
+
+
+def _steps(a: Joined, pair: int, back: list[str]) -> None:
+    """Sum, requantize and store two channels of four frames; ``back``: loads for the next pair."""
+    shape = a.shape
+    steps, last_step = shape.steps, len(shape.steps) - 1
     for k, (tap, _) in enumerate(steps):
         first, last = k == 0, k == last_step
         change = not last and steps[k + 1][0] != tap
@@ -141,66 +205,66 @@ def _four_frames(a: Joined) -> None:
             old = f"c{channel}d" if first else f"c{channel}{letter}"
             return f"smlad c{channel}{letter}, {weights}, {value}, {old}"
 
-        a.cycle(add(0, "a", "W0", xa), f"ldr Q, {frame(1, k)}")
-        a.cycle(add(1, "a", "W1", xa), f"ldr P, {frame(2, k)}")
+        a.cycle(add(0, "a", "W0", xa), f"ldr Q, {a.frame(1, k, pair)}")
+        a.cycle(add(1, "a", "W1", xa), f"ldr P, {a.frame(2, k, pair)}")
         a.cycle(add(0, "b", "W0", "Q"))
-        a.cycle(add(1, "b", "W1", "Q"), f"ldr Q, {frame(3, k)}")
+        a.cycle(add(1, "b", "W1", "Q"), f"ldr Q, {a.frame(3, k, pair)}")
         moved = f"ldr ap, {a.slot(f'tap{steps[k + 1][0]}')}" if change else ""
         if last and shape.bits:
             moved = f"ldr ap, {a.slot('curve')}"
         a.cycle(add(0, "c", "W0", "P"), *([moved] if moved else []))
-        a.cycle(add(1, "c", "W1", "P"), *([] if change or last else [f"ldr P, {frame(0, k + 1)}"]))
-        a.cycle(add(0, "d", "W0", "Q"), f"ldr W0, {weight(k + 1, 0)}")
+        following = [] if change or last else [f"ldr P, {a.frame(0, k + 1, pair)}"]
+        a.cycle(add(1, "c", "W1", "P"), *following)
+        a.cycle(add(0, "d", "W0", "Q"), f"ldr W0, {a.weight(k + 1, 0, pair)}")
         if change:
-            a.cycle(add(1, "d", "W1", "Q"), f"ldr P, {frame(0, k + 1)}")
-            a.cycle(f"ldr W1, {weight(k + 1, 1)}")
+            a.cycle(add(1, "d", "W1", "Q"), f"ldr P, {a.frame(0, k + 1, pair)}")
+            a.cycle(f"ldr W1, {a.weight(k + 1, 1, pair)}")
         else:
-            a.cycle(add(1, "d", "W1", "Q"), f"ldr W1, {weight(k + 1, 1)}")
+            a.cycle(add(1, "d", "W1", "Q"), f"ldr W1, {a.weight(k + 1, 1, pair)}")
     a.note("W0 and W1 are the multipliers")
     if shape.bits:
         a.cycle(f"ldr Q, {a.slot('first')}", "add wp, ap, #4")
-    a.lines += [f"    {line}" for line in _epilogue(a)]
-    for tap in shape.along:
-        a.cycle(f"ldr c0a, {a.slot(f'tap{tap}')}")
-        a.cycle("add c0a, c0a, #4")
-        a.cycle(f"str c0a, {a.slot(f'tap{tap}')}")
-    a.cycle(f"ldr Q, {a.slot('cursor')}", f"ldr wp, {a.slot('weights')}")
-    a.cycle(f"ldr ap, {a.slot('tap0')}", "add Q, Q, #4")
-    a.cycle(f"str Q, {a.slot('cursor')}")
-    a.cycle(f"ldr c1a, {a.slot('stop')}", f"add wp, wp, #{size}")
-    a.cycle("ldr c0d, [wp]", f"str wp, {a.slot('weights')}")
-    a.cycle("cmp wp, c1a", "ldr c1d, [wp, #4]")
-    a.cycle(f"ldr W0, {weight(0, 0)}", f"ldr W1, {weight(0, 1)}")
-    a.cycle("ldr c1b, [ap]", "bne unit")
-    a.note("the next four frames")
-    for tap, pitch in enumerate(shape.pitches):
-        a.cycle(f"ldr c0a, {a.slot(f'tap{tap}')}")
-        a.cycle(_moved("c0a", 8 * pitch - (2 * shape.out_pitch if tap in shape.along else 0)))
-        a.cycle(f"str c0a, {a.slot(f'tap{tap}')}")
-    a.cycle(f"ldr c0a, {a.slot('out')}", f"ldr c0b, {a.slot('fours')}")
-    a.cycle(f"add c0a, c0a, #{8 * shape.out_pitch}", "subs c0b, c0b, #1")
-    a.cycle(f"str c0a, {a.slot('out')}")
-    a.cycle(f"str c0b, {a.slot('fours')}", "bne fours")
+    a.lines += [f"    {line}" for line in _slipped(_epilogue(a, pair), [a._named(line) for line in back])]
 
 
-def _epilogue(a: Joined) -> list[str]:
+def _epilogue(a: Joined, pair: int) -> list[str]:
     """Requantize, look up and store eight sums: the shortest schedule that the registers allow."""
     shape, named = a.shape, a.registers
     lines: list[str] = []
     for letter in FRAMES:
         low, high = f"c0{letter}", f"c1{letter}"
         lines += [*_settled(low, "m0", shape), *_settled(high, "m1", shape), *_packed(low, high, shape)]
-    lines.append(f"ldr {{P}}, {a.slot('cursor')}")
-    lines += [f"str {{c0{f}}}, [{{P}}, #{i * 2 * shape.out_pitch}]" for i, f in enumerate(FRAMES)]
+    lines.append(f"ldr {{P}}, {a.slot('out' if shape.is_unrolled else 'cursor')}")
+    at = 4 * pair
+    lines += [f"str {{c0{f}}}, [{{P}}, #{at + i * 2 * shape.out_pitch}]" for i, f in enumerate(FRAMES)]
     begun = {f"c{c}{f}": named[f"c{c}{f}"] for c in (0, 1) for f in FRAMES}
     begun |= {"m0": named["W0"], "m1": named["W1"]}
-    fixed, free = {"P": named["P"]}, [named["Q"], named["ap"], named["wp"]]
+    fixed, free = {"P": named["P"]}, [named["Q"], named["ap"]]
     if shape.bits:
         fixed = {"table": named["ap"], "next": named["wp"]}
         begun["first"], free = named["Q"], [named["P"]]
     made = [_chained(lines, fixed, skew) for skew in (0, 1, 2, 3, 4, 6, 8)]
     found = [scheduled(body, list(free), fixed, 1.0, begun=begun) for body in made]
     return min((f for f in found if f), key=len)
+
+
+def _slipped(lines: list[str], loads: list[str]) -> list[str]:
+    """Put loads of registers that are done with where an instruction stands alone, or at the end."""
+    lines = list(lines)
+    for load in loads:
+        register = load.split()[1].rstrip(",")
+        used = max((i for i, line in enumerate(lines) if re.search(rf"\b{register}\b", line)), default=-1)
+        alone = (
+            i
+            for i in range(used + 1, len(lines))
+            if ";" not in lines[i] and not lines[i].startswith(("str", "ldr"))
+        )
+        place = next(alone, None)
+        if place is None:
+            lines.append(load)
+        else:
+            lines[place] += f"; {load}"
+    return lines
 
 
 def _settled(sum_: str, multiplier: str, shape: Shape) -> list[str]:
@@ -229,7 +293,7 @@ def _packed(low: str, high: str, shape: Shape) -> list[str]:
 
 
 def _chained(lines: list[str], fixed: dict[str, str], skew: int) -> list[Instruction]:
-    """Instructions over named values, and who waits for whom; each frame `skew` cycles behind the one before."""
+    """Instructions over named values, and who waits for whom; each frame `skew` cycles behind another."""
     made: list[Instruction] = []
     last: dict[str, Instruction] = {}
     readers: dict[str, list[Instruction]] = {}

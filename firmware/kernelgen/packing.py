@@ -251,7 +251,7 @@ def pack_short(
 
 
 def joined_bytes(steps: int) -> int:
-    """Bytes that a pair of output channels takes in the stream of a joined sum of so many two-element steps."""
+    """Bytes that a pair of output channels takes in the stream of a joined sum, by its steps of two."""
     return 16 + 8 * steps
 
 

@@ -111,7 +111,6 @@ class JoinedSum(Family):
         """All taps of all rows."""
         rows, columns = node.constants["weight"].values.shape
         shape, curve = self.shape(node, graph), node.attributes_as(JoinedAttributes).curve
-        changes = sum(a != b for (a, _), (b, _) in zip(shape.steps, shape.steps[1:], strict=False))
         table = 0 if curve is None else 8 << (shape.bits - shape.shift)
         return Work(
             "joined_s16_table" if shape.bits else "joined_s16",
@@ -119,7 +118,7 @@ class JoinedSum(Family):
             outputs=rows,
             reads=2 * sum(shape.pitches),
             weight_bytes=-(-rows // 2) * shape.size + table,
-            shape=(len(shape.steps), changes, len(shape.pitches), rows),
+            shape=(len(shape.steps), len(shape.pitches), rows, 1),
         )
 
     def emit(self, node: Node, graph: Graph, out: Writer) -> None:
