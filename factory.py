@@ -348,7 +348,7 @@ def ship_picture(name: str, evaluation: Path, folder: Path) -> Path | None:
     with Image.open(preferred[0]) as picture:
         ratio = min(1.0, PICTURE_WIDTH / picture.width)
         size = (round(picture.width * ratio), round(picture.height * ratio))
-        small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(64)
+        small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(256)
     path = folder / f"{name}.png"
     png = io.BytesIO()
     small.save(png, "PNG", optimize=True)

@@ -22,7 +22,7 @@ import match.commands
 import workflow.commands
 from common.version import version
 
-ROOMS = ("toy", "train", "quantize", "firmware", "bench", "hardware")
+ROOMS = ("toy", "train", "captures", "quantize", "firmware", "bench", "hardware")
 
 
 def _float_tflite(model: Any) -> bytes:
@@ -63,7 +63,7 @@ GROUPS = {
     "Every day": ("make", "play", "web", "demo", "doctor"),
     "Sounds": ("toy", "data"),
     "Training": ("train", "budget", "evaluate", "probe", "place", "match", "factory"),
-    "Model": ("quantize", "export", "compile"),
+    "Model": ("import", "quantize", "export", "compile"),
     "Module": ("build", "flash", "calibrate", "monitor", "control", "board", "simulate", "pc"),
     "Bench": ("bench", "emulate", "latency", "bench-all"),
 }

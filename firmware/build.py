@@ -73,8 +73,14 @@ def generate(
     models: Mapping[str, Path] | None = None,
     block: int | None = None,
     target: str | None = None,
+    instances: bool = False,
 ) -> Built:
     """Compile the models and write the tables; nothing is compiled to objects yet.
+
+    Parameters
+    ----------
+    instances : bool
+        For a program that holds several of it (``engine/instance.h``); else its memory is static.
 
     Raises
     ------
@@ -96,7 +102,7 @@ def generate(
     make_folder(out)
     compiled: dict[str, CompiledModel] = {}
     reports: dict[str, Report] = {}
-    compiler_target = "host" if target.startswith("host") else target.removesuffix("-dotprod")
+    compiler_target = toolchain.target_named(target).models or target
     room = without(board, instrument_bytes(assignment))
     busy = 0.0
     for role_name, model in files.items():
@@ -126,7 +132,8 @@ def generate(
             sound=program.sound,
         )
     source = out / "instrument.c"
-    write_text(source, instrument_source(assignment, compiled, block, version()))
+    region = ("dtcm" if target == "m7" else "") if instances else None
+    write_text(source, instrument_source(assignment, compiled, block, version(), region))
     built = Built(
         name=loaded.name,
         board=board,

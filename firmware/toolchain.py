@@ -46,6 +46,7 @@ class Target:
     flags : compiler flags that choose the processor.
     kernels : which files of ``engine/kernels`` are its fast ones: m7, or simd (clang vectors).
     packing : order of weights its kernels read, a key of ``firmware.kernelgen.packing.PACKINGS``.
+    models : target whose generated models it shares; empty: it has its own.
     runner : what runs a program of it; empty: this machine does.
     """
 
@@ -54,13 +55,17 @@ class Target:
     packing: str
     runner: tuple[str, ...] = ()
     runner_hint: str = ""
+    models: str = ""
 
 
 TARGETS = {
     # Host builds run where they are built, so they may use all that processor has.
     "host": Target(("-march=native", "-fPIC", "-fno-sanitize=undefined"), "simd", "pair8"),
     "host-asan": Target(
-        ("-fPIC", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g"), "simd", "pair8"
+        ("-fPIC", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g"),
+        "simd",
+        "pair8",
+        models="host",
     ),
     # +fp_armv8d16 is LLVM's name for FPv5 with doubles; cortex_m7 alone means soft float to zig.
     "m7": Target(
@@ -87,6 +92,7 @@ TARGETS = {
         "lane8",
         ("qemu-aarch64", "-cpu", "max"),
         "apt install qemu-user",
+        models="aarch64",
     ),
     "wasm": Target(
         (
@@ -103,9 +109,29 @@ TARGETS = {
     ),
 }
 
+_SHARED = ("-fPIC", "-fvisibility=hidden", "-fno-sanitize=undefined")
+PLUGIN_TARGETS = {
+    # Any x86-64 of the last fifteen years; the oldest glibc that still gets updates somewhere
+    "linux-x86_64": Target(
+        ("-target", "x86_64-linux-gnu.2.17", "-mcpu=x86_64_v2", *_SHARED), "simd", "pair8", models="host"
+    ),
+    "windows-x86_64": Target(
+        ("-target", "x86_64-windows-gnu", "-mcpu=x86_64_v2", *_SHARED[1:]), "simd", "pair8", models="host"
+    ),
+    "macos-x86_64": Target(
+        ("-target", "x86_64-macos.11.0", "-mcpu=x86_64_v2", *_SHARED), "simd", "pair8", models="host"
+    ),
+    "macos-arm64": Target(
+        ("-target", "aarch64-macos.11.0", "-mcpu=apple_m1", *_SHARED), "simd", "lane8", models="aarch64"
+    ),
+}
+"""Systems that plugins are made for. No model is compiled for one alone."""
+
 
 def target_named(name: str) -> Target:
     """Return the target called `name`, or raise a `Refusal` that lists them otherwise."""
+    if name in PLUGIN_TARGETS:
+        return PLUGIN_TARGETS[name]
     if name not in TARGETS:
         raise Refusal(f"There is no target {name!r}; choose one of {', '.join(TARGETS)}.")
     return TARGETS[name]
@@ -266,13 +292,16 @@ def link_shared(
     opt: str = "-O2",
     extra: Sequence[str] = (),
     export_all: bool = True,
+    undefined: bool = False,
 ) -> Path:
-    """Build what a page, a test or the binding loads: a shared library (host), a module (wasm).
+    """Build what a page, a studio, a test or the binding loads: a shared library, or a module (wasm).
 
     Parameters
     ----------
     export_all : bool
-        Whether a module exports every function, for a test to call, or those alone that are marked for it.
+        Whether it exports every function, for a test to call, or those alone that are marked for it.
+    undefined : bool
+        Whether it may call what the program has that loads it.
     """
     objects = [compile_source(source, target, opt=opt, extra=extra) for source in sources]
     if target == "wasm":
@@ -282,6 +311,9 @@ def link_shared(
         return _link(objects, target, out, tail, [sys.executable, "-m", "ziglang", "wasm-ld"])
     if target in ("host", "host-asan"):
         tail = ["-shared"]
+    elif target in PLUGIN_TARGETS:
+        loose = ["-Wl,-undefined,dynamic_lookup"] if target.startswith("macos") and undefined else []
+        tail = ["-shared", "-s", *loose]
     else:
         raise Refusal(f"Target {target} has no shared libraries here; link a program with link_program.")
     return _link(objects, target, out, tail)

@@ -17,12 +17,13 @@ from firmware.instruments import kinds
 
 pytestmark = pytest.mark.fast
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("common", "toy", "train", "quantize", "firmware", "bench", "hardware", "match")
+ROOMS = ("common", "toy", "train", "quantize", "firmware", "bench", "hardware", "match", "captures")
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests")
 # docs/design.md#rooms. A tuple entry allows that package (and what is below it).
 ALLOWED = {
     "common": (),
     "toy": (),
+    "captures": (),
     "hardware": (),
     "train": ("firmware.compiler",),
     "quantize": ("train", "firmware.compiler"),

@@ -7,6 +7,7 @@ and options exist.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ import pytest
 import typer.main
 
 import vaectrol
+from tests.captures import made
 from tests.prose import pages
 from tests.readme_commands import commands_of, first_command_of, words_of
 from tests.test_workflow import TINY
@@ -72,6 +74,7 @@ HOW: dict[str, Run | Elsewhere] = {
         ("--steps", "2", "--class", "snare"),
         makes=("matched/match.html",),
     ),
+    "vaectrol import capture.nam": Run(makes=("capture.onnx",)),
     "vaectrol evaluate run": Run(makes=("judged/report.json",)),
     "vaectrol quantize run": Run({"--quick": "--no-quick"}, ("--time", "0.02"), makes=("kit.int8.onnx",)),
     "vaectrol compile kit.int8.onnx": Run(makes=("c/kit.c", "c/kit.h", "c/report.json")),
@@ -143,7 +146,16 @@ WORKSHOP = (
     "firmware",
     "firmware/instruments",
 )
-OTHER_ROOMS = ("common", "firmware/engine", "firmware/ports", "bench", "hardware", "match", "workflow")
+OTHER_ROOMS = (
+    "common",
+    "firmware/engine",
+    "firmware/ports",
+    "bench",
+    "hardware",
+    "match",
+    "captures",
+    "workflow",
+)
 WALKS: dict[str, list[str]] = {
     "README.md": commands_of(ROOT / "README.md"),
     "rooms": [first_command_of(ROOT / room / "README.md") for room in (*WORKSHOP, *OTHER_ROOMS)],
@@ -173,6 +185,7 @@ def walk_through(commands: list[str], folder: Path) -> Walked:
     """Run `commands` in `folder`, where the firmware lies too."""
     (folder / "firmware").symlink_to(ROOT / "firmware")
     (folder / "tiny.toml").write_text(TINY)
+    (folder / "capture.nam").write_text(json.dumps(made.NAM["A1"]))
     status: dict[str, int] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from firmware.instruments.assignment import Assignment
+from firmware.instruments.held import KindTables
 from firmware.instruments.kinds.base import InstrumentKind
 from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.tone import UNIT
@@ -28,6 +29,11 @@ class Beep(InstrumentKind):
     gate_sources = ("open",)
     cv_sources = ("level",)
     audio_sources = ("mix",)
+    # What each parameter does to the sound, for pages and manuals
+    words: Mapping[str, str] = {
+        "pitch": "From a low sine to a high one.",
+        "level": "How loud it is.",
+    }
     # Models: a ModelRole each, with the C that calls it; `kinds/drive.py` is the shortest that has one
     roles = ()
     # Further files of engine/instruments, beside beep.c
@@ -42,15 +48,14 @@ class Beep(InstrumentKind):
         assignment.add("pitch", turn_table(assignment.board.audio.sample_rate_hz), 0.5)
         assignment.add("level", UNIT, 0.5)
 
-    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> str:
+    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``BeepSpec``: where the C finds its parameters and its jacks."""
-        return f"""static const BeepSpec spec = {{
+        spec = f"""{{
     .pitch = {assignment.index["pitch"]},
     .level = {assignment.index["level"]},
     .outputs = OUTPUTS,
-}};
-static Beep instrument;
-"""
+}}"""
+        return KindTables([], spec)
 
 
 KIND = Beep()

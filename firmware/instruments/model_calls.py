@@ -8,6 +8,7 @@ from pathlib import Path
 from common.model_metadata import TensorSpec
 from common.refusal import Refusal
 from firmware.compiler.ops.hit import HitConstants
+from firmware.instruments.held import Held
 from firmware.instruments.model_file import ModelFile
 
 
@@ -59,15 +60,13 @@ class CompiledModel:
         return f"{self.role}_model"
 
     @property
-    def state(self) -> str:
-        """Declare memory for the model's state, ``ROLE_state``."""
-        name = f"{self.role}_state"
-        return f"{self.placed(self.state_region, name)}static {self.name}_state {name};"
+    def state(self) -> Held:
+        """Memory for the model's state, ``ROLE_state``."""
+        return self.held(f"{self.name}_state", f"{self.role}_state", region=self.state_region)
 
-    def placed(self, region: str, name: str) -> str:
-        """Say in C where something lies that is no layer's; nothing where the linker knows no regions."""
-        named = self.is_placed and region not in ("", "dtcm")  # unnamed memory is DTCM by the linker scripts
-        return f'__attribute__((section(".{region}.{name}"))) ' if named else ""
+    def held(self, ctype: str, name: str, count: int | None = None, *, region: str) -> Held:
+        """Memory for something that changes; in `region` where the target's linker knows regions."""
+        return Held(ctype, name, count, region if self.is_placed else "")
 
     def input(self, *roles: str) -> str:
         """C name of the model's input with one of these roles; a `Refusal` where it has none."""

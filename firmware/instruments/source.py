@@ -10,6 +10,7 @@ import numpy as np
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment, Parameter
 from firmware.instruments.c_text import floats, integers, number, text
+from firmware.instruments.held import PANEL, instance_text, static_text
 from firmware.instruments.kinds.base import InstrumentKind
 from firmware.instruments.model_calls import CompiledModel
 
@@ -30,26 +31,41 @@ def model_hash(models: Mapping[str, CompiledModel]) -> str:
 
 
 def instrument_source(
-    assignment: Assignment, models: Mapping[str, CompiledModel], block: int, version: str
+    assignment: Assignment,
+    models: Mapping[str, CompiledModel],
+    block: int,
+    version: str,
+    instances: str | None = None,
 ) -> str:
-    """Return the whole ``instrument.c``."""
+    """Return the whole ``instrument.c``.
+
+    Parameters
+    ----------
+    instances : str, optional
+        Write it for several side by side (``engine/instance.h``); the region in which each lies, "" where the
+        target knows none.
+    """
     kind, board = kinds.named(assignment.kind), assignment.board
+    tables = kind.tables(assignment, models)
     parts = [
         f"/* {assignment.loaded.spec.title}: {kind.name} for {board.title}. Made by `vaectrol build` from "
         f"{assignment.loaded.located.path.name}; do not edit. */",
         '#include "control/panel.h"',
         f'#include "instruments/{kind.name}.h"',
         *(f'#include "{model.header}"' for model in models.values()),
+        *([] if instances is None else ['#include "instance.h"', '#include "kernels/vk.h"']),
         "",
         *(kind.role(role).source(model) for role, model in models.items()),
         _inputs(assignment),
         _parameters(assignment.parameters),
         _gates(assignment, kind),
-        _panel(assignment),
+        _panel(assignment) + ("" if instances is not None else f"{PANEL}\n"),
         _outputs(assignment),
-        kind.tables(assignment, models),
+        static_text(kind.struct, tables)
+        if instances is None
+        else instance_text(kind.struct, tables, instances),
         _info(assignment, models, block, version),
-        _verbs(kind.name),
+        _verbs(kind.name) if instances is None else _instance_verbs(kind.name),
     ]
     return "\n".join(parts) + "\n"
 
@@ -110,7 +126,6 @@ def _panel(assignment: Assignment) -> str:
     .parameter = parameters,
     .gate = gates,
 }};
-static Panel panel;
 """
 
 
@@ -209,5 +224,65 @@ uint8_t instrument_calibration(uint8_t input, float *codes, float *volts)
 const char *instrument_idle(const PortStorage *storage)
 {{
     return panel_idle(&panel, storage);
+}}
+"""
+
+
+def _instance_verbs(kind: str) -> str:
+    return f"""const PortInfo *instrument_info(void)
+{{
+    return &info;
+}}
+
+const InstanceNeeds *instance_needs(void)
+{{
+    return &needs;
+}}
+
+Instance *instance_init(void *const *memory, float sample_rate_hz)
+{{
+    (void)sample_rate_hz; /* the tables are made for the board's rate */
+    Instance *const self = place(memory);
+    panel_init(&self->panel, &panel_spec);
+    {kind}_init(&self->instrument, &self->spec);
+    return self;
+}}
+
+void instance_reset(Instance *self)
+{{
+    {kind}_reset(&self->instrument);
+}}
+
+void instance_render(Instance *self, const PortBlock *block)
+{{
+    panel_begin(&self->panel, block);
+    {kind}_render(&self->instrument, &self->panel, block);
+    panel_end(&self->panel, block);
+}}
+
+bool instance_post(Instance *self, PortCommand command)
+{{
+    return panel_post(&self->panel, command);
+}}
+
+void instance_report(const Instance *self, PortReport *report)
+{{
+    panel_report(&self->panel, report);
+}}
+
+const char *instance_calibrate(
+    Instance *self, uint8_t input, uint8_t points, const float *codes, const float *volts)
+{{
+    return panel_calibrate(&self->panel, input, points, codes, volts);
+}}
+
+uint8_t instance_calibration(const Instance *self, uint8_t input, float *codes, float *volts)
+{{
+    return panel_calibration(&self->panel, input, codes, volts);
+}}
+
+const char *instance_idle(Instance *self, const PortStorage *storage)
+{{
+    return panel_idle(&self->panel, storage);
 }}
 """

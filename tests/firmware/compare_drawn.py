@@ -120,7 +120,9 @@ class Worker:
 
     def start(self) -> None:
         """Start the process."""
-        context = multiprocessing.get_context("spawn")
+        # forked from a process that has imported everything: onnxruntime ends one worker in ninety graphs
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["tests.firmware.compare_drawn"])
         self.pipe, far = context.Pipe()
         self.process = context.Process(target=_work, args=(far, *self.arguments), daemon=True)
         self.process.start()

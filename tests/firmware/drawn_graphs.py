@@ -8,6 +8,7 @@ it, ONNX's own evaluator) runs it to finite numbers, twice the same.
 from __future__ import annotations
 
 import functools
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -133,6 +134,7 @@ class Drawing:
         sizes = [1, 1, 2, 3, 4, *like, *like]
         rank = int(self.rng.integers(0, 5))
         shape = like if self.chance(0.15) else tuple(int(self.pick(sizes)) for _ in range(rank))
+        shape = shape if math.prod(shape) <= MOST_ELEMENTS else ()
         if np.dtype(dtype).kind == "f":
             drawn = self.rng.normal(size=shape) * self.pick((0.3, 1.0, 2.0))
             return np.asarray(np.abs(drawn) if self.chance(0.3) else drawn).astype(dtype)

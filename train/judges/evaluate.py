@@ -31,7 +31,7 @@ class Judge(Protocol):
     Attributes
     ----------
     DETAILS : tuple of str
-        Keys of its report that the headline leaves to ``report.json``.
+        Keys, at any depth, that the headline leaves to ``report.json``.
     NOT_ON_CARD : tuple of str
         Keys, at any depth, that a model card leaves to the report's page.
     """
@@ -120,13 +120,17 @@ def _without_nan(value: object) -> object:
 
 
 def headline(report: Evaluation) -> list[tuple[str, str]]:
-    """The report's single numbers as lines: name and unit, value."""
+    """The report's single numbers as lines: name and unit, value; details are left to the page."""
     lines: list[tuple[str, str]] = []
+
+    judge = judge_of(report["kind"])
+    left = (*LONG, *(judge.DETAILS if judge else ()))
 
     def walk(path: tuple[str, ...], value: object) -> None:
         if isinstance(value, dict):
             for key, inner in value.items():
-                walk((*path, key), inner)
+                if key not in left:
+                    walk((*path, key), inner)
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             *within, last = path
             named = measure(last)
@@ -134,9 +138,7 @@ def headline(report: Evaluation) -> list[tuple[str, str]]:
             name = " · ".join([*(words.replace("_", " ") for words in within), named.name + unit])
             lines.append((name, named.write(value)))
 
-    judge = judge_of(report["kind"])
-    left = (*LONG, *(judge.DETAILS if judge else ()))
-    walk((), {k: v for k, v in report.items() if k not in left})
+    walk((), report)
     return lines
 
 

@@ -24,11 +24,11 @@ typedef struct StoredPresets {
     PresetBank bank;
 } StoredPresets;
 
-/* Only the main loop touches it. */
-static union {
+/* On the main loop's stack while it reads or writes. */
+typedef union Stored {
     StoredCalibration calibration;
     StoredPresets presets;
-} scratch;
+} Stored;
 
 _Static_assert(sizeof(StoredCalibration) <= STORE_PAYLOAD_BYTES, "the calibration fits a sector");
 _Static_assert(sizeof(StoredPresets) <= STORE_PAYLOAD_BYTES, "the presets fit a sector");
@@ -315,17 +315,18 @@ uint8_t panel_calibration(const Panel *panel, uint8_t input, float *codes, float
 
 /* What is stored is checked as if it had just been measured: a CRC can't tell good sense from bad. */
 static void load(Panel *panel, const PortStorage *storage) {
-    StoredCalibration *calibration = &scratch.calibration;
+    Stored stored;
+    StoredCalibration *calibration = &stored.calibration;
     if (store_load(storage, 0, CALIBRATION_KIND, STORED_VERSION, calibration, sizeof *calibration) &&
         calibration->board_hash == panel->spec->board_hash) {
         for (uint8_t i = 0; i < panel->spec->inputs; ++i) {
-            const Calibration *stored = &calibration->calibration[i];
+            const Calibration *one = &calibration->calibration[i];
             const InputSpec *spec = &panel->spec->input[i];
-            (void)calibration_set(&panel->calibration[i], spec->volts_at_zero, spec->volts_at_one, stored->points,
-                                  stored->code, stored->volts);
+            (void)calibration_set(&panel->calibration[i], spec->volts_at_zero, spec->volts_at_one, one->points,
+                                  one->code, one->volts);
         }
     }
-    StoredPresets *presets = &scratch.presets;
+    StoredPresets *presets = &stored.presets;
     if (store_load(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, presets, sizeof *presets) &&
         presets->instrument_hash == panel->spec->instrument_hash) {
         panel->presets = presets->bank;
@@ -333,17 +334,16 @@ static void load(Panel *panel, const PortStorage *storage) {
 }
 
 static bool save_calibration(Panel *panel, const PortStorage *storage) {
-    StoredCalibration *stored = &scratch.calibration;
-    stored->board_hash = panel->spec->board_hash;
+    StoredCalibration stored = {.board_hash = panel->spec->board_hash};
     for (uint8_t i = 0; i < PORT_MAX_INPUTS; ++i) {
-        stored->calibration[i] = panel->calibration[i];
+        stored.calibration[i] = panel->calibration[i];
     }
-    return store_save(storage, 0, CALIBRATION_KIND, STORED_VERSION, stored, sizeof *stored);
+    return store_save(storage, 0, CALIBRATION_KIND, STORED_VERSION, &stored, sizeof stored);
 }
 
 static bool save_presets(Panel *panel, const PortStorage *storage) {
-    scratch.presets = (StoredPresets){.instrument_hash = panel->spec->instrument_hash, .bank = panel->presets};
-    return store_save(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, &scratch.presets, sizeof scratch.presets);
+    const StoredPresets stored = {.instrument_hash = panel->spec->instrument_hash, .bank = panel->presets};
+    return store_save(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, &stored, sizeof stored);
 }
 
 const char *panel_idle(Panel *panel, const PortStorage *storage) {

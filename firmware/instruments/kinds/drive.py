@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from firmware.instruments.assignment import Assignment
+from firmware.instruments.held import KindTables
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
 from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.tone import UNIT, add_tone, tone_tables
@@ -57,6 +58,14 @@ class Drive(InstrumentKind):
     cv_sources = ("envelope",)
     audio_sources = ("mix",)
     roles = (EffectModel(),)
+    words: Mapping[str, str] = {
+        "mix": "From the dry sound to the distorted one.",
+        "gain": "How loud the sound goes into the circuit: more is dirtier.",
+        "match": "How closely the distorted sound is held to the loudness of the dry one.",
+        "level": "Loudness of everything that leaves the module.",
+        "x": "Place on the map of circuits, from left to right.",
+        "y": "Place on the map of circuits, from bottom to top.",
+    }
     engine = ("tone",)
     struct_bytes = 8 * 1024
     callback_cycles, sample_cycles = 4_000, 135
@@ -69,12 +78,10 @@ class Drive(InstrumentKind):
         assignment.add("match", UNIT, 1.0)
         assignment.add("level", UNIT, 1.0)
 
-    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> str:
+    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``DriveSpec``."""
         declared, tone = tone_tables(assignment, assignment.tones["drive"], "drive", "drive")
-        return f"""{declared}
-{models["drive"].state}
-static const DriveSpec spec = {{
+        spec = f"""{{
     .model = &{models["drive"].table},
     .state = &drive_state,
     .tone = {tone},
@@ -83,9 +90,8 @@ static const DriveSpec spec = {{
     .match = {assignment.index["match"]},
     .level = {assignment.index["level"]},
     .outputs = OUTPUTS,
-}};
-static Drive instrument;
-"""
+}}"""
+        return KindTables([declared, models["drive"].state], spec)
 
 
 KIND = Drive()

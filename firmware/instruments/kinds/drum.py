@@ -13,6 +13,7 @@ from firmware.compiler.ops.hit import EVALUATION_TICKS, RESTING_TICKS, HitConsta
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c_text import floats, integers
+from firmware.instruments.held import Held, KindTables
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
 from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.model_file import ModelFile
@@ -165,6 +166,14 @@ class Drum(InstrumentKind):
     cv_sources = ("envelope",)
     audio_sources = ("mix",)
     roles = (HitModel(),)
+    words: Mapping[str, str] = {
+        "class": "Chooses the drum, one class after the other.",
+        "decay": "How long a hit may ring: fully right as long as the drum itself.",
+        "accent": "How hard the next hit is struck.",
+        "level": "Loudness of everything that leaves the module.",
+        "x": "Place on the map of sounds, from left to right.",
+        "y": "Place on the map of sounds, from bottom to top.",
+    }
     engine = ("voice", "hit", "tone")
     struct_bytes = 24 * 1024
     callback_cycles, sample_cycles, voice_cycles = 3_500, 200, VOICE_CYCLES
@@ -185,28 +194,25 @@ class Drum(InstrumentKind):
         assignment.add("accent", UNIT, 0.6)
         assignment.add("level", UNIT, 0.8)
 
-    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> str:
+    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``DrumSpec``."""
-        spec = assignment.loaded.spec
-        assert isinstance(spec, DrumFile)
+        file = assignment.loaded.spec
+        assert isinstance(file, DrumFile)
         declared, tone = tone_tables(assignment, assignment.tones["drum"], "drum", "drum")
-        return f"""{declared}
-{models["drum"].state}
-static Voice drum_voices[{assignment.voices}];
-static const DrumSpec spec = {{
+        spec = f"""{{
     .model = &{models["drum"].table},
     .state = &drum_state,
     .voice = drum_voices,
     .voices = {assignment.voices},
-    .cut = {"true" if spec.options.retrigger == "cut" else "false"},
+    .cut = {"true" if file.options.retrigger == "cut" else "false"},
     .tone = {tone},
     .level = {assignment.index["level"]},
     .decay = {assignment.index["decay"]},
     .accent = {assignment.index["accent"]},
     .outputs = OUTPUTS,
-}};
-static Drum instrument;
-"""
+}}"""
+        voices = Held("Voice", "drum_voices", assignment.voices)
+        return KindTables([declared, models["drum"].state, voices], spec)
 
 
 KIND = Drum()

@@ -12,6 +12,7 @@ from common.drums import PARTS
 from firmware.compiler.ops.hit import EVALUATION_TICKS
 from firmware.instruments.assignment import Assignment, ToneAssignment
 from firmware.instruments.c_text import number
+from firmware.instruments.held import KindTables
 from firmware.instruments.kinds import drum, rhythm
 from firmware.instruments.kinds.base import InstrumentKind
 from firmware.instruments.model_calls import CompiledModel
@@ -22,6 +23,10 @@ from firmware.instruments.tone import UNIT, knob_channels, position_of, tone_tab
 MAX_PARTS = 6  # GROOVE_VOICES in engine/instruments/groove.h
 SETS_REGION = "axi"
 """Where the parts' sets lie: they are too large for fast memory, and each is read once a millisecond."""
+PART_WORDS = {
+    "level": "How loud the {} is in the kit.",
+    "decay": "How long the {} may ring: fully right as long as the drum itself.",
+}
 ALL_DRUMS = "drums"
 """Prefix of a control that moves every part."""
 
@@ -98,6 +103,7 @@ class Groove(InstrumentKind):
     cv_sources = rhythm.KIND.cv_sources
     audio_sources = ("left", "right")
     roles = (*rhythm.KIND.roles, PartsModel())
+    words = rhythm.KIND.words
     groups = rhythm.KIND.groups
     engine = ("rhythm", "step_clock", "voice", "hit", "tone")
     struct_bytes = 48 * 1024
@@ -123,18 +129,25 @@ class Groove(InstrumentKind):
         """Return the drums' model behind ``PART.latent.N``, else the rhythm's."""
         return assignment.models["drum" if parameter.count(".") > 1 else "rhythm"]
 
-    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> str:
+    def words_of(self, assignment: Assignment, parameter: str) -> str:
+        """Those of the rhythm, and those of a drum for each part."""
+        part, _, rest = parameter.partition(".")
+        if part in assignment.tones and rest in PART_WORDS:
+            return PART_WORDS[rest].format(part.replace("_", " "))
+        return drum.KIND.words["level"] if parameter == "level" else super().words_of(assignment, parameter)
+
+    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``GrooveSpec``."""
-        declared, body = rhythm.KIND.rhythm_spec(assignment, models)
+        played = rhythm.KIND.tables(assignment, models)
         parts = _parts(assignment)
         names = [part.name for part in parts]
-        sets = f"{models['drum'].placed(SETS_REGION, 'drum_sets')}static HitSet drum_sets[{len(parts) + 1}];"
-        pieces, rows = [declared, models["drum"].state, sets], []
+        sets = models["drum"].held("HitSet", "drum_sets", len(parts) + 1, region=SETS_REGION)
+        declared, rows = [*played.declared, models["drum"].state, sets], []
         for part in parts:
             tone_declared, tone = tone_tables(
                 assignment, assignment.tones[part.name], f"voice_{part.name}", "drum"
             )
-            pieces.append(tone_declared)
+            declared.append(tone_declared)
             plays = sum(1 << PARTS.index(name) for name in part.plays)
             chokes = sum(1 << names.index(name) for name in part.chokes)
             rows.append(
@@ -144,9 +157,9 @@ class Groove(InstrumentKind):
                 f"     .left = {number(min(1.0, 1.0 - part.pan))}, "
                 f".right = {number(min(1.0, 1.0 + part.pan))}}}, /* {part.name} */"
             )
-        pieces.append("static const GrooveVoice voices[] = {\n" + "\n".join(rows) + "\n};")
-        pieces.append(f"""static const GrooveSpec spec = {{
-    .rhythm = {body},
+        declared.append("static const GrooveVoice voices[] = {\n" + "\n".join(rows) + "\n};")
+        spec = f"""{{
+    .rhythm = {played.spec},
     .drum = &{models["drum"].table},
     .voices = {len(parts)},
     .players = {assignment.voices},
@@ -154,10 +167,8 @@ class Groove(InstrumentKind):
     .state = &drum_state,
     .set = drum_sets,
     .level = {assignment.index["level"]},
-}};
-static Groove instrument;
-""")
-        return "\n".join(pieces)
+}}"""
+        return KindTables(declared, spec)
 
 
 @dataclass

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from common.drums import PARTS
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c_text import integers, number
+from firmware.instruments.held import KindTables
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
 from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.tone import UNIT, add_tone, tone_tables
@@ -71,6 +72,17 @@ class Rhythm(InstrumentKind):
     cv_sources = (*(f"velocity.{part}" for part in PARTS), "velocity", "phase")
     midi_notes: Mapping[str, int] = dict(zip(PARTS, GENERAL_MIDI, strict=True))
     roles = (PatternModel(),)
+    words: Mapping[str, str] = {
+        **{f"density.{part}": f"How many hits of the {part.replace('_', ' ')} are played." for part in PARTS},
+        "ratio": "Steps per clock pulse, from a twelfth to eight.",
+        "tempo": "Speed where no clock is plugged in, from 40 to 240 beats a minute.",
+        "swing": "Delays every second step, from straight to shuffled.",
+        "timing": "How much of the drummers' early and late playing is kept.",
+        "accent": "How many of the hits count as loud, from none to all.",
+        "fill": "How full the fill is while its gate is held.",
+        "x": "Place on the map of patterns, from left to right.",
+        "y": "Place on the map of patterns, from bottom to top.",
+    }
     groups = ("density",)
     engine = ("step_clock", "tone")
     struct_bytes = 12 * 1024
@@ -88,13 +100,13 @@ class Rhythm(InstrumentKind):
         assignment.add("accent", UNIT, 0.25)
         assignment.add("fill", UNIT, 0.7)
 
-    def rhythm_spec(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> tuple[str, str]:
-        """Return what a ``RhythmSpec`` points to, and its initialiser."""
+    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
+        """Return a ``RhythmSpec``."""
         declared, tone = tone_tables(assignment, assignment.tones["rhythm"], "rhythm", "rhythm")
         at = assignment.index
         clock = assignment.gates[self.gates.index("clock")]
         clocked = clock.gates != 0 or clock.cv >= 0 or clock.audio >= 0
-        body = f"""{{
+        spec = f"""{{
     .model = &{models["rhythm"].table},
     .state = &rhythm_state,
     .tone = {tone},
@@ -105,12 +117,7 @@ class Rhythm(InstrumentKind):
     .clocked = {"true" if clocked else "false"},
     .outputs = OUTPUTS,
 }}"""
-        return f"{declared}\n{models['rhythm'].state}", body
-
-    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> str:
-        """Return a ``RhythmSpec``."""
-        declared, body = self.rhythm_spec(assignment, models)
-        return f"{declared}\nstatic const RhythmSpec spec = {body};\nstatic Rhythm instrument;\n"
+        return KindTables([declared, models["rhythm"].state], spec)
 
 
 KIND = Rhythm()

@@ -5,36 +5,10 @@
  */
 #include "port.h"
 
+#include "../denormals.h"
 #include "control/schmitt.h"
 
 #include <string.h>
-#if defined(__SSE__)
-#include <xmmintrin.h>
-#endif
-
-/* Denormals are zero while an instrument renders, as they are on the module; whoever called gets the thread's
- * floating-point control back as it was. */
-static uint64_t flush_denormals(void) {
-    uint64_t before = 0;
-#if defined(__SSE__)
-    before = _mm_getcsr();
-    _mm_setcsr((unsigned)before | 0x8040u);
-#elif defined(__aarch64__)
-    __asm volatile("mrs %0, fpcr" : "=r"(before));
-    __asm volatile("msr fpcr, %0" ::"r"(before | (1u << 24)));
-#endif
-    return before;
-}
-
-static void restore_denormals(uint64_t before) {
-#if defined(__SSE__)
-    _mm_setcsr((unsigned)before);
-#elif defined(__aarch64__)
-    __asm volatile("msr fpcr, %0" ::"r"(before));
-#else
-    (void)before;
-#endif
-}
 
 typedef struct HostEvent {
     size_t tick;

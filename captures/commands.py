@@ -1,0 +1,61 @@
+"""The command of this room, for ``vaectrol.py`` to wire."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add this room's command to the command line."""
+    app.command("import", epilog="Example: vaectrol import dumble.nam -o dumble.onnx")(import_capture)
+
+
+def import_capture(
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .nam, or JSON of RTNeural, AIDA-X or Proteus.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Model to write; FILE.onnx here when omitted.")
+    ] = None,
+    size: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Which of several sizes in one file, 0 to 1; the largest."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was read as JSON.")] = False,
+) -> None:
+    """Read an amplifier or pedal capture from elsewhere into a float model file."""
+    import json
+
+    from captures.capture import ASSUMED_RATE_HZ
+    from captures.read import model_of, read_capture
+    from common.files import write_bytes
+    from common.outputs import check_file
+
+    place = out or Path(f"{source.stem}.onnx")
+    check_file(place, ".onnx", [source])
+    capture = read_capture(source, size)
+    write_bytes(place, model_of(capture, place.stem).SerializeToString())
+    if as_json:
+        found = {
+            "file": str(place),
+            "format": capture.format,
+            "architecture": capture.architecture,
+            "weights": capture.weights,
+            "reach_samples": capture.reach,
+            "sample_rate_hz": capture.rate_hz,
+            **capture.facts,
+        }
+        typer.echo(json.dumps(found))
+        return
+    reach = f", reaches {capture.reach:,} samples back" if capture.reach else ""
+    typer.echo(f"{source.name}: {capture.format}, {capture.architecture}, {capture.weights:,} weights{reach}")
+    if capture.rate_hz is None:
+        typer.echo(f"it does not say its sample rate; {ASSUMED_RATE_HZ:,.0f} Hz is taken")
+    else:
+        typer.echo(f"made at {capture.rate_hz:,.0f} Hz")
+    for key, value in capture.facts.items():
+        typer.echo(f"{key}: {value:g}" if isinstance(value, float) else f"{key}: {value}")
+    typer.echo(f"wrote {place}; next: vaectrol quantize {place} --calibration DIR -o {place.stem}.int8.onnx")

@@ -1,0 +1,126 @@
+"""What an instrument remembers, in C: static where the image is one instrument, else one struct an instance.
+
+Constants are shared by all instances. What changes is declared as `Held`, and printed in one of two ways: as
+static objects, whose addresses cost nothing, or as members of an ``Instance`` (``engine/instance.h``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MAIN_REGIONS = ("", "dtcm")
+"""Where the struct itself lies: unnamed memory is DTCM by the linker scripts."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A variable of the generated C: every instance has its own.
+
+    Attributes
+    ----------
+    ctype, name : str
+    count : int, optional
+        Of an array.
+    region : str
+        Where the memory plan wants it; "" where the target's linker knows no regions.
+    """
+
+    ctype: str
+    name: str
+    count: int | None = None
+    region: str = ""
+
+    @property
+    def declared(self) -> str:
+        """Its declaration, as a member of a struct."""
+        return f"{self.ctype} {self.name}{'' if self.count is None else f'[{self.count}]'};"
+
+    def __str__(self) -> str:
+        """Declare it as a static object."""
+        place = f'__attribute__((section(".{self.region}.{self.name}"))) '
+        return f"{'' if self.region in MAIN_REGIONS else place}static {self.declared}"
+
+
+@dataclass(frozen=True)
+class KindTables:
+    """The C that a kind of instrument brings.
+
+    Attributes
+    ----------
+    declared : sequence of str or Held
+        Constants, and what changes, in the order in which they are written.
+    spec : str
+        Initialiser of the kind's ``Spec``, which points to them.
+    """
+
+    declared: Sequence[str | Held]
+    spec: str
+
+
+PANEL = Held("Panel", "panel")
+
+
+def static_text(struct: str, tables: KindTables) -> str:
+    """Write a kind's C for an image of one instrument: ``spec`` and ``instrument`` are static."""
+    lines = [
+        *map(str, tables.declared),
+        f"static const {struct}Spec spec = {tables.spec};",
+        str(Held(struct, "instrument")),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def instance_text(struct: str, tables: KindTables, main_region: str) -> str:
+    """Write a kind's C for instances: constants, ``struct Instance``, and how one is placed in memory.
+
+    The spec has pointers to what changes, so every instance has its own.
+
+    Parameters
+    ----------
+    main_region : str
+        Name of the region of the struct itself; "" where the target knows no regions.
+    """
+    held = [one for one in tables.declared if isinstance(one, Held)]
+    regions = sorted({one.region for one in held} - set(MAIN_REGIONS))
+    lines = [one for one in tables.declared if isinstance(one, str)]
+    for region in regions:
+        lines += [
+            f"typedef struct {_piece(region)} {{",
+            *(f"    {one.declared}" for one in held if one.region == region),
+            f"}} {_piece(region)};",
+        ]
+    main = [one for one in held if one.region in MAIN_REGIONS]
+    lines += [
+        "struct Instance {",
+        *(f"    {_piece(region)} *{region};" for region in regions),
+        f"    {PANEL.declared}",
+        *(f"    {one.declared}" for one in main),
+        f"    {struct}Spec spec;",
+        f"    {struct} instrument;",
+        "};",
+        '_Static_assert(_Alignof(Instance) <= INSTANCE_ALIGNMENT, "an instance asks for more");',
+        "static const InstancePiece pieces[] = {",
+        f'    {{"{main_region}", sizeof(Instance)}},',
+        *(f'    {{"{region}", sizeof({_piece(region)})}},' for region in regions),
+        "};",
+        f"static const InstanceNeeds needs = {{.pieces = {1 + len(regions)}, .piece = pieces}};",
+        "",
+        "static Instance *place(void *const *memory)",
+        "{",
+        f"    for (size_t i = 0; i < {1 + len(regions)}; ++i) {{",
+        "        vk_zero(memory[i], pieces[i].bytes);",
+        "    }",
+        "    Instance *const self = memory[0];",
+        *(f"    self->{region} = memory[{number}];" for number, region in enumerate(regions, 1)),
+        *(f"#define {one.name} (self->{'' if one in main else f'{one.region}->'}{one.name})" for one in held),
+        f"    self->spec = ({struct}Spec){tables.spec};",
+        *(f"#undef {one.name}" for one in held),
+        "    return self;",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _piece(region: str) -> str:
+    return f"Instance{region.title()}"
