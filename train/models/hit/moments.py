@@ -20,8 +20,8 @@ EVEN_MS, GROWING = 64, 1.04  # moments of a millisecond until then, and their ra
 def moments_ms(last_ms: int) -> np.ndarray:
     """Edges of the moments up to a last one, ms."""
     even = min(EVEN_MS, last_ms)
-    count = int(np.ceil(np.log(max(last_ms, even) / even) / np.log(GROWING)))
-    growing = np.unique(np.round(even * GROWING ** np.arange(1, count)).astype(int)) if count > 1 else []
+    count = int(np.ceil(np.log(last_ms / even) / np.log(GROWING)))
+    growing = np.round(even * GROWING ** np.arange(1, max(count, 1)))
     return np.unique(np.concatenate([np.arange(even + 1), growing, [last_ms]])).astype(int)
 
 
