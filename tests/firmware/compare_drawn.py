@@ -89,7 +89,7 @@ def _by_host(
 def _worst(
     wanted: dict[str, np.ndarray], found: dict[str, np.ndarray], drawn: Drawn, latest: int = LATEST
 ) -> str:
-    """The first output that is another, in words; "" where none is. ``latest``: most frames that it is late."""
+    """The first output that is another, in words; "" where none is. ``latest``: most frames of delay."""
     narrow = "float16" if any(v.dtype == np.float16 for v in drawn.feeds.values()) else "float32"
     for name, value in wanted.items():
         want, got = np.asarray(value, np.float64), np.asarray(found[name], np.float64)
