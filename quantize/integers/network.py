@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -196,15 +197,13 @@ class QuantizedNetwork(Network):
             terms.append((layer, reads[part.position], whole, bias))
 
         def accumulate(dtype: torch.dtype) -> torch.Tensor:
-            total: torch.Tensor | None = None
+            made = [x.to(dtype) * times.to(dtype)[:, None] for x, times in plain]
             for layer, x, w, b in terms:
                 record = known(layer)
                 assert record is not None
-                made = record.form(layer, [x.to(dtype), w.to(dtype), None if b is None else b.to(dtype)])
-                total = made if total is None else total + made
-            for x, times in plain:
-                total = total + x.to(dtype) * times.to(dtype)[:, None]
-            assert total is not None
+                operands = [x.to(dtype), w.to(dtype), None if b is None else b.to(dtype)]
+                made.append(record.form(layer, operands))
+            total: torch.Tensor = functools.reduce(torch.add, made)
             return total
 
         out = node.outputs[0]
