@@ -16,7 +16,7 @@ from common.files import make_folder
 from firmware import toolchain
 from firmware.compiler.graph import Graph
 from firmware.compiler.ops.hit import HitConstants
-from firmware.compiler.passes.split_ends import Ends
+from firmware.compiler.passes.split_sound import Ends
 from firmware.compiler.plan.stream import Stream
 from firmware.compiler.report import Report
 

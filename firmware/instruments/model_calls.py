@@ -8,7 +8,7 @@ from pathlib import Path
 from common.model_metadata import TensorSpec
 from common.refusal import Refusal
 from firmware.compiler.ops.hit import HitConstants
-from firmware.compiler.passes.split_ends import Ends
+from firmware.compiler.passes.split_sound import Ends
 from firmware.instruments.held import Held
 from firmware.instruments.model_file import ModelFile
 

@@ -114,7 +114,7 @@ def framed(x: np.ndarray, size: int) -> np.ndarray:
 
 @family(Ear=EarAttributes)
 class Ear(Family):
-    """Always first, and taken out of the graph before any C is written (``passes/split_ends.py``)."""
+    """Always first, and taken out of the graph before any C is written (``passes/split_sound.py``)."""
 
     def windows(self, node: Node) -> tuple[Window, ...]:
         """It waits for the newest of its samples."""
