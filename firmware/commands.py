@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from firmware.compiler.report import Report
     from firmware.play.live import Inputs
-    from firmware.play.render import Sound
+    from firmware.play.render import Scribe, Sound
     from hardware.board import Board
 
 
@@ -190,6 +190,9 @@ def build(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder; build/INSTRUMENT-BOARD.")] = None,
     model: ModelOption = None,
     block: Annotated[int | None, typer.Option(help="Samples per callback; the board's, as a rule.")] = None,
+    objects_only: Annotated[
+        bool, typer.Option("--objects-only", help="Everything but the image: no libDaisy, no linker.")
+    ] = False,
     bench: Annotated[
         bool, typer.Option("--bench", help="Daisy: a second image, that counts cycles per layer.")
     ] = False,
@@ -203,10 +206,18 @@ def build(
     from common.outputs import check_folder
     from firmware.build import build_instrument
 
+    refuse_together(bench and objects_only, "--bench", "--objects-only: it is an image")
     folder = out or Path("build") / f"{Path(instrument).stem}-{Path(board).stem}"
     check_folder(folder)
     with Console(stderr=True).status(f"building {instrument} for {board}"):
-        built = build_instrument(instrument, board, folder, models=pairs(model, "--model"), block=block)
+        built = build_instrument(
+            instrument,
+            board,
+            folder,
+            models=pairs(model, "--model"),
+            block=block,
+            objects_only=objects_only,
+        )
         if bench and built.image and built.board.port == "daisy":
             from firmware.ports.daisy.link import link_built
 
@@ -265,6 +276,9 @@ def play(
         str, typer.Option(help="Whose jacks, levels and voices: what that board would play.")
     ] = "host",
     cv: Annotated[Path | None, typer.Option(help="CSV: time, then one column per jack or parameter.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="A factory preset by name: alone it is auditioned, or under --cv.")
+    ] = None,
     midi: Annotated[
         Path | None, typer.Option(help="MIDI file: what its notes, controllers and tempo do.")
     ] = None,
@@ -305,6 +319,7 @@ def play(
     from common.outputs import check_file
     from firmware.midi.notes_out import check_writes_notes
     from firmware.midi.song import read_song, song_script
+    from firmware.play.audition import Audition
     from firmware.play.live import Inputs
     from hardware.board import load_board
 
@@ -314,8 +329,10 @@ def play(
     if demo and picture is None:
         picture = path.with_suffix(".png")
     if live or osc is not None or midi_port is not None:
-        given = demo or bool(sound) or any(one is not None for one in (cv, midi, midi_out))
-        refuse_together(given, "--demo, --cv, --sound, --midi and --midi-out", "--osc, --midi-port or --live")
+        given = demo or bool(sound) or any(one is not None for one in (cv, preset, midi, midi_out))
+        refuse_together(
+            given, "--demo, --cv, --sound, --preset, --midi and --midi-out", "--osc, --midi-port or --live"
+        )
         _play_live(
             instrument,
             path,
@@ -335,6 +352,7 @@ def play(
         "a rendering that no OSC or MIDI moves",
     )
     refuse_together(midi is not None and (demo or cv is not None), "--midi", "--demo or --cv")
+    refuse_together(preset is not None and (demo or midi is not None), "--preset", "--demo or --midi")
     script, sounds = demonstration(context, instrument, demo, cv, pairs(sound, "--sound"), models)
     read = [file for file in (script, midi, *sounds.values(), *models.values()) if isinstance(file, Path)]
     check_file(path, ".wav", read)
@@ -346,6 +364,12 @@ def play(
         check_file(midi_out, ".mid", read)
         check_writes_notes(instrument)
     song = read_song(midi) if midi is not None else None
+    played_script: Path | Scribe | None = script
+    if song is not None and midi is not None:
+        played_script = song_script(song, midi.name, record)
+    elif preset is not None:
+        played_script = Audition(preset, script)
+        sounds = sounds or _phrases(context, instrument, models)
     from rich.progress import Progress
 
     from firmware.play import render as player
@@ -356,7 +380,7 @@ def play(
         played = player.play(
             instrument,
             board=chosen,
-            script=script if song is None or midi is None else song_script(song, midi.name, record),
+            script=played_script,
             sounds=sounds,
             models=models,
             seconds=seconds,
@@ -433,6 +457,16 @@ def demonstration(
 
     found = find_demo(instrument, other_models=bool(models))
     return found.script, found.inputs((context.obj or {}).get("phrase"))
+
+
+def _phrases(context: typer.Context, instrument: str, models: dict[str, Path]) -> dict[str, Sound]:
+    """Return what the instrument's demonstration sends into its audio inputs; nothing where it has none."""
+    from firmware.instruments.demo import find_demo
+    from firmware.instruments.spec import load_instrument
+
+    if load_instrument(instrument).spec.demo is None:
+        return {}
+    return dict(find_demo(instrument, other_models=bool(models)).inputs((context.obj or {}).get("phrase")))
 
 
 def _play_live(
