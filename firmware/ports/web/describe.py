@@ -167,9 +167,9 @@ def describe(built: Built, block: int) -> About:
                 knob=one.knob,
                 cv=one.cv,
                 words=_words_of(assignment, one.name),
-                labels=_labels(assignment, number),
+                labels=[name.replace("_", " ") for name in assignment.choices.get(one.name, [])],
             )
-            for number, one in enumerate(assignment.parameters)
+            for one in assignment.parameters
         ],
         presets=[
             PresetAbout(name=one.name, words=one.words, set=positions(one, assignment))
@@ -236,19 +236,12 @@ def _words_of(assignment: Assignment, address: str) -> str:
     return kind.words_of(assignment, name)
 
 
-def _labels(assignment: Assignment, number: int) -> list[str]:
-    """Names along a parameter's travel: the classes, where it chooses among them."""
-    for role, tone in assignment.tones.items():
-        if tone.class_parameter == number and role in assignment.models:
-            return [name.replace("_", " ") for name in assignment.models[role].about.classes]
-    return []
-
-
 def _midi(assignment: Assignment) -> MidiColumns | None:
     """Say what MIDI does, where the file says so."""
     if assignment.loaded.spec.midi is None:
         return None
-    return MidiPlayer(assignment.loaded, [one.name for one in assignment.parameters]).columns()
+    names = [one.name for one in assignment.parameters]
+    return MidiPlayer(assignment.loaded, names, assignment.choices).columns()
 
 
 def _title(name: str) -> str:
