@@ -43,12 +43,13 @@ def built_once(tmp_path_factory):
 
     @functools.cache
     def kit_built(name):
-        return generate(name, "host", tmp_path_factory.mktemp("kit"))
+        made = generate(name, "host", tmp_path_factory.mktemp("kit"))
+        return made, host_library(made)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("firmware.play.render.open_instrument", begun)
-        patch.setattr("firmware.play.struck.generate", lambda name, *_: kit_built(name))
-        patch.setattr("firmware.play.struck.host_library", functools.cache(lambda built: host_library(built)))
+        patch.setattr("firmware.play.struck.generate", lambda name, *_: kit_built(name)[0])
+        patch.setattr("firmware.play.struck.host_library", lambda made: kit_built(made.name)[1])
         yield
 
 
