@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from hardware.board import Board
 
 
+ModelOption = Annotated[
+    list[str] | None, typer.Option("--model", help="ROLE=FILE.onnx, in place of the instrument's own model.")
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add this room's commands to the command line."""
     from firmware.ports import commands as ports
@@ -29,10 +34,35 @@ def register(app: typer.Typer) -> None:
         epilog="Example: vaectrol play rhythm --demo · "
         "vaectrol play drum --cv moves.csv --model drum=kick.int8.onnx --board patch_sm -o drum.wav",
     )(play)
+    app.command("manual", epilog="Example: vaectrol manual drum --board patch_sm -o manual")(manual)
     app.command(
         "web",
         epilog="Example: vaectrol web drum -o drum.html · vaectrol web -o pages",
     )(web)
+
+
+def manual(
+    instrument: Annotated[str, typer.Argument(help="An instrument's name or its .toml file.")],
+    board: Annotated[str, typer.Option(help="Whose panel, jacks and processor.")] = "patch_sm",
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of page and card.")] = Path("manual"),
+    model: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
+) -> None:
+    """Write an instrument's manual: a page (HTML, PDF) and a card for the panel (SVG, PDF)."""
+    import json
+
+    from common.outputs import check_folder
+    from firmware.manual.write import write_manual
+
+    check_folder(out)
+    made = write_manual(instrument, board, out, pairs(model, "--model"))
+    if as_json:
+        files = [str(file) for file in made.files]
+        typer.echo(json.dumps({"files": files, "pages": made.pages, "missing": made.missing}))
+        return
+    typer.echo("wrote " + ", ".join(str(file) for file in made.files))
+    if made.missing:
+        typer.echo(made.missing)
 
 
 def compile_model(
@@ -164,11 +194,6 @@ def _print_report(report: Report, out: Path) -> None:
         left = "" if size["left"] is None else f", {size['left']:,} left"
         console.print(f"{region}: {size['used']:,} bytes used{left}")
     console.print(f"wrote {report['name']}.h, {report['name']}.c and report.json to {out}")
-
-
-ModelOption = Annotated[
-    list[str] | None, typer.Option("--model", help="ROLE=FILE.onnx, in place of the instrument's own model.")
-]
 
 
 def pairs(words: list[str] | None, option: str) -> dict[str, Path]:

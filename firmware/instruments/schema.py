@@ -196,12 +196,19 @@ class MidiTable(Table):
     """Whether start resets the instrument."""
 
 
+def title_of(name: str) -> str:
+    """Write a parameter's name as a panel would: ``attribute.brightness`` is brightness."""
+    return name.replace("attribute.", "").replace(".", " ").replace("_", " ")
+
+
 class InstrumentFile(Table):
     """The whole file, as far as all kinds agree."""
 
     title: str
     kind: str
     about: str = ""
+    ideas: tuple[str, ...] = ()
+    """Patches to try, a sentence or two each; ``{cv_1}`` becomes what the panel says there."""
     demo: DemoTable | None = None
     models: dict[str, str] = {}
     control: list[Control] = []
