@@ -31,7 +31,7 @@ from firmware.compiler.program import Options, Program, parameters
 from firmware.compiler.read.load import read
 from firmware.compiler.read.witness import hold_to_witness
 from firmware.compiler.write.event_program import build_event
-from firmware.compiler.write.facts import sound_report
+from firmware.compiler.write.facts import ask_without_pause, sound_report
 from firmware.compiler.write.stream_program import build_stream
 
 if TYPE_CHECKING:
@@ -154,4 +154,5 @@ def compile_onnx(
         program.report["witness"] = heard
     if sound is not None:
         program.report["sound"] = sound_report(sound, options)
+        ask_without_pause(program.report, options)
     return replace(program, sound=sound)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from firmware.build import Built
 from firmware.instruments.presets import load_presets, positions
-from firmware.instruments.schema import Control, title_of
+from firmware.instruments.schema import Control
+from firmware.instruments.words import title
 from firmware.play.render import resting_knobs
 from hardware.panel import Panel, panel_of
 
@@ -82,17 +83,17 @@ def manual_of(built: Built) -> Manual:
     elsewhere = []
     controllers = {one.to: one.cc for one in spec.midi.cc} if spec.midi else {}
     for control in spec.control:
-        if not found.add(_parts(control), title_of(control.to), control.words, _volts(control)):
+        if not found.add(_parts(control), title(control.to), control.words, _volts(control)):
             cc = f", MIDI controller {controllers[control.to]}" if control.to in controllers else ""
-            elsewhere.append(f"{title_of(control.to)}{cc}: {control.words}")
+            elsewhere.append(f"{title(control.to)}{cc}: {control.words}")
     for gate in spec.gate:
-        found.add(gate.jacks, title_of(gate.to), gate.words, "up from 1 V")
+        found.add(gate.jacks, title(gate.to), gate.words, "up from 1 V")
     for jack in spec.demo.sounds if spec.demo else ():
         found.add(
             [jack], "sound", "The sound that is worked on.", f"±{built.board.audio.full_scale_volts_in:g} V"
         )
     for output in spec.output:
-        found.add([output.jack], title_of(output.source), output.words, _given(built, output.jack))
+        found.add([output.jack], title(output.source), output.words, _given(built, output.jack))
     return Manual(
         name=built.name,
         title=spec.title,
@@ -170,7 +171,7 @@ def _presets(built: Built) -> list[PresetRow]:
             if knobs:
                 at[names[knobs[0]]] = preset.set[name]
             elif moved:
-                more.append(f"{title_of(name)} {preset.set[name]:.0%}")
+                more.append(f"{title(name)} {preset.set[name]:.0%}")
         standing = tuple(round(100 * at[knob]) for knob in _knobs(built))
         made.append(PresetRow(preset.name, preset.words, standing, ", ".join(more)))
     return made

@@ -95,13 +95,14 @@ def _size(text: str, room_mm: float, largest_mm: float) -> float:
 def _words(part: Part, does: str, room_mm: float) -> list[str]:
     """What a part does above it, the panel's own name for it below."""
     small = part.kind in ("led", "button", "toggle")
-    above, below = (8.3, 9.0) if part.kind == "knob" else (5.0, 5.6)
+    above, below = (8.3, 9.0) if part.kind == "knob" else (4.7, 5.6)
     lines = []
     if does:
         fill = "#b3341f" if part.is_output else "#1d2b36"
         y = part.y_mm + 5.2 if small else part.y_mm - above
+        size = _size(does, room_mm, SMALL_MM if small else LABEL_MM)
         lines.append(
-            f'<text x="{part.x_mm:g}" y="{y:g}" font-size="{_size(does, room_mm, SMALL_MM if small else LABEL_MM):g}" '
+            f'<text x="{part.x_mm:g}" y="{y:g}" font-size="{size:g}" '
             f'font-weight="bold" text-anchor="middle" fill="{fill}">{escape(does)}</text>'
         )
     if part.label:

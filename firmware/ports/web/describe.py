@@ -8,7 +8,7 @@ from firmware.build import Built
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.presets import load_presets, positions
-from firmware.instruments.schema import title_of
+from firmware.instruments.words import title
 from firmware.midi.player import MidiColumns, MidiPlayer
 from firmware.play.cv_script import EVENTS, GATE, SET, Script
 from firmware.play.render import resting_knobs
@@ -168,9 +168,9 @@ def describe(built: Built, block: int) -> About:
                 knob=one.knob,
                 cv=one.cv,
                 words=_words_of(assignment, one.name),
-                labels=_labels(assignment, number),
+                labels=[name.replace("_", " ") for name in assignment.choices.get(one.name, [])],
             )
-            for number, one in enumerate(assignment.parameters)
+            for one in assignment.parameters
         ],
         presets=[
             PresetAbout(name=one.name, words=one.words, set=positions(one, assignment))
@@ -194,7 +194,7 @@ def _moved_by(assignment: Assignment, name: str) -> _Said:
     """Say what a knob or CV jack moves."""
     controls = [one for one in assignment.loaded.spec.control if name in (one.knob, one.cv, one.attenuverter)]
     return _Said(
-        moves=", ".join(title_of(one.to) for one in controls),
+        moves=", ".join(title(one.to) for one in controls),
         words=" ".join(one.words for one in controls),
     )
 
@@ -237,19 +237,12 @@ def _words_of(assignment: Assignment, address: str) -> str:
     return kind.words_of(assignment, name)
 
 
-def _labels(assignment: Assignment, number: int) -> list[str]:
-    """Names along a parameter's travel: the classes, where it chooses among them."""
-    for role, tone in assignment.tones.items():
-        if tone.class_parameter == number and role in assignment.models:
-            return [name.replace("_", " ") for name in assignment.models[role].about.classes]
-    return []
-
-
 def _midi(assignment: Assignment) -> MidiColumns | None:
     """Say what MIDI does, where the file says so."""
     if assignment.loaded.spec.midi is None:
         return None
-    return MidiPlayer(assignment.loaded, [one.name for one in assignment.parameters]).columns()
+    names = [one.name for one in assignment.parameters]
+    return MidiPlayer(assignment.loaded, names, assignment.choices).columns()
 
 
 def describe_script(script: Script) -> ScriptAbout:
