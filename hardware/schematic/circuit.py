@@ -12,7 +12,7 @@ from hardware.bom import Line, load_bom
 from hardware.panel import printed_names
 from hardware.schematic.symbols import SYMBOLS, Symbol
 
-DRIVES = ("output", "power_out")
+DRIVING = ("output", "power_out")
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def faults(circuit: Circuit) -> list[str]:
             (reference, number): circuit.parts[reference].symbol.pin(number).kind
             for reference, number in pins
         }
-        driving = [f"{reference}.{number}" for (reference, number), kind in kinds.items() if kind in DRIVES]
+        driving = [f"{reference}.{number}" for (reference, number), kind in kinds.items() if kind in DRIVING]
         if len(pins) < 2:
             found.append(f"{net} leads nowhere: only {pins[0][0]} pin {pins[0][1]} is on it")
         if len(driving) > 1:
