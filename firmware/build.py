@@ -25,6 +25,8 @@ from hardware.board import Board, load_board
 
 ENGINE = Path(__file__).parent / "engine"
 PORTS = Path(__file__).parent / "ports"
+PLUGIN_PORTS = ("disting_nt",)
+"""Ports whose host loads many instances of one file, and that compile the sources themselves."""
 
 
 @dataclass
@@ -55,6 +57,8 @@ class Built:
     objects: list[Path] = field(default_factory=list)
     image: Path | None = None
     image_missing: str = ""
+    counters: bool = False
+    """Whether a plug-in counts its cycles."""
 
 
 def engine_sources(kind: InstrumentKind) -> list[Path]:
@@ -176,6 +180,7 @@ def build_instrument(
     models: Mapping[str, Path] | None = None,
     block: int | None = None,
     objects_only: bool = False,
+    counters: bool = False,
 ) -> Built:
     """Do all of `vaectrol build`: generate, compile, link, report.
 
@@ -193,15 +198,23 @@ def build_instrument(
     """
     from firmware import toolchain
 
+    board = board if isinstance(board, Board) else load_board(board)
+    is_plugin = board.port in PLUGIN_PORTS
+    if counters and not is_plugin:
+        raise Refusal(f"{board.title} loads no plug-ins, and counters go into a plug-in; use a disting_nt.")
     if not objects_only:
         check_tools(board)
-    built = generate(instrument, board, out, models=models, block=block)
+    built = generate(instrument, board, out, models=models, block=block, instances=is_plugin)
+    built.counters = counters
     if built.report["cpu_worst"] > 1.0 and built.board.processor.target != "host":
         raise DoesNotFit(
             f"{built.name} would need {built.report['cpu_worst']:.0%} of the processor of {built.board.name} "
             "(predicted); use fewer voices, a smaller or quantized model, or a larger block."
         )
-    built.objects = toolchain.compile_object(built.sources, built.target, out / "objects", extra=[f"-I{out}"])
+    if not is_plugin:
+        built.objects = toolchain.compile_object(
+            built.sources, built.target, out / "objects", extra=[f"-I{out}"]
+        )
     if objects_only:
         built.image_missing = "--objects-only"
     elif built.board.port == "host":

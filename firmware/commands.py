@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from hardware.board import Board
 
 
+ModelOption = Annotated[
+    list[str] | None, typer.Option("--model", help="ROLE=FILE.onnx, in place of the instrument's own model.")
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add this room's commands to the command line."""
     from firmware.ports import commands as ports
@@ -29,10 +34,35 @@ def register(app: typer.Typer) -> None:
         epilog="Example: vaectrol play rhythm --demo · "
         "vaectrol play drum --cv moves.csv --model drum=kick.int8.onnx --board patch_sm -o drum.wav",
     )(play)
+    app.command("manual", epilog="Example: vaectrol manual drum --board patch_sm -o manual")(manual)
     app.command(
         "web",
         epilog="Example: vaectrol web drum -o drum.html · vaectrol web -o pages",
     )(web)
+
+
+def manual(
+    instrument: Annotated[str, typer.Argument(help="An instrument's name or its .toml file.")],
+    board: Annotated[str, typer.Option(help="Whose panel, jacks and processor.")] = "patch_sm",
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of page and card.")] = Path("manual"),
+    model: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
+) -> None:
+    """Write an instrument's manual: a page (HTML, PDF) and a card for the panel (SVG, PDF)."""
+    import json
+
+    from common.outputs import check_folder
+    from firmware.manual.write import write_manual
+
+    check_folder(out)
+    made = write_manual(instrument, board, out, pairs(model, "--model"))
+    if as_json:
+        files = [str(file) for file in made.files]
+        typer.echo(json.dumps({"files": files, "pages": made.pages, "missing": made.missing}))
+        return
+    typer.echo("wrote " + ", ".join(str(file) for file in made.files))
+    if made.missing:
+        typer.echo(made.missing)
 
 
 def compile_model(
@@ -166,11 +196,6 @@ def _print_report(report: Report, out: Path) -> None:
     console.print(f"wrote {report['name']}.h, {report['name']}.c and report.json to {out}")
 
 
-ModelOption = Annotated[
-    list[str] | None, typer.Option("--model", help="ROLE=FILE.onnx, in place of the instrument's own model.")
-]
-
-
 def pairs(words: list[str] | None, option: str) -> dict[str, Path]:
     """Split NAME=FILE options; refuse what has no ``=``."""
     from common.refusal import Refusal
@@ -187,11 +212,17 @@ def pairs(words: list[str] | None, option: str) -> dict[str, Path]:
 def build(
     instrument: Annotated[str, typer.Argument(help="An instrument's name or its .toml file.")],
     board: Annotated[str, typer.Option(help="Name of a board, or its .toml file.")] = "host",
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder; build/INSTRUMENT-BOARD.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Folder; build/INSTRUMENT-BOARD. For a disting NT also NAME.o."),
+    ] = None,
     model: ModelOption = None,
     block: Annotated[int | None, typer.Option(help="Samples per callback; the board's, as a rule.")] = None,
     objects_only: Annotated[
         bool, typer.Option("--objects-only", help="Everything but the image: no libDaisy, no linker.")
+    ] = False,
+    counters: Annotated[
+        bool, typer.Option("--counters", help="disting NT: count cycles, on its display and as SysEx.")
     ] = False,
     bench: Annotated[
         bool, typer.Option("--bench", help="Daisy: a second image, that counts cycles per layer.")
@@ -203,21 +234,33 @@ def build(
 
     from rich.console import Console
 
-    from common.outputs import check_folder
-    from firmware.build import build_instrument
+    from common.files import write_bytes
+    from common.outputs import check_file, check_folder
+    from firmware.build import PLUGIN_PORTS, build_instrument
+    from hardware.board import load_board
 
+    chosen = load_board(board)
+    models = pairs(model, "--model")
     refuse_together(bench and objects_only, "--bench", "--objects-only: it is an image")
-    folder = out or Path("build") / f"{Path(instrument).stem}-{Path(board).stem}"
+    file = out if out is not None and out.suffix == ".o" and chosen.port in PLUGIN_PORTS else None
+    folder = (out if file is None else None) or Path("build") / f"{Path(instrument).stem}-{Path(board).stem}"
+    if file is not None:
+        check_file(file, ".o", models.values())
     check_folder(folder)
     with Console(stderr=True).status(f"building {instrument} for {board}"):
         built = build_instrument(
             instrument,
-            board,
+            chosen,
             folder,
-            models=pairs(model, "--model"),
+            models=models,
             block=block,
             objects_only=objects_only,
+            counters=counters,
         )
+        if file is not None and built.image is not None:
+            write_bytes(file, built.image.read_bytes())
+            built.image = file
+            built.report["image"] = str(file)
         if bench and built.image and built.board.port == "daisy":
             from firmware.ports.daisy.link import link_built
 
@@ -249,6 +292,11 @@ def build(
         typer.echo(
             f"image {linked['bytes']:,} of {linked['of']:,} bytes ({linked['boot']}), with libDaisy and the "
             f"port: {uses}; stack {linked['stack_bytes']:,}"
+        )
+    if "plugin" in report:
+        sections = ", ".join(f"{name} {size:,}" for name, size in report["plugin"]["sections"].items())
+        typer.echo(
+            f"plug-in of {report['plugin']['bytes']:,} bytes: {sections}; nothing undefined but the API's"
         )
     typer.echo(
         f"wrote {built.image}" if built.image else f"objects are in {folder}; no image: {built.image_missing}"

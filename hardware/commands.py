@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     board_app.command("show")(board_show)
     board_app.command("ports")(board_ports)
     board_app.command("panel")(board_panel)
+    board_app.command("schematic")(board_schematic)
     board_app.command("bom")(board_bom)
     app.add_typer(board_app, name="board")
 
@@ -336,6 +337,40 @@ def board_panel(
     write_dxf(panel, out / f"{stem}.dxf")
     size = f"{panel.hp} HP, {panel.width_mm:g} mm wide, {len(panel.parts)} parts"
     typer.echo(f"{out / stem}.svg and .dxf: {size}.")
+
+
+def board_schematic(
+    name: Annotated[str, typer.Argument(help="patch_sm or rpi: the carrier.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for its files.")] = Path("."),
+) -> None:
+    """Write a carrier's schematic and netlist for KiCad, and a drawing of it.
+
+    Example: vaectrol board schematic patch_sm -o build
+    """
+    from common.files import write_text
+    from common.outputs import check_folder
+    from common.refusal import Refusal
+    from hardware.schematic import drawing, kicad
+    from hardware.schematic.carriers import circuit_of
+    from hardware.schematic.circuit import faults
+
+    circuit = circuit_of(name)
+    check_folder(out)
+    wrong = faults(circuit)
+    if wrong:
+        raise Refusal(f"{name}: {wrong[0]} ({len(wrong)} in all); nothing was written.")
+    out.mkdir(parents=True, exist_ok=True)
+    made = {
+        "kicad_sch": kicad.schematic(circuit),
+        "net": kicad.netlist(circuit),
+        "svg": drawing.svg(circuit),
+    }
+    for suffix, text in made.items():
+        write_text(out / f"{name}.{suffix}", text)
+    typer.echo(
+        f"{out / name}.kicad_sch, .net and .svg: {len(circuit.parts)} parts, {len(circuit.nets())} nets, no "
+        "fault by the electrical rules"
+    )
 
 
 def board_bom(
