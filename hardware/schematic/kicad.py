@@ -66,13 +66,13 @@ def _library_symbol(part: Placed) -> Iterable[str]:
         f"    (symbol {quoted(f'{LIBRARY}:{symbol.name}')} (pin_names (offset 0.508)) (in_bom yes) "
         "(on_board yes)"
     )
-    for number, (key, value) in enumerate(
+    for field, (key, value) in enumerate(
         (("Reference", symbol.letter), ("Value", symbol.name), ("Footprint", ""), ("Datasheet", ""))
     ):
-        hidden = " hide" if number > 1 else ""
-        y = half_height + 1.27 if number == 0 else -half_height - 1.27
+        hidden = " hide" if field > 1 else ""
+        y = half_height + 1.27 if field == 0 else -half_height - 1.27
         yield (
-            f"      (property {quoted(key)} {quoted(value)} (id {number}) (at 0 {y:g} 0) "
+            f"      (property {quoted(key)} {quoted(value)} (id {field}) (at 0 {y:g} 0) "
             f"{TEXT.format(hidden)})"
         )
     yield f"      (symbol {quoted(f'{symbol.name}_0_1')}"
