@@ -35,6 +35,8 @@ class ModelRole:
         The kind that the model file must say it is; the role's name where it is empty.
     required : bool
         Whether an instrument file must name one; a role that is not may be absent.
+    also : tuple of str
+        Further kinds of model files that can play it.
     shared_recipe : str
         Recipe by which `vaectrol make` trains it for an instrument that holds another model too: a smaller
         one than the role's own.
@@ -43,6 +45,7 @@ class ModelRole:
     name: str
     model_kind = ""
     required = True
+    also: tuple[str, ...] = ()
     shared_recipe = ""
 
     def source(self, model: CompiledModel) -> str:
@@ -81,6 +84,8 @@ class InstrumentKind:
         Models, in the order in which they get the board's fast memory.
     midi_notes : dict
         Gate sources that are notes in a MIDI file, and their numbers there.
+    audition : dict
+        Gates that make it sound, and how often a second they are pulsed, where a preset is heard.
     words : dict
         What parameters without a control do to the sound: for pages and manuals.
     groups : tuple of str
@@ -102,6 +107,7 @@ class InstrumentKind:
     audio_sources: tuple[str, ...] = ()
     roles: tuple[ModelRole, ...] = ()
     midi_notes: Mapping[str, int] = {}
+    audition: Mapping[str, float] = {}
     words: Mapping[str, str] = {}
     groups: tuple[str, ...] = ()
     engine: tuple[str, ...] = ()
