@@ -81,6 +81,8 @@ class InstrumentKind:
         Models, in the order in which they get the board's fast memory.
     midi_notes : dict
         Gate sources that are notes in a MIDI file, and their numbers there.
+    audition : dict
+        Gates that make it sound, and how often a second they are pulsed, where a preset is heard.
     words : dict
         What parameters without a control do to the sound: for pages and manuals.
     groups : tuple of str
@@ -102,6 +104,7 @@ class InstrumentKind:
     audio_sources: tuple[str, ...] = ()
     roles: tuple[ModelRole, ...] = ()
     midi_notes: Mapping[str, int] = {}
+    audition: Mapping[str, float] = {}
     words: Mapping[str, str] = {}
     groups: tuple[str, ...] = ()
     engine: tuple[str, ...] = ()
