@@ -138,7 +138,9 @@ def sound(c: SourceConstants, numbers: np.ndarray, control: np.ndarray) -> np.nd
     tone, noise = gains(c, numbers, control[2])
     train = np.concatenate([np.zeros(HOP), pulses(control[0])])
     frames = np.lib.stride_tricks.sliding_window_view(train, SIZE)[::HOP]
-    bins = tone.T * np.fft.rfft(frames * window) + noise.T * hiss(c.seed, hops)
+    k = np.arange(BINS)
+    turn = np.exp(-2j * np.pi * (k * k // 4 % 1024) / 1024)
+    bins = tone.T * turn * np.fft.rfft(frames * window) + noise.T * hiss(c.seed, hops)
     made = np.fft.irfft(bins, SIZE) * window
     late = np.concatenate([np.zeros((1, HOP)), made[:-1, HOP:]])
     return (made[:, :HOP] + late).ravel()
