@@ -18,6 +18,7 @@ from firmware.instruments.assign import assign
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.kinds.base import InstrumentKind, state_region
 from firmware.instruments.model_calls import CompiledModel
+from firmware.instruments.model_file import ModelFile
 from firmware.instruments.source import instrument_source, model_hash
 from firmware.instruments.spec import find_models, load_instrument
 from firmware.report import InstrumentReport
@@ -26,6 +27,8 @@ from hardware.board import Board, load_board
 ENGINE = Path(__file__).parent / "engine"
 PORTS = Path(__file__).parent / "ports"
 PLUGIN_PORTS = ("disting_nt",)
+SAME_RATE = 0.005
+"""Part by which two sample rates may differ: a converter's true rate is a little off what it is called."""
 """Ports whose host loads many instances of one file, and that compile the sources themselves."""
 
 
@@ -69,6 +72,17 @@ def engine_sources(kind: InstrumentKind) -> list[Path]:
     ]
 
 
+def check_rate(model: ModelFile, board: Board) -> None:
+    """Refuse a model that hears audio at another rate than the board's: it would be another effect there."""
+    about, rate_hz = model.about, board.audio.sample_rate_hz
+    if about.input_with("audio") is None or abs(about.sample_rate_hz / rate_hz - 1.0) <= SAME_RATE:
+        return
+    raise Refusal(
+        f"{model.path.name} was made at {about.sample_rate_hz:,.0f} Hz and {board.name} runs at "
+        f"{rate_hz:,.0f} Hz; use one that was made at {rate_hz:,.0f} Hz."
+    )
+
+
 def generate(
     instrument: str | Path,
     board: str | Path | Board,
@@ -101,6 +115,8 @@ def generate(
         raise Refusal(f"a block has 1 to 256 samples, not {block}.")
     loaded = load_instrument(instrument)
     files = find_models(loaded, models)
+    for model in files.values():
+        check_rate(model, board)
     assignment = assign(loaded, files, board)
     kind = kinds.named(assignment.kind)
     make_folder(out)

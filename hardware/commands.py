@@ -282,7 +282,7 @@ def board_list(as_json: Annotated[bool, JSON] = False) -> None:
 
 def board_show(
     name: Annotated[
-        str, typer.Argument(help="patch_sm, patch_init, seed, rpi4, rpi5, host, or a .toml file.")
+        str, typer.Argument(help="patch_sm, patch_init, seed, disting_nt, rpi4, rpi5, host, or a .toml.")
     ],
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
