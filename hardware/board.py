@@ -240,6 +240,17 @@ class Board(_Part):
                 raise ValueError(f"{field} names {sorted(twice)[0]!r} twice")
         return self
 
+    @model_validator(mode="after")
+    def _pins_have_one_function(self) -> Board:
+        taken: dict[str, str] = {}
+        lights = [led for led in self.leds if not led.dac]  # others share a CV output's pin
+        for part in (*self.adcs, *self.dacs, *self.gates_in, *self.gates_out, *self.buttons, *lights):
+            if part.pin and taken.setdefault(part.pin, part.name) != part.name:
+                raise ValueError(
+                    f"pin {part.pin} is both {taken[part.pin]} and {part.name}; give one of them another pin"
+                )
+        return self
+
     @property
     def cycles_per_frame(self) -> float:
         """Core cycles between two audio frames at the nominal rate."""

@@ -96,6 +96,15 @@ class Assignment:
         """Names that controls of the file move."""
         return {control.to for control in self.loaded.spec.control}
 
+    @property
+    def choices(self) -> dict[str, list[str]]:
+        """OSC address → names along the travel, of the parameters that choose among a model's classes."""
+        return {
+            self.parameters[tone.class_parameter].name: list(self.models[role].about.classes)
+            for role, tone in self.tones.items()
+            if tone.class_parameter is not None and role in self.models
+        }
+
     def add(self, name: str, table: Sequence[float], rest: float) -> int:
         """Add a parameter and return its number.
 

@@ -78,6 +78,8 @@ class InstrumentKind:
         Models, in the order in which they get the board's fast memory.
     midi_notes : dict
         Gate sources that are notes in a MIDI file, and their numbers there.
+    words : dict
+        What parameters without a control do to the sound: for pages and manuals.
     groups : tuple of str
         Names by which a control moves all parameters ``NAME.…`` at once.
     engine : tuple of str
@@ -97,6 +99,7 @@ class InstrumentKind:
     audio_sources: tuple[str, ...] = ()
     roles: tuple[ModelRole, ...] = ()
     midi_notes: Mapping[str, int] = {}
+    words: Mapping[str, str] = {}
     groups: tuple[str, ...] = ()
     engine: tuple[str, ...] = ()
     struct_bytes = 0
@@ -132,6 +135,18 @@ class InstrumentKind:
     def model_behind(self, assignment: Assignment, parameter: str) -> ModelFile | None:
         """Return the model whose latent a control called `parameter` would move."""
         return next(iter(assignment.models.values()), None)
+
+    def words_of(self, assignment: Assignment, parameter: str) -> str:
+        """Say what a parameter does to the sound: its own words, its attribute's, or those of all latents."""
+        if parameter in self.words:
+            return self.words[parameter]
+        *_, name = parameter.rpartition("latent.")
+        if parameter.endswith(f"latent.{name}") and name.isdigit():
+            return f"Latent {name} of the model: the higher its number, the finer what it changes."
+        _, found, name = parameter.rpartition("attribute.")
+        model = self.model_behind(assignment, parameter)
+        attribute = model.about.attribute(name) if found and model is not None else None
+        return attribute.definition or f"From little {name} to much." if attribute else ""
 
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return the kind's C: what its spec is, and what that points to."""

@@ -58,6 +58,14 @@ class Drive(InstrumentKind):
     cv_sources = ("envelope",)
     audio_sources = ("mix",)
     roles = (EffectModel(),)
+    words: Mapping[str, str] = {
+        "mix": "From the dry sound to the distorted one.",
+        "gain": "How loud the sound goes into the circuit: more is dirtier.",
+        "match": "How closely the distorted sound is held to the loudness of the dry one.",
+        "level": "Loudness of everything that leaves the module.",
+        "x": "Place on the map of circuits, from left to right.",
+        "y": "Place on the map of circuits, from bottom to top.",
+    }
     engine = ("tone",)
     struct_bytes = 8 * 1024
     callback_cycles, sample_cycles = 4_000, 135

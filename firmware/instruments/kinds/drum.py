@@ -168,6 +168,14 @@ class Drum(InstrumentKind):
     cv_sources = ("envelope",)
     audio_sources = ("mix",)
     roles = (HitModel(),)
+    words: Mapping[str, str] = {
+        "class": "Chooses the drum, one class after the other.",
+        "decay": "How long a hit may ring: fully right as long as the drum itself.",
+        "accent": "How hard the next hit is struck.",
+        "level": "Loudness of everything that leaves the module.",
+        "x": "Place on the map of sounds, from left to right.",
+        "y": "Place on the map of sounds, from bottom to top.",
+    }
     engine = ("voice", "hit", "tone")
     struct_bytes = 24 * 1024
     callback_cycles, sample_cycles, voice_cycles = 3_500, 200, VOICE_CYCLES

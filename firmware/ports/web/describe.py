@@ -10,6 +10,7 @@ from firmware.instruments.assignment import Assignment
 from firmware.midi.player import MidiColumns, MidiPlayer
 from firmware.play.cv_script import EVENTS, GATE, SET, Script
 from firmware.play.render import resting_knobs
+from hardware.panel import panel_of
 
 
 class InputAbout(TypedDict):
@@ -63,7 +64,7 @@ class ScriptAbout(TypedDict):
 
 
 class About(TypedDict):
-    """The whole of it."""
+    """The whole of it; ``printed`` is what the panel says at each part."""
 
     name: str
     title: str
@@ -82,6 +83,7 @@ class About(TypedDict):
     cvOut: int
     gateOut: int
     latencyTicks: int
+    printed: dict[str, str]
     inputs: list[InputAbout]
     gates: list[GateAbout]
     outputs: list[OutputAbout]
@@ -122,6 +124,7 @@ def describe(built: Built, block: int) -> About:
         cvOut=len(board.dacs),
         gateOut=len(board.gates_out),
         latencyTicks=int(built.report["latency_samples"]),
+        printed={part.name: part.label for part in panel_of(board).parts if part.label},
         inputs=[
             InputAbout(
                 name=adc.name,
@@ -154,9 +157,9 @@ def describe(built: Built, block: int) -> About:
                 knob=one.knob,
                 cv=one.cv,
                 words=_words_of(assignment, one.name),
-                labels=_labels(assignment, number),
+                labels=[name.replace("_", " ") for name in assignment.choices.get(one.name, [])],
             )
-            for number, one in enumerate(assignment.parameters)
+            for one in assignment.parameters
         ],
         listens=[],
         events=dict(EVENTS),
@@ -210,32 +213,21 @@ def _outputs(assignment: Assignment) -> list[OutputAbout]:
 
 
 def _words_of(assignment: Assignment, address: str) -> str:
-    """Say what a parameter does: what its control says, else what its model does."""
+    """Say what a parameter does: what its control says, else what its kind or its model does."""
     name = address.replace("/", ".")
     kind = kinds.named(assignment.kind)
     for control in assignment.loaded.spec.control:
         if control.to == name or (control.to in kind.groups and name.startswith(f"{control.to}.")):
             return control.words
-    model = kind.model_behind(assignment, name)
-    if model is not None and name.startswith("attribute."):
-        attribute = model.about.attribute(name.removeprefix("attribute."))
-        return attribute.definition if attribute else ""
-    return ""
-
-
-def _labels(assignment: Assignment, number: int) -> list[str]:
-    """Names along a parameter's travel: the classes, where it chooses among them."""
-    for role, tone in assignment.tones.items():
-        if tone.class_parameter == number and role in assignment.models:
-            return [name.replace("_", " ") for name in assignment.models[role].about.classes]
-    return []
+    return kind.words_of(assignment, name)
 
 
 def _midi(assignment: Assignment) -> MidiColumns | None:
     """Say what MIDI does, where the file says so."""
     if assignment.loaded.spec.midi is None:
         return None
-    return MidiPlayer(assignment.loaded, [one.name for one in assignment.parameters]).columns()
+    names = [one.name for one in assignment.parameters]
+    return MidiPlayer(assignment.loaded, names, assignment.choices).columns()
 
 
 def _title(name: str) -> str:
