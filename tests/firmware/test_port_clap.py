@@ -94,7 +94,7 @@ def drawn_events(case: Case, seed: int) -> tuple[list[Sent], list[Event]]:
     assignment = case.built.assignment
     parameters = {one.name: at for at, one in enumerate(assignment.parameters)}
     gates = kinds.named(assignment.kind).gates
-    keys = MidiPlayer(assignment.loaded, list(parameters))
+    keys = MidiPlayer(assignment.loaded, list(parameters), assignment.choices)
     sent: list[Sent] = []
     events: list[Event] = []
     for tick in sorted(draw.sample(range(TICKS), 160)):
@@ -184,7 +184,7 @@ def test_a_modulation_is_added_and_goes_away(case_of, tmp_path):
     case = case_of("drum")
     parameters = [one.name for one in case.built.assignment.parameters]
     at = parameters.index("level")
-    strokes = [Sent(tick, MIDI, midi=(0x90, 36, 100)) for tick in (0, 24_000, 48_000)]
+    strokes = [Sent(tick, MIDI, midi=(0x90, 30, 100)) for tick in (0, 24_000, 48_000)]
     sent = [
         Sent(0, VALUE, id=case.ids[at], value=0.25),
         strokes[0],

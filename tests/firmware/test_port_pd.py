@@ -96,13 +96,13 @@ def test_pd_records_what_the_host_plays_drum_by_messages(tmp_path):
     """Messages fall between Pd's blocks of 64; the drum's outlets: both sounds, an envelope, a gate."""
     external("drum", tmp_path)
     messages = [
-        (0, "note 60 100"),
+        (0, "note 30 100"),
         (120, "set latent/1 0.9"),
         (150, "trigger 1 0.5"),
         (300, "cc 22 100"),
         (301, "gate trigger 1"),
         (330, "gate trigger 0"),
-        (400, "note 36 127"),
+        (400, "note 30 127"),
     ]
     built, host = open_instrument("drum", tmp_path / "host")
     parameters = {one.name: at for at, one in enumerate(built.assignment.parameters)}
