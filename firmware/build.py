@@ -18,6 +18,7 @@ from firmware.instruments.assign import assign
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.kinds.base import InstrumentKind, state_region
 from firmware.instruments.model_calls import CompiledModel
+from firmware.instruments.model_file import ModelFile
 from firmware.instruments.source import instrument_source, model_hash
 from firmware.instruments.spec import find_models, load_instrument
 from firmware.report import InstrumentReport
@@ -25,6 +26,10 @@ from hardware.board import Board, load_board
 
 ENGINE = Path(__file__).parent / "engine"
 PORTS = Path(__file__).parent / "ports"
+PLUGIN_PORTS = ("disting_nt",)
+SAME_RATE = 0.005
+"""Part by which two sample rates may differ: a converter's true rate is a little off what it is called."""
+"""Ports whose host loads many instances of one file, and that compile the sources themselves."""
 
 
 @dataclass
@@ -55,6 +60,8 @@ class Built:
     objects: list[Path] = field(default_factory=list)
     image: Path | None = None
     image_missing: str = ""
+    counters: bool = False
+    """Whether a plug-in counts its cycles."""
 
 
 def engine_sources(kind: InstrumentKind) -> list[Path]:
@@ -63,6 +70,17 @@ def engine_sources(kind: InstrumentKind) -> list[Path]:
         *sorted((ENGINE / "control").glob("*.c")),
         *(ENGINE / "instruments" / f"{name}.c" for name in (kind.name, *kind.engine)),
     ]
+
+
+def check_rate(model: ModelFile, board: Board) -> None:
+    """Refuse a model that hears audio at another rate than the board's: it would be another effect there."""
+    about, rate_hz = model.about, board.audio.sample_rate_hz
+    if about.input_with("audio") is None or abs(about.sample_rate_hz / rate_hz - 1.0) <= SAME_RATE:
+        return
+    raise Refusal(
+        f"{model.path.name} was made at {about.sample_rate_hz:,.0f} Hz and {board.name} runs at "
+        f"{rate_hz:,.0f} Hz; use one that was made at {rate_hz:,.0f} Hz."
+    )
 
 
 def generate(
@@ -97,6 +115,8 @@ def generate(
         raise Refusal(f"a block has 1 to 256 samples, not {block}.")
     loaded = load_instrument(instrument)
     files = find_models(loaded, models)
+    for model in files.values():
+        check_rate(model, board)
     assignment = assign(loaded, files, board)
     kind = kinds.named(assignment.kind)
     make_folder(out)
@@ -161,6 +181,7 @@ def build_instrument(
     *,
     models: Mapping[str, Path] | None = None,
     block: int | None = None,
+    counters: bool = False,
 ) -> Built:
     """Do all of `vaectrol build`: generate, compile, link where the port's tools are there, report.
 
@@ -171,13 +192,21 @@ def build_instrument(
     """
     from firmware import toolchain
 
-    built = generate(instrument, board, out, models=models, block=block)
+    board = board if isinstance(board, Board) else load_board(board)
+    is_plugin = board.port in PLUGIN_PORTS
+    if counters and not is_plugin:
+        raise Refusal(f"{board.title} loads no plug-ins, and counters go into a plug-in; use a disting_nt.")
+    built = generate(instrument, board, out, models=models, block=block, instances=is_plugin)
+    built.counters = counters
     if built.report["cpu_worst"] > 1.0 and built.board.processor.target != "host":
         raise DoesNotFit(
             f"{built.name} would need {built.report['cpu_worst']:.0%} of the processor of {built.board.name} "
             "(predicted); use fewer voices, a smaller or quantized model, or a larger block."
         )
-    built.objects = toolchain.compile_object(built.sources, built.target, out / "objects", extra=[f"-I{out}"])
+    if not is_plugin:
+        built.objects = toolchain.compile_object(
+            built.sources, built.target, out / "objects", extra=[f"-I{out}"]
+        )
     if built.board.port == "host":
         built.image = host_library(built)
     else:

@@ -187,9 +187,15 @@ def pairs(words: list[str] | None, option: str) -> dict[str, Path]:
 def build(
     instrument: Annotated[str, typer.Argument(help="An instrument's name or its .toml file.")],
     board: Annotated[str, typer.Option(help="Name of a board, or its .toml file.")] = "host",
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder; build/INSTRUMENT-BOARD.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Folder; build/INSTRUMENT-BOARD. For a disting NT also NAME.o."),
+    ] = None,
     model: ModelOption = None,
     block: Annotated[int | None, typer.Option(help="Samples per callback; the board's, as a rule.")] = None,
+    counters: Annotated[
+        bool, typer.Option("--counters", help="disting NT: count cycles, on its display and as SysEx.")
+    ] = False,
     bench: Annotated[
         bool, typer.Option("--bench", help="Daisy: a second image, that counts cycles per layer.")
     ] = False,
@@ -200,13 +206,24 @@ def build(
 
     from rich.console import Console
 
-    from common.outputs import check_folder
-    from firmware.build import build_instrument
+    from common.files import write_bytes
+    from common.outputs import check_file, check_folder
+    from firmware.build import PLUGIN_PORTS, build_instrument
+    from hardware.board import load_board
 
-    folder = out or Path("build") / f"{Path(instrument).stem}-{Path(board).stem}"
+    chosen = load_board(board)
+    models = pairs(model, "--model")
+    file = out if out is not None and out.suffix == ".o" and chosen.port in PLUGIN_PORTS else None
+    folder = (out if file is None else None) or Path("build") / f"{Path(instrument).stem}-{Path(board).stem}"
+    if file is not None:
+        check_file(file, ".o", models.values())
     check_folder(folder)
     with Console(stderr=True).status(f"building {instrument} for {board}"):
-        built = build_instrument(instrument, board, folder, models=pairs(model, "--model"), block=block)
+        built = build_instrument(instrument, chosen, folder, models=models, block=block, counters=counters)
+        if file is not None and built.image is not None:
+            write_bytes(file, built.image.read_bytes())
+            built.image = file
+            built.report["image"] = str(file)
         if bench and built.image and built.board.port == "daisy":
             from firmware.ports.daisy.link import link_built
 
@@ -238,6 +255,11 @@ def build(
         typer.echo(
             f"image {linked['bytes']:,} of {linked['of']:,} bytes ({linked['boot']}), with libDaisy and the "
             f"port: {uses}; stack {linked['stack_bytes']:,}"
+        )
+    if "plugin" in report:
+        sections = ", ".join(f"{name} {size:,}" for name, size in report["plugin"]["sections"].items())
+        typer.echo(
+            f"plug-in of {report['plugin']['bytes']:,} bytes: {sections}; nothing undefined but the API's"
         )
     typer.echo(
         f"wrote {built.image}" if built.image else f"objects are in {folder}; no image: {built.image_missing}"

@@ -74,6 +74,8 @@ class Region(_Part):
     width_bytes: int = Field(gt=0)
     """Bytes moved per beat of the bus behind the region."""
     line_fill_cycles: int = Field(0, ge=0)
+    constants: bool = True
+    """Whether tables may be placed here; a plug-in's lie where its loader puts the file."""
     use: str = ""
 
     @property
@@ -207,7 +209,7 @@ class Board(_Part):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     title: str
-    port: Literal["daisy", "rpi", "host"]
+    port: Literal["daisy", "rpi", "disting_nt", "host"]
     libdaisy_class: str = ""
     processor: Processor
     audio: Audio

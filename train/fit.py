@@ -233,13 +233,16 @@ def fit(
 
 
 def _start_from(task: Task, where: str) -> None:
-    """Take a run's weights to begin with.
+    """Take the weights of a run, or of a model file of a kind that can, to begin with.
 
     Raises
     ------
     Refusal
-        When that run's model is of another shape.
+        When that model is of another shape, or its kind starts from runs alone.
     """
+    if where.endswith(".onnx"):
+        task.start_from_file(Path(where))
+        return
     try:
         task.model.load_state_dict(load_task(where).model.state_dict())
     except RuntimeError:

@@ -99,7 +99,7 @@ def find_models(loaded: LoadedInstrument, given: Mapping[str, Path] | None = Non
                 f"`vaectrol make` or `vaectrol train`, or say --model {role}=FILE.onnx",
             )
         model = read_model(path)
-        if model.kind != role:
+        if model.kind not in (role, *kinds.named(loaded.spec.kind).role(role).also):
             raise loaded.located.refusal(
                 ("models", role), f"{path.name} is a {model.kind} model, and this needs a {role} model"
             )

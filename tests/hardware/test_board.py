@@ -132,7 +132,7 @@ def test_a_bad_board_file_is_refused_with_file_and_field(tmp_path, text, sentenc
 
 
 def test_an_unknown_board_lists_the_known_ones():
-    with pytest.raises(Refusal, match="choose host, patch_init, patch_sm, rpi4, rpi5, seed"):
+    with pytest.raises(Refusal, match="choose disting_nt, host, patch_init, patch_sm, rpi4, rpi5, seed"):
         load_board("eurotoaster")
 
 

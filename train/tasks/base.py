@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import lightning
@@ -137,6 +138,16 @@ class Task(lightning.LightningModule):
 
     def begin(self) -> None:
         """Set first weights from the prepared data, where a kind has better ones than random."""
+
+    def start_from_file(self, path: Path) -> None:
+        """Take first weights from a decoder's model file and the encoder's beside it.
+
+        Raises
+        ------
+        Refusal
+            When the kind cannot, or the model has another shape.
+        """
+        raise Refusal(f"fit.start: a {self.recipe.kind} recipe starts from a run's folder, not from {path}")
 
     @abstractmethod
     def draw(self, step: int) -> Batch:

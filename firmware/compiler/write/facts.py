@@ -11,7 +11,14 @@ from common.version import version
 from firmware.compiler.graph import Graph
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.ops.conv import ConvAttributes
-from firmware.compiler.ops.hit import FRAME, HitConstants, frame_work, meaning_work
+from firmware.compiler.ops.hit import (
+    EVALUATION_TICKS,
+    FRAME,
+    RESTING_TICKS,
+    HitConstants,
+    frame_work,
+    meaning_work,
+)
 from firmware.compiler.plan.cost import cost_model
 from firmware.compiler.plan.schedule import Priced, Schedule
 from firmware.compiler.plan.stream import Stream
@@ -170,6 +177,23 @@ def sound_report(sound: HitConstants, options: Options) -> SoundReport:
         "cycles_per_frame": sum(model.cycles(work) for work in frame_work(sound)),
         "cycles_per_evaluation": model.cycles(meaning_work(sound)),
     }
+
+
+def ask_without_pause(report: Report, options: Options) -> None:
+    """Tell what callbacks a drum's network takes part of: it is asked anew as soon as it has answered.
+
+    An evaluation is cut evenly; where one is cut, the step that is begun is finished. What a sounding hit
+    takes beside it is the instrument's, by its number of voices.
+    """
+    whole = report["cycles_per_event"] + report["sound"]["cycles_per_evaluation"]
+    mean = whole * options.block / RESTING_TICKS
+    worst = whole * options.block / EVALUATION_TICKS + report["cycles_per_step"]["worst"]
+    report["cycles_per_second"] = whole * report["sample_rate_hz"] / RESTING_TICKS
+    report["cycles_per_callback"] = {"mean": mean, "worst": worst, "worst_over_mean": worst / mean}
+    if options.callback_cycles:
+        report["cpu_mean"], report["cpu_worst"] = (
+            cycles / options.callback_cycles for cycles in (mean, worst)
+        )
 
 
 def _stream_layers(plan: Stream, priced: Priced, tick_rate_hz: float) -> list[LayerReport]:

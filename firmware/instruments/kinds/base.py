@@ -33,6 +33,8 @@ class ModelRole:
         The role, and the kind that the model file must say it is.
     required : bool
         Whether an instrument file must name one; a role that is not may be absent.
+    also : tuple of str
+        Further kinds of model files that can play it.
     shared_recipe : str
         Recipe by which `vaectrol make` trains it for an instrument that holds another model too: a smaller
         one than the role's own.
@@ -40,6 +42,7 @@ class ModelRole:
 
     name: str
     required = True
+    also: tuple[str, ...] = ()
     shared_recipe = ""
 
     def source(self, model: CompiledModel) -> str:

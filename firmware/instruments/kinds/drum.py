@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from common.refusal import Refusal
-from firmware.compiler.ops.hit import HitConstants
+from firmware.compiler.ops.hit import EVALUATION_TICKS, RESTING_TICKS, HitConstants
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c_text import floats, integers
@@ -22,8 +22,6 @@ from firmware.instruments.tone import UNIT, add_tone, tone_tables
 from firmware.kernelgen.bands import tables
 from hardware.board import Board
 
-EVALUATION_TICKS, RESTING_TICKS = 96, 108
-"""In which the network is asked once, for a hit, which waits for it, and else: engine/instruments/hit.h."""
 VOICE_CYCLES = 60
 """Per sample and sounding voice, beside its modes and noise: transient, envelope, sum."""
 START_CYCLES = 6_000

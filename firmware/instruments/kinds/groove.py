@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from common.drums import PARTS
+from firmware.compiler.ops.hit import EVALUATION_TICKS
 from firmware.instruments.assignment import Assignment, ToneAssignment
 from firmware.instruments.c_text import number
 from firmware.instruments.held import KindTables
@@ -85,7 +86,7 @@ def _parts(assignment: Assignment) -> list[GroovePart]:
 class PartsModel(drum.HitModel):
     """The drum's network, asked for one part after the other; a hit takes what is known of its part."""
 
-    resting_ticks = drum.EVALUATION_TICKS
+    resting_ticks = EVALUATION_TICKS
 
     def wait_ticks(self, model: ModelFile) -> int:
         """A hit waits for nothing."""

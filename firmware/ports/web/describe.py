@@ -7,6 +7,7 @@ from typing import TypedDict
 from firmware.build import Built
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment
+from firmware.instruments.words import title
 from firmware.midi.player import MidiColumns, MidiPlayer
 from firmware.play.cv_script import EVENTS, GATE, SET, Script
 from firmware.play.render import resting_knobs
@@ -179,7 +180,7 @@ def _moved_by(assignment: Assignment, name: str) -> _Said:
     """Say what a knob or CV jack moves."""
     controls = [one for one in assignment.loaded.spec.control if name in (one.knob, one.cv, one.attenuverter)]
     return _Said(
-        moves=", ".join(_title(one.to) for one in controls),
+        moves=", ".join(title(one.to) for one in controls),
         words=" ".join(one.words for one in controls),
     )
 
@@ -228,11 +229,6 @@ def _midi(assignment: Assignment) -> MidiColumns | None:
         return None
     names = [one.name for one in assignment.parameters]
     return MidiPlayer(assignment.loaded, names, assignment.choices).columns()
-
-
-def _title(name: str) -> str:
-    """Write a parameter's name as a panel would: ``attribute.brightness`` is brightness."""
-    return name.removeprefix("attribute.").replace(".", " ").replace("_", " ")
 
 
 def describe_script(script: Script) -> ScriptAbout:
