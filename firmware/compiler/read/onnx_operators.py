@@ -333,6 +333,14 @@ OTHERS: dict[tuple[str, str], tuple[Operator, Signature]] = {
             {"gliding": REQUIRED, "samples": REQUIRED, "seed": 0},
         ),
     ),
+    (VAECTROL, "Ear"): (
+        Operator((1,), {"hop": OBEYED}, fixed=("window", "bank", "weight")),
+        Signature(("audio", "window", "bank", "weight"), (), {"hop": REQUIRED}),
+    ),
+    (VAECTROL, "SourceFilter"): (
+        Operator((1,), {"seed": OBEYED}, fixed=("share", "window")),
+        Signature(("numbers", "control", "share", "window"), (), {"seed": 0}),
+    ),
 }
 """Operators of other domains: the project's own, and those of onnxruntime that its quantizer writes."""
 
