@@ -1,4 +1,4 @@
-"""The CLAP plugins in figures: ``python -m tests.firmware.clap_figures`` prints size and speed of each on Linux."""
+"""The CLAP plugins in figures: ``python -m tests.firmware.clap_figures`` prints size and speed of each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TICKS = SECONDS * RATE_HZ
 
 
 def figures(name: str, folder: Path) -> str:
-    """Play one for ten seconds, a key five times a second and a song of 120 beats a minute; a row of the table."""
+    """Play one for ten seconds, a key five times a second and a song at 120; a row of the table."""
     plugin = build_plugin(Wanted(name, load_board("host"), {}), "clap", "linux", folder / name)
     channels = sum(port["channels"] for port in ask(plugin, "about")["in"])
     sound = np.random.default_rng(1).uniform(-0.3, 0.3, (channels, TICKS)).astype(np.float32)
