@@ -150,7 +150,9 @@ def generate(
             state_region=state_region(program.report),
             is_placed=target == "m7",
             sound=program.sound,
+            ends=program.ends,
         )
+    kind.plan(assignment, reports, block)
     source = out / "instrument.c"
     region = ("dtcm" if target == "m7" else "") if instances else None
     write_text(source, instrument_source(assignment, compiled, block, version(), region))

@@ -30,7 +30,9 @@ class ModelRole:
     Attributes
     ----------
     name : str
-        The role, and the kind that the model file must say it is.
+        The role.
+    model_kind : str
+        The kind that the model file must say it is; the role's name where it is empty.
     required : bool
         Whether an instrument file must name one; a role that is not may be absent.
     also : tuple of str
@@ -41,6 +43,7 @@ class ModelRole:
     """
 
     name: str
+    model_kind = ""
     required = True
     also: tuple[str, ...] = ()
     shared_recipe = ""
@@ -141,6 +144,25 @@ class InstrumentKind:
     def model_behind(self, assignment: Assignment, parameter: str) -> ModelFile | None:
         """Return the model whose latent a control called `parameter` would move."""
         return next(iter(assignment.models.values()), None)
+
+    def plan(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> None:
+        """Settle in `assignment` what depends on what the compiled models cost."""
+
+    def wait_ticks(self, assignment: Assignment) -> int:
+        """Samples that the instrument lets pass beside those of its models."""
+        return max(
+            (self.role(name).wait_ticks(model) for name, model in assignment.models.items()), default=0
+        )
+
+    def load(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> tuple[float, float]:
+        """Mean and worst cycles per callback of the models and of what plays them, all voices sounding."""
+        mean = worst = 0.0
+        for name, report in reports.items():
+            cycles = self.role(name).cycles(report, assignment.board)
+            voice = self.role(name).voice_cycles(report)
+            mean += cycles[0] + assignment.voices * voice[0]
+            worst += cycles[1] + assignment.voices * voice[1]
+        return mean, worst
 
     def words_of(self, assignment: Assignment, parameter: str) -> str:
         """Say what a parameter does to the sound: its own words, its attribute's, or those of all latents."""
