@@ -114,8 +114,8 @@ def check_interface(checkout: str | None) -> None:
     if version != API_VERSION:
         age = "newer" if version > API_VERSION else "older"
         raise Refusal(
-            f"DISTINGNT_API has version {version} of the plug-in interface, {age} than the {API_VERSION} that "
-            "this is written for; check out that version, or unset DISTINGNT_API."
+            f"DISTINGNT_API has version {version} of the plug-in interface, {age} than the {API_VERSION} "
+            "that this is written for; check out that version, or unset DISTINGNT_API."
         )
 
 
