@@ -21,6 +21,7 @@ from firmware.compiler.passes.fold_delays import fold_delays
 from firmware.compiler.passes.fold_shuffles import fold_shuffles
 from firmware.compiler.passes.hold_rows import hold_rows
 from firmware.compiler.passes.integerize import integerize
+from firmware.compiler.passes.join_sums import fold_curves, join_sums
 from firmware.compiler.passes.lower import lower
 from firmware.compiler.passes.mark_short import mark_short
 from firmware.compiler.passes.own_ends import own_ends
@@ -44,8 +45,10 @@ PASSES: tuple[tuple[str, Callable[[Graph], Graph]], ...] = (
     ("fold affine", fold_affine),  # BatchNorm and constant gains into the convolution before
     ("sink dequantize", sink_dequantize),  # move integers, not floats
     ("fold delays again", fold_delays),  # what lay behind a Dequantize
+    ("join sums", join_sums),  # layers and signals added without a Q between: one accumulator
     ("integerize", integerize),  # DQ → operator → Q becomes integer arithmetic, proven not to overflow
     ("fold clips", fold_clips),  # a clamp on integers becomes the bounds of the operator before
+    ("fold curves", fold_curves),  # a function behind a joined sum is looked up before the result is stored
     ("lower", lower),  # transposed convolutions become convolutions (polyphase)
     ("fold shuffles", fold_shuffles),  # sub-pixel upsampling becomes an order of channels
     ("hold rows", hold_rows),  # gains of a slower clock are read where they lie, not repeated
