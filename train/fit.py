@@ -363,7 +363,9 @@ def export_run(run: Run) -> list[Path]:
         k: metadata[k]
         for k in ("kind", "name", "version", "sample_rate_hz", "licence", "credits", "data", "codec")
     }
-    export_module(run.model.encoder, inputs, outputs, {**short, "part": "encoder"}, encoder)  # type: ignore[arg-type]
+    if run.task.encoder_on_board:
+        short["latents"] = metadata["latents"]
+    export_module(run.task.encoder_module(), inputs, outputs, {**short, "part": "encoder"}, encoder)
     return [decoder, encoder]
 
 

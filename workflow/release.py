@@ -28,6 +28,7 @@ MARK = "SHA256SUMS"
 """Checksums of all files; also what says that a folder is a release, which may be written again."""
 PI_BOARDS = ("rpi4", "rpi5")
 PANELS = ("patch_sm", "rpi")
+PLUGIN_FORMS = ("clap", "pd")
 MANUALS = (
     "disting-nt",
     "first-measurements",
@@ -58,9 +59,10 @@ def stages_of(out: Path, work: Path, instruments: Iterable[str], with_plugins: b
             folder = work / f"{name}-{board}"
             yield _build(name, board, folder, takes_s=20, made=folder / f"{name}-{board}")
     if with_plugins:
-        for name in instruments:
-            argv: tuple[str, ...] = ("plugin", name, "--system", "all", "-o", str(out / "plugins"))
-            yield Stage(f"plugin {name}", f"{name} for a studio", argv, (), (out / "plugins",), takes_s=60)
+        for form in PLUGIN_FORMS:
+            for name in instruments:
+                argv: tuple[str, ...] = ("plugin", name, "--format", form, "-o", str(out / "plugins"))
+                yield Stage(f"{name} {form}", f"{name} as {form}", argv, (), (out / "plugins",), takes_s=60)
     for name in PANELS:
         argv = ("board", "panel", name, "-o", str(out / "panels"))
         made = out / "panels" / f"{name}.dxf"

@@ -26,7 +26,7 @@ from firmware.compiler.passes.lower import lower
 from firmware.compiler.passes.mark_short import mark_short
 from firmware.compiler.passes.own_ends import own_ends
 from firmware.compiler.passes.sink_dequantize import sink_dequantize
-from firmware.compiler.passes.split_sound import SPREAD, split_sound
+from firmware.compiler.passes.split_sound import SPREAD, split_ends, split_sound
 from firmware.compiler.passes.verify import verify
 from firmware.compiler.program import Options, Program, parameters
 from firmware.compiler.read.load import read
@@ -147,6 +147,7 @@ def compile_onnx(
         graph = assume_quantized(graph)
     offline = optimise(graph, show)
     played, sound = split_sound(offline)
+    played, ends = split_ends(played)
     bordered = verify(mark_short(add_endpoints(played, SPREAD if sound else ()), block), "add endpoints")
     show("add endpoints", bordered)
     heard = hold_to_witness(reading, offline) if witness and not as_if_quantized else None
@@ -158,4 +159,4 @@ def compile_onnx(
     if sound is not None:
         program.report["sound"] = sound_report(sound, options)
         ask_without_pause(program.report, options)
-    return replace(program, sound=sound)
+    return replace(program, sound=sound, ends=ends)

@@ -68,6 +68,8 @@ class Assignment:
         Latents and knobs by role of the model, or by whatever name the kind gives them.
     voices, voices_asked : int
         Hits that may sound at once: what the file asks for, and fewer where the board has no time for them.
+    dues : tuple of int
+        Of a kind whose work is spread over samples: when each step is due, and when all is done.
     absent : list of str
         Jacks the instrument names and the board lacks, in words.
     """
@@ -84,6 +86,7 @@ class Assignment:
     gate_out: list[int] = field(default_factory=list)
     voices: int = 1
     voices_asked: int = 1
+    dues: tuple[int, ...] = ()
     absent: list[str] = field(default_factory=list)
 
     @property

@@ -203,6 +203,8 @@ class InstrumentFile(Table):
     title: str
     kind: str
     about: str = ""
+    ideas: tuple[str, ...] = ()
+    """Patches to try, a sentence or two each; ``{cv_1}`` becomes what the panel says there."""
     demo: DemoTable | None = None
     models: dict[str, str] = {}
     control: list[Control] = []

@@ -61,7 +61,7 @@ def machine(kernel=""):
     """
     from bench.m7.elf import read_elf
     from bench.m7.emulator import Machine
-    from bench.m7.link import link
+    from bench.m7.link import Placement, link
     from hardware.board import load_board
     from tests.firmware.kernel_runner import sources
 
@@ -71,7 +71,8 @@ def machine(kernel=""):
     shapes.write_text(m7_joined.source(joined_shapes()) if kernel else m7_short.source(SHORT_SHAPES))
     wanted = [s for s in sources("m7") if not kernel or s.stem in ("joined_m7", "freestanding")]
     objects = [toolchain.compile_source(source, "m7") for source in (*wanted, shapes)]
-    image = link(objects, board, toolchain.cache_dir() / "tests" / f"kernels-m7{kernel}.elf")
+    place = Placement(text="itcm" if kernel else "axi")  # more kernels than any image has at once
+    image = link(objects, board, toolchain.cache_dir() / "tests" / f"kernels-m7{kernel}.elf", placement=place)
     m = Machine(read_elf(image), board)
     return m, dict(m._heap)
 

@@ -61,12 +61,15 @@ class Task(lightning.LightningModule):
         Module that judges a model on what it never met (`train/judges/evaluate.py`); empty when none does.
     on_board : bool
         Whether the decoder must fit the recipe's board.
+    encoder_on_board : bool
+        Whether the encoder runs there too, and so must say what the latents are.
     """
 
     recipe_type: ClassVar[type[Recipe]]
     data_kinds: ClassVar[tuple[str, ...]] = ()
     judge: ClassVar[str] = ""
     on_board: ClassVar[bool] = True
+    encoder_on_board: ClassVar[bool] = False
 
     def __init__(self, recipe: Recipe, facts: dict[str, Any] | None = None):
         super().__init__()
@@ -186,6 +189,10 @@ class Task(lightning.LightningModule):
     @abstractmethod
     def encoder_ports(self) -> tuple[list[Port], list[Port]]:
         """Inputs and outputs of the encoder's model file."""
+
+    def encoder_module(self) -> nn.Module:
+        """What the encoder's model file holds: the encoder, unless a kind plays another form of it."""
+        return self.model.encoder  # type: ignore[return-value]
 
     @abstractmethod
     def decoder_metadata(self) -> dict[str, Any]:

@@ -70,6 +70,8 @@ def stream_report(
     layers = _stream_layers(plan, priced, SAMPLE_RATE_HZ * float(per_sample))
     available = options.callback_cycles
     latency = {label: float(Fraction(t) / per_sample) for label, t in plan.latency.items()}
+    # a callback's share of what was predicted: a tick may be longer than a callback
+    mean = final.mean * float(block * per_sample / plan.block)
     return {
         "version": version(),
         "name": graph.name,
@@ -82,13 +84,13 @@ def stream_report(
         "ticks_per_sample": str(per_sample),
         "parameters": offline.parameters,
         "macs_per_sample": sum(entry["macs_per_second"] for entry in layers) / SAMPLE_RATE_HZ,
-        "cycles_per_second": final.mean * SAMPLE_RATE_HZ / block,
+        "cycles_per_second": mean * SAMPLE_RATE_HZ / block,
         "cycles_per_callback": {
-            "mean": final.mean,
+            "mean": mean,
             "worst": final.worst,
-            "worst_over_mean": final.worst / max(final.mean, 1e-9),
+            "worst_over_mean": final.worst / max(mean, 1e-9),
         },
-        "cpu_mean": final.mean / available if available else None,
+        "cpu_mean": mean / available if available else None,
         "cpu_worst": final.worst / available if available else None,
         "cost_model": f"predicted: {source}",
         "latency_samples": max(latency.values(), default=0.0),

@@ -166,6 +166,7 @@ class Drum(InstrumentKind):
     cv_sources = ("envelope",)
     audio_sources = ("mix",)
     roles = (HitModel(),)
+    audition: Mapping[str, float] = {"trigger": 1.5}
     words: Mapping[str, str] = {
         "class": "Chooses the drum, one class after the other.",
         "decay": "How long a hit may ring: fully right as long as the drum itself.",

@@ -103,6 +103,7 @@ class Groove(InstrumentKind):
     cv_sources = rhythm.KIND.cv_sources
     audio_sources = ("left", "right")
     roles = (*rhythm.KIND.roles, PartsModel())
+    audition = rhythm.KIND.audition
     words = rhythm.KIND.words
     groups = rhythm.KIND.groups
     engine = ("rhythm", "step_clock", "voice", "hit", "tone")

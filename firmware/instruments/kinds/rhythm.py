@@ -72,6 +72,7 @@ class Rhythm(InstrumentKind):
     cv_sources = (*(f"velocity.{part}" for part in PARTS), "velocity", "phase")
     midi_notes: Mapping[str, int] = dict(zip(PARTS, GENERAL_MIDI, strict=True))
     roles = (PatternModel(),)
+    audition: Mapping[str, float] = {"clock": 8.0}
     words: Mapping[str, str] = {
         **{f"density.{part}": f"How many hits of the {part.replace('_', ' ')} are played." for part in PARTS},
         "ratio": "Steps per clock pulse, from a twelfth to eight.",

@@ -7,6 +7,7 @@ from typing import TypedDict
 from firmware.build import Built
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment
+from firmware.instruments.presets import load_presets, positions
 from firmware.instruments.words import title
 from firmware.midi.player import MidiColumns, MidiPlayer
 from firmware.play.cv_script import EVENTS, GATE, SET, Script
@@ -57,6 +58,14 @@ class ParameterAbout(TypedDict):
     labels: list[str]
 
 
+class PresetAbout(TypedDict):
+    """A factory preset: positions by the parameter's name."""
+
+    name: str
+    words: str
+    set: dict[str, float]
+
+
 class ScriptAbout(TypedDict):
     """A CV script: knots of each column, and its length."""
 
@@ -89,6 +98,7 @@ class About(TypedDict):
     gates: list[GateAbout]
     outputs: list[OutputAbout]
     parameters: list[ParameterAbout]
+    presets: list[PresetAbout]
     listens: list[str]
     events: dict[str, int]
     set: int
@@ -161,6 +171,10 @@ def describe(built: Built, block: int) -> About:
                 labels=[name.replace("_", " ") for name in assignment.choices.get(one.name, [])],
             )
             for one in assignment.parameters
+        ],
+        presets=[
+            PresetAbout(name=one.name, words=one.words, set=positions(one, assignment))
+            for one in load_presets(assignment.loaded)
         ],
         listens=[],
         events=dict(EVENTS),
