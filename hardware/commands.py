@@ -343,7 +343,7 @@ def board_schematic(
     name: Annotated[str, typer.Argument(help="patch_sm or rpi: the carrier.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for its files.")] = Path("."),
 ) -> None:
-    """Write a carrier's schematic and netlist for KiCad, and a drawing of it.
+    """Write a carrier's schematic and netlist for KiCad, and drawings of it for the build guide.
 
     Example: vaectrol board schematic patch_sm -o build
     """
@@ -365,11 +365,13 @@ def board_schematic(
         "net": kicad.netlist(circuit),
         "svg": drawing.svg(circuit),
     }
-    for suffix, text in made.items():
-        write_text(out / f"{name}.{suffix}", text)
+    files = {f"{name}.{suffix}": text for suffix, text in made.items()}
+    files |= {f"{name}-{figure}.svg": text for figure, text in drawing.figures(circuit).items()}
+    for file, text in files.items():
+        write_text(out / file, text)
     typer.echo(
-        f"{out / name}.kicad_sch, .net and .svg: {len(circuit.parts)} parts, {len(circuit.nets())} nets, no "
-        "fault by the electrical rules"
+        f"{out / name}.kicad_sch, .net, .svg and figures of the build guide: {len(circuit.parts)} parts, "
+        f"{len(circuit.nets())} nets, no fault by the electrical rules"
     )
 
 
@@ -388,7 +390,10 @@ def board_bom(
         typer.echo(_json([line.model_dump() for line in lines]))
         return
     for line in lines:
-        typer.echo(f"{line.reference:<9} {line.quantity:>2} × {line.value:<24} {line.part:<34} {line.why}")
+        typer.echo(
+            f"{line.reference:<9} {line.quantity:>2} × {line.value:<24} {line.part:<34} "
+            f"{line.price_euro:<9} € {line.source:<18} {line.why}"
+        )
 
 
 def _json(value: object) -> str:

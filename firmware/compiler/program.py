@@ -126,7 +126,7 @@ def parameters(graph: Graph) -> int:
     kinds = ("weight", "bias", "recurrent", "recurrent_bias")
     distinct: dict[tuple[object, ...], int] = {}
     for node in graph.nodes:
-        if node.op not in ("Conv", "ConvTranspose", "GRU"):
+        if node.op not in ("Conv", "ConvTranspose", "GRU", "LSTM"):
             continue
         for kind in kinds:
             constant = node.constants.get(kind)

@@ -83,7 +83,7 @@ def manual_of(built: Built) -> Manual:
     elsewhere = []
     controllers = {one.to: one.cc for one in spec.midi.cc} if spec.midi else {}
     for control in spec.control:
-        if not found.add(_parts(control), title(control.to), control.words, _volts(control)):
+        if not found.add(_parts(control), title(control.to), control.words, _volts(*control.volts)):
             cc = f", MIDI controller {controllers[control.to]}" if control.to in controllers else ""
             elsewhere.append(f"{title(control.to)}{cc}: {control.words}")
     for gate in spec.gate:
@@ -132,8 +132,7 @@ def _parts(control: Control) -> list[str]:
     return [part for part in (control.knob, control.cv, depth) if part is not None]
 
 
-def _volts(control: Control) -> str:
-    low, high = control.volts
+def _volts(low: float, high: float) -> str:
     return f"±{high:g} V" if low == -high else f"{low:g} to {high:g} V"
 
 
@@ -143,7 +142,7 @@ def _given(built: Built, jack: str) -> str:
     if jack.startswith("gate"):
         return "0 or 5 V"
     dac = next((dac for dac in built.board.dacs if dac.name == jack), None)
-    return f"{dac.low_volts:g} to {dac.high_volts:g} V" if dac else ""
+    return _volts(dac.low_volts, dac.high_volts) if dac else ""
 
 
 def _ideas(ideas: tuple[str, ...], printed: dict[str, str]) -> list[str]:

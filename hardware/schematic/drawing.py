@@ -5,17 +5,53 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
+from hardware.panel import load_panel
+from hardware.panel import svg as draw_panel
 from hardware.schematic.circuit import Circuit
-from hardware.schematic.layout import GRID_MM, PIN_MM, Spot, sheet_of
+from hardware.schematic.layout import GRID_MM, PIN_MM, Sheet, Spot, section_sheet, sheet_of
 
 INK, NET, FAINT = "#1d2b36", "#8a2b1a", "#5c6670"
 TEXT_MM = 1.6
+BESIDE = {"knob": (9.6, 1.9, NET), "jack": (0.5, 1.35, "#fff"), "small": (5.8, 1.9, NET)}
+"""Where a reference stands by its part, how large and in which ink: of a jack in its bore."""
 
 
 def svg(circuit: Circuit) -> str:
     """Draw the schematic at true size (1 user unit = 1 mm)."""
-    sheet = sheet_of(circuit)
-    title = f"Schematic of the carrier for {circuit.board.title}"
+    return _drawing(circuit, sheet_of(circuit), f"Schematic of the carrier for {circuit.board.title}")
+
+
+def section_svg(circuit: Circuit, title: str) -> str:
+    """Draw one section of it: what is soldered in one step."""
+    return _drawing(circuit, section_sheet(circuit, title), f"{title}, {circuit.board.title}")
+
+
+def panel_svg(circuit: Circuit) -> str:
+    """Draw the panel with the references of the parts list beside its parts: what goes where."""
+    panel = load_panel(circuit.name)
+    at = {part.panel: part.reference for part in circuit.parts.values() if part.panel}
+    badges = []
+    for part in panel.parts:
+        down, size, ink = BESIDE.get(part.kind, BESIDE["small"])
+        badges.append(
+            f'<text class="reference" x="{part.x_mm:g}" y="{part.y_mm + down:g}" font-size="{size:g}" '
+            f'font-weight="bold" text-anchor="middle" fill="{ink}">{at[part.name]}</text>'
+        )
+    label = f"Panel of the carrier for {circuit.board.title}, with the references of its parts"
+    drawn = draw_panel(panel).replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
+    return drawn.replace("</svg>", "\n".join([*badges, "</svg>"]))
+
+
+def figures(circuit: Circuit) -> dict[str, str]:
+    """Return every figure of the build guide by its file's name, without the carrier's."""
+    steps = {
+        f"{number}-{title.lower().replace(' ', '-')}": section_svg(circuit, title)
+        for number, (title, _) in enumerate(circuit.sections, 1)
+    }
+    return {"panel": panel_svg(circuit), **steps}
+
+
+def _drawing(circuit: Circuit, sheet: Sheet, title: str) -> str:
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{sheet.width_mm:g}mm" '
         f'height="{sheet.height_mm:g}mm" '

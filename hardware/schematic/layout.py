@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hardware.schematic.circuit import Circuit, Placed
 
@@ -13,6 +13,8 @@ PAPERS_MM = {"A3": (420.0, 297.0), "A2": (594.0, 420.0), "A1": (841.0, 594.0)}
 MARGIN_MM = 10 * GRID_MM
 COLUMN_MM = 30 * GRID_MM
 """A box, its pins, and a name of a net on both sides."""
+SECTION_MM = 150.0
+"""Height of a section that is drawn alone."""
 TITLE_MM, GAP_MM = 3 * GRID_MM, 2 * GRID_MM
 BOX_MM, SMALL_BOX_MM = 8 * GRID_MM, 4 * GRID_MM
 PIN_MM = GRID_MM
@@ -71,6 +73,14 @@ def sheet_of(circuit: Circuit) -> Sheet:
         if MARGIN_MM + columns * COLUMN_MM <= width or paper == list(PAPERS_MM)[-1]:
             break
     return Sheet(paper, width, height, tuple(spots), tuple(titles))
+
+
+def section_sheet(circuit: Circuit, title: str) -> Sheet:
+    """Lay one section out alone, on a sheet just large enough: for a step of the build guide."""
+    alone = replace(circuit, sections=[one for one in circuit.sections if one[0] == title])
+    spots, titles, columns = _packed(alone, SECTION_MM)
+    bottom = max(spot.y_mm + spot.half_height_mm for spot in spots) + GAP_MM
+    return Sheet("", MARGIN_MM + columns * COLUMN_MM, bottom, tuple(spots), tuple(titles))
 
 
 def _packed(circuit: Circuit, bottom_mm: float) -> tuple[list[Spot], list[tuple[str, float, float]], int]:

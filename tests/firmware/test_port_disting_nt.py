@@ -18,7 +18,16 @@ from common.refusal import DoesNotFit, Refusal
 from firmware import toolchain
 from firmware.build import build_instrument, generate
 from firmware.instruments.spec import available_instruments
-from firmware.ports.disting_nt.link import ENTRY, HOST_SYMBOLS, PORT, link_plugin, port_sources
+from firmware.ports.disting_nt.link import (
+    ENTRY,
+    HOST_SYMBOLS,
+    LOADER_SYMBOLS,
+    PORT,
+    check_interface,
+    link,
+    link_plugin,
+    port_sources,
+)
 from firmware.ports.disting_nt.object_file import (
     GLOBAL,
     RELOCATIONS,
@@ -123,11 +132,16 @@ def test_everything_that_is_left_undefined_is_in_the_published_headers():
 
 def test_a_plugin_is_one_object_that_needs_the_module_alone(drum):
     found = read_object(drum.image)
-    assert set(found.undefined) <= HOST_SYMBOLS
+    assert set(found.undefined) <= HOST_SYMBOLS | LOADER_SYMBOLS
     assert [s.name for s in found.symbols if s.binding == GLOBAL and s.section != UNDEFINED] == [ENTRY]
     names = [s.name for s in found.sections if s.is_loaded]
     assert names == [".text", ".rodata", ".data.rel.ro"]  # nothing that is written to
     assert {r.kind for s in found.sections for r in s.relocations} <= set(RELOCATIONS)
+    # the module's data is reached as the interface's examples reach it
+    data = {
+        r.kind for s in found.sections for r in s.relocations if found.symbols[r.symbol].name == "NT_globals"
+    }
+    assert [RELOCATIONS[kind] for kind in data] == ["R_ARM_GOT_BREL"]
     tool = shutil.which("arm-none-eabi-readelf")
     if tool is not None:  # a witness for the file itself
         told = subprocess.run([tool, "-a", "-W", drum.image], capture_output=True, text=True, check=True)
@@ -158,14 +172,14 @@ def test_what_no_loader_would_take_is_refused(drum):
         found, symbols=[*found.symbols, replace(found.symbols[1], name="__aeabi_ldivmod", section=UNDEFINED)]
     )
     with pytest.raises(Refusal, match="needs __aeabi_ldivmod, which the disting NT does not offer a plug-in"):
-        check(beyond, HOST_SYMBOLS)
+        check(beyond, HOST_SYMBOLS | LOADER_SYMBOLS)
     text, *others = [s for s in found.sections if s.is_loaded]
     odd = replace(text, relocations=[*text.relocations, Relocation(0, 47, 1)])
     with pytest.raises(Refusal, match="relocations of type 47; only R_ARM_ABS32"):
-        check(replace(found, sections=[odd]), HOST_SYMBOLS)
+        check(replace(found, sections=[odd]), HOST_SYMBOLS | LOADER_SYMBOLS)
     written = replace(others[-1], name=".data")
     with pytest.raises(Refusal, match=r"keeps [\d,]+ bytes that are written to outside of its instances"):
-        check(replace(found, sections=[written]), HOST_SYMBOLS)
+        check(replace(found, sections=[written]), HOST_SYMBOLS | LOADER_SYMBOLS)
 
 
 @pytest.mark.parametrize(
@@ -264,6 +278,33 @@ def test_another_rate_is_refused_at_build(model_files, tmp_path):
     slow = board.model_copy(update={"audio": board.audio.model_copy(update={"sample_rate_hz": 44_100.0})})
     with pytest.raises(Refusal, match="runs at 44100 Hz, and a plug-in plays at 48000"):
         build_instrument("drum", slow, tmp_path, models={"drum": model_files["drum"]})
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (
+            "kNT_apiVersionCurrent \t= kNT_apiVersion14",
+            "version 14 of the plug-in interface, newer than the 13",
+        ),
+        ("kNT_apiVersionCurrent = kNT_apiVersion9", "version 9 of the plug-in interface, older than the 13"),
+        (None, "there is no api.h of the interface in it"),
+    ],
+)
+def test_another_version_of_the_interface_is_refused_at_build(line, sentence, tmp_path, drum, monkeypatch):
+    folder = tmp_path / "include" / "distingnt"
+    folder.mkdir(parents=True)
+    if line is not None:
+        (folder / "api.h").write_text(f"enum {{ {line} }};")
+    monkeypatch.setenv("DISTINGNT_API", str(tmp_path))
+    with pytest.raises(Refusal, match=sentence):
+        link(drum, tmp_path)
+    assert not list(tmp_path.glob("*.o"))
+
+
+@needs_api
+def test_the_known_version_is_taken():
+    check_interface(API)
 
 
 def test_counters_go_into_plugins_alone(model_files, tmp_path):

@@ -15,7 +15,7 @@ from hardware.bom import load_bom
 from hardware.panel import load_panel, printed_names
 from hardware.schematic.carriers import CARRIERS, circuit_of
 from hardware.schematic.circuit import faults
-from hardware.schematic.drawing import svg
+from hardware.schematic.drawing import figures, svg
 from hardware.schematic.kicad import netlist, schematic
 from hardware.schematic.layout import sheet_of
 from tests.browser import CHROMIUM, browser
@@ -183,6 +183,19 @@ def test_the_files_in_the_tree_are_of_today(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_build_guide_shows_every_part_and_the_figures_of_today(name):
+    circuit = circuit_of(name)
+    guide = (TREE.parents[1] / "docs" / "manuals" / f"build-{name.replace('_', '-')}.md").read_text()
+    for figure, drawn in figures(circuit).items():
+        assert (TREE / f"{name}-{figure}.svg").read_text(encoding="utf-8") == drawn
+        assert f"hardware/schematics/{name}-{figure}.svg" in guide, figure
+    shown = {ref for drawn in figures(circuit).values() for ref in re.findall(r'<g id="(\w+)">', drawn)}
+    assert shown >= set(circuit.parts)
+    labels = re.findall(r'class="reference"[^>]*>(\w+)<', figures(circuit)["panel"])
+    assert sorted(labels) == sorted(ref for ref, part in circuit.parts.items() if part.panel)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_no_symbol_lies_over_another_or_leaves_the_sheet(name):
     sheet = sheet_of(circuit_of(name))
     for at, one in enumerate(sheet.spots):
@@ -215,7 +228,8 @@ def test_no_words_of_a_schematic_lie_over_others(tmp_path):
 
 def test_the_command_writes_three_files(tmp_path, capsys):
     assert vaectrol.main(["board", "schematic", "rpi", "-o", str(tmp_path)]) == 0
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["rpi.kicad_sch", "rpi.net", "rpi.svg"]
+    names = {file.name for file in tmp_path.iterdir()}
+    assert {"rpi.kicad_sch", "rpi.net", "rpi.svg", "rpi-panel.svg", "rpi-1-power.svg"} <= names
     assert "132 parts, 99 nets" in capsys.readouterr().out
     assert vaectrol.main(["board", "schematic", "seed"]) == 2
     assert "there is no carrier 'seed'; choose patch_sm, rpi" in capsys.readouterr().err
