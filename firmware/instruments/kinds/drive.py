@@ -20,6 +20,7 @@ class EffectModel(ModelRole):
         """Return the functions of a ``DriveModel``."""
         audio, latent = model.input("audio"), model.input("latent", "condition")
         out = model.output("audio")
+        bends = model.bends("frames->knob", "DRIVE_FRAMES")
         hop, role, name = model.model.hop(latent), model.role, model.name
         return f"""static void {role}_reset_model(void *state)
 {{
@@ -35,7 +36,7 @@ static void {role}_process(void *state, size_t ticks, DriveFrames *frames)
 {{
     const {name}_inputs in = {{
         .{audio} = frames->in, .{audio}_stride = PORT_MAX_BLOCK,
-        .{latent} = frames->latent, .{latent}_stride = DRIVE_FRAMES,
+        .{latent} = frames->latent, .{latent}_stride = DRIVE_FRAMES,{bends}
     }};
     const {name}_outputs out = {{.{out} = frames->out, .{out}_stride = PORT_MAX_BLOCK}};
     {name}_process(state, ticks, &in, &out);

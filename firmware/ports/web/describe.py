@@ -220,7 +220,8 @@ def _words_of(assignment: Assignment, address: str) -> str:
     if model is not None and name.startswith("attribute."):
         attribute = model.about.attribute(name.removeprefix("attribute."))
         return attribute.definition if attribute else ""
-    return ""
+    bends = model.about.bends if model is not None else []
+    return next((bend.words for bend in bends if bend.name == name), "")
 
 
 def _labels(assignment: Assignment, number: int) -> list[str]:
