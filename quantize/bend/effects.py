@@ -168,7 +168,7 @@ def cosine(a: Effect, b: Effect) -> float:
 
 
 def cost_share(site: Site, slow_frames_a_second: float, moves: int) -> float:
-    """Estimate the share of a 480 MHz Cortex-M7 that so many moves of a site cost; events: 0 frames."""
+    """Estimate the share of a 480 MHz Cortex-M7 that moves of a site cost; events: 0 frames."""
     rate = EVENTS_A_SECOND if slow_frames_a_second == 0 else slow_frames_a_second
     return site.channels * site.repeat * rate * CYCLES_A_VALUE * moves / CLOCK_HZ
 
@@ -176,7 +176,7 @@ def cost_share(site: Site, slow_frames_a_second: float, moves: int) -> float:
 def choose(
     found: Sequence[Effect], costs: Sequence[float], count: int, budget: float, least: float
 ) -> list[Effect]:
-    """Sites whose effects differ most: the set with the least greatest pairwise cosine that the budget allows.
+    """Sites whose effects differ most: least greatest pairwise cosine, within the budget.
 
     Parameters
     ----------

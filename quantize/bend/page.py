@@ -80,7 +80,7 @@ def dissection(
     page = Page(
         f"{title}, dissected",
         "Every inner signal that can be bent, and what the sound becomes when it is touched.",
-        "×0 silences a site, ×2 doubles it, +1σ adds a standard deviation, swap rotates its channels by half.",
+        "×0 silences a site, ×2 doubles it, +1σ adds a standard deviation, swap turns its channels by half.",
     )
     _proposal(page, chosen)
     _overview(page, found, chosen, shares)

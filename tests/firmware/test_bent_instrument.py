@@ -1,4 +1,4 @@
-"""Bent instruments: bends are parameters by name, noon leaves everything as it was, moving them stays in bounds."""
+"""Bent instruments: bends are parameters by name, and noon leaves everything as it was."""
 
 from __future__ import annotations
 

@@ -235,7 +235,8 @@ class Writer:
         bounds = (y.quant.low, y.quant.high)
         produce = self.families[self._node.op].produce(self._node)
         if self.rows is not None:
-            dst, step = f"{self._target} + {self.rows[0]}", y.frame if self.single_firing else produce * y.frame
+            dst = f"{self._target} + {self.rows[0]}"
+            step = y.frame if self.single_firing else produce * y.frame
             self.call(f"vk_clip_{self.suffix(y)}", *bounds, dst, step, dst, step, self.frames, self.rows[1])
             return
         frames = self.frames if produce == 1 else f"({self.frames}) * {produce}u"
