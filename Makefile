@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # torch and the test workers share the cores; one thread each keeps two cores busy without fighting
 JOBS ?= 2
 
-.PHONY: demo test check fast lint bench docs clean
+.PHONY: demo test check fast lint bench docs release clean
 
 demo: $(READY)
 	$(BIN)/vaectrol demo -o demo
@@ -35,8 +35,12 @@ docs: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	$(BIN)/python -m docs.build_site
 
+# files for those who have no Vaectrol: plug-ins, pages, programs, panels, checksums
+release: $(READY)
+	$(BIN)/python -m workflow.release -o dist
+
 clean:
-	rm -rf $(VENV) demo build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The environment: made when missing, renewed when what it is made from changes.
 $(READY): pyproject.toml constraints.txt

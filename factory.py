@@ -29,6 +29,8 @@ from workflow.stages import Stage, WorkflowStopped, run_stages
 MODELS = Path(__file__).parent / "firmware" / "models"
 LARGEST_BYTES = 1_000_000
 PICTURE_WIDTH = 1100
+MOST_UNUSED = 0.25
+"""Part of a factory model's latents that nothing may hang on: a dead knob is a promise that is not kept."""
 # What a card leaves to the evaluation's own page, whatever was judged
 NOT_FIGURES = ("rows", "items")
 
@@ -305,7 +307,7 @@ def ship(name: str, words: Words, source: Path, folder: Path, encoder: bool = Fa
     Raises
     ------
     WorkflowStopped
-        When it is larger than a factory model may be.
+        When it is larger than a factory model may be, or too many of its latents move nothing.
     """
     import onnx
 
@@ -320,6 +322,13 @@ def ship(name: str, words: Words, source: Path, folder: Path, encoder: bool = Fa
         way = "make it smaller" if encoder else "prune more"
         raise WorkflowStopped(
             f"{source} has {len(whole):,} bytes; a factory model may have {LARGEST_BYTES:,}: {way}."
+        )
+    latents = model_metadata.read(model, str(source)).latents
+    unused = [latent.name for latent in latents if latent.sign == "unused"]
+    if len(unused) > MOST_UNUSED * len(latents):
+        raise WorkflowStopped(
+            f"{len(unused)} of the {len(latents)} latents of {source} are unused ({', '.join(unused)}); "
+            "train it with a smaller kl.beta."
         )
     path = folder / f"{name}.int8.onnx"
     if encoder:

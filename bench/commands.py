@@ -32,12 +32,12 @@ def register(app: typer.Typer) -> None:
 def bench(
     context: typer.Context,
     target: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="INSTRUMENT|RUN|MODEL",
             help="An instrument, a run folder, an .onnx file, or a reference decoder: raspberry, nano.",
         ),
-    ],
+    ] = None,
     board: Annotated[str, typer.Option(help="Board, by name or .toml file.")] = "patch_sm",
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for report.json, report.html, WAVs.")
@@ -64,6 +64,12 @@ def bench(
         str | None, typer.Option(help="Serial device of a module that runs its bench image.")
     ] = None,
     seconds: Annotated[float, typer.Option(help="Length of the sounds that quality compares.")] = 2.0,
+    from_module: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-module", help="What a disting NT's plug-in with --counters sent (.syx) or showed (text)."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Predict CPU, memory, latency and quality of a model or instrument on a board."""
@@ -73,9 +79,17 @@ def bench(
     from bench.report.report import Wanted, make_report
     from common.files import read_json
     from common.outputs import check_folder
+    from common.refusal import Refusal
     from firmware.commands import pairs
     from hardware.board import load_board
 
+    if from_module is not None:
+        if target is not None:
+            raise Refusal(f"--from-module reads what a module measured; leave {target!r} out.")
+        _from_module(from_module, out, as_json)
+        return
+    if target is None:
+        raise Refusal("say what to bench: an instrument, a run folder, an .onnx file, or --from-module FILE.")
     if out is not None:
         check_folder(out)
     chosen = load_board(board)
@@ -83,8 +97,6 @@ def bench(
     if against is not None:
         read_json(against)
     if block is not None and not 1 <= block <= chosen.audio.max_block:
-        from common.refusal import Refusal
-
         raise Refusal(
             f"a block of {block} samples is not possible on {chosen.title}; choose 1 to "
             f"{chosen.audio.max_block}."
@@ -120,11 +132,24 @@ def bench(
         typer.echo("\n".join(lines) if lines else "Nothing changed.", err=as_json)
     incomplete = report["device"].get("incomplete") if "device" in report else None
     if incomplete:
-        from common.refusal import Refusal
-
         raise Refusal(f"{incomplete} What was found before is in the report.")
     if worse:
         raise typer.Exit(1)
+
+
+def _from_module(file: Path, out: Path | None, as_json: bool) -> None:
+    """Read what a module measured of itself, and say it; a report of it is all that an owner would send."""
+    import json
+
+    from bench.disting_nt.measured import in_words, measured, read_counters
+    from common.files import write_json
+
+    report = measured(read_counters(file))
+    if out is not None:
+        write_json(out / "measured.json", report)
+    typer.echo(json.dumps(report, indent=1) if as_json else "\n".join(in_words(report)))
+    if out is not None and not as_json:
+        typer.echo(f"Written: {out / 'measured.json'}, which holds these figures and nothing else")
 
 
 def emulate(

@@ -83,8 +83,12 @@ def frames_of(shape: str) -> int:
 def block_shape(shape: str, *, short: bool = False) -> tuple[int, int, int, int]:
     """Read (runs, run, channels, frames) out of "inputs→outputs k taps d dilation ↑stride × frames".
 
-    A ``short`` one is (taps, elements of a frame, channels, frames), whatever its dilation.
+    Of a joined sum it is (steps, taps, channels, frames), of a ``short`` one (taps, elements of a frame,
+    channels, frames), whatever its dilation.
     """
+    if found := re.fullmatch(r"(\d+) steps of (\d+) taps→(\d+) × (\d+)", shape):
+        steps, taps, outputs, frames = (int(v) for v in found.groups())
+        return steps, taps, outputs, frames
     found = re.fullmatch(r"(\d+)→(\d+) k(\d+)(?: d(\d+))?(?: ↑(\d+))? × (\d+)", shape)
     if found is None:
         raise Refusal(f"the kernel table has a convolution {shape!r} that nothing here can read.")

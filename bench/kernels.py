@@ -22,7 +22,8 @@ from bench.m7.emulator import Machine
 from bench.m7.measure import link_for
 from common.files import write_json
 from common.refusal import Refusal
-from firmware.kernelgen import m7_short
+from firmware.kernelgen import m7_joined, m7_short
+from firmware.kernelgen.m7_joined import Shape
 from hardware.board import load_board
 
 
@@ -76,6 +77,32 @@ SHORT_SHAPES = [
     *((2, 4), (5, 2), (2, 16)),
 ]
 """Straight-line convolutions of the table: taps × elements of a frame."""
+
+
+JOINED_SHAPES = [
+    *(Shape((c, c, c, 2), c, bits, 7 * (bits > 0)) for c in (2, 4, 8, 16) for bits in (0, 16)),
+    *(Shape((c, c), c, along=(0,)) for c in (2, 4, 8, 16)),
+    Shape((4,) * 6 + (2,), 4),
+    Shape((4,) * 15 + (2,), 4),
+    Shape((8,) * 5 + (2,), 2),
+    Shape((4, 2), 4, 16, 7),
+    Shape((4,) * 6 + (2,), 4, 16, 7),
+]
+"""Joined sums of the table: pitches of taps and output, bits of a table behind, taps along the outputs."""
+
+
+@cache
+def joined_bench() -> Bench:
+    """Link the joined sums into an image of their own: fast memory for code is short."""
+    from firmware.toolchain import kernel_sources
+
+    board = load_board("patch_sm")
+    with tempfile.TemporaryDirectory() as folder:
+        code = Path(folder) / "joined.S"
+        code.write_text(m7_joined.source(JOINED_SHAPES))
+        needed = [s for s in kernel_sources("m7") if s.stem in ("joined_m7", "freestanding")]
+        elf = link_for([*needed, code], board, Path(folder) / "joined.elf")
+    return Bench(Machine(elf, board))
 
 
 @cache
@@ -370,6 +397,38 @@ def hit(kernel: str, count: int, gliding: int = 0) -> Row:
     return Row(kernel, shape, "dtcm", 0, count, cycles, instructions, None, gliding)
 
 
+def joined(shape: Shape, frames: int) -> Row:
+    """A joined sum with random weights over all channels of its output."""
+    from firmware.kernelgen import packing
+
+    b, rng = joined_bench(), np.random.default_rng(6)
+    b.reset()
+    outputs, steps = shape.out_pitch, len(shape.steps)
+    weights = rng.integers(-127, 128, (outputs, 2 * steps))
+    numbers = rng.integers(0, 1 << 20, outputs), np.full(outputs, 1 << 22)
+    stream = b.machine.place(packing.pack_joined_stream(weights, *numbers, 0), "dtcm", 32)
+    curve = b.machine.place(np.zeros(1024, np.int32))
+    code = b.machine.elf.symbol(shape.name).address | 1  # Thumb
+    layer = b.struct(stream, code, curve, 32768, outputs // 2)
+    signals = [
+        b.machine.place(rng.integers(-9999, 9999, p * (frames + 8)).astype(np.int16)) for p in shape.pitches
+    ]
+    out = b.machine.alloc(2 * outputs * frames + 64)
+    cycles, instructions = b.cycles("vk_joined_s16", layer, b.struct(*signals), out, outputs, frames)
+    macs = 2 * steps * outputs * frames
+    return Row(
+        "vk_joined_s16_table" if shape.bits else "vk_joined_s16",
+        f"{steps} steps of {len(shape.pitches)} taps→{outputs} × {frames}",
+        "dtcm",
+        macs,
+        outputs * frames,
+        cycles,
+        instructions,
+        cycles / macs,
+        macs,
+    )
+
+
 FIGURES: dict[str, tuple[Callable[[], Row], float]] = {
     "conv 64→64 k3, 4 frames": (partial(conv, 64, 64, 3, 4), 0.75),
     "conv 64→64 k3, 1 frame": (partial(conv, 64, 64, 3, 1), 0.95),
@@ -473,6 +532,9 @@ def grid() -> Iterator[Callable[[], Row]]:
             yield partial(pqmf, kernel, bands, length, frames)
     for bands, taps, hop, frames in ((16, 1, 1, 3), (16, 8, 3, 1), (8, 8, 6, 2), (1, 16, 48, 1)):
         yield partial(noise, bands, taps, hop, frames)
+    for shape in JOINED_SHAPES:
+        for frames in (1, 3, 12, 48):
+            yield partial(joined, shape, frames)
     for count, gliding in ((8, 0), (8, 8), (32, 4), (64, 0), (64, 8), (64, 16)):
         yield partial(hit, "vk_modes_frame", count, gliding)
     for count in (8, 64):

@@ -24,20 +24,29 @@ def import_capture(
         float | None,
         typer.Option(min=0.0, max=1.0, help="Which of several sizes in one file, 0 to 1; the largest."),
     ] = None,
+    instrument: Annotated[
+        Path | None,
+        typer.Option(help="Write an instrument file too, which plays OUT once it is quantized beside it."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was read as JSON.")] = False,
 ) -> None:
     """Read an amplifier or pedal capture from elsewhere into a float model file."""
     import json
 
     from captures.capture import ASSUMED_RATE_HZ
+    from captures.instrument import instrument_text
     from captures.read import model_of, read_capture
-    from common.files import write_bytes
+    from common.files import write_bytes, write_text
     from common.outputs import check_file
 
     place = out or Path(f"{source.stem}.onnx")
     check_file(place, ".onnx", [source])
+    if instrument is not None:
+        check_file(instrument, ".toml", [source])
     capture = read_capture(source, size)
     write_bytes(place, model_of(capture, place.stem).SerializeToString())
+    if instrument is not None:
+        write_text(instrument, instrument_text(capture, place.stem))
     if as_json:
         found = {
             "file": str(place),

@@ -89,26 +89,12 @@ class Sketch:
         """Apply an activation function."""
         return CURVES[curve.name](self, x, curve.numbers, self._name(stem))
 
-    def lstm(
-        self,
-        x: str,
-        weight: np.ndarray,
-        recurrent: np.ndarray,
-        bias: np.ndarray,
-        initial: tuple[np.ndarray, np.ndarray] | None = None,
-    ) -> str:
+    def lstm(self, x: str, weight: np.ndarray, recurrent: np.ndarray, bias: np.ndarray) -> str:
         """Long short-term memory: rows of gates i, f, g, o; ``weight`` [4·hidden, inputs], one bias."""
         hidden = recurrent.shape[1]
         order = _gates(hidden, (0, 3, 1, 2))  # ONNX: i, o, f, c
-        name = self._name("lstm")
-        inputs = self._recurrent_inputs(
-            name, weight[order], recurrent[order], bias[order], np.zeros_like(bias)
-        )
-        if initial is not None and any(np.any(state != 0) for state in initial):
-            inputs += [""] + [
-                self.constant(state.reshape(1, 1, hidden), f"{name}_{letter}")
-                for state, letter in zip(initial, ("h", "c"), strict=True)
-            ]
+        name, none = self._name("lstm"), np.zeros_like(bias)
+        inputs = self._recurrent_inputs(name, weight[order], recurrent[order], bias[order], none)
         return self._recurrent("LSTM", x, inputs, name, hidden)
 
     def gru(

@@ -105,15 +105,19 @@ def _chosen(document: Part, size: float | None) -> Capture:
 
 
 def _lstm(config: Part, weights: Weights, sketch: Sketch) -> tuple[str, str, int]:
-    """Cells one after the other, each with its own first state; then one dense layer."""
+    """Cells one after the other, then one dense layer.
+
+    The file's first states are read and left: players let half a second of silence run through before, after
+    which nothing is left of them, and a module starts from zero.
+    """
     layers, hidden = config.integer("num_layers"), config.integer("hidden_size", most=4096)
     inputs, x = config.integer("input_size"), INPUT
     if inputs != 1:
         raise config.wrong("input_size", f"is {inputs}, and only captures of one input are played")
     for _ in range(layers):
         both = weights.take(4 * hidden, inputs + hidden)
-        bias, h, c = weights.take(4 * hidden), weights.take(hidden), weights.take(hidden)
-        x = sketch.lstm(x, both[:, :inputs], both[:, inputs:], bias, (h, c))
+        bias, _ = weights.take(4 * hidden), weights.take(2, hidden)
+        x = sketch.lstm(x, both[:, :inputs], both[:, inputs:], bias)
         inputs = hidden
     result = sketch.dense(x, weights.take(1, hidden), weights.take(1), "head")
     return result, f"LSTM of {layers} × {hidden}", 0

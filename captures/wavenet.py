@@ -8,7 +8,7 @@ arXiv 1709.07871) scales and shifts a signal by two dense layers of the conditio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -91,19 +91,14 @@ def wavenet(config: Part, weights: Weights, sketch: Sketch, outputs: int | None 
         residual, head = _array(array, residual, condition, head, weights, sketch, is_last=is_last)
         reach += array.reach
     assert head is not None
-    name, _, dilation, weight, bias = head
-    if "head" not in config and outputs not in (None, weight.shape[0]):
-        raise config.wrong(
-            "layers", f"end in {weight.shape[0]} channels, and only captures of one are played"
-        )
-    post = config.part("head") if "head" in config else None
-    if post is None:
+    channels = head.weight.shape[0]
+    if "head" not in config and outputs not in (None, channels):
+        raise config.wrong("layers", f"end in {channels} channels, and only captures of one are played")
+    if "head" not in config:
         scale = weights.number()
-        result = sketch.conv(
-            name, weight * scale, None if bias is None else bias * scale, dilation, stem="head"
-        )
+        result = head.scaled(scale).written(sketch)
     else:
-        result, more, scale = _post_head(post, sketch, head, arrays[-1].head_outputs, weights)
+        result, more, scale = _post_head(config.part("head"), sketch, head, weights)
         reach += more
     if not np.isfinite(scale):
         raise config.wrong("head_scale", "is not finite")
@@ -111,8 +106,34 @@ def wavenet(config: Part, weights: Weights, sketch: Sketch, outputs: int | None 
     return result, f"WaveNet of {sizes} layers", reach
 
 
-Head = tuple[str, int, int, np.ndarray, np.ndarray | None]
-"""A head's convolution, not written yet: its input, taps, dilation, weight and bias."""
+@dataclass(frozen=True, eq=False)
+class _Head:
+    """A head's convolution, not written yet, of the sum of what the layers give."""
+
+    signals: list[str]
+    dilation: int
+    weight: np.ndarray
+    bias: np.ndarray | None
+
+    def scaled(self, factor: float) -> _Head:
+        """Times a number."""
+        bias = None if self.bias is None else self.bias * factor
+        return replace(self, weight=self.weight * factor, bias=bias)
+
+    def written(self, sketch: Sketch) -> str:
+        """Write it: of one tap as the sum of a layer for every signal, which is the same number.
+
+        That sum runs in one accumulator on the module, where a chain of sums is rounded each time.
+        """
+        first, *rest = self.signals
+        if self.weight.shape[2] > 1:
+            for signal in rest:
+                first = sketch.add(first, signal, "skip")
+            rest = []
+        total = sketch.conv(first, self.weight, self.bias, self.dilation, stem="head")
+        for signal in rest:
+            total = sketch.add(total, sketch.conv(signal, self.weight, stem="head"), "heads")
+        return total
 
 
 def _check_chain(config: Part, arrays: list[_Array], has_condition: bool) -> None:
@@ -149,26 +170,22 @@ def _array(
     array: _Array,
     x: str,
     condition: str,
-    head: Head | None,
+    head: _Head | None,
     weights: Weights,
     sketch: Sketch,
     *,
     is_last: bool,
-) -> tuple[str, Head]:
+) -> tuple[str, _Head]:
     """One array; the head of the one before is written here, where its output is added to."""
     x = sketch.dense(x, weights.take(array.channels, array.inputs), stem="rechannel")
-    total = None
-    if head is not None:
-        name, _, dilation, weight, bias = head
-        total = sketch.conv(name, weight, bias, dilation, stem="head")
+    signals = [] if head is None else [head.written(sketch)]
     for index in range(len(array.dilations)):
         unused = is_last and index == len(array.dilations) - 1
         x, skip = _layer(array, index, x, condition, weights, sketch, is_residual_unused=unused)
-        total = skip if total is None else sketch.add(total, skip, "skip")
-    assert total is not None
+        signals.append(skip)
     weight = weights.take(array.head_outputs, array.head_inputs, array.head_taps)
     bias = weights.take(array.head_outputs) if array.has_head_bias else None
-    return x, (total, array.head_taps, array.head_dilation, weight, bias)
+    return x, _Head(signals, array.head_dilation, weight, bias)
 
 
 def _grouped(weights: Weights, outputs: int, inputs: int, taps: int, groups: int) -> np.ndarray:
@@ -258,11 +275,9 @@ def _modulated(
     return sketch.add(sketch.multiply(x, gain), shift)
 
 
-def _post_head(
-    part: Part, sketch: Sketch, head: Head, channels: int, weights: Weights
-) -> tuple[str, int, float]:
+def _post_head(part: Part, sketch: Sketch, head: _Head, weights: Weights) -> tuple[str, int, float]:
     """Convolutions behind all arrays, a curve before each; the head scale comes last among the weights."""
-    name, _, dilation, weight, bias = head
+    channels = head.weight.shape[0]
     inner, outputs = part.integer("channels"), part.integer("out_channels")
     if outputs != 1:
         raise part.wrong("out_channels", f"is {outputs}, and only captures of one channel are played")
@@ -273,7 +288,7 @@ def _post_head(
         convs.append((weights.take(made, inputs, taps), weights.take(made)))
         inputs = made
     scale = weights.number()
-    x = sketch.conv(name, weight * scale, None if bias is None else bias * scale, dilation, stem="head")
+    x = head.scaled(scale).written(sketch)
     inputs = channels
     for kernel, offset in convs:
         x = sketch.curve(x, curve_of(part, "activation", part.fields.get("activation"), inputs))

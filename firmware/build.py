@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.files import make_folder, write_text
-from common.refusal import DoesNotFit, Refusal, ToolMissing
+from common.refusal import DoesNotFit, Refusal
 from common.version import version
 from firmware.compiler.report import Report
 from firmware.estimate import has_time, instrument_bytes, predict, without
@@ -18,6 +18,7 @@ from firmware.instruments.assign import assign
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.kinds.base import InstrumentKind, state_region
 from firmware.instruments.model_calls import CompiledModel
+from firmware.instruments.model_file import ModelFile
 from firmware.instruments.source import instrument_source, model_hash
 from firmware.instruments.spec import find_models, load_instrument
 from firmware.report import InstrumentReport
@@ -25,6 +26,10 @@ from hardware.board import Board, load_board
 
 ENGINE = Path(__file__).parent / "engine"
 PORTS = Path(__file__).parent / "ports"
+PLUGIN_PORTS = ("disting_nt",)
+SAME_RATE = 0.005
+"""Part by which two sample rates may differ: a converter's true rate is a little off what it is called."""
+"""Ports whose host loads many instances of one file, and that compile the sources themselves."""
 
 
 @dataclass
@@ -39,7 +44,7 @@ class Built:
     objects : the same, compiled for `target`.
     models, assignment : what it was made from.
     report : memory, predicted CPU and latency, as ``report.json`` has it.
-    image : the linked image or program; None without the port's tools: `image_missing` says which.
+    image : the linked image or program; None with ``--objects-only``: `image_missing` says so.
     """
 
     name: str
@@ -55,6 +60,8 @@ class Built:
     objects: list[Path] = field(default_factory=list)
     image: Path | None = None
     image_missing: str = ""
+    counters: bool = False
+    """Whether a plug-in counts its cycles."""
 
 
 def engine_sources(kind: InstrumentKind) -> list[Path]:
@@ -63,6 +70,17 @@ def engine_sources(kind: InstrumentKind) -> list[Path]:
         *sorted((ENGINE / "control").glob("*.c")),
         *(ENGINE / "instruments" / f"{name}.c" for name in (kind.name, *kind.engine)),
     ]
+
+
+def check_rate(model: ModelFile, board: Board) -> None:
+    """Refuse a model that hears audio at another rate than the board's: it would be another effect there."""
+    about, rate_hz = model.about, board.audio.sample_rate_hz
+    if about.input_with("audio") is None or abs(about.sample_rate_hz / rate_hz - 1.0) <= SAME_RATE:
+        return
+    raise Refusal(
+        f"{model.path.name} was made at {about.sample_rate_hz:,.0f} Hz and {board.name} runs at "
+        f"{rate_hz:,.0f} Hz; use one that was made at {rate_hz:,.0f} Hz."
+    )
 
 
 def generate(
@@ -97,6 +115,8 @@ def generate(
         raise Refusal(f"a block has 1 to 256 samples, not {block}.")
     loaded = load_instrument(instrument)
     files = find_models(loaded, models)
+    for model in files.values():
+        check_rate(model, board)
     assignment = assign(loaded, files, board)
     kind = kinds.named(assignment.kind)
     make_folder(out)
@@ -130,7 +150,9 @@ def generate(
             state_region=state_region(program.report),
             is_placed=target == "m7",
             sound=program.sound,
+            ends=program.ends,
         )
+    kind.plan(assignment, reports, block)
     source = out / "instrument.c"
     region = ("dtcm" if target == "m7" else "") if instances else None
     write_text(source, instrument_source(assignment, compiled, block, version(), region))
@@ -154,6 +176,20 @@ def generate(
     return built
 
 
+def check_tools(board: str | Path | Board) -> None:
+    """Refuse at once what would be missing at the end: the tools and libraries of the board's port.
+
+    Raises
+    ------
+    ToolMissing
+        Which, and how to get it.
+    """
+    board = board if isinstance(board, Board) else load_board(board)
+    if board.port != "host":
+        port = importlib.import_module(f"firmware.ports.{board.port}.link")
+        getattr(port, "check_tools", lambda: None)()
+
+
 def build_instrument(
     instrument: str | Path,
     board: str | Path | Board,
@@ -161,31 +197,48 @@ def build_instrument(
     *,
     models: Mapping[str, Path] | None = None,
     block: int | None = None,
+    objects_only: bool = False,
+    counters: bool = False,
 ) -> Built:
-    """Do all of `vaectrol build`: generate, compile, link where the port's tools are there, report.
+    """Do all of `vaectrol build`: generate, compile, link, report.
+
+    Parameters
+    ----------
+    objects_only : bool
+        Everything but the image, for which the port's tools may be missing.
 
     Raises
     ------
     Refusal
         What `generate` refuses, a predicted CPU above 100 %, or a compiler's complaint.
+    ToolMissing
+        A tool of the port is not here; nothing was made.
     """
     from firmware import toolchain
 
-    built = generate(instrument, board, out, models=models, block=block)
+    board = board if isinstance(board, Board) else load_board(board)
+    is_plugin = board.port in PLUGIN_PORTS
+    if counters and not is_plugin:
+        raise Refusal(f"{board.title} loads no plug-ins, and counters go into a plug-in; use a disting_nt.")
+    if not objects_only:
+        check_tools(board)
+    built = generate(instrument, board, out, models=models, block=block, instances=is_plugin)
+    built.counters = counters
     if built.report["cpu_worst"] > 1.0 and built.board.processor.target != "host":
         raise DoesNotFit(
             f"{built.name} would need {built.report['cpu_worst']:.0%} of the processor of {built.board.name} "
             "(predicted); use fewer voices, a smaller or quantized model, or a larger block."
         )
-    built.objects = toolchain.compile_object(built.sources, built.target, out / "objects", extra=[f"-I{out}"])
-    if built.board.port == "host":
+    if not is_plugin:
+        built.objects = toolchain.compile_object(
+            built.sources, built.target, out / "objects", extra=[f"-I{out}"]
+        )
+    if objects_only:
+        built.image_missing = "--objects-only"
+    elif built.board.port == "host":
         built.image = host_library(built)
     else:
-        link = importlib.import_module(f"firmware.ports.{built.board.port}.link").link
-        try:
-            built.image = link(built, out)
-        except ToolMissing as why:
-            built.image_missing = str(why)
+        built.image = importlib.import_module(f"firmware.ports.{built.board.port}.link").link(built, out)
     built.report["image"] = str(built.image) if built.image else None
     built.report["image_missing"] = built.image_missing
     write_text(out / "report.json", json.dumps(built.report, indent=1))

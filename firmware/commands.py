@@ -10,8 +10,13 @@ import typer
 if TYPE_CHECKING:
     from firmware.compiler.report import Report
     from firmware.play.live import Inputs
-    from firmware.play.render import Sound
+    from firmware.play.render import Scribe, Sound
     from hardware.board import Board
+
+
+ModelOption = Annotated[
+    list[str] | None, typer.Option("--model", help="ROLE=FILE.onnx, in place of the instrument's own model.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -29,10 +34,35 @@ def register(app: typer.Typer) -> None:
         epilog="Example: vaectrol play rhythm --demo · "
         "vaectrol play drum --cv moves.csv --model drum=kick.int8.onnx --board patch_sm -o drum.wav",
     )(play)
+    app.command("manual", epilog="Example: vaectrol manual drum --board patch_sm -o manual")(manual)
     app.command(
         "web",
         epilog="Example: vaectrol web drum -o drum.html · vaectrol web -o pages",
     )(web)
+
+
+def manual(
+    instrument: Annotated[str, typer.Argument(help="An instrument's name or its .toml file.")],
+    board: Annotated[str, typer.Option(help="Whose panel, jacks and processor.")] = "patch_sm",
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of page and card.")] = Path("manual"),
+    model: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
+) -> None:
+    """Write an instrument's manual: a page (HTML, PDF) and a card for the panel (SVG, PDF)."""
+    import json
+
+    from common.outputs import check_folder
+    from firmware.manual.write import write_manual
+
+    check_folder(out)
+    made = write_manual(instrument, board, out, pairs(model, "--model"))
+    if as_json:
+        files = [str(file) for file in made.files]
+        typer.echo(json.dumps({"files": files, "pages": made.pages, "missing": made.missing}))
+        return
+    typer.echo("wrote " + ", ".join(str(file) for file in made.files))
+    if made.missing:
+        typer.echo(made.missing)
 
 
 def compile_model(
@@ -166,11 +196,6 @@ def _print_report(report: Report, out: Path) -> None:
     console.print(f"wrote {report['name']}.h, {report['name']}.c and report.json to {out}")
 
 
-ModelOption = Annotated[
-    list[str] | None, typer.Option("--model", help="ROLE=FILE.onnx, in place of the instrument's own model.")
-]
-
-
 def pairs(words: list[str] | None, option: str) -> dict[str, Path]:
     """Split NAME=FILE options; refuse what has no ``=``."""
     from common.refusal import Refusal
@@ -187,9 +212,18 @@ def pairs(words: list[str] | None, option: str) -> dict[str, Path]:
 def build(
     instrument: Annotated[str, typer.Argument(help="An instrument's name or its .toml file.")],
     board: Annotated[str, typer.Option(help="Name of a board, or its .toml file.")] = "host",
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder; build/INSTRUMENT-BOARD.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Folder; build/INSTRUMENT-BOARD. For a disting NT also NAME.o."),
+    ] = None,
     model: ModelOption = None,
     block: Annotated[int | None, typer.Option(help="Samples per callback; the board's, as a rule.")] = None,
+    objects_only: Annotated[
+        bool, typer.Option("--objects-only", help="Everything but the image: no libDaisy, no linker.")
+    ] = False,
+    counters: Annotated[
+        bool, typer.Option("--counters", help="disting NT: count cycles, on its display and as SysEx.")
+    ] = False,
     bench: Annotated[
         bool, typer.Option("--bench", help="Daisy: a second image, that counts cycles per layer.")
     ] = False,
@@ -200,13 +234,33 @@ def build(
 
     from rich.console import Console
 
-    from common.outputs import check_folder
-    from firmware.build import build_instrument
+    from common.files import write_bytes
+    from common.outputs import check_file, check_folder
+    from firmware.build import PLUGIN_PORTS, build_instrument
+    from hardware.board import load_board
 
-    folder = out or Path("build") / f"{Path(instrument).stem}-{Path(board).stem}"
+    chosen = load_board(board)
+    models = pairs(model, "--model")
+    refuse_together(bench and objects_only, "--bench", "--objects-only: it is an image")
+    file = out if out is not None and out.suffix == ".o" and chosen.port in PLUGIN_PORTS else None
+    folder = (out if file is None else None) or Path("build") / f"{Path(instrument).stem}-{Path(board).stem}"
+    if file is not None:
+        check_file(file, ".o", models.values())
     check_folder(folder)
     with Console(stderr=True).status(f"building {instrument} for {board}"):
-        built = build_instrument(instrument, board, folder, models=pairs(model, "--model"), block=block)
+        built = build_instrument(
+            instrument,
+            chosen,
+            folder,
+            models=models,
+            block=block,
+            objects_only=objects_only,
+            counters=counters,
+        )
+        if file is not None and built.image is not None:
+            write_bytes(file, built.image.read_bytes())
+            built.image = file
+            built.report["image"] = str(file)
         if bench and built.image and built.board.port == "daisy":
             from firmware.ports.daisy.link import link_built
 
@@ -239,6 +293,11 @@ def build(
             f"image {linked['bytes']:,} of {linked['of']:,} bytes ({linked['boot']}), with libDaisy and the "
             f"port: {uses}; stack {linked['stack_bytes']:,}"
         )
+    if "plugin" in report:
+        sections = ", ".join(f"{name} {size:,}" for name, size in report["plugin"]["sections"].items())
+        typer.echo(
+            f"plug-in of {report['plugin']['bytes']:,} bytes: {sections}; nothing undefined but the API's"
+        )
     typer.echo(
         f"wrote {built.image}" if built.image else f"objects are in {folder}; no image: {built.image_missing}"
     )
@@ -265,6 +324,9 @@ def play(
         str, typer.Option(help="Whose jacks, levels and voices: what that board would play.")
     ] = "host",
     cv: Annotated[Path | None, typer.Option(help="CSV: time, then one column per jack or parameter.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="A factory preset by name: alone it is auditioned, or under --cv.")
+    ] = None,
     midi: Annotated[
         Path | None, typer.Option(help="MIDI file: what its notes, controllers and tempo do.")
     ] = None,
@@ -305,6 +367,7 @@ def play(
     from common.outputs import check_file
     from firmware.midi.notes_out import check_writes_notes
     from firmware.midi.song import read_song, song_script
+    from firmware.play.audition import Audition
     from firmware.play.live import Inputs
     from hardware.board import load_board
 
@@ -314,8 +377,10 @@ def play(
     if demo and picture is None:
         picture = path.with_suffix(".png")
     if live or osc is not None or midi_port is not None:
-        given = demo or bool(sound) or any(one is not None for one in (cv, midi, midi_out))
-        refuse_together(given, "--demo, --cv, --sound, --midi and --midi-out", "--osc, --midi-port or --live")
+        given = demo or bool(sound) or any(one is not None for one in (cv, preset, midi, midi_out))
+        refuse_together(
+            given, "--demo, --cv, --sound, --preset, --midi and --midi-out", "--osc, --midi-port or --live"
+        )
         _play_live(
             instrument,
             path,
@@ -335,6 +400,7 @@ def play(
         "a rendering that no OSC or MIDI moves",
     )
     refuse_together(midi is not None and (demo or cv is not None), "--midi", "--demo or --cv")
+    refuse_together(preset is not None and (demo or midi is not None), "--preset", "--demo or --midi")
     script, sounds = demonstration(context, instrument, demo, cv, pairs(sound, "--sound"), models)
     read = [file for file in (script, midi, *sounds.values(), *models.values()) if isinstance(file, Path)]
     check_file(path, ".wav", read)
@@ -346,6 +412,12 @@ def play(
         check_file(midi_out, ".mid", read)
         check_writes_notes(instrument)
     song = read_song(midi) if midi is not None else None
+    played_script: Path | Scribe | None = script
+    if song is not None and midi is not None:
+        played_script = song_script(song, midi.name, record)
+    elif preset is not None:
+        played_script = Audition(preset, script)
+        sounds = sounds or _phrases(context, instrument, models)
     from rich.progress import Progress
 
     from firmware.play import render as player
@@ -356,7 +428,7 @@ def play(
         played = player.play(
             instrument,
             board=chosen,
-            script=script if song is None or midi is None else song_script(song, midi.name, record),
+            script=played_script,
             sounds=sounds,
             models=models,
             seconds=seconds,
@@ -433,6 +505,16 @@ def demonstration(
 
     found = find_demo(instrument, other_models=bool(models))
     return found.script, found.inputs((context.obj or {}).get("phrase"))
+
+
+def _phrases(context: typer.Context, instrument: str, models: dict[str, Path]) -> dict[str, Sound]:
+    """Return what the instrument's demonstration sends into its audio inputs; nothing where it has none."""
+    from firmware.instruments.demo import find_demo
+    from firmware.instruments.spec import load_instrument
+
+    if load_instrument(instrument).spec.demo is None:
+        return {}
+    return dict(find_demo(instrument, other_models=bool(models)).inputs((context.obj or {}).get("phrase")))
 
 
 def _play_live(

@@ -68,18 +68,11 @@ def predict(assignment: Assignment, reports: Mapping[str, Report], block: int) -
     """
     kind, board = kinds.named(assignment.kind), assignment.board
     engine = engine_cycles(assignment, block)
-    mean = worst = engine
-    latency = 0.0
+    mean, worst = (engine + cycles for cycles in kind.load(assignment, reports, block))
+    latency = max((float(report["latency_samples"]) for report in reports.values()), default=0.0)
     used: dict[str, int] = {}
     budget = board.processor.clock_hz * block / board.audio.sample_rate_hz
-    for name, report in reports.items():
-        role = kind.role(name)
-        cycles = role.cycles(report, board)
-        voice = role.voice_cycles(report)
-        mean += cycles[0] + assignment.voices * voice[0]
-        worst += cycles[1] + assignment.voices * voice[1]
-        wait = role.wait_ticks(assignment.models[name])
-        latency = max(latency, float(report["latency_samples"]) + wait)
+    for report in reports.values():
         for region, use in report["regions"].items():
             used[region] = used.get(region, 0) + int(use["used"])
     there = {region.name for region in board.memory}
@@ -98,7 +91,7 @@ def predict(assignment: Assignment, reports: Mapping[str, Report], block: int) -
         "cpu_mean": mean / budget,
         "cpu_worst": worst / budget,
         "worst_over_mean": worst / mean if mean else 1.0,
-        "latency_samples": latency,
+        "latency_samples": latency + kind.wait_ticks(assignment),
         "regions": {
             name: {"used": size, "left": left.get(name, 0) - size} for name, size in sorted(used.items())
         },

@@ -38,6 +38,13 @@ class ImageReport(TypedDict):
     runs_from_itcm: list[str]
 
 
+class PluginReport(TypedDict):
+    """A plug-in's file: its bytes, and those of each section that the module loads."""
+
+    bytes: int
+    sections: dict[str, int]
+
+
 class InstrumentReport(TypedDict):
     """Memory, processor and latency of an instrument on a board."""
 
@@ -62,4 +69,5 @@ class InstrumentReport(TypedDict):
     image: NotRequired[str | None]
     image_missing: NotRequired[str]
     linked: NotRequired[ImageReport]
+    plugin: NotRequired[PluginReport]
     bench_image: NotRequired[str]

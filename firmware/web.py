@@ -23,8 +23,8 @@ STAMP = ".vaectrol-web"
 """Marks a folder as a gallery, which may be written again."""
 
 
-def check_board(board: str | Path | Board) -> Board:
-    """Return a board whose instruments a page can hold.
+def check_board(board: str | Path | Board, what: str = "a page") -> Board:
+    """Return a board whose instruments a page, or something else that sounds, can hold.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def check_board(board: str | Path | Board) -> Board:
     found = board if isinstance(board, Board) else load_board(board)
     if found.audio.outputs == 0:
         raise Refusal(
-            f"{found.name} has no audio output, so a page has nothing to play; choose another board."
+            f"{found.name} has no audio output, so {what} has nothing to play; choose another board."
         )
     return found
 

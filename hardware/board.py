@@ -74,6 +74,8 @@ class Region(_Part):
     width_bytes: int = Field(gt=0)
     """Bytes moved per beat of the bus behind the region."""
     line_fill_cycles: int = Field(0, ge=0)
+    constants: bool = True
+    """Whether tables may be placed here; a plug-in's lie where its loader puts the file."""
     use: str = ""
 
     @property
@@ -207,7 +209,7 @@ class Board(_Part):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     title: str
-    port: Literal["daisy", "rpi", "host"]
+    port: Literal["daisy", "rpi", "disting_nt", "host"]
     libdaisy_class: str = ""
     processor: Processor
     audio: Audio
@@ -238,6 +240,17 @@ class Board(_Part):
             twice = {name for name in names if names.count(name) > 1}
             if twice:
                 raise ValueError(f"{field} names {sorted(twice)[0]!r} twice")
+        return self
+
+    @model_validator(mode="after")
+    def _pins_have_one_function(self) -> Board:
+        taken: dict[str, str] = {}
+        lights = [led for led in self.leds if not led.dac]  # others share a CV output's pin
+        for part in (*self.adcs, *self.dacs, *self.gates_in, *self.gates_out, *self.buttons, *lights):
+            if part.pin and taken.setdefault(part.pin, part.name) != part.name:
+                raise ValueError(
+                    f"pin {part.pin} is both {taken[part.pin]} and {part.name}; give one of them another pin"
+                )
         return self
 
     @property

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import re
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.refusal import Refusal
 
 BOM_DIR = Path(__file__).parent / "bom"
-COLUMNS = ("reference", "quantity", "value", "package", "part", "why")
+COLUMNS = ("reference", "quantity", "value", "package", "part", "price_euro", "source", "why")
 MULTIPLIERS = {"p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6}
 
 
@@ -25,6 +26,11 @@ class Line(BaseModel):
     value: str
     package: str
     part: str
+    """Maker and number of one that fits; of resistors and capacitors any of the same value and grade does."""
+    price_euro: Literal["below 0.5", "0.5 to 5", "over 5"]
+    """Class of the price of one, as known when the list was written."""
+    source: str = Field(min_length=4)
+    """Where it is usually bought."""
     why: str = Field(min_length=4)
 
     @property

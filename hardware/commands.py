@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     board_app.command("show")(board_show)
     board_app.command("ports")(board_ports)
     board_app.command("panel")(board_panel)
+    board_app.command("schematic")(board_schematic)
     board_app.command("bom")(board_bom)
     app.add_typer(board_app, name="board")
 
@@ -171,28 +172,41 @@ def _print_outcome(console: Console, outcome: Outcome) -> None:
 
 
 def flash(
-    image: Annotated[Path, typer.Argument(help="The .bin that `vaectrol build` made.")],
+    image: Annotated[
+        Path | None, typer.Argument(help="The .bin that `vaectrol build` made; --rehearse needs none.")
+    ] = None,
     board: Annotated[str | None, typer.Option(help="Refuse an image for any other board.")] = None,
     port: Annotated[str | None, PORT] = None,
     path: Annotated[
         str | None, typer.Option(help="USB path of the bootloader (dfu-util -l), with several.")
     ] = None,
     wait: Annotated[bool, typer.Option(help="Wait for the module and read its version back.")] = True,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Play the whole of it with a module that is not there.")
+    ] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Write an image into a Daisy, and check that it runs.
 
     A module that runs restarts into its bootloader by itself; else tap RESET and run this within two seconds.
 
-    Example: vaectrol flash build/drum-patch_sm.bin --board patch_sm
+    Example: vaectrol flash build/drum-patch_sm.bin --board patch_sm · vaectrol flash --rehearse
     """
     from rich.console import Console
     from rich.progress import Progress
 
+    from common.refusal import Refusal
     from hardware import flash as flashing
     from hardware.image import read_image
 
     console = Console(stderr=as_json)
+    if rehearse:
+        _rehearse(image, board, console, as_json)
+        return
+    if image is None:
+        raise Refusal(
+            "name the image: the .bin that `vaectrol build` made; `vaectrol flash --rehearse` needs none."
+        )
     checked = read_image(image, board)
     with Progress(console=console, transient=True) as progress:
         tasks = {stage: progress.add_task(stage, total=100) for stage in ("Erase", "Download")}
@@ -219,6 +233,34 @@ def flash(
         )
 
 
+def _rehearse(image: Path | None, board: str | None, console: Console, as_json: bool) -> None:
+    import tempfile
+
+    from hardware.board import load_board
+    from hardware.image import read_image
+    from hardware.rehearsal import Rehearsal, stand_in
+
+    with tempfile.TemporaryDirectory(prefix="vaectrol-rehearsal-") as place:
+        folder = Path(place)
+        checked = read_image(image, board) if image else stand_in(load_board(board or "patch_sm"), folder)
+        with Rehearsal(checked.board, folder) as played:
+            done = played.play(checked)
+    assert done.hello is not None
+    if as_json:
+        typer.echo(_json({"rehearsed": True, "bytes": done.bytes, "hello": done.hello.model_dump()}))
+        return
+    name = image.name if image else "a stand-in for an image"
+    console.print(
+        f"Rehearsed, nothing was written to a module: {name}, {done.bytes:,} of {checked.boot.bytes:,} bytes "
+        f"for {checked.board.name}.\n"
+        "1. The running module was asked to restart into its bootloader, and did.\n"
+        f"2. dfu-util erased and wrote 0x{checked.boot.address:08X}; what it holds is the image, byte for "
+        "byte.\n"
+        f"3. The module started and answered: {done.hello.instrument} {done.hello.version}, model "
+        f"{done.hello.model}, {done.hello.board}."
+    )
+
+
 def board_list(as_json: Annotated[bool, JSON] = False) -> None:
     """List the boards.
 
@@ -240,7 +282,7 @@ def board_list(as_json: Annotated[bool, JSON] = False) -> None:
 
 def board_show(
     name: Annotated[
-        str, typer.Argument(help="patch_sm, patch_init, seed, rpi4, rpi5, host, or a .toml file.")
+        str, typer.Argument(help="patch_sm, patch_init, seed, disting_nt, rpi4, rpi5, host, or a .toml.")
     ],
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
@@ -297,6 +339,42 @@ def board_panel(
     typer.echo(f"{out / stem}.svg and .dxf: {size}.")
 
 
+def board_schematic(
+    name: Annotated[str, typer.Argument(help="patch_sm or rpi: the carrier.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for its files.")] = Path("."),
+) -> None:
+    """Write a carrier's schematic and netlist for KiCad, and drawings of it for the build guide.
+
+    Example: vaectrol board schematic patch_sm -o build
+    """
+    from common.files import write_text
+    from common.outputs import check_folder
+    from common.refusal import Refusal
+    from hardware.schematic import drawing, kicad
+    from hardware.schematic.carriers import circuit_of
+    from hardware.schematic.circuit import faults
+
+    circuit = circuit_of(name)
+    check_folder(out)
+    wrong = faults(circuit)
+    if wrong:
+        raise Refusal(f"{name}: {wrong[0]} ({len(wrong)} in all); nothing was written.")
+    out.mkdir(parents=True, exist_ok=True)
+    made = {
+        "kicad_sch": kicad.schematic(circuit),
+        "net": kicad.netlist(circuit),
+        "svg": drawing.svg(circuit),
+    }
+    files = {f"{name}.{suffix}": text for suffix, text in made.items()}
+    files |= {f"{name}-{figure}.svg": text for figure, text in drawing.figures(circuit).items()}
+    for file, text in files.items():
+        write_text(out / file, text)
+    typer.echo(
+        f"{out / name}.kicad_sch, .net, .svg and figures of the build guide: {len(circuit.parts)} parts, "
+        f"{len(circuit.nets())} nets, no fault by the electrical rules"
+    )
+
+
 def board_bom(
     name: Annotated[str, typer.Argument(help="patch_sm or rpi: the carrier.")],
     as_json: Annotated[bool, JSON] = False,
@@ -312,7 +390,10 @@ def board_bom(
         typer.echo(_json([line.model_dump() for line in lines]))
         return
     for line in lines:
-        typer.echo(f"{line.reference:<9} {line.quantity:>2} × {line.value:<24} {line.part:<34} {line.why}")
+        typer.echo(
+            f"{line.reference:<9} {line.quantity:>2} × {line.value:<24} {line.part:<34} "
+            f"{line.price_euro:<9} € {line.source:<18} {line.why}"
+        )
 
 
 def _json(value: object) -> str:

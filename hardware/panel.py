@@ -30,6 +30,11 @@ SECOND_PAIR_FROM_HP = 10
 PLAIN_ROWS_MM, PLAIN_STEP_MM = (32.0, 110.0), 16.0
 """First and last row of a panel that nobody has drawn, and the most between two rows."""
 NARROW_COLUMNS, NARROW_PARTS, WIDE_COLUMNS = 5, 25, 8
+PLAIN_PITCH_MM = 17.0
+"""Between the columns of such a panel: as wide as the longest name."""
+LABEL_MM, CUT_LABEL_MM = 2.3, 1.5
+"""Size of the names: of the type on the drawing, of the capitals that are cut."""
+OUTPUT_FIELD_MM = 15.6
 RAIL_MM = 10.0
 """Behind this much at top and bottom lies the rail: no parts."""
 
@@ -128,8 +133,9 @@ def load_panel(name_or_path: str | Path) -> Panel:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise Refusal(f"{path.name}: {field}: {first['msg']}.") from None
-    panel = place(described)
-    check(panel, load_board(described.board), path.name)
+    board = load_board(described.board)
+    panel = place(described, board)
+    check(panel, board, path.name)
     return panel
 
 
@@ -168,13 +174,13 @@ def plain_panel(board: Board) -> Panel:
         board=board.name,
         title="VAECTROL",
         subtitle=board.title,
-        hp=math.ceil((columns * SIZES["knob"].keep_out_mm + PLAY_MM) / HP_MM),
+        hp=math.ceil((columns * PLAIN_PITCH_MM + PLAY_MM) / HP_MM),
         rows=tuple(
             Row(y_mm=round(top + at * step, 2), kind=kind, parts=tuple(parts), outputs=tuple(out))
             for at, (kind, parts) in enumerate(rows)
         ),
     )
-    return place(described)
+    return place(described, board)
 
 
 def _even(names: list[str], columns: int) -> list[list[str]]:
@@ -184,8 +190,9 @@ def _even(names: list[str], columns: int) -> list[list[str]]:
     return [names[at : at + share] for at in range(0, len(names), share)]
 
 
-def place(described: PanelFile) -> Panel:
-    """Put every part in its place."""
+def place(described: PanelFile, board: Board) -> Panel:
+    """Put every part in its place, under the name that the board gives it."""
+    names = printed_names(board)
     width = described.hp * HP_MM - PLAY_MM
     columns = [MOUNT_FROM_LEFT_MM]
     if described.hp >= SECOND_PAIR_FROM_HP:
@@ -197,7 +204,7 @@ def place(described: PanelFile) -> Panel:
             parts.append(
                 Part(
                     name=name,
-                    label=_label(name),
+                    label=names.get(name, ""),
                     kind=name.split("_")[0] if row.kind == "small" else row.kind,
                     x_mm=round(width * (index + 0.5) / len(row.parts), 3),
                     y_mm=row.y_mm,
@@ -216,18 +223,25 @@ def place(described: PanelFile) -> Panel:
     )
 
 
-def _label(name: str) -> str:
-    """What is printed beside a part: `gate_in_1` is GATE 1, `audio_out_2` OUT R."""
+def printed_names(board: Board) -> dict[str, str]:
+    """What a panel prints beside each knob and jack of a board; no two are the same.
+
+    Everything that names a part to a person takes the name from here: panel, wiring, schematic, pages.
+    A board's file may give a part another one (``label``), as on a module that is sold.
+    """
+    groups = (board.adcs, board.dacs, board.gates_in, board.gates_out)
+    names = {part.name: part.label or _printed(part.name) for group in groups for part in group}
+    for way, channels in (("in", board.audio.inputs), ("out", board.audio.outputs)):
+        names |= {f"audio_{way}_{n + 1}": _printed(f"audio_{way}_{n + 1}") for n in range(channels)}
+    return names
+
+
+def _printed(name: str) -> str:
+    """`gate_in_1` is GATE IN 1, `cv_1` CV 1, `audio_out_2` OUT R."""
     words = name.split("_")
     if words[0] == "audio":
         return f"{words[1].upper()} {'LR'[int(words[2]) - 1]}"
-    if words[0] in ("led", "button", "toggle"):
-        return ""
-    if words[0] == "knob":
-        return words[1]
-    if words[1:2] == ["out"]:
-        return f"{words[0].upper()} {words[2]}"
-    return f"{words[0].upper()} {words[-1]}"
+    return " ".join(words).upper()
 
 
 def board_parts(board: Board) -> set[str]:
@@ -246,6 +260,13 @@ def check(panel: Panel, board: Board, where: str) -> None:
             raise Refusal(f"{where}: {board.name} has no {name}.")
         if names.count(name) > 1:
             raise Refusal(f"{where}: {name} stands there twice.")
+    called: dict[str, str] = {}
+    for part in panel.parts:
+        if part.label and called.setdefault(part.label, part.name) != part.name:
+            raise Refusal(
+                f"{where}: {called[part.label]} and {part.name} of {board.name} are both called "
+                f"{part.label!r}; give one of them another label in the board's file."
+            )
     missing = sorted(board_parts(board) - set(names))
     if missing:
         raise Refusal(f"{where}: {missing[0]} of {board.name} has no place on the panel.")
@@ -298,8 +319,8 @@ def _output_fields(panel: Panel) -> Iterator[str]:
     for part in panel.parts:
         if part.is_output:
             yield (
-                f'<rect x="{part.x_mm - 6.4:g}" y="{part.y_mm - 9.4:g}" width="12.8" height="14.6" rx="1.4" '
-                'fill="#1d2b36"/>'
+                f'<rect x="{part.x_mm - OUTPUT_FIELD_MM / 2:g}" y="{part.y_mm - 9.4:g}" '
+                f'width="{OUTPUT_FIELD_MM}" height="14.6" rx="1.4" fill="#1d2b36"/>'
             )
 
 
@@ -325,7 +346,7 @@ def _drawn(part: Part) -> Iterator[str]:
         ink = "#f4f1ea" if part.is_output else "#1d2b36"
         y = part.y_mm - (8.3 if part.kind == "knob" else 5.6)
         yield (
-            f'<text x="{part.x_mm:g}" y="{y:g}" font-size="2.5" text-anchor="middle" fill="{ink}">'
+            f'<text x="{part.x_mm:g}" y="{y:g}" font-size="{LABEL_MM}" text-anchor="middle" fill="{ink}">'
             f"{part.label}</text>"
         )
 
@@ -348,7 +369,9 @@ def write_dxf(panel: Panel, path: Path) -> None:
         space.add_circle((x, HEIGHT_MM - y), diameter / 2, dxfattribs={"layer": "DRILL"})
     texts = [(panel.title, panel.width_mm / 2, 13.0, 4.0)]
     texts += [
-        (part.label, part.x_mm, part.y_mm - _text_above(part), 2.0) for part in panel.parts if part.label
+        (part.label, part.x_mm, part.y_mm - _text_above(part), CUT_LABEL_MM)
+        for part in panel.parts
+        if part.label
     ]
     for text, x, y, height in texts:
         written = space.add_text(text, height=height, dxfattribs={"layer": "ENGRAVE"})

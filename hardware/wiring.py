@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hardware.board import Board
+from hardware.panel import printed_names
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -34,8 +35,10 @@ def _jacks(board: Board) -> Iterable[tuple[str, ...]]:
 
 
 def wiring_table(board: Board) -> str:
-    """Every jack: our name, the silk screen's, header pin, MCU pin, what it is."""
-    return _table(("name", "silk screen", "pin", "MCU", "what"), _jacks(board))
+    """Every jack: our name, the panel's, the silk screen's, header pin, MCU pin, what it is."""
+    names = printed_names(board)
+    rows = ((name, names.get(name, ""), *rest) for name, *rest in _jacks(board))
+    return _table(("name", "panel", "silk screen", "pin", "MCU", "what"), rows)
 
 
 def memory_table(board: Board) -> str:

@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import factory
+from common import model_metadata
 from workflow.stages import WorkflowStopped
 
 WORDS = """
@@ -111,6 +112,24 @@ def test_a_model_too_large_to_ship_is_refused_and_leaves_nothing(models, tmp_pat
     tiny_model(tmp_path / "big.onnx", 300_000)
     with pytest.raises(WorkflowStopped, match="prune more"):
         factory.ship("click", factory.read_words("click", models), tmp_path / "big.onnx", models)
+    assert [p.name for p in models.iterdir()] == ["click.toml"]
+
+
+@pytest.mark.parametrize(("dead", "ships"), [(1, True), (2, False)])
+def test_a_model_with_dead_knobs_is_not_shipped(models, tmp_path, dead, ships):
+    tiny_model(tmp_path / "made.onnx")
+    model = onnx.load(tmp_path / "made.onnx")
+    row = {"mean": 0.0, "std": 1.0, "variance_share": 0.2, "quantiles": [-1.0, 1.0]}
+    signs = ["unused"] * dead + ["brightness +0.71"] * (5 - dead)
+    rows = [{**row, "name": f"z{i + 1}", "sign": sign} for i, sign in enumerate(signs)]
+    model_metadata.write(model, {"latents": rows})
+    onnx.save(model, tmp_path / "made.onnx")
+    words = factory.read_words("click", models)
+    if ships:
+        assert factory.ship("click", words, tmp_path / "made.onnx", models).is_file()
+        return
+    with pytest.raises(WorkflowStopped, match=r"2 of the 5 latents .* \(z1, z2\)"):
+        factory.ship("click", words, tmp_path / "made.onnx", models)
     assert [p.name for p in models.iterdir()] == ["click.toml"]
 
 

@@ -90,7 +90,7 @@ HOW: dict[str, Run | Elsewhere] = {
     "vaectrol bench nano": Run(more=("--quick",)),
     "vaectrol bench raspberry": Run(more=("--quick",)),
     "vaectrol make": Elsewhere("test_workflow.py", "test_make_on_the_same_sounds", '"make"'),
-    "vaectrol build drum": Run(),
+    "vaectrol build drum": Run(more=("--objects-only",)),
     "vaectrol board list": Run(),
     "vaectrol simulate drum": Run(more=("--seconds", "0.5")),
     "python -m bench.kernels": Run(),

@@ -233,13 +233,16 @@ def fit(
 
 
 def _start_from(task: Task, where: str) -> None:
-    """Take a run's weights to begin with.
+    """Take the weights of a run, or of a model file of a kind that can, to begin with.
 
     Raises
     ------
     Refusal
-        When that run's model is of another shape.
+        When that model is of another shape, or its kind starts from runs alone.
     """
+    if where.endswith(".onnx"):
+        task.start_from_file(Path(where))
+        return
     try:
         task.model.load_state_dict(load_task(where).model.state_dict())
     except RuntimeError:
@@ -360,7 +363,9 @@ def export_run(run: Run) -> list[Path]:
         k: metadata[k]
         for k in ("kind", "name", "version", "sample_rate_hz", "licence", "credits", "data", "codec")
     }
-    export_module(run.model.encoder, inputs, outputs, {**short, "part": "encoder"}, encoder)  # type: ignore[arg-type]
+    if run.task.encoder_on_board:
+        short["latents"] = metadata["latents"]
+    export_module(run.task.encoder_module(), inputs, outputs, {**short, "part": "encoder"}, encoder)
     return [decoder, encoder]
 
 

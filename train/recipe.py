@@ -27,7 +27,9 @@ class FitSection(Section):
 
     steps: int = Field(default=3000, gt=0, description="batches to train on")
     batch: int = Field(default=16, gt=0, description="items in a batch")
-    start: str = Field(default="", description="run to take the first weights from; empty starts untrained")
+    start: str = Field(
+        default="", description="run or .onnx to take the first weights from; empty starts untrained"
+    )
     learning_rate: float = Field(default=2e-3, gt=0)
     warmup_steps: int = Field(default=50, ge=0, description="steps over which the learning rate rises from 0")
     final_rate: float = Field(default=0.03, ge=0, le=1, description="last learning rate over the first")

@@ -81,6 +81,18 @@ def model_stages(plan: Plan, role: str, folder: Path, model: Path, prefix: str) 
     ]
 
 
+def _without_image(board: str) -> tuple[str, ...]:
+    """Where the tools of the board's port are missing, everything but the image is made."""
+    from common.refusal import Refusal
+    from firmware.build import check_tools
+
+    try:
+        check_tools(board)
+    except Refusal:
+        return ("--objects-only",)
+    return ()
+
+
 def instrument_stages(plan: Plan, models: Mapping[str, Path]) -> list[Stage]:
     """List the stages from models to an image that was heard and measured."""
     chosen = [word for role, model in models.items() for word in ("--model", f"{role}={model}")]
@@ -91,7 +103,10 @@ def instrument_stages(plan: Plan, models: Mapping[str, Path]) -> list[Stage]:
         Stage(
             "build",
             f"build the {plan.kind} instrument's image",
-            ("build", plan.kind, "--board", plan.board, *chosen, "-o", str(plan.folder / "image")),
+            (
+                *("build", plan.kind, "--board", plan.board, *chosen, *_without_image(plan.board)),
+                *("-o", str(plan.folder / "image")),
+            ),
             reads,
             (plan.folder / "image",),
             takes_s=8,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from workflow import chapters
+from workflow.capture import capture_stages, is_capture
 from workflow.page import headline, write_index
 from workflow.plan import Plan, make_plan
 from workflow.stages import STAMPS, Stage, run_stages
@@ -21,7 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "make",
         epilog="Example: vaectrol make ~/Samples/kits --kind drum --board patch_sm -o mykit · "
-        "vaectrol make ~/Samples/kits ~/MIDI/drums --kind groove -o mygroove",
+        "vaectrol make ~/Samples/kits ~/MIDI/drums --kind groove -o mygroove · vaectrol make amp.nam -o amp",
     )(make)
     app.command("demo", epilog="Example: vaectrol demo -o demo")(demo)
 
@@ -29,7 +30,10 @@ def register(app: typer.Typer) -> None:
 def make(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="SRC...", help="Folder of sounds, patterns or pairs; one for each model."),
+        typer.Argument(
+            metavar="SRC...",
+            help="Folder of sounds, patterns or pairs, one for each model; or a capture file, as FILE.nam.",
+        ),
     ],
     kind: Annotated[str, typer.Option(help="Kind of instrument; without it, all are listed.")] = "",
     board: Annotated[str, typer.Option(help="Board with a Cortex-M7, by name or .toml file.")] = "patch_sm",
@@ -47,17 +51,20 @@ def make(
     quick: Annotated[bool, typer.Option("--quick", help="Quick recipe, quick tuning: minutes.")] = False,
 ) -> None:
     """Run the whole workflow on your own sounds: prepare, train, quantize, compile, build, play, bench."""
-    plan = make_plan(
-        kind,
-        sources,
-        board=board,
-        folder=out,
-        recipe=recipe,
-        train_time=time_limit,
-        cpu=cpu,
-        quick=quick,
-    )
-    stages = chapters.sounds_to_module(plan)
+    if is_capture(sources, kind):
+        stages = capture_stages(sources, board, out)
+    else:
+        plan = make_plan(
+            kind,
+            sources,
+            board=board,
+            folder=out,
+            recipe=recipe,
+            train_time=time_limit,
+            cpu=cpu,
+            quick=quick,
+        )
+        stages = chapters.sounds_to_module(plan)
     title = f"{' and '.join(source.name for source in sources)} on a {board}"
     run_stages(stages, out, lambda stage: write_index_when_heard(out, title, stages, stage))
     index = write_index(out, title, stages)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -110,6 +110,8 @@ class Machine:
         self._heap = {region.name: self._first_free(region.name) for region in board.memory}
         self._pipeline: Pipeline | None = None
         self._hooks: list[ctypes.c_size_t] = []
+        self.fpscr = FLUSH_TO_ZERO
+        """Floating-point control of whoever calls."""
 
     def _first_free(self, name: str) -> int:
         region = self.board.region(name)
@@ -146,6 +148,26 @@ class Machine:
     def read_array(self, address: int, dtype: np.typing.DTypeLike, count: int) -> np.ndarray:
         """Return `count` elements from `address`."""
         return np.frombuffer(self.read(address, count * np.dtype(dtype).itemsize), dtype).copy()
+
+    def intercept(self, begin: int, end: int, answer: Callable[[int], None]) -> None:
+        """Let `answer` see, before it is executed, every instruction in a range: with its address."""
+        self._engine.hook_add(
+            uc.UC_HOOK_CODE, lambda engine, address, size, data: answer(address), begin=begin, end=end - 1
+        )
+
+    def register(self, number: int) -> int:
+        """Return a core register; 13 is the stack's."""
+        at = arm.UC_ARM_REG_SP if number == 13 else arm.UC_ARM_REG_R0 + number
+        return int(self._engine.reg_read(at))
+
+    def set_register(self, number: int, value: int) -> None:
+        """Write r0 to r12."""
+        self._engine.reg_write(arm.UC_ARM_REG_R0 + number, value)
+
+    @property
+    def now(self) -> int:
+        """Predicted cycles of all traced calls so far."""
+        return 0 if self._pipeline is None else int(self._pipeline.totals.cycles)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -218,7 +240,7 @@ class Machine:
             self._engine.mem_write(stack, spilled)
         self._engine.reg_write(arm.UC_ARM_REG_SP, stack)
         self._engine.reg_write(arm.UC_ARM_REG_LR, _RETURN | 1)
-        self._engine.reg_write(arm.UC_ARM_REG_FPSCR, FLUSH_TO_ZERO)
+        self._engine.reg_write(arm.UC_ARM_REG_FPSCR, self.fpscr)
 
     def _hook(self) -> None:
         """Let unicorn call the C engine directly; Python callbacks would cost a microsecond each."""

@@ -83,6 +83,8 @@ class EmulatedModel:
         self.state_region = state["region"]
         self.state = self.machine.alloc(size, self.state_region, 32)
         self._buffers: dict[str, tuple[int, int]] = {}
+        names = [region.name for region in board.memory]
+        self._slow = "d2" if "d2" in names else "axi"  # where a caller has its buffers
         self._structs = {
             kind: self.machine.alloc(8 * max(1, len(found)))
             for kind, found in (("inputs", self.inputs), ("outputs", self.outputs))
@@ -172,7 +174,7 @@ class EmulatedModel:
             address, room = self._buffers.get(name, (0, 0))
             if data.nbytes > room or not address:
                 room = max(64, 2 * data.nbytes)
-                address = self.machine.alloc(room, "d2" if kind == "outputs" else "dtcm", 32)
+                address = self.machine.alloc(room, self._slow if kind == "outputs" else "dtcm", 32)
                 self._buffers[name] = (address, room)
             if data.nbytes:
                 self.machine.write(address, data)

@@ -29,6 +29,11 @@ class Beep(InstrumentKind):
     gate_sources = ("open",)
     cv_sources = ("level",)
     audio_sources = ("mix",)
+    # What each parameter does to the sound, for pages and manuals
+    words: Mapping[str, str] = {
+        "pitch": "From a low sine to a high one.",
+        "level": "How loud it is.",
+    }
     # Models: a ModelRole each, with the C that calls it; `kinds/drive.py` is the shortest that has one
     roles = ()
     # Further files of engine/instruments, beside beep.c

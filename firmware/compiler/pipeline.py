@@ -21,17 +21,18 @@ from firmware.compiler.passes.fold_delays import fold_delays
 from firmware.compiler.passes.fold_shuffles import fold_shuffles
 from firmware.compiler.passes.hold_rows import hold_rows
 from firmware.compiler.passes.integerize import integerize
+from firmware.compiler.passes.join_sums import fold_curves, join_sums
 from firmware.compiler.passes.lower import lower
 from firmware.compiler.passes.mark_short import mark_short
 from firmware.compiler.passes.own_ends import own_ends
 from firmware.compiler.passes.sink_dequantize import sink_dequantize
-from firmware.compiler.passes.split_sound import SPREAD, split_sound
+from firmware.compiler.passes.split_sound import SPREAD, split_ends, split_sound
 from firmware.compiler.passes.verify import verify
 from firmware.compiler.program import Options, Program, parameters
 from firmware.compiler.read.load import read
 from firmware.compiler.read.witness import hold_to_witness
 from firmware.compiler.write.event_program import build_event
-from firmware.compiler.write.facts import sound_report
+from firmware.compiler.write.facts import ask_without_pause, sound_report
 from firmware.compiler.write.stream_program import build_stream
 
 if TYPE_CHECKING:
@@ -44,8 +45,10 @@ PASSES: tuple[tuple[str, Callable[[Graph], Graph]], ...] = (
     ("fold affine", fold_affine),  # BatchNorm and constant gains into the convolution before
     ("sink dequantize", sink_dequantize),  # move integers, not floats
     ("fold delays again", fold_delays),  # what lay behind a Dequantize
+    ("join sums", join_sums),  # layers and signals added without a Q between: one accumulator
     ("integerize", integerize),  # DQ → operator → Q becomes integer arithmetic, proven not to overflow
     ("fold clips", fold_clips),  # a clamp on integers becomes the bounds of the operator before
+    ("fold curves", fold_curves),  # a function behind a joined sum is looked up before the result is stored
     ("lower", lower),  # transposed convolutions become convolutions (polyphase)
     ("fold shuffles", fold_shuffles),  # sub-pixel upsampling becomes an order of channels
     ("hold rows", hold_rows),  # gains of a slower clock are read where they lie, not repeated
@@ -144,6 +147,7 @@ def compile_onnx(
         graph = assume_quantized(graph)
     offline = optimise(graph, show)
     played, sound = split_sound(offline)
+    played, ends = split_ends(played)
     bordered = verify(mark_short(add_endpoints(played, SPREAD if sound else ()), block), "add endpoints")
     show("add endpoints", bordered)
     heard = hold_to_witness(reading, offline) if witness and not as_if_quantized else None
@@ -154,4 +158,5 @@ def compile_onnx(
         program.report["witness"] = heard
     if sound is not None:
         program.report["sound"] = sound_report(sound, options)
-    return replace(program, sound=sound)
+        ask_without_pause(program.report, options)
+    return replace(program, sound=sound, ends=ends)

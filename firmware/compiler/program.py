@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from common.files import make_folder
 from firmware import toolchain
 from firmware.compiler.graph import Graph
 from firmware.compiler.ops.hit import HitConstants
+from firmware.compiler.passes.split_sound import Ends
 from firmware.compiler.plan.stream import Stream
 from firmware.compiler.report import Report
 
@@ -84,6 +85,8 @@ class Program:
         Clocks and rings; None for event graphs.
     sound : HitConstants or None
         What the engine plays with the results of a drum's network.
+    ends : Ends
+        What the engine does before and after a texture's network.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Program:
     report: Report
     plan: Stream | None = None
     sound: HitConstants | None = None
+    ends: Ends = field(default_factory=Ends)
 
     def write(self, folder: Path | str) -> list[Path]:
         """Write NAME.h, NAME.c and report.json, each whole or not at all."""
@@ -122,7 +126,7 @@ def parameters(graph: Graph) -> int:
     kinds = ("weight", "bias", "recurrent", "recurrent_bias")
     distinct: dict[tuple[object, ...], int] = {}
     for node in graph.nodes:
-        if node.op not in ("Conv", "ConvTranspose", "GRU"):
+        if node.op not in ("Conv", "ConvTranspose", "GRU", "LSTM"):
             continue
         for kind in kinds:
             constant = node.constants.get(kind)

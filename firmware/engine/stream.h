@@ -34,6 +34,28 @@ static inline void vs_room(void *ring, uint32_t *base, uint32_t written, uint32_
     }
 }
 
+/* Rings that go round: frame n lies at n modulo the capacity, `at` is the place of the next one to be written. */
+static inline uint32_t vs_back(uint32_t at, uint32_t back, uint32_t capacity) {
+    return at >= back ? at - back : at + capacity - back;
+}
+static inline uint32_t vs_on(uint32_t at, uint32_t frames, uint32_t capacity) {
+    const uint32_t next = at + frames;
+    return next >= capacity ? next - capacity : next;
+}
+/* The first `mirrored` frames lie once more behind the last: after `frames` were written from `at` on, in one piece,
+ * bring what passed the end to the front, and what changed at the front behind the end. */
+static inline void vs_mirror(void *ring, uint32_t at, uint32_t frames, uint32_t capacity, uint32_t mirrored,
+                             size_t frame_bytes) {
+    char *const first = ring, *const behind = first + (size_t)capacity * frame_bytes;
+    if (at + frames > capacity) {
+        vk_copy_rows(behind, frame_bytes, first, frame_bytes, at + frames - capacity, frame_bytes);
+    } else if (at < mirrored) {
+        const uint32_t end = at + frames < mirrored ? at + frames : mirrored;
+        const size_t skip = (size_t)at * frame_bytes;
+        vk_copy_rows(first + skip, frame_bytes, behind + skip, frame_bytes, end - at, frame_bytes);
+    }
+}
+
 /* Where a reader stands whose firings share the frames of a slower tensor, `repeats` each. */
 typedef struct vs_held {
     uint32_t frame, past; /* the frame in turn; firings that have read it */

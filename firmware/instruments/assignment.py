@@ -68,6 +68,8 @@ class Assignment:
         Latents and knobs by role of the model, or by whatever name the kind gives them.
     voices, voices_asked : int
         Hits that may sound at once: what the file asks for, and fewer where the board has no time for them.
+    dues : tuple of int
+        Of a kind whose work is spread over samples: when each step is due, and when all is done.
     absent : list of str
         Jacks the instrument names and the board lacks, in words.
     """
@@ -84,6 +86,7 @@ class Assignment:
     gate_out: list[int] = field(default_factory=list)
     voices: int = 1
     voices_asked: int = 1
+    dues: tuple[int, ...] = ()
     absent: list[str] = field(default_factory=list)
 
     @property
@@ -95,6 +98,15 @@ class Assignment:
     def moved(self) -> set[str]:
         """Names that controls of the file move."""
         return {control.to for control in self.loaded.spec.control}
+
+    @property
+    def choices(self) -> dict[str, list[str]]:
+        """OSC address → names along the travel, of the parameters that choose among a model's classes."""
+        return {
+            self.parameters[tone.class_parameter].name: list(self.models[role].about.classes)
+            for role, tone in self.tones.items()
+            if tone.class_parameter is not None and role in self.models
+        }
 
     def add(self, name: str, table: Sequence[float], rest: float) -> int:
         """Add a parameter and return its number.

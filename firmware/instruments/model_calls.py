@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.model_metadata import TensorSpec
 from common.refusal import Refusal
 from firmware.compiler.ops.hit import HitConstants
+from firmware.compiler.passes.split_sound import Ends
 from firmware.instruments.held import Held
 from firmware.instruments.model_file import ModelFile, knob_channels
 
@@ -36,6 +37,8 @@ class CompiledModel:
         Whether the target's linker knows the board's regions.
     sound : HitConstants or None
         What the engine plays with the results of a drum's network.
+    ends : Ends
+        What the engine does before and after a texture's network.
     """
 
     role: str
@@ -48,6 +51,7 @@ class CompiledModel:
     state_region: str = ""
     is_placed: bool = False
     sound: HitConstants | None = None
+    ends: Ends = field(default_factory=Ends)
 
     @property
     def header(self) -> str:

@@ -142,8 +142,9 @@ class MidiNote(Table):
     """Parameter that follows as by its CV, one volt an octave."""
     middle: int = Field(60, ge=0, le=127)
     """Key of 0 V."""
-    set: dict[str, float] = {}
-    """Parameters and their positions, moved before the stroke."""
+    set: dict[str, float | str] = {}
+    """Parameters moved before the stroke, to a position or to a class by name; a name that the model does not
+    know moves nothing."""
 
     @property
     def span(self) -> tuple[int, int]:
@@ -160,8 +161,8 @@ class MidiNote(Table):
 
     @field_validator("set")
     @classmethod
-    def _are_positions(cls, positions: dict[str, float]) -> dict[str, float]:
-        if not all(0.0 <= position <= 1.0 for position in positions.values()):
+    def _are_positions(cls, positions: dict[str, float | str]) -> dict[str, float | str]:
+        if not all(isinstance(at, str) or 0.0 <= at <= 1.0 for at in positions.values()):
             raise ValueError("a position lies between 0 and 1")
         return positions
 
@@ -202,6 +203,8 @@ class InstrumentFile(Table):
     title: str
     kind: str
     about: str = ""
+    ideas: tuple[str, ...] = ()
+    """Patches to try, a sentence or two each; ``{cv_1}`` becomes what the panel says there."""
     demo: DemoTable | None = None
     models: dict[str, str] = {}
     control: list[Control] = []

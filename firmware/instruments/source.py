@@ -146,11 +146,8 @@ static const int8_t gate_out[] = {integers(gates)};
 def _info(assignment: Assignment, models: Mapping[str, CompiledModel], block: int, version: str) -> str:
     board = assignment.board
     rows = "\n".join(f"    {{{text(p.name)}, {p.knob}, {p.cv}}}," for p in assignment.parameters)
-    role = kinds.named(assignment.kind).role
-    latency = max(
-        (model.latency_ticks + role(name).wait_ticks(model.model) for name, model in models.items()),
-        default=0,
-    )
+    latency = max((model.latency_ticks for model in models.values()), default=0)
+    latency += kinds.named(assignment.kind).wait_ticks(assignment)
     return f"""static const PortParameter port_parameters[] = {{
 {rows or "    {0}"}
 }};

@@ -99,9 +99,11 @@ def find_models(loaded: LoadedInstrument, given: Mapping[str, Path] | None = Non
                 f"`vaectrol make` or `vaectrol train`, or say --model {role}=FILE.onnx",
             )
         model = read_model(path)
-        if model.kind != role:
+        takes_kind = kinds.named(loaded.spec.kind).role(role)
+        wanted = takes_kind.model_kind or role
+        if model.kind not in (wanted, *takes_kind.also):
             raise loaded.located.refusal(
-                ("models", role), f"{path.name} is a {model.kind} model, and this needs a {role} model"
+                ("models", role), f"{path.name} is a {model.kind} model, and this needs a {wanted} model"
             )
         models[role] = model
     return models

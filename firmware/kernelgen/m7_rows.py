@@ -10,16 +10,32 @@ source and waits for every result.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 OUT = Path(__file__).resolve().parents[1] / "engine" / "kernels" / "rows_m7.S"
 
 # What an instruction is to the pipeline; anything else is a plain ALU operation.
 LOADS = ("ldr", "ldrsh")
-MULTIPLIES = ("smlad", "smulbb", "smultt", "smmulr", "smlabb", "smlatb", "smlabt", "smlatt", "mla")
+MULTIPLIES = ("smlad", "smulbb", "smultt", "smmulr", "smmlar", "smlabb", "smlatb", "smlabt", "smlatt", "mla")
 OLDER_ONLY = (
-    *("pkhbt", "pkhtb", "ssat", "ubfx", "sxth", "sxtb16", "ssub16", "sel", "shadd16", "qadd16", "qsub16"),
+    *(
+        "pkhbt",
+        "pkhtb",
+        "ssat",
+        "usat",
+        "ubfx",
+        "sxth",
+        "sxtah",
+        "sxtb16",
+        "ssub16",
+        "sel",
+        "shadd16",
+        "qadd16",
+        "qsub16",
+    ),
 )
 # Cycles until another instruction may use the result; one more where it is shifted or extracted.
 LATENCY = {"load": 2, "multiply": 2, "older": 1, "alu": 1}
@@ -57,7 +73,9 @@ class Instruction:
         return bool(re.search(r"(lsl|asr) #", self.text)) or self.name in (
             "ubfx",
             "ssat",
+            "usat",
             "sxth",
+            "sxtah",
             "lsl",
             "asr",
         )
@@ -121,13 +139,19 @@ def pairs(older: Instruction, younger: Instruction) -> bool:
 
 
 def scheduled(
-    body: list[Instruction], free: list[str], fixed: dict[str, str], skew: float, spare: int = 0
+    body: list[Instruction],
+    free: list[str],
+    fixed: dict[str, str],
+    skew: float,
+    spare: int = 0,
+    begun: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str] | None:
     """Issue the body greedily by height, a word `skew` cycles behind the one before; None: no registers.
 
     With `spare`, loads come in the order of their words and leave that many registers to other work.
+    `begun` are values that are there already; their registers are free once they were read for the last time.
     """
-    registers = dict(fixed)
+    registers = dict(fixed) | dict(begun)
     uses: dict[str, int] = {}
     for instruction in body:
         for operand in instruction.operands:

@@ -250,6 +250,78 @@ def pack_short(
     )
 
 
+def joined_bytes(steps: int) -> int:
+    """Bytes that a pair of output channels takes in the stream of a joined sum, by its steps of two."""
+    return 16 + 8 * steps
+
+
+def pack_joined_stream(
+    weights: np.ndarray, bias: np.ndarray, multiplier: np.ndarray, shift: int
+) -> np.ndarray:
+    """Order a joined sum for a Cortex-M7 (``m7_joined``), as `pack_short` does.
+
+    Parameters
+    ----------
+    weights : int [out, 2·steps]
+        By taps, pad lanes as zeros; times 2^shift they are int16.
+    bias, multiplier : int [out]
+    shift : int
+    """
+    out, columns = weights.shape
+    pairs = (out + 1) // 2
+    full = np.zeros((2 * pairs, columns), np.int64)
+    full[:out] = np.asarray(weights, np.int64) << shift
+    words = np.zeros((2, 2 * pairs), np.int32)
+    words[0, :out] = np.asarray(bias, np.int64) << shift
+    words[1, :out] = multiplier
+    biases, multipliers = (row.reshape(pairs, 2).view(np.int16) for row in words)
+    steps = full.reshape(pairs, 2, -1, 2).transpose(0, 2, 1, 3).reshape(pairs, -1)
+    stream = np.concatenate([biases, steps.astype(np.int16), multipliers], axis=1).reshape(-1)
+    return np.concatenate([stream, np.zeros(8, np.int16)])
+
+
+JOINED_LANES = 8
+"""Output channels in a vector of the other processors' joined sums."""
+
+
+def pack_joined_lanes(weights: np.ndarray) -> np.ndarray:
+    """Order the weights of a joined sum, int [out, Σ pitches], for vectors: [block, element, 8 channels]."""
+    out, columns = weights.shape
+    full = np.zeros((round_up(out, JOINED_LANES), columns), np.int16)
+    full[:out] = weights
+    return full.reshape(-1, JOINED_LANES, columns).transpose(0, 2, 1).reshape(-1)
+
+
+def joined_curve(knots: np.ndarray, first: int, shift: int) -> tuple[np.ndarray, int, int] | None:
+    """Lay a function table out for `m7_joined`: one of a power of two inputs, where results stay the same.
+
+    Parameters
+    ----------
+    knots : int16 [n]
+        As ``tables.FunctionTable`` has them; what is looked up is saturated to int16 before.
+
+    Returns
+    -------
+    lines : int32 [n, 2]
+        Slope a and offset b of each 2^shift inputs: (a·u + b) >> shift is the result, modulo 2^32.
+    first, bits : int
+        Input of the first line; inputs less that are clamped to so many bits.
+    None where a table can't be laid out so.
+    """
+    span = (knots.size - 1) << shift
+    is_whole = (first, span) == (-32768, 65536)
+    if shift == 0 or not (is_whole or -32768 <= first <= first + span <= 32767):
+        return None
+    bits = 16 if is_whole else max(span.bit_length(), shift + 1)
+    full = np.full((1 << bits >> shift) + 1, knots[-1], np.int64)
+    full[: knots.size] = knots
+    slopes = np.diff(full)
+    starts = np.arange(slopes.size, dtype=np.int64) << shift
+    offsets = (full[:-1] << shift) + (1 << shift >> 1) - slopes * starts
+    lines = np.stack([slopes, offsets], axis=1)
+    return ((lines + 2**31) % 2**32 - 2**31).astype(np.int32), first, bits
+
+
 def pack_dense(
     weights: np.ndarray,
     bias: np.ndarray,

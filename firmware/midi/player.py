@@ -7,7 +7,7 @@ One player serves a file, a cable and a test: it knows neither time nor sound. A
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
@@ -81,6 +81,8 @@ class MidiPlayer:
         Whose file has a ``[midi]`` table.
     parameters : collection of str
         OSC addresses that the instrument has.
+    choices : mapping
+        Address → names along its travel, for positions that the file gives by name.
 
     Raises
     ------
@@ -88,14 +90,21 @@ class MidiPlayer:
         The file has no such table.
     """
 
-    def __init__(self, loaded: LoadedInstrument, parameters: Collection[str]):
+    def __init__(
+        self,
+        loaded: LoadedInstrument,
+        parameters: Collection[str],
+        choices: Mapping[str, Sequence[str]] | None = None,
+    ):
         if loaded.spec.midi is None:
             raise Refusal(
                 f"{loaded.located.path.name} does not say what notes do; give it a [midi] table, as "
                 "drum.toml has."
             )
         self.table: MidiTable = loaded.spec.midi
+        self.file = loaded.located.path.name
         self._parameters = list(parameters)
+        self._choices = choices or {}
         self._groups = kinds.named(loaded.spec.kind).groups
         self._keys = [self._key(note, loaded) for note in self.table.note]
         self._held: Counter[str] = Counter()
@@ -197,8 +206,20 @@ class MidiPlayer:
             self._columns(note.pitch),
             control.volts if control is not None else (-5.0, 5.0),
             note.middle,
-            [(column, position) for to, position in note.set.items() for column in self._columns(to)],
+            [
+                (column, position)
+                for to, chosen in note.set.items()
+                for column in self._columns(to)
+                if (position := self._chosen(column, chosen)) is not None
+            ],
         )
+
+    def _chosen(self, column: str, chosen: float | str) -> float | None:
+        """A position, given as one or by name; None where the model knows no such name."""
+        if not isinstance(chosen, str):
+            return chosen
+        names = list(self._choices.get(column, ()))
+        return names.index(chosen) / max(1, len(names) - 1) if chosen in names else None
 
     def _columns(self, to: str | None) -> list[str]:
         """Columns of a parameter as the file names it, or of a group of them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +15,6 @@ from common.files import write_text
 from common.reading.midi_file import MidiFile, read_midi
 from common.refusal import LeftOut, Refusal
 from firmware.build import Built
-from firmware.instruments.schema import LoadedInstrument
 from firmware.midi.player import Message, MidiPlayer
 from firmware.play.cv_script import LONGEST_S, Script, script_text
 from firmware.play.render import Scribe
@@ -81,11 +80,13 @@ def timed(file: MidiFile) -> Song:
     return Song([(at, message) for at, _, message in sent], seconds(last), begins_with)
 
 
-def script_of(song: Song, loaded: LoadedInstrument, parameters: Collection[str], name: str) -> Script:
+def script_of(song: Song, player: MidiPlayer, name: str) -> Script:
     """Write down what a song moves.
 
     Parameters
     ----------
+    player : MidiPlayer
+        Of the instrument, and new: it remembers what is held.
     name : str
         Of the file, for the refusal.
 
@@ -96,7 +97,6 @@ def script_of(song: Song, loaded: LoadedInstrument, parameters: Collection[str],
     """
     if song.seconds > LONGEST_S:
         raise Refusal(f"{name} lasts {float(song.seconds):.0f} s; {LONGEST_S:.0f} s can be played.")
-    player = MidiPlayer(loaded, parameters)
     knots: dict[str, list[tuple[float, float]]] = {}
     for column, at, value in _moves(song, player):
         knots.setdefault(column, []).append((at, value))
@@ -105,7 +105,7 @@ def script_of(song: Song, loaded: LoadedInstrument, parameters: Collection[str],
         where = "" if channel is None else f" on channel {channel}"
         raise Refusal(
             f"nothing in {name} moves this instrument: it has no notes or controllers{where} that the [midi] "
-            f"table of {loaded.located.path.name} names."
+            f"table of {player.file} names."
         )
     columns = {column: np.array(knots[column], np.float64) for column in sorted(knots)}
     return Script(
@@ -118,7 +118,8 @@ def song_script(song: Song, name: str, record: Path | None = None) -> Scribe:
     """Return what writes the script of a song for an instrument; also into a CSV file, where one is named."""
 
     def write(built: Built, parameters: Mapping[str, int]) -> Script:
-        script = script_of(song, built.assignment.loaded, parameters, name)
+        assignment = built.assignment
+        script = script_of(song, MidiPlayer(assignment.loaded, parameters, assignment.choices), name)
         if record is not None:
             write_text(record, script_text(script))
         return script

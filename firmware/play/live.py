@@ -99,7 +99,9 @@ def play_live(
             server = stack.enter_context(OscServer(control, inputs.osc_port))
             tell(f"{title} listens for OSC on {server.host}:{server.port} (UDP); /report lists its addresses")
         if inputs.midi_port is not None:
-            follower = MidiFollower(MidiPlayer(built.assignment.loaded, host.parameters), control, gates)
+            assignment = built.assignment
+            player = MidiPlayer(assignment.loaded, host.parameters, assignment.choices)
+            follower = MidiFollower(player, control, gates)
             tell(f"{title} follows {stack.enter_context(midi_input(inputs.midi_port, follower))}")
         chunk = block * CHUNK_BLOCKS
         quiet = signals(Script(), built.board, chunk, host.parameters, {})

@@ -1,4 +1,4 @@
-"""The ports' commands: a board played on this computer, and the control plane of a Pi."""
+"""The ports' commands: a board played on this computer, plugins, and the control plane of a Pi."""
 
 from __future__ import annotations
 
@@ -19,8 +19,59 @@ MOST_VOLTS = 24.0
 def register(app: typer.Typer) -> None:
     """Add the ports' commands to the command line."""
     app.command("simulate")(simulate)
+    app.command("plugin")(plugin)
     app.command("control")(control)
     app.command("pc")(pc)
+
+
+def plugin(
+    instrument: Annotated[str, typer.Argument(help="An instrument's name or its .toml file.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="Folder; each system's files go into a folder of its own there."),
+    ] = Path("plugins"),
+    system: Annotated[str, typer.Option(help="linux, windows, macos, or all.")] = "all",
+    form: Annotated[
+        str, typer.Option("--format", help="clap: a plugin; pd: an external for Pure Data.")
+    ] = "clap",
+    model: Annotated[
+        list[str] | None, typer.Option(help="ROLE=FILE.onnx, in place of the factory's.")
+    ] = None,
+    board: Annotated[str, typer.Option(help="Whose jacks and voices it has.")] = "host",
+    block: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="Samples that are rendered at once; the board's, as a rule."),
+    ] = None,
+) -> None:
+    """Make an instrument a plugin of a studio program: its own firmware, for three systems from this one.
+
+    Example: vaectrol plugin drum --system all -o plugins
+    """
+    from rich.console import Console
+
+    from common.outputs import check_folder
+    from common.refusal import Refusal
+    from firmware.ports.plugin.link import FORMATS, SYSTEMS, Wanted, build_plugin, place
+    from firmware.web import check_board
+
+    if system not in (*SYSTEMS, "all"):
+        raise Refusal(f"there are no plugins for {system}; choose {', '.join(SYSTEMS)} or all.")
+    if form not in FORMATS:
+        raise Refusal(f"there is no format {form!r}; choose {' or '.join(FORMATS)}.")
+    models = dict(_named_file(text) for text in model or [])
+    wanted = Wanted(instrument, check_board(board, "a plugin"), models, block)
+    check_folder(out)
+    systems = list(SYSTEMS) if system == "all" else [system]
+    if form == "pd" and system == "all":
+        systems.remove("windows")
+    for one in systems:
+        place(wanted, form, one, out)
+    for one in systems:
+        with Console(stderr=True).status(f"making {instrument} for {one}"):
+            path = build_plugin(wanted, form, one, out)
+        typer.echo(
+            f"wrote {path}" + ("" if one == "linux" else ", which was not run: there is no such system here")
+        )
 
 
 def simulate(

@@ -106,7 +106,7 @@ def scales_from(plan: Plan, seen: Observations, method: str = "minmax") -> dict[
     dict of str to float
         Class representative → scale, exactly a float32.
     """
-    largest = _known_reach(plan)
+    largest = _known_reach(plan) | _settled_reach(plan)
     useful = useful_ranges(plan)
     scales: dict[str, float] = {}
     for root, members in plan.members().items():
@@ -139,6 +139,22 @@ def _known_reach(plan: Plan) -> dict[str, float]:
         record = known(node)
         if record is not None and record.largest is not None:
             found[node.outputs[0]] = record.largest
+    return found
+
+
+def _settled_reach(plan: Plan) -> dict[str, float]:
+    """Joined sums that nobody reads but one function, and the input at which that moves no more.
+
+    All of a model's have one scale then, and share one table.
+    """
+    consumers, outputs = plan.graph.consumers(), set(plan.graph.output_names)
+    found = {}
+    for position in plan.joins:
+        name = plan.graph.nodes[position].outputs[0]
+        readers = consumers[name]
+        record = known(readers[0]) if len(readers) == 1 and name not in outputs else None
+        if record is not None and record.settles is not None:
+            found[name] = record.settles
     return found
 
 

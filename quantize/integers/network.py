@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,11 +16,19 @@ from quantize.graph.graph import Node
 from quantize.graph.layers import layers
 from quantize.graph.network import Network, Values
 from quantize.integers import arithmetic as integer
+from quantize.integers.joins import Join, accumulator_scale
 from quantize.integers.plan import Plan, can_fuse
 from quantize.integers.qdq import Quantized, round_layer, with_factors
-from quantize.integers.weights import TOP, QuantizedLayer, channel_scales, room_for_bias
-from quantize.operators import Layer, Operator, bias_of, known
+from quantize.integers.weights import TOP, TOP_16, QuantizedLayer, channel_scales, room_for_bias
+from quantize.operators import Layer, Operator, bias_of, known, layer_of
 from quantize.operators.record import Call
+
+
+@dataclass
+class Pending:
+    """What is read inside a joined sum, by the position of the layer that reads it."""
+
+    reads: dict[int, torch.Tensor]
 
 
 @dataclass
@@ -68,6 +77,9 @@ class QuantizedNetwork(Network):
         for position, node, layer in layers(plan.graph):
             if position not in plan.integer:
                 continue
+            join = plan.joined(position)
+            if join is not None and position != join.main.position:
+                continue
             weight, bias = with_factors(node, layer, *self._parameters_numpy(node))
             first = room_for_bias(
                 channel_scales(weight, layer.output_axis(node, weight.ndim), weight_method),
@@ -75,6 +87,9 @@ class QuantizedNetwork(Network):
                 scales[plan.scale_class[node.inputs[0]]],
                 layer.repeats(node),
             )
+            if join is not None:
+                known_scales = {part.source: scales[plan.scale_class[part.source]] for part in join.parts}
+                first = accumulator_scale(join, plan.graph, first, known_scales)
             self.log_weight_scales[str(position)] = nn.Parameter(
                 torch.from_numpy(np.log(first.astype(np.float64)))
             )
@@ -130,6 +145,11 @@ class QuantizedNetwork(Network):
     def _execute_integer(self, node: Node, values: Values) -> tuple[Any, ...]:
         record = known(node)
         assert record is not None  # else the plan would have left it in float
+        position = self.position[id(node)]
+        if self.plan.joined(position) is not None:
+            return (self._inside(node, position, values),)
+        if (join := self.plan.joins.get(position)) is not None:
+            return (self._joined(node, join, values),)
         if record.layer is not None:
             return (self._layer(node, record.layer, values),)
         if can_fuse(node) and node.inputs[0] in self.plan.fused:
@@ -147,8 +167,59 @@ class QuantizedNetwork(Network):
         parts = moved if isinstance(moved, tuple) else (moved,)
         return tuple(Integers(p, n) for p, n in zip(parts, node.outputs, strict=False))
 
+    def _inside(self, node: Node, position: int, values: Values) -> Pending:
+        """Put off what a joined sum will compute."""
+        if layer_of(node) is not None:
+            return Pending({position: self._integer_operand(node.inputs[0], values)})
+        pending = [values[name] for name in node.inputs if isinstance(values.get(name), Pending)]
+        return Pending({p: x for part in pending for p, x in part.reads.items()})
+
+    def _joined(self, node: Node, join: Join, values: Values) -> Integers:
+        """Sum all parts in one accumulator, requantize once."""
+        reads = self._inside(node, join.position, values).reads
+        scale = self.accumulator(join)
+        terms: list[tuple[Node, torch.Tensor, torch.Tensor, torch.Tensor | None]] = []
+        plain: list[tuple[torch.Tensor, torch.Tensor]] = []
+        for part in join.parts:
+            entering = self.scale(part.source)
+            if part.position is None:
+                times = integer.round_weight(torch.ones_like(scale), scale / entering, TOP_16)
+                plain.append((self._integer_operand(part.source, values), times))
+                continue
+            layer = self.plan.graph.nodes[part.position]
+            weight = self.constant(layer.inputs[1]).to(torch.float64)
+            top = TOP if part is join.main else TOP_16
+            whole = integer.round_weight(weight, (scale / entering)[:, None, None], top)
+            bias = None
+            if bias_of(layer):
+                offset = self.constant(bias_of(layer)).to(torch.float64)
+                bias = integer.round_weight(offset, integer.as_float32(scale), 2.0**31 - 1)
+            terms.append((layer, reads[part.position], whole, bias))
+
+        def accumulate(dtype: torch.dtype) -> torch.Tensor:
+            made = [x.to(dtype) * times.to(dtype)[:, None] for x, times in plain]
+            for layer, x, w, b in terms:
+                record = known(layer)
+                assert record is not None
+                operands = [x.to(dtype), w.to(dtype), None if b is None else b.to(dtype)]
+                made.append(record.form(layer, operands))
+            total: torch.Tensor = functools.reduce(torch.add, made)
+            return total
+
+        out = node.outputs[0]
+        return Integers(integer.requantize(accumulate, scale / self.scale(out), self.plan.width(out)), out)
+
+    def accumulator(self, join: Join) -> torch.Tensor:
+        """Scale of a joined sum's accumulator, for each output channel."""
+        assert join.main.position is not None
+        return self.scale(join.main.source) * self.weight_scale(join.main.position)
+
     def weight_scale(self, position: int) -> torch.Tensor:
         """Scale of each output channel of a layer, float64 that is exactly float32."""
+        join = self.plan.joined(position)
+        if join is not None and position != join.main.position:
+            source = self.plan.graph.nodes[position].inputs[0]
+            return integer.as_float32(self.accumulator(join) / self.scale(source))
         return integer.as_float32(torch.exp(self.log_weight_scales[str(position)]))
 
     def _layer(self, node: Node, layer: Layer, values: Values) -> Integers:
@@ -190,11 +261,13 @@ class QuantizedNetwork(Network):
             rounded: dict[int, QuantizedLayer] = {}
             for position in self.plan.linear_positions():
                 node = self.plan.graph.nodes[position]
+                join = self.plan.joined(position)
                 rounded[position] = round_layer(
                     node,
                     *self._parameters_numpy(node),
                     scales[self.plan.scale_class[node.inputs[0]]],
                     self.weight_scale(position).to(torch.float32).numpy(),
+                    TOP if join is None or position == join.main.position else TOP_16,
                 )
         graph = self.to_graph()
         plan = replace(self.plan, graph=graph)

@@ -10,8 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from quantize.graph.graph import Graph, Node
+from quantize.integers.joins import Join, find_joins
 from quantize.operators import bias_of, known, layer_of
 from quantize.operators.record import Channels
+
+JOINED_KINDS = ("capture",)
+"""Kinds of models whose sums are joined: narrow layers at audio rate, where a requantization costs as much as
+what it requantizes. Of other kinds the integers stay those that their reports were made with."""
 
 
 @dataclass
@@ -32,6 +37,8 @@ class Plan:
         Width of each class, 16 unless changed.
     left : dict of int to str
         Position of a node that runs in float → why.
+    joins : dict of int to Join
+        Sums that take up the layers before them, by the position of the last addition.
     """
 
     graph: Graph
@@ -40,6 +47,11 @@ class Plan:
     scale_class: dict[str, str]
     bits: dict[str, int] = field(default_factory=dict)
     left: dict[int, str] = field(default_factory=dict)
+    joins: dict[int, Join] = field(default_factory=dict)
+
+    def joined(self, position: int) -> Join | None:
+        """The sum whose inside a node is."""
+        return next((join for join in self.joins.values() if position in join.inner), None)
 
     def width(self, tensor: str) -> int:
         """Bits of a quantized tensor."""
@@ -84,6 +96,8 @@ def make_plan(graph: Graph, bits: int = 16) -> Plan:
             integer.add(position)
             able.update(node.outputs)
     _release_dead_ends(graph, integer, consumers)
+    joins = find_joins(graph, integer) if graph.about.kind in JOINED_KINDS and bits == 16 else {}
+    inside = {position for join in joins.values() for position in join.inner}
     released = set(range(len(graph.nodes))) - integer - set(left)
     left |= dict.fromkeys(released, "no layer with weights stands before or behind it")
 
@@ -98,6 +112,7 @@ def make_plan(graph: Graph, bits: int = 16) -> Plan:
             and source is not None
             and layer_of(source) is not None
             and positions[id(source)] in integer
+            and positions[id(source)] not in inside
             and len(consumers[node.inputs[0]]) == 1
             and node.inputs[0] not in outputs
         ):
@@ -113,9 +128,12 @@ def make_plan(graph: Graph, bits: int = 16) -> Plan:
 
     for position in sorted(integer):
         node = graph.nodes[position]
-        if can_fuse(node) and node.inputs[0] in fused:
+        if position in inside or (can_fuse(node) and node.inputs[0] in fused):
             continue
-        tensors = [n for n in quantized_inputs(node) if n] + [fused.get(n, n) for n in node.outputs if n]
+        reads = [n for n in quantized_inputs(node) if n]
+        if position in joins:
+            reads = list(dict.fromkeys(part.source for part in joins[position].parts))
+        tensors = reads + [fused.get(n, n) for n in node.outputs if n]
         for name in tensors:
             find(name)
         record = known(node)
@@ -123,7 +141,8 @@ def make_plan(graph: Graph, bits: int = 16) -> Plan:
             for name in tensors[1:]:
                 parent[find(name)] = find(tensors[0])
     classes = {name: find(name) for name in parent}
-    return Plan(graph, integer, fused, classes, {root: bits for root in set(classes.values())}, left)
+    widths = {root: bits for root in set(classes.values())}
+    return Plan(graph, integer, fused, classes, widths, left, joins)
 
 
 def can_fuse(node: Node) -> bool:

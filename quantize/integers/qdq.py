@@ -16,7 +16,7 @@ from common.refusal import Refusal
 from quantize.graph.graph import Graph, Node
 from quantize.graph.load import read_nodes
 from quantize.integers.plan import Plan, can_fuse, quantized_inputs
-from quantize.integers.weights import QuantizedLayer, bias_scale, quantize_layer
+from quantize.integers.weights import TOP, QuantizedLayer, bias_scale, quantize_layer
 from quantize.operators import Layer, bias_of, known, layer_of
 from quantize.operators.record import DEQUANTIZE, QUANTIZE
 
@@ -71,13 +71,14 @@ def round_layer(
     bias: np.ndarray | None,
     input_scale: float,
     scale: np.ndarray | None = None,
+    top: int = TOP,
 ) -> QuantizedLayer:
     """Integers of a layer: see ``weights.quantize_layer``."""
     layer = layer_of(node)
     assert layer is not None
     weight, bias = with_factors(node, layer, weight, bias)
     axis = layer.output_axis(node, weight.ndim)
-    return quantize_layer(weight, bias, input_scale, axis, layer.repeats(node), scale)
+    return quantize_layer(weight, bias, input_scale, axis, layer.repeats(node), scale, top)
 
 
 def to_qdq(model: Quantized, metadata: dict[str, Any] | None = None) -> onnx.ModelProto:
@@ -175,7 +176,7 @@ def _add_layer(
     stem = original.outputs[0]
     constants[f"{stem}/weight/integer"] = layer.weight
     constants[f"{stem}/weight/scale"] = layer.scale
-    constants[f"{stem}/weight/zero"] = np.zeros(layer.scale.shape, np.int8)
+    constants[f"{stem}/weight/zero"] = np.zeros(layer.scale.shape, layer.weight.dtype)
     nodes.append(
         Node(
             DEQUANTIZE,

@@ -84,11 +84,23 @@ def refine(
     """
     if adapt:
         for position, node, layer in layers(student.plan.graph):
-            if position in student.plan.integer and layer.adapts(node):
+            if position in student.plan.integer and layer.adapts(node) and _has_8_bits(student, position):
                 rows = _layer_inputs(student, node, layer, feeds)
                 _adapt_layer(student, position, node, layer, rows)
     if correct:
         _correct_biases(student, teacher, feeds[0], feeds[-1])
+
+
+def _has_8_bits(student: QuantizedNetwork, position: int) -> bool:
+    """Whether a layer's weights are int8: beside the largest layer of a joined sum they are int16."""
+    join = student.plan.joined(position)
+    return join is None or position == join.main.position
+
+
+def _settled(student: QuantizedNetwork, position: int) -> str:
+    """The first quantized tensor behind a layer."""
+    join = student.plan.joined(position)
+    return student.plan.graph.nodes[position if join is None else join.position].outputs[0]
 
 
 def _outputs(network: Network, feed: Feed) -> list[torch.Tensor]:
@@ -135,7 +147,7 @@ def _correct_biases(student: QuantizedNetwork, teacher: Network, feed: Feed, jud
     """
     fed = tensors(feed)
     biased = [
-        node
+        (_settled(student, position), bias_of(node))
         for position, node, layer in layers(student.plan.graph)
         if position in student.plan.integer and layer.along_time and bias_of(node)
         if node.outputs[0] not in student.plan.fused
@@ -143,11 +155,10 @@ def _correct_biases(student: QuantizedNetwork, teacher: Network, feed: Feed, jud
     goal = _outputs(teacher, judged)
     least = _error(student, judged, goal)
     with torch.no_grad():
-        wanted = teacher(fed, keep=[node.outputs[0] for node in biased], outputs=False)
-        for node in biased:
-            name = node.outputs[0]
+        wanted = teacher(fed, keep=[name for name, _ in biased], outputs=False)
+        for name, parameter in biased:
             made = student(fed, keep=[name], outputs=False)[name]
-            bias = student.weights[student.index[bias_of(node)]]
+            bias = student.weights[student.index[parameter]]
             before = bias.detach().clone()
             bias += (wanted[name] - made).to(torch.float64).mean((0, 2)).to(bias.dtype)
             error = _error(student, judged, goal)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-TOP = 127
+TOP, TOP_16 = 127, 32767
+"""Largest weight of 8 bits, and of the 16 that a joined sum allows beside its largest layer."""
 # |bias| in accumulator units stays below this, leaving room for the products (sum below 2^31)
 BIAS_TOP = float(1 << 29)
 
@@ -85,6 +86,7 @@ def quantize_layer(
     axis: int,
     groups: int = 1,
     scale: np.ndarray | None = None,
+    top: int = TOP,
 ) -> QuantizedLayer:
     """Round a layer to int8 weights and int32 bias (nearest, ties to even).
 
@@ -100,13 +102,15 @@ def quantize_layer(
         How many times the scales of that axis repeat over the bias.
     scale : ndarray, optional
         Scales to use; the largest magnitude at 127 when absent.
+    top : int
+        Largest weight: `TOP` or `TOP_16`.
     """
     if scale is None:
         scale = room_for_bias(channel_scales(weight, axis), bias, input_scale, groups)
     scale = scale.astype(np.float32)
     integers = np.rint(weight.astype(np.float64) / along(scale.astype(np.float64), axis, weight.ndim))
     return QuantizedLayer(
-        np.clip(integers, -TOP, TOP).astype(np.int8),
+        np.clip(integers, -top, top).astype(np.int8 if top == TOP else np.int16),
         scale,
         axis,
         None if bias is None else quantize_bias(bias, bias_scale(input_scale, scale, groups)),

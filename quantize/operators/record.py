@@ -208,6 +208,8 @@ class Operator:
         Whether the requantization of the layer before takes it over, as a lower bound of 0.
     largest : float or None
         Largest magnitude that it ever makes, where no data are needed to know.
+    settles : float or None
+        Input beyond which it is worth no more bits: it has all but reached its limit.
     matters : callable or None
         (node, graph, bounds of its output) → the bounds of its input beyond which nothing changes.
     weighted : bool
@@ -240,6 +242,7 @@ class Operator:
     obstacle: Callable[[Node, Graph], str] = lambda node, graph: ""
     fuses: bool = False
     largest: float | None = None
+    settles: float | None = None
     matters: Callable[[Node, Graph, Bounds | None], Bounds | None] | None = None
     weighted: bool = False
     transparent: bool = False

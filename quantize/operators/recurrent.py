@@ -1,4 +1,4 @@
-"""The gated recurrent unit, in float."""
+"""Recurrent units, in float."""
 
 from __future__ import annotations
 
@@ -45,4 +45,25 @@ def gru(node: Node, inputs: list[Any]) -> tuple[Tensor, Tensor]:
     return torch.stack(frames)[:, None], state[None]
 
 
-register(Operator("GRU", gru, weighted=True))
+def lstm(node: Node, inputs: list[Any]) -> tuple[Tensor, Tensor, Tensor]:
+    """ONNX LSTM, forward, layout 0, no peepholes; gates i, o, f, c; Y [T, 1, N, H] and the last states."""
+    x, w, r = inputs[0], inputs[1][0], inputs[2][0]
+    hidden = node.attributes["hidden_size"]
+    if node.attributes["layout"] or (len(inputs) > 7 and inputs[7] is not None):
+        raise Refusal(f"node {node.name!r} (LSTM) must have layout 0 and no peepholes.")
+    given = [inputs[k] if len(inputs) > k else None for k in (3, 5, 6)]
+    bias = torch.zeros(8 * hidden, dtype=x.dtype) if given[0] is None else given[0][0]
+    zero = torch.zeros(x.shape[1], hidden, dtype=x.dtype)
+    state, cell = (zero if s is None else s[0].expand(x.shape[1], hidden) for s in given[1:])
+    driven = x @ w.T + bias[: 4 * hidden] + bias[4 * hidden :]
+    frames = []
+    for frame in driven:
+        total = frame + state @ r.T
+        i, o, f = torch.sigmoid(total[:, : 3 * hidden]).chunk(3, 1)
+        cell = f * cell + i * torch.tanh(total[:, 3 * hidden :])
+        state = o * torch.tanh(cell)
+        frames.append(state)
+    return torch.stack(frames)[:, None], state[None], cell[None]
+
+
+register(Operator("GRU", gru, weighted=True), Operator("LSTM", lstm, weighted=True))

@@ -25,6 +25,7 @@ def tabled(
     curve: Curve,
     *,
     largest: float | None = None,
+    settles: float | None = None,
     tflite: Callable[[Writer, Node], None] | None = None,
 ) -> Operator:
     """Make the record of a function of one number.
@@ -39,6 +40,8 @@ def tabled(
         (node, float64 array) → the same function in numpy, which the table is made of.
     largest : float, optional
         Largest magnitude that it ever makes.
+    settles : float, optional
+        Input beyond which it moves no more.
     tflite : callable, optional
         Writes it as TFLite.
     """
@@ -55,7 +58,15 @@ def tabled(
             (call.bits(0), call.made_bits),
         )
 
-    return Operator(name, form, channels=Channels.KEPT, integer=integer, largest=largest, tflite=tflite)
+    return Operator(
+        name,
+        form,
+        channels=Channels.KEPT,
+        integer=integer,
+        largest=largest,
+        settles=settles,
+        tflite=tflite,
+    )
 
 
 def tanh(node: Node, inputs: list[Any]) -> Tensor:
@@ -79,6 +90,7 @@ register(
         tanh,
         lambda node, x: np.tanh(x),
         largest=1.0,
+        settles=5.0,
         tflite=_kernel("TANH", {8: (1 / 128, 0), 16: (1 / 32768, 0)}),
     ),
     tabled(
@@ -86,6 +98,7 @@ register(
         sigmoid,
         lambda node, x: 1.0 / (1.0 + np.exp(-x)),
         largest=1.0,
+        settles=10.0,
         tflite=_kernel("LOGISTIC", {8: (1 / 256, -128), 16: (1 / 32768, 0)}),
     ),
 )

@@ -220,3 +220,19 @@ def model_files(tmp_path_factory) -> dict[str, Path]:
         },
     )
     return {"drum": drum, "rhythm": rhythm, "drive": drive}
+
+
+@pytest.fixture(scope="session")
+def classed_drum(model_files, tmp_path_factory):
+    """The test's drum with names for its classes, as a trained one has."""
+    import onnx
+
+    from common import model_metadata
+
+    model = onnx.load(str(model_files["drum"]))
+    entry = model_metadata.read(model).input_with("class", "attribute", "condition")
+    names = [one.removeprefix("class:") for one in entry.channels if one.startswith("class:")]
+    model_metadata.write(model, {"classes": names})
+    path = tmp_path_factory.mktemp("classed") / "drum.onnx"
+    onnx.save(model, str(path))
+    return path

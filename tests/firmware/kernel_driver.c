@@ -38,7 +38,10 @@ int main(void) {
         }
         for (uint32_t n = word(); n; n--) { /* pointers inside buffers */
             const uint32_t b = word(), offset = word(), target = word();
-            memcpy(buffer[b] + offset, &buffer[target], sizeof(char *));
+            uintptr_t place; /* what stands there is added: a pointer into the buffer */
+            memcpy(&place, buffer[b] + offset, sizeof place);
+            place += (uintptr_t)buffer[target];
+            memcpy(buffer[b] + offset, &place, sizeof place);
         }
         float f[2];
         const uint32_t floats = word();

@@ -26,7 +26,8 @@ for (let calls = word(); calls; calls--) {
     const view = new DataView(wasm.memory.buffer);
     for (let n = word(); n; n--) {
         const b = word(), offset = word(), target = word();
-        view.setUint32(buffers[b][0] + offset, buffers[target][0], true);
+        const place = buffers[b][0] + offset; // what stands there is added: a pointer into the buffer
+        view.setUint32(place, view.getUint32(place, true) + buffers[target][0], true);
     }
     const floats = word(), args = [input.readFloatLE(at), input.readFloatLE(at + 4)].slice(0, floats);
     at += 8;

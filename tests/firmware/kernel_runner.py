@@ -22,7 +22,10 @@ from firmware import toolchain
 
 HERE = Path(__file__).parent
 POINTER_BYTES = {"m7": 4, "wasm": 4}
-HEADERS = ("dsp/bands.h", "dsp/modes.h", "dsp/vk_dsp.h", "kernels/conv_plain.h", "kernels/vk.h")
+HEADERS = (
+    *("dsp/bands.h", "dsp/ear.h", "dsp/fft.h", "dsp/modes.h", "dsp/pitch.h", "dsp/source_filter.h"),
+    *("dsp/vk_dsp.h", "kernels/conv_plain.h", "kernels/vk.h"),
+)
 SLACK = b"\x55" * 16  # the bytes a kernel may read behind an integer buffer (vk.h)
 
 
@@ -47,17 +50,19 @@ class Into:
 
 @dataclass
 class Struct:
-    """A C struct by its fields: ("P", Array) a pointer, or (struct format character, number)."""
+    """A C struct by its fields: ("P", array, struct or place) a pointer, ("Z", 0) one to nothing, or
+    (struct format character, number)."""
 
     fields: list
 
     def pack(self, pointer_bytes: int) -> tuple[bytes, list[tuple[int, Array]]]:
         data, pointers = b"", []
         for kind, value in self.fields:
-            size = pointer_bytes if kind == "P" else struct.calcsize("<" + kind)
+            size = pointer_bytes if kind in "PZ" else struct.calcsize("<" + kind)
             data += b"\0" * (-len(data) % size)
-            if kind == "P":
-                pointers.append((len(data), value))
+            if kind in "PZ":
+                if kind == "P":
+                    pointers.append((len(data), value))
                 data += b"\0" * size
             else:
                 data += struct.pack("<" + kind, value)
@@ -97,6 +102,28 @@ def _laid_out(call: Call, pointer_bytes: int):
     blobs: list[bytes] = []
     relocations: list[tuple[int, int, int]] = []
 
+    def place_struct(made: Struct) -> int:
+        blob, pointers = made.pack(pointer_bytes)
+        targets = []
+        for offset, target in pointers:
+            if isinstance(target, Struct):
+                targets.append((offset, place_struct(target)))
+            elif isinstance(target, Into):
+                index = place(target.array)
+                blob = (
+                    blob[:offset]
+                    + target.offset.to_bytes(pointer_bytes, "little")
+                    + blob[offset + pointer_bytes :]
+                )
+                targets.append((offset, index))
+            else:
+                targets.append((offset, place(target)))
+        arrays.append(None)
+        blobs.append(blob)
+        me = len(arrays) - 1
+        relocations.extend((me, offset, target) for offset, target in targets)
+        return me
+
     def place(array: Array) -> int:
         for i, known in enumerate(arrays):
             if known is array:
@@ -108,13 +135,7 @@ def _laid_out(call: Call, pointer_bytes: int):
     arguments = []
     for argument in call.arguments:
         if isinstance(argument, Struct):
-            blob, pointers = argument.pack(pointer_bytes)
-            targets = [(offset, place(array)) for offset, array in pointers]
-            arrays.append(None)
-            blobs.append(blob)
-            me = len(arrays) - 1
-            relocations += [(me, offset, target) for offset, target in targets]
-            arguments.append((1, me, 0))
+            arguments.append((1, place_struct(argument), 0))
         elif isinstance(argument, Array):
             arguments.append((1, place(argument), 0))
         elif isinstance(argument, Into):

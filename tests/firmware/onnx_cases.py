@@ -241,6 +241,21 @@ OBEYED: dict[str, Case] = {
     ),
     "gru_default": gru(),
     "gru7_linear_before_reset": gru("b", opset=9, linear_before_reset=1, constants=(GRU_BIAS,)),
+    "lstm_default": Case(
+        21,
+        (
+            node("Transpose", "x", outputs=("t",), perm=[2, 0, 1]),
+            node("LSTM", "t", "w", "r", "b", outputs=("h",), hidden_size=HIDDEN),
+            node("Squeeze", "h", "one", outputs=("s",)),
+            node("Transpose", "s", perm=[1, 2, 0]),
+        ),
+        (
+            ("w", weights(1, 4 * HIDDEN, 4)),
+            ("r", weights(1, 4 * HIDDEN, HIDDEN, seed=2)),
+            ("b", weights(1, 8 * HIDDEN, seed=3)),
+            ("one", ints(1)),
+        ),
+    ),
     "gru_activations_written_out": gru("b", activations=["Sigmoid", "Tanh"], constants=(GRU_BIAS,)),
     "gru_activations_in_other_letters": gru(activations=["sigmoid", "TANH"]),
     "sum8": Case(9, (node("Sum", "x", "x"),)),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from common.refusal import DoesNotFit
 from firmware.compiler import budget
+from firmware.compiler.ops.hit import EVALUATION_TICKS, RESTING_TICKS
 from firmware.compiler.pipeline import compile_onnx
 from hardware.board import load_board
 from tests.firmware.compiler_graphs import decoder, quantized, random_graph
+
+FACTORY_DRUM = Path(__file__).parents[2] / "firmware" / "models" / "drum.int8.onnx"
 
 
 def test_a_float_model_is_budgeted_as_if_quantized_and_nearly_like_its_int8_file():
@@ -29,3 +34,15 @@ def test_a_model_too_large_for_a_board_is_told_apart_and_still_budgeted():
     found = budget(decoder(), full)
     assert not found.fits and "does not fit" in found.reasons[0]
     assert found.cpu_worst > 0
+
+
+def test_a_drum_s_network_costs_what_its_evaluation_costs():
+    """It is asked anew as soon as it has answered: a callback holds its part of the whole, not one step."""
+    found = budget(FACTORY_DRUM, "patch_sm", 48)
+    report = compile_onnx(FACTORY_DRUM, "m7", load_board("patch_sm"), 48).report
+    whole = report["cycles_per_event"] + report["sound"]["cycles_per_evaluation"]
+    available = load_board("patch_sm").cycles_per_frame * 48
+    assert found.cpu_worst * available * EVALUATION_TICKS / 48 >= whole > 0
+    assert found.cpu_mean * available * RESTING_TICKS / 48 == pytest.approx(whole, rel=1e-6)
+    assert 1.0 < found.cpu_worst / found.cpu_mean < 2.0
+    assert found.cpu_worst > 2 * report["cycles_per_step"]["worst"] / available

@@ -163,6 +163,7 @@ RUN = {
     "unet": UNet,
     "separable": Separable,
     "gru": Recurrent,
+    "lstm": lambda: Recurrent(nn.LSTM),
     "gelu": lambda: Around(nn.Sequential(nn.GELU(), nn.GELU(approximate="tanh"))),
     "elu": lambda: Around(nn.Sequential(nn.ELU(0.7), nn.SELU(), nn.CELU(0.5))),
     "swish": lambda: Around(nn.Sequential(nn.Hardswish(), nn.Mish(), nn.SiLU())),
@@ -174,7 +175,6 @@ RUN = {
     "nearest": lambda: Around(nn.Upsample(scale_factor=4, mode="nearest")),
 }
 REFUSED = {
-    "lstm": (lambda: Recurrent(nn.LSTM), "use GRU"),
     "groupnorm": (lambda: Around(nn.GroupNorm(2, 6)), "use BatchNormalization"),
     "squeeze": (lambda: Around(Function(lambda x: x * x.mean(-1, keepdim=True))), "a stream has no end"),
     "attention": (lambda: Around(Attention()), "attention|stream"),

@@ -90,7 +90,7 @@ def model_of(*nodes, channels: int = 2, constants=(), length="frames") -> onnx.M
 @pytest.mark.parametrize(
     ("node", "constants", "words"),
     [
-        (helper.make_node("LSTM", ["x"], ["y"], name="memory"), (), ["memory", "LSTM", "GRU"]),
+        (helper.make_node("RNN", ["x"], ["y"], name="memory"), (), ["memory", "RNN", "GRU"]),
         (helper.make_node("Softmax", ["x"], ["y"], name="s"), (), ["'s'", "Sigmoid"]),
         (
             helper.make_node("Conv", ["x", "w"], ["y"], name="c"),

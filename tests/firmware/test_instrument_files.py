@@ -208,3 +208,14 @@ def test_every_control_gate_and_output_says_what_it_does_to_the_sound(name):
     rows = [*spec.control, *spec.gate, *spec.output]
     silent = [row for row in rows if not (row.words.endswith(".") and 2 <= len(row.words.split()) <= 25)]
     assert not silent, f"{name}.toml: write words = … at {silent}"
+
+
+@pytest.mark.parametrize("name", available_instruments())
+def test_every_parameter_says_what_it_does_to_the_sound(name, model_files):
+    assignment = assigned(load_instrument(name).located.path, model_files)
+    kind = kinds.named(assignment.kind)
+    silent = [one for one in assignment.index if not kind.words_of(assignment, one).strip()]
+    moved = {control.to for control in assignment.loaded.spec.control}
+    groups = tuple(f"{group}." for group in kind.groups if group in moved)
+    silent = [one for one in silent if one not in moved and not one.startswith(groups or "-")]
+    assert not silent, f"{assignment.kind}: say in kinds/{assignment.kind}.py what these do: {silent}"

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import vaectrol
+from common.drums import CLASSES, PARTS
 from common.refusal import Refusal, ToolMissing
 from firmware.instruments.spec import available_instruments, load_instrument
 from firmware.midi.cable import MidiFollower, midi_input
@@ -90,7 +91,7 @@ def test_a_song_is_the_script_that_a_person_would_write(tmp_path):
     song = read_song(written(tmp_path / "song.mid", messages, tempos))
     by_hand = tmp_path / "hand.csv"
     by_hand.write_text(
-        f"time,trigger/1,latent/1,class\n0,1,,\n0.5,{32 / 127!r},1,\n{700 / 960!r},,,{64 / 127!r}\n2,,,\n"
+        f"time,trigger/1,latent/1,class\n0,1,,0\n0.5,{32 / 127!r},1,1\n{700 / 960!r},,,{64 / 127!r}\n2,,,\n"
     )
     for made, wanted in zip(
         heard(play("drum", script=song_script(song, "song.mid"))),
@@ -98,6 +99,25 @@ def test_a_song_is_the_script_that_a_person_would_write(tmp_path):
         strict=True,
     ):
         assert np.array_equal(made, wanted)
+
+
+@pytest.mark.parametrize("instrument", ["drum", "drum_electronic"])
+def test_keys_choose_the_drum_that_general_midi_calls_them(instrument):
+    """Held to the map by which recorded performances are read."""
+    names = list(CLASSES)
+    follower = MidiPlayer(load_instrument(instrument), NAMES, {"class": names})
+    called = {"tom_low": "tom", "tom_mid": "tom", "tom_high": "tom", "crash": "cymbal", "ride": "cymbal"}
+    standard = {note: PARTS[at] for note, at in read_map(FACTORY_MAP).items() if 35 <= note <= 57}
+    assert len(standard) > 15
+    for note, name in standard.items():
+        moves = dict(played(follower, mido.Message("note_on", note=note, velocity=127)))
+        assert names[round(moves["class"] * 7)] == called.get(name, name), note
+        assert moves["trigger/1"] == 1.0
+    other = MidiPlayer(load_instrument(instrument), NAMES, {"class": ["kick", "voice"]})
+    assert played(other, mido.Message("note_on", note=38, velocity=127)) == [("trigger/1", 1.0)]
+    for note in range(128):  # every key strikes once
+        moves = played(other, mido.Message("note_on", note=note, velocity=127))
+        assert [column for column, _ in moves].count("trigger/1") == 1
 
 
 def test_tempos_change_time_exactly(tmp_path):
@@ -392,7 +412,7 @@ def test_a_live_instrument_follows_an_input_and_keeps_what_it_did(null_backend, 
     ]
     assert vaectrol.main(words) == 0
     assert "Latent drum follows Null keys 1" in capsys.readouterr().out
-    assert record.read_text().splitlines()[0] == "time,trigger/1"
+    assert record.read_text().splitlines()[0] == "time,class,trigger/1"
     made = play("drum", script=record)
     assert np.abs(made.sound).max() > 1e-3
 
@@ -431,7 +451,7 @@ def test_any_song_reads_back_from_its_csv_number_by_number(tmp_path):
         tempos = tuple((int(rng.integers(4 * BEAT)), int(rng.integers(1, 2_000_000))) for _ in range(3))
         song = read_song(written(tmp_path / "s.mid", [*messages, turn(0, 20, number)], tempos))
         instrument = available_instruments()[number % len(available_instruments())]
-        script = script_of(song, load_instrument(instrument), NAMES, "s.mid")
+        script = script_of(song, player(instrument), "s.mid")
         (tmp_path / "s.csv").write_text(script_text(script))
         again = read_script(tmp_path / "s.csv")
         assert list(again.columns) == list(script.columns)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import vaectrol
 from common.refusal import ToolMissing
 from firmware.ports.daisy.link import _tool, libdaisy_dir
 from hardware.board import load_board
@@ -415,3 +416,16 @@ def test_it_links_against_the_real_libdaisy(libdaisy, tmp_path, board, boot):
         stack = 16 * 1024 if name == "dtcm" else 0
         dma_or_loader = 32 * 1024 if name == "axi" and boot == "sram" else 0
         assert use[name].used + stack + dma_or_loader <= reserved + 2048, (name, use[name])
+
+
+@pytest.mark.parametrize("place", [None, "/nonsense"])
+def test_build_says_at_the_start_what_would_be_missing_at_the_end(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("LIBDAISY_DIR", raising=False)
+    if place:
+        monkeypatch.setenv("LIBDAISY_DIR", place)
+    words = ["build", "drum", "--board", "patch_sm", "-o", str(tmp_path / "out")]
+    assert vaectrol.main(words) == 2
+    said = capsys.readouterr().err
+    assert "libDaisy" in said and "`--objects-only` makes everything but the image" in said
+    assert not (tmp_path / "out").exists()
+    assert vaectrol.main([*words, "--bench", "--objects-only"]) == 2

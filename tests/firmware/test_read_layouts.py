@@ -46,6 +46,8 @@ FIXED: dict[str, Case] = OVER_TIME | {
     "sum_over_time_without_its_axis": Case(13, (node("ReduceSum", "x", "a", keepdims=0),), (("a", ints(2)),)),
     "mean_of_a_row": Case(18, (node("ReduceMean", "x", "a"),), (("a", ints(1)),), rank=2),
     "mean_over_all_frames": Case(17, (node("GlobalAveragePool", "x"),)),
+    "one_frame_of_five": Case(17, (node("AveragePool", "x", kernel_shape=[1], strides=[5]),)),
+    "two_frames_of_five": Case(17, (node("Conv", "x", "w", strides=[5]),), (("w", weights(3, 4, 2)),)),
     "joined_along_time": Case(17, (node("Concat", "x", "x", axis=2),)),
     "no_axes_no_mean": Case(18, (node("ReduceMean", "x", noop_with_empty_axes=1),)),
     "gemm_prelu_gemm": Case(
@@ -218,6 +220,13 @@ def test_a_shape_that_fits_at_one_length_only_is_refused():
     case = Case(17, (node("Reshape", "x", "s"),), (("s", ints(1, 48, -1)),), channels=6)
     with pytest.raises(Refusal, match=r"mix distant frames"):
         load(case.model(streaming=True))
+
+
+def test_a_reshape_that_lays_time_out_anew_is_refused():
+    """Channels of 24 frames make one frame of 48: that is no matter of frames once there are more."""
+    laid_out = Case(17, (node("Reshape", "x", "s"),), (("s", ints(48, 1, -1)),), channels=2, frames=48)
+    with pytest.raises(Refusal, match=r"mix distant frames"):
+        load(laid_out.model(streaming=True))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from common.refusal import Refusal
@@ -130,5 +132,18 @@ def test_a_bad_board_file_is_refused_with_file_and_field(tmp_path, text, sentenc
 
 
 def test_an_unknown_board_lists_the_known_ones():
-    with pytest.raises(Refusal, match="choose host, patch_init, patch_sm, rpi4, rpi5, seed"):
+    with pytest.raises(Refusal, match="choose disting_nt, host, patch_init, patch_sm, rpi4, rpi5, seed"):
         load_board("eurotoaster")
+
+
+def test_two_functions_on_one_pin_are_refused(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "patch_sm"\nname = "mine"\n[[gates_in]]\nname = "gate_in_1"\npin = "B9"\n')
+    with pytest.raises(Refusal, match=r"mine\.toml: .*pin B9 is both gate_in_1 and gate_in_2"):
+        load_board(path)
+
+
+@pytest.mark.parametrize("name", ["patch_sm", "rpi4"])
+def test_the_manual_has_the_wiring_of_today(name):
+    manual = (Path(__file__).resolve().parents[2] / "docs" / "manuals" / "boards.md").read_text()
+    assert wiring_table(load_board(name)) in manual, f"copy it from `vaectrol board show {name}`"

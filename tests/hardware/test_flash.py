@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+import vaectrol
 from common.refusal import Refusal
 from hardware import flash as flash_module
 from hardware.board import load_board
 from hardware.flash import Bootloader, Device, flash, list_devices
 from hardware.image import MARK, read_image
-from hardware.protocol import Port
+from hardware.protocol import Link, Port
+from hardware.rehearsal import Rehearsal
 from hardware.simulated import SimulatedBoard
 
 pytestmark = pytest.mark.fast
@@ -181,3 +183,35 @@ def test_without_dfu_util_it_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Refusal, match="apt install dfu-util"):
         list_devices()
+
+
+def test_a_rehearsal_plays_the_whole_exchange_with_a_module_that_is_not_there(tmp_path, capsys):
+    assert vaectrol.main(["flash", "--rehearse", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["rehearsed"] and told["hello"]["instrument"] == "stand-in"
+    image = write_bin(tmp_path / "drum.bin", size=150_001)
+    assert vaectrol.main(["flash", str(image), "--rehearse", "--board", "patch_sm"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Rehearsed, nothing was written to a module: drum.bin, 150,001 of 491,520 bytes" in said
+    assert "answered: voltmeter 0.1.0, model 00c0ffee, patch_sm" in said
+
+
+def test_a_rehearsal_refuses_what_a_flash_refuses(tmp_path, capsys):
+    image = write_bin(tmp_path / "drum.bin")
+    assert vaectrol.main(["flash", str(image), "--rehearse", "--board", "seed"]) == 2
+    assert "is built for patch_sm, not for seed" in capsys.readouterr().err
+    assert vaectrol.main(["flash", "--rehearse", "--board", "rpi4"]) == 2
+    assert "rpi4 takes no image by USB" in capsys.readouterr().err
+    assert vaectrol.main(["flash"]) == 2
+    assert "name the image" in capsys.readouterr().err
+
+
+def test_the_rehearsed_module_runs_the_old_program_until_it_is_written(tmp_path):
+    image = read_image(write_bin(tmp_path / "drum.bin"))
+    with Rehearsal(image.board, tmp_path) as played:
+        with Link(played.device) as link:
+            assert link.hello().instrument == "what ran before"
+        assert list_devices(str(played.program)) == []
+        assert played.play(image).hello.instrument == "voltmeter"
+        held = (tmp_path / "flash.bin").read_bytes()
+        assert held[: len(image.data)] == image.data and set(held[len(image.data) :]) == {0xFF}

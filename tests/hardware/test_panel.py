@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -20,9 +22,11 @@ from hardware.panel import (
     load_panel,
     panel_of,
     place,
+    printed_names,
     svg,
     write_dxf,
 )
+from tests.browser import CHROMIUM, browser
 
 pytestmark = pytest.mark.fast
 
@@ -106,6 +110,68 @@ def test_every_board_has_a_panel_to_look_at(name):
             assert apart >= (part.size.keep_out_mm + other.size.keep_out_mm) / 2, (part.name, other.name)
 
 
+@pytest.mark.parametrize("name", available_boards())
+def test_no_two_knobs_or_jacks_of_a_panel_have_the_same_name(name):
+    board = load_board(name)
+    panel = panel_of(board)
+    printed = {part.name: part.label for part in panel.parts if part.kind in ("knob", "jack")}
+    assert all(printed.values())
+    assert len(set(printed.values())) == len(printed)
+    assert printed.items() <= printed_names(board).items()
+
+
+def test_two_parts_of_one_name_are_refused():
+    board = load_board("patch_sm")
+    twin = board.adcs[1].model_copy(update={"label": "CV 1"})
+    board = board.model_copy(update={"adcs": (board.adcs[0], twin, *board.adcs[2:])})
+    file = PanelFile.model_validate(tomllib.loads((DOCS / "patch_sm.toml").read_text()))
+    with pytest.raises(Refusal, match="cv_1 and cv_2 of patch_sm are both called 'CV 1'"):
+        check(place(file, board), board, "x.toml")
+
+
+def test_the_pi_panel_leaves_room_for_real_knobs():
+    for name in PANELS:
+        knobs = [part for part in load_panel(name).parts if part.kind == "knob"]
+        apart = [b.x_mm - a.x_mm for a, b in itertools.pairwise(knobs) if a.y_mm == b.y_mm]
+        assert len(apart) == 3 and min(apart) >= 17.0
+
+
+BOXES = """
+[...document.querySelectorAll('svg text')].map((one) => {
+  const b = one.getBoundingClientRect();
+  return [one.textContent, b.left, b.top, b.right, b.bottom];
+})
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not here: apt install chromium")
+@pytest.mark.parametrize("width", [1280, 400])
+def test_no_words_of_a_panel_lie_over_others_or_leave_it(width, tmp_path):
+    with browser() as chromium:
+        for name in available_boards():
+            page = tmp_path / f"{name}.html"
+            drawn = re.sub(
+                r' width="[\d.]+mm" height="[\d.]+mm"',
+                ' width="100%"',
+                svg(panel_of(load_board(name))),
+                count=1,
+            )
+            page.write_text(f'<!doctype html><body style="margin:0">{drawn}</body>', encoding="utf-8")
+            chromium.size(width, 900)
+            chromium.open(page.as_uri())
+            boxes = chromium.run(BOXES)
+            assert len(boxes) > 10
+            for at, (text, left, top, right, bottom) in enumerate(boxes):
+                assert left >= 0 and right <= width, (name, text)
+                for other, *(x0, y0, x1, y1) in boxes[:at]:
+                    assert not (left < x1 and x0 < right and top < y1 and y0 < bottom), (name, text, other)
+            outputs = "[...document.querySelectorAll('svg > rect')].slice(1)"
+            wide = chromium.run(f"{outputs}.map((one) => one.getBoundingClientRect().width)")
+            inside = {part.label for part in panel_of(load_board(name)).parts if part.is_output}
+            written = [right - left for text, left, _, right, _ in boxes if text in inside]
+            assert len(written) == len(wide) and max(written) < min(wide), name
+
+
 def test_a_board_finds_its_own_panel_first():
     assert panel_of(load_board("patch_sm")) == load_panel("patch_sm")
     assert panel_of(load_board("rpi5")) == load_panel("rpi")
@@ -136,8 +202,8 @@ def described(**changes) -> PanelFile:
     ],
 )
 def test_a_panel_that_cannot_be_built_is_refused(changes, sentence):
-    panel = place(described(**changes))
     board = load_board("rpi4")
+    panel = place(described(**changes), board)
     if "apart" in sentence or "edge" in sentence:  # this much is on the panel at all
         board = board.model_copy(
             update={"audio": board.audio.model_copy(update={"inputs": 0, "outputs": 0})}

@@ -10,9 +10,11 @@ from common.drums import CLASSES
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
 from train.analysis.hit.changes import at_speed, coloured, damped
 from train.analysis.hit.homes import homes_of
+from train.analysis.hit.variants import Changes, Crowd
 from train.attributes.rhythm import measure_pattern
 from train.attributes.sound import decay, measure_sound
 from train.kinds import load_recipe
+from train.models.hit.shape import HitShape
 from train.tasks.drum import DrumTask
 from train.tasks.rhythm import RhythmTask
 
@@ -55,6 +57,30 @@ def test_a_coloured_hit_keeps_its_peak_and_its_time():
     assert len(one) == len(sound) and np.abs(one).max() == pytest.approx(np.abs(sound).max())
     assert decay(one) == pytest.approx(decay(sound), abs=0.15)
     assert np.allclose(coloured(sound, 0.0, np.random.default_rng(1)), sound, atol=1e-5)
+
+
+def test_a_mixed_hit_has_one_recording_s_partials_and_the_noise_of_another_of_its_class():
+    rng = np.random.default_rng(0)
+    t = np.arange(24_000) / SAMPLE_RATE_HZ
+    tones = [np.sin(2 * np.pi * hz * t) * np.exp(-t / 0.1) for hz in (180.0, 2500.0, 240.0)]
+    hisses = [np.exp(-t / fall) * rng.standard_normal(len(t)) for fall in (0.02, 0.2, 0.02)]
+    sounds = [(0.5 * a + 0.2 * b).astype(np.float32) for a, b in zip(tones, hisses, strict=True)]
+    crowd = Crowd(sounds, ["a", "b", "c"], np.array([0, 0, 1]), HitShape())
+    changes = Changes(speeds=20, octaves=0.0, colour=0.0, damp=0.0, mix=1.0)
+    versions = [list(crowd.changed(changes, 2 * n)) for n in range(1, 20)]
+    swapped = {index: [version[index] for version in versions] for index in (0, 2)}
+
+    def late(sound):  # of noise above 6 kHz: only the slow hiss is still there
+        power = np.abs(np.fft.rfft(sound[7200:12_000])) ** 2
+        return power[600:].sum()
+
+    def pitch(sound):
+        return np.argmax(np.abs(np.fft.rfft(sound[:9600] * np.hanning(9600)))) * 5.0
+
+    assert {round(pitch(sound), -1) for sound in swapped[0]} == {180}
+    loud = [late(sound) > 30 * late(sounds[0]) for sound in swapped[0]]
+    assert any(loud) and not all(loud)
+    assert not any(late(sound) > 30 * late(sounds[2]) for sound in swapped[2])  # alone in its class
 
 
 def test_the_drum_knobs_are_those_of_what_is_asked_for(drums):

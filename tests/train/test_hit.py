@@ -181,6 +181,23 @@ def test_gains_of_banded_noise_are_read_back():
     assert abs(np.median(off)) < 0.15 and np.abs(off).mean() < 0.45
 
 
+def test_a_stroke_of_noise_is_at_its_level_at_once_and_bursts_stay_bursts():
+    """A window around the first sample is half empty, one around a burst mostly: neither is softer for it."""
+    grid, rng = np.array(SHAPE.grid_ms), np.random.default_rng(0)
+    high = centres_hz(SHAPE.bands) > 3000
+    flat = np.full((len(grid), SHAPE.bands), -2.0) - 20 * (grid[:, None] / 1000)
+    bursts = flat - 3.0 * ~np.isin(grid, (0, 1, 12, 14, 26, 28))[:, None]
+    for wanted, early in ((flat, grid <= 3), (bursts, np.isin(grid, (0, 1, 12, 14, 26, 28)))):
+        hit = raw(np.zeros(SHAPE.modes), *some_modes()[1:], noise=wanted)
+        read = [
+            noise_gains(played(hit, 2000, int(number)), SHAPE.grid_ms, SHAPE.bands, SHAPE.taps, FLOOR)
+            for number in rng.integers(1000, size=12)
+        ]
+        off = (np.mean(read, 0) - wanted)[early][:, high]
+        assert abs(off.mean()) < 0.25
+        assert np.abs(off.mean(1)).max() < 0.45
+
+
 def test_a_hit_taken_apart_and_put_together_is_the_hit():
     hz, decays, levels, phases = some_modes(3)
     noise = np.tile(-3.0 - 20 * np.array(SHAPE.grid_ms)[:, None] / 1000, (1, SHAPE.bands))

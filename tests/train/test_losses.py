@@ -10,6 +10,7 @@ from train.latents.centre import ClassCentres
 from train.latents.motion import moving_latents
 from train.losses import (
     BalanceLoss,
+    PartialsLoss,
     SpectralLoss,
     feature_loss,
     hinge_critic_loss,
@@ -74,6 +75,26 @@ def test_audio_losses_are_zero_on_the_same_and_finite_on_silence(loss):
     far.backward()
     assert float(far) > float(loss(x * 0.5, x)) > 0
     assert torch.isfinite(silence.grad).all()
+
+
+def test_partials_count_wherever_they_stand():
+    t = torch.arange(11_520) / 48_000
+    generator = torch.Generator().manual_seed(0)
+    hiss, other = 0.1 * torch.randn(2, 1, 1, len(t), generator=generator)
+    places = 1600 * 1.13 ** torch.arange(18)
+
+    def bell(moved):
+        return sum(torch.sin(2 * torch.pi * hz * t) for hz in places * moved)[None, None]
+
+    far = PartialsLoss(len(t))
+    bells, beside = hiss + 0.1 * bell(1.0), other + 0.1 * bell(1.01)
+    assert float(far(bells, bells)) == 0
+    assert float(far(other, hiss)) < 0.35
+    assert float(far(beside, bells)) < 0.5 < 3 * float(far(beside, bells)) < float(far(other, bells))
+    assert float(far(torch.zeros_like(hiss), torch.zeros_like(hiss))) == 0
+    quiet = bells.clone().requires_grad_()
+    far(quiet * 1e-4, hiss).backward()
+    assert torch.isfinite(quiet.grad).all()
 
 
 def test_the_spectral_loss_is_auralosss():
@@ -147,6 +168,8 @@ def test_a_rumble_is_a_band_like_any_other():
     energy, whole = far.energies(rumble)[0, 0], far.energies(low).sum()
     wanted = torch.log((energy + far.floor * whole) / (far.floor * whole)) / count
     assert float(far(rumble, low)) == pytest.approx(float(wanted), rel=0.1)
+    louder = BalanceLoss(12_000, rumble=4.0)  # three bands of so many count four times
+    assert float(louder(rumble, low)) == pytest.approx(float(wanted) * 4 * count / (count + 9), rel=0.1)
     assert float(far.energies(low).sum()) == pytest.approx(
         float(torch.fft.rfft(low[0, 0]).abs().square().sum()), rel=1e-4
     )

@@ -75,6 +75,23 @@ def soundfonts(
     typer.echo(f"{sum(counts.values())} hits in {out}")
 
 
+@data.command(
+    epilog="Example: vaectrol data phrases PHRASES /usr/share/sounds/sf2/FluidR3_GM.sf2 --minutes 1"
+)
+def phrases(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to fill; not there yet.")],
+    soundfont: Annotated[
+        list[Path], typer.Argument(metavar="SOUNDFONT…", help="General MIDI soundfonts, .sf2 or .sf3.")
+    ],
+    minutes: Annotated[float, typer.Option(help="Of every instrument and soundfont.", min=0.1, max=60)] = 1.0,
+) -> None:
+    """Render phrases of bowed, blown and plucked instruments, one note at a time, as a folder of sounds."""
+    from train.data.soundfonts.phrases import render_phrases
+
+    counts = render_phrases(soundfont, out, minutes, _watch)
+    typer.echo(f"{sum(counts.values())} phrases of {len(counts)} instruments in {out}")
+
+
 def _command(kind: str, found: type[Preparation]) -> Callable[..., None]:
     """Write the function that typer reads a kind's arguments from."""
     from train.data.kinds.base import flags

@@ -219,6 +219,10 @@ class DataSet(Generic[ItemT]):
         """One drive segment: dry and wet, float32 [n] each, copies. State is reset at its start."""
         return self._cut("dry", index), self._cut("wet", index)
 
+    def texture(self, index: int) -> np.ndarray:
+        """One stretch of a recording, float32 [n], a copy, at the level of its file."""
+        return self._cut("audio", index).astype(np.float32) / np.float32(32768)
+
     def pattern(self, index: int) -> np.ndarray:
         """One rhythm, float32 [27, 32], a copy: nine onsets, nine velocities, nine microtimings."""
         return np.array(self.arrays["patterns"][index])

@@ -10,6 +10,7 @@ from onnx import FunctionProto, ModelProto, NodeProto, TensorProto, helper, nump
 
 from train.export.body import Body, function
 from train.export.hit_function import hit_sound
+from train.export.texture_functions import ear_function, source_filter_function
 from train.models.domain import DOMAIN, VERSION
 from train.models.noise import GOLDEN, WORD
 
@@ -91,6 +92,12 @@ def attach(model: ModelProto) -> None:
             continue
         if node.op_type == "HitSound":
             functions[node.op_type] = _hit_sound(node, sizes)
+            continue
+        if node.op_type == "Ear":
+            functions[node.op_type] = ear_function()
+            continue
+        if node.op_type == "SourceFilter":
+            functions[node.op_type] = source_filter_function(sizes[node.input[2]][0])
             continue
         bands, _, taps = sizes[node.input[1]]
         make = {"PQMFSynthesis": pqmf_synthesis, "PQMFAnalysis": pqmf_analysis}[node.op_type]

@@ -152,9 +152,10 @@ class RotatedEncoder(nn.Module):
         return self.turned(*self.encoder(x))
 
     def turned(self, mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
-        """A posterior of the encoder in rotated coordinates."""
-        variance = torch.exp(log_variance) @ (self.inverse**2).T
-        return mean @ self.inverse.T, torch.log(variance + 1e-12)
+        """A posterior of the encoder, ``[N, Z]`` or ``[N, Z, T]``, in rotated coordinates."""
+        mean, variance = mean.movedim(1, -1), torch.exp(log_variance).movedim(1, -1)
+        mean, variance = mean @ self.inverse.T, variance @ (self.inverse**2).T
+        return mean.movedim(-1, 1), torch.log(variance + 1e-12).movedim(-1, 1)
 
 
 def principal_rotation(means: np.ndarray, variances: np.ndarray) -> Rotation:
@@ -250,15 +251,20 @@ def quantile_table(values: np.ndarray) -> list[float]:
 
 
 def posterior(task: TrainedTask, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
-    """Posterior means and variances of a split, each ``[N, Z]``."""
+    """Posterior means and variances of a split, each ``[N, Z]``; of latents that move, every frame is one."""
     means, variances = [], []
     task.model.eval()
     with torch.no_grad():
         for x in task.encoder_inputs(split):
             mean, log_variance = task.model.encoder(x)  # type: ignore[operator]
-            means.append(mean.double().numpy())
-            variances.append(log_variance.double().exp().numpy())
+            means.append(_rows(mean))
+            variances.append(_rows(log_variance.exp()))
     return np.concatenate(means), np.concatenate(variances)
+
+
+def _rows(x: Tensor) -> np.ndarray:
+    """``[N, Z]`` or ``[N, Z, T]`` as float64 ``[N · T, Z]``."""
+    return x.double().movedim(1, -1).reshape(-1, x.shape[1]).numpy()
 
 
 def prepare_latents(task: TrainedTask) -> PreparedLatents:

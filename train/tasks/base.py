@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import lightning
@@ -60,12 +61,15 @@ class Task(lightning.LightningModule):
         Module that judges a model on what it never met (`train/judges/evaluate.py`); empty when none does.
     on_board : bool
         Whether the decoder must fit the recipe's board.
+    encoder_on_board : bool
+        Whether the encoder runs there too, and so must say what the latents are.
     """
 
     recipe_type: ClassVar[type[Recipe]]
     data_kinds: ClassVar[tuple[str, ...]] = ()
     judge: ClassVar[str] = ""
     on_board: ClassVar[bool] = True
+    encoder_on_board: ClassVar[bool] = False
 
     def __init__(self, recipe: Recipe, facts: dict[str, Any] | None = None):
         super().__init__()
@@ -138,6 +142,16 @@ class Task(lightning.LightningModule):
     def begin(self) -> None:
         """Set first weights from the prepared data, where a kind has better ones than random."""
 
+    def start_from_file(self, path: Path) -> None:
+        """Take first weights from a decoder's model file and the encoder's beside it.
+
+        Raises
+        ------
+        Refusal
+            When the kind cannot, or the model has another shape.
+        """
+        raise Refusal(f"fit.start: a {self.recipe.kind} recipe starts from a run's folder, not from {path}")
+
     @abstractmethod
     def draw(self, step: int) -> Batch:
         """Make the batch of a step; random only through ``step`` and the seed."""
@@ -175,6 +189,10 @@ class Task(lightning.LightningModule):
     @abstractmethod
     def encoder_ports(self) -> tuple[list[Port], list[Port]]:
         """Inputs and outputs of the encoder's model file."""
+
+    def encoder_module(self) -> nn.Module:
+        """What the encoder's model file holds: the encoder, unless a kind plays another form of it."""
+        return self.model.encoder  # type: ignore[return-value]
 
     @abstractmethod
     def decoder_metadata(self) -> dict[str, Any]:

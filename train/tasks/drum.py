@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -21,10 +22,13 @@ from train.analysis.hit.variants import Changes, Version, versions
 from train.attributes.scale import GroupedScale, grouped_description, grouped_scales_of
 from train.attributes.sound import SOUND_ATTRIBUTES, measure_sound
 from train.export.export import Port
+from train.export.pack import encoder_beside
+from train.export.unpack import Packed
 from train.latents.centre import ClassCentres
 from train.latents.table import RotatedEncoder
 from train.losses import (
     BalanceLoss,
+    PartialsLoss,
     SpectralLoss,
     kl_loss,
     kl_per_latent,
@@ -35,7 +39,7 @@ from train.losses import (
 )
 from train.models.drum import FRAMES, Answering, DrumVAE
 from train.models.hit.control import HitControl
-from train.models.hit.encoder import HitEncoder, Views
+from train.models.hit.encoder import ASIDE, Drafts, HitEncoder, Views
 from train.models.hit.shape import FRAME, HitShape
 from train.recipe import Recipe, Section
 from train.tasks.base import Batch, Task, evenly
@@ -52,6 +56,7 @@ class DrumModelSection(Section):
     noise_rank: int = Field(default=48, ge=4, multiple_of=4)
     transient_rank: int = Field(default=32, ge=4, multiple_of=4)
     encoder: int = Field(default=64, ge=16, multiple_of=16)
+    looks: int = Field(default=2, ge=0, le=8)
 
 
 class DrumAnalysedSection(Section):
@@ -73,6 +78,11 @@ class DrumLossSection(Section):
     level: float = Field(default=0.7, ge=0)
     loudest: float = Field(default=0.8, ge=0, description="weight of the loudest 25 ms' level")
     balance: float = Field(default=0.15, ge=0, description="weight of the energies by thirds of octaves")
+    rumble: float = Field(
+        default=4.0, ge=0, description="how many times the others a band below 90 Hz counts"
+    )
+    partials: float = Field(default=0.2, ge=0, description="weight of how far partials stand out of noise")
+    guess: float = Field(default=0.1, ge=0, description="weight of the class and knobs the encoder guesses")
     later: float = Field(
         default=0.3, ge=0, le=1, description="part of the windows that begin after the stroke"
     )
@@ -89,6 +99,9 @@ class DrumAugmentSection(Section):
     octaves: float = Field(default=0.35, ge=0, description="by how much, at most")
     colour: float = Field(default=1.0, ge=0, description="how strongly versions are filtered")
     damp: float = Field(default=0.4, ge=0, le=1, description="part of the versions that are damped")
+    mix: float = Field(
+        default=0.4, ge=0, le=1, description="part of the other speeds whose noise is another hit's"
+    )
     other: float = Field(
         default=0.25,
         ge=0,
@@ -138,7 +151,9 @@ class DrumTask(Task):
         loss = recipe.loss
         self.spectral = SpectralLoss(loss.sizes, linear=loss.linear, convergence=loss.convergence)
         self.judged = SpectralLoss(JUDGED_SIZES, linear=0.0, convergence=1.0)
-        self.balance = BalanceLoss(round(recipe.window_s * SAMPLE_RATE_HZ / FRAME) * FRAME)
+        samples = round(recipe.window_s * SAMPLE_RATE_HZ / FRAME) * FRAME
+        self.balance = BalanceLoss(samples, rumble=loss.rumble)
+        self.partials = PartialsLoss(samples)
         self.centres = ClassCentres(len(CLASSES), self.latents)
         self.sounds: dict[str, list[np.ndarray]] = {}
         self.labels: dict[str, np.ndarray] = {}
@@ -208,17 +223,71 @@ class DrumTask(Task):
     def _take_apart(self) -> None:
         """Analyse the training's sounds in all their versions; judging and exporting need none of it."""
         augment = self.recipe.augment
-        changes = Changes(augment.speeds, augment.octaves, augment.colour, augment.damp)
+        changes = Changes(augment.speeds, augment.octaves, augment.colour, augment.damp, augment.mix)
         place = self.directory / "hits"
-        self.versions = versions(
-            self.sounds["train"], self.names["train"], changes, self.model.shape, place, self.key
-        )
         one_hot = self.labels["train"][:, : len(CLASSES)]
+        self.versions = versions(
+            self.sounds["train"],
+            self.names["train"],
+            one_hot.argmax(1),
+            changes,
+            self.model.shape,
+            place,
+            self.key,
+        )
         # Version by version, one long table each: row v · hits + i.
         self.version_labels = np.concatenate([self._labels(one_hot, v.measured) for v in self.versions])
+        self.told = torch.from_numpy(self.version_labels)
         self.targets = Targets(*map(torch.cat, zip(*(v.targets for v in self.versions), strict=True)))
         self.views = Views(*map(torch.cat, zip(*(v.views for v in self.versions), strict=True)))
         self.homes = homes_of(one_hot.argmax(1), self.measured["train"], self.versions[0].views.whole)
+
+    def start_from_file(self, path: Path) -> None:
+        """Take the weights of a decoder's model file and of the encoder's beside it, as far as that goes.
+
+        The decoder's are as they were rounded; latents are those of the file. What the file's encoder had
+        not begins untrained.
+        """
+        control, encoder = self.model.decoder.control, self.model.encoder
+        assert isinstance(control, HitControl) and isinstance(encoder, HitEncoder)
+        ours = [m for m in control.in_order() if isinstance(m, nn.Conv1d)]
+        theirs = Packed(path).layers()
+        packed = Packed(encoder_beside(path))
+        named, inverse_t = packed.named("encoder."), packed.matrix_of("mean")
+        shapes = [tuple(layer.weight.shape) for layer in theirs]
+        if shapes != [tuple(m.weight.shape) for m in ours] or inverse_t is None or "head.weight" not in named:
+            raise Refusal(f"{path} cannot start {self.recipe.name}: its model has another shape")
+        with torch.no_grad():
+            for module, layer in zip(ours, theirs, strict=True):
+                module.weight.copy_(torch.from_numpy(layer.weight))
+                if module.bias is not None and layer.bias is not None:
+                    module.bias.copy_(torch.from_numpy(layer.bias))
+            for name, tensor in encoder.state_dict().items():
+                if name in named and not name.startswith(("head.", "control.", "sketch.")):
+                    tensor.copy_(torch.tensor(named[name]))
+            inverse = torch.tensor(inverse_t.T)
+            self._turn_head(named, inverse)
+            if encoder.shape.looks and "mender.layers.0.weight" in named:
+                mean = slice(-self.latents - len(encoder.shape.knobs), -len(encoder.shape.knobs))
+                first, last = encoder.mender.layers[0], encoder.mender.layers[-1]
+                first.weight[:, mean] = first.weight[:, mean] @ torch.linalg.inv(inverse)  # type: ignore[index,operator]
+                for tensor in (last.weight, last.bias):
+                    tensor.copy_(inverse @ tensor)  # type: ignore[operator]
+        encoder.look_at(control)
+
+    def _turn_head(self, named: dict[str, np.ndarray], inverse: Tensor) -> None:
+        """Take the head of an encoder whose posterior a file turns by ``inverse [Z, Z]``."""
+        assert isinstance(self.model.encoder, HitEncoder)
+        head, whole = self.model.encoder.head, 2 * self.latents
+        for ours, name in ((head.weight, "head.weight"), (head.bias, "head.bias")):
+            theirs = torch.tensor(named[name])
+            ours[: len(theirs)] = theirs
+            ours[: self.latents] = inverse @ theirs[: self.latents]
+        # of a sum of variances each counts by its part where nothing is heard
+        variances = inverse**2 * head.bias[self.latents : whole].exp()
+        parts = variances / variances.sum(1, keepdim=True)
+        head.weight[self.latents : whole] = parts @ head.weight[self.latents : whole]
+        head.bias[self.latents : whole] = torch.log(variances.sum(1))
 
     def setup(self, stage: str) -> None:
         """Take the training's sounds apart; before a checkpoint's weights are read."""
@@ -310,6 +379,9 @@ class DrumTask(Task):
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Distance to analysed hits, or to sounds; KL, the classes' middles, and what the critic asks."""
+        encoder = self.model.encoder
+        if isinstance(encoder, HitEncoder) and not self.critic_listens():
+            encoder.look_at(self.model.decoder.control)
         mean, log_variance = self.posterior(batch)
         at_home = batch["at_home"][:, None]
         noise = torch.randn_like(mean)
@@ -321,6 +393,9 @@ class DrumTask(Task):
             "centre": self.centres(mean, log_variance, labels, ~batch["at_home"]),
         }
         loss = self.beta() * terms["kl"] + self.recipe.loss.centre * terms["centre"]
+        if "drafts" in batch and not self.critic_listens():
+            terms["guess"] = self._guessed(batch["drafts"], batch["heard"])
+            loss = loss + self.recipe.loss.guess * terms["guess"]
         if self.progress < self.recipe.analysed.share:
             far = distance(hit, self.targets.rows(batch["asked"]), self.model.decoder.sound.fade)
             return loss + sum(WEIGHTS[k] * v for k, v in far.items()), {**terms, **far}
@@ -340,7 +415,8 @@ class DrumTask(Task):
         terms["loudest"] = loudest_loss(made, wanted)
         loss = loss + terms["spectral"] + weights.transient * terms["transient"]
         terms["balance"] = self.balance(made, wanted)
-        loss = loss + weights.balance * terms["balance"]
+        terms["partials"] = self.partials(made, wanted)
+        loss = loss + weights.balance * terms["balance"] + weights.partials * terms["partials"]
         loss = loss + weights.level * terms["level"] + weights.loudest * terms["loudest"]
         if self.critic_listens():
             critic = self.recipe.critic
@@ -358,19 +434,25 @@ class DrumTask(Task):
         if "posterior" in batch:
             return batch["posterior"]
         views = Views(*(table[batch["heard"]].float() for table in self.views))
+        encoder: nn.Module = self.model.encoder
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.critic_listens()):
-            found = self._judged(views)
+            if isinstance(encoder, RotatedEncoder):  # of a run that is opened again
+                assert isinstance(encoder.encoder, HitEncoder)
+                found = encoder.turned(*encoder.encoder.judge(views))
+            else:
+                assert isinstance(encoder, HitEncoder)
+                batch["drafts"] = drafts = encoder.drafts(views, 0.0 if self.critic_listens() else ASIDE)
+                found = drafts.mean, drafts.log_variance
         if self.critic_listens():
             batch["posterior"] = found
         return found
 
-    def _judged(self, views: Views) -> tuple[Tensor, Tensor]:
-        """Posterior of views, by the encoder that is trained, or that of a run, which is turned."""
-        encoder: nn.Module = self.model.encoder
-        if isinstance(encoder, RotatedEncoder):
-            assert isinstance(encoder.encoder, HitEncoder)
-            return encoder.turned(*encoder.encoder.judge(views))
-        return self.model.encoder.judge(views)
+    def _guessed(self, drafts: Drafts, heard: Tensor) -> Tensor:
+        """How wrongly the encoder reads the class and the knobs off what it hears."""
+        knobs = self.told[heard]
+        classes, attributes = knobs.split([len(CLASSES), knobs.shape[1] - len(CLASSES)], 1)
+        wrong = nn.functional.cross_entropy(drafts.classes, classes.argmax(1))
+        return wrong + (drafts.attributes - attributes).abs().mean()
 
     def critic_listens(self) -> bool:
         """Whether the last part has begun."""

@@ -81,6 +81,8 @@ class Family:
     ops: ClassVar[Mapping[str, type[Attributes]]]
     only_in_integers: ClassVar[bool] = False
     """Whether no float kernel is there: a float model is costed as if this were in integers."""
+    reads_taps: ClassVar[bool] = False
+    """Whether it asks for every frame of its windows by itself (``Writer.tap``)."""
 
     def produce(self, node: Node) -> int:
         """Output frames of one firing."""

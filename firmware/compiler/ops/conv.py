@@ -563,7 +563,7 @@ class Convolution(Family):
         values = weight.real if a.sums is None else weight.values
         per_phase = values.reshape(a.phases, -1, *values.shape[1:])  # the groups of each phase apart
         after, length = a.padded - a.before, graph.tensors[node.outputs[0]].length
-        if length is not None:
+        if length is not None and a.stride == 1:
             # A transposed convolution may reach beyond its last input frame, by firings that read zeros.
             reach = (values.shape[2] - 1) * a.dilation + 1
             after += -(-length // a.phases) - (x.shape[1] + a.padded - reach + 1)

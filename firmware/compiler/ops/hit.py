@@ -22,6 +22,8 @@ from firmware.compiler.read.onnx_nodes import OnnxNode
 FRAME = 48  # VK_HIT_FRAME of engine/dsp/modes.h
 TAPS = 128  # VK_BAND_TAPS of engine/dsp/bands.h
 MOST_MODES, MOST_BANDS, MOST_GAINS, MOST_TRANSIENT = 64, 64, 1280, 512  # bands.h, modes.h, instruments/hit.h
+EVALUATION_TICKS, RESTING_TICKS = 96, 108
+"""In which the network is asked once, for a hit, which waits for it, and else: engine/instruments/hit.h."""
 NOISE_BITS = 10
 GOLDEN = 0x9E3779B9
 INPUTS = ("modes", "glide", "noise", "transient")

@@ -1,12 +1,19 @@
-"""A drum's graph ends in its sound, which the engine plays: what is left is the network that says how."""
+"""What the engine does itself is taken off a graph: what is left is the network.
+
+A drum's graph ends in its sound. A texture's begins with an ear, or ends in a source and a filter.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from common.refusal import Refusal
-from firmware.compiler.graph import Graph
+from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops.hit import INPUTS, HitConstants, constants_of
+from firmware.compiler.ops.texture import ear, source_filter
+from firmware.compiler.ops.texture.ear import HOP, EarConstants
+from firmware.compiler.ops.texture.source_filter import SourceConstants
 
 SPREAD = ("modes", "glide", "noise")
 """Results that are read once an evaluation: converting them is part of it. A transient is read once a hit."""
@@ -39,3 +46,69 @@ def split_sound(graph: Graph) -> tuple[Graph, HitConstants | None]:
     labels |= dict(zip(sound.inputs, INPUTS, strict=True))
     nodes = [node for node in graph.nodes if node is not sound]
     return replace(graph, outputs=sound.inputs, labels=labels).with_nodes(nodes), constants_of(sound)
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What the engine does before and after a network: hears, or makes a sound."""
+
+    ear: EarConstants | None = None
+    source: SourceConstants | None = None
+
+
+def split_ends(graph: Graph) -> tuple[Graph, Ends]:
+    """Take an ``Ear`` off the beginning of a graph, or a ``SourceFilter`` off its end.
+
+    Returns
+    -------
+    Graph
+        With its input called ``heard``, or its output called ``numbers``; a tick is then a hop. The same
+        where there is neither.
+    Ends
+
+    Raises
+    ------
+    Refusal
+        An ear that hears something else than the graph's only input, or a sound that is not its only output.
+    """
+    ears = [node for node in graph.nodes if node.op == "Ear"]
+    sounds = [node for node in graph.nodes if node.op == "SourceFilter"]
+    if not ears and not sounds:
+        return graph, Ends()
+    labels = dict(graph.labels)
+    inputs, outputs = graph.inputs, graph.outputs
+    found = Ends()
+    if ears:
+        if len(ears) > 1 or ears[0].inputs != inputs or graph.event or ears[0].outputs[0] in outputs:
+            raise Refusal(
+                "Ear must hear the only input of a graph that streams; export the model without others."
+            )
+        inputs = ears[0].outputs
+        labels[inputs[0]] = "heard"
+        found = replace(found, ear=ear.constants_of(ears[0]))
+    if sounds:
+        if len(sounds) > 1 or sounds[0].outputs != outputs or graph.event:
+            raise Refusal(
+                "SourceFilter must be the only output of a graph that streams; export it without others."
+            )
+        outputs = sounds[0].inputs[:1]
+        labels[outputs[0]] = "numbers"
+        found = replace(found, source=source_filter.constants_of(sounds[0]))
+    kept = [node for node in graph.nodes if node not in (*ears, *sounds)]
+    rest = _by_hop(replace(graph, inputs=inputs, outputs=outputs), kept)
+    used = {*rest.inputs, *rest.outputs}
+    return replace(rest, labels={n: label for n, label in labels.items() if n in used}), found
+
+
+def _by_hop(graph: Graph, nodes: list[Node]) -> Graph:
+    """The same with a tick that is a hop, as all that is left goes by hops."""
+    left = graph.with_nodes(nodes)
+    tensors = {
+        name: replace(tensor, rate=tensor.rate * graph.ticks_per_sample * HOP if tensor.rate else None)
+        for name, tensor in left.tensors.items()
+    }
+    if any(tensor.rate != 1 for tensor in tensors.values()):
+        raise Refusal(
+            f"a part of the network does not go by hops of {HOP} samples; the engine knows no other."
+        )
+    return replace(left, tensors=tensors, ticks_per_sample=Fraction(1, HOP))

@@ -34,6 +34,8 @@ BUILT_IN: dict[str, tuple[float, float, float]] = {
     "conv_w8a16": (60.0, 9.0, 0.75),
     "conv_w8a16_short": (60.0, 9.0, 0.75),
     "conv_w8a16_wide": (60.0, 20.0, 3.0),
+    "joined_s16": (100.0, 4.5, 0.6),
+    "joined_s16_table": (100.0, 7.5, 0.6),
     "conv_w8a8": (60.0, 9.0, 0.9),
     "conv_f32": (60.0, 5.0, 3.0),
     "depthwise_w8a16": (50.0, 10.0, 3.0),
@@ -153,7 +155,43 @@ def short_blocks(taps: int, pitch: int, channels: int, frames: int) -> dict[str,
     }
 
 
-BLOCKS = {"conv_w8a16": blocks, "conv_w8a16_short": short_blocks}
+def joined_blocks(steps: int, taps: int, channels: int, frames: int) -> dict[str, int]:
+    """Count what one call of a joined sum does (``kernelgen/m7_joined.py``).
+
+    Parameters
+    ----------
+    steps, taps : int
+        Its shape: steps of two elements, and the signals' frames that they lie in.
+    channels, frames : int
+        Outputs of the call.
+
+    Returns
+    -------
+    dict
+        Frames by four and left over ("one"), their taps, pairs of channels, changes from tap to tap, steps.
+    """
+    pairs, fours, ones = -(-channels // 2), frames // 4, frames % 4
+    return {
+        "call": 1,
+        "call_tap": taps,
+        "four": fours,
+        "four_tap": fours * taps,
+        "four_pair": fours * pairs,
+        "four_change": fours * pairs * (taps - 1),
+        "four_step": fours * pairs * steps,
+        "one": ones,
+        "one_tap": ones * taps,
+        "one_pair": ones * pairs,
+        "one_step": ones * pairs * steps,
+    }
+
+
+BLOCKS = {
+    "conv_w8a16": blocks,
+    "conv_w8a16_short": short_blocks,
+    "joined_s16": joined_blocks,
+    "joined_s16_table": joined_blocks,
+}
 """How kernels that are priced by blocks are counted."""
 
 
@@ -216,6 +254,10 @@ class CostModel:
         """Cycles a callback spends on a ring: its check, and its part of a move to the front."""
         moved = keep_bytes * bytes_per_callback / max(slack_bytes, 1.0)
         return self.around * (RING_CYCLES + SLIDE_CYCLES_PER_BYTE * moved)
+
+    def mirroring(self, mirrored_bytes: int, rounds_per_callback: float) -> float:
+        """Cycles a callback spends on a ring that goes round: its check, and copies to its mirror."""
+        return self.around * (RING_CYCLES + SLIDE_CYCLES_PER_BYTE * 2 * mirrored_bytes * rounds_per_callback)
 
 
 @cache

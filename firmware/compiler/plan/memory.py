@@ -121,7 +121,7 @@ def place(demands: Sequence[Demand], board: Board | None) -> Placement:
     reasons: dict[str, str] = {}
     for demand in (state, *tables):
         passed: list[str] = []
-        for region in regions:
+        for region in regions if demand is state else (r for r in regions if r.constants):
             if left[region.name] >= demand.bytes:
                 region_of[demand.name] = region.name
                 left[region.name] -= demand.bytes

@@ -184,6 +184,9 @@ def _sliding(stream: Stream, model: CostModel, callback: int) -> float:
     for name, ring in stream.rings.items():
         tensor = stream.graph.tensors[name]
         frames = float(callback / period_of(tensor))
+        if ring.mirrored:
+            total += model.mirroring(ring.mirrored * tensor.frame_bytes, frames / ring.capacity)
+            continue
         slack = ring.capacity - ring.keep
         total += model.sliding(
             ring.keep * tensor.frame_bytes, slack * tensor.frame_bytes, frames * tensor.frame_bytes

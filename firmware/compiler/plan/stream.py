@@ -62,6 +62,9 @@ class Clock:
 class Ring:
     """The memory of one tensor between chunks: a run of frames that slides to the front when it is full.
 
+    A long one goes round instead, so that no chunk pays for a slide: frame n lies at n modulo the capacity,
+    and the first frames once more behind the last, so that whoever reads a chunk finds it in one piece.
+
     Attributes
     ----------
     tensor : str
@@ -69,11 +72,19 @@ class Ring:
         Frames that may still be read when a chunk begins.
     capacity : int
         Frames of memory.
+    mirrored : int
+        Frames that lie behind the last once more; 0: it slides.
     """
 
     tensor: str
     keep: int
     capacity: int
+    mirrored: int = 0
+
+    @property
+    def frames(self) -> int:
+        """Frames of memory, mirrored ones included."""
+        return self.capacity + self.mirrored
 
 
 @dataclass(frozen=True)
@@ -262,12 +273,13 @@ def _memories(graph: Graph, block: int, clocks: dict[str, Clock]) -> tuple[dict[
     for name, writer in graph.producer().items():
         family = FAMILIES[writer.op]
         produce, clock = family.produce(writer), clocks[writer.name]
-        edges = []
+        edges, goes_round = [], produce == 1 and not clock.sliced
         for reader in {r.name: r for r in consumers[name]}.values():
             windows = FAMILIES[reader.op].windows(reader)
             for index, read in enumerate(reader.inputs):
                 if read == name:
                     edges.append((clocks[reader.name], windows[index]))
+                    goes_round &= _goes_round(reader, windows[index], clocks[reader.name], clock)
         passes = all(
             other == clock
             and (window.stride, window.hold) == (produce, 1)
@@ -279,8 +291,19 @@ def _memories(graph: Graph, block: int, clocks: dict[str, Clock]) -> tuple[dict[
             firings = 1 if clock.sliced else -(-block // clock.period)
             passing[name] = produce * firings
             continue
-        rings[name] = _ring(graph.tensors[name], produce, clock, edges, block)
+        ring = _ring(graph.tensors[name], produce, clock, edges, block)
+        chunk = -(-block // clock.period)
+        if goes_round and ring.keep > chunk:
+            ring = Ring(name, ring.keep, ring.keep + chunk, mirrored=chunk)
+        rings[name] = ring
     return rings, passing
+
+
+def _goes_round(reader: Node, window: Window, clock: Clock, writer: Clock) -> bool:
+    """Whether a reader can find its frames in a ring that goes round: tap by tap, or one frame a firing."""
+    alike = (clock.period, window.stride, window.hold) == (writer.period, 1, 1) and not clock.sliced
+    by_taps = FAMILIES[reader.op].reads_taps or window.frames == 1
+    return alike and by_taps and window.before >= 0 and clock.offset >= writer.offset
 
 
 def _ring(tensor: Tensor, produce: int, clock: Clock, edges: list[tuple[Clock, Window]], block: int) -> Ring:

@@ -15,8 +15,7 @@ def instead(op: str, known: str, event: bool = False) -> str:
         "or use a Clip"
     )
     advice = {
-        "LSTM": "; use GRU",
-        "RNN": "; use GRU",
+        "RNN": "; use GRU or LSTM",
         "GlobalAveragePool": ends,
         "GlobalMaxPool": ends,
         "ReduceMax": ends,

@@ -556,10 +556,11 @@ def _constant(draft: Draft) -> str:
     return draft.node.op_type
 
 
-def _gru(draft: Draft) -> str:
+def _recurrent(draft: Draft) -> str:
     """The default activations may be written out, in any case of letters."""
     names = draft.attributes["activations"]
-    if names and [n.lower() for n in names] != ["sigmoid", "tanh"]:
+    default = ["sigmoid", "tanh", "tanh"] if draft.node.op_type == "LSTM" else ["sigmoid", "tanh"]
+    if names and [n.lower() for n in names] != default:
         raise Refusal(
             f"{draft.where}: its activations are {_short(names)}; use the default Sigmoid and Tanh."
         )
@@ -656,7 +657,8 @@ SPECIAL: dict[str, Callable[[Draft], str]] = {
     "Constant": _constant,
     "Conv": _window,
     "ConvTranspose": _window,
-    "GRU": _gru,
+    "GRU": _recurrent,
+    "LSTM": _recurrent,
     "MaxPool": _window,
     "Resize": _resize,
     "Softmax": _softmax,

@@ -180,6 +180,26 @@ OPERATORS: dict[str, Operator] = {
         inputs={"sequence_lens": absent("it would end the sequence early")},
         results=("Y", "Y_h"),
     ),
+    "LSTM": Operator(
+        (1, 7, 14, 22),
+        {
+            "activations": OBEYED,
+            "activation_alpha": only((), None, advice="the default Sigmoid and Tanh have none"),
+            "activation_beta": only((), None, advice="the default Sigmoid and Tanh have none"),
+            "clip": only(None, advice="leave its clip out"),
+            "direction": only("forward", advice="a stream runs forward only, not backward in time"),
+            "hidden_size": OBEYED,
+            "input_forget": only(0, advice="leave input_forget out"),
+            "layout": _SWITCH,
+            "output_sequence": IDLE,
+        },
+        fixed=("W", "R", "B"),
+        inputs={
+            "sequence_lens": absent("it would end the sequence early"),
+            "P": absent("peepholes are not supported"),
+        },
+        results=("Y", "Y_h"),
+    ),
     "Gather": Operator((1, 11, 13), {"axis": OBEYED}),
     "Gelu": Operator((20,), {"approximate": only("none", "tanh", advice="use none or tanh")}),
     "Gemm": Operator((7, 9, 11, 13), {"alpha": OBEYED, "beta": OBEYED, "transA": _SWITCH, "transB": _SWITCH}),
@@ -312,6 +332,14 @@ OTHERS: dict[tuple[str, str], tuple[Operator, Signature]] = {
             (),
             {"gliding": REQUIRED, "samples": REQUIRED, "seed": 0},
         ),
+    ),
+    (VAECTROL, "Ear"): (
+        Operator((1,), {"hop": OBEYED}, fixed=("window", "bank", "weight")),
+        Signature(("audio", "window", "bank", "weight"), (), {"hop": REQUIRED}),
+    ),
+    (VAECTROL, "SourceFilter"): (
+        Operator((1,), {"seed": OBEYED}, fixed=("share", "window")),
+        Signature(("numbers", "control", "share", "window"), (), {"seed": 0}),
     ),
 }
 """Operators of other domains: the project's own, and those of onnxruntime that its quantizer writes."""

@@ -215,6 +215,9 @@ def follow(value: ActValue) -> tuple[np.ndarray, int]:
             base = [concrete(d, unknown) for d in value.base_shape]
         except Refusal:
             continue
+        # one frame alone would hide which frames it is made of
+        if any(isinstance(d, Frames) and n < repeats for d, n in zip(value.shape, target, strict=True)):
+            continue
         at = functools.partial(concrete, unknown=unknown)
         index = moved(np.arange(math.prod(base)).reshape(base), value.chain, at)
         return index.reshape(target), concrete(frames_dim, unknown)

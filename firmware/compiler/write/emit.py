@@ -110,8 +110,8 @@ def state_fields(stream: Stream, layout: StateLayout, writer: Writer) -> list[Fi
     for name, member in layout.rings.items():
         tensor, ring = stream.graph.tensors[name], stream.rings[name]
         pad = READABLE_BYTES * tensor.frame // max(1, tensor.frame_bytes) if tensor.quant else 0
-        fields.append(Field(f"base_{member[2:]}", "uint32_t", 0))
-        fields.append(Field(member, C_TYPE[tensor.dtype], ring.capacity * tensor.frame + pad))
+        fields.append(Field(f"{'at' if ring.mirrored else 'base'}_{member[2:]}", "uint32_t", 0))
+        fields.append(Field(member, C_TYPE[tensor.dtype], ring.frames * tensor.frame + pad))
     fields += writer.fields.values()
     if layout.sliced:
         fields.append(Field("slices", "vs_progress", len(layout.sliced)))
@@ -146,6 +146,8 @@ class StreamEmitter:
         if name in self.layout.offsets:
             return f"({C_TYPE[tensor.dtype]} *)(void *)(s->passing + {self.layout.offsets[name]})"
         window = FAMILIES[node.op].windows(node)[index]
+        if self.stream.rings[name].mirrored:
+            return self._round(node, name, window.before)
         member = self.layout.rings[name]
         at = _frame_number(self._count(self.stream.clock(node)), window.stride, -window.before)
         if window.hold > 1:
@@ -154,6 +156,15 @@ class StreamEmitter:
             return f"s->{member} + (size_t)(h.frame - s->base_{member[2:]}) * {tensor.frame}u{offset}"
         return f"s->{member} + (size_t)({at} - s->base_{member[2:]}) * {tensor.frame}u"
 
+    def _round(self, node: Node, name: str, back: int) -> str:
+        """A frame of a ring that goes round, so many before the one that a firing is counted by."""
+        tensor, member = self.stream.graph.tensors[name], self.layout.rings[name]
+        ours, its = self._count(self.stream.clock(node)), self._count(self.stream.clock(self.producer[name]))
+        behind = f"{back}u" if ours == its else f"{back}u + ({its} - {ours})"
+        capacity = self.stream.rings[name].capacity
+        place = f"vs_back(s->at_{member[2:]}, {behind}, {capacity}u)"
+        return f"s->{member} + (size_t){place} * {tensor.frame}u"
+
     def _written(self, node: Node) -> str:
         """First frame written."""
         name = node.outputs[0]
@@ -161,6 +172,8 @@ class StreamEmitter:
         if name in self.layout.offsets:
             return f"({C_TYPE[tensor.dtype]} *)(void *)(s->passing + {self.layout.offsets[name]})"
         member = self.layout.rings[name]
+        if self.stream.rings[name].mirrored:
+            return f"s->{member} + (size_t)s->at_{member[2:]} * {tensor.frame}u"
         at = _frame_number(self._count(self.stream.clock(node)), FAMILIES[node.op].produce(node), 0)
         return f"s->{member} + (size_t)({at} - s->base_{member[2:]}) * {tensor.frame}u"
 
@@ -173,9 +186,18 @@ class StreamEmitter:
             return self._held_block(node, frames, repeats, indent)
         lines = []
         sources: list[str] = []
+        by_taps = FAMILIES[node.op].reads_taps
+        rounds = {
+            index: lambda back, name=name: self._round(node, name, back)
+            for index, name in enumerate(node.inputs)
+            if by_taps and name in self.stream.rings and self.stream.rings[name].mirrored
+        }
         for index, name in enumerate(node.inputs):
             if name in node.inputs[:index]:
                 sources.append(sources[node.inputs.index(name)])
+                continue
+            if index in rounds:
+                sources.append("")
                 continue
             ctype = C_TYPE[graph.tensors[name].dtype]
             lines.append(f"{ctype} *const x{index} = {self._read(node, index)};")
@@ -188,8 +210,16 @@ class StreamEmitter:
             name = next(spec.name for spec in self.specs if spec.node is node)
             where = "in" if node.op == "Input" else "out"
             buffer = (f"{where}->{name} + at->{name}", f"{where}->{name}_stride")
-        calls = self.writer.write(node, sources, "y", frames, rows=rows, single=single, buffer=buffer)
-        return [f"{indent}{line}" for line in (*lines, *(c.removeprefix("    ") for c in calls))]
+        calls = self.writer.write(
+            node, sources, "y", frames, rows=rows, single=single, buffer=buffer, rounds=rounds
+        )
+        lines += [c.removeprefix("    ") for c in calls]
+        for name in node.outputs:
+            if name in self.stream.rings and (ring := self.stream.rings[name]).mirrored:
+                member, size = self.layout.rings[name], graph.tensors[name].frame_bytes
+                place = f"s->{member}, s->at_{member[2:]}, {frames}"
+                lines.append(f"vs_mirror({place}, {ring.capacity}u, {ring.mirrored}u, {size}u);")
+        return [f"{indent}{line}" for line in lines]
 
     def _held_block(self, node: Node, frames: str, repeats: int, indent: str) -> list[str]:
         """The same over the runs of firings that share a frame of the slower operand."""
@@ -295,6 +325,11 @@ class StreamEmitter:
         for (clock, repeats), index in self.layout.holds.items():
             count = f"n{self.layout.eager[clock]}"
             lines.append(f"    s->held[{index}] = vs_moved(s->held[{index}], {repeats}u, {count});")
+        for name, member in self.layout.rings.items():
+            if (ring := self.stream.rings[name]).mirrored:
+                count = f"n{self.layout.eager[self.stream.clock(self.producer[name])]}"
+                at = f"s->at_{member[2:]}"
+                lines.append(f"    {at} = vs_on({at}, {count}, {ring.capacity}u);")
         lines += [f"    s->done[{i}] = t{i} + n{i};" for i in self.layout.eager.values()]
         lines.append("}")
         return "\n".join(lines) + "\n"
@@ -304,6 +339,8 @@ class StreamEmitter:
         lines = []
         for tensor_name, member in self.layout.rings.items():
             tensor, ring = self.stream.graph.tensors[tensor_name], self.stream.rings[tensor_name]
+            if ring.mirrored:
+                continue
             writer = self.producer[tensor_name]
             clock, produce = self.stream.clock(writer), FAMILIES[writer.op].produce(writer)
             if clock.sliced:
@@ -387,7 +424,9 @@ void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, cons
             reset.append(f"    s->slices[{index}].wait = {clock.offset}u;")
             reset.append(f"    s->slices[{index}].elapsed = {clock.period}u;")
         reset += [
-            f"    s->base_{m[2:]} = 0u - {self.stream.rings[n].keep}u;" for n, m in self.layout.rings.items()
+            f"    s->base_{m[2:]} = 0u - {self.stream.rings[n].keep}u;"
+            for n, m in self.layout.rings.items()
+            if not self.stream.rings[n].mirrored
         ]
 
         def counts(op: str) -> str:

@@ -11,7 +11,14 @@ from common.version import version
 from firmware.compiler.graph import Graph
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.ops.conv import ConvAttributes
-from firmware.compiler.ops.hit import FRAME, HitConstants, frame_work, meaning_work
+from firmware.compiler.ops.hit import (
+    EVALUATION_TICKS,
+    FRAME,
+    RESTING_TICKS,
+    HitConstants,
+    frame_work,
+    meaning_work,
+)
 from firmware.compiler.plan.cost import cost_model
 from firmware.compiler.plan.schedule import Priced, Schedule
 from firmware.compiler.plan.stream import Stream
@@ -63,6 +70,8 @@ def stream_report(
     layers = _stream_layers(plan, priced, SAMPLE_RATE_HZ * float(per_sample))
     available = options.callback_cycles
     latency = {label: float(Fraction(t) / per_sample) for label, t in plan.latency.items()}
+    # a callback's share of what was predicted: a tick may be longer than a callback
+    mean = final.mean * float(block * per_sample / plan.block)
     return {
         "version": version(),
         "name": graph.name,
@@ -75,13 +84,13 @@ def stream_report(
         "ticks_per_sample": str(per_sample),
         "parameters": offline.parameters,
         "macs_per_sample": sum(entry["macs_per_second"] for entry in layers) / SAMPLE_RATE_HZ,
-        "cycles_per_second": final.mean * SAMPLE_RATE_HZ / block,
+        "cycles_per_second": mean * SAMPLE_RATE_HZ / block,
         "cycles_per_callback": {
-            "mean": final.mean,
+            "mean": mean,
             "worst": final.worst,
-            "worst_over_mean": final.worst / max(final.mean, 1e-9),
+            "worst_over_mean": final.worst / max(mean, 1e-9),
         },
-        "cpu_mean": final.mean / available if available else None,
+        "cpu_mean": mean / available if available else None,
         "cpu_worst": final.worst / available if available else None,
         "cost_model": f"predicted: {source}",
         "latency_samples": max(latency.values(), default=0.0),
@@ -170,6 +179,23 @@ def sound_report(sound: HitConstants, options: Options) -> SoundReport:
         "cycles_per_frame": sum(model.cycles(work) for work in frame_work(sound)),
         "cycles_per_evaluation": model.cycles(meaning_work(sound)),
     }
+
+
+def ask_without_pause(report: Report, options: Options) -> None:
+    """Tell what callbacks a drum's network takes part of: it is asked anew as soon as it has answered.
+
+    An evaluation is cut evenly; where one is cut, the step that is begun is finished. What a sounding hit
+    takes beside it is the instrument's, by its number of voices.
+    """
+    whole = report["cycles_per_event"] + report["sound"]["cycles_per_evaluation"]
+    mean = whole * options.block / RESTING_TICKS
+    worst = whole * options.block / EVALUATION_TICKS + report["cycles_per_step"]["worst"]
+    report["cycles_per_second"] = whole * report["sample_rate_hz"] / RESTING_TICKS
+    report["cycles_per_callback"] = {"mean": mean, "worst": worst, "worst_over_mean": worst / mean}
+    if options.callback_cycles:
+        report["cpu_mean"], report["cpu_worst"] = (
+            cycles / options.callback_cycles for cycles in (mean, worst)
+        )
 
 
 def _stream_layers(plan: Stream, priced: Priced, tick_rate_hz: float) -> list[LayerReport]:

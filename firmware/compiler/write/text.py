@@ -12,7 +12,7 @@ from firmware.compiler.graph import Graph, Node, Tensor
 from firmware.compiler.ops.conv import ConvAttributes
 from firmware.compiler.ops.endpoints import EndpointAttributes
 from firmware.compiler.write.writer import PARAMETERS, Field, Writer
-from firmware.kernelgen import m7_short
+from firmware.kernelgen import m7_joined, m7_short
 
 C_WORDS = frozenset(
     [
@@ -175,7 +175,13 @@ def tables_text(writer: Writer, regions: Mapping[str, str]) -> str:
             continue
         count = table.values.size // (3 if table.ctype == "vk_requant" else 1)
         lines.append(f"{head}[{count}]{place} = {{\n    {numbers(table.values, table.ctype)},\n}};")
-    lines += [as_asm(name, m7_short.function(name, *shape)) for name, shape in writer.shapes.items()]
+    lines += [
+        as_asm(name, "vk_short_code", m7_short.function(name, *shape))
+        for name, shape in writer.shapes.items()
+    ]
+    lines += [
+        as_asm(name, "vk_joined_code", m7_joined.function(name, shape)) for name, shape in writer.sums.items()
+    ]
     lines += [
         f"static const {s.ctype} {s.name} VAECTROL_PARAMETERS({s.name}) = {s.initializer};"
         for s in writer.structs.values()
@@ -183,11 +189,11 @@ def tables_text(writer: Writer, regions: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_asm(name: str, text: str) -> str:
+def as_asm(name: str, ctype: str, text: str) -> str:
     """A function in assembly as a part of the C source."""
     lines = (m7_short.HEADER + text + "    .text\n").splitlines()
     quoted = "\n".join('    "{}\\n"'.format(line.replace('"', '\\"')) for line in lines)
-    return f"extern vk_short_code {name};\n__asm__(\n{quoted});"
+    return f"extern {ctype} {name};\n__asm__(\n{quoted});"
 
 
 def placed(regions: Mapping[str, str], demand: str, name: str) -> str:

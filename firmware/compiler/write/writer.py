@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import numpy as np
 
 from firmware.compiler.graph import Graph, Node, Tensor, lanes
 from firmware.compiler.judge.arithmetic import Multiplier
+from firmware.kernelgen.m7_joined import Shape as JoinedShape
 
 C_TYPE = {"int8": "int8_t", "int16": "int16_t", "float32": "float"}
+ARRAYS = C_TYPE | {"int32": "int32_t", "uint16": "uint16_t"}
 SUFFIX = {"int8": "s8", "int16": "s16", "float32": "f32"}
 LONG_BYTES = 1024
 """Longer arrays of bytes are written as strings: clang reads them ten times faster than numbers."""
@@ -30,6 +33,7 @@ STRUCT_BYTES = {
     "vk_add": 8,
     "vk_scale": 8,
     "vk_table": 16,
+    "vk_joined": 20,
     "vk_pqmf": 12,
     "vk_noise": 12,
     "vs_item": 12,
@@ -55,7 +59,7 @@ class Table:
     @property
     def bytes(self) -> int:
         """Size in memory."""
-        return int(self.values.size) * {"int8_t": 1, "int16_t": 2}.get(self.ctype, 4)
+        return int(self.values.size) * {"int8_t": 1, "int16_t": 2, "uint16_t": 2}.get(self.ctype, 4)
 
     @property
     def is_string(self) -> bool:
@@ -124,6 +128,9 @@ class Writes(Protocol):
     def produce(self, node: Node) -> int:
         """Frames that one firing makes."""
 
+    def windows(self, node: Node) -> tuple[Any, ...]:
+        """What one firing reads of each input."""
+
 
 @dataclass
 class Writer:
@@ -148,6 +155,7 @@ class Writer:
     structs: dict[str, Struct] = field(default_factory=dict)
     fields: dict[str, Field] = field(default_factory=dict)
     shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    sums: dict[str, JoinedShape] = field(default_factory=dict)
     rows: tuple[str, str] | None = None
     single_firing: bool = False
     frames: str = "1"
@@ -158,6 +166,7 @@ class Writer:
     _target: str = ""
     _indent: str = "    "
     _buffer: tuple[str, str] = ("", "")
+    _rounds: Mapping[int, Callable[[int], str]] = field(default_factory=dict)
 
     # ---- for emit.py ---------------------------------------------------------------------------------
 
@@ -171,6 +180,7 @@ class Writer:
         rows: tuple[str, str] | None = None,
         single: bool = False,
         buffer: tuple[str, str] = ("", ""),
+        rounds: Mapping[int, Callable[[int], str]] = MappingProxyType({}),
     ) -> list[str]:
         """Let a node's family write its calls.
 
@@ -186,7 +196,10 @@ class Writer:
             The number of firings is one.
         buffer : (pointer, stride)
             The caller's memory, for an Input or Output.
+        rounds : mapping of input to callable
+            Inputs whose frames go round: so many frames back → C expression.
         """
+        self._rounds = rounds
         self._node, self._sources, self._target = node, sources, target
         self.frames, self.rows, self.single_firing = frames, rows, single
         self._lines, self._indent = [], "    "
@@ -254,8 +267,10 @@ class Writer:
     def flat(self, hint: str, kind: str, values: np.ndarray) -> str:
         """Make a constant array; equal ones are shared. Return its name."""
         assert self._node is not None
-        ctype = C_TYPE.get(kind, kind)
-        dtype = {"int8_t": np.int8, "int16_t": np.int16, "float": np.float32}.get(ctype, np.int32)
+        ctype = ARRAYS.get(kind, kind)
+        dtype = {"int8_t": np.int8, "int16_t": np.int16, "uint16_t": np.uint16, "float": np.float32}.get(
+            ctype, np.int32
+        )
         array = np.ascontiguousarray(np.asarray(values).astype(dtype))
         key = hashlib.sha256(ctype.encode() + array.tobytes()).digest()
         if key not in self._content:
@@ -276,6 +291,25 @@ class Writer:
         flat = np.asarray(values, np.float64).reshape(-1)
         frame[: tensor.channels] = flat if flat.size > 1 else np.full(tensor.channels, flat[0])
         return self.flat(hint, kind, frame)
+
+    def joined(self, shape: JoinedShape) -> str:
+        """Bring the joined sum of a shape, for a Cortex-M7; return its name."""
+        name = f"{self.prefix}_{shape.name}"
+        self.sums[name] = shape
+        return name
+
+    def line(self, text: str) -> None:
+        """Write a line that is no call."""
+        self._lines.append(f"{self._indent}{text}")
+
+    def tap(self, index: int, back: int, pitch: int) -> str:
+        """Place of the frame `back` before the present one, of an input whose window begins further back."""
+        assert self._node is not None
+        if index in self._rounds:
+            return self._rounds[index](back)
+        before = self.families[self._node.op].windows(self._node)[index].before
+        offset = (before - back) * pitch
+        return f"{self._sources[index]} + {offset}" if offset else self._sources[index]
 
     def table(self, ctype: str, hint: str, initializer: str) -> str:
         """Make a constant struct; return its name."""

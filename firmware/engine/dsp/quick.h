@@ -67,6 +67,20 @@ INLINE f4 quick_exp(f4 x) {
     return (f4)((u4)y + ((u4)n << 23)); /* times 2^n */
 }
 
+/* log(x) of a normal x > 0, within 3e-7 of the larger of 1 and itself */
+INLINE f4 quick_log(f4 x) {
+    const u4 bits = (u4)x - 0x3f3504f3u; /* so that what is left of x lies between the roots of a half and of two */
+    const f4 m = (f4)((bits & 0x007fffffu) + 0x3f3504f3u);
+    f4 n;
+    FOUR { n[j] = (float)((int32_t)bits[j] >> 23); }
+    const f4 s = (m - all(1.0f)) / (m + all(1.0f)), z = product(s, s);
+    f4 p = product(z, all(1.0f / 9.0f)) + all(1.0f / 7.0f);
+    p = product(p, z) + all(1.0f / 5.0f);
+    p = product(p, z) + all(1.0f / 3.0f);
+    p = product(product(p, z), s) + s;
+    return product(n, all(0.693359375f)) + (product(n, all(-2.12194440e-4f)) + (p + p));
+}
+
 /* tanh(x), within 1e-7 */
 INLINE f4 quick_tanh(f4 x) {
     return all(1.0f) - all(2.0f) / (quick_exp(product(all(2.0f), most(least(x, all(10.0f)), all(-10.0f)))) + all(1.0f));

@@ -4,6 +4,15 @@
 /* Round half to even without libm: adding 1.5·2^23 leaves no fraction bits. Valid for |v| < 2^22; the range is cut
  * to the integer type's before. A NaN compares false everywhere and gives 0. */
 static inline int32_t rounded(float v, float low, float high) {
+#if defined(__ARM_ARCH_7EM__)
+    /* VCVTR rounds half to even, saturates to 32 bits and makes 0 of a NaN */
+    float bits;
+    int32_t whole;
+    __asm("vcvtr.s32.f32 %0, %1" : "=t"(bits) : "t"(v));
+    __builtin_memcpy(&whole, &bits, sizeof whole);
+    const int32_t least = (int32_t)low, most = (int32_t)high;
+    return whole < least ? least : whole > most ? most : whole;
+#else
     if (!(v >= low)) {
         v = v < low ? low : 0.0f;
     }
@@ -12,6 +21,7 @@ static inline int32_t rounded(float v, float low, float high) {
     }
     const float magic = 12582912.0f;
     return (int32_t)((v + magic) - magic);
+#endif
 }
 
 void vk_quantize_f32_s16(float scale, const float *in, size_t in_step, size_t in_lane_step, int16_t *out,

@@ -72,6 +72,34 @@ void vk_conv_w8a16_wide(const vk_conv *layer, const int16_t *window, int16_t *ou
 /* int8 activations: pitch a multiple of 4. Writes up to 3 pad lanes. */
 void vk_conv_w8a8(const vk_conv *layer, const int8_t *window, int8_t *out, size_t out_step, size_t frames, size_t first,
                   size_t count);
+/* Sums of several signals in one accumulator: a convolution, the mix of another signal and a residual with one
+ * requantization, and a function of the result.
+ *   acc = bias + Σ over taps and their elements of weight·x[tap][t·pitch(tap) + element],
+ *   y = sat((acc·2^shift·multiplier + 2^31) >> 32), then looked up as by vk_table_fine_s16 where there is a curve.
+ * Every tap has a pointer of its own to frame 0 of what it reads; pitches are even, pad lanes have weight 0. */
+#define VK_MOST_TAPS 32u
+#if defined(__ARM_ARCH_7EM__)
+/* by straight-line code for its very shape, which comes with the model (firmware/kernelgen/m7_joined.py); out_step is
+ * the shape's. curve: for each 2^shift inputs a slope and an offset, (slope·u + offset) >> shift */
+typedef void vk_joined_code(const void *stream, const int16_t *const *taps, int16_t *out, uint32_t fours, uint32_t ones,
+                            uint32_t pairs, const int32_t *curve, int32_t minus_first);
+typedef struct vk_joined {
+    const void *stream;
+    vk_joined_code *code;
+    const int32_t *curve;
+    int32_t minus_first; /* input of the first line, negated */
+    uint32_t pairs;      /* of output channels */
+} vk_joined;
+#else
+typedef struct vk_joined {
+    const int16_t *weights; /* [blocks of 8 channels][elements of all taps][8] */
+    const vk_requant *requant;
+    const struct vk_table *curve; /* NULL: none */
+    const uint16_t *pitches;      /* of every tap */
+    uint16_t taps, channels;
+} vk_joined;
+#endif
+void vk_joined_s16(const vk_joined *layer, const int16_t *const *taps, int16_t *out, size_t out_step, size_t frames);
 /* float32: sums in ascending order of the window, so that every target rounds alike. requant is unused. */
 typedef struct vk_conv_float {
     const float *weights, *bias;

@@ -30,16 +30,22 @@ class ModelRole:
     Attributes
     ----------
     name : str
-        The role, and the kind that the model file must say it is.
+        The role.
+    model_kind : str
+        The kind that the model file must say it is; the role's name where it is empty.
     required : bool
         Whether an instrument file must name one; a role that is not may be absent.
+    also : tuple of str
+        Further kinds of model files that can play it.
     shared_recipe : str
         Recipe by which `vaectrol make` trains it for an instrument that holds another model too: a smaller
         one than the role's own.
     """
 
     name: str
+    model_kind = ""
     required = True
+    also: tuple[str, ...] = ()
     shared_recipe = ""
 
     def source(self, model: CompiledModel) -> str:
@@ -78,6 +84,10 @@ class InstrumentKind:
         Models, in the order in which they get the board's fast memory.
     midi_notes : dict
         Gate sources that are notes in a MIDI file, and their numbers there.
+    audition : dict
+        Gates that make it sound, and how often a second they are pulsed, where a preset is heard.
+    words : dict
+        What parameters without a control do to the sound: for pages and manuals.
     groups : tuple of str
         Names by which a control moves all parameters ``NAME.…`` at once.
     engine : tuple of str
@@ -97,6 +107,8 @@ class InstrumentKind:
     audio_sources: tuple[str, ...] = ()
     roles: tuple[ModelRole, ...] = ()
     midi_notes: Mapping[str, int] = {}
+    audition: Mapping[str, float] = {}
+    words: Mapping[str, str] = {}
     groups: tuple[str, ...] = ()
     engine: tuple[str, ...] = ()
     struct_bytes = 0
@@ -132,6 +144,41 @@ class InstrumentKind:
     def model_behind(self, assignment: Assignment, parameter: str) -> ModelFile | None:
         """Return the model whose latent a control called `parameter` would move."""
         return next(iter(assignment.models.values()), None)
+
+    def plan(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> None:
+        """Settle in `assignment` what depends on what the compiled models cost."""
+
+    def wait_ticks(self, assignment: Assignment) -> int:
+        """Samples that the instrument lets pass beside those of its models."""
+        return max(
+            (self.role(name).wait_ticks(model) for name, model in assignment.models.items()), default=0
+        )
+
+    def load(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> tuple[float, float]:
+        """Mean and worst cycles per callback of the models and of what plays them, all voices sounding."""
+        mean = worst = 0.0
+        for name, report in reports.items():
+            cycles = self.role(name).cycles(report, assignment.board)
+            voice = self.role(name).voice_cycles(report)
+            mean += cycles[0] + assignment.voices * voice[0]
+            worst += cycles[1] + assignment.voices * voice[1]
+        return mean, worst
+
+    def words_of(self, assignment: Assignment, parameter: str) -> str:
+        """Say what a parameter does to the sound: its own words, its attribute's, or those of all latents."""
+        if parameter in self.words:
+            return self.words[parameter]
+        *_, name = parameter.rpartition("latent.")
+        if parameter.endswith(f"latent.{name}") and name.isdigit():
+            return f"Latent {name} of the model: the higher its number, the finer what it changes."
+        _, found, name = parameter.rpartition("attribute.")
+        model = self.model_behind(assignment, parameter)
+        bends = model.about.bends if model is not None else []
+        bent = next((bend.words for bend in bends if parameter.endswith(bend.name)), "")
+        if bent:
+            return bent
+        attribute = model.about.attribute(name) if found and model is not None else None
+        return attribute.definition or f"From little {name} to much." if attribute else ""
 
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return the kind's C: what its spec is, and what that points to."""

@@ -12,16 +12,23 @@ from firmware.instruments.tone import UNIT, add_tone, tone_tables
 
 
 class EffectModel(ModelRole):
-    """A compiled effect (``engine/instruments/drive.h``)."""
+    """A compiled effect (``engine/instruments/drive.h``); a capture is one without latents."""
 
     name = "drive"
+    also = ("capture",)
 
     def source(self, model: CompiledModel) -> str:
         """Return the functions of a ``DriveModel``."""
-        audio, latent = model.input("audio"), model.input("latent", "condition")
-        out = model.output("audio")
-        bends = model.bends("frames->knob", "DRIVE_FRAMES")
-        hop, role, name = model.model.hop(latent), model.role, model.name
+        role, name = model.role, model.name
+        audio, out = model.input("audio"), model.output("audio")
+        hop, due, latents = 1, "0u", ""
+        if model.model.about.input_with("latent", "condition") is not None:
+            latent = model.input("latent", "condition")
+            hop = model.model.hop(latent)
+            due = f"{name}_frames_due(state, ticks, {model.input_order.index(latent)}u)"
+            latents = f"\n        .{latent} = frames->latent, .{latent}_stride = DRIVE_FRAMES,"
+            latents += model.bends("frames->knob", "DRIVE_FRAMES")
+        unused = "" if latents else "    (void)state;\n    (void)ticks;\n"
         return f"""static void {role}_reset_model(void *state)
 {{
     {name}_reset(state);
@@ -29,14 +36,13 @@ class EffectModel(ModelRole):
 
 static size_t {role}_frames_due(const void *state, size_t ticks)
 {{
-    return {name}_frames_due(state, ticks, {model.input_order.index(latent)}u);
+{unused}    return {due};
 }}
 
 static void {role}_process(void *state, size_t ticks, DriveFrames *frames)
 {{
     const {name}_inputs in = {{
-        .{audio} = frames->in, .{audio}_stride = PORT_MAX_BLOCK,
-        .{latent} = frames->latent, .{latent}_stride = DRIVE_FRAMES,{bends}
+        .{audio} = frames->in, .{audio}_stride = PORT_MAX_BLOCK,{latents}
     }};
     const {name}_outputs out = {{.{out} = frames->out, .{out}_stride = PORT_MAX_BLOCK}};
     {name}_process(state, ticks, &in, &out);
@@ -59,6 +65,14 @@ class Drive(InstrumentKind):
     cv_sources = ("envelope",)
     audio_sources = ("mix",)
     roles = (EffectModel(),)
+    words: Mapping[str, str] = {
+        "mix": "From the dry sound to the distorted one.",
+        "gain": "How loud the sound goes into the circuit: more is dirtier.",
+        "match": "How closely the distorted sound is held to the loudness of the dry one.",
+        "level": "Loudness of everything that leaves the module.",
+        "x": "Place on the map of circuits, from left to right.",
+        "y": "Place on the map of circuits, from bottom to top.",
+    }
     engine = ("tone",)
     struct_bytes = 8 * 1024
     callback_cycles, sample_cycles = 4_000, 135

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from common.refusal import Refusal
-from firmware.compiler.ops.hit import HitConstants
+from firmware.compiler.ops.hit import EVALUATION_TICKS, RESTING_TICKS, HitConstants
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c_text import floats, integers
@@ -22,8 +22,6 @@ from firmware.instruments.tone import UNIT, add_tone, tone_tables
 from firmware.kernelgen.bands import tables
 from hardware.board import Board
 
-EVALUATION_TICKS, RESTING_TICKS = 96, 108
-"""In which the network is asked once, for a hit, which waits for it, and else: engine/instruments/hit.h."""
 VOICE_CYCLES = 60
 """Per sample and sounding voice, beside its modes and noise: transient, envelope, sum."""
 START_CYCLES = 6_000
@@ -168,6 +166,15 @@ class Drum(InstrumentKind):
     cv_sources = ("envelope",)
     audio_sources = ("mix",)
     roles = (HitModel(),)
+    audition: Mapping[str, float] = {"trigger": 1.5}
+    words: Mapping[str, str] = {
+        "class": "Chooses the drum, one class after the other.",
+        "decay": "How long a hit may ring: fully right as long as the drum itself.",
+        "accent": "How hard the next hit is struck.",
+        "level": "Loudness of everything that leaves the module.",
+        "x": "Place on the map of sounds, from left to right.",
+        "y": "Place on the map of sounds, from bottom to top.",
+    }
     engine = ("voice", "hit", "tone")
     struct_bytes = 24 * 1024
     callback_cycles, sample_cycles, voice_cycles = 3_500, 200, VOICE_CYCLES

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from common.drums import PARTS
+from firmware.compiler.ops.hit import EVALUATION_TICKS
 from firmware.instruments.assignment import Assignment, ToneAssignment
 from firmware.instruments.c_text import number
 from firmware.instruments.held import KindTables
@@ -22,6 +23,10 @@ from firmware.instruments.tone import BEND_REST, UNIT, position_of, tone_tables
 MAX_PARTS = 6  # GROOVE_VOICES in engine/instruments/groove.h
 SETS_REGION = "axi"
 """Where the parts' sets lie: they are too large for fast memory, and each is read once a millisecond."""
+PART_WORDS = {
+    "level": "How loud the {} is in the kit.",
+    "decay": "How long the {} may ring: fully right as long as the drum itself.",
+}
 ALL_DRUMS = "drums"
 """Prefix of a control that moves every part."""
 
@@ -81,7 +86,7 @@ def _parts(assignment: Assignment) -> list[GroovePart]:
 class PartsModel(drum.HitModel):
     """The drum's network, asked for one part after the other; a hit takes what is known of its part."""
 
-    resting_ticks = drum.EVALUATION_TICKS
+    resting_ticks = EVALUATION_TICKS
 
     def wait_ticks(self, model: ModelFile) -> int:
         """A hit waits for nothing."""
@@ -98,6 +103,8 @@ class Groove(InstrumentKind):
     cv_sources = rhythm.KIND.cv_sources
     audio_sources = ("left", "right")
     roles = (*rhythm.KIND.roles, PartsModel())
+    audition = rhythm.KIND.audition
+    words = rhythm.KIND.words
     groups = rhythm.KIND.groups
     engine = ("rhythm", "step_clock", "voice", "hit", "tone")
     struct_bytes = 48 * 1024
@@ -122,6 +129,13 @@ class Groove(InstrumentKind):
     def model_behind(self, assignment: Assignment, parameter: str) -> ModelFile | None:
         """Return the drums' model behind ``PART.latent.N``, else the rhythm's."""
         return assignment.models["drum" if parameter.count(".") > 1 else "rhythm"]
+
+    def words_of(self, assignment: Assignment, parameter: str) -> str:
+        """Those of the rhythm, and those of a drum for each part."""
+        part, _, rest = parameter.partition(".")
+        if part in assignment.tones and rest in PART_WORDS:
+            return PART_WORDS[rest].format(part.replace("_", " "))
+        return drum.KIND.words["level"] if parameter == "level" else super().words_of(assignment, parameter)
 
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``GrooveSpec``."""

@@ -72,6 +72,18 @@ class Rhythm(InstrumentKind):
     cv_sources = (*(f"velocity.{part}" for part in PARTS), "velocity", "phase")
     midi_notes: Mapping[str, int] = dict(zip(PARTS, GENERAL_MIDI, strict=True))
     roles = (PatternModel(),)
+    audition: Mapping[str, float] = {"clock": 8.0}
+    words: Mapping[str, str] = {
+        **{f"density.{part}": f"How many hits of the {part.replace('_', ' ')} are played." for part in PARTS},
+        "ratio": "Steps per clock pulse, from a twelfth to eight.",
+        "tempo": "Speed where no clock is plugged in, from 40 to 240 beats a minute.",
+        "swing": "Delays every second step, from straight to shuffled.",
+        "timing": "How much of the drummers' early and late playing is kept.",
+        "accent": "How many of the hits count as loud, from none to all.",
+        "fill": "How full the fill is while its gate is held.",
+        "x": "Place on the map of patterns, from left to right.",
+        "y": "Place on the map of patterns, from bottom to top.",
+    }
     groups = ("density",)
     engine = ("step_clock", "tone")
     struct_bytes = 12 * 1024

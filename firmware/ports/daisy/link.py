@@ -123,6 +123,22 @@ def _tool(name: str) -> str:
     return found
 
 
+def check_tools() -> None:
+    """Refuse where libDaisy or the toolchain is missing; `vaectrol build` asks before it begins.
+
+    Raises
+    ------
+    ToolMissing
+        Which, how to get it, and what can be made without.
+    """
+    try:
+        libdaisy_dir()
+        for name in ("g++", "gcc", "ar", "objcopy", "size", "nm"):
+            _tool(name)
+    except ToolMissing as why:
+        raise ToolMissing(f"{why} `--objects-only` makes everything but the image without it.") from None
+
+
 def _run(command: Sequence[object], what: str) -> str:
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
     if done.returncode:

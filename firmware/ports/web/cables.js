@@ -194,7 +194,7 @@ export class Cables {
       }), make("output", {}, `${cable[key].toFixed(2)} ${unit}`));
     const close = make("button", {type: "button", class: "close", "aria-label": "Close", onclick: () => this.close()}, "×");
     sheet.replaceChildren(
-      make("header", {}, make("h2", {id: "sheet-title"}, `${printed(name)}${jack.moves ? ` · ${jack.moves}` : ""}`), close),
+      make("header", {}, make("h2", {id: "sheet-title"}, `${printed(this.desk.about, name)}${jack.moves ? ` · ${jack.moves}` : ""}`), close),
       make("p", {}, jack.words || "Nothing in this instrument listens here."),
       make("div", {class: "choices", role: "group", "aria-label": "What is plugged in"}, choice("", "nothing"),
         ...Object.entries(this.sources).map(([from, {title}]) => choice(from, title))),

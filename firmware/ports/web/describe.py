@@ -7,9 +7,12 @@ from typing import TypedDict
 from firmware.build import Built
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment
+from firmware.instruments.presets import load_presets, positions
+from firmware.instruments.words import title
 from firmware.midi.player import MidiColumns, MidiPlayer
 from firmware.play.cv_script import EVENTS, GATE, SET, Script
 from firmware.play.render import resting_knobs
+from hardware.panel import panel_of
 
 
 class InputAbout(TypedDict):
@@ -55,6 +58,14 @@ class ParameterAbout(TypedDict):
     labels: list[str]
 
 
+class PresetAbout(TypedDict):
+    """A factory preset: positions by the parameter's name."""
+
+    name: str
+    words: str
+    set: dict[str, float]
+
+
 class ScriptAbout(TypedDict):
     """A CV script: knots of each column, and its length."""
 
@@ -63,7 +74,7 @@ class ScriptAbout(TypedDict):
 
 
 class About(TypedDict):
-    """The whole of it."""
+    """The whole of it; ``printed`` is what the panel says at each part."""
 
     name: str
     title: str
@@ -82,10 +93,12 @@ class About(TypedDict):
     cvOut: int
     gateOut: int
     latencyTicks: int
+    printed: dict[str, str]
     inputs: list[InputAbout]
     gates: list[GateAbout]
     outputs: list[OutputAbout]
     parameters: list[ParameterAbout]
+    presets: list[PresetAbout]
     listens: list[str]
     events: dict[str, int]
     set: int
@@ -122,6 +135,7 @@ def describe(built: Built, block: int) -> About:
         cvOut=len(board.dacs),
         gateOut=len(board.gates_out),
         latencyTicks=int(built.report["latency_samples"]),
+        printed={part.name: part.label for part in panel_of(board).parts if part.label},
         inputs=[
             InputAbout(
                 name=adc.name,
@@ -154,9 +168,13 @@ def describe(built: Built, block: int) -> About:
                 knob=one.knob,
                 cv=one.cv,
                 words=_words_of(assignment, one.name),
-                labels=_labels(assignment, number),
+                labels=[name.replace("_", " ") for name in assignment.choices.get(one.name, [])],
             )
-            for number, one in enumerate(assignment.parameters)
+            for one in assignment.parameters
+        ],
+        presets=[
+            PresetAbout(name=one.name, words=one.words, set=positions(one, assignment))
+            for one in load_presets(assignment.loaded)
         ],
         listens=[],
         events=dict(EVENTS),
@@ -176,7 +194,7 @@ def _moved_by(assignment: Assignment, name: str) -> _Said:
     """Say what a knob or CV jack moves."""
     controls = [one for one in assignment.loaded.spec.control if name in (one.knob, one.cv, one.attenuverter)]
     return _Said(
-        moves=", ".join(_title(one.to) for one in controls),
+        moves=", ".join(title(one.to) for one in controls),
         words=" ".join(one.words for one in controls),
     )
 
@@ -210,38 +228,21 @@ def _outputs(assignment: Assignment) -> list[OutputAbout]:
 
 
 def _words_of(assignment: Assignment, address: str) -> str:
-    """Say what a parameter does: what its control says, else what its model does."""
+    """Say what a parameter does: what its control says, else what its kind or its model does."""
     name = address.replace("/", ".")
     kind = kinds.named(assignment.kind)
     for control in assignment.loaded.spec.control:
         if control.to == name or (control.to in kind.groups and name.startswith(f"{control.to}.")):
             return control.words
-    model = kind.model_behind(assignment, name)
-    if model is not None and name.startswith("attribute."):
-        attribute = model.about.attribute(name.removeprefix("attribute."))
-        return attribute.definition if attribute else ""
-    bends = model.about.bends if model is not None else []
-    return next((bend.words for bend in bends if bend.name == name), "")
-
-
-def _labels(assignment: Assignment, number: int) -> list[str]:
-    """Names along a parameter's travel: the classes, where it chooses among them."""
-    for role, tone in assignment.tones.items():
-        if tone.class_parameter == number and role in assignment.models:
-            return [name.replace("_", " ") for name in assignment.models[role].about.classes]
-    return []
+    return kind.words_of(assignment, name)
 
 
 def _midi(assignment: Assignment) -> MidiColumns | None:
     """Say what MIDI does, where the file says so."""
     if assignment.loaded.spec.midi is None:
         return None
-    return MidiPlayer(assignment.loaded, [one.name for one in assignment.parameters]).columns()
-
-
-def _title(name: str) -> str:
-    """Write a parameter's name as a panel would: ``attribute.brightness`` is brightness."""
-    return name.removeprefix("attribute.").replace(".", " ").replace("_", " ")
+    names = [one.name for one in assignment.parameters]
+    return MidiPlayer(assignment.loaded, names, assignment.choices).columns()
 
 
 def describe_script(script: Script) -> ScriptAbout:

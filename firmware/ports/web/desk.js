@@ -4,6 +4,7 @@ import {emptyPatch, fromAddress, firstPatch, jacksOf, messagesOf, readPatch, toA
 import {Sound} from "./sound.js";
 
 const REMEMBERED_AFTER_MS = 400;
+const KNOB_MARGIN = 0.005; // of a knob's travel, lost at each end: engine/control/panel.c
 
 export class Desk {
   constructor(page) {
@@ -64,6 +65,21 @@ export class Desk {
     this.patch.remote[name] = position;
     const index = this.parameterNumbers.get(name);
     this.change({do: "post", kind: this.about.set, index, value: position}, "remote", name);
+  }
+
+  // A factory preset: its knobs turn, what has no knob is set; what it does not name rests. Cables stay.
+  recall(preset) {
+    const patch = JSON.parse(JSON.stringify(this.patch));
+    patch.remote = {};
+    for (const input of this.about.inputs) if (input.kind === "knob") patch.knobs[input.name] = input.rest;
+    for (const parameter of this.about.parameters) {
+      const to = preset.set[parameter.name] ?? parameter.rest;
+      if (parameter.knob < 0) patch.remote[parameter.name] = to;
+      else if (parameter.name in preset.set) {
+        patch.knobs[this.about.inputs[parameter.knob].name] = KNOB_MARGIN + to * (1 - 2 * KNOB_MARGIN);
+      }
+    }
+    this.load(patch);
   }
 
   plug(jack, cable) {

@@ -103,13 +103,13 @@ export class Panel {
 
   knob(part, name, input) {
     const words = input.moves ? `${input.moves}. ${input.words}` : "Moves nothing in this instrument.";
-    this.name(part, "slider", `Knob ${name.split("_")[1]}: ${words}`);
+    this.name(part, "slider", `${printed(this.about, name)}: ${words}`);
     part.setAttribute("aria-valuemin", "0");
     part.setAttribute("aria-valuemax", "100");
     this.caption(part, input.moves, 9.9);
     const parameter = this.parameterOf("knob", name);
     if (parameter >= 0) this.ring(part, parameter, RING_MM);
-    const say = () => this.told(`Knob ${name.split("_")[1]}`, input.moves, this.valueOf(name), input.words);
+    const say = () => this.told(printed(this.about, name), input.moves, this.valueOf(name), input.words);
     const move = (to) => {
       this.desk.setKnob(name, to);
       say();
@@ -187,7 +187,7 @@ export class Panel {
   jack(part, name, jack, isOutput) {
     const does = isOutput ? titled(jack.carries || "") : jack.moves;
     const what = does ? `${does}. ${jack.words}` : "unused in this instrument";
-    this.name(part, "button", `Jack ${printed(name)}, ${isOutput ? "output" : "input"}: ${what}`);
+    this.name(part, "button", `Jack ${printed(this.about, name)}, ${isOutput ? "output" : "input"}: ${what}`);
     if (isOutput) part.classList.add("output");
     else part.setAttribute("aria-haspopup", "dialog");
     if (!does) part.classList.add("idle");
@@ -196,7 +196,7 @@ export class Panel {
       const parameter = this.parameterOf("cv", name);
       if (parameter >= 0) this.ring(part, parameter, 4.7);
     }
-    const say = () => this.told(printed(name), does, "", jack.words);
+    const say = () => this.told(printed(this.about, name), does, "", jack.words);
     part.addEventListener("focus", say);
     part.addEventListener("pointerenter", say);
     part.addEventListener("keydown", (event) => {

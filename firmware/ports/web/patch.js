@@ -21,7 +21,7 @@ export function sourcesOf(about) {
   const found = {};
   for (const [name, [title, unit]] of Object.entries(SOURCES)) found[name] = {title, unit};
   for (const {name, carries} of about.outputs) {
-    if (carries) found[name] = {title: `${printed(name)}, ${titled(carries)}`, unit: "volts"};
+    if (carries) found[name] = {title: `${printed(about, name)}, ${titled(carries)}`, unit: "volts"};
   }
   return found;
 }
@@ -32,11 +32,8 @@ export function titled(name) {
 }
 
 // What the panel says at a part.
-export function printed(name) {
-  const [kind, way, number] = name.split("_");
-  if (kind === "audio") return `${way === "in" ? "IN" : "OUT"} ${"LR"[number - 1]}`;
-  if (way === "out") return `${kind.toUpperCase()} OUT ${number}`;
-  return `${kind.toUpperCase()} ${number || way}`;
+export function printed(about, name) {
+  return about.printed[name] || name;
 }
 
 // How far a source first swings in a jack: over its range, or the middle third of it where it wobbles a sound.

@@ -1,4 +1,4 @@
-// Patches by name, kept in this browser; as a file, and as a link.
+// Factory presets; patches by name, kept in this browser; as a file, and as a link.
 
 import {make} from "./bay.js";
 import {readPatch, toAddress} from "./patch.js";
@@ -68,6 +68,14 @@ export class Presets {
         make("label", {class: "button"}, "Open file", make("input", {type: "file", accept: ".json", class: "hidden", "aria-label": "Open a patch file",
           onchange: ({target}) => target.files.length && this.read(target.files[0])}))),
       said,
+      ...(desk.about.presets.length ? [
+        make("h3", {}, "Factory presets"),
+        make("ul", {class: "kept", id: "factory"}, ...desk.about.presets.map((preset) => make("li", {},
+          make("button", {type: "button", title: preset.words, "aria-label": `${preset.name}. ${preset.words}`, onclick: () => {
+            desk.recall(preset);
+            said.textContent = `${preset.name}. ${preset.words}`;
+          }}, preset.name)))),
+        make("h3", {}, "My patches")] : []),
       make("ul", {class: "kept"}, ...Object.entries(patches).map(([title, patch]) => make("li", {},
         make("button", {type: "button", onclick: () => {
           try {

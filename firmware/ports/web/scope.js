@@ -15,10 +15,10 @@ export class Scopes {
     const row = (name, kind, at, low, high) => {
       const output = used.get(name), title = output ? titled(output.carries) : "";
       if (output && !title && !(kind === "fast" && desk.page.hits.length)) return;
-      const canvas = make("canvas", {width: 240, height: 64, role: "img", "data-scope": name, "aria-label": `Scope of ${printed(name)}`});
+      const canvas = make("canvas", {width: 240, height: 64, role: "img", "data-scope": name, "aria-label": `Scope of ${printed(about, name)}`});
       const value = make("output", {});
       const figure = make("figure", {class: "scope", title: output ? output.words : ""}, make("figcaption", {},
-        make("b", {}, title || kind === "slow" ? printed(name) : `HEARD ${"LR"[at]}`), ` ${title} `, value), canvas);
+        make("b", {}, title || kind === "slow" ? printed(about, name) : `HEARD ${"LR"[at]}`), ` ${title} `, value), canvas);
       root.append(figure);
       this.scopes.push({name, kind, at, low, high, canvas, value, figure});
     };

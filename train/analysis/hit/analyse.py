@@ -12,7 +12,7 @@ import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
 from train.analysis.hit.bands import noise_gains
-from train.analysis.hit.gliding import Glide, find_low
+from train.analysis.hit.gliding import HIGHEST_HZ, Glide, analytic, find_low
 from train.analysis.hit.partials import amplitudes, basis
 from train.analysis.hit.static import find_static
 from train.models.hit.shape import HitShape
@@ -21,6 +21,11 @@ SHORTEST = SAMPLE_RATE_HZ // 2  # shorter sounds are padded to this
 LONGEST = 2 * SAMPLE_RATE_HZ
 LOW_FIT, STATIC_FIT = 9600, 8192  # samples over which amplitudes are fitted
 SILENT_AFTER = 8.0  # time constants
+MANY, MORE = 8, 2  # so many static partials are a cymbal's, whose slots are looked through again so often
+LITTLE, MOST_LOST = (
+    0.7,
+    1.6,
+)  # part of the low end's energy that is left; amplitude of what is told over found
 FLOOR = -10.5  # log gain that stands for silence
 
 
@@ -32,7 +37,7 @@ class Analysis:
     ----------
     hz, decays_s, levels, phases : ndarray, shape (modes,)
         Frequency, time constant, natural log of the amplitude, and angle at the stroke: the partial is
-        exp(level − t / decay) · sin(2π f t + phase).
+        exp(level − t / decay) · sin(2π f t + phase). One stands for all that its slot has.
     glide : Glide
         Of the gliding ones, which come first.
     noise : ndarray, shape (grid, bands)
@@ -67,8 +72,18 @@ def analyse(sound: np.ndarray, shape: HitShape) -> Analysis:
     low = find_low(sound, anchors[:split])
     warped = low.glide.warped(np.arange(len(sound)) / SAMPLE_RATE_HZ)
     low_weights, rest = _take_away(sound, low.hz, low.decays_s, LOW_FIT, warped)
+    low_weights = low_weights * _lost(sound, rest)
     static_hz, static_s = find_static(rest, anchors[split:])
     static_weights, rest = _take_away(rest, static_hz, static_s, STATIC_FIT, None)
+    energies = np.abs(static_weights) ** 2 * static_s
+    if np.count_nonzero(static_hz) >= MANY:
+        for _ in range(MORE):
+            more_hz, more_s = find_static(rest, anchors[split:])
+            more_hz[static_hz == 0] = 0
+            more, rest = _take_away(rest, more_hz, more_s, STATIC_FIT, None)
+            energies += np.abs(more) ** 2 * more_s
+        loudest = np.abs(static_weights) ** 2 * static_s
+        static_weights *= np.sqrt(energies / np.maximum(loudest, 1e-18))
     weights = np.concatenate([low_weights, static_weights])
     levels = np.log(np.abs(weights) + 1e-9)
     noise = noise_gains(rest, shape.grid_ms, shape.bands, shape.taps, FLOOR)
@@ -81,6 +96,19 @@ def analyse(sound: np.ndarray, shape: HitShape) -> Analysis:
         noise,
         rest[: max(length, 1)],
     )
+
+
+def _lost(sound: np.ndarray, rest: np.ndarray) -> float:
+    """What brings the low partials to the energy that was there.
+
+    Least squares make what is not quite a damped sine too soft. 1 where partials explain little.
+    """
+    heard, left, made = (
+        float(np.sum(np.abs(analytic(part, HIGHEST_HZ)) ** 2)) for part in (sound, rest, sound - rest)
+    )
+    if left > LITTLE * heard or made <= 0:
+        return 1.0
+    return float(np.clip(np.sqrt(heard / made), 1.0, MOST_LOST))
 
 
 def _take_away(

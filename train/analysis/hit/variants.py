@@ -1,7 +1,8 @@
 """The hits of a data set, analysed, each in several versions of itself; kept on disk, for that takes time.
 
 Version 0 is the recording. The others come in pairs of one speed and two colourings and dampings: the
-encoder hears one of a pair, the decoder is asked for the other, and only the knobs can tell it which.
+encoder hears one of a pair, the decoder is asked for the other, and only the knobs can tell it which. Some
+pairs have the partials of one recording and the noise of another of its class.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from train.attributes.sound import measure_sound
 from train.models.hit.encoder import HitEncoder, Views
 from train.models.hit.shape import HitShape
 
-VERSION = 1  # raised when the same sounds would give other results
+VERSION = 2  # raised when the same sounds would give other results
 TOGETHER = 32  # sounds that are looked at at once
+LEVEL_DB = 3.0  # by which lent noise is louder or softer than what it replaces, standard deviation
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,15 @@ class Changes:
         Of :func:`train.analysis.hit.changes.coloured`.
     damp : float
         Part of the changed versions that are damped.
+    mix : float
+        Part of the pairs at other speeds whose noise is another recording's.
     """
 
     speeds: int
     octaves: float
     colour: float
     damp: float
+    mix: float
 
     @property
     def groups(self) -> list[tuple[int, int]]:
@@ -84,6 +89,7 @@ class Version:
 def versions(
     sounds: Sequence[np.ndarray],
     names: Sequence[str],
+    classes: np.ndarray,
     changes: Changes,
     shape: HitShape,
     folder: Path | None = None,
@@ -95,6 +101,8 @@ def versions(
     ----------
     sounds, names : sequence of ndarray, of str
         The recordings; a name seeds what is done to its sound.
+    classes : ndarray of int, shape (N,)
+        Noise is exchanged within a class.
     changes : Changes
         How many and how far.
     shape : HitShape
@@ -105,32 +113,69 @@ def versions(
         Stands for the sounds.
     """
     encoder = HitEncoder(shape)
+    crowd = Crowd(sounds, names, classes, shape)
     found = []
     for number in range(2 * len(changes.groups)):
         terms = [shape.gliding, shape.static, shape.bands, shape.taps, shape.transient, shape.grid_ms]
         told = json.dumps([VERSION, key, len(sounds), number, repr(changes), terms])
         place = folder / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}.pt" if folder else None
-        found.append(
-            _kept(place) or _made(list(_changed(sounds, names, changes, number)), shape, encoder, place)
-        )
+        found.append(_kept(place) or _made(list(crowd.changed(changes, number)), shape, encoder, place))
     return found
 
 
-def _changed(
-    sounds: Sequence[np.ndarray], names: Sequence[str], changes: Changes, number: int
-) -> Iterator[np.ndarray]:
-    for sound, name in zip(sounds, names, strict=True):
-        if number == 0:
+class Crowd:
+    """Recordings that lend each other their noise.
+
+    Parameters
+    ----------
+    sounds, names : sequence of ndarray, of str
+        The recordings; a name seeds what is done to its sound.
+    classes : ndarray of int, shape (N,)
+        Of each.
+    shape : HitShape
+        In whose terms partials are told from noise.
+    """
+
+    def __init__(
+        self, sounds: Sequence[np.ndarray], names: Sequence[str], classes: np.ndarray, shape: HitShape
+    ):
+        self.sounds, self.names, self.classes, self.shape = sounds, names, classes, shape
+        self._noise: list[np.ndarray] = []
+
+    def changed(self, changes: Changes, number: int) -> Iterator[np.ndarray]:
+        """All recordings in one version."""
+        for index, name in enumerate(self.names):
+            sound = self.sounds[index]
+            if number == 0:
+                yield sound
+                continue
+            seed = zlib.crc32(name.encode())
+            group, own = np.random.default_rng([seed, number // 2]), np.random.default_rng([seed, number, 1])
+            if number > 1:
+                speed = 2.0 ** group.uniform(-changes.octaves, changes.octaves)
+                if group.random() < changes.mix:
+                    sound = self._mixed(index, group)
+                sound = at_speed(sound, speed)
+            sound = coloured(sound, changes.colour, own)
+            if own.random() < changes.damp:
+                sound = damped(sound, own.uniform(0.15, 1.0))
             yield sound
-            continue
-        seed = zlib.crc32(name.encode())
-        group, own = np.random.default_rng([seed, number // 2]), np.random.default_rng([seed, number, 1])
-        if number > 1:
-            sound = at_speed(sound, 2.0 ** group.uniform(-changes.octaves, changes.octaves))
-        sound = coloured(sound, changes.colour, own)
-        if own.random() < changes.damp:
-            sound = damped(sound, own.uniform(0.15, 1.0))
-        yield sound
+
+    def _mixed(self, index: int, rng: np.random.Generator) -> np.ndarray:
+        """One recording's partials and the noise of another, as loud as its own was, give or take."""
+        if not self._noise:
+            self._noise = [analyse(sound, self.shape).rest for sound in self.sounds]
+        other = int(rng.choice(np.flatnonzero(self.classes == self.classes[index])))
+        mine, theirs = self._noise[index], self._noise[other]
+        energy = float(np.sum(mine**2)) / max(float(np.sum(theirs**2)), 1e-9)
+        gain = np.sqrt(energy) * 10 ** (rng.normal(0.0, LEVEL_DB) / 20)
+        mixed = np.zeros(max(len(mine), len(theirs)), np.float32)
+        mixed[: len(mine)] = self.sounds[index][: len(mine)] - mine
+        mixed[: len(theirs)] += np.float32(gain) * theirs
+        peak = float(np.abs(mixed).max())
+        if not peak:
+            return self.sounds[index]
+        return mixed * np.float32(np.abs(self.sounds[index]).max() / peak)
 
 
 def _made(sounds: list[np.ndarray], shape: HitShape, encoder: HitEncoder, place: Path | None) -> Version:

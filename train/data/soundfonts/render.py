@@ -61,7 +61,18 @@ def write_midi(program: int, strokes: Sequence[Stroke], path: Path) -> None:
 
 
 def rendered(soundfont: Path, program: int, strokes: Sequence[Stroke]) -> Iterator[np.ndarray]:
-    """Play the strokes dry and give each one's sound, float32 mono.
+    """Play the strokes dry and give each one's sound, float32 mono; a `Refusal` as `played` has it."""
+    with tempfile.TemporaryDirectory() as folder:
+        song = Path(folder) / "kit.mid"
+        write_midi(program, strokes, song)
+        audio = played(soundfont, song)
+    length = round(HIT_S * SAMPLE_RATE_HZ)
+    for number in range(len(strokes)):
+        yield audio[number * length : (number + 1) * length]
+
+
+def played(soundfont: Path, song: Path) -> np.ndarray:
+    """What fluidsynth makes of a MIDI file without reverberation or chorus, float32 mono.
 
     Raises
     ------
@@ -74,8 +85,7 @@ def rendered(soundfont: Path, program: int, strokes: Sequence[Stroke]) -> Iterat
     if player is None:
         raise Refusal("fluidsynth is not installed; install the package fluidsynth and run this again")
     with tempfile.TemporaryDirectory() as folder:
-        song, sound = Path(folder) / "kit.mid", Path(folder) / "kit.wav"
-        write_midi(program, strokes, song)
+        sound = Path(folder) / "song.wav"
         quiet = ("-q", "-n", "-i", "-R", "0", "-C", "0", "-g", "0.5", "-r", str(SAMPLE_RATE_HZ))
         done = subprocess.run(
             [player, *quiet, "-O", "float", "-F", str(sound), str(soundfont), str(song)],
@@ -86,10 +96,8 @@ def rendered(soundfont: Path, program: int, strokes: Sequence[Stroke]) -> Iterat
         if done.returncode or not sound.is_file():
             last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
             raise Refusal(f"fluidsynth could not play {soundfont}: {last}; is it a soundfont?")
-        audio = soundfile.read(sound, dtype="float32", always_2d=True)[0].mean(1)
-    length = round(HIT_S * SAMPLE_RATE_HZ)
-    for number in range(len(strokes)):
-        yield audio[number * length : (number + 1) * length]
+        mono: np.ndarray = soundfile.read(sound, dtype="float32", always_2d=True)[0].mean(1)
+    return mono
 
 
 class Heard:
@@ -137,11 +145,7 @@ def render_kits(soundfonts: Sequence[Path], out: Path, beside: Path | None, watc
     """
     import soundfile
 
-    for soundfont in soundfonts:
-        if not soundfont.is_file():
-            raise Refusal(f"there is no soundfont {soundfont}; name an .sf2 or .sf3 file")
-    if out.exists() and any(out.iterdir()):
-        raise Refusal(f"{out} is not empty; name a folder that is not there yet")
+    check(soundfonts, out)
     rows = _beside(beside, out) if beside else []
     counts: dict[str, int] = {}
     heard = Heard()
@@ -159,8 +163,17 @@ def render_kits(soundfonts: Sequence[Path], out: Path, beside: Path | None, watc
             soundfile.write(out / relative, np.clip(sound, -1, 1), SAMPLE_RATE_HZ, subtype="PCM_24")
             rows.append({"path": relative, "category": label, "set": kit, "licence": "MIT"})
             counts[kit] += 1
-    _write_manifest(rows, out)
+    write_manifest(rows, out)
     return counts
+
+
+def check(soundfonts: Sequence[Path], out: Path) -> None:
+    """Refuse a soundfont that is not there, or a folder that holds something."""
+    for soundfont in soundfonts:
+        if not soundfont.is_file():
+            raise Refusal(f"there is no soundfont {soundfont}; name an .sf2 or .sf3 file")
+    if out.exists() and any(out.iterdir()):
+        raise Refusal(f"{out} is not empty; name a folder that is not there yet")
 
 
 def _beside(folder: Path, out: Path) -> list[dict[str, str]]:
@@ -180,7 +193,8 @@ def _beside(folder: Path, out: Path) -> list[dict[str, str]]:
     return kept
 
 
-def _write_manifest(rows: Sequence[dict[str, str]], out: Path) -> None:
+def write_manifest(rows: Sequence[dict[str, str]], out: Path) -> None:
+    """Write ``manifest.csv``."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")

@@ -66,6 +66,11 @@ class HitControl(nn.Module):
         self.transient = nn.Conv1d(shape.transient_rank, shape.transient, 1, bias=False)
         self._begin_quietly()
 
+    def in_order(self) -> list[nn.Module]:
+        """Its layers, as an evaluation takes them."""
+        heads = [self.modes, self.glide, self.transient_inlet, self.transient]
+        return [self.inlet, *self.trunk, self.noise_inlet, self.noise, *heads]
+
     def _begin_quietly(self) -> None:
         """Start with quiet modes, noise that falls by itself, and next to no transient."""
         shape = self.shape

@@ -22,6 +22,8 @@ class MelPicture(nn.Module):
         Where the lowest band begins.
     """
 
+    FLOOR, SCALE = 1e-3, 0.25  # of power; of its log
+
     def __init__(
         self,
         seconds: float = 1.5,
@@ -57,7 +59,7 @@ class MelPicture(nn.Module):
                 x[:, 0], self.size, self.hop, window=self.window, center=False, return_complex=True
             )
             power = found.real**2 + found.imag**2
-        return torch.log(F.conv1d(power, self.bank) + 1e-3) * 0.25
+        return torch.log(F.conv1d(power, self.bank) + self.FLOOR) * self.SCALE
 
 
 class LowPicture(nn.Module):
@@ -75,6 +77,8 @@ class LowPicture(nn.Module):
         Of the windows, samples.
     """
 
+    FLOOR, SCALE = 1e-2, 0.2  # of power; of its log
+
     def __init__(self, seconds: float = 0.256, highest_hz: float = 1200.0, size: int = 2048, hop: int = 256):
         super().__init__()
         self.samples = round(seconds * SAMPLE_RATE_HZ)
@@ -91,7 +95,7 @@ class LowPicture(nn.Module):
         x = F.pad(x, (0, (self.frames - 1) * self.hop + self.size - x.shape[-1]))
         spectrum = F.conv1d(x, self.basis, stride=self.hop)
         power = spectrum[:, : self.bins] ** 2 + spectrum[:, self.bins :] ** 2
-        return torch.log(power + 1e-2) * 0.2
+        return torch.log(power + self.FLOOR) * self.SCALE
 
 
 def _basis(size: int, bins: Tensor) -> Tensor:

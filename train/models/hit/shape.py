@@ -61,6 +61,8 @@ class HitShape:
         Numbers that the noise's gains and the transient are made of.
     encoder : int
         Channels of the encoder.
+    looks : int
+        How often the encoder mends its draft by what it would play.
     """
 
     latents: int = 16
@@ -74,6 +76,7 @@ class HitShape:
     noise_rank: int = 48
     transient_rank: int = 32
     encoder: int = 64
+    looks: int = 2
 
     @property
     def knobs(self) -> list[str]:

@@ -1,0 +1,108 @@
+/* YIN with sums that fade. */
+#include "pitch.h"
+
+#include "quick.h"
+
+#define DECIMATION 8u
+#define HOP (VK_PITCH_BLOCK * DECIMATION)
+#define OLD (VK_PITCH_TAPS - DECIMATION)
+#define SHORTEST 4u
+#define MEMORY 0.8f
+#define DIP 0.15f
+#define VOICED 0.75f
+#define QUIET 1e-5f
+#define FIRST_PERIOD 27.272728f /* 220 Hz */
+
+void vk_pitch_reset(vk_pitch_state *state) { *state = (vk_pitch_state){.period = FIRST_PERIOD}; }
+
+/* Four samples at 6 kHz side by side. */
+static void decimate(const float *taps, vk_pitch_state *state, const float *audio) {
+    float *low = state->low, heard[OLD + HOP];
+    for (uint32_t m = 0; m < VK_PITCH_LAGS; m++) {
+        low[m] = low[m + VK_PITCH_BLOCK];
+    }
+    for (uint32_t n = 0; n < OLD; n++) {
+        heard[n] = state->heard[n];
+        state->heard[n] = audio[HOP - OLD + n];
+    }
+    for (uint32_t n = 0; n < HOP; n++) {
+        heard[OLD + n] = audio[n];
+    }
+    for (uint32_t m = 0; m < VK_PITCH_BLOCK; m += 4u) {
+        const float *x = heard + m * DECIMATION;
+        f4 total = all(0.0f);
+        for (uint32_t k = 0; k < VK_PITCH_TAPS; k++) {
+            const f4 four = {x[k], x[k + DECIMATION], x[k + 2u * DECIMATION], x[k + 3u * DECIMATION]};
+            total = total + product(all(taps[k]), four);
+        }
+        FOUR { low[VK_PITCH_LAGS + m + j] = total[j]; }
+    }
+}
+
+/* What the newest block says, added to what is left of the older ones. */
+static void add_block(vk_pitch_state *state) {
+    const float *low = state->low, *block = low + VK_PITCH_LAGS;
+    float squares[VK_PITCH_LAGS + VK_PITCH_BLOCK];
+    uint32_t count = VK_PITCH_LAGS + VK_PITCH_BLOCK;
+    for (uint32_t m = 0; m < count; m++) {
+        squares[m] = low[m] * low[m];
+    }
+    for (uint32_t step = 1; step < VK_PITCH_BLOCK; step *= 2u) {
+        count -= step;
+        for (uint32_t m = 0; m < count; m++) {
+            squares[m] += squares[m + step];
+        }
+    }
+    for (uint32_t lag = 0; lag <= VK_PITCH_LAGS; lag++) {
+        state->energies[lag] = MEMORY * state->energies[lag] + squares[VK_PITCH_LAGS - lag];
+    }
+    for (uint32_t lag = 0; lag < VK_PITCH_LAGS; lag += 4u) {
+        const float *past = block - lag;
+        f4 x = {0.0f, past[-1], past[-2], past[-3]}, total = all(0.0f);
+        for (uint32_t k = 0; k < VK_PITCH_BLOCK; k++) {
+            x[0] = past[k];
+            total = total + product(all(block[k]), x);
+            x = (f4){0.0f, x[0], x[1], x[2]};
+        }
+        FOUR { state->products[lag + j] = MEMORY * state->products[lag + j] + total[j]; }
+    }
+    float total = 0.0f;
+    for (uint32_t k = 0; k < VK_PITCH_BLOCK; k++) {
+        total += block[k] * low[k];
+    }
+    state->products[VK_PITCH_LAGS] = MEMORY * state->products[VK_PITCH_LAGS] + total;
+}
+
+/* YIN's difference, each over the mean of those before it, of lags 1 … 200; the lowest dip or the first deep one. */
+static uint32_t deepest(const vk_pitch_state *state, float *dips) {
+    const float *products = state->products, *energies = state->energies;
+    float sum = 0.0f;
+    for (uint32_t i = 0; i < VK_PITCH_LAGS; i++) {
+        const float raw = (energies[0] + energies[i + 1u]) - (products[i + 1u] + products[i + 1u]);
+        const float difference = most1(raw, 0.0f);
+        sum += difference;
+        dips[i] = i < SHORTEST - 1u ? 1.0f : difference * (float)(i + 1u) / (sum + 1e-12f);
+    }
+    uint32_t lowest = 0;
+    for (uint32_t i = 0; i < VK_PITCH_LAGS; i++) {
+        if (i > 0u && i < VK_PITCH_LAGS - 1u && dips[i] < DIP && dips[i] <= dips[i - 1u] && dips[i] <= dips[i + 1u]) {
+            return i;
+        }
+        lowest = dips[i] < dips[lowest] ? i : lowest;
+    }
+    return lowest < 1u ? 1u : lowest > VK_PITCH_LAGS - 2u ? VK_PITCH_LAGS - 2u : lowest;
+}
+
+void vk_pitch_track(const float *taps, vk_pitch_state *state, const float *audio) {
+    decimate(taps, state, audio);
+    add_block(state);
+    float dips[VK_PITCH_LAGS];
+    const uint32_t at = deepest(state, dips);
+    const float before = dips[at - 1u], here = dips[at], after = dips[at + 1u];
+    state->voicing = state->energies[0] <= QUIET ? 0.0f : least1(most1(1.0f - here, 0.0f), 1.0f);
+    if (state->voicing > VOICED) {
+        const float bend = 2.0f * ((before - (here + here)) + after) + 1e-12f;
+        const float aside = (before - after) / bend;
+        state->period = (float)(at + 1u) + least1(most1(aside, -0.5f), 0.5f);
+    }
+}

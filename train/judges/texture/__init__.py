@@ -1,0 +1,1 @@
+"""Judging a texture codec on recordings that it never heard."""

@@ -1,0 +1,1 @@
+"""A sound as a source and a filter: what is heard of one, and how one is made."""
