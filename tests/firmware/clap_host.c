@@ -383,8 +383,36 @@ static unsigned differing(const ClapPlugin *one, const ClapPlugin *other) {
     return count;
 }
 
+/* A key pressed at once, and what comes of it in two seconds. */
+#define LISTENED 96000u
+static void listen(const ClapPlugin *plugin, Run *run) {
+    static const JobEvent key = {.type = CLAP_MIDI, .midi = 0x7f2490};
+    static JobEvent event;
+    static uint32_t blocks[LISTENED / 480u];
+    event = key;
+    for (size_t i = 0; i < LISTENED / 480u; ++i) {
+        blocks[i] = 480u;
+    }
+    *run = (Run){.plugin = plugin, .blocks = LISTENED / 480u, .block = blocks, .events = 1, .event = &event};
+    find_ports(run, true);
+    find_ports(run, false);
+    run->in = calloc((size_t)run->channels_in * LISTENED + 1, sizeof(float));
+    run->out = calloc((size_t)run->channels_out * LISTENED + 1, sizeof(float));
+    while (run->next_block < run->blocks) {
+        step(run, LISTENED);
+    }
+}
+
+static unsigned apart(const Run *one, const Run *other) {
+    unsigned count = 0;
+    for (size_t i = 0; i < (size_t)one->channels_out * LISTENED; ++i) {
+        count += memcmp(&one->out[i], &other->out[i], sizeof(float)) != 0;
+    }
+    return count;
+}
+
 static void states(const ClapEntry *entry) {
-    static Run run;
+    static Run run, moved, loaded, reset, rested;
     static Bytes saved;
     const ClapPlugin *one = create(entry), *other = create(entry), *rest = create(entry);
     move_all(one, &run, 1.0);
@@ -395,6 +423,17 @@ static void states(const ClapEntry *entry) {
         die("no state");
     }
     const unsigned after = differing(one, other);
+    /* heard: moved before it begins; loaded while it plays; begun anew; at rest */
+    (void)one->activate(one, RATE_HZ, 1, 4096);
+    listen(one, &moved);
+    const ClapPlugin *late = create(entry);
+    (void)late->activate(late, RATE_HZ, 1, 4096);
+    (void)load(late, saved);
+    listen(late, &loaded);
+    late->reset(late);
+    listen(late, &reset);
+    (void)rest->activate(rest, RATE_HZ, 1, 4096);
+    listen(rest, &rested);
     unsigned taken = 0;
     for (uint64_t at = 0; at < saved.count; ++at) {
         Bytes damaged = saved, cut = saved;
@@ -404,8 +443,9 @@ static void states(const ClapEntry *entry) {
     }
     const ClapPlugin *fresh = create(entry);
     (void)printf("{\"bytes\": %u, \"before\": %u, \"after\": %u, \"damaged_taken\": %u, \"moved_by_damage\": %u, "
-                 "\"log\": \"%s\"}\n",
-                 (unsigned)saved.count, before, after, taken, differing(rest, fresh), last_log);
+                 "\"loaded_apart\": %u, \"reset_apart\": %u, \"rest_apart\": %u, \"log\": \"%s\"}\n",
+                 (unsigned)saved.count, before, after, taken, differing(rest, fresh), apart(&moved, &loaded),
+                 apart(&moved, &reset), apart(&moved, &rested), last_log);
 }
 
 int main(int count, char **words) {

@@ -283,6 +283,8 @@ def test_a_state_comes_back_and_a_damaged_one_changes_nothing(case_of):
     said = ask(case_of("drum").plugin, "state")
     assert said["before"] > 10
     assert (said["after"], said["damaged_taken"], said["moved_by_damage"]) == (0, 0, 0)
+    assert (said["loaded_apart"], said["reset_apart"]) == (0, 0), "it sounds otherwise"
+    assert said["rest_apart"] > 10_000
     assert said["log"] == "This is no state of a Vaectrol plugin, or it is damaged; nothing was changed."
 
 
