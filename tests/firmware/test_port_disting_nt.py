@@ -18,7 +18,15 @@ from common.refusal import DoesNotFit, Refusal
 from firmware import toolchain
 from firmware.build import build_instrument, generate
 from firmware.instruments.spec import available_instruments
-from firmware.ports.disting_nt.link import ENTRY, HOST_SYMBOLS, PORT, link_plugin, port_sources
+from firmware.ports.disting_nt.link import (
+    ENTRY,
+    HOST_SYMBOLS,
+    PORT,
+    check_interface,
+    link,
+    link_plugin,
+    port_sources,
+)
 from firmware.ports.disting_nt.object_file import (
     GLOBAL,
     RELOCATIONS,
@@ -264,6 +272,33 @@ def test_another_rate_is_refused_at_build(model_files, tmp_path):
     slow = board.model_copy(update={"audio": board.audio.model_copy(update={"sample_rate_hz": 44_100.0})})
     with pytest.raises(Refusal, match="runs at 44100 Hz, and a plug-in plays at 48000"):
         build_instrument("drum", slow, tmp_path, models={"drum": model_files["drum"]})
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (
+            "kNT_apiVersionCurrent \t= kNT_apiVersion14",
+            "version 14 of the plug-in interface, newer than the 13",
+        ),
+        ("kNT_apiVersionCurrent = kNT_apiVersion9", "version 9 of the plug-in interface, older than the 13"),
+        (None, "there is no api.h of the interface in it"),
+    ],
+)
+def test_another_version_of_the_interface_is_refused_at_build(line, sentence, tmp_path, drum, monkeypatch):
+    folder = tmp_path / "include" / "distingnt"
+    folder.mkdir(parents=True)
+    if line is not None:
+        (folder / "api.h").write_text(f"enum {{ {line} }};")
+    monkeypatch.setenv("DISTINGNT_API", str(tmp_path))
+    with pytest.raises(Refusal, match=sentence):
+        link(drum, tmp_path)
+    assert not list(tmp_path.glob("*.o"))
+
+
+@needs_api
+def test_the_known_version_is_taken():
+    check_interface(API)
 
 
 def test_counters_go_into_plugins_alone(model_files, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +20,8 @@ from firmware.report import PluginReport
 
 PORT = Path(__file__).resolve().parent
 ENTRY, STEP = "pluginEntry", "plugin_step"
+API_VERSION = 13
+"""NT_API_VERSION in abi.h."""
 RATE_HZ = 48_000
 """PLUGIN_RATE_HZ in plugin.h."""
 HOST_SYMBOLS = frozenset(
@@ -83,6 +87,38 @@ def link_plugin(built: Built, out: Path, counters: bool = False) -> Plugin:
     return Plugin(path, found, len(data))
 
 
+def check_interface(checkout: str | None) -> None:
+    """Refuse a checkout of the interface whose version is another than the one that the port is written for.
+
+    Parameters
+    ----------
+    checkout : str, optional
+        What ``DISTINGNT_API`` says; without it nothing is checked.
+
+    Raises
+    ------
+    Refusal
+        No header there, or one of an older or newer version.
+    """
+    if not checkout:
+        return
+    header = Path(checkout) / "include" / "distingnt" / "api.h"
+    try:
+        text = header.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        raise Refusal(
+            f"DISTINGNT_API is {checkout}, and there is no {header.name} of the interface in it."
+        ) from None
+    found = re.search(r"kNT_apiVersionCurrent\s*=\s*kNT_apiVersion(\d+)", text)
+    version = int(found[1]) if found else 0
+    if version != API_VERSION:
+        age = "newer" if version > API_VERSION else "older"
+        raise Refusal(
+            f"DISTINGNT_API has version {version} of the plug-in interface, {age} than the {API_VERSION} "
+            "that this is written for; check out that version, or unset DISTINGNT_API."
+        )
+
+
 def _combined(objects: Sequence[Path], name: str) -> ObjectFile:
     """Join objects into one with `ld -r`."""
     with tempfile.TemporaryDirectory(prefix="vaectrol-") as folder:
@@ -98,10 +134,11 @@ def link(built: Built, out: Path) -> Path:
     Raises
     ------
     Refusal
-        A board at another rate than the module's, and what `link_plugin` refuses.
+        A board at another rate than the module's, another interface, and what `link_plugin` refuses.
     DoesNotFit
         An instance asks for more of a region than the module is assumed to have left.
     """
+    check_interface(os.environ.get("DISTINGNT_API"))
     if built.board.audio.sample_rate_hz != RATE_HZ:
         raise Refusal(
             f"{built.board.name} runs at {built.board.audio.sample_rate_hz:g} Hz, and a plug-in plays at "
