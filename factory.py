@@ -196,13 +196,13 @@ def figures(
             yield (*within, key), float(value)
 
 
-def row_of(keys: tuple[str, ...], value: float, shipped: float | None) -> str:
+def row_of(keys: tuple[str, ...], before: float | None, shipped: float) -> str:
     """Give a figure's row of the card: name, unit and which way is better; float, shipped."""
     *within, last = keys
     named = measure(last)
     where = [words.replace("_", " ") for words in within if words != "figures"]
-    beside = "–" if shipped is None else named.write(shipped)
-    return f"| {' · '.join([*where, named.title])} | {named.write(value)} | {beside} |"
+    told = "–" if before is None else named.write(before)
+    return f"| {' · '.join([*where, named.title])} | {told} | {named.write(shipped)} |"
 
 
 def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> Path:
@@ -222,7 +222,11 @@ def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> 
     from train.judges.evaluate import judge_of
 
     trained = json.loads((run / "card.json").read_text())
-    judged = {kind: json.loads((work / kind / "report.json").read_text()) for kind in ("float", "int8")}
+    judged = {
+        kind: json.loads((work / kind / "report.json").read_text())
+        for kind in ("float", "int8")
+        if (work / kind / "report.json").is_file()
+    }
     spent = trained["spent"]
     size = (folder / f"{name}.int8.onnx").stat().st_size
     heard = (folder / f"{name}.encoder.onnx").stat().st_size
@@ -255,10 +259,10 @@ def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> 
         "| | float | shipped |",
         "|---|---|---|",
     ]
-    judge = judge_of(judged["float"].get("kind", ""))
+    judge = judge_of(judged["int8"].get("kind", ""))
     leave_out = judge.NOT_ON_CARD if judge else ()
-    shipped = dict(figures(judged["int8"], leave_out))
-    lines += [row_of(keys, value, shipped.get(keys)) for keys, value in figures(judged["float"], leave_out)]
+    before = dict(figures(judged.get("float", {}), leave_out))
+    lines += [row_of(keys, before.get(keys), value) for keys, value in figures(judged["int8"], leave_out)]
     lines += [
         "",
         "## What it costs (predicted, the network alone)",
@@ -370,6 +374,9 @@ def factory(
         Path | None, typer.Option(help="A model quantized from that run, instead of doing so.")
     ] = None,
     into: Annotated[Path, typer.Option(help="Where model, card and picture go.")] = MODELS,
+    shipped_alone: Annotated[
+        bool, typer.Option("--shipped-alone", help="Do not judge the float model, which takes as long again.")
+    ] = False,
 ) -> None:
     """Make a factory model: train, quantize, judge, predict; then the file and its model card."""
     from quantize.formats.encoder import write_encoder
@@ -386,6 +393,8 @@ def factory(
     into.mkdir(parents=True, exist_ok=True)
     trained = run or out / "run"
     stages = stages_to_model(name, words, data, out, run, model)
+    if shipped_alone:
+        stages = [stage for stage in stages if stage.name != "evaluate"]
     before = [stage for stage in stages if not stage.name.startswith(("evaluate-", "bench-"))]
     run_stages(before, out)
     if model is not None:

@@ -177,6 +177,9 @@ def test_the_card_shows_what_was_measured(models, tmp_path):
     ):
         assert part in text
     assert "9.5" not in text and "2 CPU minutes in 3" in text
+    (work / "float" / "report.json").unlink()  # --shipped-alone
+    text = factory.write_card("click", words, work, run, models).read_text()
+    assert "| model · multi-resolution STFT distance (lower is better) | – | 1.62 |" in text
 
 
 def test_an_older_card_calls_the_cpu_time_by_its_old_name():

@@ -81,6 +81,7 @@ HOW: dict[str, Run | Elsewhere] = {
     "vaectrol play drum --demo --model": Run(makes=("kit.wav", "kit.png")),
     "vaectrol play drum --demo": Run(more=("--seconds", "2"), makes=("drum.wav", "drum.png")),
     "vaectrol web drum": Run(makes=("drum.html",)),
+    "vaectrol plugin drum": Run(more=("--system", "linux"), makes=("plugins/linux/drum.clap",)),
     "vaectrol play groove": Run(more=("--seconds", "2"), makes=("groove.wav", "groove.png")),
     "vaectrol emulate drum": Run(more=("--seconds", "0.3", "--callbacks", "20")),
     "vaectrol bench firmware/models/rhythm.int8.onnx": Run(more=("--quick",)),

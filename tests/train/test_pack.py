@@ -49,7 +49,7 @@ def test_a_packed_encoder_says_what_the_float_one_says(encoder):
 def test_where_float16_is_too_large_rows_become_integers(encoder):
     model, feed = encoder
     halves, rows = packed(model, 10**9), packed(model, 1)
-    assert rows.ByteSize() < 0.65 * halves.ByteSize()
+    assert rows.ByteSize() < 0.72 * halves.ByteSize()  # what is a formula or small is as large in both
     for a, b in zip(answers(model, feed), answers(rows, feed), strict=True):
         np.testing.assert_allclose(b, a, atol=4e-2 * np.abs(a).max())
 
@@ -57,10 +57,10 @@ def test_where_float16_is_too_large_rows_become_integers(encoder):
 class Transform(nn.Module):
     """A short-time Fourier transform as a convolution, or something that only looks like one."""
 
-    def __init__(self, change=0.0):
+    def __init__(self, change=0.0, first=0, bins=0):
         super().__init__()
         window = np.hanning(512)
-        table = basis(window)
+        table = basis(window, first, bins)
         table[7, 9] += change
         self.register_buffer("table", torch.tensor(table, dtype=torch.float32)[:, None])
 
@@ -68,11 +68,14 @@ class Transform(nn.Module):
         return nn.functional.conv1d(x, self.table, stride=128)
 
 
-@pytest.mark.parametrize(("change", "is_basis"), [(0.0, True), (0.01, False)])
-def test_a_fourier_basis_is_stored_as_its_window_and_nothing_else_is(change, is_basis, tmp_path):
+@pytest.mark.parametrize(
+    ("change", "first", "bins", "is_basis"),
+    [(0.0, 0, 0, True), (0.01, 0, 0, False), (0.0, 1, 30, True), (0.0, 17, 240, True), (0.01, 1, 30, False)],
+)
+def test_a_fourier_basis_is_stored_as_its_window_and_nothing_else_is(change, first, bins, is_basis, tmp_path):
     ports = [Port("x", "audio", "event", ("x",), -1, 1, 4096)]
-    ports_out = [Port("y", "latent", "event", tuple("y" * 514), -1, 1)]
-    model = export_module(Transform(change), ports, ports_out, {}, tmp_path / "t.onnx")
+    ports_out = [Port("y", "latent", "event", tuple("y" * 2 * (bins or 257)), -1, 1)]
+    model = export_module(Transform(change, first, bins), ports, ports_out, {}, tmp_path / "t.onnx")
     small = packed(model)
     assert (small.ByteSize() < 10_000) == is_basis
     feed = {"x": np.random.default_rng(1).standard_normal((1, 1, 4096)).astype(np.float32)}

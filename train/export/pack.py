@@ -46,9 +46,9 @@ def _packed(model: onnx.ModelProto, pack: Pack) -> onnx.ModelProto:
     kept: list[onnx.TensorProto] = []
     for tensor in graph.initializer:
         values = numpy_helper.to_array(tensor)
-        window = _window_of_basis(values)
-        if window is not None:
-            nodes, constants = _basis_nodes(tensor.name, window)
+        found = _window_of_basis(values)
+        if found is not None:
+            nodes, constants = _basis_nodes(tensor.name, *found, len(values) // 2)
         elif values.dtype == np.int64 and values.size >= LEAST_VALUES:
             nodes, constants = _counts_node(tensor.name, values)
         elif values.dtype == np.float32 and values.size >= LEAST_VALUES and _fits(values):
@@ -110,26 +110,46 @@ def _column_and_row(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     return (column, row) if np.array_equal(column * row, values) else None
 
 
-def _window_of_basis(values: np.ndarray) -> np.ndarray | None:
-    """Take the window ``[N]`` of a basis ``[N + 2, 1, N]``, cosines above negative sines; None of others."""
+def _window_of_basis(values: np.ndarray) -> tuple[np.ndarray, int] | None:
+    """Take window ``[N]`` and first bin of a basis ``[2 · bins, 1, N]``, cosines above negative sines.
+
+    None of other tensors.
+    """
     if values.dtype != np.float32 or values.ndim != 3 or values.shape[1] != 1:
         return None
-    size = values.shape[2]
-    if size < 16 or size % 2 or values.shape[0] != size + 2:
+    size, bins = values.shape[2], values.shape[0] // 2
+    if size < 16 or size % 2 or values.shape[0] % 2 or not 1 < bins <= size // 2 + 1:
         return None
-    window = values[0, 0]
-    rest = np.abs(values[:, 0] - basis(window)).max()
-    return window if rest <= BASIS_ERROR * max(1e-9, np.abs(window).max()) else None
+    turning = values[0, 0] - 1j * values[bins, 0].astype(np.float64)
+    middle = size // 2
+    first = round(float(np.angle(turning[middle + 1] * np.conj(turning[middle]))) * size / (2 * np.pi))
+    window = values[0, 0] if first == 0 else np.abs(turning).astype(np.float32)
+    if not 0 <= first <= size // 2 + 1 - bins:
+        return None
+    rest = np.abs(values[:, 0] - basis(window, first, bins)).max()
+    return (window, first) if rest <= BASIS_ERROR * max(1e-9, np.abs(window).max()) else None
 
 
-def basis(window: np.ndarray) -> np.ndarray:
-    """Cosines, then negative sines, of all frequencies of a real transform, times a window: [N + 2, N]."""
+def basis(window: np.ndarray, first: int = 0, bins: int = 0) -> np.ndarray:
+    """Cosines, then negative sines, of frequencies of a real transform, times a window: [2 · bins, N].
+
+    Parameters
+    ----------
+    window : ndarray, shape (N,)
+    first : int
+        The lowest frequency.
+    bins : int
+        How many; 0 takes all from there on.
+    """
     size = len(window)
-    turns = np.outer(np.arange(size // 2 + 1), np.arange(size)) % size / size
+    which = np.arange(first, first + bins if bins else size // 2 + 1)
+    turns = np.outer(which, np.arange(size)) % size / size
     return np.concatenate([np.cos(2 * np.pi * turns), -np.sin(2 * np.pi * turns)]) * window
 
 
-def _basis_nodes(name: str, window: np.ndarray) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+def _basis_nodes(
+    name: str, window: np.ndarray, first: int, bins: int
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
     """Compute a basis from its window; float32 counts exactly that far, so no turn is off."""
     size = len(window)
 
@@ -137,7 +157,7 @@ def _basis_nodes(name: str, window: np.ndarray) -> tuple[list[onnx.NodeProto], l
         return f"{name}.{what}"
 
     constants = {
-        "bins": np.arange(size // 2 + 1, dtype=np.float32)[:, None],
+        "bins": np.arange(first, first + bins, dtype=np.float32)[:, None],
         "times": np.arange(size, dtype=np.float32)[None],
         "size": np.float32(size),
         "turn": np.float32(2 * np.pi),

@@ -259,9 +259,9 @@ class DrumTask(Task):
             raise Refusal(f"{path} cannot start {self.recipe.name}: its model has another shape")
         with torch.no_grad():
             for module, layer in zip(ours, theirs, strict=True):
-                module.weight.copy_(torch.from_numpy(layer.weight))
+                module.weight.copy_(torch.tensor(layer.weight))
                 if module.bias is not None and layer.bias is not None:
-                    module.bias.copy_(torch.from_numpy(layer.bias))
+                    module.bias.copy_(torch.tensor(layer.bias))
             for name, tensor in encoder.state_dict().items():
                 if name in named and not name.startswith(("head.", "control.", "sketch.")):
                     tensor.copy_(torch.tensor(named[name]))
