@@ -27,7 +27,8 @@ from firmware.ports.disting_nt.object_file import (
     Relocation,
 )
 
-ABS32, REL32, THM_CALL, THM_JUMP24 = RELOCATIONS
+ABS32, REL32, THM_CALL, THM_JUMP24, BASE_PREL, GOT_BREL = RELOCATIONS
+TABLE = "_GLOBAL_OFFSET_TABLE_"
 FARTHEST = 1 << 24
 """Of a Thumb BL."""
 
@@ -67,7 +68,7 @@ def load(found: ObjectFile, begin: int, most_bytes: int, host: Mapping[str, int]
     Refusal
         A name that the module does not offer, or a relocation that it does not know.
     """
-    beyond = [name for name in found.undefined if name not in host]
+    beyond = [name for name in found.undefined if name not in host and name != TABLE]
     if beyond:
         raise Refusal(f"{found.name} needs {', '.join(beyond)}, which the module does not offer.")
     places: dict[int, int] = {}
@@ -77,6 +78,9 @@ def load(found: ObjectFile, begin: int, most_bytes: int, host: Mapping[str, int]
             at = -(-at // section.align) * section.align
             places[number] = at
             at += section.size
+    table_at = -(-at // 4) * 4
+    entries = _table_entries(found, places)
+    at = table_at + 4 * len(entries)
     if at - begin > most_bytes:
         raise DoesNotFit(
             f"{found.name} takes {at - begin:,} bytes, and {most_bytes:,} are left for plug-ins."
@@ -86,13 +90,23 @@ def load(found: ObjectFile, begin: int, most_bytes: int, host: Mapping[str, int]
         section = found.sections[number]
         if section.kind != NOBITS:
             image[place - begin : place - begin + section.size] = section.data
-    values = [_value(found, number, places, host) for number in range(len(found.symbols))]
+    values = [
+        _value(found, number, places, {**host, TABLE: table_at}) for number in range(len(found.symbols))
+    ]
+    for slot, symbol in enumerate(entries):
+        struct.pack_into("<I", image, table_at - begin + 4 * slot, values[symbol])
     for number, place in places.items():
         for relocation in found.sections[number].relocations:
-            _relocate(
-                image, place + relocation.at - begin, begin, relocation, values[relocation.symbol], found.name
-            )
+            is_slot = relocation.kind == GOT_BREL
+            value = 4 * entries.index(relocation.symbol) if is_slot else values[relocation.symbol]
+            _relocate(image, place + relocation.at - begin, begin, relocation, value, found.name)
     return Loaded(_image(found, begin, bytes(image), places, values), _named(found, values), begin, at)
+
+
+def _table_entries(found: ObjectFile, places: Mapping[int, int]) -> list[int]:
+    """Symbols whose addresses the loader's table holds, in its order."""
+    asked = (r for number in places for r in found.sections[number].relocations if r.kind == GOT_BREL)
+    return list(dict.fromkeys(r.symbol for r in asked))
 
 
 def _value(found: ObjectFile, number: int, places: Mapping[int, int], host: Mapping[str, int]) -> int:
@@ -104,11 +118,11 @@ def _value(found: ObjectFile, number: int, places: Mapping[int, int], host: Mapp
 
 def _relocate(image: bytearray, at: int, begin: int, relocation: Relocation, value: int, name: str) -> None:
     place = begin + at
-    if relocation.kind in (ABS32, REL32):
+    if relocation.kind in (ABS32, REL32, BASE_PREL, GOT_BREL):
         (addend,) = struct.unpack_from("<I", image, at)
         thumb = value & 1
         result = (((value & ~1) + addend) & 0xFFFFFFFF) | thumb
-        if relocation.kind == REL32:
+        if relocation.kind in (REL32, BASE_PREL):
             result -= place
         struct.pack_into("<I", image, at, result & 0xFFFFFFFF)
     elif relocation.kind in (THM_CALL, THM_JUMP24):

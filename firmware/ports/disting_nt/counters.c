@@ -45,7 +45,7 @@ void plugin_send_counters(const Plugin *plugin) {
     text_put(&text, "\nmodel=");
     text_put(&text, plugin_spec.model_hash);
     text_put(&text, "\n");
-    line(&text, "rate=", NT_globals.sample_rate_hz);
+    line(&text, "rate=", nt_globals()->sample_rate_hz);
     line(&text, "steps=", counters->steps);
     line(&text, "worst=", counters->worst);
     line(&text, "window_steps=", counters->last.steps);

@@ -14,6 +14,7 @@
 #endif
 
 extern const NtGlobals NT_globals;
+const NtGlobals *nt_globals(void); /* its address: globals.c */
 
 uint32_t NT_getCpuCycleCount(void);
 int32_t NT_algorithmIndex(const NtAlgorithm *algorithm); /* -1: not there */

@@ -24,7 +24,14 @@ NOTYPE, OBJECT, FUNCTION, SECTION = 0, 1, 2, 3
 UNDEFINED, ABSOLUTE = 0, 0xFFF1
 RELOCATABLE, ARM = 1, 40
 EABI5_HARD = 0x0500_0400
-RELOCATIONS = {2: "R_ARM_ABS32", 3: "R_ARM_REL32", 10: "R_ARM_THM_CALL", 30: "R_ARM_THM_JUMP24"}
+RELOCATIONS = {
+    2: "R_ARM_ABS32",
+    3: "R_ARM_REL32",
+    10: "R_ARM_THM_CALL",
+    30: "R_ARM_THM_JUMP24",
+    25: "R_ARM_BASE_PREL",
+    26: "R_ARM_GOT_BREL",
+}
 """All that a plug-in of ours may need; arm-none-eabi-g++ makes the same of the interface's own examples."""
 HEAD = struct.Struct("<16sHHIIIIIHHHHHH")
 SECTION_HEAD = struct.Struct("<10I")

@@ -41,7 +41,7 @@ static uint8_t *aligned(uint8_t *base) {
 static bool is_fast(const int32_t *specification) { return specification == NULL || specification[0] != 0; }
 
 static uint32_t frames_of_a_piece(void) {
-    const uint32_t most = NT_globals.max_frames;
+    const uint32_t most = nt_globals()->max_frames;
     return most == 0 || most > PORT_MAX_BLOCK ? PORT_MAX_BLOCK : most;
 }
 
@@ -154,7 +154,7 @@ static bool deserialise(NtAlgorithm *self, NtJsonParse *parse) {
     return true;
 }
 
-bool plugin_refuses_rate(void) { return NT_globals.sample_rate_hz != PLUGIN_RATE_HZ; }
+bool plugin_refuses_rate(void) { return nt_globals()->sample_rate_hz != PLUGIN_RATE_HZ; }
 
 __attribute__((visibility("default"))) uintptr_t pluginEntry(uint32_t selector, uint32_t data);
 
