@@ -14,7 +14,7 @@ from firmware.instruments.model_file import ModelFile
 from firmware.instruments.schema import LAWS, Control, LoadedInstrument
 from hardware.board import Board
 
-MAX_PARAMETERS = 64  # port.h
+MAX_PARAMETERS = 96  # port.h
 
 
 def assign(loaded: LoadedInstrument, models: dict[str, ModelFile], board: Board) -> Assignment:

@@ -9,7 +9,7 @@ extern "C" {
 #endif
 
 #define TONE_LATENTS 32u
-#define TONE_KNOBS 24u
+#define TONE_KNOBS 48u /* classes, attributes, and what bends the model */
 
 typedef struct TonePlane {
     int8_t x, y; /* parameters */

@@ -173,6 +173,10 @@ class InstrumentKind:
             return f"Latent {name} of the model: the higher its number, the finer what it changes."
         _, found, name = parameter.rpartition("attribute.")
         model = self.model_behind(assignment, parameter)
+        bends = model.about.bends if model is not None else []
+        bent = next((bend.words for bend in bends if parameter.endswith(bend.name)), "")
+        if bent:
+            return bent
         attribute = model.about.attribute(name) if found and model is not None else None
         return attribute.definition or f"From little {name} to much." if attribute else ""
 

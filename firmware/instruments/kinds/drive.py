@@ -27,6 +27,7 @@ class EffectModel(ModelRole):
             hop = model.model.hop(latent)
             due = f"{name}_frames_due(state, ticks, {model.input_order.index(latent)}u)"
             latents = f"\n        .{latent} = frames->latent, .{latent}_stride = DRIVE_FRAMES,"
+            latents += model.bends("frames->knob", "DRIVE_FRAMES")
         unused = "" if latents else "    (void)state;\n    (void)ticks;\n"
         return f"""static void {role}_reset_model(void *state)
 {{

@@ -90,7 +90,7 @@ static void {role}_begin(void *state, const float *latents, const float *knobs)
 {{
     const {name}_inputs in = {{
         .{z} = latents, .{z}_stride = 1,
-        .{knobs} = knobs, .{knobs}_stride = 1,
+        .{knobs} = knobs, .{knobs}_stride = 1,{model.bends("knobs")}
     }};
     {name}_event_begin(state, &in);
 }}

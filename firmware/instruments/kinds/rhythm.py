@@ -39,7 +39,7 @@ static void {role}_begin(void *state, const float *latents, const float *attribu
 {{
     const {name}_inputs in = {{
         .{z} = latents, .{z}_stride = 1,
-        .{attributes} = attributes, .{attributes}_stride = 1,
+        .{attributes} = attributes, .{attributes}_stride = 1,{model.bends("attributes")}
     }};
     {name}_event_begin(state, &in);
 }}
