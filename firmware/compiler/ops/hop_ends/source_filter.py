@@ -16,7 +16,7 @@ from common.refusal import Refusal
 from firmware.compiler.graph import Attributes, Constant, Graph, Node
 from firmware.compiler.ops.base import Family, Work, family, reader
 from firmware.compiler.ops.domain import hash32
-from firmware.compiler.ops.texture.ear import CLOSE, HOP, LOUDNESS_MIDDLE, LOUDNESS_SCALE, check_bands
+from firmware.compiler.ops.hop_ends.ear import CLOSE, HOP, LOUDNESS_MIDDLE, LOUDNESS_SCALE, check_bands
 from firmware.compiler.read.builder import Builder
 from firmware.compiler.read.onnx_nodes import OnnxNode
 
