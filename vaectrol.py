@@ -63,7 +63,7 @@ GROUPS = {
     "Every day": ("make", "play", "web", "plugin", "manual", "demo", "doctor"),
     "Sounds": ("toy", "data"),
     "Training": ("train", "budget", "evaluate", "probe", "place", "match", "factory"),
-    "Model": ("import", "quantize", "export", "compile"),
+    "Model": ("import", "quantize", "dissect", "bend", "export", "compile"),
     "Module": ("build", "flash", "calibrate", "monitor", "control", "board", "simulate", "pc"),
     "Bench": ("bench", "emulate", "latency", "bench-all"),
 }

@@ -62,7 +62,7 @@ class TensorSpec(_Part):
     Attributes
     ----------
     role : str
-        ``latent``, ``class``, ``attribute``, ``condition``, ``audio``, ``pattern``; "": not stated.
+        ``latent``, ``class``, ``attribute``, ``condition``, ``audio``, ``pattern``, ``bend``; "": not stated.
     rate : str
         Frames per sample, ``"1/48"`` or ``"1"``; ``"event"``; "": not stated.
     range : pair of float or None
@@ -164,6 +164,28 @@ class Attribute(_Part):
     definition: str = ""
 
 
+class Bend(_Part):
+    """One channel of the input by which inner signals of the model are bent.
+
+    Attributes
+    ----------
+    name : str
+        As controls name it: ``bend.1.scale``.
+    site : str
+        Tensor of the graph that it bends.
+    table : list of float
+        Values at evenly spaced travel; in the middle stands the neutral one.
+    words : str
+        What it does, for those who play.
+    """
+
+    name: str
+    site: str = ""
+    table: Annotated[list[FiniteFloat], Field(min_length=2)]
+    neutral: FiniteFloat = 0.0
+    words: str = ""
+
+
 class Plane(_Part):
     """The 2-D map: a latent vector for every place, row by row, ``grid[y][x][latent]``."""
 
@@ -190,6 +212,8 @@ class ModelMetadata(_Part):
         Of the model itself, beside what streaming adds.
     plane : Plane or None
         Under the key ``map``.
+    bends : list of Bend
+        Channels of the input whose role is ``bend``, in their order.
     recipe, data, metrics, quantization : dict
         How it was made, for whoever wants to make it again.
     """
@@ -207,6 +231,7 @@ class ModelMetadata(_Part):
     latents: list[Latent] = []
     attributes: list[Attribute] = []
     classes: list[str] = []
+    bends: list[Bend] = []
     plane: Plane | None = Field(None, alias="map")
     latency_samples: float = 0.0
     licence: str = ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from common.measures import measure
+from quantize.bend import commands as bend_commands
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
         epilog="Example: vaectrol quantize runs/drum --prune 0.5 -o drum.int8.onnx · "
         "vaectrol quantize runs/drum --board patch_sm --cpu 40% --flash 200K -o drum.int8.onnx"
     )(quantize)
+    bend_commands.register(app)
     app.command(epilog="Example: vaectrol export drum.int8.onnx --to tflite -o drum.tflite")(export)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from common.outputs import check_folder
 from common.refusal import Refusal
+from workflow.chapters import without_image
 from workflow.plan import CPU_ALONE, check_board
 from workflow.stages import STAMPS, Stage
 
@@ -80,7 +81,10 @@ def capture_stages(sources: Sequence[Path], board: str, folder: Path) -> list[St
         Stage(
             "build",
             "build the instrument's image",
-            ("build", str(instrument), "--board", board, "-o", str(folder / "image")),
+            (
+                *("build", str(instrument), "--board", board, *without_image(board)),
+                *("-o", str(folder / "image")),
+            ),
             (model, instrument),
             (folder / "image",),
             takes_s=8,

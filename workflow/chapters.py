@@ -81,7 +81,7 @@ def model_stages(plan: Plan, role: str, folder: Path, model: Path, prefix: str) 
     ]
 
 
-def _without_image(board: str) -> tuple[str, ...]:
+def without_image(board: str) -> tuple[str, ...]:
     """Where the tools of the board's port are missing, everything but the image is made."""
     from common.refusal import Refusal
     from firmware.build import check_tools
@@ -104,7 +104,7 @@ def instrument_stages(plan: Plan, models: Mapping[str, Path]) -> list[Stage]:
             "build",
             f"build the {plan.kind} instrument's image",
             (
-                *("build", plan.kind, "--board", plan.board, *chosen, *_without_image(plan.board)),
+                *("build", plan.kind, "--board", plan.board, *chosen, *without_image(plan.board)),
                 *("-o", str(plan.folder / "image")),
             ),
             reads,

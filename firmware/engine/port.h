@@ -23,7 +23,7 @@ extern "C" {
 #define PORT_MAX_GATES 32u  /* one bit each */
 #define PORT_MAX_AUDIO 2u
 #define PORT_MAX_CV_OUTS 16u
-#define PORT_MAX_PARAMETERS 64u
+#define PORT_MAX_PARAMETERS 96u
 #define PORT_MAX_POINTS 11u /* of one input's calibration */
 
 /* One audio callback. All pointers are the port's; nothing is kept after instrument_render returns. */

@@ -10,7 +10,7 @@ from common.refusal import Refusal
 from firmware.compiler.ops.hit import HitConstants
 from firmware.compiler.passes.split_sound import Ends
 from firmware.instruments.held import Held
-from firmware.instruments.model_file import ModelFile
+from firmware.instruments.model_file import ModelFile, knob_channels
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,23 @@ class CompiledModel:
     def output(self, *roles: str) -> str:
         """C name of the model's output with one of these roles; a `Refusal` where it has none."""
         return self._named("output", self.model.about.output_with(*roles), roles)
+
+    def bends(self, knobs: str, stride: str = "1") -> str:
+        """C that hands over what bends the model, which lies behind its knobs; "" where it can't be bent.
+
+        Parameters
+        ----------
+        knobs : str
+            C expression of the array that begins with the model's knobs.
+        stride : str
+            From channel to channel.
+        """
+        spec = self.model.about.input_with("bend")
+        if spec is None:
+            return ""
+        taken = len(knob_channels(self.model))
+        behind = f"{knobs} + {taken}" + ("" if stride == "1" else f" * {stride}") if taken else knobs
+        return f"\n        .{spec.name} = {behind}, .{spec.name}_stride = {stride},"
 
     def _named(self, side: str, found: TensorSpec | None, roles: tuple[str, ...]) -> str:
         if found is None:

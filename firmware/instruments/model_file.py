@@ -52,6 +52,12 @@ def read_model(path: Path) -> ModelFile:
     return ModelFile(path, about)
 
 
+def knob_channels(model: ModelFile) -> list[str]:
+    """Names of the channels of the model's knob input: classes as ``class:NAME``, attributes by name."""
+    entry = model.about.input_with("class", "attribute", "condition")
+    return list(entry.channels) if entry else []
+
+
 def find_model(name: str, beside: Path) -> Path | None:
     """Find a model by path, or a factory model by name, quantized before float; None where there is none."""
     if name.endswith(".onnx"):

@@ -9,10 +9,14 @@ import numpy as np
 from common.refusal import Refusal
 from firmware.instruments.assignment import Assignment, ToneAssignment
 from firmware.instruments.c_text import floats, integers
-from firmware.instruments.model_file import ModelFile
+from firmware.instruments.model_file import ModelFile, knob_channels
 
 UNIT = (0.0, 1.0)
 """Table of a parameter that is its own position."""
+
+
+BEND_REST = 0.5
+"""Noon, where a bend leaves the model as it was."""
 
 
 def position_of(table: Sequence[float], value: float) -> float:
@@ -48,12 +52,6 @@ def add_tone(assignment: Assignment, model: ModelFile, shown: int | None = None)
     return tone
 
 
-def knob_channels(model: ModelFile) -> list[str]:
-    """Names of the channels of the model's knob input: classes as ``class:NAME``, attributes by name."""
-    entry = model.about.input_with("class", "attribute", "condition")
-    return list(entry.channels) if entry else []
-
-
 def _add_knobs(assignment: Assignment, model: ModelFile, tone: ToneAssignment) -> None:
     channels = knob_channels(model)
     classes = [number for number, name in enumerate(channels) if name.startswith("class:")]
@@ -71,6 +69,9 @@ def _add_knobs(assignment: Assignment, model: ModelFile, tone: ToneAssignment) -
         tone.knob_rest.append(attribute.default)
         rest = position_of(attribute.quantiles, attribute.default)
         tone.knob.append(assignment.add(f"attribute.{attribute.name}", attribute.quantiles, rest))
+    for bend in model.about.bends:
+        tone.knob_rest.append(bend.neutral)
+        tone.knob.append(assignment.add(bend.name, bend.table, BEND_REST))
 
 
 def tone_tables(assignment: Assignment, tone: ToneAssignment, name: str, role: str) -> tuple[str, str]:

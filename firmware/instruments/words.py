@@ -4,5 +4,5 @@ from __future__ import annotations
 
 
 def title(name: str) -> str:
-    """Write a parameter's name as a panel would: ``attribute.brightness`` is brightness."""
-    return name.removeprefix("attribute.").replace(".", " ").replace("_", " ")
+    """Write a parameter's name as a panel would: ``drums.attribute.brightness`` is drums brightness."""
+    return name.replace("attribute.", "").replace(".", " ").replace("_", " ")

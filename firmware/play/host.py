@@ -28,8 +28,8 @@ typedef struct { uint8_t kind, index; float value; } PortCommand;
 typedef struct {
     uint32_t blocks;
     float volts[24];
-    float position[64];
-    float value[64];
+    float position[96];
+    float value[96];
     uint32_t gates_in, gates_out;
     uint32_t triggers[32];
     uint8_t preset;

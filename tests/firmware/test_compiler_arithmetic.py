@@ -138,3 +138,40 @@ def test_a_residual_add_never_overflows_and_rounds_once(fa, fb, a, b):
     y = int(arithmetic.blend((np.array(a), np.array(b)), chosen, -(2**40), 2**40))
     error = abs(y - (a * fa + b * fb))
     assert error <= 0.5 + 2.0 ** (-chosen.shift - 1) * (abs(a) + abs(b)) + 1e-6
+
+
+def test_a_clamp_behind_a_convolution_that_is_cut_by_frames_holds_every_frame():
+    """An event: 20 filters of one tap over 32 frames, cut in two portions, then a Relu."""
+    channels, frames = 20, 32
+    weights = [
+        ("s", np.array(2.0**-10, np.float32)),
+        ("z", np.array(0, np.int16)),
+        ("w", np.full((channels, 1, 1), -64, np.int8)),
+        ("ws", np.array(2.0**-6, np.float32)),
+        ("wz", np.array(0, np.int8)),
+    ]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["xi"]),
+        helper.make_node("DequantizeLinear", ["xi", "s", "z"], ["xd"]),
+        helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["wd"]),
+        helper.make_node("Conv", ["xd", "wd"], ["c"], group=channels, kernel_shape=[1]),
+        helper.make_node("QuantizeLinear", ["c", "s", "z"], ["ci"]),
+        helper.make_node("DequantizeLinear", ["ci", "s", "z"], ["cd"]),
+        helper.make_node("Relu", ["cd"], ["r"]),
+        helper.make_node("QuantizeLinear", ["r", "s", "z"], ["ri"]),
+        helper.make_node("DequantizeLinear", ["ri", "s", "z"], ["y"]),
+    ]
+    shape = [1, channels, frames]
+    graph = helper.make_graph(
+        nodes,
+        "clamped",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(value, name) for name, value in weights],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    program = compile_onnx(model, name="clamped")
+    x = np.random.default_rng(5).uniform(-4, 4, (channels, frames)).astype(np.float32)
+    heard = load_host(program).evaluate({"x": x})["y"]
+    assert program.source.count("vk_depthwise_w8a16(") > 1  # it is cut
+    assert (heard == np.maximum(-np.rint(x * 1024) / 1024, 0)).all()

@@ -20,7 +20,8 @@ import pytest
 import vaectrol
 from firmware.build import generate
 from firmware.instruments.demo import find_demo
-from firmware.instruments.spec import available_instruments
+from firmware.instruments.presets import load_presets
+from firmware.instruments.spec import available_instruments, load_instrument
 from firmware.play.cv_script import read_script
 from firmware.play.host import Rendered
 from firmware.play.render import play
@@ -239,4 +240,23 @@ def test_a_page_of_any_board_shows_its_parts(board, chromium, tmp_path):
     knobs = [adc.name for adc in described.adcs if adc.kind == "knob"]
     shown = chromium.run("[...document.querySelectorAll('[role=slider]')].map((one) => one.dataset.part)")
     assert shown == knobs
+    assert chromium.console == []
+
+
+@needs_chromium
+def test_a_factory_preset_turns_the_knobs_and_sets_what_has_none(chromium, tmp_path):
+    page = tmp_path / "drum.html"
+    page.write_text(instrument_page("drum", BOARD), encoding="utf-8")
+    chromium.open(page.as_uri())
+    presets = load_presets(load_instrument("drum"))
+    shown = chromium.run("[...document.querySelectorAll('#factory button')].map((one) => one.textContent)")
+    assert shown == [preset.name for preset in presets]
+    wash = next(preset for preset in presets if preset.name == "Wash")
+    chromium.run(f"document.querySelectorAll('#factory button')[{presets.index(wash)}].click()", click=True)
+    knobs, remote = chromium.run("[vaectrol.desk.patch.knobs, vaectrol.desk.patch.remote]")
+    assert knobs["knob_1"] == pytest.approx(0.005 + 0.99 * wash.set["class"])
+    assert knobs["knob_4"] == pytest.approx(0.005 + 0.99 * wash.set["attribute.decay"])
+    assert remote["level"] == 0.8 and "class" not in remote
+    said = chromium.run("document.querySelector('#patches .said').textContent")
+    assert said == f"{wash.name}. {wash.words}"
     assert chromium.console == []

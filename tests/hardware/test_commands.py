@@ -104,7 +104,7 @@ def test_what_is_wrong_is_one_sentence_and_status_2(module, capsys, words, sente
 
 def test_board_commands_print_tables(tmp_path):
     assert "patch_sm" in run("board", "list").output
-    assert "| cv_5 | CV_5 | C6 | PC1 |" in run("board", "show", "patch_sm").output
+    assert "| cv_5 | CV 5 | CV_5 | C6 | PC1 |" in run("board", "show", "patch_sm").output
     assert json.loads(run("board", "show", "rpi5", "--json").output)["processor"]["core"] == "cortex-a76"
     assert "WM8731" in run("board", "bom", "rpi").output
     assert run("board", "panel", "rpi", "-o", str(tmp_path)).exit_code == 0

@@ -102,6 +102,28 @@ def test_a_drum_learns_from_analysed_hits_first_and_listens_then(drums, tmp_path
     assert {"spectral", "level"} <= told[1] and "noise" not in told[1]
 
 
+def test_the_waveform_of_a_stroke_says_nothing_about_its_noise(drums):
+    """Compared with a recording's, random waveforms would learn to be silent."""
+    task = DrumTask(load_recipe("drum_quick", SMALL_DRUM))
+    task.prepare(drums)
+    task.setup("fit")
+    task._trainer, task.progress = None, 0.9
+    control = task.model.decoder.control
+
+    def pull(term):
+        for parameter in control.parameters():
+            parameter.grad = None
+        torch.manual_seed(0)
+        task.loss(task.draw(0))[1][term].backward()
+        return [
+            float(x.weight.grad.abs().sum()) if x.weight.grad is not None else 0.0
+            for x in (control.noise, control.modes)
+        ]
+
+    assert pull("transient")[0] == 0.0 < pull("transient")[1]
+    assert pull("spectral")[0] > 0.0
+
+
 def test_analysed_hits_are_kept_and_damaged_ones_made_again(drums, tmp_path, monkeypatch):
     task = DrumTask(load_recipe("drum_quick", SMALL_DRUM))
     task.prepare(drums)

@@ -399,18 +399,24 @@ class DrumTask(Task):
         if self.progress < self.recipe.analysed.share:
             far = distance(hit, self.targets.rows(batch["asked"]), self.model.decoder.sound.fade)
             return loss + sum(WEIGHTS[k] * v for k, v in far.items()), {**terms, **far}
-        made = self.model.decoder.sound(hit, batch["wanted"].shape[-1] // FRAME, batch["start"])
-        return self._listen(batch, made, loss, terms)
+        sound, frames = self.model.decoder.sound, batch["wanted"].shape[-1] // FRAME
+        certain = sound.tones(hit, frames, batch["start"]) + sound.stroke(hit, frames, batch["start"])
+        made = certain + sound.noise(hit, frames, batch["start"])
+        return self._listen(batch, made, certain, loss, terms)
 
     def _listen(
-        self, batch: Batch, made: Tensor, loss: Tensor, terms: dict[str, Tensor]
+        self, batch: Batch, made: Tensor, certain: Tensor, loss: Tensor, terms: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Add how far the sounds are from the wanted ones."""
+        """Add how far the sounds are from the wanted ones.
+
+        Waveforms are compared without the noise: the best guess of a random phase is silence, and that is
+        what a stroke of noise would learn.
+        """
         weights, wanted = self.recipe.loss, batch["wanted"]
         samples = batch["start"][:, None] * FRAME + torch.arange(wanted.shape[-1])[None]
         attack = (samples < weights.transient_ms * SAMPLE_RATE_HZ / 1000)[:, None].float()
         terms["spectral"] = self.spectral(made, wanted, 1 + weights.attack * attack)
-        terms["transient"] = transient_loss(made, wanted, attack)
+        terms["transient"] = transient_loss(certain, wanted, attack)
         terms["level"] = level_loss(made, wanted)
         terms["loudest"] = loudest_loss(made, wanted)
         loss = loss + terms["spectral"] + weights.transient * terms["transient"]

@@ -24,6 +24,8 @@ from firmware.compiler.write.text import (
 )
 from firmware.compiler.write.writer import C_TYPE, STRUCT_BYTES, Field, Writer
 
+GOLDEN = 0.618
+"""Part of its length that a ring starts behind the one before."""
 READABLE_BYTES = 16
 """Bytes behind every integer buffer that kernels may read (kernels/vk.h)."""
 
@@ -416,6 +418,22 @@ void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, cons
 """
         return header(name, facts, body)
 
+    def _ring_starts(self) -> list[str]:
+        """Where each ring begins.
+
+        Those that go round begin at different parts of their lengths. So they pass their ends at different
+        times, and no callback pays for all of them.
+        """
+        lines, part = [], 0.0
+        for name, member in self.layout.rings.items():
+            ring = self.stream.rings[name]
+            if ring.mirrored:
+                lines.append(f"    s->at_{member[2:]} = {int(part * ring.capacity)}u;")
+                part = (part + GOLDEN) % 1.0
+            else:
+                lines.append(f"    s->base_{member[2:]} = 0u - {ring.keep}u;")
+        return lines
+
     def source_text(self, regions: Mapping[str, str]) -> str:
         """The source: tables, items, chunk, interface."""
         name, eager = self.name, self.layout.eager
@@ -423,11 +441,7 @@ void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, cons
         for clock, index in self.layout.sliced.items():
             reset.append(f"    s->slices[{index}].wait = {clock.offset}u;")
             reset.append(f"    s->slices[{index}].elapsed = {clock.period}u;")
-        reset += [
-            f"    s->base_{m[2:]} = 0u - {self.stream.rings[n].keep}u;"
-            for n, m in self.layout.rings.items()
-            if not self.stream.rings[n].mirrored
-        ]
+        reset += self._ring_starts()
 
         def counts(op: str) -> str:
             cases = []

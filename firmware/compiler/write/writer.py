@@ -246,11 +246,12 @@ class Writer:
         if y.quant is None or (y.quant.low, y.quant.high) == FULL_RANGE[y.dtype]:
             return
         bounds = (y.quant.low, y.quant.high)
+        produce = self.families[self._node.op].produce(self._node)
         if self.rows is not None:
             dst = f"{self._target} + {self.rows[0]}"
-            self.call(f"vk_clip_{self.suffix(y)}", *bounds, dst, y.frame, dst, y.frame, 1, self.rows[1])
+            step = y.frame if self.single_firing else produce * y.frame
+            self.call(f"vk_clip_{self.suffix(y)}", *bounds, dst, step, dst, step, self.frames, self.rows[1])
             return
-        produce = self.families[self._node.op].produce(self._node)
         frames = self.frames if produce == 1 else f"({self.frames}) * {produce}u"
         self.call(
             f"vk_clip_{self.suffix(y)}",

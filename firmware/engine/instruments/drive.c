@@ -34,6 +34,9 @@ static void fill_latents(Drive *drive, size_t ticks) {
         for (uint8_t i = 0; i < drive->spec->tone.latents; ++i) {
             drive->frames.latent[i * DRIVE_FRAMES + f] = ramp_at(&drive->tone.latent[i], share);
         }
+        for (uint8_t i = 0; i < drive->spec->tone.knobs; ++i) {
+            drive->frames.knob[i * DRIVE_FRAMES + f] = ramp_at(&drive->tone.knob[i], share);
+        }
     }
     drive->age_ticks = (drive->age_ticks + (uint32_t)ticks) % model->hop;
 }

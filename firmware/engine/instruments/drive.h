@@ -19,6 +19,7 @@ enum { DRIVE_OUT_ENVELOPE = 0 };
 /* Frames for one call of the model; channel c of frame f at [c · DRIVE_FRAMES + f]. */
 typedef struct DriveFrames {
     float latent[TONE_LATENTS * DRIVE_FRAMES];
+    float knob[TONE_KNOBS * DRIVE_FRAMES]; /* what bends the model, where it can be bent */
     float in[PORT_MAX_BLOCK];
     float out[PORT_MAX_BLOCK];
 } DriveFrames;

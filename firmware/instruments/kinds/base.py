@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.held import KindTables
+from firmware.instruments.latents.layer import WORDS as LAYER_WORDS
 from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.model_file import ModelFile
 from firmware.instruments.schema import InstrumentFile
@@ -168,11 +169,17 @@ class InstrumentKind:
         """Say what a parameter does to the sound: its own words, its attribute's, or those of all latents."""
         if parameter in self.words:
             return self.words[parameter]
+        if parameter in LAYER_WORDS:
+            return LAYER_WORDS[parameter]
         *_, name = parameter.rpartition("latent.")
         if parameter.endswith(f"latent.{name}") and name.isdigit():
             return f"Latent {name} of the model: the higher its number, the finer what it changes."
         _, found, name = parameter.rpartition("attribute.")
         model = self.model_behind(assignment, parameter)
+        bends = model.about.bends if model is not None else []
+        bent = next((bend.words for bend in bends if parameter.endswith(bend.name)), "")
+        if bent:
+            return bent
         attribute = model.about.attribute(name) if found and model is not None else None
         return attribute.definition or f"From little {name} to much." if attribute else ""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.held import KindTables
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
+from firmware.instruments.latents.layer import add_layer, layer_tables
 from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.tone import UNIT, add_tone, tone_tables
 
@@ -27,6 +28,7 @@ class EffectModel(ModelRole):
             hop = model.model.hop(latent)
             due = f"{name}_frames_due(state, ticks, {model.input_order.index(latent)}u)"
             latents = f"\n        .{latent} = frames->latent, .{latent}_stride = DRIVE_FRAMES,"
+            latents += model.bends("frames->knob", "DRIVE_FRAMES")
         unused = "" if latents else "    (void)state;\n    (void)ticks;\n"
         return f"""static void {role}_reset_model(void *state)
 {{
@@ -79,6 +81,7 @@ class Drive(InstrumentKind):
     def add_parameters(self, assignment: Assignment) -> None:
         """Latents; mix, gain, level match, level."""
         assignment.tones["drive"] = add_tone(assignment, assignment.models["drive"])
+        add_layer(assignment, assignment.models["drive"])
         assignment.add("mix", UNIT, 1.0)
         assignment.add("gain", (0.0, 2.0), 0.5)
         assignment.add("match", UNIT, 1.0)
@@ -87,17 +90,18 @@ class Drive(InstrumentKind):
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``DriveSpec``."""
         declared, tone = tone_tables(assignment, assignment.tones["drive"], "drive", "drive")
+        layer, layered = layer_tables(assignment, models["drive"].model, "drive")
         spec = f"""{{
     .model = &{models["drive"].table},
     .state = &drive_state,
-    .tone = {tone},
+    .tone = {tone[:-1]}{layered}}},
     .mix = {assignment.index["mix"]},
     .gain = {assignment.index["gain"]},
     .match = {assignment.index["match"]},
     .level = {assignment.index["level"]},
     .outputs = OUTPUTS,
 }}"""
-        return KindTables([declared, models["drive"].state], spec)
+        return KindTables([declared, *layer, models["drive"].state], spec)
 
 
 KIND = Drive()

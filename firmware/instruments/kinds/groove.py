@@ -16,9 +16,9 @@ from firmware.instruments.held import KindTables
 from firmware.instruments.kinds import drum, rhythm
 from firmware.instruments.kinds.base import InstrumentKind
 from firmware.instruments.model_calls import CompiledModel
-from firmware.instruments.model_file import ModelFile
+from firmware.instruments.model_file import ModelFile, knob_channels
 from firmware.instruments.schema import InstrumentFile, Table
-from firmware.instruments.tone import UNIT, knob_channels, position_of, tone_tables
+from firmware.instruments.tone import BEND_REST, UNIT, position_of, tone_tables
 
 MAX_PARTS = 6  # GROOVE_VOICES in engine/instruments/groove.h
 SETS_REGION = "axi"
@@ -245,6 +245,9 @@ class _PartParameters:
             at = float(part.attributes.get(attribute.name, default_at))
             tone.knob_rest.append(_value_at(attribute.quantiles, at))
             tone.knob.append(self._moved(f"attribute.{attribute.name}", attribute.quantiles, at))
+        for bend in self._model.about.bends:
+            tone.knob_rest.append(bend.neutral)
+            tone.knob.append(self._moved(bend.name, bend.table, BEND_REST))
 
 
 def _value_at(table: Sequence[float], position: float) -> float:
