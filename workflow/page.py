@@ -84,12 +84,13 @@ def _instrument(page: Page, folder: Path, stage: Stage, level: int) -> None:
     from firmware.instruments.spec import load_instrument
 
     name, (wav, picture) = stage.argv[1], stage.makes
+    stem = Path(name).stem  # the instrument's name, or its file's
     loaded = load_instrument(name)
     section = page.section(
         loaded.spec.title, find_demo(name, other_models="--model" in stage.argv).about, level=level
     )
     heard = [Sound("on this computer", wav.relative_to(folder).as_posix())]
-    module = wav.with_name(f"{name}.module.wav")
+    module = wav.with_name(f"{stem}.module.wav")
     figures = module.with_suffix(".json")
     found = json.loads(figures.read_text()) if figures.is_file() else None
     if found:
@@ -98,7 +99,7 @@ def _instrument(page: Page, folder: Path, stage: Stage, level: int) -> None:
     section.sounds(heard, columns=2)
     if found:
         section.text(_compared(found))
-    section.picture(picture, f"{name} played: spectrogram, gates, voltages and knobs")
+    section.picture(picture, f"{stem} played: spectrogram, gates, voltages and knobs")
 
 
 def _compared(found: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ import pytest
 import vaectrol
 from tests.captures import made
 from workflow.capture import capture_stages, is_capture
+from workflow.page import write_index
 
 
 @pytest.fixture
@@ -62,3 +63,16 @@ def test_what_cannot_be_made_is_refused_first(words, said, capture, tmp_path, mo
     assert vaectrol.main(["make", *words, "-o", "out"]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_page_shows_an_instrument_that_is_a_file(capture, tmp_path):
+    folder = tmp_path / "out"
+    stages = [stage for stage in capture_stages([capture], "patch_sm", folder) if stage.name == "play"]
+    folder.mkdir()
+    vaectrol.main(
+        ["import", str(capture), "-o", str(folder / "capture.onnx"), "--instrument", stages[0].argv[1]]
+    )
+    for path in stages[0].makes:
+        path.write_bytes(b"")
+    page = write_index(folder, "captures", stages).read_text()
+    assert stages[0].makes[0].name in page and "capture played" in page
