@@ -22,7 +22,6 @@ from bench.report.schema import Emulated
 from common.version import version
 from firmware import toolchain
 from firmware.build import PORTS, Built, generate, host_library
-from firmware.instruments import kinds
 from firmware.play.cv_script import Event, Signals, read_script, signals
 from firmware.play.host import HostInstrument, Rendered
 from firmware.play.render import (
@@ -213,7 +212,7 @@ def emulate(
         here = generate(instrument, board, folder / "host", models=models, block=size, target="host")
         host = HostInstrument(host_library(here))
         cv = read_script(script)
-        gates = kinds.named(here.assignment.kind).gates
+        gates = here.assignment.gate_names
         rate = board.audio.sample_rate_hz
         tracks = read_sounds(sounds or {}, rate)
         ticks = length_ticks(cv, tracks, rate, seconds, TAIL_S)

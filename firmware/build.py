@@ -64,9 +64,16 @@ class Built:
     """Whether a plug-in counts its cycles."""
 
 
-def engine_sources(kind: InstrumentKind) -> list[Path]:
-    """Return the engine's sources an instrument of `kind` is made of, kernels apart."""
+def engine_sources(kind: InstrumentKind, layered: bool = False) -> list[Path]:
+    """Return the engine's sources an instrument of `kind` is made of, kernels apart.
+
+    Parameters
+    ----------
+    layered : bool
+        Whether its file has a ``[latents]`` table.
+    """
     return [
+        *(sorted((ENGINE / "latents").glob("*.c")) if layered else []),
         *sorted((ENGINE / "control").glob("*.c")),
         *(ENGINE / "instruments" / f"{name}.c" for name in (kind.name, *kind.engine)),
     ]
@@ -170,7 +177,7 @@ def generate(
     built.sources = [
         source,
         *(out / f"{model.name}.c" for model in compiled.values()),
-        *engine_sources(kind),
+        *engine_sources(kind, loaded.spec.latents is not None),
         *toolchain.kernel_sources(target),
     ]
     return built

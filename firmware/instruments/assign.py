@@ -10,6 +10,7 @@ from common.refusal import Refusal
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment, GateAssignment
 from firmware.instruments.kinds.base import InstrumentKind
+from firmware.instruments.latents import layer
 from firmware.instruments.model_file import ModelFile
 from firmware.instruments.schema import LAWS, Control, LoadedInstrument
 from hardware.board import Board
@@ -28,6 +29,7 @@ def assign(loaded: LoadedInstrument, models: dict[str, ModelFile], board: Board)
     kind = kinds.named(loaded.spec.kind)
     voices = kind.voices(loaded.spec)
     assignment = Assignment(loaded, board, models, voices=voices, voices_asked=voices)
+    assignment.gate_names = [*kind.gates, *layer.gates(loaded.spec)]
     kind.add_parameters(assignment)
     for number, control in enumerate(loaded.spec.control):
         _connect(assignment, kind, number, control)
@@ -102,7 +104,7 @@ def _how_many(assignment: Assignment, kind: InstrumentKind, to: str) -> str:
 
 
 def _assign_gates(assignment: Assignment, kind: InstrumentKind) -> None:
-    functions = kind.gates
+    functions = assignment.gate_names
     assignment.gates = [GateAssignment() for _ in functions]
     bits = [gate.name for gate in assignment.board.gates_in] + [
         button.name for button in assignment.board.buttons
@@ -172,10 +174,11 @@ def _check_midi(assignment: Assignment, kind: InstrumentKind) -> None:
     moved: list[tuple[tuple[str | int, ...], str]] = []
     for number, note in enumerate(table.note):
         at: tuple[str | int, ...] = ("midi", "note", number)
-        if note.gate is not None and note.gate not in kind.gates:
+        if note.gate is not None and note.gate not in assignment.gate_names:
             raise assignment.loaded.located.refusal(
                 (*at, "gate"),
-                f"a {kind.name} has no gate {note.gate!r}; it has {', '.join(kind.gates) or 'none'}",
+                f"a {kind.name} has no gate {note.gate!r}; "
+                f"it has {', '.join(assignment.gate_names) or 'none'}",
             )
         moved += [((*at, "set"), to) for to in note.set]
         moved += [((*at, field), to) for field in ("velocity", "pitch") if (to := getattr(note, field))]

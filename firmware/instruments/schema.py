@@ -197,6 +197,19 @@ class MidiTable(Table):
     """Whether start resets the instrument."""
 
 
+class LatentsTable(Table):
+    """What happens to latents between the panel and the model; what is not asked for costs nothing."""
+
+    hold: bool | list[int] = False
+    """A gate ``hold`` for all latents (true) or those of these numbers; a parameter ``hold.glide``."""
+    wander: bool = False
+    """Parameters ``wander.depth`` and ``wander.rate``."""
+    shape: bool = False
+    """Parameters ``latents.scale`` and ``latents.bias``."""
+    slew: bool = False
+    """A parameter ``latents.slew``."""
+
+
 class InstrumentFile(Table):
     """The whole file, as far as all kinds agree."""
 
@@ -207,6 +220,7 @@ class InstrumentFile(Table):
     """Patches to try, a sentence or two each; ``{cv_1}`` becomes what the panel says there."""
     demo: DemoTable | None = None
     models: dict[str, str] = {}
+    latents: LatentsTable | None = None
     control: list[Control] = []
     gate: list[Gate] = []
     output: list[Output] = []

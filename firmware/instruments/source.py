@@ -109,7 +109,7 @@ def _gates(assignment: Assignment, kind: InstrumentKind) -> str:
     rows = [
         f"    {{.gates = 0x{row.gates:x}, .inverted = 0x{row.inverted:x}, .cv = {row.cv}, "
         f".audio = {row.audio}}}, /* {name} */"
-        for name, row in zip(kind.gates, assignment.gates, strict=True)
+        for name, row in zip(assignment.gate_names, assignment.gates, strict=True)
     ]
     return "static const GateSpec gates[] = {\n" + ("\n".join(rows) or "    {0}") + "\n};\n"
 

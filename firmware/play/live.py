@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from common.files import write_text
 from common.refusal import Refusal
-from firmware.instruments import kinds
 from firmware.midi.cable import MidiFollower, midi_input
 from firmware.midi.player import MidiPlayer
 from firmware.play.cv_script import Script, Signals, script_text, signals
@@ -92,7 +91,7 @@ def play_live(
         built, host = open_instrument(instrument, Path(folder), models, block, board)
         block = block or built.board.audio.block
         rate = built.board.audio.sample_rate_hz
-        gates = kinds.named(built.assignment.kind).gates
+        gates = built.assignment.gate_names
         title, kind = built.assignment.loaded.spec.title, built.assignment.kind
         control = OscControl(host, lambda: [title, kind, built.board.name, built.version])
         if inputs.osc_port is not None:

@@ -15,7 +15,6 @@ from common.files import whole
 from common.refusal import LeftOut, Refusal
 from common.spool import release, spooled
 from firmware.build import Built, generate, host_library
-from firmware.instruments import kinds
 from firmware.play.cv_script import Script, Signals, check, events, read_script, readings
 from firmware.play.host import HostInstrument, Rendered
 from firmware.play.pieces import blank, put, rendered_pieces, spans
@@ -125,7 +124,7 @@ def play(
         built, host = open_instrument(instrument, Path(folder), models, block, board)
         if script is not None and not isinstance(script, Path):
             cv = script(built, host.parameters)
-        gates = kinds.named(built.assignment.kind).gates
+        gates = built.assignment.gate_names
         rate = built.board.audio.sample_rate_hz
         tracks = read_sounds(sounds or {}, rate)
         ticks = length_ticks(cv, tracks, rate, seconds, tail_s)

@@ -11,7 +11,6 @@ from cffi import FFI
 
 from firmware import toolchain
 from firmware.build import Built, generate
-from firmware.instruments import kinds
 from firmware.instruments.demo import find_demo
 from firmware.play.cv_script import Signals, events, read_script, readings
 from firmware.play.host import DECLARATIONS, HostInstrument, Rendered
@@ -147,7 +146,7 @@ def own_script(built: Built, seconds: float) -> Signals:
         {jack: fitted(sound, ticks) for jack, sound in sounds.items()},
         resting_knobs(built),
     )
-    gates = kinds.named(built.assignment.kind).gates
+    gates = built.assignment.gate_names
     return replace(made, events=[e for e in events(script, board, parameters, gates) if e.tick < ticks])
 
 

@@ -60,7 +60,7 @@ class Pair:
 
     def signals(self, script, ticks, tracks=None, block=None):
         host = self.host()
-        gates = kinds.named(self.here.assignment.kind).gates
+        gates = self.here.assignment.gate_names
         resting = resting_knobs(self.here)
         made = signals(script, self.board, ticks, host.parameters, tracks or {}, resting, gates)
         return as_played(made, self.built, block or self.block)[0]

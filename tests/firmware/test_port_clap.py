@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 import vaectrol
 from firmware import toolchain
 from firmware.build import PORTS, Built, generate
-from firmware.instruments import kinds
 from firmware.instruments.spec import available_instruments
 from firmware.midi.player import MidiPlayer
 from firmware.play.cv_script import Event, Script, command_of, readings
@@ -93,7 +92,7 @@ def drawn_events(case: Case, seed: int) -> tuple[list[Sent], list[Event]]:
     draw = random.Random(seed)
     assignment = case.built.assignment
     parameters = {one.name: at for at, one in enumerate(assignment.parameters)}
-    gates = kinds.named(assignment.kind).gates
+    gates = assignment.gate_names
     keys = MidiPlayer(assignment.loaded, list(parameters), assignment.choices)
     sent: list[Sent] = []
     events: list[Event] = []
@@ -261,7 +260,7 @@ def test_a_plugin_says_what_it_is(case_of):
 def test_parameters_have_names_and_words_that_read_back(name, case_of):
     case = case_of(name)
     told, built = case.about["parameters"], case.built
-    gates = kinds.named(built.assignment.kind).gates
+    gates = built.assignment.gate_names
     assert len(told) == len(built.assignment.parameters) + len(gates)
     assert len({one["id"] for one in told}) == len(told)
     for one, parameter in zip(told, built.assignment.parameters, strict=False):

@@ -45,6 +45,11 @@ void tone_update(Tone *tone, const ToneSpec *spec, const Panel *panel) {
         if (spec->latent[i] >= 0) {
             value[i] = panel_value(panel, (uint8_t)spec->latent[i]);
         }
+    }
+    if (spec->layer != NULL) {
+        spec->layer->process(spec->bus, spec->layer, panel, value);
+    }
+    for (uint8_t i = 0; i < spec->latents; ++i) {
         set(&tone->latent[i], value[i], tone->started);
     }
     float knob[TONE_KNOBS];

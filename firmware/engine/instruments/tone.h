@@ -3,6 +3,7 @@
 #define VAECTROL_INSTRUMENTS_TONE_H
 
 #include "../control/panel.h"
+#include "../latents/latents.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -26,6 +27,8 @@ typedef struct ToneSpec {
     const float *knob_rest;       /* [knobs] */
     int8_t class_parameter;       /* sweeps over the classes, one at a time with short blends; -1: rest */
     uint8_t classes, first_class; /* their knob channels */
+    const LatentSpec *layer;      /* what happens to latents before the model has them; NULL: nothing */
+    LatentBus *bus;
 } ToneSpec;
 
 typedef struct Tone {

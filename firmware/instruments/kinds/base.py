@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.held import KindTables
+from firmware.instruments.latents.layer import WORDS as LAYER_WORDS
 from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.model_file import ModelFile
 from firmware.instruments.schema import InstrumentFile
@@ -168,6 +169,8 @@ class InstrumentKind:
         """Say what a parameter does to the sound: its own words, its attribute's, or those of all latents."""
         if parameter in self.words:
             return self.words[parameter]
+        if parameter in LAYER_WORDS:
+            return LAYER_WORDS[parameter]
         *_, name = parameter.rpartition("latent.")
         if parameter.endswith(f"latent.{name}") and name.isdigit():
             return f"Latent {name} of the model: the higher its number, the finer what it changes."

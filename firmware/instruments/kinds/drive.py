@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.held import KindTables
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
+from firmware.instruments.latents.layer import add_layer, layer_tables
 from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.tone import UNIT, add_tone, tone_tables
 
@@ -80,6 +81,7 @@ class Drive(InstrumentKind):
     def add_parameters(self, assignment: Assignment) -> None:
         """Latents; mix, gain, level match, level."""
         assignment.tones["drive"] = add_tone(assignment, assignment.models["drive"])
+        add_layer(assignment, assignment.models["drive"])
         assignment.add("mix", UNIT, 1.0)
         assignment.add("gain", (0.0, 2.0), 0.5)
         assignment.add("match", UNIT, 1.0)
@@ -88,17 +90,18 @@ class Drive(InstrumentKind):
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``DriveSpec``."""
         declared, tone = tone_tables(assignment, assignment.tones["drive"], "drive", "drive")
+        layer, layered = layer_tables(assignment, models["drive"].model, "drive")
         spec = f"""{{
     .model = &{models["drive"].table},
     .state = &drive_state,
-    .tone = {tone},
+    .tone = {tone[:-1]}{layered}}},
     .mix = {assignment.index["mix"]},
     .gain = {assignment.index["gain"]},
     .match = {assignment.index["match"]},
     .level = {assignment.index["level"]},
     .outputs = OUTPUTS,
 }}"""
-        return KindTables([declared, models["drive"].state], spec)
+        return KindTables([declared, *layer, models["drive"].state], spec)
 
 
 KIND = Drive()

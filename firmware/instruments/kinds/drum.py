@@ -15,6 +15,7 @@ from firmware.instruments.assignment import Assignment
 from firmware.instruments.c_text import floats, integers
 from firmware.instruments.held import Held, KindTables
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
+from firmware.instruments.latents.layer import add_layer, layer_tables
 from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.model_file import ModelFile
 from firmware.instruments.schema import InstrumentFile, Table
@@ -191,6 +192,7 @@ class Drum(InstrumentKind):
     def add_parameters(self, assignment: Assignment) -> None:
         """Latents, class and attributes; decay, accent, level."""
         assignment.tones["drum"] = add_tone(assignment, assignment.models["drum"])
+        add_layer(assignment, assignment.models["drum"])
         assignment.add("decay", decay_table(assignment.board.audio.sample_rate_hz), 1.0)
         assignment.add("accent", UNIT, 0.6)
         assignment.add("level", UNIT, 0.8)
@@ -200,20 +202,21 @@ class Drum(InstrumentKind):
         file = assignment.loaded.spec
         assert isinstance(file, DrumFile)
         declared, tone = tone_tables(assignment, assignment.tones["drum"], "drum", "drum")
+        layer, layered = layer_tables(assignment, models["drum"].model, "drum")
         spec = f"""{{
     .model = &{models["drum"].table},
     .state = &drum_state,
     .voice = drum_voices,
     .voices = {assignment.voices},
     .cut = {"true" if file.options.retrigger == "cut" else "false"},
-    .tone = {tone},
+    .tone = {tone[:-1]}{layered}}},
     .level = {assignment.index["level"]},
     .decay = {assignment.index["decay"]},
     .accent = {assignment.index["accent"]},
     .outputs = OUTPUTS,
 }}"""
         voices = Held("Voice", "drum_voices", assignment.voices)
-        return KindTables([declared, models["drum"].state, voices], spec)
+        return KindTables([declared, *layer, models["drum"].state, voices], spec)
 
 
 KIND = Drum()

@@ -9,6 +9,7 @@ from firmware.instruments.assignment import Assignment
 from firmware.instruments.c_text import integers, number
 from firmware.instruments.held import KindTables
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
+from firmware.instruments.latents.layer import add_layer, layer_tables
 from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.tone import UNIT, add_tone, tone_tables
 
@@ -92,6 +93,7 @@ class Rhythm(InstrumentKind):
     def add_parameters(self, assignment: Assignment) -> None:
         """Latents and attributes; a density per part; the clock's and the hits' own."""
         assignment.tones["rhythm"] = add_tone(assignment, assignment.models["rhythm"], SHOWN_LATENTS)
+        add_layer(assignment, assignment.models["rhythm"])
         for part in PARTS:
             assignment.add(f"density.{part}", UNIT, 0.5)
         assignment.add("ratio", UNIT, RATIOS.index("1") / (len(RATIOS) - 1))
@@ -104,13 +106,14 @@ class Rhythm(InstrumentKind):
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``RhythmSpec``."""
         declared, tone = tone_tables(assignment, assignment.tones["rhythm"], "rhythm", "rhythm")
+        layer, layered = layer_tables(assignment, models["rhythm"].model, "rhythm")
         at = assignment.index
         clock = assignment.gates[self.gates.index("clock")]
         clocked = clock.gates != 0 or clock.cv >= 0 or clock.audio >= 0
         spec = f"""{{
     .model = &{models["rhythm"].table},
     .state = &rhythm_state,
-    .tone = {tone},
+    .tone = {tone[:-1]}{layered}}},
     .sample_rate_hz = {number(assignment.board.audio.sample_rate_hz)},
     .density = {integers(at[f"density.{part}"] for part in PARTS)},
     .ratio = {at["ratio"]}, .tempo = {at["tempo"]}, .swing = {at["swing"]},
@@ -118,7 +121,7 @@ class Rhythm(InstrumentKind):
     .clocked = {"true" if clocked else "false"},
     .outputs = OUTPUTS,
 }}"""
-        return KindTables([declared, models["rhythm"].state], spec)
+        return KindTables([declared, *layer, models["rhythm"].state], spec)
 
 
 KIND = Rhythm()

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from firmware.build import Built
-from firmware.instruments import kinds
 from firmware.instruments.c_text import floats, integers, number, text
 from firmware.midi.player import MidiColumns, MidiPlayer
 from firmware.ports.disting_nt.rows import Row, guid, pages_of, row_of, rows_of
@@ -90,7 +89,7 @@ def source(built: Built, counters: bool = False) -> str:
     .clock = {(midi.clock or 0) if midi else 0},
     .start_resets = {"true" if midi and midi.start else "false"},
     .hears = {"true" if _hears(built) else "false"},
-    .gates = {len(kinds.named(assignment.kind).gates)},
+    .gates = {len(assignment.gate_names)},
 }};""",
     ]
     return "\n".join(parts) + "\n"
@@ -162,7 +161,7 @@ def _midi(built: Built, rows: list[Row], lists: _Lists) -> tuple[list[str], list
         return [], []
     names = [one.name for one in assignment.parameters]
     columns: MidiColumns = MidiPlayer(assignment.loaded, names, assignment.choices).columns()
-    gates = kinds.named(assignment.kind).gates
+    gates = assignment.gate_names
     keys = []
     for key in columns["keys"]:
         low, high = key["pitchVolts"]

@@ -180,7 +180,7 @@ def describe(built: Built, block: int) -> About:
         events=dict(EVENTS),
         set=SET,
         gate=GATE,
-        gateFunctions=list(kinds.named(assignment.kind).gates),
+        gateFunctions=list(assignment.gate_names),
         midi=_midi(assignment),
     )
 

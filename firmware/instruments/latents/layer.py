@@ -1,0 +1,95 @@
+"""The layer between panel and model (``engine/latents/``): its gate, its parameters, its C."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from firmware.instruments.assignment import Assignment
+from firmware.instruments.c_text import floats, number
+from firmware.instruments.held import Held
+from firmware.instruments.model_file import ModelFile
+from firmware.instruments.schema import InstrumentFile
+
+GATE = "hold"
+POINTS = 33
+SECONDS = tuple(10.0 * (at / (POINTS - 1)) ** 3 for at in range(POINTS))
+"""0 to 10 s, fine at the short end."""
+RATES_HZ = tuple(0.02 * 1000.0 ** (at / (POINTS - 1)) for at in range(POINTS))
+"""Changes of velocity a second: 0.02 to 20."""
+SCALES = tuple(2.0 * at / (POINTS - 1) for at in range(POINTS))
+BIASES = tuple(2.0 * at / (POINTS - 1) - 1.0 for at in range(POINTS))
+BYTES = 512
+"""Of a ``LatentBus``; a test measures it."""
+WORDS = {
+    "hold.glide": "How long held latents take back to what moves them, up to 10 s.",
+    "wander.depth": "How far latents leave the knobs for a walk through what the model has learnt.",
+    "wander.rate": "How quickly the walk turns.",
+    "latents.scale": "Left: all sounds near the middle one; right: twice as far from it.",
+    "latents.bias": "Moves all latents together.",
+    "latents.slew": "How slowly latents follow, up to 10 s.",
+}
+
+
+def gates(spec: InstrumentFile) -> list[str]:
+    """Names of the gate functions that the layer adds."""
+    return [GATE] if spec.latents is not None and spec.latents.hold else []
+
+
+def add_layer(assignment: Assignment, model: ModelFile) -> None:
+    """Add the parameters that the file's ``[latents]`` asks for; all rest where they change nothing."""
+    table = assignment.loaded.spec.latents
+    if table is None:
+        return
+    count = len(model.about.latents)
+    if count == 0:
+        raise assignment.loaded.located.refusal(("latents",), f"the {model.kind} model has no latents")
+    if isinstance(table.hold, list):
+        for wanted in table.hold:
+            if not 1 <= wanted <= count:
+                raise assignment.loaded.located.refusal(
+                    ("latents", "hold"), f"there is no latent {wanted}; the {model.kind} model has {count}"
+                )
+    if table.hold:
+        assignment.add("hold.glide", SECONDS, 0.0)
+    if table.wander:
+        assignment.add("wander.depth", (0.0, 1.0), 0.0)
+        assignment.add("wander.rate", RATES_HZ, 0.5)
+    if table.shape:
+        assignment.add("latents.scale", SCALES, 0.5)
+        assignment.add("latents.bias", BIASES, 0.5)
+    if table.slew:
+        assignment.add("latents.slew", SECONDS, 0.0)
+
+
+def layer_tables(assignment: Assignment, model: ModelFile, name: str) -> tuple[list[str | Held], str]:
+    """Return the C of the layer and what a ``ToneSpec`` says of it; nothing without the table."""
+    table = assignment.loaded.spec.latents
+    if table is None:
+        return [], ""
+    latents = model.about.latents
+    points = max(len(latent.quantiles) for latent in latents)
+    travel = np.linspace(0.0, 1.0, points)
+    rows = [
+        np.interp(travel, np.linspace(0.0, 1.0, len(latent.quantiles)), latent.quantiles)
+        for latent in latents
+    ]
+    held = range(1, len(latents) + 1) if table.hold is True else table.hold or []
+    at = assignment.index
+    hold = assignment.gate_names.index(GATE) if table.hold else -1
+    rate_hz = assignment.board.audio.sample_rate_hz
+    declared: list[str | Held] = [
+        '#include "latents/latents.h"',
+        f"static const float {name}_quantiles[] = {floats(np.concatenate(rows))};",
+        f"static const float {name}_rests[] = {floats(latent.at_rest for latent in latents)};",
+        f"""static const LatentSpec {name}_layer = {{
+    .process = latents_process,
+    .latents = {len(latents)}, .points = {points}, .sample_rate_hz = {number(rate_hz)},
+    .quantile = {name}_quantiles, .rest = {name}_rests,
+    .held = 0x{sum(1 << (one - 1) for one in held):x}u, .hold = {hold}, .glide = {at.get("hold.glide", -1)},
+    .scale = {at.get("latents.scale", -1)}, .bias = {at.get("latents.bias", -1)},
+    .depth = {at.get("wander.depth", -1)}, .rate = {at.get("wander.rate", -1)},
+    .slew = {at.get("latents.slew", -1)},
+}};""",
+        Held("LatentBus", f"{name}_bus"),
+    ]
+    return declared, f",\n             .layer = &{name}_layer, .bus = &{name}_bus"
