@@ -33,7 +33,7 @@ MANUALS = (
     "disting-nt",
     "first-measurements",
     "browser",
-    "plugin",
+    "plugins",
     "raspberry-pi",
     "boards",
     "calibration",
