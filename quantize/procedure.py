@@ -15,7 +15,7 @@ from common.refusal import Refusal
 from quantize.cost import layer_cycles
 from quantize.data.calibration_set import CalibrationSet
 from quantize.data.examples import teach
-from quantize.data.feeds import input_rates, is_event
+from quantize.data.feeds import is_event, slowest_rate
 from quantize.data.quality import lost_percent, measure_that_counts
 from quantize.data.tune import Effort, fine_tune
 from quantize.graph.channels import TRACE_FRAMES, trace_channels
@@ -176,7 +176,7 @@ def base_ticks(graph: Graph) -> int:
     """Base ticks (samples where rates are known, frames otherwise) of a trace; 1 for events."""
     if is_event(graph):
         return 1
-    slow = min((r for r in input_rates(graph).values() if r), default=None)
+    slow = slowest_rate(graph)
     return TRACE_FRAMES if slow is None else int(TRACE_FRAMES / slow)
 
 

@@ -95,6 +95,15 @@ quantize {folder} -o {words}/kit.onnx
 quantize {folder} -o {new}.onnx --report {words}
 quantize {folder} --curve {folder}
 quantize {folder} --curve {words}
+dissect {missing}.onnx
+dissect {broken_onnx}
+dissect {drum_onnx} -o {words}
+bend {missing}.onnx
+bend {broken_onnx}
+bend {drum_onnx} --sites nothing_like_it
+bend {drum_onnx} --sites .* --moves all
+bend {drum_onnx} --sites leaky_relu --moves melt
+bend {drum_onnx} --sites leaky_relu -o {words}
 export {missing}.onnx --to tflite
 export {drum_onnx} --to nonsense
 export {broken_onnx} --to torchscript

@@ -31,6 +31,11 @@ def assign(loaded: LoadedInstrument, models: dict[str, ModelFile], board: Board)
     assignment = Assignment(loaded, board, models, voices=voices, voices_asked=voices)
     assignment.gate_names = [*kind.gates, *layer.gates(loaded.spec)]
     kind.add_parameters(assignment)
+    if loaded.spec.latents is not None and not layer.WORDS.keys() & assignment.index.keys():
+        raise loaded.located.refusal(
+            ("latents",),
+            f"it asks for nothing that a {kind.name} has; say hold, wander, shape or slew = true",
+        )
     for number, control in enumerate(loaded.spec.control):
         _connect(assignment, kind, number, control)
     if len(assignment.parameters) > MAX_PARAMETERS:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from firmware.compiler.ops.texture.ear import neighbours
+from firmware.compiler.ops.hop_ends.ear import neighbours
 
 
 @dataclass(frozen=True)

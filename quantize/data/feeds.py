@@ -29,6 +29,12 @@ def input_rates(graph: Graph) -> dict[str, Fraction]:
     return rates
 
 
+def slowest_rate(graph: Graph) -> Fraction | None:
+    """Rate of the slowest input or output that streams; None without metadata, or where none does."""
+    specs = (*graph.about.inputs, *graph.about.outputs)
+    return min((s.frames_per_sample or Fraction(1) for s in specs if not s.is_event), default=None)
+
+
 def is_event(graph: Graph) -> bool:
     """Whether the model is evaluated once per event instead of along time."""
     rates = input_rates(graph)

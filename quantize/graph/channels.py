@@ -115,13 +115,14 @@ class Channels:
 
 
 def example_feeds(graph: Graph, frames: int = TRACE_FRAMES) -> dict[str, np.ndarray]:
-    """Zero feeds of the smallest consistent size: `frames` frames of the slowest input.
+    """Zero feeds of the smallest consistent size: `frames` frames of the slowest input or output.
 
     Rates come from the metadata; without it every symbolic time axis gets `frames`.
     """
     inputs = [spec for spec in graph.about.inputs if not spec.is_event]
     numbers = {spec.name: spec.frames_per_sample or Fraction(1) for spec in inputs}
-    slowest = min(numbers.values(), default=Fraction(1))
+    outputs = [s.frames_per_sample or Fraction(1) for s in graph.about.outputs if not s.is_event]
+    slowest = min([*numbers.values(), *outputs], default=Fraction(1))
     feeds = {}
     for name in graph.input_names:
         length = int(frames * numbers[name] / slowest) if name in numbers else frames

@@ -85,7 +85,7 @@ def _attributes(*names: str) -> list[dict]:
 
 @pytest.fixture(scope="session")
 def model_files(tmp_path_factory) -> dict[str, Path]:
-    """Small models of each kind, random but true to the contract: ``drum``, ``rhythm``, ``drive``."""
+    """Small models of each kind, random but true to the contract; a texture's halves are the factory's."""
     import numpy as np
     from onnx import helper
 
@@ -219,7 +219,9 @@ def model_files(tmp_path_factory) -> dict[str, Path]:
             "outputs": [{"name": "wet", "role": "audio", "rate": "1"}],
         },
     )
-    return {"drum": drum, "rhythm": rhythm, "drive": drive}
+    shipped = Path(__file__).parents[2] / "firmware" / "models"
+    halves = {"encoder": shipped / "texture.encoder.onnx", "decoder": shipped / "texture.int8.onnx"}
+    return {"drum": drum, "rhythm": rhythm, "drive": drive, **halves}
 
 
 @pytest.fixture(scope="session")

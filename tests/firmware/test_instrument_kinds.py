@@ -54,7 +54,11 @@ def test_gates_and_sources_are_in_the_order_of_the_header(name):
         pytest.skip("its header has no gates of its own")
     gates = re.findall(rf"{name.upper()}_(\w+)", own[0])
     assert [gate.lower() for gate in gates] == [*kind.gates, "gates"]
-    first = {"RHYTHM_VOICES": sum(source.startswith("velocity.") for source in kind.cv_sources), "0": 0}
+    first = {
+        "RHYTHM_VOICES": sum(source.startswith("velocity.") for source in kind.cv_sources),
+        "0": 0,
+        "TEXTURE_LATENTS": 16,
+    }
     for enum in re.findall(rf"enum \{{ {name.upper()}_OUT_[^}}]*\}}", header):
         at = first[re.search(r"= (\w+)", enum)[1]]
         listed = [word.lower() for word in re.findall(r"_OUT_(\w+)", enum)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common import pitch
-from firmware.compiler.ops.texture import ear, source_filter
+from firmware.compiler.ops.hop_ends import ear, source_filter
 from firmware.kernelgen.ear import tables
 from tests.firmware.kernel_runner import Array, Call, Struct, make_calls
 

@@ -134,7 +134,7 @@ def test_the_module_plays_the_layer_as_this_computer_does(model_files, tmp_path)
     assert np.array_equal(rendered.audio, expected.audio)
 
 
-@pytest.mark.parametrize("text", ["hold = [99]", "melt = true", 'wander = "far"'])
+@pytest.mark.parametrize("text", ["hold = [99]", "melt = true", 'wander = "far"', "", "slew = false"])
 def test_a_wrong_table_is_refused(text, model_files, tmp_path):
     with pytest.raises(Refusal, match="latents"):
         generate(

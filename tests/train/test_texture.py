@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from common.refusal import Refusal
-from firmware.compiler.ops.texture import ear as ear_definition
-from firmware.compiler.ops.texture import source_filter as sound_definition
+from firmware.compiler.ops.hop_ends import ear as ear_definition
+from firmware.compiler.ops.hop_ends import source_filter as sound_definition
 from tests.train.data_sources import write
 from train.data import audio as sound
 from train.data.prepare import prepare

@@ -82,6 +82,15 @@ class _TextureBody(Body):
         level = self.Div(self.number(0.5 * sound.PULSE_RMS), self.Sqrt(self.Mul(counts, self.number(0.5))))
         return self.Mul(ratio, level)
 
+    def turned(self, spectrum: str) -> str:
+        """Bins [1, T, 257, 2], each turned back by its own part of a turn."""
+        angle = sound.turns().double().numpy() * (-2 * np.pi)
+        by = np.stack([np.cos(angle), np.sin(angle)])[:, None, None, :, None].astype(np.float32)
+        cosine, sine = (self.Constant(value=numpy_helper.from_array(part)) for part in by)
+        signs = self.Constant(value=numpy_helper.from_array(np.array([-1.0, 1.0], np.float32)))
+        crossed = self.Mul(self.Gather(spectrum, self.integers(1, 0), axis=3), signs)
+        return self.Add(self.Mul(spectrum, cosine), self.Mul(crossed, sine))
+
     def hiss(self, frames: str) -> str:
         """Bins of the noise, [1, T, 257, 2]."""
         count = self.Range(self.integer(0), self.Mul(frames, self.integer(sound.SIZE)), self.integer(1))
@@ -146,7 +155,7 @@ def source_filter_function(bands: int) -> FunctionProto:
     tone, noise = b.gains("numbers", "control", bands)
     source = b.Unsqueeze(b.padded(b.pulses("control"), 1, HOP, 0), b.integers(2))
     spectrum = b.STFT(source, b.integer(HOP), "window", b.integer(sound.SIZE))
-    bins = b.Add(b.Mul(tone, spectrum), b.Mul(noise, b.hiss(frames)))
+    bins = b.Add(b.Mul(tone, b.turned(spectrum)), b.Mul(noise, b.hiss(frames)))
     mirrored = b.Slice(bins, b.integers(HOP - 1), b.integers(0), b.integers(2), b.integers(-1))
     sign = b.Constant(value=numpy_helper.from_array(np.array([1.0, -1.0], np.float32)))
     whole = b.Concat(bins, b.Mul(mirrored, sign), axis=2)

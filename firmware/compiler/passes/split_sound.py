@@ -11,9 +11,9 @@ from fractions import Fraction
 from common.refusal import Refusal
 from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops.hit import INPUTS, HitConstants, constants_of
-from firmware.compiler.ops.texture import ear, source_filter
-from firmware.compiler.ops.texture.ear import HOP, EarConstants
-from firmware.compiler.ops.texture.source_filter import SourceConstants
+from firmware.compiler.ops.hop_ends import ear, source_filter
+from firmware.compiler.ops.hop_ends.ear import HOP, EarConstants
+from firmware.compiler.ops.hop_ends.source_filter import SourceConstants
 
 SPREAD = ("modes", "glide", "noise")
 """Results that are read once an evaluation: converting them is part of it. A transient is read once a hit."""

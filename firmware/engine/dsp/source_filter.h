@@ -1,6 +1,6 @@
 /* A sound of pulses at a pitch and of noise, each through its own gains, at a loudness that is told.
  *
- * A hop of 256 samples at a time, by overlapping frames of 512 (the definition: firmware/compiler/ops/texture/source_filter.py).
+ * A hop of 256 samples at a time, by overlapping frames of 512 (the definition: firmware/compiler/ops/hop_ends/source_filter.py).
  * Of a hop the network says 2·bands + 1 numbers: log gains of the bands for the pulses, as many for the noise, and how
  * far the loudness may be off. It is done in three steps of about the same price, so that they can be spread.
  */

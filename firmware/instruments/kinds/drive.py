@@ -75,7 +75,7 @@ class Drive(InstrumentKind):
         "y": "Place on the map of circuits, from bottom to top.",
     }
     engine = ("tone",)
-    struct_bytes = 8 * 1024
+    struct_bytes = 10 * 1024
     callback_cycles, sample_cycles = 4_000, 135
 
     def add_parameters(self, assignment: Assignment) -> None:

@@ -16,7 +16,7 @@ from common.refusal import Refusal
 from firmware.compiler.graph import Attributes, Constant, Graph, Node
 from firmware.compiler.ops.base import Family, Work, family, reader
 from firmware.compiler.ops.domain import hash32
-from firmware.compiler.ops.texture.ear import CLOSE, HOP, LOUDNESS_MIDDLE, LOUDNESS_SCALE, check_bands
+from firmware.compiler.ops.hop_ends.ear import CLOSE, HOP, LOUDNESS_MIDDLE, LOUDNESS_SCALE, check_bands
 from firmware.compiler.read.builder import Builder
 from firmware.compiler.read.onnx_nodes import OnnxNode
 
@@ -138,7 +138,9 @@ def sound(c: SourceConstants, numbers: np.ndarray, control: np.ndarray) -> np.nd
     tone, noise = gains(c, numbers, control[2])
     train = np.concatenate([np.zeros(HOP), pulses(control[0])])
     frames = np.lib.stride_tricks.sliding_window_view(train, SIZE)[::HOP]
-    bins = tone.T * np.fft.rfft(frames * window) + noise.T * hiss(c.seed, hops)
+    k = np.arange(BINS)
+    turn = np.exp(-2j * np.pi * (k * k // 4 % 1024) / 1024)
+    bins = tone.T * turn * np.fft.rfft(frames * window) + noise.T * hiss(c.seed, hops)
     made = np.fft.irfft(bins, SIZE) * window
     late = np.concatenate([np.zeros((1, HOP)), made[:-1, HOP:]])
     return (made[:, :HOP] + late).ravel()
