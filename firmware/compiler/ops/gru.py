@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.refusal import Refusal
 from firmware.compiler.graph import Attributes, Constant, Graph, Node
 from firmware.compiler.ops.base import Family, Work, family, reader
 from firmware.compiler.read.builder import Builder
-from firmware.compiler.read.layout import Layout, lay
 from firmware.compiler.read.onnx_nodes import OnnxNode
-from firmware.compiler.read.values import ActValue
+from firmware.compiler.read.recurrence import read_recurrence
 from firmware.compiler.write.pack import float_dense
 from firmware.compiler.write.writer import Writer
 
@@ -28,51 +26,10 @@ class GRUAttributes(Attributes):
 @reader("GRU")
 def read_gru(builder: Builder, node: OnnxNode) -> None:
     """One direction, zero initial state, default activations; X is [frames, 1, inputs]."""
-    hidden = int(node.attributes["hidden_size"])
-    act = builder.act(node.input[0])
-    batch_first = bool(node.attributes["layout"])
-    if len(act.shape) != 3 or act.shape[0 if batch_first else 1] != 1:
-        raise Refusal("its input must be [frames, 1, inputs] (batch 1).")
-    weight, recurrent = builder.const(node.input[1]).real, builder.const(node.input[2]).real
-    bias_name = node.optional(3)
-    bias = builder.const(bias_name).real if bias_name else np.zeros((1, 6 * hidden))
-    initial = node.optional(5)
-    if initial and (not builder.is_const(initial) or np.any(builder.const(initial).real != 0)):
-        raise Refusal("its initial state must be zero, so that a reset is silence.")
-    layout = Layout.of(act.shape, 1 if batch_first else 0)
-    source = lay(builder, act, layout, node.input[0])
-    channels, length = builder.shapes[source][1:]
-    expected = ((1, 3 * hidden, channels), (1, 3 * hidden, hidden), (1, 6 * hidden))
-    if hidden < 1 or (weight.shape, recurrent.shape, bias.shape) != expected:
-        raise Refusal(f"its weights do not fit {channels} inputs and {hidden} hidden units.")
-    result = builder.add_node(
-        "GRU",
-        [source],
-        channels=hidden,
-        length=length,
-        hint=next(o for o in node.output if o),
-        attrs=GRUAttributes(hidden, bool(node.attributes["linear_before_reset"])),
-        constants={
-            "weight": Constant(weight[0]),
-            "recurrent": Constant(recurrent[0]),
-            "bias": Constant(bias[0, : 3 * hidden]),
-            "recurrent_bias": Constant(bias[0, 3 * hidden :]),
-        },
-    )
-    base = builder.shapes[result]
-    out = ActValue(result, base, base)
-    if node.output[0]:
-        if batch_first:
-            y = out.moved("transpose", (0, 2, 1), (1, length, hidden))
-            y = y.moved("reshape", (1, length, 1, hidden), (1, length, 1, hidden))
-        else:
-            y = out.moved("transpose", (2, 0, 1), (length, 1, hidden))
-            y = y.moved("reshape", (length, 1, 1, hidden), (length, 1, 1, hidden))
-        builder.values[node.output[0]] = y
-    if len(node.output) > 1 and node.output[1] and isinstance(length, int):
-        last = out.moved("take", (2, np.array([length - 1])), (1, hidden, 1))
-        shape = (1, 1, hidden)
-        builder.values[node.output[1]] = last.moved("reshape", shape, shape)
+    found = read_recurrence(builder, node, gates=3, states=(5,))
+    attributes = GRUAttributes(found.hidden, bool(node.attributes["linear_before_reset"]))
+    biases = {"bias": Constant(found.bias), "recurrent_bias": Constant(found.recurrent_bias)}
+    found.add(builder, node, attributes, biases)
 
 
 @family(GRU=GRUAttributes)
