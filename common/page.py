@@ -306,21 +306,23 @@ class Page:
     def html(self) -> str:
         """Write the whole page."""
         style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-        return _frame().render(page=self, css=style, version=version()) + "\n"
+        frame = template(Path(__file__).with_name("page.html"))
+        return frame.render(page=self, css=style, version=version()) + "\n"
 
 
 @cache
-def _frame() -> Template:
+def template(file: Path) -> Template:
+    """Read a page's frame; what it leaves open is refused, and what is put in is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(file.parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html")
+    return environment.get_template(file.name)
 
 
 def cell(value: Value) -> Cell:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.files import whole, write_text
+from common.page import template
 from common.refusal import DoesNotFit
 from firmware.build import generate
 from firmware.manual.facts import Manual, manual_of
@@ -93,16 +94,8 @@ def _printer() -> type[HTML] | None:
 
 def manual_html(manual: Manual, points: float) -> str:
     """Write the page with type of `points`."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     wide = manual.panel.width_mm > WIDE_PANEL_MM
     values: dict[str, Any] = {
         "manual": manual,
@@ -110,7 +103,7 @@ def manual_html(manual: Manual, points: float) -> str:
         "figure": Markup(numbered(manual)),
         "figure_mm": WIDE_MM if wide else NARROW_MM,
     }
-    return environment.get_template("page.html").render(values)
+    return template(Path(__file__).with_name("page.html")).render(values)
 
 
 def _sheet(drawn: str, manual: Manual) -> str:

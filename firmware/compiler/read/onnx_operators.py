@@ -96,6 +96,16 @@ _SPATIAL = {name: OBEYED for name in ("auto_pad", "dilations", "kernel_shape", "
 _SWITCH = only(0, 1, advice="write 0 or 1")
 _REDUCED = {"axes": OBEYED, "keepdims": _SWITCH, "noop_with_empty_axes": _SWITCH}
 _IN_FLOAT = only(0, onnx.TensorProto.FLOAT, advice="leave it out, so that it computes in float32")
+_RECURRENT = {
+    "activations": OBEYED,
+    "activation_alpha": only((), None, advice="the default Sigmoid and Tanh have none"),
+    "activation_beta": only((), None, advice="the default Sigmoid and Tanh have none"),
+    "clip": only(None, advice="leave its clip out"),
+    "direction": only("forward", advice="a stream runs forward only, not backward in time"),
+    "hidden_size": OBEYED,
+    "layout": _SWITCH,
+    "output_sequence": IDLE,
+}
 _UNBLOCKED = only(0, advice="quantize weights per channel, not in blocks")
 _WHOLE_FRAMES = only(0, advice="pool without it, so that every result has a whole window")
 
@@ -166,15 +176,8 @@ OPERATORS: dict[str, Operator] = {
     "GRU": Operator(
         (3, 7, 14, 22),
         {
-            "activations": OBEYED,
-            "activation_alpha": only((), None, advice="the default Sigmoid and Tanh have none"),
-            "activation_beta": only((), None, advice="the default Sigmoid and Tanh have none"),
-            "clip": only(None, advice="leave its clip out"),
-            "direction": only("forward", advice="a stream runs forward only, not backward in time"),
-            "hidden_size": OBEYED,
-            "layout": _SWITCH,
+            **_RECURRENT,
             "linear_before_reset": _SWITCH,
-            "output_sequence": IDLE,
         },
         fixed=("W", "R", "B"),
         inputs={"sequence_lens": absent("it would end the sequence early")},
@@ -183,15 +186,8 @@ OPERATORS: dict[str, Operator] = {
     "LSTM": Operator(
         (1, 7, 14, 22),
         {
-            "activations": OBEYED,
-            "activation_alpha": only((), None, advice="the default Sigmoid and Tanh have none"),
-            "activation_beta": only((), None, advice="the default Sigmoid and Tanh have none"),
-            "clip": only(None, advice="leave its clip out"),
-            "direction": only("forward", advice="a stream runs forward only, not backward in time"),
-            "hidden_size": OBEYED,
+            **_RECURRENT,
             "input_forget": only(0, advice="leave input_forget out"),
-            "layout": _SWITCH,
-            "output_sequence": IDLE,
         },
         fixed=("W", "R", "B"),
         inputs={

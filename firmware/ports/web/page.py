@@ -8,10 +8,10 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from common.page import template
 from firmware.build import Built
 from firmware.instruments.spec import load_instrument
 from firmware.play.render import has_sound
@@ -24,7 +24,6 @@ from hardware.panel import panel_of, svg
 
 if TYPE_CHECKING:
     import numpy as np
-    from jinja2 import Template
     from numpy.typing import NDArray
 
 PADS = "zxcvbnm"
@@ -98,7 +97,7 @@ def page_html(built: Built, block: int, extras: Extras) -> str:
     pads = len({gate["moves"] for gate in about["gates"] if gate["moves"]})
     from markupsafe import Markup
 
-    return _template("page.html").render(
+    return template(WEB / "page.html").render(
         about=about,
         css=Markup((WEB / "page.css").read_text(encoding="utf-8")),
         panel=Markup(panel),
@@ -182,23 +181,9 @@ def gallery_html(board: Board, cards: list[Card], version: str) -> str:
     """Write the first page of a gallery."""
     from markupsafe import Markup
 
-    return _template("gallery.html").render(
+    return template(WEB / "gallery.html").render(
         css=Markup((WEB / "page.css").read_text(encoding="utf-8")),
         panel=Markup(svg(panel_of(board))),
         instruments=cards,
         version=version,
     )
-
-
-@cache
-def _template(name: str) -> Template:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(WEB),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(name)
