@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 POINTS = (8.4, 7.8, 7.2, 6.6, 6.0)
 """Sizes of the type, the first that leaves it on one page."""
 NARROW_MM, WIDE_MM, WIDE_PANEL_MM = 62, 84, 80.0
+NARROWEST_SHEET_MM, BELOW_CARD_MM = 105, 8
 MARGIN_MM = 12
 MISSING = (
     "no PDF without WeasyPrint: `pip install 'vaectrol[manual]'` (it needs Pango: apt install libpango-1.0-0)"
@@ -108,11 +109,13 @@ def manual_html(manual: Manual, points: float) -> str:
 
 def _sheet(drawn: str, manual: Manual) -> str:
     """Put the card on a sheet that is just large enough; print it at 100 %."""
-    width = manual.panel.width_mm + 2 * MARGIN_MM
-    return (
-        f"<!doctype html><html lang='en'><head><title>{manual.title}: card</title><style>"
-        f"@page {{ size: {max(width, 105)}mm {HEIGHT_MM + 2 * MARGIN_MM + 8}mm; margin: {MARGIN_MM}mm }}"
-        "body { margin: 0; font: 7pt Helvetica, Arial, sans-serif } svg { display: block }</style></head>"
-        f"<body>{drawn}<p>Print at 100 %: the frame is {manual.panel.width_mm:g} × {HEIGHT_MM:g} mm.</p>"
-        "</body></html>"
+    from markupsafe import Markup
+
+    return template(Path(__file__).with_name("card.html")).render(
+        title=manual.title,
+        width_mm=max(manual.panel.width_mm + 2 * MARGIN_MM, NARROWEST_SHEET_MM),
+        height_mm=HEIGHT_MM + 2 * MARGIN_MM + BELOW_CARD_MM,
+        margin_mm=MARGIN_MM,
+        drawn=Markup(drawn),
+        frame=f"{manual.panel.width_mm:g} × {HEIGHT_MM:g}",
     )
