@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.m7.emulator import Machine
+from bench.m7.link import Placement
 from bench.m7.measure import link_for
 from common.files import write_json
 from common.refusal import Refusal
@@ -91,6 +92,10 @@ JOINED_SHAPES = [
 """Joined sums of the table: pitches of taps and output, bits of a table behind, taps along the outputs."""
 
 
+APART = ("ear", "fft", "joined_m7", "pitch", "source_filter")
+"""Sources that the image of all others has no room for in fast memory: no instrument has everything."""
+
+
 @cache
 def joined_bench() -> Bench:
     """Link the joined sums into an image of their own: fast memory for code is short."""
@@ -107,21 +112,26 @@ def joined_bench() -> Bench:
 
 @cache
 def bench() -> Bench:
-    """Link all kernels of the M7 target into one image on a Patch SM."""
+    """Link the kernels of the M7 target, but those apart, into one image on a Patch SM."""
     from firmware.toolchain import kernel_sources
 
     board = load_board("patch_sm")
     with tempfile.TemporaryDirectory() as folder:
         shapes = Path(folder) / "short.S"
         shapes.write_text(m7_short.source(SHORT_SHAPES))
-        elf = link_for([*kernel_sources("m7"), shapes], board, Path(folder) / "kernels.elf")
+        needed = [s for s in kernel_sources("m7") if s.stem not in APART]
+        elf = link_for([*needed, shapes], board, Path(folder) / "kernels.elf")
     return Bench(Machine(elf, board))
 
 
 def text_bytes() -> dict[str, int]:
-    """Bytes of code per function of the linked engine; straight-line convolutions are a model's own."""
-    functions = bench().machine.elf.functions
-    return {s.name: s.size for s in functions if s.size and not s.name.startswith("short_")}
+    """Bytes of code per function of the whole engine, linked where there is room for all of it."""
+    from firmware.toolchain import kernel_sources
+
+    board = load_board("patch_sm")
+    with tempfile.TemporaryDirectory() as folder:
+        elf = link_for(kernel_sources("m7"), board, Path(folder) / "all.elf", Placement(text="axi"))
+    return {s.name: s.size for s in elf.functions if s.size}
 
 
 def conv(

@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper
 
 from common.refusal import Refusal
 from quantize.graph.runtime import session
+from quantize.operators.record import DEQUANTIZE, QUANTIZE
 
 REACH_QUANTILE = 0.999
 LEAST_REACH_STEPS = 8
@@ -111,10 +112,10 @@ class Inside:
         read = {name for node in graph.node for name in node.input}
         found = []
         for node in graph.node:
-            if node.op_type != "DequantizeLinear" or node.output[0] in ends or node.output[0] not in read:
+            if node.op_type != DEQUANTIZE or node.output[0] in ends or node.output[0] not in read:
                 continue
             rounded = self.producer.get(node.input[0])
-            if rounded is None or rounded.op_type != "QuantizeLinear" or rounded.input[0] in inputs:
+            if rounded is None or rounded.op_type != QUANTIZE or rounded.input[0] in inputs:
                 continue
             maker = self.producer.get(rounded.input[0])
             if maker is None or np.size(self.inits.get(node.input[1], np.zeros(2))) != 1:

@@ -211,10 +211,10 @@ def test_a_patch_is_kept_by_name(drum):
     drum.run("document.querySelector('#patches input[type=text]').value = 'short'")
     drum.run("document.querySelector('#patches button').click()")
     drum.run("vaectrol.desk.setKnob('knob_4', 1)")
-    drum.run("document.querySelector('#patches ul button').click()")
+    drum.run("document.querySelector('#patches ul:not(#factory) button').click()")
     assert drum.run("vaectrol.desk.patch.knobs.knob_4") == 0.5
-    drum.run("document.querySelector('#patches ul .close').click()")
-    assert drum.run("document.querySelectorAll('#patches li').length") == 0
+    drum.run("document.querySelector('#patches ul:not(#factory) .close').click()")
+    assert drum.run("document.querySelectorAll('#patches ul:not(#factory) li').length") == 0
 
 
 PERFORM = """

@@ -17,8 +17,12 @@ ROOM = Path(__file__).resolve().parents[2] / "quantize"
 NAMES = {name for _, name in RECORDS} | {*QUANTIZED, DEQUANTIZE}
 
 
+MAKERS = ("make_node", "node", "step")
+"""Functions whose first argument is the operator of a node that is made: that decides nothing."""
+
+
 def literals(path: Path) -> set[str]:
-    """Every string of a file that is no docstring."""
+    """Every string of a file that is no docstring and no operator of a node it makes."""
     tree = ast.parse(path.read_text(), str(path))
     told = {
         id(node.body[0].value)
@@ -26,6 +30,13 @@ def literals(path: Path) -> set[str]:
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
         and node.body
         and isinstance(node.body[0], ast.Expr)
+    }
+    told |= {
+        id(node.args[0])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and node.args
+        and getattr(node.func, "attr", getattr(node.func, "id", "")) in MAKERS
     }
     constants = [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in told]
     return {n.value for n in constants if isinstance(n.value, str)}

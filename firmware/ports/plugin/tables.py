@@ -31,7 +31,7 @@ def hears(built: Built) -> bool:
 
 def plugin_id(built: Built, own_models: bool) -> str:
     """Return the name by which songs find the plugin; one with other models is another plugin."""
-    return f"vaectrol.{built.name}" + (f".{built.model_hash}" if own_models else "")
+    return ".".join(["vaectrol", built.name, *([built.model_hash] if own_models else [])])
 
 
 def plugin_tables(built: Built, *, own_models: bool = False) -> str:

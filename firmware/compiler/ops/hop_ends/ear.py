@@ -26,11 +26,6 @@ CLOSE = 1e-6
 
 
 @dataclass(frozen=True)
-class EarAttributes(Attributes):
-    """Nothing: the constants say all."""
-
-
-@dataclass(frozen=True)
 class EarConstants:
     """What the engine needs to hear.
 
@@ -89,7 +84,7 @@ def read_ear(builder: Builder, node: OnnxNode) -> None:
         channels=len(bank) + 1,
         length=length // HOP,
         hint=node.output[0],
-        attrs=EarAttributes(),
+        attrs=Attributes(),
         constants={"bank": Constant(bank), "weight": Constant(weight)},
     )
     builder.result(node, result)
@@ -112,7 +107,7 @@ def framed(x: np.ndarray, size: int) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(past, size)[::HOP]
 
 
-@family(Ear=EarAttributes)
+@family(Ear=Attributes)
 class Ear(Family):
     """Always first, and taken out of the graph before any C is written (``passes/split_sound.py``)."""
 
