@@ -134,7 +134,9 @@ def generate(
     busy = 0.0
     for role_name, model in files.items():
         role, name = kind.role(role_name), f"{role_name}_net"
-        program = compile_onnx(model.path, target=compiler_target, board=room, block=block, name=name)
+        program = compile_onnx(
+            model.path, target=compiler_target, board=room, block=block, name=name, instances=instances
+        )
         while (
             assignment.voices > 1
             and board.processor.target != "host"
@@ -158,6 +160,7 @@ def generate(
             is_placed=target == "m7",
             sound=program.sound,
             ends=program.ends,
+            copies=program.copies,
         )
     kind.plan(assignment, reports, block)
     source = out / "instrument.c"

@@ -38,12 +38,21 @@ class Options:
         Samples per callback.
     schedule : str
         "flat" or "eager".
+    instances : bool
+        For a program that holds several: tables are copied where a port gives an instance memory for them.
     """
 
     target: str
     board: Board | None
     block: int
     schedule: str = "flat"
+    instances: bool = False
+
+    @property
+    def copied(self) -> frozenset[str]:
+        """Regions whose tables an instance has copies of."""
+        regions = self.board.memory if self.instances and self.board is not None else ()
+        return frozenset(region.name for region in regions if region.copies)
 
     @property
     def core(self) -> str:
@@ -87,6 +96,8 @@ class Program:
         What the engine plays with the results of a drum's network.
     ends : Ends
         What the engine does before and after a texture's network.
+    copies : tuple of str
+        Regions whose tables every instance has copies of, in the order of the arguments of ``NAME_copy``.
     """
 
     name: str
@@ -98,6 +109,7 @@ class Program:
     plan: Stream | None = None
     sound: HitConstants | None = None
     ends: Ends = field(default_factory=Ends)
+    copies: tuple[str, ...] = ()
 
     def write(self, folder: Path | str) -> list[Path]:
         """Write NAME.h, NAME.c and report.json, each whole or not at all."""
