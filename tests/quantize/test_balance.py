@@ -99,7 +99,7 @@ def test_only_layers_that_read_inputs_are_balanced(which, request):
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_balanced_integers_are_those_of_the_judge_and_of_the_compiled_c(seed):
     graph, feed = unequal(seed, 10.0)
     network = integers(balanced(graph, feed), feed)

@@ -40,7 +40,7 @@ def whole(network, feed, name):
     return network.integers(tensors(feed), [name])[name]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**31), factor=st.floats(1e-6, 30.0), bits=st.sampled_from([8, 16]))
 def test_requantization_is_the_judges(seed, factor, bits):
     random = np.random.default_rng(seed)
@@ -53,7 +53,7 @@ def test_requantization_is_the_judges(seed, factor, bits):
     np.testing.assert_array_equal(made.numpy(), wanted)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 2**31),
     factors=st.tuples(st.floats(1e-4, 8.0), st.floats(-8.0, 8.0)),
