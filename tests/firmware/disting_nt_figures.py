@@ -1,9 +1,9 @@
-"""What each instrument takes of a disting NT's processor, by how much of it lies in fast memory, and where its file lies.
+"""What a disting NT's processor has to do for each instrument, by where its tables and its file lie.
 
-Knobs and voltages move, gates storm, noise comes in: more than music asks for. The plug-in's own code runs on the
-emulated Cortex-M7, and the last 200 of 400 steps are counted. Predicted.
+Knobs and voltages move, gates storm, noise comes in: more than music asks for. The plug-in's own code runs
+on the emulated Cortex-M7, and the last 200 of 400 steps are counted. Predicted.
 
-    python -m tests.firmware.disting_nt_figures [INSTRUMENT …]
+    python -m tests.firmware.disting_nt_figures [INSTRUMENT ...]
 """
 
 from __future__ import annotations
