@@ -130,13 +130,11 @@ def generate(
     compiled: dict[str, CompiledModel] = {}
     reports: dict[str, Report] = {}
     compiler_target = toolchain.target_named(target).models or target
-    room = without(board, instrument_bytes(assignment))
+    room = without(board, instrument_bytes(assignment)).model_copy(update={"for_instances": instances})
     busy = 0.0
     for role_name, model in files.items():
         role, name = kind.role(role_name), f"{role_name}_net"
-        program = compile_onnx(
-            model.path, target=compiler_target, board=room, block=block, name=name, instances=instances
-        )
+        program = compile_onnx(model.path, target=compiler_target, board=room, block=block, name=name)
         while (
             assignment.voices > 1
             and board.processor.target != "host"

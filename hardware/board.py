@@ -234,6 +234,8 @@ class Board(_Part):
     gpio_chip: str = ""
     pins: dict[str, str] = {}
     """Every header pin by its silk-screen name, with what sits there (MCU pin or supply)."""
+    for_instances: bool = False
+    """Set by `firmware.build`, not by a file: instances side by side, with copies where regions say so."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Board:

@@ -88,7 +88,6 @@ def compile_onnx(
     streaming: bool | None = None,
     as_if_quantized: bool = False,
     witness: bool = True,
-    instances: bool = False,
     dump_to: Callable[[str], None] | None = None,
 ) -> Program:
     """Compile an ONNX file.
@@ -114,8 +113,6 @@ def compile_onnx(
         Hold the reading to onnxruntime on a seeded signal before any C is written (``read/witness.py``);
         without it a misreading of the file passes unseen. Never where a cost alone is asked for
         (``as_if_quantized``, ``budget``).
-    instances : bool
-        For a program that holds several, on a board where no linker places tables (``Region.copies``).
     dump_to : callable, optional
         Called with text after every pass.
 
@@ -155,7 +152,7 @@ def compile_onnx(
     show("add endpoints", bordered)
     heard = hold_to_witness(reading, offline) if witness and not as_if_quantized else None
     build = build_event if bordered.event else build_stream
-    options = Options(target, board, block, schedule, instances)
+    options = Options(target, board, block, schedule)
     program = build(offline, bordered, options, dump_to)
     if heard is not None:
         program.report["witness"] = heard

@@ -38,20 +38,17 @@ class Options:
         Samples per callback.
     schedule : str
         "flat" or "eager".
-    instances : bool
-        For a program that holds several: tables are copied where a port gives an instance memory for them.
     """
 
     target: str
     board: Board | None
     block: int
     schedule: str = "flat"
-    instances: bool = False
 
     @property
     def copied(self) -> frozenset[str]:
         """Regions whose tables an instance has copies of."""
-        regions = self.board.memory if self.instances and self.board is not None else ()
+        regions = self.board.memory if self.board is not None and self.board.for_instances else ()
         return frozenset(region.name for region in regions if region.copies)
 
     @property

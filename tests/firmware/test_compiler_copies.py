@@ -11,6 +11,11 @@ from firmware.compiler.write.writer import PARAMETERS
 from hardware.board import load_board
 
 
+def board_for(name, instances=True):
+    """A board as `firmware.build` hands it over."""
+    return load_board(name).model_copy(update={"for_instances": instances})
+
+
 def copied(program, region):
     """Names of the tables in a region's struct."""
     struct = re.search(rf"typedef struct net_{region} {{\n(.*?)}} net_{region};", program.header, re.DOTALL)
@@ -19,8 +24,8 @@ def copied(program, region):
 
 @pytest.mark.parametrize("kind", ["drum", "drive"])
 def test_tables_are_copied_to_where_the_plan_wants_them(kind, model_files):
-    board = load_board("disting_nt")
-    program = compile_onnx(model_files[kind], "m7", board, 24, "net", instances=True)
+    board = board_for("disting_nt")
+    program = compile_onnx(model_files[kind], "m7", board, 24, "net")
     assert program.copies
     tensors = {t["name"]: t for t in program.report["tensors"]}
     found = {name: region for region in program.copies for name in copied(program, region)}
@@ -35,15 +40,15 @@ def test_tables_are_copied_to_where_the_plan_wants_them(kind, model_files):
 
 
 def test_what_only_events_read_leaves_tightly_coupled_memory_to_others(model_files):
-    board = load_board("disting_nt")
-    drum = compile_onnx(model_files["drum"], "m7", board, 24, "net", instances=True)
-    drive = compile_onnx(model_files["drive"], "m7", board, 24, "net", instances=True)
+    board = board_for("disting_nt")
+    drum = compile_onnx(model_files["drum"], "m7", board, 24, "net")
+    drive = compile_onnx(model_files["drive"], "m7", board, 24, "net")
     assert drum.copies == ("axi",)
     assert "dtcm" in drive.copies
 
 
-@pytest.mark.parametrize(("board", "instances"), [("disting_nt", False), ("patch_sm", True), (None, True)])
+@pytest.mark.parametrize(("board", "instances"), [("disting_nt", False), ("patch_sm", True)])
 def test_nothing_is_copied_where_a_linker_places_tables(board, instances, model_files):
-    program = compile_onnx(model_files["drum"], "m7", board, 24, "net", instances=instances)
+    program = compile_onnx(model_files["drum"], "m7", board_for(board, instances), 24, "net")
     plain = compile_onnx(model_files["drum"], "m7", board, 24, "net")
     assert not program.copies and (program.header, program.source) == (plain.header, plain.source)
