@@ -1,7 +1,7 @@
 """Songs as chords from a written grammar: phrases of four bars that end as cadences do, at known rates.
 
-A song is sections, a section is phrases, a phrase is four bars: an opening, a middle and one of four cadences.
-How often each cadence is drawn is :data:`CADENCES`; the chords beside them are in :data:`PHRASES`.
+A song is sections, a section is phrases, a phrase is four bars: an opening and one of four cadences.
+How often each cadence is drawn is :data:`CADENCES`; the openings are in :data:`PHRASES`.
 """
 
 from __future__ import annotations

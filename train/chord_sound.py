@@ -26,7 +26,10 @@ def chords_sound(progression: np.ndarray, rate_hz: int = SAMPLE_RATE_HZ // 2) ->
     changes = [at for at in range(SLOTS) if at == 0 or progression[at] != progression[at - 1]]
     for at, end in zip(changes, [*changes[1:], SLOTS], strict=True):
         root, quality = divmod(int(progression[at]), len(QUALITIES))
-        notes = [TONIC_MIDI - 12 + root, *(TONIC_MIDI + (root + n) % 12 for n in list(QUALITIES.values())[quality])]
+        notes = [
+            TONIC_MIDI - 12 + root,
+            *(TONIC_MIDI + (root + n) % 12 for n in list(QUALITIES.values())[quality]),
+        ]
         time = np.arange((end - at) * samples + rate_hz // 2) / rate_hz
         envelope = np.minimum(1, time / 0.01) * np.exp(-1.2 * time)
         envelope *= np.clip((time[-1] - time) / 0.4, 0, 1)

@@ -88,7 +88,8 @@ def test_a_billboard_song_is_halves_of_bars(tmp_path):
 def test_plain_text_and_lab_say_the_same(tmp_path):
     (tmp_path / "a.txt").write_text("tonic: G\nG | Em | C | D7\n| G | C D | Em |\n")
     (tmp_path / "a.lab").write_text(
-        "# tonic: G\n# bar: 2.0\n0 2 G\n2 4 E:min\n4.0 6.01 C\n6.01 8 D:7\n8 10 G\n10 11 C\n11 12 D\n12 14 Em\n"
+        "# tonic: G\n# bar: 2.0\n0 2 G\n2 4 E:min\n4.0 6.01 C\n6.01 8 D:7\n8 10 G\n"
+        "10 11 C\n11 12 D\n12 14 Em\n"
     )
     assert read_song(tmp_path / "a.txt").slots == read_song(tmp_path / "a.lab").slots
     (tmp_path / "b.lab").write_text((tmp_path / "a.lab").read_text().replace("# bar: 2.0\n", ""))
@@ -172,7 +173,7 @@ def test_a_folder_without_a_usable_song_is_refused(tmp_path):
 def progression(*names):
     roots = {"I": 0, "II": 2, "IV": 5, "V": 7, "VI": 9}
     numbers = [number_of(roots[n.split(":")[0]], n.split(":")[1]) for n in names]
-    return torch.tensor([np.repeat(numbers, SLOTS // len(numbers))])
+    return torch.from_numpy(np.repeat(numbers, SLOTS // len(numbers)))[None]
 
 
 def test_attributes_measure_what_they_say():
@@ -203,7 +204,9 @@ def test_scores_cost_what_the_mixture_says():
             hold = torch.sigmoid(logits[row, 22, slot])
             same = float(slot > 0 and chords[row, slot] == chords[row, slot - 1])
             nats -= float(torch.log(fresh if slot == 0 else hold * same + (1 - hold) * fresh))
-        assert float(missed_nats(logits[row : row + 1], chords[row : row + 1])) == pytest.approx(nats, rel=1e-4)
+        assert float(missed_nats(logits[row : row + 1], chords[row : row + 1])) == pytest.approx(
+            nats, rel=1e-4
+        )
 
 
 def test_all_progressions_together_have_probability_one():

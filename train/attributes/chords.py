@@ -35,7 +35,7 @@ def _fifths() -> list[float]:
 
 
 def _dissonance() -> list[float]:
-    """Mean consonance of all pairs of notes, turned round and laid from 0 (a fifth) to 1 (the worst chord)."""
+    """Mean consonance of all pairs of notes, laid from 0 (a fifth) to 1 (the worst chord)."""
     means = []
     for notes in QUALITIES.values():
         classes = [min((b - a) % 12, (a - b) % 12) for a, b in combinations(notes, 2)]

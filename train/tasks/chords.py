@@ -69,7 +69,9 @@ class ChordsAugmentSection(Section):
 
     rotate: float = Field(default=0.3, ge=0, le=1, description="part that begins at another bar")
     mix: float = Field(default=0.2, ge=0, le=1, description="part that gets four bars of another")
-    requality: float = Field(default=0.1, ge=0, le=1, description="part that plays one root's chords otherwise")
+    requality: float = Field(
+        default=0.1, ge=0, le=1, description="part that plays one root's chords otherwise"
+    )
 
 
 class ChordsRecipe(Recipe):
@@ -154,10 +156,14 @@ class ChordsTask(Task):
             if split == "validation":
                 picked = evenly(picked, self.recipe.fit.validation_items)
             if not len(picked):
-                raise Refusal(f"{data.directory} has nothing in its {split} split; prepare it from more songs")
+                raise Refusal(
+                    f"{data.directory} has nothing in its {split} split; prepare it from more songs"
+                )
             chords = np.array(data.arrays["chords"])[picked].astype(np.int64)
             if chords.max() >= CHORDS:
-                raise Refusal(f"{data.directory} holds chord {chords.max()} of {CHORDS}; prepare the data again")
+                raise Refusal(
+                    f"{data.directory} holds chord {chords.max()} of {CHORDS}; prepare the data again"
+                )
             self.chords[split] = chords
             self.names[split] = [data.manifest[int(i)]["name"] for i in picked]
             self.modes[split] = [data.manifest[int(i)]["mode"] for i in picked]
@@ -298,7 +304,9 @@ class ChordsTask(Task):
         mean, log_variance = self.model.encoder(planes_of(batch["chords"]))
         z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
         knobs = batch["knobs"] + self.recipe.loss.blur * torch.randn_like(batch["knobs"])
-        missed = missed_nats(self.model.decoder.logits(z[:, :, None], knobs[:, :, None]), batch["chords"]).mean()
+        missed = missed_nats(
+            self.model.decoder.logits(z[:, :, None], knobs[:, :, None]), batch["chords"]
+        ).mean()
         kl = kl_per_latent(mean, log_variance)
         read = read_chords(self.model.decoder(mean[:, :, None], batch["knobs"][:, :, None]))
         bars = SLOTS // SLOTS_PER_BAR
@@ -323,7 +331,9 @@ class ChordsTask(Task):
         with torch.no_grad():
             chords = batch["chords"][:1].to(self.device)
             mean, _ = self.model.encoder(planes_of(chords))
-            made = read_chords(self.model.decoder(mean[:, :, None], batch["knobs"][:1, :, None].to(self.device)))
+            made = read_chords(
+                self.model.decoder(mean[:, :, None], batch["knobs"][:1, :, None].to(self.device))
+            )
         figure = chords_figure([("played", chords[0].cpu().numpy()), ("made", made[0].cpu().numpy())])
         logger.add_figure("progressions", figure, step)
 

@@ -131,7 +131,7 @@ def _read_bars(lines: list[str], song: Song) -> None:
 
 
 def _read_times(lines: list[str], song: Song) -> None:
-    """Segments ``start end chord`` in seconds; a bar lasts as long as most chords where nothing says how long."""
+    """Read segments ``start end chord``, in seconds; a bar lasts as long as most chords, if nothing says."""
     segments: list[tuple[float, int]] = []
     for number, line in enumerate(lines, start=1):
         place = f"line {number}"

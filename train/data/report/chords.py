@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypedDict
 
@@ -69,9 +68,7 @@ def describe(
         ["chord", "share of all halves of bars"],
         [[name_of(int(n)), f"{100 * share[n]:.1f} %"] for n in common if counts[n]],
     )
-    page.section("Roots and qualities").picture(
-        _roots(counts), "How often each root and quality is heard"
-    )
+    page.section("Roots and qualities").picture(_roots(counts), "How often each root and quality is heard")
     section = page.section("Some windows", "The first of the most distant songs.")
     for index in np.linspace(0, len(items) - 1, 3).astype(int):
         section.sounds(players.hear(int(index)))
