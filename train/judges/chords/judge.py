@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from train.data.kinds.chords import ChordsItem
     from train.data.store import DataSet
 
-SOUGHT_STEPS, SOUGHT_RATE = 60, 0.05
+SOUGHT, SOUGHT_STEPS, SOUGHT_RATE = 512, 60, 0.05  # windows; steps and the length of one
 SHOWN = 4
 RATE_HZ = 24_000
 PLACES = 9
@@ -88,7 +88,9 @@ def judge(
     if new.any():
         figures["new"] = read(made[new], chords[new])
     if player.own:
-        figures["sought"] = read(decode(player, seek(task, z, knobs, chords), knobs), chords)
+        few = np.linspace(0, len(z) - 1, min(SOUGHT, len(z))).round().astype(int)
+        sought = seek(task, z[few], knobs[few], chords[few])
+        figures["sought"] = read(decode(player, sought, knobs[few]), chords[few])
     commonest = np.bincount(train.ravel(), minlength=CHORDS).argmax()
     figures["commonest"] = read(np.full_like(chords, commonest), chords)
     figures["followed"] = read(follow_table(train, chords), chords)

@@ -97,7 +97,8 @@ def write_page(page: Page, judged: Judgement[ChordsReport]) -> None:
     )
     page.section(
         "Cost in nats a bar",
-        "The model's is a bound on both halves of every bar; the table of chord pairs has the first half only.",
+        "The model's is a bound on both halves of every bar; the table of chord pairs has the first half "
+        "only.",
     ).table(
         ["who", "all", "missed by the scores", "said by the latents", "said by the blurred knobs"],
         [
