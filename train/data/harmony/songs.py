@@ -165,7 +165,8 @@ def windows(slots: list[int], hop_bars: int) -> list[int]:
 
     They are counted anew after every rest: a phrase begins where the chords do.
     """
-    starts, first = [], 0
+    starts: list[int] = []
+    first = 0
     for at in range(len(slots) + 1):
         if at == len(slots) or slots[at] == NO_CHORD:
             starts += range(first, at - SLOTS + 1, hop_bars * SLOTS_PER_BAR)

@@ -13,7 +13,7 @@ import numpy as np
 from common.chords import QUALITIES, SLOTS, SLOTS_PER_BAR
 from common.refusal import LeftOut, Refusal
 from train.data.harmony.songs import NO_CHORD, read_song, windows
-from train.data.kinds.base import HOLD_OUT, Batch, Options, Preparation, Unit, Watch, held_out, says
+from train.data.kinds.base import Batch, Held, Options, Preparation, Unit, Watch, held_out, says
 from train.data.manifest import FileFacts, Item, Notes
 from train.data.source import SourceFile
 from train.data.store import Joined
@@ -21,11 +21,10 @@ from train.data.workshop import Result, Workshop
 
 
 @dataclass(frozen=True)
-class ChordsOptions(Options):
+class ChordsOptions(Held):
     """What can be said of a folder of songs."""
 
     hop_bars: int = field(default=2, metadata=says("Bars from one window to the next."))
-    hold_out: str = field(default="", metadata=says(HOLD_OUT))
 
 
 class ChordsItem(Item):
@@ -62,7 +61,7 @@ class ChordSongs(Preparation[ChordsItem, ChordsFacts]):
 
     def options(self) -> dict[str, Any]:
         """Hop, what was held out."""
-        return {"hop_bars": self.wanted.hop_bars, **held_out(self.wanted.hold_out)}
+        return {"hop_bars": self.wanted.hop_bars, **held_out(self.wanted)}
 
     def units(self, shop: Workshop, watch: Watch) -> list[Unit]:
         """One a file."""
@@ -113,7 +112,7 @@ class ChordSongs(Preparation[ChordsItem, ChordsFacts]):
     def finish(self, batch: Batch[ChordsItem, ChordsFacts]) -> Notes:
         """Choose the splits: all songs of one title on one side."""
         groups = [item["group"] for item in batch.items]
-        self.split(batch, groups, [item["mode"] for item in batch.items], self.wanted.hold_out)
+        self.split(batch, groups, [item["mode"] for item in batch.items], self.wanted)
         return {"groups": len(set(groups))}
 
     def arrays(self, batch: Batch[ChordsItem, ChordsFacts]) -> dict[str, np.ndarray | Joined]:
