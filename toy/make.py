@@ -63,7 +63,7 @@ def make_rhythms(out: Path, items: int, seed: int, watch: Watch = _unwatched) ->
 
 def make_chords(out: Path, items: int, seed: int, watch: Watch = _unwatched) -> bool:
     """Write ``items`` songs as ``songs/NAME.txt``; False when the very set stood there already."""
-    from toy import progressions
+    from toy.harmony import progressions
 
     _check(items)
     folder = ToyFolder(out, "chords", {"seed": seed, "items": items})
