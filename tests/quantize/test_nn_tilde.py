@@ -60,7 +60,7 @@ def rhythm(rhythm_file):
 
 
 def buffers(channels: int, length: int, count: int = 3) -> list[torch.Tensor]:
-    """Noise, loud for 100 samples: a drum is struck there some ten times, and every strike is a whole sound."""
+    """Noise, loud for 100 samples: a drum is struck there some ten times, and each stroke is a whole hit."""
     random = torch.Generator().manual_seed(3)
     made = [0.3 * torch.randn(1, channels, length, generator=random) for _ in range(count)]
     for part in made:
