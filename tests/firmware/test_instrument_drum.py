@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from firmware.build import generate, host_library
-from firmware.play.cv_script import Script, readings
 from firmware.play.host import HostInstrument
+from firmware.script.cv_script import Script, readings
 from tests.firmware.hit_twin import FRAME, Modes
 
 pytestmark = pytest.mark.fast
