@@ -148,6 +148,20 @@ def test_a_steady_note_is_tracked_within_ten_cents(hz):
     assert np.abs(1200 * np.log2(6000 / period[20:] / hz)).max() < 10
 
 
+@pytest.mark.parametrize("hz", [466.2, 932.3, 1046.5, 1108.7, 1244.5, 1318.5, 1396.9, 1480.0])
+@pytest.mark.parametrize("partials", [(1.0,), (1.0, 0.5, 0.33, 0.25), (1.0, 1.0, 0.5), (1.0, 0.0, 0.33)])
+def test_a_high_note_is_not_heard_an_octave_lower(hz, partials):
+    n = np.arange(40 * HOP)
+    rng = np.random.default_rng(0)
+    audio = sum(
+        a * np.sin(2 * np.pi * (k * hz * n / 48_000 + rng.random())) for k, a in enumerate(partials, 1)
+    )
+    audio = (0.2 * audio + 1e-3 * rng.standard_normal(len(n))).astype(np.float32)
+    period, voicing = pitch.track(audio)
+    assert voicing[20:].min() > 0.8
+    assert np.abs(1200 * np.log2(6000 / period[20:] / hz)).max() < 50
+
+
 def test_noise_and_silence_hold_the_last_pitch():
     quiet = np.zeros(80 * HOP, np.float32)
     period, voicing = pitch.track(quiet)

@@ -1,6 +1,8 @@
 /* YIN with sums that fade. */
 #include "pitch.h"
 
+#include <stdbool.h>
+
 #include "quick.h"
 
 #define DECIMATION 8u
@@ -73,6 +75,18 @@ static void add_block(vk_pitch_state *state) {
     state->products[VK_PITCH_LAGS] = MEMORY * state->products[VK_PITCH_LAGS] + total;
 }
 
+/* The lowest point of the parabola through a dip and its neighbours: how far beside it, and how low. */
+typedef struct lowest_point {
+    float aside, depth;
+} lowest_point;
+
+static lowest_point bottom(const float *dip) {
+    const float before = dip[-1], here = dip[0], after = dip[1];
+    const float bend = 2.0f * ((before - (here + here)) + after) + 1e-12f;
+    const float aside = least1(most1((before - after) / bend, -0.5f), 0.5f);
+    return (lowest_point){aside, here - 0.25f * (before - after) * aside};
+}
+
 /* YIN's difference, each over the mean of those before it, of lags 1 … 200; the lowest dip or the first deep one. */
 static uint32_t deepest(const vk_pitch_state *state, float *dips) {
     const float *products = state->products, *energies = state->energies;
@@ -85,7 +99,8 @@ static uint32_t deepest(const vk_pitch_state *state, float *dips) {
     }
     uint32_t lowest = 0;
     for (uint32_t i = 0; i < VK_PITCH_LAGS; i++) {
-        if (i > 0u && i < VK_PITCH_LAGS - 1u && dips[i] < DIP && dips[i] <= dips[i - 1u] && dips[i] <= dips[i + 1u]) {
+        const bool inner = i > 0u && i < VK_PITCH_LAGS - 1u;
+        if (inner && dips[i] <= dips[i - 1u] && dips[i] <= dips[i + 1u] && bottom(dips + i).depth < DIP) {
             return i;
         }
         lowest = dips[i] < dips[lowest] ? i : lowest;
@@ -98,11 +113,9 @@ void vk_pitch_track(const float *taps, vk_pitch_state *state, const float *audio
     add_block(state);
     float dips[VK_PITCH_LAGS];
     const uint32_t at = deepest(state, dips);
-    const float before = dips[at - 1u], here = dips[at], after = dips[at + 1u];
-    state->voicing = state->energies[0] <= QUIET ? 0.0f : least1(most1(1.0f - here, 0.0f), 1.0f);
+    const lowest_point low = bottom(dips + at);
+    state->voicing = state->energies[0] <= QUIET ? 0.0f : least1(most1(1.0f - low.depth, 0.0f), 1.0f);
     if (state->voicing > VOICED) {
-        const float bend = 2.0f * ((before - (here + here)) + after) + 1e-12f;
-        const float aside = (before - after) / bend;
-        state->period = (float)(at + 1u) + least1(most1(aside, -0.5f), 0.5f);
+        state->period = (float)(at + 1u) + low.aside;
     }
 }

@@ -75,7 +75,7 @@ void vk_source_pulses(const vk_fft_roots *roots, vk_source_state *state, const v
     vk_fft(roots, state->bins, HALF_BITS);
     vk_fft_split(roots, state->bins, HALF_BITS);
     for (uint32_t k = 0; k <= VK_HOP; k++) { /* the high ones later: no spike */
-        const uint32_t turn = k * k / 4u % VK_FFT_ROOTS;
+        const uint32_t turn = (k * k / 4u + 960u * k) % VK_FFT_ROOTS;
         const float c = roots->re[turn], s = roots->im[turn];
         const vk_complex a = state->bins[k];
         state->bins[k] = (vk_complex){a.re * c - a.im * s, a.re * s + a.im * c};
