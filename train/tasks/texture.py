@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ from common.audio import SAMPLE_RATE_HZ
 from common.refusal import Refusal
 from train.data.clips import Clip
 from train.export.export import Port
+from train.export.pack import encoder_beside
+from train.export.unpack import Packed
 from train.latents.table import RotatedEncoder
 from train.losses import SpectralLoss, kl_loss, kl_per_latent, level_loss
 from train.models.source_filter.ear import HOP
@@ -43,6 +46,7 @@ JUDGED_SIZES = (2048, 1024, 512)
 LEAD = 16
 """Hops before a window that are heard and not judged: what the convolutions remember."""
 LOUDEST = 0.01
+FIRST_LOG_VARIANCE = -3.0
 DESCRIBED_WINDOWS = 512
 MOST_VALIDATED_HOPS = 188
 QUIETEST_CONTROL, LOUDEST_CONTROL = -5.3, 5.0
@@ -155,6 +159,26 @@ class TextureTask(Task):
     def build(self) -> TextureVAE:
         """Make the untrained model."""
         return TextureVAE(TextureShape(**self.recipe.model.model_dump()))
+
+    def start_from_file(self, path: Path) -> None:
+        """Take the weights of a decoder's model file and of the encoder's beside it, as they were rounded.
+
+        How sure the encoder was is in no file, and begins at the same for every latent.
+        """
+        decoder, encoder = self.model.decoder.network, self.model.encoder
+        assert isinstance(encoder, TextureEncoder)
+        ours = [m for m in decoder.modules() if isinstance(m, nn.Conv1d)]
+        ours += [m for m in encoder.modules() if isinstance(m, nn.Conv1d) and m is not encoder.log_variance]
+        theirs = Packed(path).layers() + Packed(encoder_beside(path)).layers()
+        if [layer.weight.shape for layer in theirs] != [tuple(m.weight.shape) for m in ours]:
+            raise Refusal(f"{path} cannot start {self.recipe.name}: its model has another shape")
+        with torch.no_grad():
+            for module, layer in zip(ours, theirs, strict=True):
+                assert module.bias is not None and layer.bias is not None
+                module.weight.copy_(torch.tensor(layer.weight))
+                module.bias.copy_(torch.tensor(layer.bias))
+            encoder.log_variance.weight.zero_()
+            nn.init.constant_(encoder.log_variance.bias, FIRST_LOG_VARIANCE)  # type: ignore[arg-type]
 
     # Data -----------------------------------------------------------------------------------------
 
