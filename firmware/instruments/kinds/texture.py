@@ -24,14 +24,14 @@ from hardware.board import Board
 
 HOP = 256
 STAGES: Mapping[str, tuple[int, ...]] = {
-    "track": (7_000, 6_000, 4_000, 5_000, 5_000, 5_000, 5_000, 8_000),
-    "hear": (7_000, 3_000, 7_000, 7_000, 7_000, 7_000, 6_000, 2_000, 2_000, 2_000, 4_000),
+    "track": (6_100, 5_700, 4_000, 4_500, 4_500, 4_500, 4_800, 6_900),
+    "hear": (8_800, 3_400, 6_100, 6_100, 6_100, 8_700, 9_700, 4_300, 4_300, 4_300, 3_900),
     "encode": (),
-    "play": (500,),
-    "pulses": (5_000, 5_000, 5_000, 5_000, 3_000, 3_000, 3_000, 3_000, 3_000, 6_000),
+    "play": (800,),
+    "pulses": (5_600, 5_600, 5_600, 5_600, 2_900, 3_500, 3_500, 3_500, 3_500, 8_900),
     "decode": (),
-    "gains": (4_500, 4_500, 4_500, 4_500, 4_500, 3_000),
-    "frame": (5_000, 5_000, 5_000, 3_000, 3_000, 3_000, 3_000, 4_000),
+    "gains": (5_400, 5_400, 5_400, 4_100, 4_100, 2_800),
+    "frame": (3_000, 3_000, 5_500, 3_300, 3_300, 3_300, 3_300, 3_100),
 }
 """Stages of a hop, TEXTURE_STAGE_… of engine/instruments/texture.h; what their pieces take on a Cortex-M7.
 
@@ -42,10 +42,12 @@ NEEDS = {
     **dict.fromkeys(("pulses", "decode", "gains", "frame"), "decoder"),
 }
 """The half without which a stage is left out."""
-BEGIN_CYCLES = 14_000
+BEGIN_CYCLES = 12_400
 """What happens at once when a hop is complete: its loudness, and the frame that sounds at that."""
 CALLS = 16
 """Parts into which the ticks of a network are called."""
+CALL_CYCLES = 400
+"""Of every such call, beside the layers."""
 GRID = 8
 """Samples between which nothing falls due."""
 LATENTS = 16
@@ -289,7 +291,7 @@ def steps(reports: Mapping[str, Report]) -> list[Step]:
         else:
             assert half is not None
             ticks = TICKS_PER_HOP // CALLS
-            found += [Step(stage, ticks, hop_cycles(reports[half]) / CALLS)] * CALLS
+            found += [Step(stage, ticks, hop_cycles(reports[half]) / CALLS + CALL_CYCLES)] * CALLS
     return found
 
 
