@@ -22,7 +22,6 @@ from bench.report.schema import Emulated
 from common.version import version
 from firmware import toolchain
 from firmware.build import PORTS, Built, generate, host_library
-from firmware.play.cv_script import Event, Signals, read_script, signals
 from firmware.play.host import HostInstrument, Rendered
 from firmware.play.render import (
     Sound,
@@ -34,6 +33,7 @@ from firmware.play.render import (
     resting_knobs,
 )
 from firmware.play.verdict import complaint
+from firmware.script.cv_script import Event, Signals, read_script, signals
 from hardware.board import Board
 
 # Sizes of M7Block in firmware/ports/m7/m7.c, which takes them from engine/port.h

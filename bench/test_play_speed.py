@@ -13,9 +13,9 @@ import pytest
 
 from common.audio import SAMPLE_RATE_HZ
 from firmware.build import generate, host_library
-from firmware.instruments.model_file import find_model
-from firmware.play.cv_script import Script, signals
+from firmware.models.model_file import find_model
 from firmware.play.host import HostInstrument
+from firmware.script.cv_script import Script, signals
 
 SECONDS = 5
 

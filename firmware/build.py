@@ -16,11 +16,11 @@ from firmware.estimate import has_time, instrument_bytes, predict, without
 from firmware.instruments import kinds
 from firmware.instruments.assign import assign
 from firmware.instruments.assignment import Assignment
+from firmware.instruments.c.model_calls import CompiledModel
+from firmware.instruments.c.source import instrument_source, model_hash
 from firmware.instruments.kinds.base import InstrumentKind, state_region
-from firmware.instruments.model_calls import CompiledModel
-from firmware.instruments.model_file import ModelFile
-from firmware.instruments.source import instrument_source, model_hash
 from firmware.instruments.spec import find_models, load_instrument
+from firmware.models.model_file import ModelFile
 from firmware.report import InstrumentReport
 from hardware.board import Board, load_board
 

@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from firmware.compiler.report import Report
-    from firmware.play.live import Inputs
+    from firmware.play.live.live import Inputs
     from firmware.play.render import Scribe, Sound
     from hardware.board import Board
 
@@ -368,7 +368,7 @@ def play(
     from firmware.midi.notes_out import check_writes_notes
     from firmware.midi.song import read_song, song_script
     from firmware.play.audition import Audition
-    from firmware.play.live import Inputs
+    from firmware.play.live.live import Inputs
     from hardware.board import load_board
 
     chosen = load_board(board)
@@ -532,7 +532,7 @@ def _play_live(
     import json
 
     from common.outputs import check_file
-    from firmware.play.live import play_live
+    from firmware.play.live.live import play_live
     from firmware.play.verdict import BadRendering
 
     if not inputs.sound_card:
@@ -581,9 +581,9 @@ def web(
     from common.outputs import check_file
     from common.refusal import Refusal
     from firmware.instruments.spec import available_instruments
+    from firmware.ports.web.gallery import Wanted, check_board, instrument_page, write_gallery
     from firmware.ports.web.originals import read_originals
     from firmware.ports.web.page import Extras
-    from firmware.web import Wanted, check_board, instrument_page, write_gallery
 
     models = pairs(model, "--model")
     path = out or Path(f"{Path(instrument).stem}.html" if instrument else "pages")

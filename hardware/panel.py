@@ -7,14 +7,14 @@ less a little play, holes of 3.2 mm at 3.0 mm from top and bottom and 7.5 mm fro
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from common.reading.toml_source import read_toml
 from common.refusal import Refusal
 from hardware.board import Board, Jack, load_board
 
@@ -123,16 +123,7 @@ def load_panel(name_or_path: str | Path) -> Panel:
         if not path.exists():
             known = ", ".join(sorted(file.stem for file in PANELS_DIR.glob("*.toml")))
             raise Refusal(f"there is no panel {str(name_or_path)!r}; choose {known}, or give a .toml file.")
-    try:
-        described = PanelFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise Refusal(f"cannot read the panel file {path}: {error.strerror}.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise Refusal(f"{path.name} is not valid TOML: {error}.") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise Refusal(f"{path.name}: {field}: {first['msg']}.") from None
+    described = read_toml(path).validated(PanelFile)
     board = load_board(described.board)
     panel = place(described, board)
     check(panel, board, path.name)

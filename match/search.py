@@ -108,9 +108,9 @@ def _network_of(path: Path) -> torch.nn.Module:
     import onnx
 
     from quantize.data.training_task import StandIn
+    from quantize.formats.qdq import read_qdq
     from quantize.graph.load import load_graph
     from quantize.graph.network import Network
-    from quantize.integers.qdq import read_qdq
     from quantize.operators.record import DEQUANTIZE
 
     model = onnx.load(str(path))

@@ -12,13 +12,13 @@ from common.measures import measure
 from common.refusal import DoesNotFit, Refusal
 from quantize.cost import predict
 from quantize.data.calibration_set import CalibrationSet, decoder_of
+from quantize.formats.qdq import to_qdq
 from quantize.graph.graph import Graph
 from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.integers.calibrate import activation_tensors, observe
 from quantize.integers.mixed import mixed_scales
-from quantize.integers.plan import make_plan
-from quantize.integers.qdq import Quantized, to_qdq
+from quantize.integers.plan import Quantized, make_plan
 from quantize.procedure import Settings, Width, prune_once
 from quantize.progress import Progress
 

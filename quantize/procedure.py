@@ -15,9 +15,9 @@ from common.refusal import Refusal
 from quantize.cost import layer_cycles
 from quantize.data.calibration_set import CalibrationSet
 from quantize.data.examples import teach
-from quantize.data.feeds import is_event, slowest_rate
 from quantize.data.quality import lost_percent, measure_that_counts
 from quantize.data.tune import Effort, fine_tune
+from quantize.formats.qdq import to_qdq
 from quantize.graph.channels import TRACE_FRAMES, trace_channels
 from quantize.graph.graph import Graph
 from quantize.graph.layers import count_parameters, layers
@@ -27,8 +27,7 @@ from quantize.integers.calibrate import Observations, activation_tensors, dead_c
 from quantize.integers.equalise import equalise
 from quantize.integers.mixed import Choice, Goal, goal_by_noise, goal_by_truth, mixed_scales, search
 from quantize.integers.network import QuantizedNetwork
-from quantize.integers.plan import Plan, make_plan
-from quantize.integers.qdq import Quantized, to_qdq
+from quantize.integers.plan import Plan, Quantized, make_plan
 from quantize.integers.rounding import refine
 from quantize.progress import Progress
 from quantize.prune.select import Ranking, Step, prune, prune_iteratively
@@ -174,9 +173,9 @@ class Outcome:
 
 def base_ticks(graph: Graph) -> int:
     """Base ticks (samples where rates are known, frames otherwise) of a trace; 1 for events."""
-    if is_event(graph):
+    if graph.is_event:
         return 1
-    slow = slowest_rate(graph)
+    slow = graph.slowest_rate
     return TRACE_FRAMES if slow is None else int(TRACE_FRAMES / slow)
 
 
@@ -288,7 +287,7 @@ def _tune(
     effort: Effort,
     tell: Callable[[float], None],
 ) -> None:
-    rate = settings.tune_rate_events if is_event(calibration_set.graph) else settings.tune_rate
+    rate = settings.tune_rate_events if calibration_set.graph.is_event else settings.tune_rate
     fine_tune(
         student, calibration_set.objective(), calibration_set.judge, effort, learning_rate=rate, progress=tell
     )

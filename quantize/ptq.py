@@ -12,9 +12,8 @@ import onnx
 
 from common.files import write_bytes
 from common.refusal import Refusal
-from quantize.data.feeds import Feed
 from quantize.data.quality import compare
-from quantize.graph.graph import Graph
+from quantize.graph.graph import Feed, Graph
 from quantize.graph.layers import count_parameters
 from quantize.graph.load import load_graph
 from quantize.graph.runtime import session

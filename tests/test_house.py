@@ -7,6 +7,7 @@ import importlib.metadata
 import re
 import subprocess
 import sys
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 import typer.main
 
 from firmware.instruments import kinds
+from tests.imports import imported_names, python_files, within_folders
 
 pytestmark = pytest.mark.fast
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,13 +44,7 @@ def parsed(path: Path) -> ast.Module:
 
 def imported_modules(path: Path) -> list[str]:
     """Every absolute module name that a file imports, at any depth of the file."""
-    names: list[str] = []
-    for node in ast.walk(parsed(path)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-    return names
+    return list(imported_names(parsed(path)))
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -123,6 +119,38 @@ def test_no_folder_is_a_corridor(room):
     for folder in {path.parent for path in (ROOT / room).rglob("*.py")}:
         files = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
         assert len(files) <= 15, f"{folder.relative_to(ROOT)} has {len(files)} Python files; divide it"
+
+
+MOST_A_FILE = 2.5  # imports of neighbours; quantize/ had 4.7 as one flat folder
+MOST_TOGETHER = {
+    ("quantize", "quantize/data", "quantize/formats", "quantize/graph", "quantize/integers", "quantize/prune",
+     "quantize/report"): 44,
+    ("firmware", "firmware/instruments", "firmware/play"): 23,
+}  # fmt: skip
+
+
+def test_files_of_a_folder_know_few_of_each_other():
+    """docs/decisions/019-files-of-one-folder.md; `python -m tests.imports` prints the counts."""
+    files = Counter(path.parent.as_posix() for path in python_files(ROOT))
+    counts = within_folders()
+    assert not {folder: count for folder, count in counts.items() if count > MOST_A_FILE * files[folder]}
+    for folders, most in MOST_TOGETHER.items():
+        assert sum(counts[folder] for folder in folders) <= most, {
+            folder: counts[folder] for folder in folders
+        }
+
+
+def test_imports_between_files_of_a_folder_are_seen(tmp_path):
+    (tmp_path / "room" / "inner").mkdir(parents=True)
+    for name, text in {
+        "__init__": "",
+        "a": "import room.b",
+        "b": "def f():\n    from room import c",
+        "c": "from room.inner.d import x\nfrom room.b import y, z",
+        "inner/d": "from room.a import x",
+    }.items():
+        (tmp_path / "room" / f"{name}.py").write_text(text)
+    assert within_folders(tmp_path) == {"room": 3, "room/inner": 0}
 
 
 def test_no_decision_is_taken_by_the_words_of_an_error():

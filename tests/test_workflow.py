@@ -26,9 +26,9 @@ from firmware.compiler.judge.reference import run
 from firmware.compiler.passes.split_sound import split_sound
 from firmware.compiler.pipeline import compile_onnx
 from firmware.instruments.demo import find_demo
-from firmware.play.cv_script import read_script, signals
 from firmware.play.host import HostInstrument
 from firmware.play.render import resting_knobs
+from firmware.script.cv_script import read_script, signals
 from hardware.board import load_board
 from tests.pages import check_page
 from workflow import chapters

@@ -36,6 +36,11 @@ def task_class(kind: str) -> type[Task]:
     return class_of(f"train.tasks.{check_kind(kind, training_kinds())}", Task)
 
 
+def trained_as(kind: str) -> type[Task] | None:
+    """Give the task that trains models of this kind; None for one from elsewhere, whose kind is ""."""
+    return task_class(kind) if kind in training_kinds() else None
+
+
 def load_recipe(source: str | Path, overrides: list[str] | None = None) -> Recipe:
     """Read a recipe by path or by the name of one that comes with Vaectrol.
 

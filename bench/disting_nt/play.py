@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from bench.disting_nt.host import BUSES, Instance, Module
 from common.refusal import DoesNotFit
 from firmware.build import Built
-from firmware.play.cv_script import EVENTS, SET, Event, Signals
 from firmware.play.host import Rendered
 from firmware.ports.disting_nt.rows import Row, rows_of, travel_of
+from firmware.script.cv_script import EVENTS, SET, Event, Signals
 
 KNOB_MARGIN = np.float32(0.005)
 """As in signals.c, which has it from control/panel.c."""

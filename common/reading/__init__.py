@@ -1,1 +1,1 @@
-"""Files as people's programs write them: tables, recordings, MIDI. Read whole, or refused with the reason."""
+"""Files as people write them: tables, TOML, recordings, MIDI. Read whole, or refused with the reason."""

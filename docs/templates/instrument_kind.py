@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from firmware.instruments.assignment import Assignment
-from firmware.instruments.held import KindTables
+from firmware.instruments.c.held import KindTables
 from firmware.instruments.kinds.base import InstrumentKind
-from firmware.instruments.model_calls import CompiledModel
+from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.tone import UNIT
 
 LOWEST_HZ, HIGHEST_HZ = 55.0, 1760.0

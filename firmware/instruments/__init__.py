@@ -1,1 +1,1 @@
-"""Instruments: their files, kinds, assignment to a board and the C that is printed from them."""
+"""Instruments: their files, kinds, and assignment to a board."""

@@ -11,8 +11,8 @@ from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment, GateAssignment
 from firmware.instruments.kinds.base import InstrumentKind
 from firmware.instruments.latents import layer
-from firmware.instruments.model_file import ModelFile
 from firmware.instruments.schema import LAWS, Control, LoadedInstrument
+from firmware.models.model_file import ModelFile
 from hardware.board import Board
 
 MAX_PARAMETERS = 96  # port.h

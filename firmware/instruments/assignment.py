@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from firmware.instruments.model_file import ModelFile
 from firmware.instruments.schema import LoadedInstrument
+from firmware.models.model_file import ModelFile
 from hardware.board import Board
 
 

@@ -10,11 +10,11 @@ import re
 
 from pydantic import Field, field_validator
 
+from common.reading.toml_source import read_toml
 from common.refusal import Refusal
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.schema import LoadedInstrument, Table
-from firmware.instruments.toml_source import read_toml
 
 OF_A_MODEL = re.compile(r"(^|\.)(latent\.\d+|attribute\.\w+)$|^[xy]$")
 """What another model may lack: presets leave it out then."""

@@ -5,17 +5,27 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from firmware.instruments.toml_source import Located
+from common.reading.toml_source import Located
 
 LAWS = ("linear", "square", "cube", "root", "s")  # in the order of engine/control/law.h
 
 _JACK_IN = re.compile(r"^(knob|cv)_[1-9][0-9]?$")
 _JACK_GATE = re.compile(r"^(gate_in|button|toggle|cv|audio_in)_[1-9][0-9]?$")
 _JACK_OUT = re.compile(r"^(audio_out|cv_out|gate_out)_[1-9][0-9]?$")
+
+
+def _within_travel(span: tuple[float, float]) -> tuple[float, float]:
+    if not all(0.0 <= end <= 1.0 for end in span):
+        raise ValueError("both ends lie between 0 and 1")
+    return span
+
+
+Span = Annotated[tuple[float, float], AfterValidator(_within_travel)]
+"""Part of a travel, 0 … 1; reversed, it turns the travel round."""
 
 
 class Table(BaseModel):
@@ -42,7 +52,7 @@ class Control(Table):
     """Half width, in travel; 0 for pitch."""
     default: float | None = Field(None, ge=0.0, le=1.0)
     """Position without a knob."""
-    range: tuple[float, float] = (0.0, 1.0)
+    range: Span = (0.0, 1.0)
     """Part of the parameter's travel that the control covers; reversed to turn it round."""
 
     @field_validator("knob", "cv")
@@ -68,13 +78,6 @@ class Control(Table):
         if not (math.isfinite(volts[0]) and math.isfinite(volts[1]) and 0.5 <= volts[1] - volts[0] <= 40.0):
             raise ValueError("give the lowest and the highest volts, such as [-5, 5] or [0, 8]")
         return volts
-
-    @field_validator("range")
-    @classmethod
-    def _is_within_travel(cls, span: tuple[float, float]) -> tuple[float, float]:
-        if not all(0.0 <= end <= 1.0 for end in span):
-            raise ValueError("both ends lie between 0 and 1")
-        return span
 
 
 class Gate(Table):
@@ -173,15 +176,8 @@ class MidiController(Table):
     cc: int = Field(ge=0, le=119)
     to: str
     """A parameter, or a group of them, as controls name it."""
-    range: tuple[float, float] = (0.0, 1.0)
+    range: Span = (0.0, 1.0)
     """Positions at 0 and at 127."""
-
-    @field_validator("range")
-    @classmethod
-    def _is_within_travel(cls, span: tuple[float, float]) -> tuple[float, float]:
-        if not all(0.0 <= end <= 1.0 for end in span):
-            raise ValueError("both ends lie between 0 and 1")
-        return span
 
 
 class MidiTable(Table):

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from common.reading.toml_source import Located, read_toml
 from common.refusal import Refusal
 from firmware.instruments import kinds
 from firmware.instruments.kinds.base import InstrumentKind
-from firmware.instruments.model_file import MODELS_DIR, ModelFile, find_model, read_model
 from firmware.instruments.schema import LoadedInstrument
-from firmware.instruments.toml_source import Located, read_toml
+from firmware.models.model_file import MODELS_DIR, ModelFile, find_model, read_model
 
 INSTRUMENTS_DIR = Path(__file__).parent
 

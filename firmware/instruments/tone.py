@@ -8,8 +8,8 @@ import numpy as np
 
 from common.refusal import Refusal
 from firmware.instruments.assignment import Assignment, ToneAssignment
-from firmware.instruments.c_text import floats, integers
-from firmware.instruments.model_file import ModelFile, knob_channels
+from firmware.instruments.c.literals import floats, integers
+from firmware.models.model_file import ModelFile, knob_channels
 
 UNIT = (0.0, 1.0)
 """Table of a parameter that is its own position."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from common.refusal import Refusal, ToolMissing
 from firmware.midi.player import Message, MidiPlayer
-from firmware.play.cv_script import command_of
-from firmware.play.osc import OscControl
+from firmware.play.live.osc import OscControl
+from firmware.script.cv_script import command_of
 
 
 class MidiFollower:

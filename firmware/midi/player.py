@@ -1,7 +1,7 @@
 """What a MIDI message does to an instrument, by the ``[midi]`` table of its file: script columns and values.
 
 One player serves a file, a cable and a test: it knows neither time nor sound. A column is one of
-`firmware.play.cv_script`, so that what was played can be written down and rendered again.
+`firmware.script.cv_script`, so that what was played can be written down and rendered again.
 """
 
 from __future__ import annotations

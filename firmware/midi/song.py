@@ -16,8 +16,8 @@ from common.reading.midi_file import MidiFile, read_midi
 from common.refusal import LeftOut, Refusal
 from firmware.build import Built
 from firmware.midi.player import Message, MidiPlayer
-from firmware.play.cv_script import LONGEST_S, Script, script_text
 from firmware.play.render import Scribe
+from firmware.script.cv_script import LONGEST_S, Script, script_text
 
 CLOCKS_A_BEAT = 24
 """MIDI's clock: so many pulses a quarter note."""

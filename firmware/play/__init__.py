@@ -1,1 +1,1 @@
-"""An instrument played on this machine: rendering, live sound, OSC, CV scripts, pictures."""
+"""An instrument played on this machine: rendering, live sound, pictures."""

@@ -10,7 +10,7 @@ import numpy as np
 from firmware.build import Built
 from firmware.instruments import kinds
 from firmware.instruments.presets import find_preset, positions
-from firmware.play.cv_script import Script, read_script
+from firmware.script.cv_script import Script, read_script
 
 AUDITION_S = 4.0
 FIRST_S = 0.05

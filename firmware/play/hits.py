@@ -10,10 +10,10 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from common.spool import spans
 from firmware.build import Built
 from firmware.instruments import kinds
 from firmware.play.host import Rendered
-from firmware.play.pieces import spans
 
 VELOCITY_VOLTS = 5.0
 UNKNOWN_VELOCITY = 0.7

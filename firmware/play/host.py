@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware.play.cv_script import Event, Signals
+from firmware.script.cv_script import Event, Signals
 
 # The parts of engine/port.h and ports/host/host.c that Python calls; a test holds them together.
 DECLARATIONS = """

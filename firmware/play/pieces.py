@@ -4,24 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
-from numpy.typing import NDArray
-
-from common.spool import release, spooled
-from firmware.play.cv_script import Event, Signals
+from common.spool import PIECE_TICKS, release, spans, spooled
 from firmware.play.host import HostInstrument, Rendered
-
-PIECE_TICKS = 48_000
-"""About a second; a piece is a whole number of blocks."""
-
-
-def spans(ticks: int, step: int = PIECE_TICKS, through: Sequence[NDArray[Any]] = ()) -> Iterator[slice]:
-    """Split 0 … `ticks` into slices of `step`; the arrays gone `through` leave the memory behind each."""
-    for begin in range(0, ticks, step):
-        yield slice(begin, min(begin + step, ticks))
-        for array in through:
-            release(array)
+from firmware.script.cv_script import Event, Signals
 
 
 def rendered_pieces(
@@ -31,7 +17,7 @@ def rendered_pieces(
     readings: Callable[[slice], Signals],
     events: Sequence[Event],
 ) -> Iterator[tuple[slice, Rendered]]:
-    """Render piece by piece, exactly what one rendering of the whole gives.
+    """Render in pieces of whole blocks, exactly what one rendering of the whole gives.
 
     Parameters
     ----------

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from common.files import whole
 from common.refusal import LeftOut, Refusal
-from common.spool import release, spooled
+from common.spool import largest, release, spans, spooled
 from firmware.build import Built, generate, host_library
-from firmware.play.cv_script import Script, Signals, check, events, read_script, readings
 from firmware.play.host import HostInstrument, Rendered
-from firmware.play.pieces import blank, put, rendered_pieces, spans
-from firmware.play.verdict import largest
+from firmware.play.pieces import blank, put, rendered_pieces
+from firmware.script.cv_script import Script, Signals, check, events, read_script, readings
 from hardware.board import Board
 
 CV_FULL_SCALE_VOLTS = 10.0
@@ -104,7 +103,7 @@ def play(
     board : Board, name or path of a TOML file
         Whose jacks, converters, levels and voices; the arithmetic is the same on all of them.
     script : Path or Scribe, optional
-        CSV, see `firmware.play.cv_script`; or what writes one for this instrument.
+        CSV, see `firmware.script.cv_script`; or what writes one for this instrument.
     sounds : mapping of jack to sound
         Audio as CV (±1 = ±`sound_volts`), as gate, or into ``audio_in_N`` (±1 = full scale).
     models : mapping of role to ONNX file

@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.spool import release, spooled
+from common.spool import largest, release, spans, spooled
 from firmware.build import Built, generate, host_library
-from firmware.play.cv_script import EVENTS, SET, Event, Script, readings
 from firmware.play.hits import hits, wires
 from firmware.play.host import HostInstrument, Rendered
-from firmware.play.pieces import rendered_pieces, spans
-from firmware.play.verdict import largest
+from firmware.play.pieces import rendered_pieces
+from firmware.script.cv_script import EVENTS, SET, Event, Script, readings
 
 KIT = Path(__file__).with_name("kit.toml")
 LOUDEST = 0.5

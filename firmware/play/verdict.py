@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.refusal import Refusal
+from common.spool import largest, lowest_and_highest, spans
 from firmware.play.host import Rendered
-from firmware.play.pieces import spans
 
 FULL_SCALE = 1.0
 """±1.0 is the converter's last code on every board: ±``full_scale_volts_out`` at the jack.
@@ -36,23 +36,6 @@ class BadRendering(Refusal):
 def dbfs(level: float) -> float:
     """Level re full scale in decibels."""
     return 20.0 * math.log10(level) if level > 0 else -math.inf
-
-
-def largest(sound: NDArray[np.float32]) -> float:
-    """Largest sample of either sign, without a copy of the sound; NaN where there is one."""
-    low, high = lowest_and_highest(sound)
-    if np.isnan(low).any():
-        return math.nan
-    return float(max(high.max(initial=0.0), -low.min(initial=0.0)))
-
-
-def lowest_and_highest(sound: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Lowest and highest sample of each channel, NaN where there is one; zeros where there is no sample."""
-    low, high = (np.full(len(sound), value, np.float32) for value in (math.inf, -math.inf))
-    for span in spans(sound.shape[1], through=[sound]):
-        low = np.minimum(low, sound[:, span].min(axis=1))
-        high = np.maximum(high, sound[:, span].max(axis=1))
-    return (low, high) if sound.size else (np.zeros_like(low), np.zeros_like(high))
 
 
 def swing(sound: NDArray[np.float32]) -> float:

@@ -52,7 +52,7 @@ def plugin(
     from common.outputs import check_folder
     from common.refusal import Refusal
     from firmware.ports.plugin.link import FORMATS, SYSTEMS, Wanted, build_plugin, place
-    from firmware.web import check_board
+    from firmware.ports.web.gallery import check_board
 
     if system not in (*SYSTEMS, "all"):
         raise Refusal(f"there are no plugins for {system}; choose {', '.join(SYSTEMS)} or all.")

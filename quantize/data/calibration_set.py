@@ -10,10 +10,10 @@ import numpy as np
 
 from common.refusal import Refusal
 from quantize.data.examples import Example, run, teach
-from quantize.data.feeds import Feed, FeedMaker, is_event, read_folder, read_wav
+from quantize.data.feeds import FeedMaker, read_folder, read_wav
 from quantize.data.quality import compare, compare_truth
 from quantize.data.tune import Judge, Objective, pool_judge, pool_objective
-from quantize.graph.graph import Graph
+from quantize.graph.graph import Feed, Graph
 from quantize.graph.network import Network
 
 SECONDS = 0.25  # of each made-up feed of a streaming model
@@ -138,7 +138,7 @@ def from_metadata(
 ) -> CalibrationSet:
     """A calibration set made from the model's own metadata: its inputs as the module moves them."""
     maker = FeedMaker(graph, audio or [], seed)
-    size = 16 * batch if is_event(graph) else batch
+    size = 16 * batch if graph.is_event else batch
     feeds = [maker.make(SECONDS, size) for _ in range(count)]
     return from_pool(graph, feeds, "feeds made from the model's metadata", extremes(graph, maker))
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from quantize.data.feeds import Feed
-from quantize.graph.graph import Graph
+from quantize.graph.graph import Feed, Graph
 from quantize.graph.network import Network
 
 

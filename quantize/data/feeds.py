@@ -15,30 +15,10 @@ import numpy as np
 from common.audio import SAMPLE_RATE_HZ
 from common.model_metadata import TensorSpec
 from common.refusal import LeftOut, Refusal
-from quantize.graph.graph import Graph
+from quantize.graph.graph import Feed, Graph
 
 MAX_RECORDING_SECONDS = 3600.0
 FAST_HZ = 20.0  # quickest oscillation of a control voltage that is played, not audio
-
-
-def input_rates(graph: Graph) -> dict[str, Fraction]:
-    """Rate of every input as a fraction of the sample rate; 0 for events; empty without metadata."""
-    rates = {}
-    for spec in graph.about.inputs:
-        rates[spec.name] = Fraction(0) if spec.is_event else spec.frames_per_sample or Fraction(1)
-    return rates
-
-
-def slowest_rate(graph: Graph) -> Fraction | None:
-    """Rate of the slowest input or output that streams; None without metadata, or where none does."""
-    specs = (*graph.about.inputs, *graph.about.outputs)
-    return min((s.frames_per_sample or Fraction(1) for s in specs if not s.is_event), default=None)
-
-
-def is_event(graph: Graph) -> bool:
-    """Whether the model is evaluated once per event instead of along time."""
-    rates = input_rates(graph)
-    return bool(rates) and not any(rates.values())
 
 
 class FeedMaker:
@@ -82,7 +62,7 @@ class FeedMaker:
         -------
         dict of str to ndarray [batch, C, T] float32
         """
-        rates = input_rates(self.graph)
+        rates = self.graph.input_rates
         slow = min((r for r in rates.values() if r), default=Fraction(0))
         frames = max(2, round(seconds * SAMPLE_RATE_HZ * float(slow)))
         feed: Feed = {}
@@ -239,6 +219,3 @@ def _fit(value: np.ndarray, shape: tuple[int | None, ...], path: Path, name: str
         expected = [s if s is not None else "any" for s in shape]
         raise Refusal(f"{path}: {name!r} has {what}; the model expects {expected} and finite values.")
     return value
-
-
-Feed = dict[str, np.ndarray]

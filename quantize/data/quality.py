@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from common.refusal import Refusal
-
-if TYPE_CHECKING:
-    from train.tasks.base import Task
+from train.kinds import trained_as
 
 # the measure that counts, by what the data offer: (key, whether larger is better)
 MEASURES = (("onset_f1", True), ("mr_stft", False), ("snr_db", True))
@@ -60,15 +58,6 @@ def log_spectral_db(reference: np.ndarray, other: np.ndarray, size: int = 1024) 
         power = torch.stft(x, size, size // 4, window=window, return_complex=True).abs() ** 2
         levels.append(10.0 * torch.log10(power + 1e-8))
     return float(((levels[0] - levels[1]) ** 2).mean(1).sqrt().mean())
-
-
-def trained_as(kind: str) -> type[Task] | None:
-    """Give the task that trains models of this kind; None for one from elsewhere."""
-    if not kind:
-        return None
-    from train.kinds import task_class, training_kinds
-
-    return task_class(kind) if kind in training_kinds() else None
 
 
 def measure_that_counts(measures: Mapping[str, float], prefix: str = "truth/") -> tuple[str, bool]:

@@ -16,9 +16,8 @@ import torch
 from torch import nn
 
 from common.refusal import Refusal
-from quantize.data.feeds import Feed, is_event
 from quantize.data.tune import Judge, Objective, distance
-from quantize.graph.graph import Graph
+from quantize.graph.graph import Feed, Graph
 from quantize.graph.network import Network
 from quantize.operators import known, movement_of
 
@@ -183,7 +182,7 @@ def open_training_task(
         raise Refusal(f"{run_folder} does not say which data it was trained on; give them with --data DIR.")
     opened = DataSet.open(data or run.card["data"]["path"])
     task.check_data(opened, f"{run_folder} is tuned on")
-    if batch is not None and not is_event(graph):  # a smaller batch of events saves nothing
+    if batch is not None and not graph.is_event:  # a smaller batch of events saves nothing
         fit = task.recipe.fit.model_copy(update={"batch": batch})
         task.recipe = task.recipe.model_copy(update={"fit": fit})
     task.prepare(opened, ("train", "validation", "test"))

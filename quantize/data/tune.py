@@ -13,8 +13,8 @@ import torch
 
 from common.refusal import Refusal
 from quantize.data.examples import Example, tensors
-from quantize.data.quality import trained_as
 from quantize.graph.network import Network
+from train.kinds import trained_as
 
 AUDIO_LEAST = 256
 # spectra at −80 dBFS and below do not matter to the ear, nor to the gradient

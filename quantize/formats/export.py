@@ -10,11 +10,11 @@ import onnx
 
 from common.files import whole, write_bytes
 from common.refusal import Refusal
-from quantize.data.feeds import Feed
 from quantize.data.quality import snr_db
-from quantize.graph.graph import Graph
+from quantize.formats.qdq import read_qdq, to_qdq
+from quantize.graph.graph import Feed, Graph
 from quantize.graph.load import load_graph
-from quantize.integers.qdq import Quantized, read_qdq, to_qdq
+from quantize.integers.plan import Quantized
 from quantize.operators.record import QUANTIZE
 
 # Least SNR in dB of the other runtime's output against ours. LiteRT's 16×8 kernels round a 16-bit

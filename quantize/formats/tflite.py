@@ -15,8 +15,7 @@ from quantize.graph.channels import example_feeds
 from quantize.graph.graph import Graph
 from quantize.graph.load import load_graph
 from quantize.graph.network import Network
-from quantize.integers.plan import Plan, can_fuse
-from quantize.integers.qdq import Quantized
+from quantize.integers.plan import Plan, Quantized, can_fuse
 from quantize.operators import known
 
 

@@ -16,14 +16,12 @@ from torch import Tensor, nn
 from common.audio import SAMPLE_RATE_HZ
 from common.model_metadata import TensorSpec
 from common.refusal import Refusal
-from quantize.data.feeds import input_rates
 from quantize.formats.nn_tilde import DriveModule, DrumModule, NnModule, PatternModule
 from quantize.graph.channels import TRACE_FRAMES as SHAPE_FRAMES
 from quantize.graph.channels import example_feeds, trace_shapes
-from quantize.graph.execute import form_of
 from quantize.graph.graph import Graph, Node
 from quantize.graph.network import Network, Values
-from quantize.operators import known
+from quantize.operators import form_of, known
 
 TRACE_FRAMES = 64
 PROBE_FRAMES = 512
@@ -113,7 +111,7 @@ class _Mean(nn.Module):
 def trace_decoder(graph: Graph) -> Any:
     """Trace the float decoder: (list of inputs, samples before) → first output, of any length and batch."""
     module = Positional(graph).eval()
-    frames = TRACE_FRAMES if any(input_rates(graph).values()) else 1
+    frames = TRACE_FRAMES if any(graph.input_rates.values()) else 1
     feeds = {n: torch.from_numpy(v) for n, v in example_feeds(graph, frames).items()}
     inputs = [0.1 * torch.randn(v.shape, generator=torch.Generator().manual_seed(1)) for v in feeds.values()]
     start = torch.zeros((), dtype=torch.int64)
@@ -187,7 +185,7 @@ def module_of_run(folder: Path, graph: Graph) -> Any:
     else:
         tables = [row.quantiles for row in graph.about.latents]
         middle = [float(np.median(table)) for table in tables] or [0.0] * len(latent)
-        hop = int(1 / input_rates(graph)[inputs["latent"].name])
+        hop = int(1 / graph.input_rates[inputs["latent"].name])
         module = DriveModule(decoder, encoder, frames_looked_back(graph), latent, middle, hop, port.length)
     return torch.jit.script(module.eval())
 
@@ -256,7 +254,7 @@ def _sent_both_ways(
     from quantize.data.feeds import FeedMaker
     from quantize.graph.runtime import run_onnx
 
-    hop = int(1 / input_rates(graph)[names["latent"]])
+    hop = int(1 / graph.input_rates[names["latent"]])
     noise = 0.1 * np.random.default_rng(seed).standard_normal(COMPARED_FRAMES * hop).astype(np.float32)
     feed = FeedMaker(graph, [noise], seed).make(COMPARED_FRAMES * hop / SAMPLE_RATE_HZ, 1)
     signal = np.concatenate([feed[names["audio"]], np.repeat(feed[names["latent"]], hop, 2)], 1)

@@ -119,13 +119,10 @@ def example_feeds(graph: Graph, frames: int = TRACE_FRAMES) -> dict[str, np.ndar
 
     Rates come from the metadata; without it every symbolic time axis gets `frames`.
     """
-    inputs = [spec for spec in graph.about.inputs if not spec.is_event]
-    numbers = {spec.name: spec.frames_per_sample or Fraction(1) for spec in inputs}
-    outputs = [s.frames_per_sample or Fraction(1) for s in graph.about.outputs if not s.is_event]
-    slowest = min([*numbers.values(), *outputs], default=Fraction(1))
+    rates, slowest = graph.input_rates, graph.slowest_rate or Fraction(1)
     feeds = {}
     for name in graph.input_names:
-        length = int(frames * numbers[name] / slowest) if name in numbers else frames
+        length = int(frames * rate / slowest) if (rate := rates.get(name)) else frames
         shape = graph.fixed_shape(name)
         sizes = [s if s is not None else (1 if i == 0 else length) for i, s in enumerate(shape)]
         feeds[name] = np.zeros(sizes, np.float32)

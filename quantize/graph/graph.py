@@ -7,6 +7,7 @@ so that everything behind it sees weights as initializers and activations as ten
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from firmware.compiler.read.onnx_nodes import LEAST_OPSET_OF_FORM, unwritten
 from firmware.compiler.read.onnx_operators import STANDARD, VAECTROL
 
 VAECTROL_DOMAIN = VAECTROL
+Feed = dict[str, np.ndarray]
+"""What a graph is fed with: an array [N, C, T] for each of its inputs."""
 
 
 @dataclass
@@ -68,6 +71,26 @@ class Graph:
     def about(self) -> ModelMetadata:
         """What the model file says about itself."""
         return model_metadata.read(self.source)
+
+    @property
+    def input_rates(self) -> dict[str, Fraction]:
+        """Rate of every input as a fraction of the sample rate; 0 for events; empty without metadata."""
+        return {
+            spec.name: Fraction(0) if spec.is_event else spec.frames_per_sample or Fraction(1)
+            for spec in self.about.inputs
+        }
+
+    @property
+    def slowest_rate(self) -> Fraction | None:
+        """Rate of the slowest input or output that streams; None without metadata, or where none does."""
+        specs = (*self.about.inputs, *self.about.outputs)
+        return min((s.frames_per_sample or Fraction(1) for s in specs if not s.is_event), default=None)
+
+    @property
+    def is_event(self) -> bool:
+        """Whether the model is evaluated once per event instead of along time."""
+        rates = self.input_rates
+        return bool(rates) and not any(rates.values())
 
     def copy(self) -> Graph:
         """Copy nodes and constants, sharing nothing that pruning or quantization changes."""

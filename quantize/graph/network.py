@@ -10,9 +10,8 @@ import torch
 from torch import nn
 
 from common.refusal import Refusal
-from quantize.graph.execute import form_of
 from quantize.graph.graph import Graph, Node
-from quantize.operators import known
+from quantize.operators import form_of, known
 
 # What a network has computed so far, by name: a tensor, or what a subclass puts in its place
 Values = dict[str, Any]

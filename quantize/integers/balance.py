@@ -13,8 +13,7 @@ import numpy as np
 
 from quantize.graph.graph import Graph, Node
 from quantize.integers.calibrate import Observations
-from quantize.integers.weights import along
-from quantize.operators import groups_of, layer_of, movement_of
+from quantize.operators import along, groups_of, layer_of, movement_of
 from quantize.operators.elementwise import PRODUCT
 
 POWER = 0.75  # of a column's largest weight: 1 makes all columns alike

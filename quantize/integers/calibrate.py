@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from common.refusal import Refusal
-from quantize.data.feeds import Feed
+from quantize.graph.graph import Feed
 from quantize.graph.network import Network
 from quantize.integers.plan import Plan
 from quantize.integers.ranges import Histogram, estimate

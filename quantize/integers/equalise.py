@@ -14,8 +14,7 @@ from quantize.graph.channels import NOTHING, PINNED, Channels, trace_channels
 from quantize.graph.graph import Graph
 from quantize.graph.layers import layers
 from quantize.integers.calibrate import Observations
-from quantize.integers.weights import along
-from quantize.operators import groups_of, known, layer_of
+from quantize.operators import along, groups_of, known, layer_of
 
 BALANCE = 0.5  # 1 flattens the activations, 0 the weights that read them
 STEEPEST = 64.0  # a nearly dead channel is not blown up further than this

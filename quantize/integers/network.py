@@ -17,8 +17,7 @@ from quantize.graph.layers import layers
 from quantize.graph.network import Network, Values
 from quantize.integers import arithmetic as integer
 from quantize.integers.joins import Join, accumulator_scale
-from quantize.integers.plan import Plan, can_fuse
-from quantize.integers.qdq import Quantized, round_layer, with_factors
+from quantize.integers.plan import Plan, Quantized, can_fuse, round_layer
 from quantize.integers.weights import TOP, TOP_16, QuantizedLayer, channel_scales, room_for_bias
 from quantize.operators import Layer, Operator, bias_of, known, layer_of
 from quantize.operators.record import Call
@@ -80,7 +79,7 @@ class QuantizedNetwork(Network):
             join = plan.joined(position)
             if join is not None and position != join.main.position:
                 continue
-            weight, bias = with_factors(node, layer, *self._parameters_numpy(node))
+            weight, bias = layer.with_factors(node, *self._parameters_numpy(node))
             first = room_for_bias(
                 channel_scales(weight, layer.output_axis(node, weight.ndim), weight_method),
                 bias,

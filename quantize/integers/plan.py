@@ -7,10 +7,14 @@ audio edge).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from quantize.graph.graph import Graph, Node
 from quantize.integers.joins import Join, find_joins
+from quantize.integers.weights import TOP, QuantizedLayer, quantize_layer
 from quantize.operators import bias_of, known, layer_of
 from quantize.operators.record import Channels
 
@@ -71,6 +75,54 @@ class Plan:
     def linear_positions(self) -> list[int]:
         """Positions of the integer layers with weights."""
         return [p for p in sorted(self.integer) if layer_of(self.graph.nodes[p]) is not None]
+
+
+@dataclass
+class Quantized:
+    """A plan carried out: a quantized model before it is written.
+
+    Attributes
+    ----------
+    plan : Plan
+        What is integer, and the widths.
+    scales : dict of str to float
+        Scale of every class.
+    layers : dict of int to QuantizedLayer
+        Node position → integers; positions that are missing are rounded to nearest when written.
+    """
+
+    plan: Plan
+    scales: Mapping[str, float]
+    layers: dict[int, QuantizedLayer]
+
+    def scale(self, tensor: str) -> float:
+        """Scale of a quantized tensor."""
+        return self.scales[self.plan.scale_class[tensor]]
+
+    def layer(self, position: int) -> QuantizedLayer:
+        """Integers of a linear layer, rounded to nearest unless something better was stored."""
+        if position not in self.layers:
+            node, constants = self.plan.graph.nodes[position], self.plan.graph.constants
+            bias = constants[bias_of(node)] if bias_of(node) else None
+            weight = constants[node.inputs[1]]
+            self.layers[position] = round_layer(node, weight, bias, self.scale(node.inputs[0]))
+        return self.layers[position]
+
+
+def round_layer(
+    node: Node,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    input_scale: float,
+    scale: np.ndarray | None = None,
+    top: int = TOP,
+) -> QuantizedLayer:
+    """Integers of a layer: see ``weights.quantize_layer``."""
+    layer = layer_of(node)
+    assert layer is not None
+    weight, bias = layer.with_factors(node, weight, bias)
+    axis = layer.output_axis(node, weight.ndim)
+    return quantize_layer(weight, bias, input_scale, axis, layer.repeats(node), scale, top)
 
 
 def make_plan(graph: Graph, bits: int = 16) -> Plan:

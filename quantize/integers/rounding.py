@@ -14,8 +14,7 @@ import numpy as np
 import torch
 
 from quantize.data.examples import tensors
-from quantize.data.feeds import Feed
-from quantize.graph.graph import Node
+from quantize.graph.graph import Feed, Node
 from quantize.graph.layers import layers
 from quantize.graph.network import Network
 from quantize.integers.network import QuantizedNetwork

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from quantize.operators.layer import along
+
 TOP, TOP_16 = 127, 32767
 """Largest weight of 8 bits, and of the 16 that a joined sum allows beside its largest layer."""
 # |bias| in accumulator units stays below this, leaving room for the products (sum below 2^31)
@@ -32,13 +34,6 @@ class QuantizedLayer:
     scale: np.ndarray
     axis: int
     bias: np.ndarray | None
-
-
-def along(vector: np.ndarray, axis: int, rank: int) -> np.ndarray:
-    """Shape a vector so that it broadcasts along one axis."""
-    shape = [1] * rank
-    shape[axis] = -1
-    return vector.reshape(shape)
 
 
 def channel_scales(weight: np.ndarray, axis: int, method: str = "minmax") -> np.ndarray:

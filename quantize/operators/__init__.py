@@ -3,14 +3,16 @@
 import importlib
 import pkgutil
 
-from quantize.operators.layer import Layer, bias_of, groups_of
-from quantize.operators.record import Movement, Operator, known, layer_of, movement_of, register
+from quantize.operators.layer import Layer, along, bias_of, groups_of
+from quantize.operators.record import Movement, Operator, form_of, known, layer_of, movement_of, register
 
 __all__ = [
     "Layer",
     "Movement",
     "Operator",
+    "along",
     "bias_of",
+    "form_of",
     "groups_of",
     "known",
     "layer_of",

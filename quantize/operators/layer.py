@@ -40,6 +40,13 @@ class Layer:
         """What the node multiplies its product and its bias by."""
         return 1.0, 1.0
 
+    def with_factors(
+        self, node: Node, weight: np.ndarray, bias: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Weight and flat bias with those factors multiplied in."""
+        alpha, beta = (np.float32(factor) for factor in self.factors(node))
+        return weight * alpha, None if bias is None else bias.reshape(-1) * beta
+
     def plain(self, node: Node) -> Node:
         """Return the node without those factors, for weights that hold them already."""
         return replace(node, attributes=dict(node.attributes))
@@ -81,3 +88,10 @@ def groups_of(node: Node) -> int:
 def bias_of(node: Node) -> str:
     """Name of a layer's bias, "" where it has none."""
     return node.inputs[2] if len(node.inputs) > 2 else ""
+
+
+def along(vector: np.ndarray, axis: int, rank: int) -> np.ndarray:
+    """Shape a vector so that it broadcasts along one axis."""
+    shape = [1] * rank
+    shape[axis] = -1
+    return vector.reshape(shape)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from common.refusal import Refusal
 from quantize.graph.graph import Graph, Node
 from quantize.operators.layer import Layer
 
@@ -281,6 +282,24 @@ def known(node: Node) -> Operator | None:
     """Record of a node's operator; None when the room does not know it."""
     domain = "" if node.domain in STANDARD_DOMAINS else node.domain
     return RECORDS.get((domain, node.op))
+
+
+def form_of(node: Node) -> TorchForm:
+    """Give the torch function of a node.
+
+    Raises
+    ------
+    Refusal
+        If the operator is not one of docs/design.md#model-file.
+    """
+    record = known(node)
+    if record is None:
+        raise Refusal(
+            f"node {node.name!r} uses {node.domain + ':' if node.domain else ''}{node.op}, which "
+            "can't be quantized "
+            "or kept in float here; see quantize/README.md for the operators and what to use instead."
+        )
+    return record.form
 
 
 def layer_of(node: Node) -> Layer | None:

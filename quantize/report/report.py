@@ -24,6 +24,7 @@ from quantize.graph.network import Network
 from quantize.integers.network import QuantizedNetwork
 from quantize.integers.plan import Plan
 from quantize.integers.ranges import BINS
+from quantize.operators import along
 from quantize.procedure import Outcome, StageRecord
 
 if TYPE_CHECKING:
@@ -146,9 +147,8 @@ def layer_noise(network: QuantizedNetwork, example: Example, before: Graph) -> l
         weight_snr = None
         if position in plan.linear_positions():
             layer = quantized.layer(position)
-            shape = [1] * layer.weight.ndim
-            shape[layer.axis] = -1
-            weight_snr = snr_db(before.constants[node.inputs[1]], layer.weight * layer.scale.reshape(shape))
+            scales = along(layer.scale, layer.axis, layer.weight.ndim)
+            weight_snr = snr_db(before.constants[node.inputs[1]], layer.weight * scales)
         bits, scale = plan.width(name), float(network.scale(name))
         top = (1 << (bits - 1)) - 1
         integers = np.rint(made[name].numpy() / scale)

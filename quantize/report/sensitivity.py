@@ -19,9 +19,9 @@ import typer
 
 from common.refusal import Refusal
 from quantize.data.examples import run
-from quantize.data.feeds import Feed, FeedMaker
+from quantize.data.feeds import FeedMaker
 from quantize.data.quality import is_audio, mr_stft
-from quantize.graph.graph import Graph, Node
+from quantize.graph.graph import Feed, Graph, Node
 from quantize.graph.network import Network, Values
 from quantize.integers.arithmetic import limits
 from quantize.integers.calibrate import activation_tensors, observe, scales_from

@@ -10,12 +10,12 @@ from captures.read import model_of, read_capture
 from firmware.compiler.binding import load_host
 from firmware.compiler.judge import reference
 from firmware.compiler.pipeline import compile_onnx
+from quantize.formats.qdq import to_qdq
 from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.integers.calibrate import activation_tensors, observe, scales_from
 from quantize.integers.network import QuantizedNetwork
 from quantize.integers.plan import make_plan
-from quantize.integers.qdq import to_qdq
 from tests.captures import made
 from tests.captures.test_import import noise, played, written
 

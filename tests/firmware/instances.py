@@ -12,9 +12,9 @@ from cffi import FFI
 from firmware import toolchain
 from firmware.build import Built, generate
 from firmware.instruments.demo import find_demo
-from firmware.play.cv_script import Signals, events, read_script, readings
 from firmware.play.host import DECLARATIONS, HostInstrument, Rendered
 from firmware.play.render import fitted, resting_knobs
+from firmware.script.cv_script import Signals, events, read_script, readings
 from toy.demo_phrases import play_phrase
 
 SHIM = Path(__file__).with_name("instances_shim.c")
@@ -152,7 +152,7 @@ def own_script(built: Built, seconds: float) -> Signals:
 
 def drawn_script(built: Built, seconds: float, seed: int) -> Signals:
     """Signals that nobody would play: noise at every jack, strokes and moves at random."""
-    from firmware.play.cv_script import Event
+    from firmware.script.cv_script import Event
 
     rng = np.random.default_rng(seed)
     board, ticks = built.board, round(seconds * built.board.audio.sample_rate_hz)

@@ -104,14 +104,14 @@ static const GateSpec drum_gates[3] = {
     {.gates = 1, .cv = -1, .audio = -1}, {.gates = 2, .cv = -1, .audio = -1}, {.gates = 4, .cv = -1, .audio = -1}};
 static const PanelSpec drum_panel = {
     .inputs = 1, .parameters = 4, .gates = 3, .input = input, .parameter = drum_parameters, .gate = drum_gates};
-/* A network that says: one mode of 0.02 radians a sample that falls in 9600 samples, as loud as its latent; three modes
+/* A network that says: one mode of 0.02 radians a sample that falls in 9600 samples, or in 70653, as loud as its latent; three modes
  * are off, and so is all noise. Its work is counted in samples. */
 #define SLOTS 4u
 typedef struct Sine {
     float latent;
     uint32_t part;
 } Sine;
-static bool from_cosine;
+static bool from_cosine, rings_long;
 static uint32_t work_now, work_most; /* in this block, and in the busiest one */
 static unsigned evaluations;
 static void sine_reset(void *state) { *(Sine *)state = (Sine){.latent = 0.0f}; }
@@ -130,7 +130,7 @@ static void sine_result(void *state, float *modes, float *glide, float *noise) {
     const Sine *sine = state;
     for (uint32_t k = 0; k < SLOTS; ++k) {
         modes[k] = 0.0f;
-        modes[SLOTS + k] = 0.79138f;
+        modes[SLOTS + k] = rings_long ? 20.0f : 0.79138f;
         modes[2u * SLOTS + k] = k == 0 ? logf(2.0f * sine->latent + 1e-6f) : -12.0f;
         modes[3u * SLOTS + k] = from_cosine ? 0.0f : 1.0f;
         modes[4u * SLOTS + k] = from_cosine ? 1.0f : 0.0f;
@@ -179,8 +179,9 @@ static DrumSpec drum_spec = {
     .accent = 2,
     .outputs = {.audios = 1, .gates = 1, .audio = mix_jack, .gate = mix_jack}};
 static Drum drum;
-void shim_drum_init(uint8_t voices, bool cut, bool cosine) {
+void shim_drum_init(uint8_t voices, bool cut, bool cosine, bool ringing) {
     from_cosine = cosine;
+    rings_long = ringing;
     work_most = 0;
     evaluations = 0;
     drum_spec.voices = voices;

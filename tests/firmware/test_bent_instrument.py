@@ -13,9 +13,9 @@ from common.model_metadata import TensorSpec
 from firmware.build import generate, host_library
 from firmware.instruments.assign import assign
 from firmware.instruments.spec import find_models, load_instrument
-from firmware.play.cv_script import Script, signals
 from firmware.play.host import HostInstrument
 from firmware.ports.web.describe import describe
+from firmware.script.cv_script import Script, signals
 from hardware.board import load_board
 from quantize.bend import material, surgery
 from quantize.bend.sites import Inside, named

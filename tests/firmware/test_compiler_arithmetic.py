@@ -114,7 +114,7 @@ def test_a_transposed_convolution_is_bounded_phase_by_phase():
     assert judged[0].min() < -65.0  # two taps of all inputs at full scale: the bound is met
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     acc=st.integers(-(2**31) + 1, 2**31 - 1),
     factor=st.floats(1e-9, 0.49),
@@ -127,7 +127,7 @@ def test_requantization_is_a_single_rounding(acc, factor):
     assert abs(y - acc * factor) <= 0.5 + abs(acc) * 2.0**-33 + 1e-6
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.floats(1e-4, 100.0), st.floats(-100.0, 100.0), st.integers(-32768, 32767), st.integers(-32768, 32767)
 )

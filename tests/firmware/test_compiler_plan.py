@@ -45,7 +45,7 @@ def test_every_tensor_has_a_region_bytes_traffic_and_a_reason():
     assert used == {r: v["used"] for r, v in report["regions"].items()}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.integers(0, 20), st.integers(0, 10), st.integers(1, 500)), min_size=1, max_size=30)
 )

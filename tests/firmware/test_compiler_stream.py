@@ -17,7 +17,7 @@ from tests.firmware.compiler_graphs import quantized, random_graph, session
 
 BLOCKS = [1, 1, 2, 3, 7, 13, 31, 48, 97, 211]
 # The same graphs on every run of make test; the sweep over hundreds of seeds is the slow test below.
-RELAXED = settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+RELAXED = settings(max_examples=6, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 def check_stream(seed: int, kind: str, *, slow: bool, block: int) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.refusal import Refusal
-from firmware.play.cv_script import read_script, signals
+from firmware.script.cv_script import read_script, signals
 from hardware.board import load_board
 
 HOST = load_board("host")

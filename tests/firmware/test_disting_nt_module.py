@@ -21,7 +21,6 @@ from firmware.instruments import kinds
 from firmware.instruments.demo import find_demo
 from firmware.instruments.spec import available_instruments
 from firmware.midi.player import MidiPlayer
-from firmware.play.cv_script import SET, Event, Script, command_of, read_script, signals
 from firmware.play.host import HostInstrument
 from firmware.play.render import fitted, read_sounds, resting_knobs
 from firmware.ports.disting_nt.link import link_plugin
@@ -37,6 +36,7 @@ from firmware.ports.disting_nt.object_file import (
     read_object,
 )
 from firmware.ports.disting_nt.rows import rows_of
+from firmware.script.cv_script import SET, Event, Script, command_of, read_script, signals
 from hardware.board import load_board
 
 BLOCK = 24

@@ -10,7 +10,8 @@ from firmware.compiler.ops import hit
 from firmware.instruments import assign, schema
 from firmware.instruments.kinds import drum, groove, rhythm
 from firmware.kernelgen import bands
-from firmware.play import cv_script, osc
+from firmware.play.live import osc
+from firmware.script import cv_script
 from train.models.hit import shape, sound
 
 ENGINE = Path(__file__).resolve().parents[2] / "firmware" / "engine"

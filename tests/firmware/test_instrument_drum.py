@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from firmware.build import generate, host_library
-from firmware.play.cv_script import Script, readings
 from firmware.play.host import HostInstrument
+from firmware.script.cv_script import Script, readings
 from tests.firmware.hit_twin import FRAME, Modes
 
 pytestmark = pytest.mark.fast
@@ -18,9 +18,9 @@ WAIT = 96
 
 
 class Drum:
-    def __init__(self, shim, voices=2, cut=False, cosine=False):
+    def __init__(self, shim, voices=2, cut=False, cosine=False, ringing=False):
         self.ffi, self.lib = shim.ffi, shim.lib
-        self.lib.shim_drum_init(voices, cut, cosine)
+        self.lib.shim_drum_init(voices, cut, cosine, ringing)
 
     def run(self, hits, ticks, block=48, bits=TRIGGER):
         gates = np.zeros(ticks, np.uint32)
@@ -110,6 +110,18 @@ def test_an_end_is_an_end(instruments):
     """After the window the voice is freed and nothing is computed or heard."""
     audio = Drum(instruments).run([0], 48_000 * 3)
     assert not audio[2000 * 48 + WAIT :].any()
+
+
+def test_what_still_rings_at_the_end_is_faded_in_50_ms(instruments):
+    """A cymbal outlasts its voice: −12 dB are left at the end of the window."""
+    audio = Drum(instruments, ringing=True).run([0], 48_000 * 3)
+    end = 2000 * 48 + WAIT
+    t = np.arange(end - WAIT)
+    wanted = np.sin(0.02 * t) * np.exp(-t / (48_000 * 0.06 * np.exp(3.2)))
+    assert np.abs(wanted[-400:]).max() > 0.2
+    wanted[-2400:] *= np.linspace(1, 0, 2401)[1:]
+    assert np.allclose(audio[WAIT:end], wanted, atol=2e-3)
+    assert not audio[end:].any()
 
 
 def test_no_block_has_more_work_than_its_samples(instruments):

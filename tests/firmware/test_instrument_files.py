@@ -7,11 +7,11 @@ import onnx
 import pytest
 
 from common import model_metadata
+from common.reading.toml_source import key_lines
 from common.refusal import Refusal
 from firmware.instruments import kinds
 from firmware.instruments.assign import assign
 from firmware.instruments.spec import available_instruments, find_models, load_instrument
-from firmware.instruments.toml_source import key_lines
 from hardware.board import available_boards, load_board
 
 pytestmark = pytest.mark.fast

@@ -10,9 +10,9 @@ import torch
 from common import pitch
 from common.refusal import Refusal
 from firmware.build import generate, host_library
-from firmware.play.cv_script import Script, signals
 from firmware.play.host import HostInstrument
 from firmware.play.render import resting_knobs
+from firmware.script.cv_script import Script, signals
 
 HOP, LATENTS = 256, 4
 PATCH = """

@@ -10,9 +10,9 @@ import pytest
 from common.refusal import Refusal
 from firmware.build import generate, host_library
 from firmware.instruments.latents.layer import BYTES, WORDS
-from firmware.play.cv_script import Script, signals
 from firmware.play.host import HostInstrument
 from firmware.ports.web.describe import describe
+from firmware.script.cv_script import Script, signals
 from tests.firmware.conftest import shim_library
 
 INSTRUMENTS = Path(__file__).resolve().parents[2] / "firmware" / "instruments"

@@ -21,9 +21,9 @@ from firmware.midi.cable import MidiFollower, midi_input
 from firmware.midi.notes_out import write_notes
 from firmware.midi.player import MidiPlayer
 from firmware.midi.song import read_song, script_of, song_script
-from firmware.play.cv_script import read_script, script_text
-from firmware.play.osc import OscControl
+from firmware.play.live.osc import OscControl
 from firmware.play.render import play
+from firmware.script.cv_script import read_script, script_text
 from tests.firmware import null_midi
 from train.data.patterns import FACTORY_MAP, read_map
 

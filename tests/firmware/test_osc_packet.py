@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from firmware.play import osc
-from firmware.play.osc import OscControl, OscServer
-from firmware.play.osc_packet import AT_ONCE, NO_OSC, NOT_UTF8, UNIX_EPOCH_S, read_packet
+from firmware.play.live import osc
+from firmware.play.live.osc import OscControl, OscServer
+from firmware.play.live.osc_packet import AT_ONCE, NO_OSC, NOT_UTF8, UNIX_EPOCH_S, read_packet
 
 
 def message(address: bytes, value: float = 0.5) -> bytes:

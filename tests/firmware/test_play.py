@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from common.refusal import Refusal
-from firmware.play.cv_script import Script, read_script, signals
+from firmware.script.cv_script import Script, read_script, signals
 from hardware.board import load_board
 
 HOST = load_board("host")
@@ -234,7 +234,7 @@ def test_osc_sets_triggers_answers_and_refuses(drum):
     from pythonosc.osc_server import BlockingOSCUDPServer
     from pythonosc.udp_client import SimpleUDPClient
 
-    from firmware.play.osc import OscControl, OscServer
+    from firmware.play.live.osc import OscControl, OscServer
 
     _, host = drum
     host.begin()
@@ -280,8 +280,8 @@ def test_osc_sets_triggers_answers_and_refuses(drum):
 
 
 def test_a_recorded_session_is_a_script(tmp_path):
-    from firmware.play.cv_script import script_text
-    from firmware.play.live import recorded_script
+    from firmware.play.live.live import recorded_script
+    from firmware.script.cv_script import script_text
 
     path = script(
         tmp_path,

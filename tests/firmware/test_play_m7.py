@@ -10,7 +10,7 @@ from firmware.instruments.kinds.groove import SETS_REGION
 
 
 def moving_signals(board, ticks, parameters, block):
-    from firmware.play.cv_script import Script, signals
+    from firmware.script.cv_script import Script, signals
 
     rng = np.random.default_rng(7)
     knots = np.arange(0, ticks / 48_000 + 0.05, 0.05)

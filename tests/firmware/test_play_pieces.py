@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from common.refusal import Refusal
-from firmware.play.cv_script import Script, events, readings, signals
 from firmware.play.host import HostInstrument
 from firmware.play.pieces import PIECE_TICKS, blank, put, rendered_pieces
 from firmware.play.render import open_instrument, play, read_sound, write_tracks
+from firmware.script.cv_script import Script, events, readings, signals
 from hardware.board import load_board
 
 HOST = load_board("host")

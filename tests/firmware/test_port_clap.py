@@ -20,11 +20,11 @@ from firmware import toolchain
 from firmware.build import PORTS, Built, generate
 from firmware.instruments.spec import available_instruments
 from firmware.midi.player import MidiPlayer
-from firmware.play.cv_script import Event, Script, command_of, readings
 from firmware.play.host import HostInstrument, Rendered
 from firmware.play.render import open_instrument, resting_knobs
 from firmware.ports.plugin.link import Wanted, build_plugin
 from firmware.ports.plugin.tables import plugin_tables
+from firmware.script.cv_script import Event, Script, command_of, readings
 from hardware.board import load_board
 from tests.firmware.binaries import mach_o, pe
 from tests.firmware.clap_job import (

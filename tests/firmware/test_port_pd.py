@@ -15,9 +15,9 @@ import soundfile
 from cffi import FFI
 
 from firmware.build import PORTS
-from firmware.play.cv_script import Event, Script, readings
 from firmware.play.render import open_instrument, resting_knobs
 from firmware.ports.plugin.link import Wanted, build_plugin
+from firmware.script.cv_script import Event, Script, readings
 from hardware.board import load_board
 from tests.firmware.abi import assertions, compile_checks
 from tests.firmware.binaries import mach_o

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.play.osc import OscControl
+from firmware.play.live.osc import OscControl
 from firmware.ports.rpi.control_plane import RemoteInstrument, Telemetry, serve
 from firmware.toolchain import link_shared
 from hardware.board import load_board

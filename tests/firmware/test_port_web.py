@@ -22,13 +22,13 @@ from firmware.build import generate
 from firmware.instruments.demo import find_demo
 from firmware.instruments.presets import load_presets
 from firmware.instruments.spec import available_instruments, load_instrument
-from firmware.play.cv_script import read_script
 from firmware.play.host import Rendered
 from firmware.play.render import play
 from firmware.ports.web.bundle import bundle
 from firmware.ports.web.describe import describe, describe_script
+from firmware.ports.web.gallery import instrument_page
 from firmware.ports.web.link import WEB, link
-from firmware.web import instrument_page
+from firmware.script.cv_script import read_script
 from hardware.board import load_board
 from tests.browser import CHROMIUM, Browser, browser
 from toy.demo_phrases import play_phrase

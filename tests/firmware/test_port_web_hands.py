@@ -15,7 +15,7 @@ import soundfile
 import vaectrol
 from common.page import sound_source
 from firmware.play.render import play
-from firmware.web import instrument_page
+from firmware.ports.web.gallery import instrument_page
 from tests.browser import CHROMIUM, Browser, browser
 from toy.demo_phrases import play_phrase
 

@@ -62,8 +62,8 @@ def rendered(model_files, tmp_path_factory):
     import onnxruntime
 
     from firmware.build import generate, host_library
-    from firmware.play.cv_script import Script, signals
     from firmware.play.host import HostInstrument
+    from firmware.script.cv_script import Script, signals
 
     folder = tmp_path_factory.mktemp("swept")
     built = generate("drive", "host", folder, models={"drive": quantized(model_files["drive"], folder)})

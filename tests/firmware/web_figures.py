@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 from firmware.instruments.spec import available_instruments
-from firmware.web import instrument_page
+from firmware.ports.web.gallery import instrument_page
 from tests.browser import Browser, browser
 from tests.firmware.test_port_web import BOARD, RENDER, TICKS, case, digests
 from toy.demo_phrases import play_phrase

@@ -216,7 +216,7 @@ def test_a_panel_that_cannot_be_built_is_refused(changes, sentence):
 def test_bad_files_are_refused_in_a_sentence(tmp_path):
     bad = tmp_path / "p.toml"
     bad.write_text('board = "rpi4"\ntitle = "x"\nhp = 3\nrows = []\n')
-    with pytest.raises(Refusal, match=r"p\.toml: hp"):
+    with pytest.raises(Refusal, match=r"p\.toml line 3: hp"):
         load_panel(bad)
     with pytest.raises(Refusal, match="choose patch_sm, rpi"):
         load_panel("nothing")

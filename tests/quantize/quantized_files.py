@@ -24,11 +24,11 @@ from common.refusal import Refusal
 from quantize.cost import layer_cycles
 from quantize.data.calibration_set import CalibrationSet, from_metadata, from_pool
 from quantize.data.tune import Effort
+from quantize.formats.qdq import read_qdq
 from quantize.formats.tflite import to_tflite
 from quantize.graph.graph import Graph
 from quantize.graph.load import load_graph
 from quantize.integers.plan import Plan, make_plan
-from quantize.integers.qdq import read_qdq
 from quantize.procedure import Settings, run_procedure
 from tests.digest_list import run
 from tests.quantize.models import small_drive, small_drum, small_rhythm, small_stream

@@ -15,6 +15,7 @@ from firmware.compiler.pipeline import compile_onnx, optimise
 from firmware.compiler.read.load import load
 from quantize.data.examples import run, tensors
 from quantize.data.quality import snr_db
+from quantize.formats.qdq import to_qdq
 from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.graph.runtime import run_onnx
@@ -22,7 +23,6 @@ from quantize.integers.balance import balance_entries
 from quantize.integers.calibrate import activation_tensors, observe, scales_from
 from quantize.integers.network import QuantizedNetwork
 from quantize.integers.plan import make_plan
-from quantize.integers.qdq import to_qdq
 
 
 def unequal(seed: int, spread: float):
@@ -99,7 +99,7 @@ def test_only_layers_that_read_inputs_are_balanced(which, request):
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_balanced_integers_are_those_of_the_judge_and_of_the_compiled_c(seed):
     graph, feed = unequal(seed, 10.0)
     network = integers(balanced(graph, feed), feed)

@@ -27,7 +27,7 @@ from quantize.procedure import reading_macs
 from tests.quantize.random_graphs import random_feed, random_graph
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), min_size=1, max_size=5))
 def test_a_histogram_counts_everything_and_minmax_is_the_peak(parts):
     histogram = Histogram()

@@ -8,9 +8,9 @@ import pytest
 from quantize.budget import quick_integers
 from quantize.cost import layer_cycles, predict, sizes
 from quantize.data.calibration_set import from_metadata
+from quantize.formats.qdq import to_qdq
 from quantize.graph.layers import layers
 from quantize.graph.load import load_graph
-from quantize.integers.qdq import to_qdq
 from quantize.procedure import Settings
 from tests.quantize.random_graphs import random_graph
 

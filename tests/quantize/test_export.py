@@ -13,14 +13,14 @@ from quantize.data.feeds import FeedMaker
 from quantize.data.quality import snr_db
 from quantize.formats.export import LEAST_SNR_DB, export_model
 from quantize.formats.nn_tilde import DriveModule, DrumModule
+from quantize.formats.qdq import to_qdq
 from quantize.formats.tflite import run_tflite, to_tflite
 from quantize.formats.torchscript import compare_module, frames_looked_back, trace_decoder
 from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.graph.runtime import run_onnx
 from quantize.integers.calibrate import activation_tensors, observe, scales_from
-from quantize.integers.plan import make_plan
-from quantize.integers.qdq import Quantized, to_qdq
+from quantize.integers.plan import Quantized, make_plan
 from tests.quantize.quantized_files import every_operator
 from tests.quantize.random_graphs import random_feed, random_graph
 

@@ -8,12 +8,12 @@ import torch
 
 from quantize.data.feeds import FeedMaker
 from quantize.data.training_task import StandIn, said_of_a_hit
+from quantize.formats.qdq import to_qdq
 from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.graph.runtime import run_onnx
 from quantize.integers.calibrate import activation_tensors, observe, scales_from
-from quantize.integers.plan import make_plan
-from quantize.integers.qdq import Quantized, to_qdq
+from quantize.integers.plan import Quantized, make_plan
 
 pytestmark = pytest.mark.fast
 

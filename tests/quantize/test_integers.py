@@ -16,6 +16,7 @@ from firmware.compiler.read.load import load
 from quantize.data.examples import run, tensors
 from quantize.data.feeds import FeedMaker
 from quantize.data.quality import snr_db
+from quantize.formats.qdq import read_qdq, to_qdq
 from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.graph.runtime import run_onnx
@@ -24,7 +25,6 @@ from quantize.integers.calibrate import activation_tensors, observe, scales_from
 from quantize.integers.mixed import width_groups
 from quantize.integers.network import QuantizedNetwork
 from quantize.integers.plan import make_plan
-from quantize.integers.qdq import read_qdq, to_qdq
 from tests.quantize.quantized_files import every_operator
 from tests.quantize.random_graphs import Builder, random_feed, random_graph
 
@@ -40,7 +40,7 @@ def whole(network, feed, name):
     return network.integers(tensors(feed), [name])[name]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**31), factor=st.floats(1e-6, 30.0), bits=st.sampled_from([8, 16]))
 def test_requantization_is_the_judges(seed, factor, bits):
     random = np.random.default_rng(seed)
@@ -53,7 +53,7 @@ def test_requantization_is_the_judges(seed, factor, bits):
     np.testing.assert_array_equal(made.numpy(), wanted)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 2**31),
     factors=st.tuples(st.floats(1e-4, 8.0), st.floats(-8.0, 8.0)),

@@ -20,13 +20,13 @@ from firmware.compiler.read.onnx_operators import OPERATORS
 from quantize.cost import layer_cycles
 from quantize.data.examples import tensors
 from quantize.data.quality import snr_db
+from quantize.formats.qdq import to_qdq
 from quantize.graph.load import load_graph
 from quantize.graph.network import Network
 from quantize.graph.runtime import run_onnx
 from quantize.integers.calibrate import activation_tensors, observe, scales_from
 from quantize.integers.network import QuantizedNetwork
 from quantize.integers.plan import make_plan
-from quantize.integers.qdq import to_qdq
 from quantize.operators.record import RECORDS
 from tests.prose import ROOT
 

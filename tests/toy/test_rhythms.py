@@ -14,7 +14,7 @@ from common.drums import PARTS
 from toy import rhythms
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**31), st.integers(0, 20_000))
 def test_a_pattern_is_well_formed_and_repeatable(seed, index):
     one = rhythms.pattern(seed, index)

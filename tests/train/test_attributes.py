@@ -99,7 +99,7 @@ def random_pattern(seed):
     return np.concatenate([onsets, rng.random((9, 32)), rng.uniform(-0.5, 0.5, (9, 32))]).astype(np.float32)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**31))
 def test_the_differentiable_attributes_have_the_same_values(seed):
     one = random_pattern(seed)
@@ -115,7 +115,7 @@ def test_and_they_have_gradients():
     assert (probability.grad[:, :9] != 0).any()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=60))
 def test_knobs_rise_with_the_quantity_and_stay_on_the_dial(values):
     scale = AttributeScale.fit(np.array(values))

@@ -74,7 +74,7 @@ def test_resampling_keeps_images_and_aliases_out():
     assert np.abs(down[4000:-4000]).max() < 1e-5
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 20_000), st.floats(-30, 0), st.floats(40, 6000))
 def test_the_onset_is_found_to_the_sample(lead, gain_db, frequency_hz):
     audio = 10 ** (gain_db / 20) * hit(frequency_hz, 0.2, 48_000, lead)

@@ -87,7 +87,7 @@ groups_and_classes = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(groups_and_classes)
 def test_no_group_is_ever_cut(drawn):
     groups = [f"{label}{number}" for number, label in drawn]

@@ -27,7 +27,7 @@ def reason(path):
     return str(left_out.value)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.sampled_from([24, 96, 120, 384, 480, 960]),
     st.integers(30, 300),
@@ -52,7 +52,7 @@ def test_any_resolution_and_tempo_gives_the_same_grid(tmp_path_factory, ticks, b
     assert np.allclose(window.grid, wanted)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(-0.45, 0.45), st.integers(1, 31))
 def test_microtiming_is_kept(tmp_path_factory, offset, step):
     path = tmp_path_factory.mktemp("m") / "a.mid"
@@ -146,7 +146,7 @@ def test_damaged_files_say_why(tmp_path):
         assert says in reason(path), name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_no_damage_ends_in_a_traceback(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("m")

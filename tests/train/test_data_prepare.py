@@ -20,6 +20,7 @@ from common.refusal import Refusal
 from tests.pages import check_page
 from tests.train.data_sources import beat, hit, kits, midi, write
 from toy.make import make_drive, make_drums, make_rhythms
+from train.data.kinds.drum import DrumOptions
 from train.data.kinds.rhythm import RhythmOptions
 from train.data.prepare import prepare
 from train.data.store import SPLITS, DataSet
@@ -210,6 +211,25 @@ def test_who_is_held_out_is_the_whole_test_split(tmp_path, toy_sets):
     for nothing in ("nobody/*", "*"):
         with pytest.raises(Refusal, match="--hold-out"):
             prepare("rhythm", toy_sets / "rhythm", tmp_path / "other", RhythmOptions(hold_out=nothing))
+
+
+def test_whole_kits_can_be_what_a_training_is_chosen_by(tmp_path):
+    source = kits(tmp_path / "src", kits=6, takes=3)
+    wanted = DrumOptions(hold_out="Kit A/*", validate_on="Kit B/*,Kit C/*")
+    prepare("drum", source, tmp_path / "set", wanted)
+    sides = {"Kit A": "test", "Kit B": "validation", "Kit C": "validation"}
+    for item in DataSet.open(tmp_path / "set").manifest:
+        assert item["split"] == sides.get(item["file"].split("/")[0], "train"), item["file"]
+    with pytest.raises(Refusal, match="--validate-on nobody"):
+        prepare("drum", source, tmp_path / "other", DrumOptions(validate_on="nobody/*"))
+
+
+def test_what_is_tested_on_chooses_nothing(tmp_path):
+    source = kits(tmp_path / "src", kits=6, takes=3)
+    prepare("drum", source, tmp_path / "set", DrumOptions(hold_out="Kit A/*", validate_on="Kit [AB]/*"))
+    sides = {"Kit A": "test", "Kit B": "validation"}
+    for item in DataSet.open(tmp_path / "set").manifest:
+        assert item["split"] == sides.get(item["file"].split("/")[0], "train"), item["file"]
 
 
 def test_a_copy_under_another_name_stays_on_the_same_side(tmp_path):

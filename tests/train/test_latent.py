@@ -80,7 +80,7 @@ def test_signs_follow_what_is_heard():
     assert words[0].startswith("loudness +") and words[1] == "brightness +1.00"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=200))
 def test_quantile_tables_rise_strictly(values):
     table = quantile_table(np.array(values))

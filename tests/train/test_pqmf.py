@@ -43,7 +43,7 @@ def test_a_sine_in_mid_band_lands_in_its_band_with_amplitude_one():
     assert level[[0, 1, 5, 6, 7]].max() < 0.02
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(2, 40), st.integers(0, 39), st.integers(0, 2**31))
 def test_neither_direction_looks_ahead(frames, cut, seed):
     cut = cut % frames

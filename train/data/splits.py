@@ -121,9 +121,32 @@ def hold_out(groups: Sequence[str], chosen: Sequence[str], held: Sequence[bool])
     -------
     list of str
     """
+    return _put(groups, chosen, held, "test")
+
+
+def validate_on(groups: Sequence[str], chosen: Sequence[str], held: Sequence[bool]) -> list[str]:
+    """Make the held items the validation split, and train on what was to be validated on.
+
+    Parameters
+    ----------
+    groups, chosen : sequence of str
+        Group and split of each item.
+    held : sequence of bool
+        Whether it is held; its whole group goes with it, unless the group is tested on.
+
+    Returns
+    -------
+    list of str
+    """
+    tested = [split == "test" for split in chosen]
+    return _put(groups, chosen, [h and not t for h, t in zip(held, tested, strict=True)], "validation")
+
+
+def _put(groups: Sequence[str], chosen: Sequence[str], held: Sequence[bool], side: str) -> list[str]:
+    """Fill one split with the groups that are held, and train on what was in it."""
     gone = {group for group, out in zip(groups, held, strict=True) if out}
     return [
-        "test" if group in gone else "train" if split == "test" else split
+        side if group in gone else "train" if split == side else split
         for group, split in zip(groups, chosen, strict=True)
     ]
 

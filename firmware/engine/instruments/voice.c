@@ -5,9 +5,11 @@
 
 #define DECLICK 0.96f              /* per sample: −40 dB after 2.4 ms */
 #define CHOKE_STEP (1.0f / 240.0f) /* 5 ms */
-#define SILENT 1e-5f               /* −100 dB */
-#define GONE 1e-7f                 /* −140 dB: where a fading rest is over */
-#define LOUDEST 4.0f               /* what a model may say */
+#define ENDING 50u                 /* frames at the window's end in which what still rings is faded */
+#define ENDING_STEP (1.0f / (ENDING * VK_HIT_FRAME))
+#define SILENT 1e-5f /* −100 dB */
+#define GONE 1e-7f   /* −140 dB: where a fading rest is over */
+#define LOUDEST 4.0f /* what a model may say */
 
 void voice_init(Voice *voice, const HitSound *sound) { *voice = (Voice){.sound = sound}; }
 
@@ -65,10 +67,13 @@ static void make_frame(Voice *voice, const HitSet *set) {
     for (uint32_t n = 0; n < VK_HIT_FRAME && begin + n < sound->transient; n++) {
         made[n] += voice->transient[begin + n] * sound->fade[begin + n];
     }
+    const uint32_t window = sound->grid[sound->points - 1u];
+    if (voice->frame + ENDING == window && voice->fade_step < ENDING_STEP) {
+        voice->fade_step = ENDING_STEP;
+    }
     ++voice->frame;
     voice->place = 0;
-    voice->over = voice->frame >= sound->grid[sound->points - 1u] ||
-                  (!rings && !hisses && voice->frame * VK_HIT_FRAME >= sound->transient);
+    voice->over = voice->frame >= window || (!rings && !hisses && voice->frame * VK_HIT_FRAME >= sound->transient);
 }
 
 /* A hit alone: nothing is being faded. */

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
-from firmware.instruments.held import KindTables
+from firmware.instruments.c.held import KindTables
+from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.latents.layer import WORDS as LAYER_WORDS
-from firmware.instruments.model_calls import CompiledModel
-from firmware.instruments.model_file import ModelFile
 from firmware.instruments.schema import InstrumentFile
+from firmware.models.model_file import ModelFile
 from hardware.board import Board
 
 DECODE_CYCLES = 7_000

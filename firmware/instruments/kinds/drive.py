@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from firmware.instruments.assignment import Assignment
-from firmware.instruments.held import KindTables
+from firmware.instruments.c.held import KindTables
+from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
 from firmware.instruments.latents.layer import add_layer, layer_tables
-from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.tone import UNIT, add_tone, tone_tables
 
 

@@ -12,15 +12,15 @@ from common.refusal import Refusal
 from firmware.compiler.ops.hit import EVALUATION_TICKS, RESTING_TICKS, HitConstants
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
-from firmware.instruments.c_text import floats, integers
-from firmware.instruments.held import Held, KindTables
+from firmware.instruments.c.held import Held, KindTables
+from firmware.instruments.c.literals import floats, integers
+from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
 from firmware.instruments.latents.layer import add_layer, layer_tables
-from firmware.instruments.model_calls import CompiledModel
-from firmware.instruments.model_file import ModelFile
 from firmware.instruments.schema import InstrumentFile, Table
 from firmware.instruments.tone import UNIT, add_tone, tone_tables
 from firmware.kernelgen.bands import tables
+from firmware.models.model_file import ModelFile
 from hardware.board import Board
 
 VOICE_CYCLES = 60

@@ -11,14 +11,14 @@ from pydantic import Field, field_validator, model_validator
 from common.drums import PARTS
 from firmware.compiler.ops.hit import EVALUATION_TICKS
 from firmware.instruments.assignment import Assignment, ToneAssignment
-from firmware.instruments.c_text import number
-from firmware.instruments.held import KindTables
+from firmware.instruments.c.held import KindTables
+from firmware.instruments.c.literals import number
+from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds import drum, rhythm
 from firmware.instruments.kinds.base import InstrumentKind
-from firmware.instruments.model_calls import CompiledModel
-from firmware.instruments.model_file import ModelFile, knob_channels
 from firmware.instruments.schema import InstrumentFile, Table
 from firmware.instruments.tone import BEND_REST, UNIT, position_of, tone_tables
+from firmware.models.model_file import ModelFile, knob_channels
 
 MAX_PARTS = 6  # GROOVE_VOICES in engine/instruments/groove.h
 SETS_REGION = "axi"

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from common.drums import PARTS
 from firmware.instruments.assignment import Assignment
-from firmware.instruments.c_text import integers, number
-from firmware.instruments.held import KindTables
+from firmware.instruments.c.held import KindTables
+from firmware.instruments.c.literals import integers, number
+from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
 from firmware.instruments.latents.layer import add_layer, layer_tables
-from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.tone import UNIT, add_tone, tone_tables
 
 GENERAL_MIDI = (36, 38, 42, 46, 43, 47, 50, 49, 51)

@@ -13,13 +13,13 @@ from common.refusal import Refusal
 from firmware.compiler.passes.split_sound import TICKS_PER_HOP
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment, ToneAssignment
-from firmware.instruments.c_text import floats, integers
-from firmware.instruments.held import KindTables
+from firmware.instruments.c.held import KindTables
+from firmware.instruments.c.literals import floats, integers
+from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
-from firmware.instruments.model_calls import CompiledModel
-from firmware.instruments.model_file import ModelFile
 from firmware.instruments.tone import UNIT, position_of, tone_tables
 from firmware.kernelgen.ear import tables as bin_tables
+from firmware.models.model_file import ModelFile
 from hardware.board import Board
 
 HOP = 256

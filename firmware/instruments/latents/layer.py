@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from firmware.instruments.assignment import Assignment
-from firmware.instruments.c_text import floats, number
-from firmware.instruments.held import Held
-from firmware.instruments.model_file import ModelFile
+from firmware.instruments.c.held import Held
+from firmware.instruments.c.literals import floats, number
 from firmware.instruments.schema import InstrumentFile
+from firmware.models.model_file import ModelFile
 
 GATE = "hold"
 POINTS = 33

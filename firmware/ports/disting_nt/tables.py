@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from firmware.build import Built
-from firmware.instruments.c_text import floats, integers, number, text
+from firmware.instruments.c.literals import floats, integers, number, text
 from firmware.midi.player import MidiColumns, MidiPlayer
 from firmware.ports.disting_nt.rows import Row, guid, pages_of, row_of, rows_of
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from firmware.build import Built
 from firmware.instruments import kinds
-from firmware.instruments.c_text import floats, integers, number, text
+from firmware.instruments.c.literals import floats, integers, number, text
 from firmware.midi.player import KeyColumns, MidiColumns, Move
-from firmware.play.cv_script import EVENTS, GATE, Script, command_of, readings
 from firmware.play.hits import wires
 from firmware.play.render import has_sound, resting_knobs
 from firmware.ports.web.describe import About, describe
+from firmware.script.cv_script import EVENTS, GATE, Script, command_of, readings
 
 NO_ID = 2**32 - 1
 """An identity that hosts read as none."""

@@ -1,8 +1,8 @@
 """The Python side of a Pi: OSC in, presets, telemetry out. Never in the way of the audio.
 
 It talks to the C program over its socket (or to a Daisy over USB: the protocol is the same) and answers the
-same OSC messages as the host does (`firmware/play/osc.py`). Telemetry goes out as OSC, one message per value
-that changed.
+same OSC messages as the host does (`firmware/play/live/osc.py`). Telemetry goes out as OSC, one message per
+value that changed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.refusal import ModuleGone, Refusal
-from firmware.play.osc import (
+from firmware.play.live.osc import (
     CLOCK,
     PRESET_RECALL,
     PRESET_SAVE,

@@ -10,8 +10,8 @@ from firmware.instruments.assignment import Assignment
 from firmware.instruments.presets import load_presets, positions
 from firmware.instruments.words import title
 from firmware.midi.player import MidiColumns, MidiPlayer
-from firmware.play.cv_script import EVENTS, GATE, SET, Script
 from firmware.play.render import resting_knobs
+from firmware.script.cv_script import EVENTS, GATE, SET, Script
 from hardware.panel import panel_of
 
 

@@ -1,7 +1,7 @@
 // The instrument in its WebAssembly: views of its memory, and one block at a time. Allocates nothing once it is made.
 
 export class Engine {
-  // bytes: the module; about: what the page knows of the instrument (firmware/web.py).
+  // bytes: the module; about: what the page knows of the instrument (firmware/ports/web/gallery.py).
   constructor(bytes, about) {
     const made = new WebAssembly.Instance(new WebAssembly.Module(bytes), {});
     this.calls = made.exports;

@@ -116,7 +116,7 @@ def page_html(built: Built, block: int, extras: Extras) -> str:
 
 def demo_about(about: str, script: Path, sounds: Mapping[str, object]) -> DemoAbout:
     """Write a demonstration down."""
-    from firmware.play.cv_script import read_script
+    from firmware.script.cv_script import read_script
 
     return DemoAbout(about=about, script=describe_script(read_script(script)), sounds=list(sounds))
 

@@ -1,4 +1,4 @@
-// A CV script, played as `vaectrol play` plays it: the same readings to the last bit (firmware/play/cv_script.py).
+// A CV script, played as `vaectrol play` plays it: the same readings to the last bit (firmware/script/cv_script.py).
 
 import {reading, knobReading} from "./engine.js";
 

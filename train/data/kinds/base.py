@@ -47,6 +47,17 @@ HOLD_OUT = (
     "Test on the files whose paths match this pattern, as 'drummer7/*', and on no others; "
     "or one of several, with commas between."
 )
+VALIDATE_ON = (
+    "Choose by the files whose paths match this pattern, and by no others; written as for --hold-out."
+)
+
+
+@dataclass(frozen=True)
+class Held(Options):
+    """What is kept from the training by the names of files."""
+
+    hold_out: str = field(default="", metadata=says(HOLD_OUT))
+    validate_on: str = field(default="", metadata=says(VALIDATE_ON))
 
 
 @dataclass
@@ -225,7 +236,11 @@ class Preparation(Generic[ItemT, FactsT]):
         raise Refusal(f"{data.directory} holds {data.kind}, which has no sound to cut clips from")
 
     def split(
-        self, batch: Batch[ItemT, FactsT], groups: list[str], labels: list[str], hold_out: str = ""
+        self,
+        batch: Batch[ItemT, FactsT],
+        groups: list[str],
+        labels: list[str],
+        wanted: Held | None = None,
     ) -> None:
         """Give every item its split.
 
@@ -235,32 +250,40 @@ class Preparation(Generic[ItemT, FactsT]):
             Whose items get ``split``.
         groups, labels : list of str
             Of each item; no group is cut, every label is on every side it can be.
-        hold_out : str
-            Pattern of the files that are the test split, or several with commas between; empty chooses by
-            hash.
+        wanted : Held, optional
+            Whose files are the test split and the validation split; the others are chosen by hash.
         """
         items: list[Item] = [*batch.items]
         chosen = splits.assign(groups, labels, [item.pop("given_split", None) for item in items])
-        if hold_out:
-            patterns = hold_out.split(",")
-            held = [any(fnmatch.fnmatchcase(i["file"], p) for p in patterns) for i in batch.items]
-            if not any(held) or all(held):
-                raise Refusal(
-                    f"--hold-out {hold_out} takes {'all' if any(held) else 'none'} of the files "
-                    f"of {self.source.root}; give a pattern of their paths, as in 'drummer7/*'"
-                )
+        if wanted and wanted.hold_out:
+            held = self._matching(batch, wanted.hold_out, "--hold-out")
             chosen = splits.hold_out(groups, chosen, held)
+        if wanted and wanted.validate_on:
+            held = self._matching(batch, wanted.validate_on, "--validate-on")
+            chosen = splits.validate_on(groups, chosen, held)
         for item, split in zip(items, chosen, strict=True):
             item["split"] = split
+
+    def _matching(self, batch: Batch[ItemT, FactsT], wanted: str, flag: str) -> list[bool]:
+        """Which items' files match one of the patterns."""
+        patterns = wanted.split(",")
+        held = [any(fnmatch.fnmatchcase(i["file"], p) for p in patterns) for i in batch.items]
+        if not any(held) or all(held):
+            raise Refusal(
+                f"{flag} {wanted} takes {'all' if any(held) else 'none'} of the files "
+                f"of {self.source.root}; give a pattern of their paths, as in 'drummer7/*'"
+            )
+        return held
 
     def key(self, file: SourceFile, **more: Any) -> dict[str, Any]:
         """Tell what decides one file's result."""
         return {"step": STEP_VERSION, "file": file.relative, "sha256": file.sha256, "row": file.row, **more}
 
 
-def held_out(pattern: str) -> dict[str, str]:
+def held_out(wanted: Held) -> dict[str, str]:
     """Say what was held out, if anything was."""
-    return {"hold_out": pattern} if pattern else {}
+    said = {"hold_out": wanted.hold_out, "validate_on": wanted.validate_on}
+    return {name: pattern for name, pattern in said.items() if pattern}
 
 
 def flags(kind: type[Preparation[Any, Any]]) -> list[dataclasses.Field[Any]]:

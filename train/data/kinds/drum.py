@@ -16,8 +16,8 @@ from train.data import audio as sound
 from train.data import features, names, splits
 from train.data.clips import Clip, fitted
 from train.data.kinds.base import (
-    HOLD_OUT,
     Batch,
+    Held,
     Options,
     Preparation,
     Unit,
@@ -37,13 +37,12 @@ NEAR_DUPLICATE_DB = 3.0
 
 
 @dataclass(frozen=True)
-class DrumOptions(Options):
+class DrumOptions(Held):
     """What can be said of a folder of one-shots."""
 
     names: Path | None = field(
         default=None, metadata=says("Your own table of class words; start from train/data/names.toml.")
     )
-    hold_out: str = field(default="", metadata=says(HOLD_OUT))
     near_duplicate_db: float = NEAR_DUPLICATE_DB
 
 
@@ -99,7 +98,7 @@ class Drums(Preparation[DrumItem, DrumFacts]):
         return {
             "names": self.table.text,
             "near_duplicate_db": self.wanted.near_duplicate_db,
-            **held_out(self.wanted.hold_out),
+            **held_out(self.wanted),
         }
 
     def units(self, shop: Workshop, watch: Watch) -> list[Unit]:
@@ -138,7 +137,7 @@ class Drums(Preparation[DrumItem, DrumFacts]):
         # a hat that looks like a shaker is a likeness, not a duplicate
         same = [(i, j) for i, j, _ in found if batch.items[i]["class"] == batch.items[j]["class"]]
         groups = splits.joined([item["group"] for item in batch.items], same)
-        self.split(batch, groups, [item["class"] for item in batch.items], self.wanted.hold_out)
+        self.split(batch, groups, [item["class"] for item in batch.items], self.wanted)
         named = len({item["group"] for item in batch.items})
         for item, group in zip(batch.items, groups, strict=True):
             item["group"] = group

@@ -13,7 +13,7 @@ from common.drums import PARTS
 from common.reading.tables import number
 from common.refusal import LeftOut, Refusal
 from train.data import names, patterns
-from train.data.kinds.base import HOLD_OUT, Batch, Options, Preparation, Unit, Watch, held_out, says
+from train.data.kinds.base import Batch, Held, Options, Preparation, Unit, Watch, held_out, says
 from train.data.manifest import FileFacts, Item, Notes
 from train.data.source import MIDI, SourceFile
 from train.data.store import Joined
@@ -21,14 +21,13 @@ from train.data.workshop import Result, Workshop
 
 
 @dataclass(frozen=True)
-class RhythmOptions(Options):
+class RhythmOptions(Held):
     """What can be said of a folder of performances."""
 
     drum_map: Path | None = field(
         default=None, metadata=says("Your own table of MIDI notes; start from train/data/drum_map.toml.")
     )
     hop_bars: int = field(default=1, metadata=says("Bars from one window to the next."))
-    hold_out: str = field(default="", metadata=says(HOLD_OUT))
 
 
 class RhythmItem(Item):
@@ -69,7 +68,7 @@ class Rhythms(Preparation[RhythmItem, RhythmFacts]):
 
     def options(self) -> dict[str, Any]:
         """Drum map, hop, what was held out."""
-        return {**self._reading(), **held_out(self.wanted.hold_out)}
+        return {**self._reading(), **held_out(self.wanted)}
 
     def _reading(self) -> dict[str, Any]:
         """What shapes a single file's outcome."""
@@ -126,7 +125,7 @@ class Rhythms(Preparation[RhythmItem, RhythmFacts]):
     def finish(self, batch: Batch[RhythmItem, RhythmFacts]) -> Notes:
         """Choose the splits; fills count as a class of their own, so that every side has some."""
         labels = [f"{item['style']}{' fill' if item['fill'] else ''}" for item in batch.items]
-        self.split(batch, [item["group"] for item in batch.items], labels, self.wanted.hold_out)
+        self.split(batch, [item["group"] for item in batch.items], labels, self.wanted)
         return {"groups": len({item["group"] for item in batch.items})}
 
     def arrays(self, batch: Batch[RhythmItem, RhythmFacts]) -> dict[str, np.ndarray | Joined]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -18,8 +18,8 @@ from common.refusal import LeftOut
 from train.data import audio as sound
 from train.data.clips import Clip, fitted
 from train.data.kinds.base import (
-    HOLD_OUT,
     Batch,
+    Held,
     Options,
     Preparation,
     Unit,
@@ -27,7 +27,6 @@ from train.data.kinds.base import (
     held_out,
     leave_out,
     offsets,
-    says,
     work,
 )
 from train.data.manifest import FileFacts, Item, Notes
@@ -50,10 +49,8 @@ NOTHING_DB = -75.0
 
 
 @dataclass(frozen=True)
-class TextureOptions(Options):
+class TextureOptions(Held):
     """What can be said of a folder of recordings."""
-
-    hold_out: str = field(default="", metadata=says(HOLD_OUT))
 
 
 class TextureItem(Item):
@@ -111,7 +108,7 @@ class Texture(Preparation[TextureItem, TextureFacts]):
 
     def options(self) -> dict[str, Any]:
         """What was held out."""
-        return {**held_out(self.wanted.hold_out)}
+        return {**held_out(self.wanted)}
 
     def units(self, shop: Workshop, watch: Watch) -> list[Unit]:
         """Look through every file first, then one a span."""
@@ -210,7 +207,7 @@ class Texture(Preparation[TextureItem, TextureFacts]):
     def finish(self, batch: Batch[TextureItem, TextureFacts]) -> Notes:
         """Whole files and their takes on one side; every folder on every side it can be."""
         groups = [item["group"] for item in batch.items]
-        self.split(batch, groups, [item["label"] for item in batch.items], self.wanted.hold_out)
+        self.split(batch, groups, [item["label"] for item in batch.items], self.wanted)
         return {"groups": len(set(groups))}
 
     def arrays(self, batch: Batch[TextureItem, TextureFacts]) -> dict[str, np.ndarray | Joined]:

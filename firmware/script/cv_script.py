@@ -12,7 +12,7 @@ The first column is ``time`` in seconds; every other one is named after what it 
 - ``trigger/2``: a stroke of that part, as hard as the value, 0 … 1;
 - ``gate/fill``: a gate function by its name, held by the remote: 1 and 0.
 
-An empty cell says nothing. What else a spreadsheet may write is in `firmware.play.cv_table`.
+An empty cell says nothing. What else a spreadsheet may write is in `firmware.script.cv_table`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.refusal import Refusal
-from firmware.play.cv_table import Table, place
+from firmware.script.cv_table import Table, place
 from hardware.board import Board
 
 GATE_VOLTS = 5.0

@@ -8,7 +8,7 @@ from pathlib import Path
 from common.model_metadata import ModelMetadata, key, read_file
 from common.refusal import Refusal
 
-MODELS_DIR = Path(__file__).parents[1] / "models"
+MODELS_DIR = Path(__file__).parent
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import numpy as np
 
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment, Parameter
-from firmware.instruments.c_text import floats, integers, number, text
-from firmware.instruments.held import PANEL, instance_text, static_text
+from firmware.instruments.c.held import PANEL, instance_text, static_text
+from firmware.instruments.c.literals import floats, integers, number, text
+from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind
-from firmware.instruments.model_calls import CompiledModel
 
 
 def instrument_hash(assignment: Assignment) -> int:

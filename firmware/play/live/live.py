@@ -21,12 +21,12 @@ from common.files import write_text
 from common.refusal import Refusal
 from firmware.midi.cable import MidiFollower, midi_input
 from firmware.midi.player import MidiPlayer
-from firmware.play.cv_script import Script, Signals, script_text, signals
 from firmware.play.host import HostInstrument, Rendered
-from firmware.play.osc import OscControl, OscServer
+from firmware.play.live.osc import OscControl, OscServer
 from firmware.play.pieces import blank, put
 from firmware.play.render import has_sound, heard, open_instrument, write_tracks
 from firmware.play.verdict import complaint
+from firmware.script.cv_script import Script, Signals, script_text, signals
 from hardware.board import Board
 
 CHUNK_BLOCKS = 4

@@ -5,8 +5,7 @@ The file is that of docs/design.md#model-file, its integers those of docs/design
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,70 +14,14 @@ import onnx
 from common.refusal import Refusal
 from quantize.graph.graph import Graph, Node
 from quantize.graph.load import read_nodes
-from quantize.integers.plan import Plan, can_fuse, quantized_inputs
-from quantize.integers.weights import TOP, QuantizedLayer, bias_scale, quantize_layer
-from quantize.operators import Layer, bias_of, known, layer_of
+from quantize.integers.plan import Plan, Quantized, can_fuse, quantized_inputs
+from quantize.integers.weights import QuantizedLayer, bias_scale
+from quantize.operators import along, bias_of, known, layer_of
 from quantize.operators.record import DEQUANTIZE, QUANTIZE
 
 ACTIVATION_TYPES: dict[int, Any] = {8: np.dtype(np.int8), 16: np.dtype(np.int16)}
 # int16 QuantizeLinear arrived with this opset
 LEAST_OPSET = 21
-
-
-@dataclass
-class Quantized:
-    """A quantized model before it is written.
-
-    Attributes
-    ----------
-    plan : Plan
-        What is integer, and the widths.
-    scales : dict of str to float
-        Scale of every class.
-    layers : dict of int to QuantizedLayer
-        Node position → integers; positions that are missing are rounded to nearest when written.
-    """
-
-    plan: Plan
-    scales: Mapping[str, float]
-    layers: dict[int, QuantizedLayer]
-
-    def scale(self, tensor: str) -> float:
-        """Scale of a quantized tensor."""
-        return self.scales[self.plan.scale_class[tensor]]
-
-    def layer(self, position: int) -> QuantizedLayer:
-        """Integers of a linear layer, rounded to nearest unless something better was stored."""
-        if position not in self.layers:
-            node, constants = self.plan.graph.nodes[position], self.plan.graph.constants
-            bias = constants[bias_of(node)] if bias_of(node) else None
-            weight = constants[node.inputs[1]]
-            self.layers[position] = round_layer(node, weight, bias, self.scale(node.inputs[0]))
-        return self.layers[position]
-
-
-def with_factors(
-    node: Node, layer: Layer, weight: np.ndarray, bias: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Weight and flat bias, what the node multiplies them by (Gemm's alpha and beta) multiplied in."""
-    alpha, beta = (np.float32(factor) for factor in layer.factors(node))
-    return weight * alpha, None if bias is None else bias.reshape(-1) * beta
-
-
-def round_layer(
-    node: Node,
-    weight: np.ndarray,
-    bias: np.ndarray | None,
-    input_scale: float,
-    scale: np.ndarray | None = None,
-    top: int = TOP,
-) -> QuantizedLayer:
-    """Integers of a layer: see ``weights.quantize_layer``."""
-    layer = layer_of(node)
-    assert layer is not None
-    weight, bias = with_factors(node, layer, weight, bias)
-    axis = layer.output_axis(node, weight.ndim)
-    return quantize_layer(weight, bias, input_scale, axis, layer.repeats(node), scale, top)
 
 
 def to_qdq(model: Quantized, metadata: dict[str, Any] | None = None) -> onnx.ModelProto:
@@ -271,10 +214,8 @@ def _assemble(
     """Put the nodes that remain without their Q and DQ into a plan."""
     values = dict(constants)
     for name, (whole, scale, axis) in integers.items():
-        shape = [1] * whole.ndim
-        if scale.ndim and whole.ndim:
-            shape[axis] = -1
-        values[name] = (whole.astype(np.float64) * scale.reshape(shape)).astype(np.float32)
+        spread = along(scale, axis, whole.ndim) if scale.ndim and whole.ndim else scale
+        values[name] = (whole.astype(np.float64) * spread).astype(np.float32)
     dequantized = {name for name, target in alias.items() if target in scales} | set(integers)
     reads_integers = [all(n in dequantized for n in quantized_inputs(node) if n) for node in kept]
     for node in kept:

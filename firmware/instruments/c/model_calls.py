@@ -9,8 +9,8 @@ from common.model_metadata import TensorSpec
 from common.refusal import Refusal
 from firmware.compiler.ops.hit import HitConstants
 from firmware.compiler.passes.split_sound import Ends
-from firmware.instruments.held import Held
-from firmware.instruments.model_file import ModelFile, knob_channels
+from firmware.instruments.c.held import Held
+from firmware.models.model_file import ModelFile, knob_channels
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
-from firmware.play.osc_packet import Timed, read_packet
+from firmware.play.live.osc_packet import Timed, read_packet
 
 MOST_UNKNOWN = 100
 """Addresses that are remembered: a stray sender shall not fill the memory."""

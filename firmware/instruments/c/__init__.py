@@ -1,0 +1,1 @@
+"""An instrument printed as C."""

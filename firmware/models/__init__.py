@@ -1,0 +1,1 @@
+"""Factory models, and how an instrument reads a model file."""

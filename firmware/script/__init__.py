@@ -1,0 +1,1 @@
+"""CV scripts: what hands, cables and a remote do over time."""
