@@ -32,7 +32,7 @@ def filled(values):
 
 
 def roots(target):
-    begin = Call("vk_fft_begin", [filled(np.zeros(2048, np.float32))])
+    begin = Call("vk_fft_begin", [filled(np.zeros(2048 + 512, np.float32))])
     return make_calls(target, [begin])[0][0]
 
 

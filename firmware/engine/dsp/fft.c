@@ -13,6 +13,12 @@ void vk_fft_begin(vk_fft_roots *roots) {
             roots->im[k + j] = -s[j];
         }
     }
+    for (uint32_t n = 0; n < VK_FFT_ROOTS / 2u; n += 4u) {
+        const f4 sine = {roots->im[n], roots->im[n + 1u], roots->im[n + 2u], roots->im[n + 3u]};
+        f4 c, s;
+        quick_turn(product(product(sine, sine), all(0.25f)), &c, &s);
+        FOUR { roots->window[n + j] = s[j]; }
+    }
 }
 
 static inline vk_complex times(vk_complex a, float re, float im) {

@@ -10,9 +10,11 @@ extern "C" {
 
 #define VK_FFT_ROOTS 1024u
 
-/* Roots of unity: exp(−2πi·k / 1024), k < 1024. */
+/* Roots of unity: exp(−2πi·k / 1024), k < 1024; and a window sin(π/2·sin²(πn / 512)), n < 512, whose squares add up to 1
+ * where two overlap by half (that of Vorbis). */
 typedef struct vk_fft_roots {
     float re[VK_FFT_ROOTS], im[VK_FFT_ROOTS];
+    float window[VK_FFT_ROOTS / 2u];
 } vk_fft_roots;
 
 typedef struct vk_complex {

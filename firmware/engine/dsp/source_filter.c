@@ -92,9 +92,9 @@ void vk_source_pulses(float octaves, const vk_fft_roots *roots, vk_source_state 
     if (piece < 4u) {
         add_pulses(state, octaves, piece);
     } else if (piece == 4u) {
-        for (uint32_t n = 0; n < VK_HOP; n++) { /* the window is a half sine: −im of the roots */
-            state->bins[vk_fft_place(n, HALF_BITS)] = (vk_complex){-roots->im[2u * n] * pulses[2u * n],
-                                                                   -roots->im[2u * n + 1u] * pulses[2u * n + 1u]};
+        for (uint32_t n = 0; n < VK_HOP; n++) {
+            state->bins[vk_fft_place(n, HALF_BITS)] = (vk_complex){roots->window[2u * n] * pulses[2u * n],
+                                                                   roots->window[2u * n + 1u] * pulses[2u * n + 1u]};
         }
     } else if (piece < VK_PULSES_PIECES - 1u) {
         vk_fft_pass(roots, state->bins, HALF_BITS, piece - 5u);
@@ -188,8 +188,8 @@ void vk_source_frame(const vk_source_filter *filter, const vk_fft_roots *roots, 
         const float scale = 1.0f / (float)(2u * VK_HOP);
         for (uint32_t n = 0; n < VK_HOP; n++) {
             const vk_complex two = state->work[n];
-            state->made[2u * n] = two.im * scale * -roots->im[2u * n];
-            state->made[2u * n + 1u] = two.re * scale * -roots->im[2u * n + 1u];
+            state->made[2u * n] = two.im * scale * roots->window[2u * n];
+            state->made[2u * n + 1u] = two.re * scale * roots->window[2u * n + 1u];
         }
     }
 }

@@ -9,6 +9,7 @@ loudness, as ``ear.py`` scales it.
     gain    = −log(mean_k(exp(2·tone_k) / 16 + exp(2·noise_k)) + 1e-12) / 2 + tanh(o_{2B})
     made_t  = window · irfft(exp(tone + gain) · turn · rfft(window · pulses) + exp(noise + gain) · hiss)
     frame_t = exp(loudness_t − 4) · made_{t−1}
+    window  = sin(π/2 · sin²(π·n / 512))
     turn_k  = exp(−2πi · (⌊k² / 4⌋ − 64·k) / 1024)
     out     = frame_t[0:256] + frame_{t−1}[256:512]
 
@@ -17,6 +18,9 @@ of the vocoder (Dudley 1939); to let a network say the filters is DDSP (Engel et
 
 What a frame is made of is of the hop before, how loud it is of its own: so all but a multiplication can be
 done while the next hop is collected, evenly, and an attack comes no later for it.
+
+The window is that of Vorbis. Its edges are smooth, so that less of a loud bass spills into what is high and
+quiet than with a half sine.
 
 Equal cosines that begin together are a spike 25 dB above their mean, which clips. The turn moves the low ones
 32 samples forward and the high ones as many back, and the peak falls by half of that (phases after Schroeder
@@ -68,7 +72,7 @@ class SourceFilter(nn.Module):
         super().__init__()
         self.bands, self.seed = bands, seed
         share = mel_bank(bands, BINS)
-        window = np.sin(np.pi * np.arange(SIZE) / SIZE)
+        window = np.sin(0.5 * np.pi * np.sin(np.pi * np.arange(SIZE) / SIZE) ** 2)
         self.register_buffer("share", torch.tensor(share, dtype=torch.float32), persistent=False)
         self.register_buffer("window", torch.tensor(window, dtype=torch.float32), persistent=False)
         turn = torch.polar(torch.ones(BINS), turns() * (-2 * torch.pi))

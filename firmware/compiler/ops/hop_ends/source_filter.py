@@ -68,9 +68,11 @@ def read_source_filter(builder: Builder, node: OnnxNode) -> None:
     check_bands(share, BINS, "share")
     if np.abs(share.sum(axis=0) - 1).max() > CLOSE:
         raise Refusal("the shares of a bin do not add up to 1.")
-    sine = np.sin(np.pi * np.arange(SIZE) / SIZE)
-    if window.shape != (SIZE,) or np.abs(window - sine).max() > CLOSE:
-        raise Refusal(f"its window is no half sine of {SIZE} samples; the engine has no other.")
+    if window.shape != (SIZE,) or np.abs(window - smooth_window()).max() > CLOSE:
+        raise Refusal(
+            f"its window is not the smooth one of {SIZE} samples, and the engine has no other; "
+            "a texture of before 2026-12 must be trained again."
+        )
     wanted = {numbers: 2 * len(share) + 1, control: CONTROLS}
     for name, count in wanted.items():
         if builder.shapes[name][1] != count:
@@ -88,6 +90,11 @@ def read_source_filter(builder: Builder, node: OnnxNode) -> None:
         constants={"share": Constant(share)},
     )
     builder.result(node, result)
+
+
+def smooth_window() -> np.ndarray:
+    """That of Vorbis, float64 [512]: squares of halves that overlap add up to 1, and its edges are smooth."""
+    return np.sin(0.5 * np.pi * np.sin(np.pi * np.arange(SIZE) / SIZE) ** 2)
 
 
 def pulses(octaves: np.ndarray) -> np.ndarray:
@@ -133,7 +140,7 @@ def hiss(seed: int, hops: int, first: int = 0) -> np.ndarray:
 def sound(c: SourceConstants, numbers: np.ndarray, control: np.ndarray) -> np.ndarray:
     """The whole sound, [hops · 256]."""
     hops = numbers.shape[1]
-    window = np.sin(np.pi * np.arange(SIZE) / SIZE)
+    window = smooth_window()
     tone, noise = gains(c, numbers)
     train = np.concatenate([np.zeros(HOP), pulses(control[0])])
     frames = np.lib.stride_tricks.sliding_window_view(train, SIZE)[::HOP]
