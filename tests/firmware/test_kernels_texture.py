@@ -140,7 +140,7 @@ def tracked_on(target, audio):
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_tracker_is_its_numpy_twin_to_the_bit(target):
-    audio = phrase(30 if target == "host" else 8)
+    audio = phrase(30 if target == "host" else 12)
     period, voicing = pitch.track(audio)
     found = tracked_on(target, audio)
     np.testing.assert_array_equal(found[0], period)
