@@ -12,7 +12,7 @@ demo: $(READY)
 	$(BIN)/vaectrol demo -o demo
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 # mypy takes one core for half a minute when its cache is cold: the fast tests run beside it
 check: $(READY)

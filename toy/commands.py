@@ -59,6 +59,18 @@ def rhythm(
     _say(out, make_rhythms(out, items, seed, _watch("rhythms")))
 
 
+@toy.command(epilog="Example: vaectrol toy chords /tmp/chords --items 100")
+def chords(
+    out: Out,
+    items: Annotated[int, typer.Option(help="How many songs of 32 bars.")] = 400,
+    seed: Seed = 0,
+) -> None:
+    """Songs as chord text, from a written grammar whose cadences have known rates."""
+    from toy.make import make_chords
+
+    _say(out, make_chords(out, items, seed, _watch("songs")))
+
+
 @toy.command(epilog="Example: vaectrol toy drive /tmp/drive --items 24 --chain toy/chains/tube.toml")
 def drive(
     out: Out,

@@ -61,6 +61,24 @@ def make_rhythms(out: Path, items: int, seed: int, watch: Watch = _unwatched) ->
     return True
 
 
+def make_chords(out: Path, items: int, seed: int, watch: Watch = _unwatched) -> bool:
+    """Write ``items`` songs as ``songs/NAME.txt``; False when the very set stood there already."""
+    from toy.harmony import progressions
+
+    _check(items)
+    folder = ToyFolder(out, "chords", {"seed": seed, "items": items})
+    if folder.already_there():
+        return False
+    with folder:
+        entries = []
+        for song in watch(progressions.songs(seed, items), items):
+            file = f"songs/{song.name}.txt"
+            folder.path(file).write_text(progressions.to_text(song))
+            entries.append({"file": file, **progressions.describe(song)})
+        folder.finish(entries)
+    return True
+
+
 def make_drive(
     out: Path, items: int, seed: int, seconds: float, chain_files: list[Path], watch: Watch = _unwatched
 ) -> bool:

@@ -24,8 +24,6 @@ from match.target import read_target, target_of
 from quantize.operators.record import DEQUANTIZE
 from tests.pages import check_page
 from tests.train.small import SMALL_DRUM
-from train.data.prepare import prepare
-from train.data.store import DataSet
 from train.fit import fit
 from train.judges.drum_hits import strike
 from train.judges.spectra import mr_stft
@@ -34,16 +32,6 @@ from train.kinds import load_recipe
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "firmware" / "models" / "drum.int8.onnx"
 RATE_HZ = 48_000
-
-
-@pytest.fixture(scope="module")
-def drums(tmp_path_factory):
-    from toy.make import make_drums
-
-    folder = tmp_path_factory.mktemp("drums")
-    make_drums(folder / "toy", items=64, seed=0)
-    prepare("drum", folder / "toy", folder / "set")
-    return DataSet.open(folder / "set")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 
 from common.refusal import Refusal
 from toy.digits import digits, split_of
-from toy.make import make_digits, make_drive, make_drums, make_rhythms
+from toy.make import make_chords, make_digits, make_drive, make_drums, make_rhythms
 from toy.phrases import KINDS, midi_hz, phrase, plucked_string
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +31,7 @@ def tree_hash(folder):
 MAKERS = {
     "drum": lambda out: make_drums(out, 8, 1),
     "rhythm": lambda out: make_rhythms(out, 22, 1),
+    "chords": lambda out: make_chords(out, 6, 1),
     "drive": lambda out: make_drive(out, 4, 1, 0.4, []),
     "digits": make_digits,
 }

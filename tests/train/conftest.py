@@ -17,16 +17,6 @@ def rhythms(tmp_path_factory):
     return DataSet.open(folder / "set")
 
 
-@pytest.fixture(scope="session")
-def drums(tmp_path_factory):
-    from toy.make import make_drums
-
-    folder = tmp_path_factory.mktemp("drums")
-    make_drums(folder / "toy", items=64, seed=0)
-    prepare("drum", folder / "toy", folder / "set")
-    return DataSet.open(folder / "set")
-
-
 @pytest.fixture
 def with_nan(rhythms):
     """The rhythms with one bad number in the training split."""

@@ -174,9 +174,10 @@ class TextureTask(Task):
             raise Refusal(f"{path} cannot start {self.recipe.name}: its model has another shape")
         with torch.no_grad():
             for module, layer in zip(ours, theirs, strict=True):
-                assert module.bias is not None and layer.bias is not None
+                assert module.bias is not None
                 module.weight.copy_(torch.tensor(layer.weight))
-                module.bias.copy_(torch.tensor(layer.bias))
+                offset = np.zeros(len(layer.weight), np.float32) if layer.bias is None else layer.bias
+                module.bias.copy_(torch.tensor(offset))
             encoder.log_variance.weight.zero_()
             nn.init.constant_(encoder.log_variance.bias, FIRST_LOG_VARIANCE)  # type: ignore[arg-type]
 

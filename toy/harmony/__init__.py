@@ -1,0 +1,1 @@
+"""Songs as chords, from a written grammar."""

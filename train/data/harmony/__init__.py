@@ -1,0 +1,1 @@
+"""Chord annotations as people write them: symbols, three formats, windows of eight bars."""

@@ -1,0 +1,1 @@
+"""Judging a chord model on songs that it never met."""
