@@ -6,18 +6,16 @@ from collections.abc import Mapping
 
 from common.chords import QUALITIES
 from firmware.instruments.assignment import Assignment
-from firmware.instruments.c_text import integers, number
-from firmware.instruments.held import KindTables
+from firmware.instruments.c.held import KindTables
+from firmware.instruments.c.literals import integers, number
+from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole, Pitch
 from firmware.instruments.latents.layer import add_layer, layer_tables
-from firmware.instruments.model_calls import CompiledModel
 from firmware.instruments.tone import UNIT, add_tone, tone_tables
 
-PATTERNS = ("up", "down", "up_down", "converge", "order", "random")
 PACES = (2, 4, 8, 16)
 """Steps of half a bar."""
 RATIOS = ("1/12", "1/8", "1/6", "1/4", "1/3", "1/2", "1", "2", "3", "4", "6", "8")  # step_clock.c
-VOICES = 4
 TWO_OCTAVES, FIVE_OCTAVES = (-24.0, 24.0), (-60.0, 60.0)
 """Semitones."""
 
