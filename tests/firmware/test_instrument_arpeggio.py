@@ -377,3 +377,57 @@ def test_a_decode_takes_of_a_callback_what_the_prediction_counts():
     source = (ENGINE / "instruments" / "arpeggio.c").read_text()
     (slice_cycles,) = re.findall(r"#define SLICE_CYCLES (\d+)u", source)
     assert int(slice_cycles) == DECODE_CYCLES
+
+
+@pytest.fixture(scope="module")
+def played(model_files):
+    from firmware.instruments.demo import find_demo
+    from firmware.play.render import play
+
+    models = {"chords": model_files["chords"]}
+    return play("arpeggio", board="patch_sm", script=find_demo("arpeggio").script, models=models, seconds=6.0)
+
+
+def test_a_midi_file_holds_what_leaves_the_jacks(played, tmp_path):
+    """As mido reads it back: every note where its gate rises, at the pitch of its voltage above C2."""
+    import mido
+
+    from firmware.midi.notes_out import write_notes
+
+    path = tmp_path / "a.mid"
+    count = write_notes(played, path)
+    now, found, open_notes = 0.0, [], 0
+    for message in mido.MidiFile(path):
+        now += message.time
+        if message.type == "note_on" and message.velocity:
+            found.append((round(now * 48_000), message.channel, message.note))
+            open_notes += 1
+        elif message.type in ("note_on", "note_off"):
+            open_notes -= 1
+    assert (len(found), open_notes) == (count, 0)
+    for channel in (0, 1):
+        level = (played.rendered.gates >> channel & 1).astype(int)
+        rises = np.flatnonzero(np.diff(level, prepend=0) == 1)
+        wanted = 36 + np.round(played.rendered.cv[channel, rises] * 12).astype(int)
+        told = [(at, key) for at, where, key in found if where == channel]
+        assert [key for _, key in told] == wanted.tolist()
+        assert np.abs(np.array([at for at, _ in told]) - rises).max() <= 13  # half a MIDI tick
+    assert len(found) > 40
+
+
+def test_what_is_heard_has_the_pitch_of_the_note(played):
+    """The strongest line of each note that sounds alone enough, against its key."""
+    from firmware.play.pitched import pitched_notes
+
+    assert played.struck == "a plain synthesizer"
+    notes = [one for one in pitched_notes(played.built, played.rendered) if one.channel == 0]
+    right = 0
+    for note in notes[:40]:
+        piece = played.sound[0, note.begin : note.begin + 4800] * np.hanning(4800)
+        spectrum = np.abs(np.fft.rfft(piece, 1 << 16))
+        hz = 440 * 2 ** ((note.key - 69) / 12)
+        near = spectrum[
+            round(hz * 2**-0.04 * (1 << 16) / 48_000) : round(hz * 2**0.04 * (1 << 16) / 48_000) + 1
+        ]
+        right += near.max() > 0.2 * spectrum.max()
+    assert right >= 38
