@@ -170,17 +170,21 @@ def stages_to_model(
             (work / "int8" / "report.json",),
         )
     )
-    for board in words.boards:
-        stages.append(
-            Stage(
-                f"bench-{board}",
-                f"predict its cost on a {board}",
-                ("bench", str(shipped), "--board", board, "--quick", "-o", str(work / f"bench-{board}")),
-                (shipped,),
-                (work / f"bench-{board}" / "report.json",),
-            )
+    return [*stages, *cost_stages(words, shipped, work)]
+
+
+def cost_stages(words: Words, shipped: Path, work: Path) -> list[Stage]:
+    """List the commands that predict what a model costs on each board."""
+    return [
+        Stage(
+            f"bench-{board}",
+            f"predict its cost on a {board}",
+            ("bench", str(shipped), "--board", board, "--quick", "-o", str(work / f"bench-{board}")),
+            (shipped,),
+            (work / f"bench-{board}" / "report.json",),
         )
-    return stages
+        for board in words.boards
+    ]
 
 
 def figures(
@@ -263,13 +267,21 @@ def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> 
     leave_out = judge.NOT_ON_CARD if judge else ()
     before = dict(figures(judged.get("float", {}), leave_out))
     lines += [row_of(keys, before.get(keys), value) for keys, value in figures(judged["int8"], leave_out)]
-    lines += [
-        "",
-        "## What it costs (predicted, the network alone)",
-        "",
-        "| board | CPU mean | worst callback | block |",
-        "|---|---|---|---|",
-    ]
+    lines += ["", *cost_lines(words, work)]
+    lines += ["", "## Known weaknesses", "", *(f"- {text}" for text in words.weaknesses), ""]
+    if (folder / f"{name}.png").is_file():
+        lines += [f"![{words.title}, on sounds it never met]({name}.png)", ""]
+    path = folder / f"{name}.md"
+    write_text(path, "\n".join(lines))
+    return path
+
+
+COSTS = "## What it costs (predicted, the network alone)"
+
+
+def cost_lines(words: Words, work: Path) -> list[str]:
+    """What a card says of cost, from the stages' reports."""
+    lines = [COSTS, "", "| board | CPU mean | worst callback | block |", "|---|---|---|---|"]
     for board in words.boards:
         report = json.loads((work / f"bench-{board}" / "report.json").read_text())
         found = next(iter(report["models"].values()))["predicted"]
@@ -277,11 +289,30 @@ def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> 
         lines.append(
             f"| {report['board_title']} | {cpu['mean']:.1%} | {cpu['worst']:.1%} | {found['block']} |"
         )
-    lines += ["", "## Known weaknesses", "", *(f"- {text}" for text in words.weaknesses), ""]
-    if (folder / f"{name}.png").is_file():
-        lines += [f"![{words.title}, on sounds it never met]({name}.png)", ""]
+    if "disting_nt" in words.boards:
+        lines += [
+            "",
+            "On a disting NT the code is fetched from where its loader puts the file. "
+            "[The manual](../../docs/manuals/disting-nt.md#what-it-costs) has the whole plug-in.",
+        ]
+    return lines
+
+
+def renew_costs(name: str, words: Words, work: Path, folder: Path) -> Path:
+    """Write anew what a card says of cost, and leave the rest of it alone.
+
+    Raises
+    ------
+    WorkflowStopped
+        There is no card with such a part.
+    """
     path = folder / f"{name}.md"
-    write_text(path, "\n".join(lines))
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before, found, rest = text.partition(f"{COSTS}\n")
+    _, following, after = rest.partition("\n## ")
+    if not found or not following:
+        raise WorkflowStopped(f"{path} has no part about cost to renew; make the model with its card first.")
+    write_text(path, before + "\n".join(cost_lines(words, work)) + "\n" + following + after)
     return path
 
 
@@ -367,8 +398,8 @@ def register(app: typer.Typer) -> None:
 
 def factory(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A model of firmware/models/NAME.toml.")],
-    data: Annotated[Path, typer.Option(help="The prepared data set.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of everything in between.")],
+    data: Annotated[Path | None, typer.Option(help="The prepared data set.")] = None,
     run: Annotated[Path | None, typer.Option(help="A finished run to take instead of training.")] = None,
     model: Annotated[
         Path | None, typer.Option(help="A model quantized from that run, instead of doing so.")
@@ -377,11 +408,23 @@ def factory(
     shipped_alone: Annotated[
         bool, typer.Option("--shipped-alone", help="Do not judge the float model, which takes as long again.")
     ] = False,
+    costs_alone: Annotated[
+        bool,
+        typer.Option("--costs-alone", help="Only predict the cost anew, and renew that part of the card."),
+    ] = False,
 ) -> None:
     """Make a factory model: train, quantize, judge, predict; then the file and its model card."""
     from quantize.formats.encoder import write_encoder
 
     words = read_words(name)
+    if costs_alone:
+        check_folder(out)
+        out.mkdir(parents=True, exist_ok=True)
+        run_stages(cost_stages(words, into / f"{name}.int8.onnx", out), out)
+        typer.echo(f"\nits cost is renewed in {renew_costs(name, words, out, into)}")
+        return
+    if data is None:
+        raise WorkflowStopped("there is no data set to train with; name one with --data.")
     for path, what in ((data / "manifest.json", "data set"), (run, "run"), (model, "model")):
         if path is not None and not path.exists():
             raise WorkflowStopped(f"there is no {what} at {path}; check the path.")

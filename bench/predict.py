@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,9 +146,9 @@ def _stream(
     program, report, block, callbacks = model.program, model.program.report, run.block, run.callbacks
     host = load_host(compile_onnx(path, "host", board, block)) if run.check else None
     assert host is None or isinstance(host, StreamModel)
-    ticks = _ticks(report, block)
+    rate = block * Fraction(report["ticks_per_sample"])
     longest = max((int(c["period"]) for c in report["clocks"]), default=1)
-    warm = -(-(int(report["latency_samples"]) + 2 * longest) // ticks) + 2
+    warm = ceil(Fraction(report["latency_samples"]) / block + 2 * longest / rate) + 2
     differing, compared = 0, 0
     per_callback: list[int] = []
     layers: dict[int, list[int]] = {}
@@ -158,6 +159,10 @@ def _stream(
     for k in range(total):
         if k % 16 == 0:
             progress(f"{program.name}: callback {k} of {total}")
+        ticks = ticks_of_callback(k, rate)
+        if ticks == 0:  # nothing is due, so the engine does not call the model
+            per_callback += [0] * (k >= warm)
+            continue
         inputs = make(model.frames_due(ticks))
         outputs = model.process(inputs, ticks, traced=k >= warm)
         if host is not None:
@@ -219,8 +224,9 @@ def _disagreement(name: str, differing: int, compared: int) -> Refusal:
     )
 
 
-def _ticks(report: Report, block: int) -> int:
-    return max(1, int(block * Fraction(report["ticks_per_sample"])))
+def ticks_of_callback(number: int, rate: Fraction) -> int:
+    """Base ticks that fall into a callback, of a model that has `rate` of them in one on average."""
+    return int((number + 1) * rate) - int(number * rate)
 
 
 def summary(cycles: list[int], budget: float) -> Cpu:

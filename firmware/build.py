@@ -130,7 +130,7 @@ def generate(
     compiled: dict[str, CompiledModel] = {}
     reports: dict[str, Report] = {}
     compiler_target = toolchain.target_named(target).models or target
-    room = without(board, instrument_bytes(assignment))
+    room = without(board, instrument_bytes(assignment)).model_copy(update={"for_instances": instances})
     busy = 0.0
     for role_name, model in files.items():
         role, name = kind.role(role_name), f"{role_name}_net"
@@ -158,6 +158,7 @@ def generate(
             is_placed=target == "m7",
             sound=program.sound,
             ends=program.ends,
+            copies=program.copies,
         )
     kind.plan(assignment, reports, block)
     source = out / "instrument.c"

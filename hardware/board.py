@@ -75,7 +75,9 @@ class Region(_Part):
     """Bytes moved per beat of the bus behind the region."""
     line_fill_cycles: int = Field(0, ge=0)
     constants: bool = True
-    """Whether tables may be placed here; a plug-in's lie where its loader puts the file."""
+    """Whether tables may be placed here."""
+    copies: bool = False
+    """Whether they get here by being copied for each instance of a plug-in, as no linker places them."""
     use: str = ""
 
     @property
@@ -232,6 +234,8 @@ class Board(_Part):
     gpio_chip: str = ""
     pins: dict[str, str] = {}
     """Every header pin by its silk-screen name, with what sits there (MCU pin or supply)."""
+    for_instances: bool = False
+    """Set by `firmware.build`, not by a file: instances side by side, with copies where regions say so."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Board:

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper
 
 import factory
 from common import model_metadata
+from hardware.board import load_board
 from workflow.stages import WorkflowStopped
 
 WORDS = """
@@ -182,6 +183,24 @@ def test_the_card_shows_what_was_measured(models, tmp_path):
     assert "| model · multi-resolution STFT distance (lower is better) | – | 1.62 |" in text
 
 
+def test_costs_are_renewed_and_the_rest_of_a_card_stays(models, tmp_path):
+    words = factory.read_words("click", models)
+    (models / "click.md").write_text(f"# Click\n\n{factory.COSTS}\n\nold\n\n## Known weaknesses\n\n- one\n")
+    bench = {
+        "board_title": "Daisy",
+        "models": {"model": {"predicted": {"block": 48, "cpu": {"mean": 0.125, "worst": 0.25}}}},
+    }
+    (tmp_path / "bench-patch_sm").mkdir()
+    (tmp_path / "bench-patch_sm" / "report.json").write_text(json.dumps(bench))
+    text = factory.renew_costs("click", words, tmp_path, models).read_text()
+    assert text.startswith(f"# Click\n\n{factory.COSTS}\n\n| board ")
+    assert text.endswith("| Daisy | 12.5% | 25.0% | 48 |\n\n## Known weaknesses\n\n- one\n")
+    assert factory.renew_costs("click", words, tmp_path, models).read_text() == text
+    (models / "click.md").write_text("# Click\n")
+    with pytest.raises(WorkflowStopped, match="has no part about cost"):
+        factory.renew_costs("click", words, tmp_path, models)
+
+
 def test_an_older_card_calls_the_cpu_time_by_its_old_name():
     new, old = {"cpu_s": 120.0, "wall_s": 180.0}, {"processor_s": 120.0, "wall_s": 180.0}
     assert factory.spent_in_words(new) == factory.spent_in_words(old)
@@ -198,4 +217,5 @@ def test_every_factory_model_has_words_a_card_and_credits():
             inside["vaectrol.credits"] == words.data.credits and inside["vaectrol.licence"] == words.licence
         )
         card = (factory.MODELS / f"{name}.md").read_text()
+        assert all(f"| {load_board(board).title} |" in card for board in words.boards)
         assert all(credit.rstrip(".") in card for credit in words.data.credits)

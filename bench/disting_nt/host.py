@@ -34,6 +34,8 @@ REGIONS = {"sram": "axi", "dram": "sdram", "dtc": "dtcm", "itc": "itcm"}
 """The interface's regions, and the board's."""
 IMAGE_REGION = "axi"
 """Where the object is assumed to lie."""
+FASTEST = 2
+"""Of the specification *Fast memory*: 0 nothing, 1 the state, 2 also the busiest tables."""
 STUB_BYTES = 4
 GUARD = b"\xa5" * 32
 FREED = 0xDD
@@ -253,16 +255,16 @@ class Module:
             found += letter
         return found.decode()
 
-    def requirements(self, fast: bool = True) -> dict[str, int]:
+    def requirements(self, level: int = FASTEST) -> dict[str, int]:
         """Ask what an instance needs, in bytes by region, and its number of parameters."""
         at = self._scratch
         self.machine.write(at, bytes(20))
-        self.machine.write(at + 32, struct.pack("<i", int(fast)))
+        self.machine.write(at + 32, struct.pack("<i", level))
         self.machine.call(self.factory["requirements"], at, at + 32)
         names = ("parameters", "sram", "dram", "dtc", "itc")
         return dict(zip(names, struct.unpack("<5I", self.machine.read(at, 20)), strict=True))
 
-    def add(self, fast: bool = True) -> Instance:
+    def add(self, level: int = FASTEST) -> Instance:
         """Construct an instance.
 
         Raises
@@ -270,7 +272,7 @@ class Module:
         DoesNotFit
             A region has not so many bytes left.
         """
-        needs = self.requirements(fast)
+        needs = self.requirements(level)
         pieces: list[tuple[str, int, int]] = []
         for name in ("sram", "dram", "dtc", "itc"):
             if needs[name]:
@@ -288,7 +290,7 @@ class Module:
         pointers = [places.get(name, 0) for name in ("sram", "dram", "dtc", "itc")]
         self.machine.write(at, struct.pack("<4I", *pointers))
         self.machine.write(at + 32, struct.pack("<5I", *needs.values()))
-        self.machine.write(at + 64, struct.pack("<i", int(fast)))
+        self.machine.write(at + 64, struct.pack("<i", level))
         address = self.machine.call(self.factory["construct"], at, at + 32, at + 64).value
         parameters = self._parameters(address, needs["parameters"])
         values = self.heaps["sram"].take(2 * (COMMON_PARAMETERS + len(parameters)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.disting_nt.host import BUSES, Instance, Module
+from bench.disting_nt.host import BUSES, FASTEST, Instance, Module
 from common.refusal import DoesNotFit
 from firmware.build import Built
 from firmware.play.host import Rendered
@@ -137,14 +137,14 @@ def _set_value(rows: Sequence[Row], event: Event) -> float:
     return float(step)
 
 
-def _added(module: Module, fast: bool) -> Instance:
-    """Add an instance as a player would: without fast memory where there is not enough left."""
+def _added(module: Module, level: int) -> Instance:
+    """Add an instance as a player would: with less in fast memory where there is not enough left."""
     try:
-        return module.add(fast)
+        return module.add(level)
     except DoesNotFit:
-        if not fast:
+        if level == 0:
             raise
-        return module.add(fast=False)
+        return _added(module, level - 1)
 
 
 class Player:
@@ -157,12 +157,14 @@ class Player:
         What the plug-in was built from, for the names of its jacks.
     count : int
         So many instances, side by side.
+    level : int
+        How much of each lies in fast memory, at most.
     """
 
-    def __init__(self, module: Module, built: Built, count: int = 1, fast: bool = True):
+    def __init__(self, module: Module, built: Built, count: int = 1, level: int = FASTEST):
         self.module, self.built = module, built
         self.patches = patches(built, count)
-        self.instances = [_added(module, fast) for _ in range(count)]
+        self.instances = [_added(module, level) for _ in range(count)]
         for patch, instance in zip(self.patches, self.instances, strict=True):
             patch.apply(module, instance)
         self.cycles: list[list[int]] = [[] for _ in self.instances]

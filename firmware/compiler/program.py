@@ -46,6 +46,12 @@ class Options:
     schedule: str = "flat"
 
     @property
+    def copied(self) -> frozenset[str]:
+        """Regions whose tables an instance has copies of."""
+        regions = self.board.memory if self.board is not None and self.board.for_instances else ()
+        return frozenset(region.name for region in regions if region.copies)
+
+    @property
     def core(self) -> str:
         """Processor that costs are predicted for."""
         return self.board.processor.core if self.board is not None else "cortex-m7"
@@ -87,6 +93,8 @@ class Program:
         What the engine plays with the results of a drum's network.
     ends : Ends
         What the engine does before and after a texture's network.
+    copies : tuple of str
+        Regions whose tables every instance has copies of, in the order of the arguments of ``NAME_copy``.
     """
 
     name: str
@@ -98,6 +106,7 @@ class Program:
     plan: Stream | None = None
     sound: HitConstants | None = None
     ends: Ends = field(default_factory=Ends)
+    copies: tuple[str, ...] = ()
 
     def write(self, folder: Path | str) -> list[Path]:
         """Write NAME.h, NAME.c and report.json, each whole or not at all."""

@@ -2,7 +2,7 @@
  *
  * An image is generated either for one instrument, whose memory is static (port.h), or for instances: then it has
  * these verbs instead, and of port.h's only instrument_info. There is nothing global: instances may run on threads of
- * their own. Tables and weights are shared.
+ * their own. Tables and weights are shared, but for those that a board wants copied (Region.copies).
  */
 #ifndef VAECTROL_ENGINE_INSTANCE_H
 #define VAECTROL_ENGINE_INSTANCE_H
@@ -22,6 +22,7 @@ typedef struct Instance Instance;
 typedef struct InstancePiece {
     const char *region;
     size_t bytes;
+    bool is_copy; /* of tables: it may be NULL, then they are read where they lie in the image */
 } InstancePiece;
 
 typedef struct InstanceNeeds {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from common.refusal import Refusal
 from common.spool import largest, release, spans, spooled
 from firmware.build import Built, generate, host_library
 from firmware.play.hits import hits, wires
@@ -116,10 +117,27 @@ def one_hit_each(built: Built, seconds: float) -> list[Hit]:
     return found
 
 
+def settings_of(piece: Piece, parameters: Mapping[str, int], instrument: str) -> list[Event]:
+    """Events that set a part's parameters.
+
+    Raises
+    ------
+    Refusal
+        The instrument has no parameter of that name.
+    """
+    unknown = [name for name in piece.set if name not in parameters]
+    if unknown:
+        raise Refusal(
+            f"{KIT.name} sets {unknown[0]}, and {instrument} has no such parameter; it has "
+            f"{', '.join(parameters)}."
+        )
+    return [Event(0, SET, parameters[name], position) for name, position in piece.set.items()]
+
+
 def _struck(
     host: HostInstrument, kit_built: Built, ticks: int, piece: Piece, hits: list[tuple[int, float]]
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    settings = [Event(0, SET, host.parameters[name], position) for name, position in piece.set.items()]
+    settings = settings_of(piece, host.parameters, kit_built.name)
     strokes = [Event(at, EVENTS["trigger"], 0, velocity) for at, velocity in hits]
     host.begin()
     block = kit_built.board.audio.block

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import soundfile
 import vaectrol
 from bench.live.timing import percentiles
 from bench.m7.microcases import CASES
-from bench.predict import predict_model, sweep
+from bench.predict import predict_model, sweep, ticks_of_callback
 from bench.quality import Item, Player, assess, compare, log_spectral_db, onset_error_ms, snr_db
 from bench.quality import test_items as read_items
 from bench.reference_decoders import Builder, write_decoder
@@ -406,3 +407,10 @@ def test_on_a_board_without_a_cycle_model_the_command_measures_live(
 def test_there_are_as_many_micro_cases_as_the_readme_says() -> None:
     text = (Path(__file__).parents[2] / "bench" / "README.md").read_text(encoding="utf-8")
     assert f"{len(CASES)} micro-cases" in text
+
+
+@pytest.mark.parametrize("rate", [Fraction(48), Fraction(48, 256), Fraction(24, 512), Fraction(3, 2)])
+def test_callbacks_of_a_model_that_is_slower_than_they_are_hold_no_tick_too_many(rate):
+    ticks = [ticks_of_callback(k, rate) for k in range(1024)]
+    assert sum(ticks) == int(1024 * rate)
+    assert set(ticks) <= {int(rate), int(rate) + 1}

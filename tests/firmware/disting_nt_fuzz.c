@@ -147,16 +147,18 @@ static uint8_t *piece(uint32_t bytes) {
 }
 
 static void make(Slot *slot) {
-    const int32_t specification[] = {(int32_t)roll(2)};
+    const NtSpecification *about = &factory->specification[0];
+    const int32_t chosen[] = {about->min + (int32_t)roll((uint32_t)(about->max - about->min) + 1u)};
+    const int32_t *const specification = roll(4) ? chosen : NULL;
     NtRequirements needs;
     memset(&needs, 0xFF, sizeof needs);
-    factory->requirements(&needs, roll(4) ? specification : NULL);
+    factory->requirements(&needs, specification);
     const NtMemory memory = {piece(needs.sram), piece(needs.dram), piece(needs.dtc), piece(needs.itc)};
     slot->memory[0] = memory.sram;
     slot->memory[1] = memory.dram;
     slot->memory[2] = memory.dtc;
     slot->memory[3] = memory.itc;
-    slot->algorithm = factory->construct(&memory, &needs, needs.dtc != 0 ? NULL : (const int32_t[]){0});
+    slot->algorithm = factory->construct(&memory, &needs, specification);
     slot->parameters = needs.parameters;
     slot->values = malloc((1u + needs.parameters) * sizeof *slot->values);
     slot->values[0] = 0;

@@ -25,7 +25,7 @@ INSTANCES = """
 typedef struct { size_t ticks; const float *inputs; const uint32_t *gates_in; const float *const *audio_in;
                  float *const *audio_out; float *const *cv_out; uint32_t *gates_out; } PortBlock;
 typedef struct Instance Instance;
-typedef struct { const char *region; size_t bytes; } InstancePiece;
+typedef struct { const char *region; size_t bytes; bool is_copy; } InstancePiece;
 typedef struct { size_t pieces; const InstancePiece *piece; } InstanceNeeds;
 const InstanceNeeds *instance_needs(void);
 Instance *instance_init(void *const *memory, float sample_rate_hz);

@@ -14,6 +14,7 @@ from firmware.instruments.demo import find_demo
 from firmware.instruments.spec import available_instruments, load_instrument
 from firmware.play.picture import moved
 from firmware.play.render import has_sound, play
+from firmware.play.struck import Piece, settings_of
 from firmware.play.verdict import complaint, dbfs
 from hardware.board import available_boards, load_board
 from toy.demo_phrases import PHRASES, play_phrase
@@ -144,3 +145,13 @@ def test_controls_that_move_together_are_drawn_once():
         np.array_equal(curve, wanted)
         for (_, curve), wanted in zip(found, [ramp, step, 1 - ramp], strict=True)
     )
+
+
+def test_a_kit_that_sets_what_its_instrument_has_not_is_refused():
+    piece = Piece(set={"class": 0.5, "x": 0.5})
+    with pytest.raises(
+        Refusal, match=r"kit.toml sets x, and drum has no such parameter; it has class, level\."
+    ):
+        settings_of(piece, {"class": 0, "level": 1}, "drum")
+    (event,) = settings_of(Piece(set={"level": 0.25}), {"class": 0, "level": 1}, "drum")
+    assert (event.tick, event.index, event.value) == (0, 1, 0.25)

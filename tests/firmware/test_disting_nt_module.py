@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import vaectrol
-from bench.disting_nt.host import Module, load_plugin
+from bench.disting_nt.host import FASTEST, Module, load_plugin
 from bench.disting_nt.load import THM_CALL, load
 from bench.disting_nt.measured import in_words, measured, read_counters
 from bench.disting_nt.play import Player, as_played, knob_reading, patches
@@ -122,6 +122,47 @@ def test_two_instances_play_what_this_computer_plays(kind, pairs):
         module.check(instance)
 
 
+def noted(module):
+    """Let a module keep what its steps cost."""
+    calls, step = [], module.step
+
+    def keeping(*args, **settings):
+        calls.append(step(*args, **settings))
+        return calls[-1]
+
+    module.step = keeping
+    return calls
+
+
+@pytest.mark.parametrize("kind", ["drum", "drive"])
+def test_the_sound_is_the_same_wherever_weights_lie_and_they_are_read_from_there(kind, pairs):
+    pair = pairs(kind)
+    played = moving(pair, BLOCK * 40)
+    expected = pair.host().render(played, BLOCK)
+    from_file = []
+    for level in range(FASTEST + 1):
+        module = pair.module(place="sdram")
+        player = Player(module, pair.built, level=level)
+        needs = module.requirements(level)
+        given = {region: size for region, _, size in player.instances[0].pieces[:-1]}
+        assert given == {region: needs[region] for region in ("sram", "dtc") if needs[region]}
+        calls = noted(module)
+        same(player.render(played, BLOCK, range(30, 40), warm=0)[0], expected)
+        module.check(player.instances[0])
+        from_file.append(sum(call.traffic["sdram"].read_bytes for call in calls[30:]))
+    assert from_file[0] == pytest.approx(from_file[1], rel=0.05)
+    assert from_file[2] < 0.7 * from_file[1]  # what is left are the engine's tables and the port's
+
+
+def test_what_a_plan_promises_of_memory_is_what_an_instance_asks_for(pairs):
+    for kind in ("drum", "drive"):
+        pair = pairs(kind)
+        needs, planned = pair.module().requirements(), pair.built.report["regions"]
+        for asked, region in (("sram", "axi"), ("dtc", "dtcm")):
+            used = planned.get(region, {"used": 0})["used"]
+            assert needs[asked] <= used + 8 * 1024 and used <= needs[asked] + 12 * 1024
+
+
 @pytest.mark.parametrize("block", [4, 48, 64, 128])
 def test_a_step_may_have_any_length(block, pairs):
     pair = pairs("drum")
@@ -149,10 +190,10 @@ def test_every_factory_instrument_plays_its_demonstration(name, tmp_path):
 
 def add_and_remove(module, times):
     """Beside one that stays: what comes and goes leaves its memory and the object alone."""
-    kept = module.add(fast=False)
+    kept = module.add(level=0)
     buses = np.zeros((64, BLOCK), np.float32)
     for turn in range(times):
-        made = module.add(fast=turn % 2 == 0)
+        made = module.add(level=turn % 3)
         if turn % 100 == 0:
             module.step(made, buses)
         module.remove(made)
@@ -173,10 +214,10 @@ def test_adding_and_removing_a_thousand_times_leaves_nothing_behind(pairs):
 
 def test_an_instance_asks_for_exactly_what_it_uses(pairs):
     module = pairs("drum").module(most_frames=BLOCK)
-    for fast in (True, False):
-        needs = module.requirements(fast)
-        assert (needs["dtc"] > 0) == fast and needs["itc"] == needs["dram"] == 0
-        made = module.add(fast)
+    for level in range(FASTEST + 1):
+        needs = module.requirements(level)
+        assert (needs["dtc"] > 0) == (level > 0) and needs["itc"] == needs["dram"] == 0
+        made = module.add(level)
         module.step(made, np.ones((64, BLOCK), np.float32))
         module.check(made)  # guards on both sides
         size = needs["dtc"] or needs["sram"]
@@ -230,7 +271,7 @@ def test_midi_does_what_the_file_says(pairs):
 def test_a_controller_turns_the_plugin_s_own_parameter(pairs):
     pair = pairs("drum")
     module = pair.module()
-    other, instance = module.add(), module.add(fast=False)
+    other, instance = module.add(), module.add(level=0)
     rows = rows_of(pair.built)
     number = next(n for n, row in enumerate(rows) if row.name == "Latent 1")
     kind = next(n for n, row in enumerate(rows) if row.name == "Class")

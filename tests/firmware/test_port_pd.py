@@ -128,11 +128,12 @@ def test_pd_records_what_the_host_plays_drum_by_messages(tmp_path):
 
 
 @needs_pd
-def test_pd_sends_sound_through_a_drive(tmp_path):
-    external("drive", tmp_path)
-    pd(tmp_path, recording("drive", [0, 1], [], sine=True))
+@pytest.mark.parametrize("name", ["drive", "texture"])
+def test_pd_sends_sound_through_what_hears(name, tmp_path):
+    external(name, tmp_path)
+    pd(tmp_path, recording(name, [0, 1], [], sine=True))
     *found, sine = recorded(tmp_path)
-    built, host = open_instrument("drive", tmp_path / "host")
+    built, host = open_instrument(name, tmp_path / "host")
     made = readings(Script(), built.board, slice(0, TICKS), {"audio_in_1": sine}, resting_knobs(built))
     wanted = host.render(made, BLOCK)
     assert np.abs(wanted.audio).max() > 0.1

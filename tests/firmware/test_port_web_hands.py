@@ -27,7 +27,7 @@ SEEN = "vaectrol.desk.seen"
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
-    for name in ("drum", "drive", "rhythm"):
+    for name in ("drum", "drive", "rhythm", "texture"):
         text = instrument_page(name, BOARD, phrase=play_phrase)
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
     return folder
@@ -305,9 +305,10 @@ def test_the_instrument_plays_its_demonstration(drum):
     drum.until(f"{SEEN}.script < 0")
 
 
-def test_a_drive_plays_its_phrase_at_once_and_takes_a_dropped_sound(pages, chromium):
+@pytest.mark.parametrize("name", ["drive", "texture"])
+def test_what_hears_plays_its_phrase_at_once_and_takes_a_dropped_sound(name, pages, chromium):
     chromium.console.clear()
-    chromium.open((pages / "drive.html").as_uri())
+    chromium.open((pages / f"{name}.html").as_uri())
     chromium.until("vaectrol.desk.tape")
     chromium.click("#play")
     chromium.until(f"{SEEN} && Math.max(...{SEEN}.peaks) > 0.02")
@@ -329,6 +330,29 @@ def test_a_drive_plays_its_phrase_at_once_and_takes_a_dropped_sound(pages, chrom
     given = f"Uint8Array.from(atob('{data}'), (c) => c.charCodeAt(0))"
     chromium.run(drop.replace("FILE", given).replace("NAME", "'tone.wav'"))
     chromium.until("vaectrol.desk.tape.length === 24000")
+
+
+def test_a_texture_follows_knob_and_freeze(pages, chromium):
+    chromium.console.clear()
+    chromium.open("about:blank#")
+    chromium.open((pages / "texture.html").as_uri())
+    chromium.until("vaectrol.desk.tape")
+    chromium.click("#play")
+    chromium.until(f"{SEEN} && Math.max(...{SEEN}.peaks) > 0.02")
+    x, y = chromium.middle('[data-pad="gate_in_1"]')
+    chromium.mouse("mousePressed", x, y)
+    chromium.until(f"{SEEN}.gatesIn & 1")
+    scope = f"{SEEN}.slow.slice(2048 * 2, 2048 * 3)"  # behind two CV outputs: gate_out_1, held by freeze
+    chromium.until(f"Math.max(...{scope}) === 5 && Math.max(...{SEEN}.peaks) > 0.02")
+    chromium.mouse("mouseReleased", x, y)
+    chromium.until(f"!({SEEN}.gatesIn & 1)")
+    chromium.click("#empty")
+    chromium.run("document.querySelector('[data-part=knob_1]').focus()")
+    chromium.key("Home")
+    assert position(chromium, "latent/1") == pytest.approx(0.0, abs=0.005)
+    chromium.key("PageUp")
+    assert position(chromium, "latent/1") == pytest.approx(0.1, abs=0.01)
+    assert chromium.console == []
 
 
 def test_a_rhythm_strikes_drums_to_be_heard(pages, chromium):

@@ -188,6 +188,32 @@ def test_a_million_parameters_are_witnessed_in_less_than_a_second():
     assert time.process_time() - before < 1.0
 
 
+def test_the_same_file_is_held_once_and_any_other_again(monkeypatch):
+    from firmware.compiler.read import witness
+
+    asked = []
+    held = witness._held
+    monkeypatch.setattr(witness, "_held", lambda *about: asked.append(about) or held(*about))
+    model = CASE.model(streaming=True)
+    model.doc_string = "held once"
+    first = compile_onnx(model, name="first").report["witness"]
+    assert compile_onnx(model, "m7", "patch_sm", name="second").report["witness"] == first
+    assert len(asked) == 1
+    changed = onnx.ModelProto.FromString(model.SerializeToString())
+    (weight,) = (one for one in changed.graph.initializer if one.name == "w")
+    weight.CopyFrom(onnx.numpy_helper.from_array(1.01 * onnx.numpy_helper.to_array(weight), "w"))
+    compile_onnx(changed)
+    assert len(asked) == 2
+
+
+def test_a_misreading_of_a_file_that_was_read_right_is_refused(request):
+    model = CASE.model(streaming=True)
+    compile_onnx(model)
+    request.getfixturevalue("misread")
+    with pytest.raises(Refusal, match="LeakyRelu"):
+        compile_onnx(model)
+
+
 def test_a_budget_asks_no_witness(misread):
     assert budget(CASE.model(streaming=True)).parameters > 0
 

@@ -16,7 +16,7 @@ from common.refusal import DoesNotFit
 from firmware.compiler.report import MemoryReport
 
 if TYPE_CHECKING:
-    from hardware.board import Board
+    from hardware.board import Board, Region
 
 KINDS_FOR_DATA = ("tcm", "cached", "uncached")
 NOT_FOR_DATA = ("itcm",)
@@ -121,7 +121,7 @@ def place(demands: Sequence[Demand], board: Board | None) -> Placement:
     reasons: dict[str, str] = {}
     for demand in (state, *tables):
         passed: list[str] = []
-        for region in regions if demand is state else (r for r in regions if r.constants):
+        for region in regions if demand is state else (r for r in regions if _takes(r, demand)):
             if left[region.name] >= demand.bytes:
                 region_of[demand.name] = region.name
                 left[region.name] -= demand.bytes
@@ -151,6 +151,12 @@ def place(demands: Sequence[Demand], board: Board | None) -> Placement:
     }
     used = {r.name: r.left_bytes - left[r.name] for r in regions}
     return Placement(region_of, used, left, reasons, per_byte)
+
+
+def _takes(region: Region, table: Demand) -> bool:
+    """Whether a table may go there; what events read now and then leaves shared, fast memory to others."""
+    is_scarce = region.copies and region.kind == "tcm"
+    return region.constants and not (is_scarce and not table.bytes_per_second)
 
 
 def _fill(board: Board, name: str) -> float:

@@ -11,9 +11,11 @@ from firmware.compiler.ops.elementwise import Held, PointwiseAttributes
 from firmware.compiler.plan.memory import liveness_arena
 from firmware.compiler.plan.schedule import Item, Schedule
 from firmware.compiler.plan.stream import Clock, Stream
+from firmware.compiler.write.copies import Copies
 from firmware.compiler.write.text import (
     buffers_struct,
     channel_macros,
+    copy_text,
     describe,
     fields_text,
     header,
@@ -21,6 +23,7 @@ from firmware.compiler.write.text import (
     source_head,
     tables_text,
     tensor_specs,
+    types_text,
 )
 from firmware.compiler.write.writer import C_TYPE, STRUCT_BYTES, Field, Writer
 
@@ -373,10 +376,10 @@ class StreamEmitter:
         clocks = len(self.layout.sliced) * STRUCT_BYTES["vs_slices"]
         return own + items * STRUCT_BYTES["vs_item"] + clocks
 
-    def header_text(self, facts: list[str]) -> str:
+    def header_text(self, facts: list[str], copies: Copies | None = None) -> str:
         """The model's interface."""
         stream, name = self.stream, self.name
-        state = fields_text(self.fields())
+        state = fields_text(self.fields()) + (f"\n{copies.members()}" if copies else "")
         latencies = "".join(
             f"#define {name.upper()}_LATENCY_{s.name.upper()} {stream.latency[s.label]}u /* base ticks */\n"
             for s in self.specs
@@ -401,11 +404,11 @@ typedef struct {name}_cursor {{
 {cursor}
 }} {name}_cursor;
 
-/* All memory of one voice; rings slide, nothing is allocated. */
+{types_text(copies)}/* All memory of one voice; rings slide, nothing is allocated. */
 typedef struct {name}_state {{
 {state}
 }} {name}_state;
-
+{copy_text(copies)}
 size_t {name}_state_bytes(void); /* sizeof, for callers in other languages */
 void {name}_reset({name}_state *s);
 /* Begin the noise at sample n of its endless sequence, so that two hits differ; call it after a reset. */
@@ -416,7 +419,7 @@ size_t {name}_frames_out(const {name}_state *s, size_t ticks, size_t index);
 /* Advance by any number of base ticks; the result does not depend on how they are cut into calls. */
 void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, const {name}_outputs *out);
 """
-        return header(name, facts, body)
+        return header(name, facts, body, copies)
 
     def _ring_starts(self) -> list[str]:
         """Where each ring begins.
@@ -434,7 +437,7 @@ void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, cons
                 lines.append(f"    s->base_{member[2:]} = 0u - {ring.keep}u;")
         return lines
 
-    def source_text(self, regions: Mapping[str, str]) -> str:
+    def source_text(self, regions: Mapping[str, str], copies: Copies | None = None) -> str:
         """The source: tables, items, chunk, interface."""
         name, eager = self.name, self.layout.eager
         reset = [f"    s->wait[{i}] = {c.offset}u;" for c, i in eager.items()]
@@ -459,7 +462,7 @@ void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, cons
             "\n".join(f"    s->{n.name}_state[0].n = n;" for n in noises) or "    (void)s;\n    (void)n;"
         )
         return f"""{source_head(name)}
-{tables_text(self.writer, regions)}
+{tables_text(self.writer, regions, copies)}
 {self.body}
 size_t {name}_state_bytes(void) {{
     return sizeof({name}_state);

@@ -13,15 +13,18 @@ from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.plan.memory import liveness_arena
 from firmware.compiler.plan.schedule import SLICE_CHANNELS, Priced, packed_rows
+from firmware.compiler.write.copies import Copies
 from firmware.compiler.write.text import (
     buffers_struct,
     channel_macros,
+    copy_text,
     describe,
     fields_text,
     header,
     source_head,
     tables_text,
     tensor_specs,
+    types_text,
 )
 from firmware.compiler.write.writer import C_TYPE, Field, Writer
 
@@ -252,20 +255,21 @@ class EventEmitter:
         """Constant structs of the kernels, and the cycles of the steps."""
         return sum(s.bytes for s in self.writer.structs.values()) + 4 * len(self.items)
 
-    def header_text(self, facts: list[str]) -> str:
+    def header_text(self, facts: list[str], copies: Copies | None = None) -> str:
         """The model's interface."""
         name = self.name
         ins = [s for s in self.specs if s.is_input]
         outs = [s for s in self.specs if not s.is_input]
+        state = fields_text(self.fields()) + (f"\n{copies.members()}" if copies else "")
         body = f"""
 #define {name.upper()}_STEPS {len(self.items)}u
 {channel_macros(name, self.specs)}
 {buffers_struct(name, "inputs", ins, "const float")}
 {buffers_struct(name, "outputs", outs, "float")}
-typedef struct {name}_state {{
-{fields_text(self.fields())}
+{types_text(copies)}typedef struct {name}_state {{
+{state}
 }} {name}_state;
-
+{copy_text(copies)}
 size_t {name}_state_bytes(void); /* sizeof, for callers in other languages */
 void {name}_reset({name}_state *s);
 /* Take the inputs of a new event; one that was under way is dropped. */
@@ -277,22 +281,23 @@ void {name}_event_reach({name}_state *s, uint32_t part, uint32_t whole);
 /* Read the result, which stays until the next event begins; outputs that are NULL are left out. */
 void {name}_event_result(const {name}_state *s, const {name}_outputs *out);
 """
-        return header(name, facts, body)
+        return header(name, facts, body, copies)
 
-    def source_text(self, regions: Mapping[str, str]) -> str:
+    def source_text(self, regions: Mapping[str, str], copies: Copies | None = None) -> str:
         """The source."""
         name = self.name
+        cleared = f"offsetof({name}_state, {copies.first_member})" if copies else "sizeof *s"
         fields = {f.name for f in self.fields()} - {"next", "spent", "passing"}
         clears = "\n".join(f"    vk_zero(s->{f}, sizeof s->{f});" for f in sorted(fields))
         return f"""{source_head(name)}
-{tables_text(self.writer, regions)}
+{tables_text(self.writer, regions, copies)}
 {self.steps}
 size_t {name}_state_bytes(void) {{
     return sizeof({name}_state);
 }}
 
 void {name}_reset({name}_state *s) {{
-    vk_zero(s, sizeof *s);
+    vk_zero(s, {cleared});
     s->next = {name.upper()}_STEPS;
 }}
 

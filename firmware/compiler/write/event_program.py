@@ -9,6 +9,7 @@ from firmware.compiler.plan.cost import cost_model
 from firmware.compiler.plan.memory import Demand, figures, place
 from firmware.compiler.plan.schedule import price
 from firmware.compiler.program import Options, Program
+from firmware.compiler.write.copies import copies_of
 from firmware.compiler.write.event import ITEM_CYCLES, ITEM_SHARE, EventEmitter, cut_event
 from firmware.compiler.write.facts import event_report, header_lines
 from firmware.compiler.write.writer import PARAMETERS, struct_bytes
@@ -35,12 +36,14 @@ def build_event(
             + "\n".join(f"  {i.node.name} {i.rows} {i.firings} {i.cycles:.0f} cycles" for i in items)
             + "\n"
         )
-    regions = placement.region_of if options.is_placed else {}
+    copies = copies_of(emitter.writer, placement.region_of, options.copied)
+    regions = placement.region_of if options.is_placed and copies is None else {}
     return Program(
         graph.name,
         options.target,
         offline,
-        emitter.header_text(header_lines(report)),
-        emitter.source_text(regions),
+        emitter.header_text(header_lines(report), copies),
+        emitter.source_text(regions, copies),
         report,
+        copies=copies.regions if copies else (),
     )

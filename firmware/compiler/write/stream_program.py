@@ -15,6 +15,7 @@ from firmware.compiler.plan.memory import Demand, Placement, figures, place
 from firmware.compiler.plan.schedule import choose_sliced, price, schedule
 from firmware.compiler.plan.stream import Stream, stream
 from firmware.compiler.program import Options, Program
+from firmware.compiler.write.copies import copies_of
 from firmware.compiler.write.emit import StreamEmitter
 from firmware.compiler.write.facts import header_lines, stream_report
 from firmware.compiler.write.writer import PARAMETERS, struct_bytes
@@ -52,15 +53,17 @@ def build_stream(
     report = stream_report(offline, emitter, final, memory, options, priced, model.source)
     if dump_to:
         dump_to(clock_text(plan))
-    regions = placement.region_of if options.is_placed else {}
+    copies = copies_of(emitter.writer, placement.region_of, options.copied)
+    regions = placement.region_of if options.is_placed and copies is None else {}
     return Program(
         graph.name,
         options.target,
         offline,
-        emitter.header_text(header_lines(report)),
-        emitter.source_text(regions),
+        emitter.header_text(header_lines(report), copies),
+        emitter.source_text(regions, copies),
         report,
         plan,
+        copies=copies.regions if copies else (),
     )
 
 

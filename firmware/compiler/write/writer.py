@@ -67,6 +67,11 @@ class Table:
         return self.ctype == "int8_t" and self.values.size > LONG_BYTES
 
     @property
+    def count(self) -> int:
+        """Elements of the C array."""
+        return int(self.values.size) // (3 if self.ctype == "vk_requant" else 1) + self.is_string
+
+    @property
     def placed_bytes(self) -> int:
         """Memory that it takes up, to the next table."""
         return _aligned(self.bytes + self.is_string)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 MAIN_REGIONS = ("", "dtcm")
 """Where the struct itself lies: unnamed memory is DTCM by the linker scripts."""
@@ -71,7 +72,23 @@ def static_text(struct: str, tables: KindTables) -> str:
     return "\n".join(lines) + "\n"
 
 
-def instance_text(struct: str, tables: KindTables, main_region: str) -> str:
+class Copied(Protocol):
+    """A compiled model whose tables are copied for every instance (``model_calls.CompiledModel``)."""
+
+    @property
+    def name(self) -> str:
+        """Prefix of its C names."""
+
+    @property
+    def state(self) -> Held:
+        """Memory for its state."""
+
+    @property
+    def copies(self) -> tuple[str, ...]:
+        """Regions whose tables are copied, as ``NAME_copy`` takes them."""
+
+
+def instance_text(struct: str, tables: KindTables, main_region: str, copied: Sequence[Copied] = ()) -> str:
     """Write a kind's C for instances: constants, ``struct Instance``, and how one is placed in memory.
 
     The spec has pointers to what changes, so every instance has its own.
@@ -80,6 +97,8 @@ def instance_text(struct: str, tables: KindTables, main_region: str) -> str:
     ----------
     main_region : str
         Name of the region of the struct itself; "" where the target knows no regions.
+    copied : sequence of Copied
+        Models whose tables are copied: a piece of memory for each region, behind the others.
     """
     held = [one for one in tables.declared if isinstance(one, Held)]
     regions = sorted({one.region for one in held} - set(MAIN_REGIONS))
@@ -90,7 +109,15 @@ def instance_text(struct: str, tables: KindTables, main_region: str) -> str:
             *(f"    {one.declared}" for one in held if one.region == region),
             f"}} {_piece(region)};",
         ]
+    wanted = sorted({region for model in copied for region in model.copies})
+    for region in wanted:
+        lines += [
+            f"typedef struct {_copies(region)} {{",
+            *(f"    {model.name}_{region} {model.name};" for model in copied if region in model.copies),
+            f"}} {_copies(region)};",
+        ]
     main = [one for one in held if one.region in MAIN_REGIONS]
+    pieces = 1 + len(regions) + len(wanted)
     lines += [
         "struct Instance {",
         *(f"    {_piece(region)} *{region};" for region in regions),
@@ -101,10 +128,11 @@ def instance_text(struct: str, tables: KindTables, main_region: str) -> str:
         "};",
         '_Static_assert(_Alignof(Instance) <= INSTANCE_ALIGNMENT, "an instance asks for more");',
         "static const InstancePiece pieces[] = {",
-        f'    {{"{main_region}", sizeof(Instance)}},',
-        *(f'    {{"{region}", sizeof({_piece(region)})}},' for region in regions),
+        f'    {{"{main_region}", sizeof(Instance), false}},',
+        *(f'    {{"{region}", sizeof({_piece(region)}), false}},' for region in regions),
+        *(f'    {{"{region}", sizeof({_copies(region)}), true}},' for region in wanted),
         "};",
-        f"static const InstanceNeeds needs = {{.pieces = {1 + len(regions)}, .piece = pieces}};",
+        f"static const InstanceNeeds needs = {{.pieces = {pieces}, .piece = pieces}};",
         "",
         "static Instance *place(void *const *memory)",
         "{",
@@ -114,6 +142,11 @@ def instance_text(struct: str, tables: KindTables, main_region: str) -> str:
         "    Instance *const self = memory[0];",
         *(f"    self->{region} = memory[{number}];" for number, region in enumerate(regions, 1)),
         *(f"#define {one.name} (self->{'' if one in main else f'{one.region}->'}{one.name})" for one in held),
+        *(
+            f"    {_copies(region)} *const {region}_copies = memory[{number}];"
+            for number, region in enumerate(wanted, 1 + len(regions))
+        ),
+        *(_copy_call(model) for model in copied),
         f"    self->spec = ({struct}Spec){tables.spec};",
         *(f"#undef {one.name}" for one in held),
         "    return self;",
@@ -124,3 +157,12 @@ def instance_text(struct: str, tables: KindTables, main_region: str) -> str:
 
 def _piece(region: str) -> str:
     return f"Instance{region.title()}"
+
+
+def _copies(region: str) -> str:
+    return f"Copies{region.title()}"
+
+
+def _copy_call(model: Copied) -> str:
+    places = (f"{region}_copies == NULL ? NULL : &{region}_copies->{model.name}" for region in model.copies)
+    return f"    {model.name}_copy(&{model.state.name}, {', '.join(places)});"

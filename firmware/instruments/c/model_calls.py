@@ -39,6 +39,8 @@ class CompiledModel:
         What the engine plays with the results of a drum's network.
     ends : Ends
         What the engine does before and after a texture's network.
+    copies : tuple of str
+        Regions whose tables an instance has copies of, as ``NAME_copy`` takes them.
     """
 
     role: str
@@ -52,6 +54,7 @@ class CompiledModel:
     is_placed: bool = False
     sound: HitConstants | None = None
     ends: Ends = field(default_factory=Ends)
+    copies: tuple[str, ...] = ()
 
     @property
     def header(self) -> str:

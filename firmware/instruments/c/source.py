@@ -63,7 +63,7 @@ def instrument_source(
         _outputs(assignment),
         static_text(kind.struct, tables)
         if instances is None
-        else instance_text(kind.struct, tables, instances),
+        else instance_text(kind.struct, tables, instances, [m for m in models.values() if m.copies]),
         _info(assignment, models, block, version),
         _verbs(kind.name) if instances is None else _instance_verbs(kind.name),
     ]

@@ -9,9 +9,10 @@
 #include "kernels/memory.h"
 #include "plugin_tables.h"
 
-/* The one specification: state in tightly coupled memory, or beside everything else where a preset is short of it. */
+/* The one specification: how much of an instance lies in fast memory. */
+enum { SLOW = 0, STATE, STATE_AND_WEIGHTS };
 static const NtSpecification specifications[] = {
-    {.name = "Fast memory", .min = 0, .max = 1, .def = 1, .type = NT_TYPE_BOOLEAN},
+    {.name = "Fast memory", .min = SLOW, .max = STATE_AND_WEIGHTS, .def = STATE_AND_WEIGHTS, .type = NT_TYPE_GENERIC},
 };
 
 enum { SRAM = 0, DRAM, DTC, REGIONS };
@@ -38,7 +39,9 @@ static uint8_t *aligned(uint8_t *base) {
     return base == NULL ? NULL : base + lost;
 }
 
-static bool is_fast(const int32_t *specification) { return specification == NULL || specification[0] != 0; }
+static int32_t level_of(const int32_t *specification) {
+    return specification == NULL ? specifications[0].def : specification[0];
+}
 
 static uint32_t frames_of_a_piece(void) {
     const uint32_t most = nt_globals()->max_frames;
@@ -56,10 +59,13 @@ static int region_of(const char *name, int fast) {
 
 /* Everything an instance has, in one order for counting and for making. */
 static Plugin *lay_out(Arena *arena, const int32_t *specification, void *memory[INSTANCE_PIECES]) {
-    const int fast = is_fast(specification) ? DTC : SRAM;
+    const int32_t level = level_of(specification);
+    const int fast = level == SLOW ? SRAM : DTC;
     const InstanceNeeds *needs = instance_needs();
     for (size_t i = 0; i < needs->pieces; ++i) {
-        memory[i] = take(arena, region_of(needs->piece[i].region, fast), needs->piece[i].bytes);
+        const InstancePiece *piece = &needs->piece[i];
+        const bool is_left = piece->is_copy && level < STATE_AND_WEIGHTS;
+        memory[i] = is_left ? NULL : take(arena, region_of(piece->region, fast), piece->bytes);
     }
     const PortInfo *info = instrument_info();
     const size_t bytes = frames_of_a_piece() * sizeof(float);

@@ -165,12 +165,13 @@ class HitSound(nn.Module):
         amount, seconds = self.glide(hit.glide[..., 0])
         every = (t[:, :, None] + within).reshape(len(start), -1)
         warped = every + amount * seconds * (1 - torch.exp(-every / seconds))
-        angle = warped[:, :, None] * omega[:, None, :split]
-        wave = torch.sin(angle) * cosine[:, None, :split] + torch.cos(angle) * sine[:, None, :split]
-        slow = torch.exp(-t[:, :, None] / tau[:, None, :split])
-        fast = torch.exp(-within[None, :, None] / tau[:, None, :split])
-        wave = wave.reshape(len(start), frames, FRAME, split) * fast[:, None]
-        gliding = (wave * slow[:, :, None]).sum(-1)
+        # of so many samples one sine is dear: both parts of a mode are one that begins elsewhere
+        begin = torch.atan2(rows[:, 4, :split], rows[:, 3, :split]).to(exact)
+        wave = torch.sin(warped[:, None] * omega[:, :split, None] + begin[:, :, None])
+        slow = torch.exp(-t[:, None] / tau[:, :split, None]) * level[:, :split, None]
+        fast = torch.exp(-within / tau[:, :split, None])
+        wave = wave.reshape(len(start), split, frames, FRAME) * (slow[..., None] * fast[:, :, None])
+        gliding = wave.sum(1)
 
         omega, tau = omega[:, split:], tau[:, split:]
         angle = t[:, :, None] * omega[:, None]
