@@ -88,7 +88,7 @@ class Arpeggio(InstrumentKind):
         "snap": "What the quantizer lets through: left the chord's notes, right a scale that holds them.",
     }
     engine = ("step_clock", "tone")
-    struct_bytes = 10 * 1024
+    struct_bytes = 6 * 1024
     callback_cycles, sample_cycles = 6_000, 120
 
     def add_parameters(self, assignment: Assignment) -> None:
