@@ -21,13 +21,14 @@ BLOCK = HOP // DECIMATION
 LAGS = 200
 """Longest period, in samples at 6 kHz: 30 Hz."""
 SHORTEST = 4
-"""Shortest period: 1.5 kHz.
-
-From 1 kHz on, a note whose period is no whole number is heard an octave lower.
-"""
+"""Shortest period: 1.5 kHz."""
 MEMORY = np.float32(0.8)
 DIP = np.float32(0.15)
-"""A dip of YIN's normalised difference below this is a period; the first one counts."""
+"""A dip of YIN's normalised difference below this is a period; the first one counts.
+
+A dip is as deep as the parabola through it and its neighbours. Between two samples of a short period it would
+seem shallow otherwise, and twice the period be taken: above 900 Hz notes were heard an octave lower.
+"""
 VOICED = np.float32(0.75)
 """Voicing above which the pitch follows what is heard; below it the last one is held."""
 QUIET = np.float32(1e-5)
@@ -74,13 +75,14 @@ def track(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     last = FIRST_PERIOD
     for first in range(0, hops, 1024):
         count = min(1024, hops - first)
-        products, energies = _sums(low[first * BLOCK : first * BLOCK + PAST + count * BLOCK], count)
+        sums = np.stack(_sums(low[first * BLOCK : first * BLOCK + PAST + count * BLOCK], count), 1)
         for t in range(count):
-            state = MEMORY * state
-            state[0] += products[t]
-            state[1] += energies[t]
-            last, voicing[first + t] = _read(state, last)
-            period[first + t] = last
+            state = MEMORY * state + sums[t]
+            sums[t] = state
+        heard, voicing[first : first + count] = _read(sums[:, 0], sums[:, 1])
+        told = np.maximum.accumulate(np.where(heard > 0, np.arange(count), -1))
+        period[first : first + count] = np.where(told < 0, last, heard[told])
+        last = period[first + count - 1]
     return period, voicing
 
 
@@ -101,22 +103,22 @@ def _sums(low: np.ndarray, hops: int) -> tuple[np.ndarray, np.ndarray]:
     return products, squares[places]
 
 
-def _read(state: np.ndarray, last: np.float32) -> tuple[np.float32, np.float32]:
-    """Period and voicing of one hop."""
-    products, energies = state
-    difference = np.maximum((energies[0] + energies[1:]) - (products[1:] + products[1:]), np.float32(0))
+def _read(products: np.ndarray, energies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Period, 0 where none is voiced, and voicing by the sums ``[hops, lags + 1]`` of some hops."""
+    now = energies[:, :1]
+    difference = np.maximum((now + energies[:, 1:]) - (products[:, 1:] + products[:, 1:]), np.float32(0))
     lags = np.arange(1, LAGS + 1, dtype=np.float32)
-    dips = difference * lags / (np.cumsum(difference, dtype=np.float32) + np.float32(1e-12))
-    dips[: SHORTEST - 1] = 1
-    inner = dips[1:-1]
-    deep = np.flatnonzero((inner < DIP) & (inner <= dips[:-2]) & (inner <= dips[2:]))
-    at = int(deep[0]) + 1 if len(deep) else int(np.clip(dips.argmin(), 1, LAGS - 2))
-    before, here, after = dips[at - 1 : at + 2]
-    voicing = min(max(np.float32(1) - here, np.float32(0)), np.float32(1))
-    if energies[0] <= QUIET:
-        voicing = np.float32(0)
-    if voicing > VOICED:
-        bend = np.float32(2) * ((before - (here + here)) + after) + np.float32(1e-12)
-        aside = min(max((before - after) / bend, np.float32(-0.5)), np.float32(0.5))
-        last = np.float32(at + 1) + aside
-    return np.float32(last), np.float32(voicing)
+    dips = difference * lags / (np.cumsum(difference, axis=1, dtype=np.float32) + np.float32(1e-12))
+    dips[:, : SHORTEST - 1] = 1
+    before, here, after = dips[:, :-2], dips[:, 1:-1], dips[:, 2:]
+    bend = np.float32(2) * ((before - (here + here)) + after) + np.float32(1e-12)
+    aside = np.clip((before - after) / bend, np.float32(-0.5), np.float32(0.5))
+    depth = here - np.float32(0.25) * (before - after) * aside
+    deep = (here <= before) & (here <= after) & (depth < DIP)
+    lowest = np.clip(dips.argmin(axis=1), 1, LAGS - 2) - 1
+    at = np.where(deep.any(axis=1), deep.argmax(axis=1), lowest)
+    rows = np.arange(len(at))
+    voicing = np.clip(np.float32(1) - depth[rows, at], np.float32(0), np.float32(1))
+    voicing = np.where(now[:, 0] <= QUIET, np.float32(0), voicing)
+    period = np.where(voicing > VOICED, (at + 2).astype(np.float32) + aside[rows, at], np.float32(0))
+    return period, voicing

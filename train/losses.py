@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.audio import SAMPLE_RATE_HZ
+from train.models.source_filter.mel_bank import mel_bank
 
 
 def kl_per_latent(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -45,8 +46,14 @@ class SpectralLoss(nn.Module):
         Weight of linear magnitudes beside log ones.
     convergence : float
         Weight of the spectral convergence beside log magnitudes.
+    mel : float
+        Weight of the log power of mel bands beside log magnitudes. A bin of noise says little of its level,
+        and log magnitudes alone settle for too little of it; a band holds several bins.
     """
 
+    MEL_BANDS = 80  # of 2048 samples; shorter ones have fewer
+    MEL_SHORTEST = 512  # below it a band is narrower than a bin
+    MEL_FLOOR = 1e-7  # power of full scale below which a band counts as silent
     QUIET = 0.03  # part of the batch's mean energy below which an item's convergence counts less
 
     def __init__(
@@ -55,19 +62,23 @@ class SpectralLoss(nn.Module):
         floor: float = 1e-6,
         linear: float = 0.5,
         convergence: float = 0.0,
+        mel: float = 0.0,
     ):
         super().__init__()
         self.sizes, self.floor, self.linear, self.convergence = sizes, floor, linear, convergence
+        self.mel = mel
         for size in sizes:
             self.register_buffer(f"window{size}", torch.hann_window(size), persistent=False)
+            if mel and size >= self.MEL_SHORTEST:
+                bank = mel_bank(self.MEL_BANDS * size // 2048, size // 2 + 1)
+                bank /= bank.sum(1, keepdims=True) * (size / 4) ** 2
+                self.register_buffer(f"bank{size}", torch.tensor(bank, dtype=torch.float32), persistent=False)
 
     def magnitudes(self, audio: Tensor, size: int) -> Tensor:
         """Magnitudes ``[N, bins, frames]`` of ``audio [N, 1, S]``."""
         window = getattr(self, f"window{size}")
-        bins = torch.view_as_real(
-            torch.stft(audio[:, 0], size, size // 4, window=window, return_complex=True)
-        )
-        return torch.sqrt(bins.square().sum(-1).clamp(min=self.floor))
+        bins = torch.stft(audio[:, 0], size, size // 4, window=window, return_complex=True)
+        return bins.abs().clamp(min=self.floor**0.5)
 
     def forward(self, made: Tensor, wanted: Tensor, weight: Tensor | None = None) -> Tensor:
         """Compare ``[N, 1, S]`` with ``[N, 1, S]``; a frame counts by ``weight [N, 1, S]`` at its middle."""
@@ -83,7 +94,13 @@ class SpectralLoss(nn.Module):
                 energy = b.square().sum((1, 2))
                 ratio = (a - b).square().sum((1, 2)) / (energy + self.QUIET * energy.mean())
                 total = total + self.convergence * (torch.sqrt(ratio + 1e-6).mean() - 1e-3)
+            if self.mel and size >= self.MEL_SHORTEST:
+                total = total + self.mel * (self.bands(a, size) - self.bands(b, size)).abs().mean()
         return total / len(self.sizes)
+
+    def bands(self, magnitudes: Tensor, size: int) -> Tensor:
+        """Log power of mel bands, nats, ``[N, bands, frames]`` of ``magnitudes [N, bins, frames]``."""
+        return torch.log(getattr(self, f"bank{size}") @ magnitudes.square() + self.MEL_FLOOR)
 
 
 def transient_loss(made: Tensor, wanted: Tensor, window: Tensor) -> Tensor:

@@ -159,6 +159,8 @@ class Graph:
         The names the file gives its inputs and outputs.
     ticks_per_sample : Fraction
         Base ticks of one sample at the sample rate.
+    by_hop : int
+        Ticks of a hop where all goes by hops and the engine calls for the ticks; 0: it goes by samples.
     parameters : int
         Weights and biases of the layers, as the file has them.
     """
@@ -172,6 +174,7 @@ class Graph:
     about: ModelMetadata = field(default_factory=ModelMetadata)
     labels: Mapping[str, str] = field(default_factory=dict)
     ticks_per_sample: Fraction = Fraction(1)
+    by_hop: int = 0
     parameters: int = 0
 
     def producer(self) -> dict[str, Node]:

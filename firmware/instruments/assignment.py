@@ -70,8 +70,8 @@ class Assignment:
         Of the gate functions: the kind's, and those of the file's ``[latents]``.
     voices, voices_asked : int
         Hits that may sound at once: what the file asks for, and fewer where the board has no time for them.
-    dues : tuple of int
-        Of a kind whose work is spread over samples: when each step is due, and when all is done.
+    steps : tuple of (int, str, int)
+        Of a kind whose work is spread over samples: when each is due, what it does, and which part of that.
     absent : list of str
         Jacks the instrument names and the board lacks, in words.
     """
@@ -89,7 +89,7 @@ class Assignment:
     gate_out: list[int] = field(default_factory=list)
     voices: int = 1
     voices_asked: int = 1
-    dues: tuple[int, ...] = ()
+    steps: tuple[tuple[int, str, int], ...] = ()
     absent: list[str] = field(default_factory=list)
 
     @property

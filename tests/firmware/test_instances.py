@@ -115,6 +115,6 @@ def test_pieces_lie_where_the_memory_plan_wants_them(tmp_path):
     """A groove's sets are too large for fast memory."""
     built = generate("groove", "patch_sm", tmp_path, instances=True)
     text = (built.folder / "instrument.c").read_text()
-    assert '{"dtcm", sizeof(Instance)}' in text and '{"axi", sizeof(InstanceAxi)}' in text
+    assert '{"dtcm", sizeof(Instance), false}' in text and '{"axi", sizeof(InstanceAxi), false}' in text
     assert "HitSet drum_sets[" in text.split("typedef struct InstanceAxi")[1].split("}")[0]
     assert "section(" not in text

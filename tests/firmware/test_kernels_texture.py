@@ -15,8 +15,11 @@ pytestmark = pytest.mark.fast
 TARGETS = ["host", "host-asan", "m7", "aarch64", "wasm"]
 OTHERS = TARGETS[1:]
 HOP, BANDS, SOURCE_BANDS = 256, 8, 12
-PITCH_FLOATS = 88 + 232 + 201 + 201 + 2
-EAR_FLOATS = 1024 + 2 * 513
+PITCH_FLOATS = 232 + 201 + 201 + 2
+PITCH_OLD, PITCH_PIECES = 88, 8
+EAR_FLOATS, EAR_PIECES = 1024 + 2 * 513 + 65, 11
+SOURCE_BYTES = 4 * 4 + 4 * (512 + 512 + 256 + 2 * 260 + 4 + 2 * 257 + 2 * 256)
+PULSES_PIECES, GAINS_PIECES, FRAME_PIECES = 10, 6, 8
 
 
 def triangles(bands, bins):
@@ -29,7 +32,7 @@ def filled(values):
 
 
 def roots(target):
-    begin = Call("vk_fft_begin", [filled(np.zeros(2048, np.float32))])
+    begin = Call("vk_fft_begin", [filled(np.zeros(2048 + 512, np.float32))])
     return make_calls(target, [begin])[0][0]
 
 
@@ -52,8 +55,9 @@ def transformed(target, table, bits, x):
     places = [int(f"{n:0{bits}b}"[::-1], 2) for n in range(half)]
     z = np.zeros((half + 1, 2), np.float32)
     z[places] = x.reshape(half, 2)
-    found = make_calls(target, [Call("vk_fft", [filled(table), filled(z), bits])])[0]
-    split = make_calls(target, [Call("vk_fft_split", [filled(table), filled(found[1]), bits])])[0]
+    for number in range((bits + 1) // 2):
+        z = make_calls(target, [Call("vk_fft_pass", [filled(table), filled(z), bits, number])])[0][1]
+    split = make_calls(target, [Call("vk_fft_split", [filled(table), filled(z), bits])])[0]
     return split[1]
 
 
@@ -82,14 +86,16 @@ def heard_on(target, audio, bank, weight):
             ("H", len(bank)),
         ]
     )
-    table, state, frames = roots(target), np.zeros(EAR_FLOATS, np.float32), []
+    table, state, frames = filled(roots(target)), np.zeros(EAR_FLOATS, np.float32), []
     for hop in audio.reshape(-1, HOP):
-        out = filled(np.zeros(len(bank) + 1, np.float32))
-        found = make_calls(
-            target, [Call("vk_ear_hear", [said, filled(table), filled(state), filled(hop), out])]
-        )
-        state = found[0][-3]
-        frames.append(found[0][-1])
+        loudness, bands = (filled(np.zeros(n, np.float32)) for n in (1, len(bank)))
+        taken = make_calls(target, [Call("vk_ear_take", [said, filled(state), filled(hop), loudness])])[0]
+        state = taken[-3]
+        for piece in range(EAR_PIECES):
+            call = Call("vk_ear_hear", [said, table, filled(state), piece, bands])
+            found = make_calls(target, [call])[0]
+            state = found[-2]
+        frames.append(np.concatenate([found[-1], taken[-1]]))
     return np.stack(frames, 1)
 
 
@@ -98,7 +104,7 @@ def heard():
     bank = triangles(BANDS, 513) / 400
     weight = np.hanning(769)[:-1]
     weight /= weight.sum()
-    audio = phrase(8)
+    audio = phrase(6)
     return bank, weight, audio, heard_on("host", audio, bank, weight)
 
 
@@ -122,9 +128,12 @@ def tracked_on(target, audio):
     state = filled(np.zeros(PITCH_FLOATS, np.float32))
     state = make_calls(target, [Call("vk_pitch_reset", [state])])[0][0]
     frames = []
-    for hop in audio.reshape(-1, HOP):
-        call = Call("vk_pitch_track", [taps, filled(state), filled(hop)])
-        state = make_calls(target, [call])[0][1]
+    past = np.concatenate([np.zeros(PITCH_OLD, np.float32), audio])
+    for first in range(0, len(audio), HOP):
+        heard = filled(past[first : first + PITCH_OLD + HOP])
+        for piece in range(PITCH_PIECES):
+            call = Call("vk_pitch_track", [taps, filled(state), heard, piece])
+            state = make_calls(target, [call])[0][1]
         frames.append(state[-2:])
     return np.stack(frames, 1)
 
@@ -148,6 +157,20 @@ def test_a_steady_note_is_tracked_within_ten_cents(hz):
     assert np.abs(1200 * np.log2(6000 / period[20:] / hz)).max() < 10
 
 
+@pytest.mark.parametrize("hz", [466.2, 932.3, 1046.5, 1108.7, 1244.5, 1318.5, 1396.9, 1480.0])
+@pytest.mark.parametrize("partials", [(1.0,), (1.0, 0.5, 0.33, 0.25), (1.0, 1.0, 0.5), (1.0, 0.0, 0.33)])
+def test_a_high_note_is_not_heard_an_octave_lower(hz, partials):
+    n = np.arange(40 * HOP)
+    rng = np.random.default_rng(0)
+    audio = sum(
+        a * np.sin(2 * np.pi * (k * hz * n / 48_000 + rng.random())) for k, a in enumerate(partials, 1)
+    )
+    audio = (0.2 * audio + 1e-3 * rng.standard_normal(len(n))).astype(np.float32)
+    period, voicing = pitch.track(audio)
+    assert voicing[20:].min() > 0.8
+    assert np.abs(1200 * np.log2(6000 / period[20:] / hz)).max() < 50
+
+
 def test_noise_and_silence_hold_the_last_pitch():
     quiet = np.zeros(80 * HOP, np.float32)
     period, voicing = pitch.track(quiet)
@@ -164,17 +187,26 @@ def sounded_on(target, share, numbers, control, seed):
     bins = tables(share)
     said = Struct([("P", filled(bins.band)), ("P", filled(bins.upper)), ("I", seed), ("H", len(share))])
     table = filled(roots(target))
-    state = np.zeros(4 * 4 + 4 * (512 + 256 + 2 * 260 + 2 * 257 + 2 * 256), np.uint8)
+    state = np.zeros(SOURCE_BYTES, np.uint8)
     heard = []
     for k in range(numbers.shape[1]):
-        asked = Struct([("f", float(control[0, k])), ("f", float(control[2, k]))])
-        made = make_calls(target, [Call("vk_source_pulses", [table, filled(state), asked])])[0]
-        row = filled(np.ascontiguousarray(numbers[:, k]))
-        made = make_calls(target, [Call("vk_source_gains", [said, filled(_state(made)), asked, row])])[0]
         out = filled(np.zeros(HOP, np.float32))
-        sound = make_calls(target, [Call("vk_source_sound", [said, table, filled(_state(made)), out])])[0]
-        state, audio = _state(sound), sound[-1]
-        heard.append(audio)
+        row = filled(np.ascontiguousarray(numbers[:, k]))
+        calls = [
+            ("vk_source_sound", [out], 1, [control[2, k]]),
+            ("vk_source_pulses", [], PULSES_PIECES, [control[0, k]]),
+            ("vk_source_gains", [row], GAINS_PIECES, []),
+            ("vk_source_frame", [], FRAME_PIECES, []),
+        ]
+        before = {"vk_source_sound": [], "vk_source_pulses": [table], "vk_source_gains": [said]}
+        for name, more, pieces, floats in calls:
+            for piece in range(pieces):
+                given = [*before.get(name, [said, table]), filled(state), *more]
+                given += [] if name == "vk_source_sound" else [piece]
+                made = make_calls(target, [Call(name, given, [float(x) for x in floats])])[0]
+                state = _state(made)
+                if name == "vk_source_sound":
+                    heard.append(made[-1])
     return np.concatenate(heard)
 
 
@@ -186,14 +218,14 @@ def _state(arrays):
 @pytest.fixture(scope="module")
 def sounded():
     rng = np.random.default_rng(8)
-    hops = 8
+    hops = 7
     share = triangles(SOURCE_BANDS, 257)
     numbers = rng.normal(0, 2, (2 * SOURCE_BANDS + 1, hops)).astype(np.float32)
     numbers[:, 3] *= 20  # every clamp
     control = np.stack([np.linspace(-1.2, 1.7, hops), np.ones(hops), np.linspace(-2, 1.5, hops)]).astype(
         np.float32
     )
-    control[0, 6] = 9.0
+    control[0, 5] = 9.0
     return share, numbers, control, sounded_on("host", share, numbers, control, 5)
 
 

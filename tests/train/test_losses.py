@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -95,6 +96,16 @@ def test_partials_count_wherever_they_stand():
     quiet = bells.clone().requires_grad_()
     far(quiet * 1e-4, hiss).backward()
     assert torch.isfinite(quiet.grad).all()
+
+
+def test_mel_bands_hear_a_level_that_bins_of_noise_do_not_tell():
+    rng = torch.Generator().manual_seed(0)
+    a, b = 0.1 * torch.randn(2, 8, 1, 16_384, generator=rng)
+    with_mel, without = SpectralLoss((2048, 512), mel=1.0), SpectralLoss((2048, 512))
+    levels = [0.7, 0.8, 0.9, 1.0, 1.1, 1.2]
+    terms = [float(with_mel(level * a, b) - without(level * a, b)) for level in levels]
+    assert levels[int(np.argmin(terms))] == pytest.approx(1.0, abs=0.11)
+    assert float(with_mel(b, b)) == pytest.approx(float(without(b, b)), abs=1e-6)
 
 
 def test_the_spectral_loss_is_auralosss():

@@ -242,6 +242,30 @@ def test_a_window_beyond_the_ends_is_silence_at_the_same_pitch():
     assert np.median(octaves) == pytest.approx(np.log2(196 / 220), abs=0.01)
 
 
+def test_a_sound_is_of_the_hop_before_and_as_loud_as_its_own():
+    made = SourceFilter(8, seed=3).eval()
+    numbers = torch.zeros(1, 17, 8)
+    control = torch.tensor([0.0, 1.0, 2.0])[None, :, None].repeat(1, 1, 8)
+    before = made(numbers, control)
+    louder, brighter = control.clone(), numbers.clone()
+    louder[:, 2, 4] += 1.0
+    brighter[:, 8:16, 4] += 4.0
+    for changed, first in ((made(numbers, louder), 4), (made(brighter, control), 5)):
+        differs = (changed != before)[0, 0].reshape(8, 256).any(1)
+        assert differs.tolist() == [first <= hop < first + 2 for hop in range(8)]
+
+
+def test_a_faster_recording_is_higher_and_is_tracked_where_it_was():
+    recording = Recording.of("a", "b", tone(0.6, 196, 48_000).astype(np.float32))
+    faster = recording.at_speed(1.25)
+    tracked = Recording.of("a", "b", faster.audio)
+    assert faster.hops == pytest.approx(recording.hops / 1.25, abs=1)
+    middle = slice(20, -10)
+    np.testing.assert_allclose(faster.octaves[middle], tracked.octaves[middle], atol=0.01)
+    np.testing.assert_allclose(faster.octaves[middle], np.log2(245 / 220), atol=0.01)
+    assert faster.voicing[middle].min() > 0.9
+
+
 @pytest.fixture(scope="module")
 def task(data):
     recipe = load_recipe(
@@ -292,7 +316,10 @@ def test_both_halves_are_files_that_any_runtime_plays(task, tmp_path):
     task.eval()
     metadata = {"kind": "texture"}
     heard = export_module(
-        task.encoder_module(), *task.encoder_ports(), {**metadata, "part": "encoder"}, tmp_path / "a.onnx"
+        task.encoder_module(),
+        *task.encoder_ports(),
+        {**metadata, "part": "encoder"},
+        tmp_path / "b.encoder.onnx",
     )
     made = export_module(
         task.model.decoder, *task.decoder_ports(), {**metadata, "part": "decoder"}, tmp_path / "b.onnx"
@@ -303,5 +330,13 @@ def test_both_halves_are_files_that_any_runtime_plays(task, tmp_path):
     told = np.concatenate([np.stack([recording.octaves, recording.voicing])[None], loudness], 1)
     audio = decoder.run(None, {"latent": z, "control": told.astype(np.float32)})[0]
     assert audio.shape == (1, 1, len(recording.audio)) and np.isfinite(audio).all()
+    other = TextureTask(task.recipe)
+    other.eval()
+    other.start_from_file(tmp_path / "b.onnx")
+    batch = {"audio": torch.tensor(recording.audio)[None, None], "tracked": torch.tensor(told[:, :2])}
+    with torch.no_grad():
+        again, _, control = other.hear(batch)
+        np.testing.assert_allclose(again.numpy(), z, atol=1e-4)
+        np.testing.assert_allclose(other.model.decoder(again, control).numpy(), audio, atol=2e-3)
     ratio = np.mean(audio[0, 0, 4096:] ** 2) / np.mean(recording.audio[4096:] ** 2)
     assert abs(10 * np.log10(ratio)) < 10  # it is as loud as it is told, however it was trained

@@ -104,7 +104,7 @@ class _TextureBody(Body):
         parts = self.Mul(signed, self.number(3**0.5 * sound.HISS_RMS / 2.0**31))
         return self.padded(self.Reshape(parts, self.integers(1, -1, HOP, 2)), 2, 0, 1)
 
-    def gains(self, numbers: str, control: str, bands: int) -> tuple[str, str]:
+    def gains(self, numbers: str, bands: int) -> tuple[str, str]:
         """Gains of pulses and noise, [1, T, 257, 1] each."""
         share = self.Transpose("share", perm=[1, 0])
         lowest, highest = self.number(sound.LOWEST_LOG), self.number(sound.HIGHEST_LOG)
@@ -120,15 +120,19 @@ class _TextureBody(Body):
         power = self.Log(
             self.Add(self.ReduceMean(power, self.integers(1), keepdims=1), self.number(sound.POWER_FLOOR))
         )
-        told = self.Div(self.part(control, 1, 2, 3), self.number(ear.LOUDNESS_SCALE))
-        told = self.Sub(self.Sub(told, self.number(ear.LOUDNESS_MIDDLE)), power)
         off = self.Tanh(self.part(numbers, 1, 2 * bands, 2 * bands + 1))
-        gain = self.Add(self.Mul(told, self.number(0.5)), off)
+        gain = self.Sub(off, self.Mul(power, self.number(0.5)))
         tone, noise = (
             self.Unsqueeze(self.Transpose(self.Exp(self.Add(x, gain)), perm=[0, 2, 1]), self.integers(3))
             for x in (tone, noise)
         )
         return tone, noise
+
+    def level(self, control: str) -> str:
+        """By what every frame is multiplied, [1, T, 1]."""
+        told = self.Div(self.part(control, 1, 2, 3), self.number(ear.LOUDNESS_SCALE))
+        told = self.Mul(self.Sub(told, self.number(ear.LOUDNESS_MIDDLE)), self.number(0.5))
+        return self.Transpose(self.Exp(told), perm=[0, 2, 1])
 
 
 def ear_function() -> FunctionProto:
@@ -152,7 +156,7 @@ def source_filter_function(bands: int) -> FunctionProto:
     """``SourceFilter(numbers [1, 2·B + 1, T], control [1, 3, T], share, window) {seed} -> [1, 1, 256·T]``."""
     b = _TextureBody()
     frames = b.Squeeze(b.Shape("numbers", start=2, end=3), b.integers(0))
-    tone, noise = b.gains("numbers", "control", bands)
+    tone, noise = b.gains("numbers", bands)
     source = b.Unsqueeze(b.padded(b.pulses("control"), 1, HOP, 0), b.integers(2))
     spectrum = b.STFT(source, b.integer(HOP), "window", b.integer(sound.SIZE))
     bins = b.Add(b.Mul(tone, b.turned(spectrum)), b.Mul(noise, b.hiss(frames)))
@@ -161,6 +165,7 @@ def source_filter_function(bands: int) -> FunctionProto:
     whole = b.Concat(bins, b.Mul(mirrored, sign), axis=2)
     made = b.DFT(whole, b.integer(sound.SIZE), b.integer(2), inverse=1)
     made = b.Mul(b.Gather(made, b.integer(0), axis=3), "window")
+    made = b.Mul(b.part(b.padded(made, 1, 1, 0), 1, 0, -1), b.level("control"))
     early, late = b.part(made, 2, 0, HOP), b.part(made, 2, HOP, sound.SIZE)
     late = b.part(b.padded(late, 1, 1, 0), 1, 0, -1)
     b.Reshape(b.Add(early, late), b.integers(1, 1, -1), name="audio")

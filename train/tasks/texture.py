@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
+from scipy.signal import resample_poly
 from torch import Tensor, nn
 
 from common import pitch
@@ -16,6 +19,8 @@ from common.audio import SAMPLE_RATE_HZ
 from common.refusal import Refusal
 from train.data.clips import Clip
 from train.export.export import Port
+from train.export.pack import encoder_beside
+from train.export.unpack import Packed
 from train.latents.table import RotatedEncoder
 from train.losses import SpectralLoss, kl_loss, kl_per_latent, level_loss
 from train.models.source_filter.ear import HOP
@@ -41,6 +46,7 @@ JUDGED_SIZES = (2048, 1024, 512)
 LEAD = 16
 """Hops before a window that are heard and not judged: what the convolutions remember."""
 LOUDEST = 0.01
+FIRST_LOG_VARIANCE = -3.0
 DESCRIBED_WINDOWS = 512
 MOST_VALIDATED_HOPS = 188
 QUIETEST_CONTROL, LOUDEST_CONTROL = -5.3, 5.0
@@ -64,6 +70,7 @@ class TextureLossSection(Section):
     sizes: tuple[int, ...] = (2048, 512, 128)
     convergence: float = Field(default=1.0, ge=0)
     level: float = Field(default=0.3, ge=0)
+    mel: float = Field(default=0.0, ge=0, description="weight of the distance of mel bands")
 
 
 class TextureAugmentSection(Section):
@@ -72,6 +79,9 @@ class TextureAugmentSection(Section):
     quieter_db: float = Field(default=9.0, ge=0)
     louder_db: float = Field(default=2.0, ge=0)
     mute: float = Field(default=0.02, ge=0, le=1, description="part of the windows that are silent")
+    speeds: tuple[float, ...] = Field(
+        default=(), description="also learn every recording played at these speeds, pitch and all"
+    )
 
 
 class TextureRecipe(Recipe):
@@ -101,6 +111,18 @@ class Recording:
         period, voicing = pitch.track(audio)
         return cls(name, label, audio, pitch.octaves(period).astype(np.float32), voicing)
 
+    def at_speed(self, speed: float) -> Recording:
+        """The same played faster, or slower below 1: higher with shorter resonances, as of a smaller body."""
+        ratio = Fraction(speed).limit_denominator(32)
+        audio = resample_poly(self.audio, ratio.denominator, ratio.numerator).astype(np.float32)
+        audio = np.pad(audio, (0, -len(audio) % HOP))
+        places = np.arange(len(audio) // HOP) * float(ratio)
+        octaves, voicing = (
+            np.interp(places, np.arange(self.hops), row).astype(np.float32)
+            for row in (self.octaves + np.log2(float(ratio)), self.voicing)
+        )
+        return Recording(f"{self.name} at {speed:g}", self.label, audio, octaves, voicing)
+
     @property
     def hops(self) -> int:
         """Its length."""
@@ -128,14 +150,36 @@ class TextureTask(Task):
     def __init__(self, recipe: TextureRecipe, facts: dict[str, Any] | None = None):
         super().__init__(recipe, facts)
         loss = recipe.loss
-        self.spectral = SpectralLoss(loss.sizes, convergence=loss.convergence)
+        self.spectral = SpectralLoss(loss.sizes, convergence=loss.convergence, mel=loss.mel)
         self.judged = SpectralLoss(JUDGED_SIZES, linear=0.0, convergence=1.0)
         self.recordings: dict[str, list[Recording]] = {}
+        self.drawn: list[Recording] = []
         self.described: dict[str, list[tuple[int, int]]] = {}
 
     def build(self) -> TextureVAE:
         """Make the untrained model."""
         return TextureVAE(TextureShape(**self.recipe.model.model_dump()))
+
+    def start_from_file(self, path: Path) -> None:
+        """Take the weights of a decoder's model file and of the encoder's beside it, as they were rounded.
+
+        How sure the encoder was is in no file, and begins at the same for every latent.
+        """
+        decoder, encoder = self.model.decoder.network, self.model.encoder
+        assert isinstance(encoder, TextureEncoder)
+        ours = [m for m in decoder.modules() if isinstance(m, nn.Conv1d)]
+        ours += [m for m in encoder.modules() if isinstance(m, nn.Conv1d) and m is not encoder.log_variance]
+        theirs = Packed(path).layers() + Packed(encoder_beside(path)).layers()
+        if [layer.weight.shape for layer in theirs] != [tuple(m.weight.shape) for m in ours]:
+            raise Refusal(f"{path} cannot start {self.recipe.name}: its model has another shape")
+        with torch.no_grad():
+            for module, layer in zip(ours, theirs, strict=True):
+                assert module.bias is not None
+                module.weight.copy_(torch.tensor(layer.weight))
+                offset = np.zeros(len(layer.weight), np.float32) if layer.bias is None else layer.bias
+                module.bias.copy_(torch.tensor(offset))
+            encoder.log_variance.weight.zero_()
+            nn.init.constant_(encoder.log_variance.bias, FIRST_LOG_VARIANCE)  # type: ignore[arg-type]
 
     # Data -----------------------------------------------------------------------------------------
 
@@ -161,16 +205,22 @@ class TextureTask(Task):
                 (int(i), int(place - ends[i] + lengths[i])) for i, place in zip(which, places, strict=True)
             ]
         if "train" in splits:
-            lengths = np.array([r.hops for r in self.recordings["train"]], float)
+            recordings = self.recordings["train"]
+            speeds = self.recipe.augment.speeds
+            self.drawn = recordings + [r.at_speed(speed) for speed in speeds for r in recordings]
+            lengths = np.array([r.hops for r in self.drawn], float)
             self.up_to = np.cumsum(lengths / lengths.sum())
 
     def share(self, other: Task) -> bool:
         """Take the recordings of another task of the same data set."""
-        if not isinstance(other, TextureTask) or other.recipe.window != self.recipe.window:
+        if not isinstance(other, TextureTask) or (other.recipe.window, other.recipe.augment.speeds) != (
+            self.recipe.window,
+            self.recipe.augment.speeds,
+        ):
             return False
         self.recordings, self.described = dict(other.recordings), dict(other.described)
         if "train" in self.recordings:
-            self.up_to = other.up_to
+            self.drawn, self.up_to = other.drawn, other.up_to
         return bool(self.recordings)
 
     def draw(self, step: int) -> Batch:
@@ -182,7 +232,7 @@ class TextureTask(Task):
         names: list[str] = []
         while len(rows) < recipe.fit.batch:
             which = min(int(np.searchsorted(self.up_to, rng.random())), len(self.up_to) - 1)
-            chosen = self.recordings["train"][which]
+            chosen = self.drawn[which]
             last = max(0, chosen.hops - recipe.window)
             first = int(rng.integers(-min(8, LEAD), last + 1))
             audio, octaves, voicing = chosen.window(first - LEAD, count)

@@ -15,6 +15,8 @@ from firmware.compiler.ops.hop_ends import ear, source_filter
 from firmware.compiler.ops.hop_ends.ear import HOP, EarConstants
 from firmware.compiler.ops.hop_ends.source_filter import SourceConstants
 
+TICKS_PER_HOP = 64
+"""Of a texture's networks: so finely they can be cut."""
 SPREAD = ("modes", "glide", "noise")
 """Results that are read once an evaluation: converting them is part of it. A transient is read once a hit."""
 
@@ -62,8 +64,8 @@ def split_ends(graph: Graph) -> tuple[Graph, Ends]:
     Returns
     -------
     Graph
-        With its input called ``heard``, or its output called ``numbers``; a tick is then a hop. The same
-        where there is neither.
+        With its input called ``heard``, or its output called ``numbers``; a hop then has
+        :data:`TICKS_PER_HOP` ticks. The same where there is neither.
     Ends
 
     Raises
@@ -101,14 +103,16 @@ def split_ends(graph: Graph) -> tuple[Graph, Ends]:
 
 
 def _by_hop(graph: Graph, nodes: list[Node]) -> Graph:
-    """The same with a tick that is a hop, as all that is left goes by hops."""
+    """The same with ticks that are parts of a hop, as all that is left goes by hops."""
     left = graph.with_nodes(nodes)
     tensors = {
-        name: replace(tensor, rate=tensor.rate * graph.ticks_per_sample * HOP if tensor.rate else None)
+        name: replace(
+            tensor, rate=tensor.rate * graph.ticks_per_sample * HOP / TICKS_PER_HOP if tensor.rate else None
+        )
         for name, tensor in left.tensors.items()
     }
-    if any(tensor.rate != 1 for tensor in tensors.values()):
+    if any(tensor.rate != Fraction(1, TICKS_PER_HOP) for tensor in tensors.values()):
         raise Refusal(
             f"a part of the network does not go by hops of {HOP} samples; the engine knows no other."
         )
-    return replace(left, tensors=tensors, ticks_per_sample=Fraction(1, HOP))
+    return replace(left, tensors=tensors, ticks_per_sample=Fraction(TICKS_PER_HOP, HOP), by_hop=TICKS_PER_HOP)

@@ -181,11 +181,13 @@ def stream(graph: Graph, block: int, sliced_periods: frozenset[int] = frozenset(
         elif node.op == "Output":
             writer = producer[node.inputs[0]]
             ready = _offset(node, period, False, [(writer, Window())], clock_of_node)
-            delay = -(-ready // period)
+            # by hops, what is sliced is done in the period's last tick, and read in it
+            begins = ready - 1 if graph.by_hop and ready == period else 0
+            delay = 0 if begins else -(-ready // period)
             attrs = replace(node.attributes_as(EndpointAttributes), delay=delay)
             node = replace(node, attrs=attrs)
             latency[attrs.label] = delay * period
-            clock_of_node[node.name] = Clock(period, 0)
+            clock_of_node[node.name] = Clock(period, begins)
         else:
             edges = [
                 (producer[name], window)

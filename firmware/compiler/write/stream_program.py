@@ -35,6 +35,8 @@ def build_stream(
     model = cost_model(options.core)
     plain = price(graph, model)
     sliced = choose_sliced(graph, ticks, plain) if options.schedule == "flat" else frozenset()
+    if graph.by_hop:
+        sliced = frozenset({graph.by_hop})
     plan = stream(graph, ticks, sliced)
     first = schedule(plan, plain, model)
     emitter = StreamEmitter(plan, first, graph.name, options.packing)

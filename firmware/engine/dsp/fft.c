@@ -13,6 +13,12 @@ void vk_fft_begin(vk_fft_roots *roots) {
             roots->im[k + j] = -s[j];
         }
     }
+    for (uint32_t n = 0; n < VK_FFT_ROOTS / 2u; n += 4u) {
+        const f4 sine = {roots->im[n], roots->im[n + 1u], roots->im[n + 2u], roots->im[n + 3u]};
+        f4 c, s;
+        quick_turn(product(product(sine, sine), all(0.25f)), &c, &s);
+        FOUR { roots->window[n + j] = s[j]; }
+    }
 }
 
 static inline vk_complex times(vk_complex a, float re, float im) {
@@ -33,27 +39,24 @@ static inline void four(vk_complex *z, uint32_t span, vk_complex b, vk_complex c
     z[3u * span] = (vk_complex){a_b.re - c_d.im, a_b.im + c_d.re};
 }
 
-void vk_fft(const vk_fft_roots *roots, vk_complex *z, uint32_t bits) {
-    const uint32_t size = 1u << bits;
-    uint32_t span = 1u;
-    if (bits & 1u) {
+void vk_fft_pass(const vk_fft_roots *roots, vk_complex *z, uint32_t bits, uint32_t pass) {
+    const uint32_t size = 1u << bits, odd = bits & 1u;
+    if (odd && pass == 0u) {
         for (uint32_t i = 0; i < size; i += 2u) {
             const vk_complex a = z[i], b = z[i + 1u];
             z[i] = plus(a, b);
             z[i + 1u] = minus(a, b);
         }
-        span = 2u;
+        return;
     }
-    for (; span < size; span *= 4u) {
-        const uint32_t step = VK_FFT_ROOTS / (4u * span);
-        for (uint32_t j = 0; j < span; j++) {
-            const uint32_t w = j * step;
-            const float re1 = roots->re[w], im1 = roots->im[w], re2 = roots->re[2u * w], im2 = roots->im[2u * w];
-            const float re3 = roots->re[3u * w], im3 = roots->im[3u * w];
-            for (uint32_t i = j; i < size; i += 4u * span) {
-                four(z + i, span, times(z[i + span], re2, im2), times(z[i + 2u * span], re1, im1),
-                     times(z[i + 3u * span], re3, im3));
-            }
+    const uint32_t span = 1u << (2u * pass - odd), step = VK_FFT_ROOTS / (4u * span);
+    for (uint32_t j = 0; j < span; j++) {
+        const uint32_t w = j * step;
+        const float re1 = roots->re[w], im1 = roots->im[w], re2 = roots->re[2u * w], im2 = roots->im[2u * w];
+        const float re3 = roots->re[3u * w], im3 = roots->im[3u * w];
+        for (uint32_t i = j; i < size; i += 4u * span) {
+            four(z + i, span, times(z[i + span], re2, im2), times(z[i + 2u * span], re1, im1),
+                 times(z[i + 3u * span], re3, im3));
         }
     }
 }

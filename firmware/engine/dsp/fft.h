@@ -10,9 +10,11 @@ extern "C" {
 
 #define VK_FFT_ROOTS 1024u
 
-/* Roots of unity: exp(−2πi·k / 1024), k < 1024. */
+/* Roots of unity: exp(−2πi·k / 1024), k < 1024; and a window sin(π/2·sin²(πn / 512)), n < 512, whose squares add up to 1
+ * where two overlap by half (that of Vorbis). */
 typedef struct vk_fft_roots {
     float re[VK_FFT_ROOTS], im[VK_FFT_ROOTS];
+    float window[VK_FFT_ROOTS / 2u];
 } vk_fft_roots;
 
 typedef struct vk_complex {
@@ -32,8 +34,9 @@ static inline uint32_t vk_fft_place(uint32_t n, uint32_t bits) {
     return place;
 #endif
 }
-/* In place, of 2^bits elements that lie bit-reversed; bits is 8 or 9. */
-void vk_fft(const vk_fft_roots *roots, vk_complex *z, uint32_t bits);
+/* In place, of 2^bits elements that lie bit-reversed, pass by pass; bits is 8 or 9. */
+#define VK_FFT_PASSES(bits) (((bits) + 1u) / 2u)
+void vk_fft_pass(const vk_fft_roots *roots, vk_complex *z, uint32_t bits, uint32_t pass);
 /* From z[n] = x[2n] + i·x[2n + 1], transformed, to the spectrum of x: bin `half` is written to z[half]. */
 void vk_fft_split(const vk_fft_roots *roots, vk_complex *z, uint32_t bits);
 /* And back: bins 0 … half of a real signal become, in `out` and bit-reversed, what a transform turns into the signal

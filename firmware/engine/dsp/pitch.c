@@ -1,11 +1,12 @@
 /* YIN with sums that fade. */
 #include "pitch.h"
 
+#include <stdbool.h>
+
 #include "quick.h"
 
 #define DECIMATION 8u
-#define HOP (VK_PITCH_BLOCK * DECIMATION)
-#define OLD (VK_PITCH_TAPS - DECIMATION)
+#define PRODUCTS 52u /* lags of a piece */
 #define SHORTEST 4u
 #define MEMORY 0.8f
 #define DIP 0.15f
@@ -15,33 +16,22 @@
 
 void vk_pitch_reset(vk_pitch_state *state) { *state = (vk_pitch_state){.period = FIRST_PERIOD}; }
 
-/* Four samples at 6 kHz side by side. */
-static void decimate(const float *taps, vk_pitch_state *state, const float *audio) {
-    float *low = state->low, heard[OLD + HOP];
-    for (uint32_t m = 0; m < VK_PITCH_LAGS; m++) {
-        low[m] = low[m + VK_PITCH_BLOCK];
-    }
-    for (uint32_t n = 0; n < OLD; n++) {
-        heard[n] = state->heard[n];
-        state->heard[n] = audio[HOP - OLD + n];
-    }
-    for (uint32_t n = 0; n < HOP; n++) {
-        heard[OLD + n] = audio[n];
-    }
-    for (uint32_t m = 0; m < VK_PITCH_BLOCK; m += 4u) {
-        const float *x = heard + m * DECIMATION;
+/* Some samples at 6 kHz, four side by side. */
+static void decimate(const float *taps, vk_pitch_state *state, const float *audio, uint32_t first, uint32_t end) {
+    for (uint32_t m = first; m < end; m += 4u) {
+        const float *x = audio + m * DECIMATION;
         f4 total = all(0.0f);
         for (uint32_t k = 0; k < VK_PITCH_TAPS; k++) {
             const f4 four = {x[k], x[k + DECIMATION], x[k + 2u * DECIMATION], x[k + 3u * DECIMATION]};
             total = total + product(all(taps[k]), four);
         }
-        FOUR { low[VK_PITCH_LAGS + m + j] = total[j]; }
+        FOUR { state->low[VK_PITCH_LAGS + m + j] = total[j]; }
     }
 }
 
-/* What the newest block says, added to what is left of the older ones. */
-static void add_block(vk_pitch_state *state) {
-    const float *low = state->low, *block = low + VK_PITCH_LAGS;
+/* Energies at every lag: what the newest block says, added to what is left of the older ones. */
+static void add_energies(vk_pitch_state *state) {
+    const float *low = state->low;
     float squares[VK_PITCH_LAGS + VK_PITCH_BLOCK];
     uint32_t count = VK_PITCH_LAGS + VK_PITCH_BLOCK;
     for (uint32_t m = 0; m < count; m++) {
@@ -56,7 +46,17 @@ static void add_block(vk_pitch_state *state) {
     for (uint32_t lag = 0; lag <= VK_PITCH_LAGS; lag++) {
         state->energies[lag] = MEMORY * state->energies[lag] + squares[VK_PITCH_LAGS - lag];
     }
-    for (uint32_t lag = 0; lag < VK_PITCH_LAGS; lag += 4u) {
+    float total = 0.0f;
+    for (uint32_t k = 0; k < VK_PITCH_BLOCK; k++) {
+        total += low[VK_PITCH_LAGS + k] * low[k];
+    }
+    state->products[VK_PITCH_LAGS] = MEMORY * state->products[VK_PITCH_LAGS] + total;
+}
+
+/* Products at some lags, four side by side. */
+static void add_products(vk_pitch_state *state, uint32_t first, uint32_t end) {
+    const float *block = state->low + VK_PITCH_LAGS;
+    for (uint32_t lag = first; lag < end; lag += 4u) {
         const float *past = block - lag;
         f4 x = {0.0f, past[-1], past[-2], past[-3]}, total = all(0.0f);
         for (uint32_t k = 0; k < VK_PITCH_BLOCK; k++) {
@@ -66,11 +66,18 @@ static void add_block(vk_pitch_state *state) {
         }
         FOUR { state->products[lag + j] = MEMORY * state->products[lag + j] + total[j]; }
     }
-    float total = 0.0f;
-    for (uint32_t k = 0; k < VK_PITCH_BLOCK; k++) {
-        total += block[k] * low[k];
-    }
-    state->products[VK_PITCH_LAGS] = MEMORY * state->products[VK_PITCH_LAGS] + total;
+}
+
+/* The lowest point of the parabola through a dip and its neighbours: how far beside it, and how low. */
+typedef struct lowest_point {
+    float aside, depth;
+} lowest_point;
+
+static lowest_point bottom(const float *dip) {
+    const float before = dip[-1], here = dip[0], after = dip[1];
+    const float bend = 2.0f * ((before - (here + here)) + after) + 1e-12f;
+    const float aside = least1(most1((before - after) / bend, -0.5f), 0.5f);
+    return (lowest_point){aside, here - 0.25f * (before - after) * aside};
 }
 
 /* YIN's difference, each over the mean of those before it, of lags 1 … 200; the lowest dip or the first deep one. */
@@ -85,7 +92,8 @@ static uint32_t deepest(const vk_pitch_state *state, float *dips) {
     }
     uint32_t lowest = 0;
     for (uint32_t i = 0; i < VK_PITCH_LAGS; i++) {
-        if (i > 0u && i < VK_PITCH_LAGS - 1u && dips[i] < DIP && dips[i] <= dips[i - 1u] && dips[i] <= dips[i + 1u]) {
+        const bool inner = i > 0u && i < VK_PITCH_LAGS - 1u;
+        if (inner && dips[i] <= dips[i - 1u] && dips[i] <= dips[i + 1u] && bottom(dips + i).depth < DIP) {
             return i;
         }
         lowest = dips[i] < dips[lowest] ? i : lowest;
@@ -93,16 +101,30 @@ static uint32_t deepest(const vk_pitch_state *state, float *dips) {
     return lowest < 1u ? 1u : lowest > VK_PITCH_LAGS - 2u ? VK_PITCH_LAGS - 2u : lowest;
 }
 
-void vk_pitch_track(const float *taps, vk_pitch_state *state, const float *audio) {
-    decimate(taps, state, audio);
-    add_block(state);
+static void read(vk_pitch_state *state) {
     float dips[VK_PITCH_LAGS];
     const uint32_t at = deepest(state, dips);
-    const float before = dips[at - 1u], here = dips[at], after = dips[at + 1u];
-    state->voicing = state->energies[0] <= QUIET ? 0.0f : least1(most1(1.0f - here, 0.0f), 1.0f);
+    const lowest_point low = bottom(dips + at);
+    state->voicing = state->energies[0] <= QUIET ? 0.0f : least1(most1(1.0f - low.depth, 0.0f), 1.0f);
     if (state->voicing > VOICED) {
-        const float bend = 2.0f * ((before - (here + here)) + after) + 1e-12f;
-        const float aside = (before - after) / bend;
-        state->period = (float)(at + 1u) + least1(most1(aside, -0.5f), 0.5f);
+        state->period = (float)(at + 1u) + low.aside;
+    }
+}
+
+void vk_pitch_track(const float *taps, vk_pitch_state *state, const float *audio, uint32_t piece) {
+    if (piece == 0u) {
+        for (uint32_t m = 0; m < VK_PITCH_LAGS; m++) {
+            state->low[m] = state->low[m + VK_PITCH_BLOCK];
+        }
+        decimate(taps, state, audio, 0u, VK_PITCH_BLOCK / 2u);
+    } else if (piece == 1u) {
+        decimate(taps, state, audio, VK_PITCH_BLOCK / 2u, VK_PITCH_BLOCK);
+    } else if (piece == 2u) {
+        add_energies(state);
+    } else if (piece < VK_PITCH_PIECES - 1u) {
+        const uint32_t first = (piece - 3u) * PRODUCTS, end = first + PRODUCTS;
+        add_products(state, first, end < VK_PITCH_LAGS ? end : VK_PITCH_LAGS);
+    } else {
+        read(state);
     }
 }

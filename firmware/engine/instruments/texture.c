@@ -40,16 +40,17 @@ void texture_reset(Texture *texture) {
     vk_pitch_reset(&texture->tracker);
     vk_source_reset(&texture->source);
     clear(texture->arriving, VK_HOP);
-    clear(texture->complete, VK_HOP);
-    clear(texture->made, VK_HOP);
     clear(texture->playing, VK_HOP);
+    clear(texture->heard, VK_EAR_BANDS + 1u);
+    clear(texture->latent, TEXTURE_LATENTS);
+    clear(texture->numbers, TEXTURE_NUMBERS);
     clear(texture->dry, TEXTURE_DRY);
     texture->ear_says = (TextureFrame){.loudness = SILENT};
     texture->played = texture->ear_says;
     texture->share = 0.0f;
     texture->written = 0;
     texture->at = 0;
-    texture->step = TEXTURE_STEPS;
+    texture->step = spec->count;
     texture->frozen = false;
     texture->holds = false;
     texture->slow_loudness = SILENT;
@@ -74,7 +75,7 @@ static void play(Texture *texture, const Panel *panel) {
     const TextureFrame *heard = &texture->ear_says;
     TextureFrame *played = &texture->played;
     const float blend = spec->encoder != NULL ? value(texture, panel, spec->blend) : 1.0f, rest = 1.0f - blend;
-    const float scale = value(texture, panel, spec->scale), hand = value(texture, panel, spec->loudness);
+    const float scale = value(texture, panel, spec->scale);
     for (uint8_t i = 0; i < spec->tone.latents; ++i) {
         const float mean = spec->tone.latent_rest[i], moved = ramp_at(&texture->tone.latent[i], texture->share) - mean;
         const float bent = mean + rest * (scale * (heard->latent[i] - mean)) + moved;
@@ -86,7 +87,9 @@ static void play(Texture *texture, const Panel *panel) {
     const float moved = octaves + value(texture, panel, spec->transpose);
     played->octaves = quantized(moved, value(texture, panel, spec->quantize));
     played->voicing = rest * heard->voicing + blend * HELD_VOICING;
-    played->loudness = rest * heard->loudness + blend * (SILENT + hand * (LOUDEST - SILENT));
+    texture->control[0] = played->octaves;
+    texture->control[1] = played->voicing;
+    texture->control[2] = played->loudness;
 }
 
 static void find_onset(Texture *texture) {
@@ -100,87 +103,78 @@ static void find_onset(Texture *texture) {
     texture->slow_loudness += SLOW * (loudness - texture->slow_loudness);
 }
 
-static void do_step(Texture *texture, const Panel *panel) {
+/* A hop is complete: how loud it is, and what sounds at that. */
+static void begin_hop(Texture *texture, const Panel *panel) {
     const TextureSpec *spec = texture->spec;
+    const float blend = spec->encoder != NULL ? value(texture, panel, spec->blend) : 1.0f;
+    const float hand = SILENT + value(texture, panel, spec->loudness) * (LOUDEST - SILENT);
+    texture->holds = texture->frozen;
+    if (spec->encoder != NULL) {
+        float *loudness = texture->heard + spec->encoder->ear.bands;
+        vk_ear_take(&spec->encoder->ear, &texture->ear, texture->arriving, loudness);
+        texture->ear_says.loudness = texture->holds ? texture->ear_says.loudness : *loudness;
+    }
+    find_onset(texture);
+    texture->played.loudness = (1.0f - blend) * texture->ear_says.loudness + blend * hand;
+    if (spec->decoder != NULL) {
+        vk_source_sound(texture->played.loudness, &texture->source, texture->playing);
+    }
+    texture->at = 0;
+    texture->step = 0;
+}
+
+static void do_step(Texture *texture, const Panel *panel, const TextureStep *step) {
+    const TextureSpec *spec = texture->spec;
+    const TextureEncoder *encoder = spec->encoder;
+    const TextureDecoder *decoder = spec->decoder;
     TextureFrame *heard = &texture->ear_says;
-    const vk_source_control source = {texture->played.octaves, texture->played.loudness};
-    const bool listens = spec->encoder != NULL && !texture->holds;
-    switch (texture->step++) {
-    case TEXTURE_STEP_TRACK:
-        texture->holds = texture->frozen;
-        if (spec->encoder != NULL) {
-            vk_pitch_track(spec->pitch_taps, &texture->tracker, texture->complete);
-            if (!texture->holds) {
-                heard->octaves = quick_log(all(PERIOD_HZ / A3_HZ / texture->tracker.period))[0] * 1.44269504f;
-                heard->voicing = texture->tracker.voicing;
+    switch (step->stage) {
+    case TEXTURE_STAGE_TRACK: {
+        const float *audio = texture->ear.past + VK_EAR_SIZE - VK_HOP - VK_PITCH_OLD;
+        vk_pitch_track(spec->pitch_taps, &texture->tracker, audio, step->part);
+        break;
+    }
+    case TEXTURE_STAGE_HEAR:
+        vk_ear_hear(&encoder->ear, &texture->roots, &texture->ear, step->part, texture->heard);
+        break;
+    case TEXTURE_STAGE_ENCODE:
+        encoder->process(spec->encoder_memory, step->part, texture->heard, texture->latent);
+        break;
+    case TEXTURE_STAGE_PLAY:
+        if (encoder != NULL && !texture->holds) {
+            heard->octaves = quick_log(all(PERIOD_HZ / A3_HZ / texture->tracker.period))[0] * 1.44269504f;
+            heard->voicing = texture->tracker.voicing;
+            for (uint8_t i = 0; i < spec->tone.latents; ++i) {
+                heard->latent[i] = texture->latent[i];
             }
         }
-        break;
-    case TEXTURE_STEP_HEAR:
-        if (spec->encoder != NULL) {
-            vk_ear_hear(&spec->encoder->ear, &texture->roots, &texture->ear, texture->complete, texture->heard);
-        }
-        break;
-    case TEXTURE_STEP_ENCODE:
-        if (spec->encoder != NULL) {
-            float latent[TEXTURE_LATENTS];
-            spec->encoder->process(spec->encoder_memory, texture->heard, latent);
-            for (uint8_t i = 0; listens && i < spec->tone.latents; ++i) {
-                heard->latent[i] = latent[i];
-            }
-            heard->loudness = listens ? texture->heard[spec->encoder->ear.bands] : heard->loudness;
-        }
-        find_onset(texture);
         play(texture, panel);
         break;
-    case TEXTURE_STEP_PULSES:
-        if (spec->decoder != NULL) {
-            vk_source_pulses(&texture->roots, &texture->source, &source);
-        }
+    case TEXTURE_STAGE_PULSES:
+        vk_source_pulses(texture->played.octaves, &texture->roots, &texture->source, step->part);
         break;
-    case TEXTURE_STEP_DECODE:
-        if (spec->decoder != NULL) {
-            const float control[3] = {texture->played.octaves, texture->played.voicing, texture->played.loudness};
-            spec->decoder->process(spec->decoder_memory, texture->played.latent, control, texture->numbers);
-        }
+    case TEXTURE_STAGE_DECODE:
+        decoder->process(spec->decoder_memory, step->part, texture->played.latent, texture->control, texture->numbers);
         break;
-    case TEXTURE_STEP_GAINS:
-        if (spec->decoder != NULL) {
-            vk_source_gains(&spec->decoder->filter, &texture->source, &source, texture->numbers);
-        }
-        break;
-    default:
-        if (spec->decoder != NULL) {
-            vk_source_sound(&spec->decoder->filter, &texture->roots, &texture->source, texture->made);
-        }
+    case TEXTURE_STAGE_GAINS: vk_source_gains(&decoder->filter, &texture->source, texture->numbers, step->part); break;
+    default: vk_source_frame(&decoder->filter, &texture->roots, &texture->source, step->part);
     }
 }
 
 /* What falls due at this place of the hop. */
 static void work(Texture *texture, const Panel *panel) {
     const TextureSpec *spec = texture->spec;
-    while (texture->step < TEXTURE_STEPS && spec->due[texture->step] <= texture->at) {
-        do_step(texture, panel);
-    }
-    if (texture->at == spec->sounds % VK_HOP) {
-        for (size_t i = 0; i < VK_HOP; ++i) {
-            texture->playing[i] = texture->made[i];
-        }
+    while (texture->step < spec->count && spec->steps[texture->step].due <= texture->at) {
+        do_step(texture, panel, spec->steps + texture->step);
+        ++texture->step;
     }
 }
 
 /* Samples until something falls due or the hop is complete. */
 static size_t until_due(const Texture *texture) {
     const TextureSpec *spec = texture->spec;
-    const uint16_t at = texture->at;
-    uint16_t next = VK_HOP;
-    if (texture->step < TEXTURE_STEPS && spec->due[texture->step] < next) {
-        next = spec->due[texture->step];
-    }
-    if (spec->sounds > at && spec->sounds < next) {
-        next = spec->sounds;
-    }
-    return (size_t)(next - at);
+    const uint16_t next = texture->step < spec->count ? spec->steps[texture->step].due : VK_HOP;
+    return (size_t)(next - texture->at);
 }
 
 /* Place of a latent in its quantile table, 0 … 1. */
@@ -220,6 +214,9 @@ void texture_render(Texture *texture, const Panel *panel, const PortBlock *block
     for (size_t done = 0; done < ticks;) {
         texture->share = (float)done * panel->per_tick;
         texture->frozen = panel->level[done] >> TEXTURE_FREEZE & 1u;
+        if (texture->at == VK_HOP) {
+            begin_hop(texture, panel);
+        }
         work(texture, panel);
         const size_t due = until_due(texture), left = ticks - done, count = due < left ? due : left;
         for (size_t i = done; i < done + count; ++i) {
@@ -229,20 +226,12 @@ void texture_render(Texture *texture, const Panel *panel, const PortBlock *block
             texture->dry[texture->written % TEXTURE_DRY] = in;
             const float dry = texture->dry[(texture->written - spec->behind) % TEXTURE_DRY];
             ++texture->written;
-            const size_t place_now = (texture->at + VK_HOP - spec->sounds % VK_HOP) % VK_HOP;
-            const float wet = spec->decoder != NULL ? bound_sound(texture->playing[place_now], 4.0f) : dry;
+            const float wet = spec->decoder != NULL ? bound_sound(texture->playing[texture->at], 4.0f) : dry;
             ++texture->at;
             out[i] = (dry + slope_next(&mix) * (wet - dry)) * slope_next(&level);
             block->gates_out[i] = pulse_next(&texture->onset) ? onset : 0u;
         }
         done += count;
-        if (texture->at == VK_HOP) {
-            for (size_t i = 0; i < VK_HOP; ++i) {
-                texture->complete[i] = texture->arriving[i];
-            }
-            texture->at = 0;
-            texture->step = 0;
-        }
     }
     for (uint8_t c = 0; c < spec->outputs.audios; ++c) {
         for (size_t i = 0; i < ticks; ++i) {

@@ -1,8 +1,8 @@
 /* A texture: sound becomes latents, hands bend them, latents become sound, a hop of 256 samples at a time.
  *
- * What a hop costs is done in steps, each due so many samples after the hop is complete: the load is spread over as
- * many samples as the instrument's latency leaves. The steps and the moment the hop sounds are the same whatever the
- * block, so that blocks change nothing but when controls are read.
+ * When a hop is complete, its loudness is told, and at it sounds the frame that was made of the hop before. Then the
+ * next frame is made, in steps of about the same price, each due so many samples after: every callback does its share.
+ * The steps and their dues are the same whatever the block, so that blocks change nothing but when controls are read.
  */
 #ifndef VAECTROL_INSTRUMENTS_TEXTURE_H
 #define VAECTROL_INSTRUMENTS_TEXTURE_H
@@ -26,27 +26,36 @@ enum { TEXTURE_FREEZE = 0, TEXTURE_GATES };
 enum { TEXTURE_OUT_ONSET = 0 };
 enum { TEXTURE_OUT_PITCH = TEXTURE_LATENTS, TEXTURE_OUT_VOICING, TEXTURE_OUT_LOUDNESS }; /* below: latents */
 enum {
-    TEXTURE_STEP_TRACK = 0,
-    TEXTURE_STEP_HEAR,
-    TEXTURE_STEP_ENCODE,
-    TEXTURE_STEP_PULSES,
-    TEXTURE_STEP_DECODE,
-    TEXTURE_STEP_GAINS,
-    TEXTURE_STEP_SOUND,
-    TEXTURE_STEPS
+    TEXTURE_STAGE_TRACK = 0,
+    TEXTURE_STAGE_HEAR,
+    TEXTURE_STAGE_ENCODE,
+    TEXTURE_STAGE_PLAY, /* what hands make of what was heard */
+    TEXTURE_STAGE_PULSES,
+    TEXTURE_STAGE_DECODE,
+    TEXTURE_STAGE_GAINS,
+    TEXTURE_STAGE_FRAME
 };
 
-/* A compiled half; generated. Both see one hop. */
+/* A part of a stage: a piece of what the engine does itself, or so many ticks of a network. */
+typedef struct TextureStep {
+    uint16_t due; /* samples after the hop is complete, rising, below 256 */
+    uint8_t stage, part;
+} TextureStep;
+
+/* A compiled half; generated. A hop has TEXTURE_TICKS ticks; the first reads what goes in, the last writes what comes
+ * out. */
+#define TEXTURE_TICKS 64u
+
 typedef struct TextureEncoder {
     vk_ear ear;
     void (*reset)(void *state);
-    void (*process)(void *state, const float *heard, float *latent);
+    void (*process)(void *state, uint8_t ticks, const float *heard, float *latent);
 } TextureEncoder;
 
 typedef struct TextureDecoder {
     vk_source_filter filter;
     void (*reset)(void *state);
-    void (*process)(void *state, const float *latent, const float *control, float *numbers);
+    void (*process)(void *state, uint8_t ticks, const float *latent, const float *control, float *numbers);
 } TextureDecoder;
 
 typedef struct TextureSpec {
@@ -58,9 +67,9 @@ typedef struct TextureSpec {
     const float *quantiles; /* [latents][points] of the latents, to tell their place in 0 … 5 V */
     uint8_t points;
     int8_t blend, scale, pitch, transpose, quantize, loudness, gain, mix, level; /* parameters */
-    uint16_t due[TEXTURE_STEPS]; /* samples after the hop is complete, rising */
-    uint16_t sounds;             /* samples after it that the hop sounds; above all dues, at most 256 */
-    uint16_t behind;             /* samples by which what sounds follows what was heard */
+    const TextureStep *steps;                                                    /* of a hop, in order */
+    uint16_t count;                                                              /* of them */
+    uint16_t behind; /* samples by which what sounds follows what was heard */
     OutputSpec outputs;
 } TextureSpec;
 
@@ -77,16 +86,15 @@ typedef struct Texture {
     vk_ear_state ear;
     vk_pitch_state tracker;
     vk_source_state source;
-    float arriving[VK_HOP], complete[VK_HOP]; /* sound that comes in, and the hop being worked at */
-    float made[VK_HOP], playing[VK_HOP];
-    float heard[VK_EAR_BANDS + 1u];
-    float numbers[TEXTURE_NUMBERS];
+    float arriving[VK_HOP], playing[VK_HOP]; /* the hop that comes in, and the one that sounds */
+    float heard[VK_EAR_BANDS + 1u];          /* bands and loudness */
+    float latent[TEXTURE_LATENTS], control[3], numbers[TEXTURE_NUMBERS]; /* what networks say and are told */
     TextureFrame ear_says, played; /* what the encoder hears, and what the decoder is told */
     float dry[TEXTURE_DRY];
     float share;      /* of the block that has passed where a step is done */
     uint32_t written; /* samples since reset */
     uint16_t at;      /* samples into the hop that arrives */
-    uint8_t step;     /* next one; TEXTURE_STEPS: none */
+    uint16_t step;    /* next one */
     bool frozen, holds;
     float slow_loudness;
     uint16_t onset; /* ticks left of the pulse */

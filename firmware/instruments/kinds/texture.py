@@ -3,47 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from common.pitch import lowpass
 from common.refusal import Refusal
+from firmware.compiler.passes.split_sound import TICKS_PER_HOP
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment, ToneAssignment
 from firmware.instruments.c.held import KindTables
 from firmware.instruments.c.literals import floats, integers
 from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
-from firmware.instruments.schema import InstrumentFile, Table
 from firmware.instruments.tone import UNIT, position_of, tone_tables
 from firmware.kernelgen.ear import tables as bin_tables
 from firmware.models.model_file import ModelFile
 from hardware.board import Board
 
 HOP = 256
-STEP_CYCLES = {"track": 44_000, "hear": 66_000, "pulses": 39_000, "gains": 24_000, "sound": 30_000}
-"""What the engine's own steps of a hop take on a Cortex-M7, counted by `vaectrol emulate`."""
-ORDER = ("track", "hear", "encoder", "pulses", "decoder", "gains", "sound")
-"""Steps of a hop: TEXTURE_STEP_… of engine/instruments/texture.h; the two networks by their roles."""
-SPREADS = tuple(range(16, HOP + 1, 16))
-"""Samples over which a hop's steps may be spread; the instrument is later by as many."""
-BUSIEST = 0.85
+STAGES: Mapping[str, tuple[int, ...]] = {
+    "track": (6_100, 5_700, 4_000, 4_500, 4_500, 4_500, 4_800, 6_900),
+    "hear": (8_800, 3_400, 6_100, 6_100, 6_100, 8_700, 9_700, 4_300, 4_300, 4_300, 3_900),
+    "encode": (),
+    "play": (800,),
+    "pulses": (5_600, 5_600, 5_600, 5_600, 2_900, 3_500, 3_500, 3_500, 3_500, 8_900),
+    "decode": (),
+    "gains": (5_400, 5_400, 5_400, 4_100, 4_100, 2_800),
+    "frame": (3_000, 3_000, 5_500, 3_300, 3_300, 3_300, 3_300, 3_100),
+}
+"""Stages of a hop, TEXTURE_STAGE_… of engine/instruments/texture.h; what their pieces take on a Cortex-M7.
+
+Counted by `vaectrol emulate`. The networks cut themselves into ticks.
+"""
+NEEDS = {
+    **dict.fromkeys(("track", "hear", "encode"), "encoder"),
+    **dict.fromkeys(("pulses", "decode", "gains", "frame"), "decoder"),
+}
+"""The half without which a stage is left out."""
+BEGIN_CYCLES = 12_400
+"""What happens at once when a hop is complete: its loudness, and the frame that sounds at that."""
+CALLS = 16
+"""Parts into which the ticks of a network are called."""
+CALL_CYCLES = 400
+"""Of every such call, beside the layers."""
+GRID = 8
+"""Samples between which nothing falls due."""
 LATENTS = 16
 VOLTS_PER_OCTAVE_SPAN = 2.0
 
 
-class Options(Table):
-    """What is neither a knob nor a jack."""
+@dataclass(frozen=True)
+class Step:
+    """A part of a stage: what the engine is told, and what it costs."""
 
-    latency: Literal["fit", "flat"] = "fit"
-    """The least latency whose worst callback the board has time for, or the flattest load."""
-
-
-class TextureFile(InstrumentFile):
-    """The whole file."""
-
-    options: Options = Options()
+    stage: str
+    part: int
+    cycles: float
 
 
 class Half(ModelRole):
@@ -59,8 +76,9 @@ class Half(ModelRole):
 
 
 def hop_cycles(report: Report) -> float:
-    """Cycles of one hop of a network: its tick is a hop, and all is done in one callback."""
-    return report["cycles_per_callback"]["worst"]
+    """Cycles of one hop of a network."""
+    ticks = max(1, int(report["block"] * Fraction(report["ticks_per_sample"])))
+    return report["cycles_per_callback"]["mean"] * TICKS_PER_HOP / ticks
 
 
 class EncoderHalf(Half):
@@ -84,18 +102,18 @@ static void {role}_reset_model(void *state)
     {name}_reset(state);
 }}
 
-static void {role}_process(void *state, const float *heard, float *latent)
+static void {role}_process(void *state, uint8_t ticks, const float *heard, float *latent)
 {{
-    float loudness;
+    float loudness; /* known before */
     const {name}_inputs in = {{.heard = heard, .heard_stride = 1}};
     const {name}_outputs out = {{
         .latent = latent, .latent_stride = 1,
         .loudness = &loudness, .loudness_stride = 1,
     }};
-    {name}_process(state, 1, &in, &out);
+    {name}_process(state, ticks, &in, &out);
 }}
 
-_Static_assert({latents} <= TEXTURE_LATENTS, "latents");
+_Static_assert({latents} <= TEXTURE_LATENTS && TEXTURE_TICKS == {TICKS_PER_HOP}u, "of the engine");
 static const TextureEncoder {model.table} = {{
     .ear = {{ear_band, ear_lower, ear_upper, ear_weight, {len(ear.bank)}}},
     .reset = {role}_reset_model,
@@ -122,16 +140,18 @@ static void {role}_reset_model(void *state)
     {name}_reset(state);
 }}
 
-static void {role}_process(void *state, const float *latent, const float *control, float *numbers)
+static void {role}_process(void *state, uint8_t ticks, const float *latent, const float *control,
+                           float *numbers)
 {{
     const {name}_inputs in = {{
         .latent = latent, .latent_stride = 1,
         .control = control, .control_stride = 1,
     }};
     const {name}_outputs out = {{.numbers = numbers, .numbers_stride = 1}};
-    {name}_process(state, 1, &in, &out);
+    {name}_process(state, ticks, &in, &out);
 }}
 
+_Static_assert(TEXTURE_TICKS == {TICKS_PER_HOP}u, "of the engine");
 static const TextureDecoder {model.table} = {{
     .filter = {{source_band, source_upper, {source.seed % 2**32}u, {len(source.share)}}},
     .reset = {role}_reset_model,
@@ -143,7 +163,6 @@ static const TextureDecoder {model.table} = {{
 class Texture(InstrumentKind):
     """Audio in, latents, audio out."""
 
-    schema = TextureFile
     gates = ("freeze",)
     gate_sources = ("onset",)
     cv_sources = (*(f"latent.{i + 1}" for i in range(LATENTS)), "pitch", "voicing", "loudness")
@@ -203,27 +222,22 @@ class Texture(InstrumentKind):
         """Either half knows the latents."""
         return next(iter(assignment.models.values()))
 
-    def plan(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> None:
-        """Choose over how many samples a hop is spread: the fewest that fit, or a whole hop."""
-        cycles = step_cycles(assignment, reports)
-        board = assignment.board
-        room = BUSIEST * board.processor.clock_hz * block / board.audio.sample_rate_hz
-        room -= self.engine_cycles(block, 1)
-        spec = assignment.loaded.spec
-        assert isinstance(spec, TextureFile)
-        fits = (s for s in SPREADS if peak(dues(cycles, s), cycles, block) <= room)
-        spread = next(fits, HOP) if spec.options.latency == "fit" else HOP
-        assignment.dues = (*dues(cycles, spread), spread)
-
     def wait_ticks(self, assignment: Assignment) -> int:
-        """A hop is collected and worked at, and the model itself is late."""
+        """A hop is collected, and the model itself is late."""
         late = max((int(model.about.latency_samples) for model in assignment.models.values()), default=0)
-        return HOP + assignment.dues[-1] + late
+        return HOP + late
+
+    def plan(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> None:
+        """Spread the steps of a hop evenly over it."""
+        found = steps(reports)
+        due = dues([step.cycles for step in found])
+        assignment.steps = tuple((at, step.stage, step.part) for at, step in zip(due, found, strict=True))
 
     def load(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> tuple[float, float]:
         """Of a hop's steps, as they are due."""
-        cycles = step_cycles(assignment, reports)
-        return sum(cycles) * block / HOP, peak(assignment.dues[:-1], cycles, block)
+        cycles = [step.cycles for step in steps(reports)]
+        due = (0, *(at for at, _, _ in assignment.steps))
+        return (BEGIN_CYCLES + sum(cycles)) * block / HOP, peak(due, [BEGIN_CYCLES, *cycles], block)
 
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``TextureSpec``."""
@@ -238,9 +252,15 @@ class Texture(InstrumentKind):
         }
         names = ("blend", "scale", "pitch", "transpose", "quantize", "loudness", "gain", "mix", "level")
         parameters = "\n".join(f"    .{name} = {assignment.index[name]}," for name in names)
+        steps_text = "\n".join(
+            f"    {{{due}, TEXTURE_STAGE_{stage.upper()}, {part}}}," for due, stage, part in assignment.steps
+        )
         constants = f"""{declared}
 static const float texture_quantiles[] = {table};
-static const float pitch_taps[] = {floats(lowpass())};"""
+static const float pitch_taps[] = {floats(lowpass())};
+static const TextureStep texture_steps[] = {{
+{steps_text}
+}};"""
         spec = f"""{{
     .encoder = {used["encoder"][0]},
     .decoder = {used["decoder"][0]},
@@ -251,36 +271,39 @@ static const float pitch_taps[] = {floats(lowpass())};"""
     .quantiles = texture_quantiles,
     .points = {points},
 {parameters}
-    .due = {integers(assignment.dues[:-1])},
-    .sounds = {assignment.dues[-1]},
+    .steps = texture_steps,
+    .count = {len(assignment.steps)},
     .behind = {self.wait_ticks(assignment)},
     .outputs = OUTPUTS,
 }}"""
         return KindTables([constants, *(model.state for model in models.values())], spec)
 
 
-def step_cycles(assignment: Assignment, reports: Mapping[str, Report]) -> list[float]:
-    """Cycles of every step of a hop, in order; nothing for a half that is absent."""
-    needs = {
-        "track": "encoder",
-        "hear": "encoder",
-        "pulses": "decoder",
-        "gains": "decoder",
-        "sound": "decoder",
-    }
-    return [
-        (hop_cycles(reports[step]) if step in reports else 0.0)
-        if step not in needs
-        else float(STEP_CYCLES[step]) * (needs[step] in reports)
-        for step in ORDER
-    ]
+def steps(reports: Mapping[str, Report]) -> list[Step]:
+    """All steps of a hop, in order; those of a half that is absent are left out."""
+    found: list[Step] = []
+    for stage, pieces in STAGES.items():
+        half = NEEDS.get(stage)
+        if half is not None and half not in reports:
+            continue
+        if pieces:
+            found += [Step(stage, part, float(cycles)) for part, cycles in enumerate(pieces)]
+        else:
+            assert half is not None
+            ticks = TICKS_PER_HOP // CALLS
+            found += [Step(stage, ticks, hop_cycles(reports[half]) / CALLS + CALL_CYCLES)] * CALLS
+    return found
 
 
-def dues(cycles: list[float], spread: int) -> tuple[int, ...]:
-    """Samples after which each step is due: the share of the spread that matches the cost before it."""
-    total = sum(cycles) or 1.0
-    before = np.concatenate([[0.0], np.cumsum(cycles)[:-1]])
-    return tuple(int(v) for v in np.minimum(np.floor(spread * before / total), spread - 1))
+def dues(cycles: list[float]) -> tuple[int, ...]:
+    """Samples after which each step is due: so that those done by then are as many as the time allows.
+
+    The hop begins with :data:`BEGIN_CYCLES`, for which the steps wait.
+    """
+    total = sum(cycles) + BEGIN_CYCLES
+    before = BEGIN_CYCLES + np.concatenate([[0.0], np.cumsum(cycles)[:-1]])
+    slots = np.floor(HOP / GRID * before / total)
+    return tuple(int(v) for v in GRID * np.minimum(slots, HOP // GRID - 1))
 
 
 def peak(due: tuple[int, ...], cycles: list[float], block: int) -> float:

@@ -6,16 +6,26 @@ loudness, as ``ear.py`` scales it.
 
     tone_k  = clamp(Σ_b share[b, k] · o_b, −14, 6)
     noise_k = clamp(Σ_b share[b, k] · o_{B+b} − 2, −14, 6)
-    gain    = (2·loudness − 8 − log(mean_k(exp(2·tone_k) / 16 + exp(2·noise_k)) + 1e-12)) / 2 + tanh(o_{2B})
-    frame_t = window · irfft(exp(tone + gain) · turn · rfft(window · pulses) + exp(noise + gain) · hiss)
-    turn_k  = exp(−2πi · ⌊k² / 4⌋ / 1024)
+    gain    = −log(mean_k(exp(2·tone_k) / 16 + exp(2·noise_k)) + 1e-12) / 2 + tanh(o_{2B})
+    made_t  = window · irfft(exp(tone + gain) · turn · rfft(window · pulses) + exp(noise + gain) · hiss)
+    frame_t = exp(loudness_t − 4) · made_{t−1}
+    window  = sin(π/2 · sin²(π·n / 512))
+    turn_k  = exp(−2πi · (⌊k² / 4⌋ − 64·k) / 1024)
     out     = frame_t[0:256] + frame_{t−1}[256:512]
 
 Gains without a bound blow up on key noise; tied to the loudness they cannot. The source-filter model is that
 of the vocoder (Dudley 1939); to let a network say the filters is DDSP (Engel et al. 2020).
 
-Equal cosines that begin together are a spike 25 dB above their mean, which clips. The turn delays the high
-ones by up to 64 samples, and the peak falls by half of that (phases after Schroeder 1970).
+What a frame is made of is of the hop before, how loud it is of its own: so all but a multiplication can be
+done while the next hop is collected, evenly, and an attack comes no later for it.
+
+The window is that of Vorbis. Its edges are smooth, so that less of a loud bass spills into what is high and
+quiet than with a half sine.
+
+Equal cosines that begin together are a spike 25 dB above their mean, which clips. The turn moves the low ones
+32 samples forward and the high ones as many back, and the peak falls by half of that (phases after Schroeder
+1970). What is moved across a frame's border comes in at the other; the further, the more of a line at the
+rate of hops.
 
 The pulses are a sum of equal cosines up to 18 kHz, of constant power 1/16 whatever the pitch (the closed form
 of Winham and Steiglitz 1970). Phases are whole numbers, so that they are the same on every machine. The hiss
@@ -62,7 +72,7 @@ class SourceFilter(nn.Module):
         super().__init__()
         self.bands, self.seed = bands, seed
         share = mel_bank(bands, BINS)
-        window = np.sin(np.pi * np.arange(SIZE) / SIZE)
+        window = np.sin(0.5 * np.pi * np.sin(np.pi * np.arange(SIZE) / SIZE) ** 2)
         self.register_buffer("share", torch.tensor(share, dtype=torch.float32), persistent=False)
         self.register_buffer("window", torch.tensor(window, dtype=torch.float32), persistent=False)
         turn = torch.polar(torch.ones(BINS), turns() * (-2 * torch.pi))
@@ -77,22 +87,23 @@ class SourceFilter(nn.Module):
         if torch.onnx.is_in_onnx_export():
             given = (numbers, control, self.share, self.window)
             return domain_node("SourceFilter", given, {"seed": self.seed}, (count, 1, frames * HOP))
-        tone, noise = self.gains(numbers, control)
+        tone, noise = self.gains(numbers)
         hops = F.pad(pulses(control[:, 0]), (HOP, 0)).unfold(1, SIZE, HOP)
         spectrum = torch.fft.rfft(hops * self.window) * self.turn
         bins = tone.transpose(1, 2) * spectrum + noise.transpose(1, 2) * self.hiss(count, frames, tone.device)
         made = torch.fft.irfft(bins, SIZE) * self.window
-        late = F.pad(made[..., HOP:], (0, 0, 1, 0))[:, :-1]
-        return (made[..., :HOP] + late).reshape(count, 1, -1)
+        level = torch.exp(0.5 * (control[:, 2] / LOUDNESS_SCALE - LOUDNESS_MIDDLE))
+        framed = F.pad(made, (0, 0, 1, 0))[:, :-1] * level[..., None]
+        late = F.pad(framed[..., HOP:], (0, 0, 1, 0))[:, :-1]
+        return (framed[..., :HOP] + late).reshape(count, 1, -1)
 
-    def gains(self, numbers: Tensor, control: Tensor) -> tuple[Tensor, Tensor]:
-        """Gains of every bin for pulses and noise, ``[N, 257, T]`` each."""
+    def gains(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Gains of every bin for pulses and noise, ``[N, 257, T]``; of power 1 but for the last number."""
         tone, noise = numbers[:, : self.bands], numbers[:, self.bands : 2 * self.bands]
         tone = (self.share.T @ tone).clamp(LOWEST_LOG, HIGHEST_LOG)
         noise = (self.share.T @ noise + NOISE_OFFSET).clamp(LOWEST_LOG, HIGHEST_LOG)
         power = (torch.exp(2 * tone) * PULSE_RMS**2 + torch.exp(2 * noise)).mean(1, keepdim=True)
-        told = control[:, 2:3] / LOUDNESS_SCALE - LOUDNESS_MIDDLE
-        gain = 0.5 * (told - torch.log(power + POWER_FLOOR)) + torch.tanh(numbers[:, 2 * self.bands :])
+        gain = torch.tanh(numbers[:, 2 * self.bands :]) - 0.5 * torch.log(power + POWER_FLOOR)
         return torch.exp(tone + gain), torch.exp(noise + gain)
 
     def hiss(self, count: int, frames: int, device: torch.device) -> Tensor:
@@ -110,7 +121,7 @@ class SourceFilter(nn.Module):
 def turns() -> Tensor:
     """By what part of a turn each bin of the pulses is late, float32 [257]."""
     k = torch.arange(BINS)
-    return (k * k // 4 % 1024) / 1024
+    return (k * k // 4 - 64 * k) % 1024 / 1024
 
 
 def pulses(octaves: Tensor) -> Tensor:

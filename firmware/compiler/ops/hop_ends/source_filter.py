@@ -68,9 +68,11 @@ def read_source_filter(builder: Builder, node: OnnxNode) -> None:
     check_bands(share, BINS, "share")
     if np.abs(share.sum(axis=0) - 1).max() > CLOSE:
         raise Refusal("the shares of a bin do not add up to 1.")
-    sine = np.sin(np.pi * np.arange(SIZE) / SIZE)
-    if window.shape != (SIZE,) or np.abs(window - sine).max() > CLOSE:
-        raise Refusal(f"its window is no half sine of {SIZE} samples; the engine has no other.")
+    if window.shape != (SIZE,) or np.abs(window - smooth_window()).max() > CLOSE:
+        raise Refusal(
+            f"its window is not the smooth one of {SIZE} samples, and the engine has no other; "
+            "a texture of before 2026-12 must be trained again."
+        )
     wanted = {numbers: 2 * len(share) + 1, control: CONTROLS}
     for name, count in wanted.items():
         if builder.shapes[name][1] != count:
@@ -88,6 +90,11 @@ def read_source_filter(builder: Builder, node: OnnxNode) -> None:
         constants={"share": Constant(share)},
     )
     builder.result(node, result)
+
+
+def smooth_window() -> np.ndarray:
+    """That of Vorbis, float64 [512]: squares of halves that overlap add up to 1, and its edges are smooth."""
+    return np.sin(0.5 * np.pi * np.sin(np.pi * np.arange(SIZE) / SIZE) ** 2)
 
 
 def pulses(octaves: np.ndarray) -> np.ndarray:
@@ -113,14 +120,13 @@ def wrapped(x: np.ndarray) -> np.ndarray:
     return np.where(x >= 1 << 31, x - (1 << 32), x)
 
 
-def gains(c: SourceConstants, numbers: np.ndarray, loudness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gains of every bin for pulses and noise, [257, hops] each."""
+def gains(c: SourceConstants, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gains of every bin for pulses and noise, [257, hops] each; of power 1 but for the last number."""
     bands = len(c.share)
     tone = np.clip(c.share.T @ numbers[:bands], LOWEST_LOG, HIGHEST_LOG)
     noise = np.clip(c.share.T @ numbers[bands : 2 * bands] + NOISE_OFFSET, LOWEST_LOG, HIGHEST_LOG)
     power = (np.exp(2 * tone) * PULSE_RMS**2 + np.exp(2 * noise)).mean(axis=0)
-    told = loudness / LOUDNESS_SCALE - LOUDNESS_MIDDLE
-    gain = 0.5 * (told - np.log(power + POWER_FLOOR)) + np.tanh(numbers[2 * bands])
+    gain = np.tanh(numbers[2 * bands]) - 0.5 * np.log(power + POWER_FLOOR)
     return np.exp(tone + gain), np.exp(noise + gain)
 
 
@@ -134,14 +140,15 @@ def hiss(seed: int, hops: int, first: int = 0) -> np.ndarray:
 def sound(c: SourceConstants, numbers: np.ndarray, control: np.ndarray) -> np.ndarray:
     """The whole sound, [hops · 256]."""
     hops = numbers.shape[1]
-    window = np.sin(np.pi * np.arange(SIZE) / SIZE)
-    tone, noise = gains(c, numbers, control[2])
+    window = smooth_window()
+    tone, noise = gains(c, numbers)
     train = np.concatenate([np.zeros(HOP), pulses(control[0])])
     frames = np.lib.stride_tricks.sliding_window_view(train, SIZE)[::HOP]
     k = np.arange(BINS)
-    turn = np.exp(-2j * np.pi * (k * k // 4 % 1024) / 1024)
+    turn = np.exp(-2j * np.pi * ((k * k // 4 - 64 * k) % 1024) / 1024)
     bins = tone.T * turn * np.fft.rfft(frames * window) + noise.T * hiss(c.seed, hops)
-    made = np.fft.irfft(bins, SIZE) * window
+    made = np.concatenate([np.zeros((1, SIZE)), (np.fft.irfft(bins, SIZE) * window)[:-1]])
+    made = made * np.exp(0.5 * (control[2] / LOUDNESS_SCALE - LOUDNESS_MIDDLE))[:, None]
     late = np.concatenate([np.zeros((1, HOP)), made[:-1, HOP:]])
     return (made[:, :HOP] + late).ravel()
 
