@@ -9,8 +9,8 @@ from common.files import write_bytes
 from common.refusal import Refusal
 from firmware.instruments import kinds
 from firmware.instruments.spec import load_instrument
+from firmware.midi.pitched import pitched_notes
 from firmware.play.hits import hits
-from firmware.play.pitched import pitched_notes
 from firmware.play.render import Played
 
 DRUM_CHANNEL = 9  # counted from 0: the tenth

@@ -175,7 +175,7 @@ def heard(built: Built, rendered: Rendered) -> tuple[NDArray[np.float32], str]:
     if has_sound(built):
         return rendered.audio, ""
     if kinds.named(built.assignment.kind).pitched:
-        from firmware.play.pitched import sound_notes
+        from firmware.midi.pitched import sound_notes
 
         return sound_notes(built, rendered)
     from firmware.play.struck import strike

@@ -417,7 +417,7 @@ def test_a_midi_file_holds_what_leaves_the_jacks(played, tmp_path):
 
 def test_what_is_heard_has_the_pitch_of_the_note(played):
     """The strongest line of each note that sounds alone enough, against its key."""
-    from firmware.play.pitched import pitched_notes
+    from firmware.midi.pitched import pitched_notes
 
     assert played.struck == "a plain synthesizer"
     notes = [one for one in pitched_notes(played.built, played.rendered) if one.channel == 0]
