@@ -49,7 +49,7 @@ def test_two_instances_in_turn_play_as_each_would_alone(name, tmp_path):
     for one, script, sizes in zip(pair, scripts, blocks, strict=True):
         assert one.is_over and one.guards_stand
         assert same(one.out, render_in_blocks(HostInstrument(alone), script, sizes))
-    if name != "rhythm":
+    if name not in ("rhythm", "arpeggio"):
         assert np.abs(pair[0].out.audio).max() > 0.05
     assert not same(pair[0].out, pair[1].out)
 
@@ -115,6 +115,6 @@ def test_pieces_lie_where_the_memory_plan_wants_them(tmp_path):
     """A groove's sets are too large for fast memory."""
     built = generate("groove", "patch_sm", tmp_path, instances=True)
     text = (built.folder / "instrument.c").read_text()
-    assert '{"dtcm", sizeof(Instance)}' in text and '{"axi", sizeof(InstanceAxi)}' in text
+    assert '{"dtcm", sizeof(Instance), false}' in text and '{"axi", sizeof(InstanceAxi), false}' in text
     assert "HitSet drum_sets[" in text.split("typedef struct InstanceAxi")[1].split("}")[0]
     assert "section(" not in text
