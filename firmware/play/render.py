@@ -15,6 +15,7 @@ from common.files import whole
 from common.refusal import LeftOut, Refusal
 from common.spool import largest, release, spans, spooled
 from firmware.build import Built, generate, host_library
+from firmware.instruments import kinds
 from firmware.play.host import HostInstrument, Rendered
 from firmware.play.pieces import blank, put, rendered_pieces
 from firmware.script.cv_script import Script, Signals, check, events, read_script, readings
@@ -170,9 +171,13 @@ def has_sound(built: Built) -> bool:
 
 
 def heard(built: Built, rendered: Rendered) -> tuple[NDArray[np.float32], str]:
-    """Return what one hears, and the drum that the gates strike where the instrument has no sound."""
+    """Return what one hears, and what the gates play where the instrument has no sound of its own."""
     if has_sound(built):
         return rendered.audio, ""
+    if kinds.named(built.assignment.kind).pitched:
+        from firmware.midi.pitched import sound_notes
+
+        return sound_notes(built, rendered)
     from firmware.play.struck import strike
 
     return strike(built, rendered)

@@ -219,9 +219,37 @@ def model_files(tmp_path_factory) -> dict[str, Path]:
             "outputs": [{"name": "wet", "role": "audio", "rate": "1"}],
         },
     )
+    chords = _save(
+        folder / "chords.onnx",
+        [
+            helper.make_node("Concat", ["z", "attributes"], ["x"], axis=1),
+            helper.make_node("ConvTranspose", ["x", "w1"], ["h"], strides=[16], kernel_shape=[16]),
+            helper.make_node("LeakyRelu", ["h"], ["a"], alpha=0.125),
+            helper.make_node("Conv", ["a", "w2", "b2"], ["scores"], pads=[1, 1], kernel_shape=[3]),
+        ],
+        {"z": [1, 4, 1], "attributes": [1, 3, 1]},
+        {"scores": [1, 23, 16]},
+        {"w1": weights(7, 12, 16) * 4, "w2": weights(23, 12, 3) * 3, "b2": np.zeros(23)},
+        {
+            "kind": "chords",
+            "name": "tiny chords",
+            "latents": _latents(4),
+            "attributes": _attributes("tension", "motion", "minor"),
+            "inputs": [
+                {"name": "z", "role": "latent", "rate": "event", "channels": ["z1", "z2", "z3", "z4"]},
+                {
+                    "name": "attributes",
+                    "role": "attribute",
+                    "rate": "event",
+                    "channels": ["tension", "motion", "minor"],
+                },
+            ],
+            "outputs": [{"name": "scores", "role": "pattern", "rate": "event"}],
+        },
+    )
     shipped = Path(__file__).parents[2] / "firmware" / "models"
     halves = {"encoder": shipped / "texture.encoder.onnx", "decoder": shipped / "texture.int8.onnx"}
-    return {"drum": drum, "rhythm": rhythm, "drive": drive, **halves}
+    return {"drum": drum, "rhythm": rhythm, "drive": drive, "chords": chords, **halves}
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,7 @@ def test_two_instances_in_turn_play_as_each_would_alone(name, tmp_path):
     for one, script, sizes in zip(pair, scripts, blocks, strict=True):
         assert one.is_over and one.guards_stand
         assert same(one.out, render_in_blocks(HostInstrument(alone), script, sizes))
-    if name != "rhythm":
+    if name not in ("rhythm", "arpeggio"):
         assert np.abs(pair[0].out.audio).max() > 0.05
     assert not same(pair[0].out, pair[1].out)
 

@@ -249,7 +249,7 @@ def test_a_song_without_notes_is_refused(tmp_path, capsys):
     assert not out.exists()
     assert vaectrol.main(["play", "drum", "--midi", str(song), "--demo"]) == 2
     assert vaectrol.main(["play", "drum", "--demo", "--midi-out", str(tmp_path / "o.mid")]) == 2
-    assert "these do: rhythm" in capsys.readouterr().err
+    assert "these do: arpeggio, rhythm" in capsys.readouterr().err
 
 
 def smf_notes(data: bytes) -> list[tuple[Fraction, int, int, int]]:

@@ -293,12 +293,12 @@ def test_a_recorded_session_is_a_script(tmp_path):
     assert [(e.tick, e.kind, e.index) for e in made.events] == [(4800, 1, 4), (9600, 2, 0), (14400, 1, 4)]
 
 
-@pytest.mark.parametrize("kind", ["drum", "rhythm", "drive", "groove"])
+@pytest.mark.parametrize("kind", ["drum", "rhythm", "arpeggio", "drive", "groove"])
 def test_everything_going_wrong_stays_bounded(kind, model_files):
     """A short piece of the hour that `python -m firmware.play.fuzz` runs."""
     from firmware.play.fuzz import fuzz
 
-    roles = {"groove": ("rhythm", "drum")}.get(kind, (kind,))
+    roles = {"groove": ("rhythm", "drum"), "arpeggio": ("chords",)}.get(kind, (kind,))
     status, text = fuzz(kind, 8.0, 5, {role: model_files[role] for role in roles})
     assert status == 0, text
     assert "all bounded" in text

@@ -92,7 +92,7 @@ def test_webassembly_in_node_plays_the_hosts_samples_gates_and_voltages(name, bl
         found = np.fromfile(tmp_path / f"{what}.out", np.uint32)
         differ = np.count_nonzero(found != np.ascontiguousarray(expected).view(np.uint32).ravel())
         assert (found.size, differ) == (expected.size, 0), what
-    if name != "rhythm":
+    if name not in ("rhythm", "arpeggio"):
         assert np.abs(wanted.host.audio).max() > 0.05
 
 

@@ -22,6 +22,7 @@ from train.losses import kl_loss, kl_per_latent, ramp
 from train.models.chords import (
     LARGEST_SCORE,
     SCORES,
+    ChordsDecoder,
     ChordsShape,
     ChordsVAE,
     expected,
@@ -246,7 +247,7 @@ class ChordsTask(Task):
         mean, log_variance = self.posterior(batch)
         z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
         knobs = batch["knobs"] + loss.blur * torch.randn_like(batch["knobs"])
-        logits = self.model.decoder.logits(z[:, :, None], knobs[:, :, None])
+        logits = self.scores(z, knobs)
         chords, size = batch["chords"], len(QUALITIES)
         terms = {
             "chords": missed_nats(logits, chords).mean(),
@@ -263,6 +264,12 @@ class ChordsTask(Task):
             terms["control"] = self.follow(z.detach(), batch["knobs"])
             total = total + ramp(self.progress, 0.3) * loss.control * terms["control"]
         return total, terms
+
+    def scores(self, z: Tensor, knobs: Tensor) -> Tensor:
+        """Scores ``[N, 23, 16]`` at latents and knobs; not bounded where the decoder is the trained one."""
+        decoder = self.model.decoder
+        say = decoder.logits if isinstance(decoder, ChordsDecoder) else decoder
+        return say(z[:, :, None], knobs[:, :, None])
 
     def posterior(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean and log-variance, worked out once for the opponent and the loss."""
@@ -284,7 +291,7 @@ class ChordsTask(Task):
         place = 2 * torch.rand(count, 1, device=z.device) - 1
         place = torch.where(torch.rand(count, 1, device=z.device) < 0.3, place.sign(), place)
         both = torch.cat([knobs.scatter(1, number, place), knobs.scatter(1, number, -place)])
-        logits = self.model.decoder.logits(z.repeat(2, 1)[:, :, None], both[:, :, None])
+        logits = self.scores(z.repeat(2, 1), both)
         scale = self.attribute_spread.to(z.device)
         made, wanted = expected(logits) / scale, self.from_knobs(both) / scale
         far = F.smooth_l1_loss(made, wanted, reduction="none")
@@ -304,9 +311,7 @@ class ChordsTask(Task):
         mean, log_variance = self.model.encoder(planes_of(batch["chords"]))
         z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
         knobs = batch["knobs"] + self.recipe.loss.blur * torch.randn_like(batch["knobs"])
-        missed = missed_nats(
-            self.model.decoder.logits(z[:, :, None], knobs[:, :, None]), batch["chords"]
-        ).mean()
+        missed = missed_nats(self.scores(z, knobs), batch["chords"]).mean()
         kl = kl_per_latent(mean, log_variance)
         read = read_chords(self.model.decoder(mean[:, :, None], batch["knobs"][:, :, None]))
         bars = SLOTS // SLOTS_PER_BAR

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
@@ -23,6 +24,22 @@ A pattern of 500,000 cycles takes 80 ms; the very first, before anything sounds,
 def state_region(report: Report) -> str:
     """Region that the memory plan chose for a model's state."""
     return next((t["region"] for t in report["tensors"] if t["name"] == "state"), "dtcm")
+
+
+@dataclass(frozen=True)
+class Pitch:
+    """What a gate source plays: the CV source of its pitch, one volt per octave, and how long.
+
+    Attributes
+    ----------
+    cv : str
+        The CV source.
+    until_next : bool
+        Whether the note lasts until the next rise; else as long as the gate is high.
+    """
+
+    cv: str
+    until_next: bool = False
 
 
 class ModelRole:
@@ -85,6 +102,8 @@ class InstrumentKind:
         Models, in the order in which they get the board's fast memory.
     midi_notes : dict
         Gate sources that are notes in a MIDI file, and their numbers there.
+    pitched : dict
+        Gate sources that are notes whose pitch a CV source says, each on a channel of its own.
     audition : dict
         Gates that make it sound, and how often a second they are pulsed, where a preset is heard.
     words : dict
@@ -108,6 +127,7 @@ class InstrumentKind:
     audio_sources: tuple[str, ...] = ()
     roles: tuple[ModelRole, ...] = ()
     midi_notes: Mapping[str, int] = {}
+    pitched: Mapping[str, Pitch] = {}
     audition: Mapping[str, float] = {}
     words: Mapping[str, str] = {}
     groups: tuple[str, ...] = ()

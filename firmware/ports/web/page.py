@@ -92,8 +92,8 @@ def page_html(built: Built, block: int, extras: Extras) -> str:
     if extras.phrase is not None:
         sound = mp3(extras.phrase, int(about["rateHz"]))
         data["phrase"] = {"name": extras.phrase_name, "sound": base64.b64encode(sound).decode()}
-    if not has_sound(built):
-        data["struck"] = [_hit(one) for one in one_hit_each(built, STRUCK_S)]
+    if not has_sound(built) and (hits := one_hit_each(built, STRUCK_S)):
+        data["struck"] = [_hit(one) for one in hits]
     pads = len({gate["moves"] for gate in about["gates"] if gate["moves"]})
     from markupsafe import Markup
 
