@@ -74,7 +74,7 @@ static void read_chords(Arpeggio *arpeggio, bool fresh) {
         best->root = winner(arpeggio->scores, ARPEGGIO_ROOTS, s, best->root, fresh);
         best->quality = winner(arpeggio->scores + ARPEGGIO_ROOTS, ARPEGGIO_QUALITIES, s, best->quality, fresh);
         const float hold = arpeggio->scores[ARPEGGIO_SCORES - 1u][s];
-        const bool before = arpeggio->held >> s & 1u;
+        const bool before = ((uint32_t)arpeggio->held >> s & 1u) != 0u;
         const bool held = s > 0 && hold > (fresh ? 0.0f : before ? -CLEARLY : CLEARLY);
         arpeggio->held = (uint16_t)((arpeggio->held & ~(1u << s)) | (uint32_t)held << s);
         arpeggio->chord[s] = held ? arpeggio->chord[s - 1] : *best;
