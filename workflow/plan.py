@@ -106,13 +106,17 @@ def roles_of(kind: str) -> list[ModelRole]:
     """
     from firmware.instruments import kinds
 
+    required = {name: [r for r in kinds.named(name).roles if r.required] for name in kinds.names()}
     if not kind:
-        raise Refusal(f"say what to make, with --kind: {', '.join(kinds.names())}.")
+        made = ", ".join(name for name, roles in required.items() if roles)
+        raise Refusal(f"say what to make, with --kind: {made}.")
     check_kind(kind, kinds.names())
-    roles = [role for role in kinds.named(kind).roles if role.required]
-    if not roles:
-        raise Refusal(f"a {kind} has no model, so there is nothing to make; build and play it as it is.")
-    return roles
+    if not required[kind]:
+        raise Refusal(
+            f"a {kind} needs no model of its own, so there is nothing to make; prepare, train and quantize one "
+            f"step by step, then vaectrol build {kind} --model ROLE=FILE."
+        )
+    return required[kind]
 
 
 def sources_of(kind: str, roles: Sequence[str], folders: Sequence[Path]) -> dict[str, Path]:
