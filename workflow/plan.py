@@ -113,8 +113,8 @@ def roles_of(kind: str) -> list[ModelRole]:
     check_kind(kind, kinds.names())
     if not required[kind]:
         raise Refusal(
-            f"a {kind} needs no model of its own, so there is nothing to make; prepare, train and quantize one "
-            f"step by step, then vaectrol build {kind} --model ROLE=FILE."
+            f"a {kind} needs no model of its own, so there is nothing to make; prepare, train and quantize "
+            f"one step by step, then vaectrol build {kind} --model ROLE=FILE."
         )
     return required[kind]
 
