@@ -28,7 +28,7 @@ typedef struct State {
     uint32_t scans, wrong;                   /* channel reads; malformed transfers */
     uint64_t outputs;                        /* levels of the output lines, in the order they were asked for */
     uint32_t pulses_asked, pulse_us, gap_us; /* by the test: pulses on the first input line */
-    uint32_t pulses_sent;
+    uint32_t pulses_sent, pulses_a_time;     /* by the test: so many edges come at once, as after a starved second */
     uint32_t lines_in[8], lines_in_count, active_low_mask, debounce_mask, lines_out_count;
 } State;
 
@@ -60,9 +60,14 @@ static void *pulses(void *unused) {
     for (;;) {
         State *s = shared();
         if (s->pulses_sent < s->pulses_asked) {
-            const uint64_t at = now_ns();
-            edge(s->lines_in[0], 1, at);
-            edge(s->lines_in[0], 0, at + s->pulse_us * 1000u);
+            const uint64_t period = (s->pulse_us + s->gap_us) * 1000u, now = now_ns();
+            for (uint32_t i = s->pulses_a_time; i-- > 1u;) {
+                edge(s->lines_in[0], 1, now - i * period);
+                edge(s->lines_in[0], 0, now - i * period + s->pulse_us * 1000u);
+                s->pulses_sent++;
+            }
+            edge(s->lines_in[0], 1, now);
+            edge(s->lines_in[0], 0, now + s->pulse_us * 1000u);
             s->pulses_sent++;
         }
         usleep(s->gap_us > 0 ? s->gap_us : 1000);

@@ -194,6 +194,10 @@ class Program:
     def say(self, line: bytes) -> list[bytes]:
         data = line + b"\n"
         self.c.board_receive(data, ctypes.c_size_t(len(data)))
+        return self.taken()
+
+    def taken(self) -> list[bytes]:
+        """Lines that it has to say."""
         count = self.c.board_take(self.buffer, ctypes.c_size_t(len(self.buffer)))
         return self.buffer.raw[:count].split(b"\n")[:-1]
 

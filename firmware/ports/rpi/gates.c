@@ -34,8 +34,8 @@ static struct {
     Edge ring[RING_EDGES];
     atomic_uint written, taken;
     atomic_uint lost;
-    uint32_t level;  /* audio thread */
-    uint32_t levels; /* gates thread */
+    uint32_t level, shown; /* audio thread */
+    uint32_t levels;       /* gates thread */
     atomic_uint out_wanted;
     atomic_bool light;
 } self = {.lines_in = -1, .lines_out = -1, .wake = -1};
@@ -164,11 +164,15 @@ void gates_take(uint32_t *gates, size_t ticks, int64_t from_ns, int64_t to_ns) {
         uint32_t any = 0;
         bool edge = false;
         while (taken != written && self.ring[taken % RING_EDGES].at_ns < end_ns) {
-            self.level = self.ring[taken++ % RING_EDGES].levels;
-            any |= self.level; /* a pulse shorter than a sample still shows */
+            const uint32_t levels = self.ring[taken % RING_EDGES].levels;
+            /* edges that come late come together: one that rises again waits until its line was seen low */
+            if (levels & ~self.level & (any | self.shown)) break;
+            self.level = levels;
+            any |= levels; /* a pulse shorter than a sample still shows */
+            taken++;
             edge = true;
         }
-        gates[i] = edge ? any : self.level;
+        gates[i] = self.shown = edge ? any : self.level;
     }
     atomic_store_explicit(&self.taken, taken, memory_order_release);
 }

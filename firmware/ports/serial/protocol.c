@@ -417,7 +417,9 @@ static void note(Protocol *p, const char *what) {
 void protocol_idle(Protocol *p, uint32_t now_ms) {
     if (p->port->storage != NULL) note(p, instrument_idle(p->port->storage));
     if (p->stream_ms == 0 || (p->next_ms != 0 && (int32_t)(now_ms - p->next_ms) < 0)) return;
-    p->next_ms = now_ms + p->stream_ms;
+    /* a report sent late does not put off those after it, unless it is later than they are apart */
+    const uint32_t next_ms = p->next_ms + p->stream_ms;
+    p->next_ms = p->next_ms != 0 && (int32_t)(now_ms - next_ms) < 0 ? next_ms : now_ms + p->stream_ms;
     JsonWriter w;
     json_begin(&w, p->reply, sizeof p->reply - 1);
     json_open(&w, NULL, '{');
