@@ -119,7 +119,7 @@ HIT = (
     "add_gliding",
 )
 """Functions of the sound of a hit, which is the engine's own and no model's layer."""
-TEXTURE = ("vk_ear", "vk_fft", "vk_pitch", "vk_source")
+TEXTURE = ("vk_ear", "vk_fft", "vk_pitch", "vk_source", "roots_of")
 """Functions that hear and make a texture, the engine's own too."""
 
 

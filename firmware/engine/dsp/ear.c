@@ -14,6 +14,7 @@
 #define LOUDNESS_SCALE 0.5f
 
 void vk_ear_reset(vk_ear_state *state) {
+    ROLLED
     for (uint32_t n = 0; n < VK_EAR_SIZE; n++) {
         state->past[n] = 0.0f;
     }
