@@ -111,6 +111,11 @@ class Assignment:
             if tone.class_parameter is not None and role in self.models
         }
 
+    def is_patched(self, gate: str) -> bool:
+        """Whether anything can raise the gate function of this name."""
+        row = self.gates[self.gate_names.index(gate)]
+        return row.gates != 0 or row.cv >= 0 or row.audio >= 0
+
     def add(self, name: str, table: Sequence[float], rest: float) -> int:
         """Add a parameter and return its number.
 

@@ -15,7 +15,7 @@ from firmware.models.model_file import ModelFile
 from hardware.board import Board
 
 DECODE_CYCLES = 7_000
-"""Of an event model, per callback, as in ``engine/instruments/rhythm.c``: 1.5 % of 480 MHz at block 48.
+"""Of an event model, per callback, as in ``engine/instruments/decision.c``: 1.5 % of 480 MHz at block 48.
 
 A pattern of 500,000 cycles takes 80 ms; the very first, before anything sounds, 6 ms.
 """
