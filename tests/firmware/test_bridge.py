@@ -309,7 +309,7 @@ def test_a_performance_renders_again_bit_for_bit(tmp_path, capsys):
         for sender in senders:
             sender.join()
         ear.shutdown()
-    assert made["complaint"] is None and made["messages"] > 100
+    assert made["messages"] > 100
     take = read_script(record)
     for name, value in lasts.items():
         if name != "hand":
