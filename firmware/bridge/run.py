@@ -161,6 +161,8 @@ def run(wanted: Wanted, tell: Callable[[str], None] = print) -> dict[str, Any]:
         if ways.midi_out is not None:
             name = stack.enter_context(midi_output(ways.midi_out, hub.outbox(takes_midi)))
             tell(f"MIDI goes out to {name}")
+            if host is not None and hub.through:
+                host.notes = hub.put
         osc_source = OscSource(hub, instrument, instrument.describe)
         if ways.osc is not None:
             address = EVERYWHERE if ways.lan else LOOPBACK

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from common.refusal import Refusal
 from firmware.bridge.sinks.instrument import Say
+from firmware.bridge.sinks.notes import LiveNotes
 from firmware.midi.player import MidiPlayer
 from firmware.play.hits import wires
 from firmware.play.host import Rendered
@@ -73,6 +74,9 @@ class HostInstrumentSide:
         self._rate_hz = self.built.board.audio.sample_rate_hz
         self._audio = self._inputs()
         self._gate_outs, self._cv_outs = wires(self.built)
+        self.notes: Callable[[str, float], object] | None = None
+        """Takes what the gates play, as MIDI targets and velocities."""
+        self._notes = LiveNotes(self.built)
         self._volts: dict[str, float | None] = {}
         self._levels = 0
         self._performance: Performance | None = None
@@ -158,10 +162,13 @@ class HostInstrumentSide:
             words += ["--model", f"{role}={file}"]
         for jack, sound in wanted.sounds.items():
             words += ["--sound", f"{jack}={sound}"]
-        return " ".join(words)
+        return " ".join([*words, *(["--allow-silence"] if self.complaint else [])])
 
     def _tell(self, rendered: Rendered, say: Say) -> None:
-        """Keep the last volts, and tell of every edge of a gate output."""
+        """Keep the last volts, and tell of every note and edge of a gate output."""
+        if self.notes is not None:
+            for target, value in self._notes.moves(rendered):
+                self.notes(target, value)
         for name, at in self._cv_outs.items():
             self._volts[f"/out/{name.replace('.', '/')}"] = float(rendered.cv[at, -1])
         changed = np.flatnonzero(np.diff(rendered.gates, prepend=np.uint32(self._levels)))
