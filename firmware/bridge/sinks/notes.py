@@ -26,7 +26,7 @@ class LiveNotes:
     def __init__(self, built: Built):
         kind = kinds.named(built.assignment.kind)
         self._gates, self._cvs = wires(built)
-        self._drums = {part: key for part, key in kind.midi_notes.items() if part in self._gates}
+        self._parts = {part: key for part, key in kind.midi_notes.items() if part in self._gates}
         self._voices = {
             gate: (channel, voice)
             for channel, (gate, voice) in enumerate(kind.pitched.items())
@@ -38,10 +38,10 @@ class LiveNotes:
     def moves(self, rendered: Rendered) -> list[tuple[str, float]]:
         """Targets and velocities of what begins and ends in a chunk, in order."""
         found: list[tuple[str, float]] = []
-        for tick in np.flatnonzero(np.diff(rendered.gates, prepend=np.uint32(self._levels))):
+        for tick in np.flatnonzero(np.diff(rendered.gates, prepend=np.uint32(self._levels))).tolist():
             levels = int(rendered.gates[tick])
             rises, falls = levels & ~self._levels, self._levels & ~levels
-            for part, key in self._drums.items():
+            for part, key in self._parts.items():
                 if rises >> self._gates[part] & 1:
                     found.append(
                         (f"midi/note/{key}@{DRUM_CHANNEL + 1}", self._velocity(part, rendered, tick))
