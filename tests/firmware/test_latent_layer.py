@@ -22,7 +22,8 @@ HOLD = '\n[[gate]]\nto = "hold"\njack = "cv_8"\n'
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory):
-    return shim_library("latents_shim.c", tmp_path_factory.mktemp("layer"), "control", "latents", "instruments")
+    folder = tmp_path_factory.mktemp("layer")
+    return shim_library("latents_shim.c", folder, "control", "latents", "instruments")
 
 
 def layered(kind, folder, more=LAYER + HOLD):

@@ -1,4 +1,4 @@
-"""The latent layer, all its stages under moving controls and gates, is the same to the bit on every target."""
+"""The latent layer, all stages under moving controls and gates, is the same to the bit on every target."""
 
 from __future__ import annotations
 
