@@ -145,5 +145,5 @@ class ModuleSide:
     def _gates(self) -> Sequence[str]:
         """Gate functions of the module's kind and of its latents, as far as they are ours."""
         own = kinds.named(self.info.kind).gates if self.info.kind in kinds.names() else ()
-        of_file = layer.gates(load_instrument(self._instrument).spec) if self._instrument else []
+        of_file = layer.gates(load_instrument(self._instrument).spec, own) if self._instrument else []
         return [*own, *of_file]
