@@ -9,8 +9,12 @@ import ssl
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common.refusal import Refusal, ToolMissing
+
+if TYPE_CHECKING:
+    from cryptography.x509 import GeneralName
 
 VALID_DAYS = 30
 LOOPBACK = ("127.0.0.1", "localhost")
@@ -85,7 +89,7 @@ def made(names: Iterable[str]) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM) + private
 
 
-def _general(name: str) -> object:
+def _general(name: str) -> GeneralName:
     from cryptography import x509
 
     try:
