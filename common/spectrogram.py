@@ -170,13 +170,18 @@ def spectrogram_figure(
     for axis in axes.flat[len(sounds) :]:
         axis.remove()
     image = None
+    alike = len({len(audio) for _, audio in sounds}) == 1  # then the lowest axis says the time for all
     for place, (axis, (title, audio)) in enumerate(zip(axes.flat, sounds, strict=False)):
         image = draw_spectrogram(axis, audio, rate_hz, top_db=top_db, labels=False)
         axis.set_title(title)
         if place % columns == 0:
             axis.set_ylabel("kHz")
+        else:
+            axis.yaxis.set_visible(False)
         if place + columns >= len(sounds):
             axis.set_xlabel("time, s")
+        elif alike:
+            axis.xaxis.set_visible(False)
     if image is not None:
         add_level_bar(figure, image, list(axes.flat[: len(sounds)]))
     return figure
