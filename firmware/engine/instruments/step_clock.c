@@ -118,6 +118,31 @@ void step_clock_tick_internal(StepClock *clock, int64_t own_units) {
     clock->pulse_place = last_pulse_before(clock);
 }
 
+bool step_clock_skip(StepClock *clock, uint32_t ticks, int64_t own_units, int64_t before) {
+    const bool own = step_clock_is_own(clock);
+    if ((own && clock->armed) || (clock->remote_ticks > 0 && clock->remote_ticks <= ticks)) {
+        return false;
+    }
+    const bool moves = own || (clock->heard && !clock->armed);
+    int64_t place = clock->place;
+    if (moves) {
+        const int64_t limit = own ? INT64_MAX : clock->pulse_place + clock->pulse_units - 1;
+        place += (int64_t)ticks * (own ? own_units : clock->tick_units);
+        place = place > limit ? limit : place;
+        if (place >= before) {
+            return false;
+        }
+    }
+    clock->remote_ticks -= clock->remote_ticks > 0 ? ticks : 0u;
+    const uint32_t since = clock->since_ticks + ticks;
+    clock->since_ticks = since < SINCE_MAX_TICKS ? since : SINCE_MAX_TICKS;
+    clock->place = place;
+    if (own) {
+        clock->pulse_place = last_pulse_before(clock);
+    }
+    return true;
+}
+
 int64_t step_clock_wrap(StepClock *clock) {
     const int64_t loop = STEP_UNITS * STEP_CLOCK_LOOP;
     if (clock->pulse_place < 2 * loop) {

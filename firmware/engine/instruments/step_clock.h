@@ -65,6 +65,9 @@ static inline void step_clock_tick(StepClock *clock, int64_t own_units) {
         clock->place = limit;
     }
 }
+/* So many samples at once, as step_clock_tick would do one after the other, where the place stays before `before` all
+ * the while; else nothing is done. */
+bool step_clock_skip(StepClock *clock, uint32_t ticks, int64_t own_units, int64_t before);
 /* A pulse, a reset or both at this sample; whether the pattern starts over. A reset leads back to the first step: at
  * the next pulse, or now if one came within the last 5 ms or the clock is the module's own. */
 bool step_clock_obey(StepClock *clock, bool pulse, bool reset);
