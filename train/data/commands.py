@@ -92,6 +92,20 @@ def phrases(
     typer.echo(f"{sum(counts.values())} phrases of {len(counts)} instruments in {out}")
 
 
+@data.command(epilog="Example: vaectrol data melodic NOTES /usr/share/sounds/sf2/FluidR3_GM.sf2")
+def melodic(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to fill; not there yet.")],
+    soundfont: Annotated[
+        list[Path], typer.Argument(metavar="SOUNDFONT…", help="General MIDI soundfonts, .sf2 or .sf3.")
+    ],
+) -> None:
+    """Render single notes of some forty melodic instruments, which `data prepare notes` reads."""
+    from train.data.soundfonts.melodic import render_notes
+
+    counts = render_notes(soundfont, out, _watch)
+    typer.echo(f"{sum(counts.values())} notes of {len(counts)} instruments in {out}")
+
+
 def _command(kind: str, found: type[Preparation]) -> Callable[..., None]:
     """Write the function that typer reads a kind's arguments from."""
     from train.data.kinds.base import flags
