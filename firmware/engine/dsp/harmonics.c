@@ -21,7 +21,7 @@ void vk_harmonics_reset(vk_harmonics_state *state, uint32_t step) {
     }
 }
 
-void vk_harmonics_levels(const float *log, float *level, uint32_t count, float offset) {
+void vk_harmonics_levels(float offset, const float *log, float *level, uint32_t count) {
     for (uint32_t k = 0; k < count; k += 4u) {
         f4 x;
         FOUR { x[j] = k + j < count ? log[k + j] : LOWEST; }

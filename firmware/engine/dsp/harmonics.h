@@ -34,7 +34,7 @@ typedef struct vk_harmonics_asked {
 
 void vk_harmonics_reset(vk_harmonics_state *state, uint32_t step);
 /* exp(clamp(log + offset, −14, 1)), 0 where that is ≤ −13.9; level: [count], rounded up to a multiple of 4. */
-void vk_harmonics_levels(const float *log, float *level, uint32_t count, float offset);
+void vk_harmonics_levels(float offset, const float *log, float *level, uint32_t count);
 /* Adds a frame to out[48]; asked and step: at its end. Whether anything sounds there. */
 bool vk_harmonics_frame(const vk_harmonics_asked *asked, vk_harmonics_state *state, uint32_t step, float *out);
 
