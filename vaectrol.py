@@ -60,7 +60,7 @@ def _options(
 
 
 GROUPS = {
-    "Every day": ("make", "play", "web", "plugin", "manual", "demo", "doctor"),
+    "Every day": ("make", "play", "bridge", "web", "plugin", "manual", "demo", "doctor"),
     "Sounds": ("toy", "data"),
     "Training": ("train", "budget", "evaluate", "probe", "place", "match", "factory"),
     "Model": ("import", "quantize", "dissect", "bend", "export", "compile"),

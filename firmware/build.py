@@ -19,6 +19,8 @@ from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.c.source import instrument_source, model_hash
 from firmware.instruments.kinds.base import InstrumentKind, state_region
+from firmware.instruments.latents import layer
+from firmware.instruments.schema import InstrumentFile
 from firmware.instruments.spec import find_models, load_instrument
 from firmware.models.model_file import ModelFile
 from firmware.report import InstrumentReport
@@ -64,18 +66,12 @@ class Built:
     """Whether a plug-in counts its cycles."""
 
 
-def engine_sources(kind: InstrumentKind, layered: bool = False) -> list[Path]:
-    """Return the engine's sources an instrument of `kind` is made of, kernels apart.
-
-    Parameters
-    ----------
-    layered : bool
-        Whether its file has a ``[latents]`` table.
-    """
+def engine_sources(kind: InstrumentKind, spec: InstrumentFile) -> list[Path]:
+    """Return the engine's sources that an instrument is made of, kernels apart."""
+    own = [f"instruments/{name}.c" for name in (kind.name, *kind.engine)]
     return [
-        *(sorted((ENGINE / "latents").glob("*.c")) if layered else []),
         *sorted((ENGINE / "control").glob("*.c")),
-        *(ENGINE / "instruments" / f"{name}.c" for name in (kind.name, *kind.engine)),
+        *(ENGINE / name for name in [*own, *sorted(layer.engine(spec) - set(own))]),
     ]
 
 
@@ -178,7 +174,7 @@ def generate(
     built.sources = [
         source,
         *(out / f"{model.name}.c" for model in compiled.values()),
-        *engine_sources(kind, loaded.spec.latents is not None),
+        *engine_sources(kind, loaded.spec),
         *toolchain.kernel_sources(target),
     ]
     return built

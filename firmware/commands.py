@@ -21,9 +21,11 @@ ModelOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands to the command line."""
+    from firmware.bridge import commands as bridge
     from firmware.ports import commands as ports
 
     ports.register(app)
+    bridge.register(app)
     app.command(
         "compile",
         epilog="Example: vaectrol compile kick.int8.onnx --target m7 --board patch_sm -o build/kick",

@@ -10,7 +10,7 @@ from firmware.compiler.report import Report
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.kinds.base import ModelRole
-from firmware.instruments.latents.layer import BYTES as LAYER_BYTES
+from firmware.instruments.latents.layer import layer_bytes
 from firmware.report import InstrumentReport, ModelReport
 from hardware.board import Board
 
@@ -48,8 +48,7 @@ def engine_cycles(assignment: Assignment, block: int) -> float:
 def instrument_bytes(assignment: Assignment) -> dict[str, int]:
     """Memory of the engine itself by region."""
     own = kinds.named(assignment.kind).memory_bytes(assignment)
-    layer = 0 if assignment.loaded.spec.latents is None else LAYER_BYTES
-    return {**own, "dtcm": own["dtcm"] + PANEL_BYTES + layer}
+    return {**own, "dtcm": own["dtcm"] + PANEL_BYTES + layer_bytes(assignment.loaded.spec)}
 
 
 def without(board: Board, taken: Mapping[str, int]) -> Board:

@@ -29,12 +29,13 @@ def assign(loaded: LoadedInstrument, models: dict[str, ModelFile], board: Board)
     kind = kinds.named(loaded.spec.kind)
     voices = kind.voices(loaded.spec)
     assignment = Assignment(loaded, board, models, voices=voices, voices_asked=voices)
-    assignment.gate_names = [*kind.gates, *layer.gates(loaded.spec)]
+    assignment.kind_gates = kind.gates
+    assignment.gate_names = [*kind.gates, *layer.gates(loaded.spec, kind.gates)]
     kind.add_parameters(assignment)
     if loaded.spec.latents is not None and not layer.WORDS.keys() & assignment.index.keys():
         raise loaded.located.refusal(
             ("latents",),
-            f"it asks for nothing that a {kind.name} has; say hold, wander, shape or slew = true",
+            f"it asks for nothing that a {kind.name} has; say hold, wander, shape, slew or sequence = true",
         )
     for number, control in enumerate(loaded.spec.control):
         _connect(assignment, kind, number, control)
@@ -193,6 +194,5 @@ def _check_midi(assignment: Assignment, kind: InstrumentKind) -> None:
             raise assignment.loaded.located.refusal(
                 place, f"this {assignment.kind} has nothing called {to!r}{_how_many(assignment, kind, to)}"
             )
-    clocked = "clock" in kind.gates
-    if table.clock is not None and not clocked:
+    if table.clock is not None and "clock" not in assignment.gate_names:
         raise assignment.loaded.located.refusal(("midi", "clock"), f"a {kind.name} follows no clock")

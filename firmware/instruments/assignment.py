@@ -66,6 +66,8 @@ class Assignment:
         Parameter numbers by the names that controls use.
     tones : dict
         Latents and knobs by role of the model, or by whatever name the kind gives them.
+    kind_gates : tuple of str
+        Of the kind alone.
     gate_names : list of str
         Of the gate functions: the kind's, and those of the file's ``[latents]``.
     voices, voices_asked : int
@@ -83,6 +85,7 @@ class Assignment:
     index: dict[str, int] = field(default_factory=dict)
     tones: dict[str, ToneAssignment] = field(default_factory=dict)
     gates: list[GateAssignment] = field(default_factory=list)
+    kind_gates: tuple[str, ...] = ()
     gate_names: list[str] = field(default_factory=list)
     audio_out: list[int] = field(default_factory=list)
     cv_out: list[int] = field(default_factory=list)
@@ -110,6 +113,11 @@ class Assignment:
             for role, tone in self.tones.items()
             if tone.class_parameter is not None and role in self.models
         }
+
+    def is_patched(self, gate: str) -> bool:
+        """Whether anything can raise the gate function of this name."""
+        row = self.gates[self.gate_names.index(gate)]
+        return row.gates != 0 or row.cv >= 0 or row.audio >= 0
 
     def add(self, name: str, table: Sequence[float], rest: float) -> int:
         """Add a parameter and return its number.

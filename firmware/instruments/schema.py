@@ -204,6 +204,8 @@ class LatentsTable(Table):
     """Parameters ``latents.scale`` and ``latents.bias``."""
     slew: bool = False
     """A parameter ``latents.slew``."""
+    sequence: bool = False
+    """Sixteen steps: gates ``record``, ``clear``, ``clock``, ``reset``; parameters ``sequence.…``."""
 
 
 class InstrumentFile(Table):

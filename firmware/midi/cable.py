@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,7 +36,7 @@ class MidiFollower:
 
 
 @contextmanager
-def midi_input(name: str, follower: MidiFollower) -> Iterator[str]:
+def midi_input(name: str, follower: Callable[[Message], None]) -> Iterator[str]:
     """Open the MIDI input of this name, or the first whose name begins so; yields its whole name.
 
     Raises
@@ -51,11 +51,9 @@ def midi_input(name: str, follower: MidiFollower) -> Iterator[str]:
     try:
         names: list[str] = mido.get_input_names()
     except ImportError:
-        raise ToolMissing(
-            "--midi-port needs the library for MIDI inputs: pip install python-rtmidi."
-        ) from None
+        raise ToolMissing("a MIDI input needs the library for MIDI: pip install python-rtmidi.") from None
     except OSError as error:
-        raise Refusal(f"this computer has no MIDI inputs to open: {error}") from None
+        raise Refusal(f"this computer has no MIDI inputs to open: {error}.") from None
     found = next((one for one in names if one.casefold().startswith(name.casefold())), None)
     if found is None:
         there = f"there are {', '.join(names)}" if names else "no MIDI input is connected"

@@ -3,15 +3,14 @@
 
 #include <string.h>
 
-static const float unit[2] = {0.0f, 1.0f};
-static const float tempo[2] = {40.0f, 240.0f};
+#include "shim_rows.h"
+
 static const float lengths[2] = {0.05f, 1.0f};
 static const float octaves2[2] = {-24.0f, 24.0f}, octaves5[2] = {-60.0f, 60.0f};
 static const InputSpec inputs[3] = {{.volts_at_zero = -5.0f, .volts_at_one = 5.0f, .travel_high = 5.0f},
                                     {.volts_at_zero = -5.0f, .volts_at_one = 5.0f, .travel_high = 5.0f},
                                     {.volts_at_zero = -5.0f, .volts_at_one = 5.0f, .travel_high = 5.0f}};
 /* latent 0, ratio tempo swing pattern range length density pace voicing, transpose 10, input 11, snap 12 */
-#define ROW(at, values) {.knob = -1, .cv = -1, .depth = -1, .rest = (at), .table = (values), .points = 2}
 #define JACK(number, span, values)                                                                                     \
     {.knob = -1,                                                                                                       \
      .cv = (number),                                                                                                   \
@@ -44,8 +43,7 @@ static ParameterSpec parameters[13] = {{.knob = -1,
                                        JACK(1, 4.0f, octaves2),
                                        JACK(2, 10.0f, octaves5),
                                        ROW(0.0f, unit)};
-static const GateSpec gates[3] = {
-    {.gates = 1, .cv = -1, .audio = -1}, {.gates = 2, .cv = -1, .audio = -1}, {.gates = 4, .cv = -1, .audio = -1}};
+static const GateSpec gates[3] = {GATE(0), GATE(1), GATE(2)};
 static const PanelSpec panel_spec = {
     .inputs = 3, .parameters = 13, .gates = 3, .input = inputs, .parameter = parameters, .gate = gates};
 
@@ -72,15 +70,15 @@ static void scores_result(void *state, float scores[ARPEGGIO_SCORES][ARPEGGIO_SL
         }
     }
 }
-static const ArpeggioModel model = {scores_reset, scores_begin, scores_step, scores_result};
+static const Decoder decoder = {scores_reset, scores_begin, scores_step};
+static const ArpeggioModel model = {&decoder, scores_result};
 static const int8_t latent_of[1] = {0};
-static const float rest_of[1] = {0.0f};
 static const int8_t gate_jacks[4] = {0, 1, 2, 3};
 static const int8_t cv_jacks[3] = {0, 1, 2};
 static Quality qualities[ARPEGGIO_QUALITIES];
 static ArpeggioSpec spec = {
     .model = &model,
-    .tone = {.latents = 1, .latent = latent_of, .latent_rest = rest_of, .class_parameter = -1},
+    .tone = ONE_LATENT(latent_of),
     .sample_rate_hz = 48000.0f,
     .quality = qualities,
     .ratio = 1,

@@ -5,21 +5,17 @@
 #include <math.h>
 #include <string.h>
 
-static const float unit[2] = {0.0f, 1.0f};
-static const float tempo[2] = {40.0f, 240.0f};
+#include "shim_rows.h"
+
 static const InputSpec input[1] = {{.volts_at_one = 5.0f, .travel_high = 5.0f}};
 
 /* ---- rhythm: parameter 0 the latent, 1 … 9 densities, then ratio tempo swing timing accent fill ---- */
-#define ROW(at, values) {.knob = -1, .cv = -1, .depth = -1, .rest = (at), .table = (values), .points = 2}
 static ParameterSpec rhythm_parameters[16] = {
     ROW(0.5f, unit), ROW(0.5f, unit), ROW(0.5f, unit),  ROW(0.5f, unit), ROW(0.5f, unit),         ROW(0.5f, unit),
     ROW(0.5f, unit), ROW(0.5f, unit), ROW(0.5f, unit),  ROW(0.5f, unit), ROW(6.0f / 11.0f, unit), ROW(0.4f, tempo),
     ROW(0.0f, unit), ROW(1.0f, unit), ROW(0.25f, unit), ROW(1.0f, unit),
 };
-static const GateSpec rhythm_gates[4] = {{.gates = 1, .cv = -1, .audio = -1},
-                                         {.gates = 2, .cv = -1, .audio = -1},
-                                         {.gates = 4, .cv = -1, .audio = -1},
-                                         {.gates = 8, .cv = -1, .audio = -1}};
+static const GateSpec rhythm_gates[4] = {GATE(0), GATE(1), GATE(2), GATE(3)};
 static const PanelSpec rhythm_panel = {
     .inputs = 1, .parameters = 16, .gates = 4, .input = input, .parameter = rhythm_parameters, .gate = rhythm_gates};
 
@@ -45,14 +41,14 @@ static void pattern_result(void *state, Pattern *pattern) {
     (void)state;
     *pattern = wanted;
 }
-static const RhythmModel pattern_model = {pattern_reset, pattern_begin, pattern_step, pattern_result};
+static const Decoder pattern_decoder = {pattern_reset, pattern_begin, pattern_step};
+static const RhythmModel pattern_model = {&pattern_decoder, pattern_result};
 static const int8_t latent_of[1] = {0};
-static const float rest_of[1] = {0.0f};
 static int8_t gate_jacks[12] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
 static const int8_t cv_jacks[1] = {RHYTHM_OUT_VELOCITY};
 static RhythmSpec rhythm_spec = {
     .model = &pattern_model,
-    .tone = {.latents = 1, .latent = latent_of, .latent_rest = rest_of, .class_parameter = -1},
+    .tone = ONE_LATENT(latent_of),
     .sample_rate_hz = 48000.0f,
     .density = {1, 2, 3, 4, 5, 6, 7, 8, 9},
     .ratio = 10,
@@ -100,8 +96,7 @@ void shim_rhythm_run(const uint32_t *gates, size_t ticks, size_t block, uint32_t
 static const float no_decay[2] = {0.0f, 0.001f};
 static const ParameterSpec drum_parameters[4] = {ROW(1.0f, unit), ROW(0.0f, no_decay), ROW(1.0f, unit),
                                                  ROW(0.5f, unit)};
-static const GateSpec drum_gates[3] = {
-    {.gates = 1, .cv = -1, .audio = -1}, {.gates = 2, .cv = -1, .audio = -1}, {.gates = 4, .cv = -1, .audio = -1}};
+static const GateSpec drum_gates[3] = {GATE(0), GATE(1), GATE(2)};
 static const PanelSpec drum_panel = {
     .inputs = 1, .parameters = 4, .gates = 3, .input = input, .parameter = drum_parameters, .gate = drum_gates};
 /* A network that says: one mode of 0.02 radians a sample that falls in 9600 samples, or in 70653, as loud as its latent; three modes
@@ -173,11 +168,12 @@ static DrumSpec drum_spec = {
     .state = &sine_state,
     .voice = drum_voices,
     .voices = 2,
-    .tone = {.latents = 1, .latent = drum_latent, .latent_rest = rest_of, .class_parameter = -1},
+    .tone = ONE_LATENT(drum_latent),
     .level = 0,
     .decay = 1,
     .accent = 2,
-    .outputs = {.audios = 1, .gates = 1, .audio = mix_jack, .gate = mix_jack}};
+    .outputs = {.audios = 1, .gates = 1, .audio = mix_jack, .gate = mix_jack},
+};
 static Drum drum;
 void shim_drum_init(uint8_t voices, bool cut, bool cosine, bool ringing) {
     from_cosine = cosine;

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from common.drums import PARTS
 from firmware.compiler.ops import hit
-from firmware.instruments import assign, schema
-from firmware.instruments.kinds import drum, groove, rhythm
+from firmware.instruments import assign, ratios, schema
+from firmware.instruments.kinds import base, drum, groove
 from firmware.kernelgen import bands
 from firmware.play.live import osc
 from firmware.script import cv_script
@@ -61,12 +61,20 @@ def test_a_groove_has_the_parts_of_the_header():
     assert define("instruments/groove.h", "GROOVE_VOICES") == groove.MAX_PARTS
 
 
-def test_a_rhythm_has_the_parts_and_ratios_of_the_header():
+def test_a_rhythm_has_the_parts_of_the_header():
     assert define("instruments/rhythm.h", "RHYTHM_VOICES") == len(PARTS)
+
+
+def test_a_clock_has_the_ratios_of_the_header():
     header = (ENGINE / "instruments" / "step_clock.h").read_text()
     (listed,) = re.findall(r"#define STEP_CLOCK_RATIOS 12u\s+/\* steps per pulse: (.*?) \*/", header)
-    assert tuple(listed.split()) == rhythm.RATIOS
-    assert define("instruments/step_clock.h", "STEP_CLOCK_RATIOS") == len(rhythm.RATIOS)
+    assert tuple(listed.split()) == ratios.RATIOS
+    assert define("instruments/step_clock.h", "STEP_CLOCK_RATIOS") == len(ratios.RATIOS)
+    assert define("instruments/step_clock.h", "STEP_CLOCK_ONE") == ratios.RATIOS.index("1")
+
+
+def test_a_decode_takes_of_a_callback_what_the_prediction_counts():
+    assert define("instruments/decision.c", "SLICE_CYCLES") == base.DECODE_CYCLES
 
 
 def test_commands_have_the_numbers_of_the_port():

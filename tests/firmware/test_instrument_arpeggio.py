@@ -368,17 +368,6 @@ def test_weeks_of_play_stay_in_step(shim):
     assert (np.diff(arpeggio.rises(NOTE))[2:] == 6000).all()
 
 
-def test_a_decode_takes_of_a_callback_what_the_prediction_counts():
-    import re
-
-    from firmware.instruments.kinds.base import DECODE_CYCLES
-    from firmware.toolchain import ENGINE
-
-    source = (ENGINE / "instruments" / "arpeggio.c").read_text()
-    (slice_cycles,) = re.findall(r"#define SLICE_CYCLES (\d+)u", source)
-    assert int(slice_cycles) == DECODE_CYCLES
-
-
 @pytest.fixture(scope="module")
 def played(model_files):
     from firmware.instruments.demo import find_demo

@@ -260,14 +260,3 @@ def test_weeks_of_play_stay_in_step(instruments):
     rhythm.set(RATIO, 6 / 11)
     out = rhythm.run(clock(480_000, 6000, 0))
     assert list(np.diff(rises(out, STEP))[2:]) == [6000] * (len(rises(out, STEP)) - 3)
-
-
-def test_a_decode_takes_of_a_callback_what_the_prediction_counts():
-    import re
-
-    from firmware.instruments.kinds.base import DECODE_CYCLES
-    from firmware.toolchain import ENGINE
-
-    source = (ENGINE / "instruments" / "rhythm.c").read_text()
-    (slice_cycles,) = re.findall(r"#define SLICE_CYCLES (\d+)u", source)
-    assert int(slice_cycles) == DECODE_CYCLES

@@ -16,13 +16,14 @@ from firmware.script.cv_script import Script, signals
 from tests.firmware.conftest import shim_library
 
 INSTRUMENTS = Path(__file__).resolve().parents[2] / "firmware" / "instruments"
-LAYER = "\n[latents]\nhold = true\nwander = true\nshape = true\nslew = true\n"
+LAYER = "\n[latents]\nhold = true\nwander = true\nshape = true\nslew = true\nsequence = true\n"
 HOLD = '\n[[gate]]\nto = "hold"\njack = "cv_8"\n'
 
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory):
-    return shim_library("latents_shim.c", tmp_path_factory.mktemp("layer"), "control", "latents")
+    folder = tmp_path_factory.mktemp("layer")
+    return shim_library("latents_shim.c", folder, "control", "latents", "instruments")
 
 
 def layered(kind, folder, more=LAYER + HOLD):
@@ -70,7 +71,7 @@ def test_its_parameters_have_names_words_and_a_gate(model_files, tmp_path):
     about = describe(built, 48)
     words = {one["name"].replace("/", "."): one["words"] for one in about["parameters"]}
     assert {name: words[name] for name in WORDS} == WORDS
-    assert about["gateFunctions"][-1] == "hold"
+    assert about["gateFunctions"][-5:] == ["hold", "clock", "reset", "record", "clear"]
 
 
 def test_what_is_held_does_not_move_until_it_is_let_go(model_files, tmp_path):
@@ -127,6 +128,8 @@ def test_the_module_plays_the_layer_as_this_computer_does(model_files, tmp_path)
     names = [name.replace(".", "/") for name in WORDS]
     columns = {name: (knots, rng.random(len(knots))) for name in names}
     columns["cv_8"] = (knots, np.where(rng.random(len(knots)) < 0.5, 0.0, 5.0))
+    for gate in ("clock", "record"):
+        columns[f"gate/{gate}"] = (knots, (rng.random(len(knots)) < 0.5).astype(float))
     made = moving(here, host, 0.1, columns)
     expected = host.render(made, 48)
     rendered, _ = EmulatedInstrument(on_m7, tmp_path).render(made, 48)

@@ -279,20 +279,6 @@ def test_osc_sets_triggers_answers_and_refuses(drum):
         assert control.answer(*bad)[0][0] == "/error"
 
 
-def test_a_recorded_session_is_a_script(tmp_path):
-    from firmware.play.live.live import recorded_script
-    from firmware.script.cv_script import script_text
-
-    path = script(
-        tmp_path,
-        script_text(
-            recorded_script([(0.1, "latent/1", 0.5), (0.2, "trigger", 1.0), (0.3, "latent/1", 0.75)])
-        ),
-    )
-    made = signals(read_script(path), HOST, 48_000, {"latent/1": 4}, {})
-    assert [(e.tick, e.kind, e.index) for e in made.events] == [(4800, 1, 4), (9600, 2, 0), (14400, 1, 4)]
-
-
 @pytest.mark.parametrize("kind", ["drum", "rhythm", "arpeggio", "drive", "groove"])
 def test_everything_going_wrong_stays_bounded(kind, model_files):
     """A short piece of the hour that `python -m firmware.play.fuzz` runs."""

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from firmware.play.live.osc import OscControl
-from firmware.ports.rpi.control_plane import RemoteInstrument, Telemetry, serve
+from firmware.ports.rpi.control_plane import Telemetry, serve
+from firmware.ports.serial.remote import RemoteInstrument
 from firmware.toolchain import link_shared
 from hardware.board import load_board
 from hardware.protocol import Report
@@ -61,11 +62,11 @@ def test_telemetry_sends_changes_only():
     telemetry = Telemetry(lambda address, value: sent.append((address, value)), ["latent/1"])
     fields = {"blocks": 1, "volts": [], "gates_out": 0, "preset": 255, "unsaved": False, "triggers": [0]}
     still = Report(**fields, position=[0.5], value=[0.1], gates_in=0, cpu_mean=0.3, cpu_worst=0.4)
-    assert telemetry.frame(still) == len(sent) > 3
-    assert telemetry.frame(still) == 0
+    assert telemetry.report(still) == len(sent) > 3
+    assert telemetry.report(still) == 0
     moved = still.model_copy(update={"position": [0.6], "gates_in": 1})
     sent.clear()
-    telemetry.frame(moved)
+    telemetry.report(moved)
     assert sent == [("/position/latent/1", 0.6), ("/gate/0", 1.0)]
 
 

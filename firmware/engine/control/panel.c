@@ -246,6 +246,12 @@ void panel_begin(Panel *panel, const PortBlock *block) {
     read_gates(panel, block);
 }
 
+void panel_raise(Panel *panel, uint8_t function, size_t at) {
+    panel->rise[at] |= 1u << function;
+    panel->risen |= 1u << function;
+    ++panel->edges[function];
+}
+
 void panel_end(Panel *panel, const PortBlock *block) {
     panel->gates_out = block->gates_out[block->ticks - 1u];
     ++panel->blocks;

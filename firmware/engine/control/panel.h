@@ -106,6 +106,8 @@ void panel_init(Panel *panel, const PanelSpec *spec);
 
 /* Everything that comes in, at the start of a block. */
 void panel_begin(Panel *panel, const PortBlock *block);
+/* Between them: a gate function rises at a sample of this block, as if its jack had. */
+void panel_raise(Panel *panel, uint8_t function, size_t at);
 /* For the monitor, at its end. */
 void panel_end(Panel *panel, const PortBlock *block);
 

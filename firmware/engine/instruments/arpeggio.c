@@ -1,12 +1,9 @@
 /* An arpeggio: a point in a space of chord progressions, played note by note on a clock. */
 #include "arpeggio.h"
 
+#include "../dsp/hash.h"
+
 #define SWING_MOST (STEP_UNITS / 3) /* odd steps late by a third: triplets */
-#define ASK_AGAIN 2e-3f             /* a latent that moved less needs no new progression */
-#define REMOTE_TICKS 120000u        /* 2.5 s without a pulse: the module's own clock goes on */
-#define SLICE_CYCLES 7000u          /* of a decode, per callback */
-#define FIRST_CYCLES 2000u          /* per sample, until there are chords to play: nothing else sounds yet */
-#define UNASKED 1e9f                /* no latent is there: ask again when the freeze is over */
 #define CLEARLY 0.5f                /* nats by which another chord must win */
 #define HALF_BAND 0.6f              /* semitones from a note held before the next one is taken: 10 cents late */
 #define SNAP_BAND 0.2f              /* semitones by which another note of the quantizer must be nearer */
@@ -17,14 +14,6 @@
 #define OCTAVE 12
 #define TURNS 16u                                                 /* steps that one pulse may pass, twice what it can */
 #define STANDS_TICKS(clock) (2u * (clock)->period_ticks + 24000u) /* since a pulse: a clock that stopped */
-
-static uint32_t hashed(uint32_t x) {
-    x ^= x >> 16;
-    x *= 0x7FEB352Du;
-    x ^= x >> 15;
-    x *= 0x846CA68Bu;
-    return x ^ x >> 16;
-}
 
 static uint8_t choice(const Panel *panel, int8_t parameter, uint8_t count) {
     return (uint8_t)(panel_position(panel, (uint8_t)parameter) * (float)(count - 1u) + 0.5f);
@@ -43,18 +32,17 @@ static void rewind_steps(Arpeggio *arpeggio) {
 
 void arpeggio_init(Arpeggio *arpeggio, const ArpeggioSpec *spec) {
     *arpeggio = (Arpeggio){.spec = spec};
-    spec->model->reset(spec->state);
+    decision_init(&arpeggio->decision, spec->model->decoder, spec->state);
     arpeggio_reset(arpeggio);
 }
 
 void arpeggio_reset(Arpeggio *arpeggio) {
-    step_clock_init(&arpeggio->clock, arpeggio->spec->sample_rate_hz);
+    step_clock_init(&arpeggio->clock, arpeggio->spec->sample_rate_hz, arpeggio->spec->clocked);
     rewind_steps(arpeggio);
     arpeggio->pulses.high = 0;
     arpeggio->gate = false;
     arpeggio->gap_ticks = 0;
     arpeggio->sounds = false;
-    arpeggio->remote_ticks = 0;
 }
 
 /* The best row of some, or the one that was best, unless another is clearly better. */
@@ -89,50 +77,11 @@ static void catch_up(Arpeggio *arpeggio) {
     }
 }
 
-/* Asks for a new progression when a control moved, and works on one that was asked for. */
-static void decode(Arpeggio *arpeggio, const Panel *panel) {
-    const ArpeggioSpec *spec = arpeggio->spec;
-    const bool frozen = (panel->level[0] >> ARPEGGIO_FREEZE & 1u) && arpeggio->playable;
-    if (arpeggio->deciding) {
-        const uint32_t first = FIRST_CYCLES * (uint32_t)panel->ticks;
-        const bool hurry = !arpeggio->playable && first > SLICE_CYCLES;
-        arpeggio->decided = spec->model->step(spec->state, hurry ? first : SLICE_CYCLES);
-        arpeggio->deciding = !arpeggio->decided;
-        return;
-    }
-    if (arpeggio->decided) { /* a slice of its own */
-        arpeggio->decided = false;
-        if (frozen) {
-            arpeggio->asked[0] = UNASKED;
-        } else {
-            spec->model->result(spec->state, arpeggio->scores);
-            read_chords(arpeggio, !arpeggio->playable);
-            if (!arpeggio->playable) {
-                arpeggio->playable = true;
-                catch_up(arpeggio);
-            }
-        }
-        return;
-    }
-    float wanted[TONE_LATENTS + TONE_KNOBS];
-    bool moved = !arpeggio->playable;
-    for (uint8_t i = 0; i < spec->tone.latents; ++i) {
-        wanted[i] = arpeggio->tone.latent[i].to;
-        moved |= magnitude(wanted[i] - arpeggio->asked[i]) > ASK_AGAIN;
-    }
-    for (uint8_t i = 0; i < spec->tone.knobs; ++i) {
-        wanted[TONE_LATENTS + i] = arpeggio->tone.knob[i].to;
-        moved |= magnitude(wanted[TONE_LATENTS + i] - arpeggio->asked[TONE_LATENTS + i]) > ASK_AGAIN;
-    }
-    if (moved && !frozen) {
-        for (uint8_t i = 0; i < spec->tone.latents; ++i) {
-            arpeggio->asked[i] = wanted[i];
-        }
-        for (uint8_t i = 0; i < spec->tone.knobs; ++i) {
-            arpeggio->asked[TONE_LATENTS + i] = wanted[TONE_LATENTS + i];
-        }
-        spec->model->begin(spec->state, arpeggio->asked, arpeggio->asked + TONE_LATENTS);
-        arpeggio->deciding = true;
+static void take_chords(Arpeggio *arpeggio, bool first) {
+    arpeggio->spec->model->result(arpeggio->spec->state, arpeggio->scores);
+    read_chords(arpeggio, first);
+    if (first) {
+        catch_up(arpeggio);
     }
 }
 
@@ -204,7 +153,7 @@ static uint32_t place_in(uint8_t pattern, uint32_t n, uint32_t count, uint8_t vo
     case 3: /* from both ends to the middle */ return at & 1u ? count - 1u - at / 2u : at / 2u;
     case 4: /* the chord's notes in turn, each through its octaves */
         return at / (count / voices) + at % (count / voices) * voices;
-    case 5: /* any */ return hashed(n * 2654435761u + count) % count;
+    case 5: /* any */ return hash32(n * 2654435761u + count) % count;
     default: return at;
     }
 }
@@ -236,7 +185,7 @@ static void play_step(Arpeggio *arpeggio, const Panel *panel, int64_t step) {
         pulses_start(&arpeggio->pulses, ARPEGGIO_OUT_CHANGE);
     }
     const float density = panel_value(panel, (uint8_t)spec->density);
-    if ((float)(hashed(counted) >> 8) >= density * 16777216.0f) {
+    if ((float)(hash32(counted) >> 8) >= density * 16777216.0f) {
         return;
     }
     const uint32_t octaves = 1u + choice(panel, spec->range, 3);
@@ -260,22 +209,6 @@ static void play_due(Arpeggio *arpeggio, const Panel *panel, float swing) {
     }
     if (last >= 0) {
         play_step(arpeggio, panel, last);
-    }
-}
-
-static bool own_clock(const Arpeggio *arpeggio) { return !arpeggio->spec->clocked && arpeggio->remote_ticks == 0; }
-
-/* Pulses and resets of the clock in one sample. */
-static void obey_clock(Arpeggio *arpeggio, bool pulse, bool reset) {
-    const bool waited = arpeggio->clock.armed;
-    if (pulse) {
-        step_clock_pulse(&arpeggio->clock);
-    }
-    if (reset) {
-        step_clock_reset(&arpeggio->clock, own_clock(arpeggio));
-    }
-    if (!arpeggio->clock.armed && (waited || reset)) {
-        rewind_steps(arpeggio);
     }
 }
 
@@ -343,8 +276,9 @@ static void quantize(Arpeggio *arpeggio, const Panel *panel) {
 }
 
 static uint32_t sources_of(Arpeggio *arpeggio) {
-    if (arpeggio->gate && (arpeggio->clock.place >= arpeggio->gate_end ||
-                           (!own_clock(arpeggio) && arpeggio->clock.since_ticks > STANDS_TICKS(&arpeggio->clock)))) {
+    if (arpeggio->gate &&
+        (arpeggio->clock.place >= arpeggio->gate_end ||
+         (!step_clock_is_own(&arpeggio->clock) && arpeggio->clock.since_ticks > STANDS_TICKS(&arpeggio->clock)))) {
         arpeggio->gate = false;
     }
     uint32_t sources = pulses_next(&arpeggio->pulses);
@@ -359,33 +293,31 @@ static uint32_t sources_of(Arpeggio *arpeggio) {
 static void advance(Arpeggio *arpeggio, const Panel *panel, size_t ticks) {
     const ArpeggioSpec *spec = arpeggio->spec;
     tone_update(&arpeggio->tone, &spec->tone, panel);
-    decode(arpeggio, panel);
+    const bool first = !arpeggio->decision.playable, frozen = panel->level[0] >> ARPEGGIO_FREEZE & 1u;
+    if (decision_advance(&arpeggio->decision, &arpeggio->tone, &spec->tone, frozen, panel->ticks)) {
+        take_chords(arpeggio, first);
+    }
     const float ratio = panel_position(panel, (uint8_t)spec->ratio) * (float)(STEP_CLOCK_RATIOS - 1u);
     step_clock_ratio(&arpeggio->clock, (uint8_t)(ratio + 0.5f));
     arpeggio->transpose = semitones(panel_value(panel, (uint8_t)spec->transpose), arpeggio->transpose);
     quantize(arpeggio, panel);
     const float swing = panel_value(panel, (uint8_t)spec->swing);
-    /* Four sixteenths to a beat; the float carries 24 bits of tempo, far below hearing. */
-    const float steps_per_tick = panel_value(panel, (uint8_t)spec->tempo) / (15.0f * spec->sample_rate_hz);
-    const int64_t own_units = (int32_t)(steps_per_tick * (float)STEP_UNITS);
+    const float tempo_bpm = panel_value(panel, (uint8_t)spec->tempo);
+    const int64_t own_units = step_clock_own_units(tempo_bpm, spec->sample_rate_hz);
     wrap_steps(arpeggio);
     if (panel->remote_clock) {
-        arpeggio->remote_ticks = REMOTE_TICKS;
+        arpeggio->clock.remote_ticks = REMOTE_TICKS;
     }
     for (size_t i = 0; i < ticks; ++i) {
         const uint32_t rise = panel->rise[i];
         const bool pulse = (rise >> ARPEGGIO_CLOCK & 1u) || (i == 0 && panel->remote_clock);
         const bool reset = (rise >> ARPEGGIO_RESET & 1u) || (i == 0 && panel->remote_reset);
-        if (own_clock(arpeggio)) {
-            step_clock_tick_internal(&arpeggio->clock, own_units);
-        } else {
-            step_clock_tick(&arpeggio->clock);
-            arpeggio->remote_ticks -= arpeggio->remote_ticks > 0;
+        step_clock_tick(&arpeggio->clock, own_units);
+        if ((pulse || reset) && step_clock_obey(&arpeggio->clock, pulse, reset)) {
+            rewind_steps(arpeggio);
         }
-        if (pulse || reset) {
-            obey_clock(arpeggio, pulse, reset);
-        }
-        if (arpeggio->playable && !arpeggio->clock.armed && arpeggio->next_step * STEP_UNITS <= arpeggio->clock.place) {
+        if (arpeggio->decision.playable && !arpeggio->clock.armed &&
+            arpeggio->next_step * STEP_UNITS <= arpeggio->clock.place) {
             play_due(arpeggio, panel, swing);
         }
         arpeggio->gate_sources[i] = sources_of(arpeggio);
@@ -397,14 +329,7 @@ static void advance(Arpeggio *arpeggio, const Panel *panel, size_t ticks) {
 void arpeggio_render(Arpeggio *arpeggio, const Panel *panel, const PortBlock *block) {
     const OutputSpec *outputs = &arpeggio->spec->outputs;
     advance(arpeggio, panel, block->ticks);
-    uint32_t sources = 0, jacks = 0; /* most samples are as the one before */
-    for (size_t i = 0; i < block->ticks; ++i) {
-        if (__builtin_expect(arpeggio->gate_sources[i] != sources, 0)) {
-            sources = arpeggio->gate_sources[i];
-            jacks = output_gates(outputs, sources);
-        }
-        block->gates_out[i] = jacks;
-    }
+    output_gate_block(outputs, arpeggio->gate_sources, block);
     for (uint8_t c = 0; c < outputs->cvs; ++c) {
         const int8_t source = outputs->cv[c];
         for (size_t i = 0; i < block->ticks; ++i) {
@@ -414,9 +339,5 @@ void arpeggio_render(Arpeggio *arpeggio, const Panel *panel, const PortBlock *bl
                                                                      : 0.0f;
         }
     }
-    for (uint8_t c = 0; c < outputs->audios; ++c) {
-        for (size_t i = 0; i < block->ticks; ++i) {
-            block->audio_out[c][i] = 0.0f;
-        }
-    }
+    output_silence(outputs, block);
 }

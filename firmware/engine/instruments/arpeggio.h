@@ -8,6 +8,7 @@
 #define VAECTROL_INSTRUMENTS_ARPEGGIO_H
 
 #include "../control/panel.h"
+#include "decision.h"
 #include "outputs.h"
 #include "step_clock.h"
 #include "tone.h"
@@ -29,9 +30,7 @@ enum { ARPEGGIO_OUT_MELODY = 0, ARPEGGIO_OUT_BASS, ARPEGGIO_OUT_QUANTIZED }; /* 
 
 /* A compiled event decoder; generated. */
 typedef struct ArpeggioModel {
-    void (*reset)(void *state);
-    void (*begin)(void *state, const float *latents, const float *attributes);
-    bool (*step)(void *state, uint32_t cycles); /* a slice of about so many; true: that was the last */
+    const Decoder *decoder;
     void (*result)(void *state, float scores[ARPEGGIO_SCORES][ARPEGGIO_SLOTS]);
 } ArpeggioModel;
 
@@ -59,12 +58,10 @@ typedef struct Arpeggio {
     const ArpeggioSpec *spec;
     StepClock clock;
     Tone tone;
-    float asked[TONE_LATENTS + TONE_KNOBS]; /* what the progression was decoded from */
+    Decision decision;
     float scores[ARPEGGIO_SCORES][ARPEGGIO_SLOTS];
     Chord best[ARPEGGIO_SLOTS], chord[ARPEGGIO_SLOTS]; /* as the scores say; after holding */
     uint16_t held;                                     /* bit s: slot s holds the chord before it */
-    bool deciding, decided, playable; /* a decode is under way; it waits to be read; chords are there */
-    uint32_t remote_ticks;            /* the module's own clock stands still while pulses come from outside */
 
     int64_t next_step;  /* first step not played yet */
     int64_t chord_step; /* where the sounding chord began */

@@ -79,4 +79,25 @@ static inline uint32_t output_gates(const OutputSpec *spec, uint32_t sources) {
     return out;
 }
 
+/* A block's gates, from the sources that are high in each sample. */
+static inline void output_gate_block(const OutputSpec *spec, const uint32_t *sources, const PortBlock *block) {
+    uint32_t now = 0, jacks = 0; /* most samples are as the one before */
+    for (size_t i = 0; i < block->ticks; ++i) {
+        if (__builtin_expect(sources[i] != now, 0)) {
+            now = sources[i];
+            jacks = output_gates(spec, now);
+        }
+        block->gates_out[i] = jacks;
+    }
+}
+
+/* A block of silence from every channel, for what has no sound of its own. */
+static inline void output_silence(const OutputSpec *spec, const PortBlock *block) {
+    for (uint8_t c = 0; c < spec->audios; ++c) {
+        for (size_t i = 0; i < block->ticks; ++i) {
+            block->audio_out[c][i] = 0.0f;
+        }
+    }
+}
+
 #endif

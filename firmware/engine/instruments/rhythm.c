@@ -3,11 +3,6 @@
 
 #define SWING_MOST (STEP_UNITS / 3)        /* odd sixteenths late by a third: triplets */
 #define SHIFT_MOST (STEP_UNITS * 49 / 100) /* a step never passes its neighbour */
-#define ASK_AGAIN 2e-3f                    /* a latent that moved less needs no new pattern */
-#define REMOTE_TICKS 120000u               /* 2.5 s without a pulse: the module's own clock goes on */
-#define SLICE_CYCLES 7000u                 /* of a decode, per callback */
-#define FIRST_CYCLES 2000u                 /* per sample, until there is a pattern to play: nothing else sounds yet */
-#define UNASKED 1e9f                       /* no latent is there: ask again when the freeze is over */
 #define FOREVER INT64_MAX
 
 static int64_t place_of(const Rhythm *rhythm, uint8_t voice, int64_t step) {
@@ -72,15 +67,14 @@ static void wrap_steps(Rhythm *rhythm) {
 
 void rhythm_init(Rhythm *rhythm, const RhythmSpec *spec) {
     *rhythm = (Rhythm){.spec = spec, .timing = 1.0f};
-    spec->model->reset(spec->state);
+    decision_init(&rhythm->decision, spec->model->decoder, spec->state);
     rhythm_reset(rhythm);
 }
 
 void rhythm_reset(Rhythm *rhythm) {
-    step_clock_init(&rhythm->clock, rhythm->spec->sample_rate_hz);
+    step_clock_init(&rhythm->clock, rhythm->spec->sample_rate_hz, rhythm->spec->clocked);
     rewind_steps(rhythm);
     rhythm->pulses.high = 0;
-    rhythm->remote_ticks = 0;
 }
 
 /* The first pattern: what fell due before it was there is held, and only what is long past is left out. */
@@ -93,52 +87,13 @@ static void catch_up(Rhythm *rhythm) {
     }
 }
 
-/* Asks for a new pattern when a control moved, and works on one that was asked for. */
-static void decode(Rhythm *rhythm, const Panel *panel) {
-    const RhythmSpec *spec = rhythm->spec;
-    const bool frozen = (panel->level[0] >> RHYTHM_FREEZE & 1u) && rhythm->playable;
-    if (rhythm->deciding) {
-        const uint32_t first = FIRST_CYCLES * (uint32_t)panel->ticks;
-        const bool hurry = !rhythm->playable && first > SLICE_CYCLES;
-        rhythm->decided = spec->model->step(spec->state, hurry ? first : SLICE_CYCLES);
-        rhythm->deciding = !rhythm->decided;
-        return;
+static void take_pattern(Rhythm *rhythm, bool first) {
+    rhythm->played ^= 1u;
+    rhythm->spec->model->result(rhythm->spec->state, &rhythm->pattern[rhythm->played]);
+    if (first) {
+        catch_up(rhythm);
     }
-    if (rhythm->decided) { /* a slice of its own */
-        rhythm->decided = false;
-        if (frozen) {
-            rhythm->asked[0] = UNASKED;
-        } else {
-            rhythm->played ^= 1u;
-            spec->model->result(spec->state, &rhythm->pattern[rhythm->played]);
-            if (!rhythm->playable) {
-                rhythm->playable = true;
-                catch_up(rhythm);
-            }
-            move_steps(rhythm);
-        }
-        return;
-    }
-    float wanted[TONE_LATENTS + TONE_KNOBS];
-    bool moved = !rhythm->playable;
-    for (uint8_t i = 0; i < spec->tone.latents; ++i) {
-        wanted[i] = rhythm->tone.latent[i].to;
-        moved |= magnitude(wanted[i] - rhythm->asked[i]) > ASK_AGAIN;
-    }
-    for (uint8_t i = 0; i < spec->tone.knobs; ++i) {
-        wanted[TONE_LATENTS + i] = rhythm->tone.knob[i].to;
-        moved |= magnitude(wanted[TONE_LATENTS + i] - rhythm->asked[TONE_LATENTS + i]) > ASK_AGAIN;
-    }
-    if (moved && !frozen) {
-        for (uint8_t i = 0; i < spec->tone.latents; ++i) {
-            rhythm->asked[i] = wanted[i];
-        }
-        for (uint8_t i = 0; i < spec->tone.knobs; ++i) {
-            rhythm->asked[TONE_LATENTS + i] = wanted[TONE_LATENTS + i];
-        }
-        spec->model->begin(spec->state, rhythm->asked, rhythm->asked + TONE_LATENTS);
-        rhythm->deciding = true;
-    }
+    move_steps(rhythm);
 }
 
 static void play_step(Rhythm *rhythm, const Panel *panel, uint8_t voice, uint16_t at, bool fill) {
@@ -181,8 +136,6 @@ static void play_due(Rhythm *rhythm, const Panel *panel, uint16_t at, bool fill)
     }
 }
 
-static bool own_clock(const Rhythm *rhythm) { return !rhythm->spec->clocked && rhythm->remote_ticks == 0; }
-
 static void play_grid(Rhythm *rhythm) {
     const int64_t grid = rhythm->clock.place < 0 ? -1 : (int64_t)step_of(rhythm->clock.place);
     if (grid != rhythm->last_grid) {
@@ -200,24 +153,13 @@ static inline bool leaves_grid(const Rhythm *rhythm) {
     return rhythm->clock.place < begin || rhythm->clock.place >= begin + STEP_UNITS;
 }
 
-/* Pulses and resets of the clock in one sample. */
-static void obey_clock(Rhythm *rhythm, bool pulse, bool reset) {
-    const bool waited = rhythm->clock.armed;
-    if (pulse) {
-        step_clock_pulse(&rhythm->clock);
-    }
-    if (reset) {
-        step_clock_reset(&rhythm->clock, own_clock(rhythm));
-    }
-    if (!rhythm->clock.armed && (waited || reset)) {
-        rewind_steps(rhythm);
-    }
-}
-
 void rhythm_advance(Rhythm *rhythm, const Panel *panel, size_t ticks) {
     const RhythmSpec *spec = rhythm->spec;
     tone_update(&rhythm->tone, &spec->tone, panel);
-    decode(rhythm, panel);
+    const bool first = !rhythm->decision.playable, frozen = panel->level[0] >> RHYTHM_FREEZE & 1u;
+    if (decision_advance(&rhythm->decision, &rhythm->tone, &spec->tone, frozen, panel->ticks)) {
+        take_pattern(rhythm, first);
+    }
     const float ratio = panel_position(panel, (uint8_t)spec->ratio) * (float)(STEP_CLOCK_RATIOS - 1u);
     step_clock_ratio(&rhythm->clock, (uint8_t)(ratio + 0.5f));
     const float swing = panel_value(panel, (uint8_t)spec->swing);
@@ -227,30 +169,24 @@ void rhythm_advance(Rhythm *rhythm, const Panel *panel, size_t ticks) {
         rhythm->timing = timing;
         move_steps(rhythm);
     }
-    /* Four sixteenths to a beat; the float carries 24 bits of tempo, far below hearing. */
-    const float steps_per_tick = panel_value(panel, (uint8_t)spec->tempo) / (15.0f * spec->sample_rate_hz);
-    const int64_t own_units = (int32_t)(steps_per_tick * (float)STEP_UNITS);
+    const float tempo_bpm = panel_value(panel, (uint8_t)spec->tempo);
+    const int64_t own_units = step_clock_own_units(tempo_bpm, spec->sample_rate_hz);
 
     wrap_steps(rhythm);
     rhythm->hits = 0;
     if (panel->remote_clock) {
-        rhythm->remote_ticks = REMOTE_TICKS;
+        rhythm->clock.remote_ticks = REMOTE_TICKS;
     }
     for (size_t i = 0; i < ticks; ++i) {
         const uint32_t rise = panel->rise[i];
         const bool pulse = (rise >> RHYTHM_CLOCK & 1u) || (i == 0 && panel->remote_clock);
         const bool reset = (rise >> RHYTHM_RESET & 1u) || (i == 0 && panel->remote_reset);
-        if (own_clock(rhythm)) {
-            step_clock_tick_internal(&rhythm->clock, own_units);
-        } else {
-            step_clock_tick(&rhythm->clock);
-            rhythm->remote_ticks -= rhythm->remote_ticks > 0;
-        }
-        if (pulse || reset) {
-            obey_clock(rhythm, pulse, reset);
+        step_clock_tick(&rhythm->clock, own_units);
+        if ((pulse || reset) && step_clock_obey(&rhythm->clock, pulse, reset)) {
+            rewind_steps(rhythm);
         }
         if (!rhythm->clock.armed) {
-            if (rhythm->playable && rhythm->soonest <= rhythm->clock.place) {
+            if (rhythm->decision.playable && rhythm->soonest <= rhythm->clock.place) {
                 play_due(rhythm, panel, (uint16_t)i, panel->level[i] >> RHYTHM_FILL & 1u);
             }
             if (leaves_grid(rhythm)) {
@@ -263,14 +199,7 @@ void rhythm_advance(Rhythm *rhythm, const Panel *panel, size_t ticks) {
 }
 
 void rhythm_outputs(const Rhythm *rhythm, const OutputSpec *outputs, const PortBlock *block) {
-    uint32_t sources = 0, jacks = 0; /* most samples are as the one before */
-    for (size_t i = 0; i < block->ticks; ++i) {
-        if (__builtin_expect(rhythm->gate_sources[i] != sources, 0)) {
-            sources = rhythm->gate_sources[i];
-            jacks = output_gates(outputs, sources);
-        }
-        block->gates_out[i] = jacks;
-    }
+    output_gate_block(outputs, rhythm->gate_sources, block);
     /* In 24ths of a step and 12 more bits: a float holds them. */
     const uint32_t loop = 24u * RHYTHM_STEPS;
     const int64_t place = rhythm->clock.place < 0 ? 0 : rhythm->clock.place;
@@ -295,9 +224,5 @@ void rhythm_outputs(const Rhythm *rhythm, const OutputSpec *outputs, const PortB
 void rhythm_render(Rhythm *rhythm, const Panel *panel, const PortBlock *block) {
     rhythm_advance(rhythm, panel, block->ticks);
     rhythm_outputs(rhythm, &rhythm->spec->outputs, block);
-    for (uint8_t c = 0; c < rhythm->spec->outputs.audios; ++c) {
-        for (size_t i = 0; i < block->ticks; ++i) {
-            block->audio_out[c][i] = 0.0f;
-        }
-    }
+    output_silence(&rhythm->spec->outputs, block);
 }

@@ -8,6 +8,7 @@
 #define VAECTROL_INSTRUMENTS_RHYTHM_H
 
 #include "../control/panel.h"
+#include "decision.h"
 #include "outputs.h"
 #include "step_clock.h"
 #include "tone.h"
@@ -32,9 +33,7 @@ typedef struct Pattern {
 
 /* A compiled event decoder; generated. */
 typedef struct RhythmModel {
-    void (*reset)(void *state);
-    void (*begin)(void *state, const float *latents, const float *attributes);
-    bool (*step)(void *state, uint32_t cycles); /* a slice of about so many; true: that was the last */
+    const Decoder *decoder;
     void (*result)(void *state, Pattern *pattern);
 } RhythmModel;
 
@@ -60,11 +59,9 @@ typedef struct Rhythm {
     const RhythmSpec *spec;
     StepClock clock;
     Tone tone;
-    float asked[TONE_LATENTS + TONE_KNOBS]; /* what the pattern was decoded from */
+    Decision decision;
     Pattern pattern[2];
-    uint8_t played;                   /* which of them; the other one is decoded into */
-    bool deciding, decided, playable; /* a decode is under way; it waits to be read; a pattern is there */
-    uint32_t remote_ticks;            /* the module's own clock stands still while pulses come from outside */
+    uint8_t played; /* which of them; the other one is decoded into */
 
     int64_t next_step[RHYTHM_VOICES];  /* first step not played yet */
     int64_t next_place[RHYTHM_VOICES]; /* and when it is due */

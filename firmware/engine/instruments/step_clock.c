@@ -8,11 +8,12 @@
 /* Steps per pulse, in 24ths. */
 static const uint8_t ratio_24ths[STEP_CLOCK_RATIOS] = {2, 3, 4, 6, 8, 12, 24, 48, 72, 96, 144, 192};
 
-void step_clock_init(StepClock *clock, float sample_rate_hz) {
+void step_clock_init(StepClock *clock, float sample_rate_hz, bool clocked) {
     *clock = (StepClock){
         .place = -1,
         .step_ticks = (uint32_t)(sample_rate_hz * 0.125f),
         .ratio = STEP_CLOCK_ONE,
+        .clocked = clocked,
         .armed = true,
     };
     clock->pulse_units = STEP_UNITS;
@@ -62,7 +63,7 @@ static void start_over(StepClock *clock) {
     clock->armed = false;
 }
 
-void step_clock_pulse(StepClock *clock) {
+static void obey_pulse(StepClock *clock) {
     if (clock->heard && clock->since_ticks < PERIOD_MIN_TICKS) {
         return;
     }
@@ -82,22 +83,64 @@ void step_clock_pulse(StepClock *clock) {
     clock->place = clock->pulse_place;
 }
 
-void step_clock_reset(StepClock *clock, bool internal) {
-    if (internal || (clock->heard && clock->since_ticks < COINCIDENT_TICKS)) {
+static void obey_reset(StepClock *clock) {
+    if (step_clock_is_own(clock) || (clock->heard && clock->since_ticks < COINCIDENT_TICKS)) {
         start_over(clock);
     } else {
         clock->armed = true;
     }
 }
 
-void step_clock_tick_internal(StepClock *clock, int64_t tick_units) {
+bool step_clock_obey(StepClock *clock, bool pulse, bool reset) {
+    const bool waited = clock->armed;
+    if (pulse) {
+        obey_pulse(clock);
+    }
+    if (reset) {
+        obey_reset(clock);
+    }
+    return !clock->armed && (waited || reset);
+}
+
+int64_t step_clock_own_units(float tempo_bpm, float sample_rate_hz) {
+    /* Four sixteenths to a beat; the float carries 24 bits of tempo, far below hearing. */
+    const float steps_per_tick = tempo_bpm / (15.0f * sample_rate_hz);
+    return (int32_t)(steps_per_tick * (float)STEP_UNITS);
+}
+
+void step_clock_tick_internal(StepClock *clock, int64_t own_units) {
     clock->since_ticks += clock->since_ticks < SINCE_MAX_TICKS;
     if (clock->armed) {
         start_over(clock);
         return;
     }
-    clock->place += tick_units;
+    clock->place += own_units;
     clock->pulse_place = last_pulse_before(clock);
+}
+
+bool step_clock_skip(StepClock *clock, uint32_t ticks, int64_t own_units, int64_t before) {
+    const bool own = step_clock_is_own(clock);
+    if ((own && clock->armed) || (clock->remote_ticks > 0 && clock->remote_ticks <= ticks)) {
+        return false;
+    }
+    const bool moves = own || (clock->heard && !clock->armed);
+    int64_t place = clock->place;
+    if (moves) {
+        const int64_t limit = own ? INT64_MAX : clock->pulse_place + clock->pulse_units - 1;
+        place += (int64_t)ticks * (own ? own_units : clock->tick_units);
+        place = place > limit ? limit : place;
+        if (place >= before) {
+            return false;
+        }
+    }
+    clock->remote_ticks -= clock->remote_ticks > 0 ? ticks : 0u;
+    const uint32_t since = clock->since_ticks + ticks;
+    clock->since_ticks = since < SINCE_MAX_TICKS ? since : SINCE_MAX_TICKS;
+    clock->place = place;
+    if (own) {
+        clock->pulse_place = last_pulse_before(clock);
+    }
+    return true;
 }
 
 int64_t step_clock_wrap(StepClock *clock) {

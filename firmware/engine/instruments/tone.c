@@ -46,12 +46,6 @@ void tone_update(Tone *tone, const ToneSpec *spec, const Panel *panel) {
             value[i] = panel_value(panel, (uint8_t)spec->latent[i]);
         }
     }
-    if (spec->layer != NULL) {
-        spec->layer->process(spec->bus, spec->layer, panel, value);
-    }
-    for (uint8_t i = 0; i < spec->latents; ++i) {
-        set(&tone->latent[i], value[i], tone->started);
-    }
     float knob[TONE_KNOBS];
     for (uint8_t i = 0; i < spec->knobs; ++i) {
         knob[i] = spec->knob[i] >= 0 ? panel_value(panel, (uint8_t)spec->knob[i]) : spec->knob_rest[i];
@@ -59,8 +53,15 @@ void tone_update(Tone *tone, const ToneSpec *spec, const Panel *panel) {
     if (spec->class_parameter >= 0) {
         blend_classes(spec, panel_position(panel, (uint8_t)spec->class_parameter), knob);
     }
+    bool jumps = !tone->started;
+    if (spec->layer != NULL) {
+        jumps |= spec->layer->process(&spec->memory, spec->layer, panel, panel->ticks, value, knob);
+    }
+    for (uint8_t i = 0; i < spec->latents; ++i) {
+        set(&tone->latent[i], value[i], !jumps);
+    }
     for (uint8_t i = 0; i < spec->knobs; ++i) {
-        set(&tone->knob[i], knob[i], tone->started);
+        set(&tone->knob[i], knob[i], !jumps);
     }
     tone->started = true;
 }

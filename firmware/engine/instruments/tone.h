@@ -28,7 +28,7 @@ typedef struct ToneSpec {
     int8_t class_parameter;       /* sweeps over the classes, one at a time with short blends; -1: rest */
     uint8_t classes, first_class; /* their knob channels */
     const LatentSpec *layer;      /* what happens to latents before the model has them; NULL: nothing */
-    LatentBus *bus;
+    LatentMemory memory;
 } ToneSpec;
 
 typedef struct Tone {

@@ -45,8 +45,14 @@ static void slew(LatentBus *bus, const LatentSpec *spec, const Panel *panel, flo
     }
 }
 
-void latents_process(LatentBus *bus, const LatentSpec *spec, const Panel *panel, float *latent) {
-    const float seconds = (float)panel->ticks / spec->sample_rate_hz;
+bool latents_process(const LatentMemory *memory, const LatentSpec *spec, const Panel *panel, size_t ticks,
+                     float *latent, float *knob) {
+    LatentBus *bus = memory->bus;
+    const float seconds = (float)ticks / spec->sample_rate_hz;
+    bool jumps = false;
+    if (spec->sequence != NULL) {
+        jumps = spec->sequence->play(memory->sequence, spec->sequence, panel, latent, knob);
+    }
     shape(spec, panel, latent);
     wander(bus, spec, panel, seconds, latent);
     slew(bus, spec, panel, seconds, latent);
@@ -59,4 +65,5 @@ void latents_process(LatentBus *bus, const LatentSpec *spec, const Panel *panel,
         latent[i] = bound(latent[i], row[0], row[spec->points - 1u]);
     }
     bus->started = true;
+    return jumps;
 }

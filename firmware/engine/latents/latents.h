@@ -1,4 +1,4 @@
-/* What happens to latents between the panel and a model: scale and bias, wander, slew, hold, bound.
+/* What happens to latents between the panel and a model: sequence, scale and bias, wander, slew, hold, bound.
  *
  * Once per block, in this order. Every stage is optional (a parameter or gate of -1 leaves it out) and its neutral
  * setting leaves every latent as it was, to the bit.
@@ -8,6 +8,7 @@
 
 #include "../control/panel.h"
 #include "hold.h"
+#include "sequence.h"
 #include "wander.h"
 
 #ifdef __cplusplus
@@ -23,9 +24,16 @@ typedef struct LatentBus {
     bool started;
 } LatentBus;
 
+/* What a layer remembers; NULL: it has no such stage. */
+typedef struct LatentMemory {
+    LatentBus *bus;
+    Sequence *sequence;
+} LatentMemory;
+
 typedef struct LatentSpec {
     /* A pointer, so that an instrument without this layer doesn't link it. */
-    void (*process)(LatentBus *bus, const struct LatentSpec *spec, const Panel *panel, float *latent);
+    bool (*process)(const LatentMemory *memory, const struct LatentSpec *spec, const Panel *panel, size_t ticks,
+                    float *latent, float *knob);
     uint8_t latents;
     uint16_t points;
     float sample_rate_hz;
@@ -37,9 +45,13 @@ typedef struct LatentSpec {
     int8_t scale, bias;    /* about the rest; in halves of what the latent covers */
     int8_t depth, rate;    /* of the wander: 0 … 1, Hz */
     int8_t slew;           /* seconds */
+    const SequenceSpec *sequence;
 } LatentSpec;
 
-void latents_process(LatentBus *bus, const LatentSpec *spec, const Panel *panel, float *latent);
+/* ticks: since the last time. knob: what else the model is told. Returns whether all must be there at once, not at the
+ * end of a ramp. */
+bool latents_process(const LatentMemory *memory, const LatentSpec *spec, const Panel *panel, size_t ticks,
+                     float *latent, float *knob);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,4 @@
-"""A compiled model as an instrument's C sees it: names and states; a kind writes the calls themselves."""
+"""A compiled model as an instrument's C sees it: names, states, and the calls that kinds share."""
 
 from __future__ import annotations
 
@@ -99,6 +99,45 @@ class CompiledModel:
         taken = len(knob_channels(self.model))
         behind = f"{knobs} + {taken}" + ("" if stride == "1" else f" * {stride}") if taken else knobs
         return f"\n        .{spec.name} = {behind}, .{spec.name}_stride = {stride},"
+
+    def event_calls(self, knobs: str) -> str:
+        """C functions ``ROLE_reset_model`` and ``ROLE_begin`` of a model that is asked, not streamed.
+
+        Parameters
+        ----------
+        knobs : str
+            Role by which a `Refusal` asks for the input that is no latent; any role of knobs will do.
+        """
+        z, told = self.input("latent"), self.input(knobs, "attribute", "class", "condition")
+        return f"""static void {self.role}_reset_model(void *state)
+{{
+    {self.name}_reset(state);
+}}
+
+static void {self.role}_begin(void *state, const float *latents, const float *knobs)
+{{
+    const {self.name}_inputs in = {{
+        .{z} = latents, .{z}_stride = 1,
+        .{told} = knobs, .{told}_stride = 1,{self.bends("knobs")}
+    }};
+    {self.name}_event_begin(state, &in);
+}}
+"""
+
+    def decoder(self) -> str:
+        """C of a ``Decoder``, ``ROLE_decoder`` (``engine/instruments/decision.h``), and its functions."""
+        return f"""{self.event_calls("attribute")}
+static bool {self.role}_step(void *state, uint32_t cycles)
+{{
+    return {self.name}_event_step(state, cycles);
+}}
+
+static const Decoder {self.role}_decoder = {{
+    .reset = {self.role}_reset_model,
+    .begin = {self.role}_begin,
+    .step = {self.role}_step,
+}};
+"""
 
     def _named(self, side: str, found: TensorSpec | None, roles: tuple[str, ...]) -> str:
         if found is None:

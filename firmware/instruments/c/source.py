@@ -13,6 +13,7 @@ from firmware.instruments.c.held import PANEL, instance_text, static_text
 from firmware.instruments.c.literals import floats, integers, number, text
 from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind
+from firmware.instruments.latents import layer
 
 
 def instrument_hash(assignment: Assignment) -> int:
@@ -47,6 +48,7 @@ def instrument_source(
     """
     kind, board = kinds.named(assignment.kind), assignment.board
     tables = kind.tables(assignment, models)
+    calls = layer.calls(assignment.loaded.spec)
     parts = [
         f"/* {assignment.loaded.spec.title}: {kind.name} for {board.title}. Made by `vaectrol build` from "
         f"{assignment.loaded.located.path.name}; do not edit. */",
@@ -65,7 +67,7 @@ def instrument_source(
         if instances is None
         else instance_text(kind.struct, tables, instances, [m for m in models.values() if m.copies]),
         _info(assignment, models, block, version),
-        _verbs(kind.name) if instances is None else _instance_verbs(kind.name),
+        _verbs(kind.name, calls) if instances is None else _instance_verbs(kind.name, calls),
     ]
     return "\n".join(parts) + "\n"
 
@@ -173,7 +175,12 @@ static const PortInfo info = {{
 """
 
 
-def _verbs(kind: str) -> str:
+def _call(calls: Mapping[str, str], verb: str, self: str) -> str:
+    """A line of C of the layer between panel and model; "" where it has none."""
+    return f"    {calls[verb].format(self=self)}\n" if verb in calls else ""
+
+
+def _verbs(kind: str, calls: Mapping[str, str]) -> str:
     return f"""const PortInfo *instrument_info(void)
 {{
     return &info;
@@ -184,17 +191,17 @@ void instrument_init(float sample_rate_hz)
     (void)sample_rate_hz; /* the tables are made for the board's rate */
     panel_init(&panel, &panel_spec);
     {kind}_init(&instrument, &spec);
-}}
+{_call(calls, "init", "")}}}
 
 void instrument_reset(void)
 {{
     {kind}_reset(&instrument);
-}}
+{_call(calls, "reset", "")}}}
 
 void instrument_render(const PortBlock *block)
 {{
     panel_begin(&panel, block);
-    {kind}_render(&instrument, &panel, block);
+{_call(calls, "render", "")}    {kind}_render(&instrument, &panel, block);
     panel_end(&panel, block);
 }}
 
@@ -225,7 +232,7 @@ const char *instrument_idle(const PortStorage *storage)
 """
 
 
-def _instance_verbs(kind: str) -> str:
+def _instance_verbs(kind: str, calls: Mapping[str, str]) -> str:
     return f"""const PortInfo *instrument_info(void)
 {{
     return &info;
@@ -242,18 +249,18 @@ Instance *instance_init(void *const *memory, float sample_rate_hz)
     Instance *const self = place(memory);
     panel_init(&self->panel, &panel_spec);
     {kind}_init(&self->instrument, &self->spec);
-    return self;
+{_call(calls, "init", "self->")}    return self;
 }}
 
 void instance_reset(Instance *self)
 {{
     {kind}_reset(&self->instrument);
-}}
+{_call(calls, "reset", "self->")}}}
 
 void instance_render(Instance *self, const PortBlock *block)
 {{
     panel_begin(&self->panel, block);
-    {kind}_render(&self->instrument, &self->panel, block);
+{_call(calls, "render", "self->")}    {kind}_render(&self->instrument, &self->panel, block);
     panel_end(&self->panel, block);
 }}
 

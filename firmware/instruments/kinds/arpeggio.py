@@ -11,11 +11,11 @@ from firmware.instruments.c.literals import integers, number
 from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole, Pitch
 from firmware.instruments.latents.layer import add_layer, layer_tables
+from firmware.instruments.ratios import RATIO_ONE
 from firmware.instruments.tone import UNIT, add_tone, tone_tables
 
 PACES = (2, 4, 8, 16)
 """Steps of half a bar."""
-RATIOS = ("1/12", "1/8", "1/6", "1/4", "1/3", "1/2", "1", "2", "3", "4", "6", "8")  # step_clock.c
 TWO_OCTAVES, FIVE_OCTAVES = (-24.0, 24.0), (-60.0, 60.0)
 """Semitones."""
 
@@ -27,28 +27,9 @@ class ChordsModel(ModelRole):
 
     def source(self, model: CompiledModel) -> str:
         """Return the functions of an ``ArpeggioModel``."""
-        z, attributes = model.input("latent"), model.input("attribute", "class", "condition")
         scores = model.output("pattern")
         role, name = model.role, model.name
-        return f"""static void {role}_reset_model(void *state)
-{{
-    {name}_reset(state);
-}}
-
-static void {role}_begin(void *state, const float *latents, const float *attributes)
-{{
-    const {name}_inputs in = {{
-        .{z} = latents, .{z}_stride = 1,
-        .{attributes} = attributes, .{attributes}_stride = 1,{model.bends("attributes")}
-    }};
-    {name}_event_begin(state, &in);
-}}
-
-static bool {role}_step(void *state, uint32_t cycles)
-{{
-    return {name}_event_step(state, cycles);
-}}
-
+        return f"""{model.decoder()}
 static void {role}_result(void *state, float scores[ARPEGGIO_SCORES][ARPEGGIO_SLOTS])
 {{
     const {name}_outputs out = {{.{scores} = &scores[0][0], .{scores}_stride = ARPEGGIO_SLOTS}};
@@ -56,9 +37,7 @@ static void {role}_result(void *state, float scores[ARPEGGIO_SCORES][ARPEGGIO_SL
 }}
 
 static const ArpeggioModel {model.table} = {{
-    .reset = {role}_reset_model,
-    .begin = {role}_begin,
-    .step = {role}_step,
+    .decoder = &{role}_decoder,
     .result = {role}_result,
 }};
 """
@@ -87,7 +66,7 @@ class Arpeggio(InstrumentKind):
         "input": "A voltage to be quantized, one volt per octave.",
         "snap": "What the quantizer lets through: left the chord's notes, right a scale that holds them.",
     }
-    engine = ("step_clock", "tone")
+    engine = ("decision", "step_clock", "tone")
     struct_bytes = 6 * 1024
     callback_cycles, sample_cycles = 6_000, 120
 
@@ -95,7 +74,7 @@ class Arpeggio(InstrumentKind):
         """Latents and attributes; the clock's, the notes' and the quantizer's own."""
         assignment.tones["chords"] = add_tone(assignment, assignment.models["chords"])
         add_layer(assignment, assignment.models["chords"])
-        assignment.add("ratio", UNIT, RATIOS.index("1") / (len(RATIOS) - 1))
+        assignment.add("ratio", UNIT, RATIO_ONE)
         assignment.add("tempo", (40.0, 240.0), 0.4)
         assignment.add("swing", UNIT, 0.0)
         assignment.add("pattern", UNIT, 0.0)
@@ -113,8 +92,6 @@ class Arpeggio(InstrumentKind):
         declared, tone = tone_tables(assignment, assignment.tones["chords"], "chords", "chords")
         layer, layered = layer_tables(assignment, models["chords"].model, "chords")
         at = assignment.index
-        clock = assignment.gates[self.gates.index("clock")]
-        clocked = clock.gates != 0 or clock.cv >= 0 or clock.audio >= 0
         rows = ", ".join(f"{{{len(notes)}, {integers(notes)}}}" for notes in QUALITIES.values())
         qualities = f"static const Quality qualities[ARPEGGIO_QUALITIES] = {{{rows}}};"
         spec = f"""{{
@@ -127,7 +104,7 @@ class Arpeggio(InstrumentKind):
     .pattern = {at["pattern"]}, .range = {at["range"]}, .length = {at["length"]},
     .density = {at["density"]}, .pace = {at["pace"]}, .voicing = {at["voicing"]},
     .transpose = {at["transpose"]}, .input = {at["input"]}, .snap = {at["snap"]},
-    .clocked = {"true" if clocked else "false"},
+    .clocked = {"true" if assignment.is_patched("clock") else "false"},
     .outputs = OUTPUTS,
 }}"""
         return KindTables([declared, *layer, qualities, models["chords"].state], spec)

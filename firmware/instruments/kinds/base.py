@@ -9,13 +9,13 @@ from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import KindTables
 from firmware.instruments.c.model_calls import CompiledModel
-from firmware.instruments.latents.layer import WORDS as LAYER_WORDS
+from firmware.instruments.latents import layer
 from firmware.instruments.schema import InstrumentFile
 from firmware.models.model_file import ModelFile
 from hardware.board import Board
 
 DECODE_CYCLES = 7_000
-"""Of an event model, per callback, as in ``engine/instruments/rhythm.c``: 1.5 % of 480 MHz at block 48.
+"""Of an event model, per callback, as in ``engine/instruments/decision.c``: 1.5 % of 480 MHz at block 48.
 
 A pattern of 500,000 cycles takes 80 ms; the very first, before anything sounds, 6 ms.
 """
@@ -189,8 +189,8 @@ class InstrumentKind:
         """Say what a parameter does to the sound: its own words, its attribute's, or those of all latents."""
         if parameter in self.words:
             return self.words[parameter]
-        if parameter in LAYER_WORDS:
-            return LAYER_WORDS[parameter]
+        if layered := layer.words_of(parameter):
+            return layered
         *_, name = parameter.rpartition("latent.")
         if parameter.endswith(f"latent.{name}") and name.isdigit():
             return f"Latent {name} of the model: the higher its number, the finer what it changes."

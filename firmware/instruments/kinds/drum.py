@@ -79,23 +79,9 @@ class HitModel(ModelRole):
     def source(self, model: CompiledModel) -> str:
         """Return the functions of a ``HitModel``, and its sound."""
         assert model.sound is not None  # else `cycles` would have refused it
-        z, knobs = model.input("latent"), model.input("class", "attribute", "condition")
         role, name = model.role, model.name
         return f"""{sound_tables(model.sound, model.sample_rate_hz)}
-static void {role}_reset_model(void *state)
-{{
-    {name}_reset(state);
-}}
-
-static void {role}_begin(void *state, const float *latents, const float *knobs)
-{{
-    const {name}_inputs in = {{
-        .{z} = latents, .{z}_stride = 1,
-        .{knobs} = knobs, .{knobs}_stride = 1,{model.bends("knobs")}
-    }};
-    {name}_event_begin(state, &in);
-}}
-
+{model.event_calls("class")}
 static void {role}_reach(void *state, uint32_t part, uint32_t whole)
 {{
     {name}_event_reach(state, part, whole);

@@ -11,11 +11,11 @@ from firmware.instruments.c.literals import integers, number
 from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
 from firmware.instruments.latents.layer import add_layer, layer_tables
+from firmware.instruments.ratios import RATIO_ONE
 from firmware.instruments.tone import UNIT, add_tone, tone_tables
 
 GENERAL_MIDI = (36, 38, 42, 46, 43, 47, 50, 49, 51)
 """Of the parts, in their order: General MIDI's percussion key map."""
-RATIOS = ("1/12", "1/8", "1/6", "1/4", "1/3", "1/2", "1", "2", "3", "4", "6", "8")  # step_clock.c
 
 SHOWN_LATENTS = 8
 """How many latents are parameters without a control: a pattern has 32, a module no room for all."""
@@ -28,28 +28,9 @@ class PatternModel(ModelRole):
 
     def source(self, model: CompiledModel) -> str:
         """Return the functions of a ``RhythmModel``."""
-        z, attributes = model.input("latent"), model.input("attribute", "class", "condition")
         pattern = model.output("pattern")
         role, name = model.role, model.name
-        return f"""static void {role}_reset_model(void *state)
-{{
-    {name}_reset(state);
-}}
-
-static void {role}_begin(void *state, const float *latents, const float *attributes)
-{{
-    const {name}_inputs in = {{
-        .{z} = latents, .{z}_stride = 1,
-        .{attributes} = attributes, .{attributes}_stride = 1,{model.bends("attributes")}
-    }};
-    {name}_event_begin(state, &in);
-}}
-
-static bool {role}_step(void *state, uint32_t cycles)
-{{
-    return {name}_event_step(state, cycles);
-}}
-
+        return f"""{model.decoder()}
 static void {role}_result(void *state, Pattern *pattern)
 {{
     const {name}_outputs out = {{.{pattern} = &pattern->onset[0][0], .{pattern}_stride = RHYTHM_STEPS}};
@@ -57,9 +38,7 @@ static void {role}_result(void *state, Pattern *pattern)
 }}
 
 static const RhythmModel {model.table} = {{
-    .reset = {role}_reset_model,
-    .begin = {role}_begin,
-    .step = {role}_step,
+    .decoder = &{role}_decoder,
     .result = {role}_result,
 }};
 """
@@ -86,7 +65,7 @@ class Rhythm(InstrumentKind):
         "y": "Place on the map of patterns, from bottom to top.",
     }
     groups = ("density",)
-    engine = ("step_clock", "tone")
+    engine = ("decision", "step_clock", "tone")
     struct_bytes = 12 * 1024
     callback_cycles, sample_cycles = 4_000, 155
 
@@ -96,7 +75,7 @@ class Rhythm(InstrumentKind):
         add_layer(assignment, assignment.models["rhythm"])
         for part in PARTS:
             assignment.add(f"density.{part}", UNIT, 0.5)
-        assignment.add("ratio", UNIT, RATIOS.index("1") / (len(RATIOS) - 1))
+        assignment.add("ratio", UNIT, RATIO_ONE)
         assignment.add("tempo", (40.0, 240.0), 0.4)
         assignment.add("swing", UNIT, 0.0)
         assignment.add("timing", UNIT, 1.0)
@@ -108,8 +87,6 @@ class Rhythm(InstrumentKind):
         declared, tone = tone_tables(assignment, assignment.tones["rhythm"], "rhythm", "rhythm")
         layer, layered = layer_tables(assignment, models["rhythm"].model, "rhythm")
         at = assignment.index
-        clock = assignment.gates[self.gates.index("clock")]
-        clocked = clock.gates != 0 or clock.cv >= 0 or clock.audio >= 0
         spec = f"""{{
     .model = &{models["rhythm"].table},
     .state = &rhythm_state,
@@ -118,7 +95,7 @@ class Rhythm(InstrumentKind):
     .density = {integers(at[f"density.{part}"] for part in PARTS)},
     .ratio = {at["ratio"]}, .tempo = {at["tempo"]}, .swing = {at["swing"]},
     .timing = {at["timing"]}, .accent = {at["accent"]}, .fill = {at["fill"]},
-    .clocked = {"true" if clocked else "false"},
+    .clocked = {"true" if assignment.is_patched("clock") else "false"},
     .outputs = OUTPUTS,
 }}"""
         return KindTables([declared, *layer, models["rhythm"].state], spec)

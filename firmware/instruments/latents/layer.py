@@ -7,7 +7,8 @@ import numpy as np
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import Held
 from firmware.instruments.c.literals import floats, number
-from firmware.instruments.schema import InstrumentFile
+from firmware.instruments.latents import sequence
+from firmware.instruments.schema import InstrumentFile, LatentsTable
 from firmware.models.model_file import ModelFile
 
 GATE = "hold"
@@ -27,12 +28,40 @@ WORDS = {
     "latents.scale": "Left: all sounds near the middle one; right: twice as far from it.",
     "latents.bias": "Moves all latents together.",
     "latents.slew": "How slowly latents follow, up to 10 s.",
+    **sequence.WORDS,
 }
+ENGINE = ("latents/latents.c", "latents/hold.c", "latents/wander.c")
+"""Sources below ``engine/`` of every layer."""
 
 
-def gates(spec: InstrumentFile) -> list[str]:
-    """Names of the gate functions that the layer adds."""
-    return [GATE] if spec.latents is not None and spec.latents.hold else []
+def words_of(parameter: str) -> str:
+    """Say what a parameter of the layer does; "" for those that are not its own."""
+    return {**WORDS, **sequence.CLOCK_WORDS}.get(parameter, "")
+
+
+def gates(spec: InstrumentFile, of_kind: tuple[str, ...]) -> list[str]:
+    """Names of the gate functions that the layer adds to those of the kind."""
+    table = spec.latents or LatentsTable()
+    return [*([GATE] if table.hold else []), *(sequence.gates(of_kind) if table.sequence else [])]
+
+
+def engine(spec: InstrumentFile) -> set[str]:
+    """Sources below ``engine/`` that the layer is made of."""
+    if spec.latents is None:
+        return set()
+    return {*ENGINE, *(sequence.ENGINE if spec.latents.sequence else ())}
+
+
+def layer_bytes(spec: InstrumentFile) -> int:
+    """Memory of the layer on a 32-bit processor, in bytes."""
+    if spec.latents is None:
+        return 0
+    return BYTES + (sequence.BYTES if spec.latents.sequence else 0)
+
+
+def calls(spec: InstrumentFile) -> dict[str, str]:
+    """C statements of the layer's own by verb of ``port.h``; ``{self}`` is where memory lies."""
+    return sequence.sequence_calls() if spec.latents is not None and spec.latents.sequence else {}
 
 
 def add_layer(assignment: Assignment, model: ModelFile) -> None:
@@ -59,6 +88,8 @@ def add_layer(assignment: Assignment, model: ModelFile) -> None:
         assignment.add("latents.bias", BIASES, 0.5)
     if table.slew:
         assignment.add("latents.slew", SECONDS, 0.0)
+    if table.sequence:
+        sequence.add_sequence(assignment)
 
 
 def layer_tables(assignment: Assignment, model: ModelFile, name: str) -> tuple[list[str | Held], str]:
@@ -77,19 +108,26 @@ def layer_tables(assignment: Assignment, model: ModelFile, name: str) -> tuple[l
     at = assignment.index
     hold = assignment.gate_names.index(GATE) if table.hold else -1
     rate_hz = assignment.board.audio.sample_rate_hz
+    shape = (
+        f".latents = {len(latents)}, .points = {points}, .sample_rate_hz = {number(rate_hz)},\n"
+        f"    .quantile = {name}_quantiles"
+    )
+    knobs = len(assignment.tones[name].knob)
+    sequenced = sequence.sequence_tables(assignment, shape, knobs) if table.sequence else []
     declared: list[str | Held] = [
         '#include "latents/latents.h"',
         f"static const float {name}_quantiles[] = {floats(np.concatenate(rows))};",
         f"static const float {name}_rests[] = {floats(latent.at_rest for latent in latents)};",
+        *sequenced,
         f"""static const LatentSpec {name}_layer = {{
     .process = latents_process,
-    .latents = {len(latents)}, .points = {points}, .sample_rate_hz = {number(rate_hz)},
-    .quantile = {name}_quantiles, .rest = {name}_rests,
+    {shape}, .rest = {name}_rests,
     .held = 0x{sum(1 << (one - 1) for one in held):x}u, .hold = {hold}, .glide = {at.get("hold.glide", -1)},
     .scale = {at.get("latents.scale", -1)}, .bias = {at.get("latents.bias", -1)},
     .depth = {at.get("wander.depth", -1)}, .rate = {at.get("wander.rate", -1)},
-    .slew = {at.get("latents.slew", -1)},
+    .slew = {at.get("latents.slew", -1)}, .sequence = {f"&{sequence.SPEC}" if sequenced else "NULL"},
 }};""",
         Held("LatentBus", f"{name}_bus"),
     ]
-    return declared, f",\n             .layer = &{name}_layer, .bus = &{name}_bus"
+    memory = f"{{&{name}_bus, {f'&{sequence.HELD}' if sequenced else 'NULL'}}}"
+    return declared, f",\n             .layer = &{name}_layer, .memory = {memory}"

@@ -1,32 +1,30 @@
 """An instrument played in real time under OSC: through the sound card where there is one, else into a file.
 
 Without a sound card the sound is paced by the clock and written at the end; with ``record`` everything that
-came in by OSC is kept as a CV script, which `vaectrol play --cv` renders again.
+came in is kept as a CV script, which `vaectrol play --cv` renders again, sample by sample.
 """
 
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from common.files import write_text
 from common.refusal import Refusal
 from firmware.midi.cable import MidiFollower, midi_input
 from firmware.midi.player import MidiPlayer
-from firmware.play.host import HostInstrument, Rendered
+from firmware.play.live.columns import Columns
 from firmware.play.live.osc import OscControl, OscServer
-from firmware.play.pieces import blank, put
+from firmware.play.live.outbox import Outbox
+from firmware.play.live.pace import by_the_clock, sound_library, through_card
+from firmware.play.live.performance import Performance
 from firmware.play.render import has_sound, heard, open_instrument, write_tracks
 from firmware.play.verdict import complaint
-from firmware.script.cv_script import Script, Signals, script_text, signals
+from firmware.script.cv_script import script_text
 from hardware.board import Board
 
 CHUNK_BLOCKS = 4
@@ -83,116 +81,48 @@ def play_live(
     Refusal
         No sound card or no library for it; no length for a recording; a port that is taken.
     """
-    card = _sound_library() if inputs.sound_card else None
+    card = sound_library() if inputs.sound_card else None
     wrong: str | None = None
     if card is None and seconds is None:
         raise Refusal("without a sound card (--live) say how long to play: --seconds 60.")
     with tempfile.TemporaryDirectory(prefix="vaectrol-") as folder, ExitStack() as stack:
         built, host = open_instrument(instrument, Path(folder), models, block, board)
-        block = block or built.board.audio.block
-        rate = built.board.audio.sample_rate_hz
-        gates = built.assignment.gate_names
-        title, kind = built.assignment.loaded.spec.title, built.assignment.kind
-        control = OscControl(host, lambda: [title, kind, built.board.name, built.version])
+        used = block or built.board.audio.block
+        assignment = built.assignment
+        title, kind = assignment.loaded.spec.title, assignment.kind
+        outbox = Outbox()
+        performance = Performance(built, host, outbox, used)
+        columns = Columns(host, outbox.put, assignment.gate_names)
+        control = OscControl(columns, lambda: [title, kind, built.board.name, built.version], keep=False)
         if inputs.osc_port is not None:
             server = stack.enter_context(OscServer(control, inputs.osc_port))
             tell(f"{title} listens for OSC on {server.host}:{server.port} (UDP); /report lists its addresses")
         if inputs.midi_port is not None:
-            assignment = built.assignment
             player = MidiPlayer(assignment.loaded, host.parameters, assignment.choices)
-            follower = MidiFollower(player, control, gates)
+            follower = MidiFollower(player, control, assignment.gate_names)
             tell(f"{title} follows {stack.enter_context(midi_input(inputs.midi_port, follower))}")
-        chunk = block * CHUNK_BLOCKS
-        quiet = signals(Script(), built.board, chunk, host.parameters, {})
-        control.started = time.monotonic()
+        chunk = used * CHUNK_BLOCKS
+        files: list[Path] = []
         if card is not None:
-            _through_card(card, host, quiet, block, int(rate), seconds)
-            files: list[Path] = []
-            played_s = time.monotonic() - control.started
+            through_card(card, performance, chunk, seconds)
         else:
             assert seconds is not None
-            rendered = _by_the_clock(host, quiet, block, chunk, rate, seconds)
+            rendered = by_the_clock(performance, chunk, seconds)
             sound, _ = heard(built, rendered)
             files = write_tracks(out, sound, rendered, built)
             wrong = complaint(rendered, has_sound(built))
-            played_s = rendered.gates.size / rate
+    played_s = performance.ticks / performance.rate_hz
     if record is not None:
-        write_text(record, script_text(recorded_script(control.recorded)))
+        write_text(record, script_text(performance.script()))
         files.append(record)
     made = [str(path) for path in files]
     return {
-        "says": f"played {played_s:.1f} s, {len(control.recorded)} messages obeyed"
+        "says": f"played {played_s:.1f} s, {performance.obeyed} messages obeyed"
         + (f"; wrote {', '.join(made)}" if made else "")
         + "".join(f"\n{line}" for line in [*control.faults_in_words(), *control.unknown_in_words()]),
         "files": made,
         "seconds": played_s,
-        "messages": len(control.recorded),
+        "messages": performance.obeyed,
         "unknown": dict(control.unknown),
         "complaint": wrong,
     }
-
-
-def _by_the_clock(
-    host: HostInstrument, quiet: Signals, block: int, chunk: int, rate_hz: float, seconds: float
-) -> Rendered:
-    chunks = max(1, round(seconds * rate_hz / chunk))
-    made = blank(host, chunks * chunk, block)
-    put(made, slice(0, chunk), host.render(quiet, block), block)
-    played = 1
-    began = time.monotonic()
-    with suppress(KeyboardInterrupt):
-        for number in range(1, chunks):
-            ahead = number * chunk / rate_hz - (time.monotonic() - began)
-            if ahead > 0:
-                time.sleep(ahead)
-            put(made, slice(number * chunk, (number + 1) * chunk), host.render(quiet, block), block)
-            played = number + 1
-    ticks = played * chunk
-    return Rendered(
-        made.audio[:, :ticks], made.cv[:, :ticks], made.gates[:ticks], made.positions[: ticks // block]
-    )
-
-
-def _sound_library() -> Any:
-    try:
-        import sounddevice
-    except (ImportError, OSError):
-        raise Refusal(
-            "--live needs the sound-card library: pip install sounddevice (and PortAudio); or use the ALSA "
-            "program that `vaectrol build INSTRUMENT --board rpi4` makes."
-        ) from None
-    try:
-        sounddevice.query_devices(kind="output")
-    except (ValueError, sounddevice.PortAudioError) as error:
-        raise Refusal(f"there is no sound card to play through: {error}.") from None
-    return sounddevice
-
-
-def _through_card(
-    card: Any, host: HostInstrument, quiet: Signals, block: int, rate_hz: int, seconds: float | None
-) -> None:
-    def callback(indata: NDArray, outdata: NDArray, frames: int, *_: object) -> None:
-        inputs = np.repeat(quiet.inputs[:, :1], frames, axis=1)
-        gates = np.zeros((quiet.gates.shape[0], frames), np.float32)
-        audio = np.ascontiguousarray(indata.T[: quiet.audio.shape[0]])
-        outdata[:] = host.render(Signals(inputs, gates, audio, []), block).audio.T[:, : outdata.shape[1]]
-
-    stream = card.Stream(samplerate=rate_hz, blocksize=block * CHUNK_BLOCKS, channels=2, callback=callback)
-    with stream, suppress(KeyboardInterrupt):
-        if seconds is not None:
-            time.sleep(seconds)
-            return
-        while True:
-            time.sleep(1.0)
-
-
-def recorded_script(recorded: list[tuple[float, str, float]]) -> Script:
-    """Make a script of what came in: seconds, column and value of each."""
-    columns: dict[str, list[tuple[float, float]]] = {}
-    for at, column, value in recorded:
-        columns.setdefault(column, []).append((at, value))
-    points = {column: np.array(columns[column], np.float64) for column in sorted(columns)}
-    seconds = max((at for at, _, _ in recorded), default=0.0)
-    return Script(
-        columns={name: (knots[:, 0], knots[:, 1]) for name, knots in points.items()}, seconds=seconds
-    )

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import socket
 import socketserver
 import threading
 import time
@@ -37,6 +38,8 @@ LATE_S = 0.1
 """A tag that is over by less is the way of the datagram, not a fault."""
 LARGEST_BYTES = 65_507
 """Of a UDP datagram."""
+WAITING_BYTES = 1 << 20
+"""Asked of the system for datagrams that come in a burst; it may give less."""
 MOST_WAITING = 1024
 """Messages that wait for their time at once."""
 FAR = f"were tagged more than {FAR_S:g} s ahead and were left out"
@@ -44,7 +47,7 @@ LATE = "came after the time of their tag and were obeyed at once"
 CROWDED = f"found {MOST_WAITING} others waiting for their time and were left out"
 DROPPED = "found the queue full and were dropped"
 UNFINISHED = "were still waiting for their time at the end"
-SET, TRIGGER, CLOCK, RESET_STEP, _GATE, PRESET_RECALL, PRESET_SAVE = range(1, 8)  # engine/port.h
+SET, TRIGGER, CLOCK, RESET_STEP, GATE, PRESET_RECALL, PRESET_SAVE = range(1, 8)  # engine/port.h
 
 
 class Playable(Protocol):
@@ -60,6 +63,15 @@ class Playable(Protocol):
         """Position of a parameter."""
 
 
+class Answering(Protocol):
+    """Who is asked what an OSC message does."""
+
+    faults: Counter[str]
+
+    def answer(self, address: str, arguments: tuple[Any, ...]) -> list[tuple[str, list[Any]]]:
+        """Obey one message; return the replies, address and arguments each."""
+
+
 class OscControl:
     """Turns OSC messages into commands, and says what came of them.
 
@@ -68,11 +80,14 @@ class OscControl:
     instrument : Playable
     describe : callable
         Returns title, kind, board and version.
+    keep : bool
+        Whether what was obeyed is kept in ``recorded``.
     """
 
-    def __init__(self, instrument: Playable, describe: Callable[[], list[str]]):
+    def __init__(self, instrument: Playable, describe: Callable[[], list[str]], keep: bool = True):
         self.instrument = instrument
         self.describe = describe
+        self.keep = keep
         self._one_at_a_time = threading.Lock()  # commands come from one thread at a time (port.h)
         self.started = time.monotonic()
         self.recorded: list[tuple[float, str, float]] = []
@@ -159,7 +174,8 @@ class OscControl:
             raise ValueError("too many messages at once; this one was dropped")
 
     def _record(self, column: str, value: float) -> None:
-        self.recorded.append((time.monotonic() - self.started, column, float(value)))
+        if self.keep:
+            self.recorded.append((time.monotonic() - self.started, column, float(value)))
 
 
 def _number(value: Any) -> float:
@@ -171,7 +187,7 @@ def _number(value: Any) -> float:
 class OscServer:
     """An OSC server: a thread that listens and one that waits for time tags; a context manager."""
 
-    def __init__(self, control: OscControl, port: int, host: str = "127.0.0.1"):
+    def __init__(self, control: Answering, port: int, host: str = "127.0.0.1"):
         from common.refusal import Refusal
 
         self.control = control
@@ -187,6 +203,10 @@ class OscServer:
 
         class Listener(socketserver.UDPServer):
             max_packet_size = LARGEST_BYTES
+
+            def server_bind(self) -> None:
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WAITING_BYTES)
+                super().server_bind()
 
         try:
             self.server = Listener((host, port), Datagram)

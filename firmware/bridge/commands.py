@@ -1,0 +1,143 @@
+"""The command of the bridge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLE = """Example mapping, FILE.toml:
+
+\b
+[\\[map]]
+from = "phone/tilt_x"       # or osc/wii/pitch, midi/cc/74, script/lfo, instrument/out/pitch
+to = "latent/1"             # or trigger/1, gate/freeze, preset, osc/max/x, midi/cc/20
+range = [0.2, 0.8]
+law = "s"
+smoothing_s = 0.05
+
+\b
+[\\[map]]
+from = "midi/cc/20"
+to = "trigger/1"
+above = 0.5                 # strikes when it rises past this
+
+More: docs/manuals/bridge.md
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the bridge to the command line."""
+    app.command("bridge", epilog=EXAMPLE)(bridge)
+
+
+def bridge(
+    instrument: Annotated[
+        str | None, typer.Argument(help="An instrument's name or its .toml file, to be played here.")
+    ] = None,
+    port: Annotated[
+        str | None,
+        typer.Option("--port", "-p", help="Play this module instead: serial port, or unix:PATH of a Pi."),
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option("--map", help="TOML: which source moves which target, and how.")
+    ] = None,
+    osc: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="UDP port to listen for OSC on; 0: a free one.")
+    ] = None,
+    osc_out: Annotated[
+        str | None, typer.Option(help="HOST:PORT that positions, values, gates and outputs go to.")
+    ] = None,
+    midi: Annotated[str | None, typer.Option(help="Beginning of a MIDI input's name.")] = None,
+    midi_out: Annotated[str | None, typer.Option(help="Beginning of a MIDI output's name.")] = None,
+    script: Annotated[Path | None, typer.Option("--cv", help="A CV script as a further source.")] = None,
+    lan: Annotated[bool, typer.Option("--lan", help="Listen beyond this computer.")] = False,
+    record: Annotated[
+        Path | None, typer.Option(help="CSV: what was played, as a CV script that renders the same.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="WAV of the performance; needs --seconds.")
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Through the sound card.")] = False,
+    sound: Annotated[
+        list[str] | None, typer.Option(help="audio_in_1=FILE.wav: what comes in, without a sound card.")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="ROLE=FILE.onnx, in place of the factory's.")
+    ] = None,
+    board: Annotated[str, typer.Option(help="Whose jacks and voices the instrument here has.")] = "host",
+    block: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Samples per callback; the board's, as a rule.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="How long; until Ctrl-C when omitted.")] = None,
+    hz: Annotated[
+        float, typer.Option(min=1, max=200, help="How often the instrument says what changed.")
+    ] = 50.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what came of it as JSON.")] = False,
+) -> None:
+    """Play an instrument here, or a module, by OSC, MIDI and scripts; what it does goes out by OSC and MIDI.
+
+    Example: vaectrol bridge drum --osc 9000 --osc-out 127.0.0.1:9001 --record take.csv
+    """
+    import json
+
+    from common.outputs import check_file
+    from common.refusal import Refusal
+    from firmware.bridge.run import Wanted, Ways, run
+    from firmware.bridge.sinks.host import HostWanted
+    from firmware.play.render import check_seconds
+    from firmware.play.verdict import BadRendering
+
+    check_seconds(seconds)
+    if instrument is None and port is None:
+        raise Refusal("say what to play: an instrument, as `vaectrol bridge drum`, or a module by --port.")
+    if port is not None and (out is not None or live or sound or model):
+        raise Refusal("--out, --live, --sound and --model are for an instrument here; leave --port out.")
+    if out is not None and (seconds is None or live):
+        raise Refusal("a WAV of the performance needs its length, and no --live: --seconds 60 -o out.wav.")
+    read = [path for path in (mapping, script) if path is not None]
+    if out is not None:
+        check_file(out, ".wav")
+    if record is not None:
+        check_file(record, ".csv", read)
+    host = None
+    if port is None and instrument is not None:
+        host = HostWanted(
+            instrument,
+            board,
+            _files(model, "--model"),
+            block,
+            dict(_files(sound, "--sound")),
+            out,
+            live,
+        )
+    ways = Ways(osc, _address(osc_out), midi, midi_out, script, lan)
+    wanted = Wanted(host, port, instrument, mapping, ways, seconds, record, hz)
+    made = run(wanted, tell=lambda line: typer.echo(line, err=as_json))
+    typer.echo(json.dumps(made) if as_json else made["says"])
+    if made["complaint"] and out is not None:
+        raise BadRendering(f"{out} is written, but {made['complaint']}.")
+
+
+def _files(words: list[str] | None, option: str) -> dict[str, Path]:
+    from common.refusal import Refusal
+
+    found = {}
+    for word in words or []:
+        name, equals, file = word.partition("=")
+        if not (name and equals and file):
+            raise Refusal(f"{option} takes NAME=FILE, not {word!r}.")
+        found[name] = Path(file)
+    return found
+
+
+def _address(text: str | None) -> tuple[str, int] | None:
+    from common.refusal import Refusal
+
+    if text is None:
+        return None
+    to, _, number = text.rpartition(":")
+    if not to or not number.isdigit() or not 0 < int(number) < 65536:
+        raise Refusal(f"--osc-out {text!r}: write HOST:PORT, as 127.0.0.1:9001.")
+    return to, int(number)

@@ -1,0 +1,1 @@
+"""What is moved: one file each."""

@@ -1,0 +1,1 @@
+"""What moves: one file each."""
