@@ -81,7 +81,7 @@ def make_chords(out: Path, items: int, seed: int, watch: Watch = _unwatched) -> 
 
 def make_notes(out: Path, items: int, seed: int, watch: Watch = _unwatched) -> bool:
     """Write ``items`` notes as ``INSTRUMENT/NAME.wav``; False when the very set stood there already."""
-    from toy import notes
+    from toy.harmony import notes
 
     _check(items)
     folder = ToyFolder(out, "notes", {"seed": seed, "items": items})

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from common.refusal import Refusal
-from toy import notes as toy_notes
+from toy.harmony import notes as toy_notes
 from toy.make import make_notes
 from train.analysis.note import habits, pitch
 from train.analysis.note.harmonics import analysed

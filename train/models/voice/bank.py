@@ -119,20 +119,16 @@ class HarmonicBank(nn.Module):
         phase = torch.cumsum((begins[..., None] + bend[..., None] * i).flatten(1), 1)  # [N, S]
         levels = self.levels(logs, ends)
         kept = int((levels.detach().amax((0, 2)) > 0).sum().clamp(min=1))
-        wave = (self.powers if self.training else self.sines)(phase, kept).to(logs.dtype)
+        wave = self.sines(phase, kept).to(logs.dtype)
         wave = wave.unflatten(2, (-1, QUARTER))  # [N, K, 4T, 48]
         levels = levels[:, :kept]
         old = torch.einsum("nkf,nkfi->nfi", before(levels, torch.zeros_like(levels[..., :1])), wave)
         new = torch.einsum("nkf,nkfi->nfi", levels, wave)
         return old + (new - old) * self.within.to(logs.dtype)
 
-    def sines(self, phase: Tensor, kept: int) -> Tensor:
-        """Sines of the first harmonics, ``[N, kept, S]``, of a phase ``[N, S]``."""
-        return torch.sin(wrapped(phase[:, None] * self.order[:kept, None]).float() * (2 * torch.pi / TURN))
-
     @staticmethod
-    def powers(phase: Tensor, kept: int) -> Tensor:
-        """The same within 1e-5, sooner: each harmonic is the one before turned by the first."""
+    def sines(phase: Tensor, kept: int) -> Tensor:
+        """Sines of the first harmonics, ``[N, kept, S]``, each the one before turned by the phase."""
         angle = wrapped(phase).float() * (2 * torch.pi / TURN)
         first = torch.polar(torch.ones_like(angle), angle)
         turned = [first]

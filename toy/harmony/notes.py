@@ -74,8 +74,17 @@ def notes(seed: int, count: int) -> Iterator[ToyNote]:
         audio = _sound(rng, hz, amplitudes, held_s, attack_s, decay_db_s, depth, rate, hiss)
         name = f"{LETTERS[key % 12]}{key // 12 - 1}_{place:02d}"
         yield ToyNote(
-            *(name, f"{'bowed' if bowed else 'plucked'}-{which:02d}", key, held_s, amplitudes),
-            *(depth, rate, attack_s, decay_db_s, hiss, audio),
+            name=name,
+            instrument=f"{'bowed' if bowed else 'plucked'}-{which:02d}",
+            key=key,
+            held_s=held_s,
+            amplitudes=amplitudes,
+            vibrato_cents=depth,
+            vibrato_hz=rate,
+            attack_s=attack_s,
+            decay_db_s=decay_db_s,
+            hiss=hiss,
+            audio=audio,
         )
 
 
