@@ -170,15 +170,66 @@ def spectrogram_figure(
     for axis in axes.flat[len(sounds) :]:
         axis.remove()
     image = None
+    alike = len({len(audio) for _, audio in sounds}) == 1  # then the lowest axis says the time for all
     for place, (axis, (title, audio)) in enumerate(zip(axes.flat, sounds, strict=False)):
         image = draw_spectrogram(axis, audio, rate_hz, top_db=top_db, labels=False)
         axis.set_title(title)
         if place % columns == 0:
             axis.set_ylabel("kHz")
+        else:
+            axis.yaxis.set_visible(False)
         if place + columns >= len(sounds):
             axis.set_xlabel("time, s")
+        elif alike:
+            axis.xaxis.set_visible(False)
     if image is not None:
         add_level_bar(figure, image, list(axes.flat[: len(sounds)]))
+    return figure
+
+
+def mosaic_figure(sounds: Sequence[tuple[str, np.ndarray]], rate_hz: float, columns: int) -> Figure:
+    """Draw many short sounds of one length as tiles of one picture: axes of their own would take seconds.
+
+    Parameters
+    ----------
+    sounds : sequence of (title, audio), audio of equal lengths
+    """
+    tiles = [_on_mel(levels_db(audio), rate_hz, rate_hz / 2.0) for _, audio in sounds]
+    height, width = tiles[0].shape
+    gap_y, gap_x = round(0.28 * height), round(0.12 * width)
+    rows = -(-len(sounds) // columns)
+    whole = np.full((rows * (height + gap_y), columns * (width + gap_x)), np.nan)
+    left = np.arange(columns) * (width + gap_x)
+    bottom = np.arange(rows)[::-1] * (height + gap_y)
+    for place, tile in enumerate(tiles):
+        y, x = bottom[place // columns], left[place % columns]
+        whole[y : y + height, x : x + width] = tile
+    figure, axes = new_figure(1, 1, 2.7 * columns + 0.6, 1.75 * rows + 0.3)
+    axis = axes[0, 0]
+    image = axis.imshow(
+        whole,
+        origin="lower",
+        aspect="auto",
+        extent=(0, whole.shape[1], 0, whole.shape[0]),
+        vmin=TOP_DB - DEPTH_DB,
+        vmax=TOP_DB,
+        cmap=COLOURS,
+        interpolation="nearest",
+    )
+    axis.set_facecolor("none")
+    axis.spines[:].set_visible(False)
+    for place, (title, _) in enumerate(sounds):
+        axis.text(left[place % columns], bottom[place // columns] + 1.04 * height, title)
+    shown = [khz for khz in TICKS_KHZ if 2000.0 * khz <= rate_hz]
+    up = np.array([float(_mel(1000.0 * khz)) for khz in shown]) / float(_mel(rate_hz / 2.0)) * height
+    axis.set_yticks(np.concatenate([y + up for y in bottom]), [f"{khz:g}" for khz in shown] * rows)
+    seconds = len(sounds[0][1]) / rate_hz
+    along = np.array([0.0, 0.5, 1.0])
+    ticks = np.concatenate([x + along * width for x in left])
+    axis.set_xticks(ticks, [f"{part * seconds:g}" for part in along] * columns)
+    axis.set_ylabel("frequency, kHz")
+    axis.set_xlabel("time, s")
+    add_level_bar(figure, image, axis)
     return figure
 
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from common.figure import as_svg
-from common.spectrogram import draw_spectrogram, levels_db, new_figure, spectrogram_figure
+from common.spectrogram import (
+    ROWS,
+    draw_spectrogram,
+    levels_db,
+    mosaic_figure,
+    new_figure,
+    spectrogram_figure,
+)
 
 RATE_HZ = 48_000
 
@@ -45,3 +52,20 @@ def test_every_spectrogram_names_seconds_kilohertz_and_decibels():
         assert words in svg
     spectrogram_figure([("one", tone(440, 0.5, 0.01))], RATE_HZ, top_db=None)
     spectrogram_figure([("nothing", np.zeros(0))], RATE_HZ, top_db=None)
+
+
+def test_a_mosaic_has_each_sound_in_its_tile():
+    pitches = [300, 3000, 700, 6000, 1500]
+    figure = mosaic_figure([(f"{hz} Hz", tone(hz, 0.5, 0.5)) for hz in pitches], RATE_HZ, columns=2)
+    whole = np.asarray(figure.axes[0].images[0].get_array().filled(np.nan))
+    tiles = [
+        whole[round(len(whole) * row / 3) :][: len(whole) // 3, column * whole.shape[1] // 2 :][
+            :, : whole.shape[1] // 2
+        ]
+        for row in (2, 1, 0)
+        for column in (0, 1)
+    ]
+    loudest = [int(np.nanargmax(np.nanmean(tile[:ROWS, :40], axis=1))) for tile in tiles[:5]]
+    assert np.argsort(loudest).tolist() == np.argsort(pitches).tolist()
+    assert np.isnan(tiles[5]).all()
+    assert [text.get_text() for text in figure.axes[0].texts] == [f"{hz} Hz" for hz in pitches]

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pythonosc.osc_message import OscMessage
+from pythonosc.udp_client import SimpleUDPClient
 
 from firmware.bridge.run import Wanted, Ways, run
+from firmware.bridge.sinks.instrument import Length
 from firmware.bridge.sinks.module import ModuleSide
 from firmware.play.live.outbox import Outbox
 from firmware.script.cv_script import read_script
@@ -45,25 +48,32 @@ def until(what: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_osc_through_the_bridge_moves_a_module_and_is_written_down(module, tmp_path):
-    from pythonosc.udp_client import SimpleUDPClient
+def asked(client: SimpleUDPClient, address: str) -> float:
+    client.send_message(address, [])
+    client._sock.settimeout(PATIENCE_S)
+    return OscMessage(client._sock.recv(4096)).params[0]
 
+
+def test_osc_through_the_bridge_moves_a_module_and_is_written_down(module, tmp_path):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     mapping, record, said = tmp_path / "map.toml", tmp_path / "take.csv", []
     mapping.write_text('[[map]]\nfrom = "osc/hand"\nto = "latent/2"\nrange = [1.0, 0.0]\n')
-    wanted = Wanted(device=module.device, mapping=mapping, ways=Ways(osc=port), seconds=4.0, record=record)
+    wanted = Wanted(device=module.device, mapping=mapping, ways=Ways(osc=port), record=record)
     made: dict = {}
-    bridge = threading.Thread(target=lambda: made.update(run(wanted, said.append)))
+    stop = threading.Event()
+    bridge = threading.Thread(target=lambda: made.update(run(wanted, said.append, stop)))
     bridge.start()
     until(lambda: bool(said))
     client = SimpleUDPClient("127.0.0.1", port)
+    client.send_message("/trigger", [1, 0.5])
     for value in np.linspace(0.0, 0.75, 2000, dtype=np.float32):
         client.send_message("/hand", float(value))
         client.send_message("/latent/1", float(value))
         time.sleep(0.0002)
-    client.send_message("/trigger", [1, 0.5])
+    until(lambda: asked(client, "/latent/1") == 0.75)
+    stop.set()
     bridge.join()
     take = read_script(record)
     assert take.columns["latent/1"][1][-1] == 0.75 and take.columns["latent/2"][1][-1] == 0.25
@@ -76,8 +86,11 @@ def test_osc_through_the_bridge_moves_a_module_and_is_written_down(module, tmp_p
 
 def test_a_module_that_goes_away_and_comes_back_has_the_last_values(module, monkeypatch):
     monkeypatch.setattr("firmware.bridge.sinks.module.BACK_S", 0.05)
-    side, outbox, began = ModuleSide(module.device), Outbox(), threading.Event()
-    playing = threading.Thread(target=side.perform, args=(outbox, 6.0, lambda *_: None, began.set))
+    side, outbox = ModuleSide(module.device), Outbox()
+    began, stop = threading.Event(), threading.Event()
+    playing = threading.Thread(
+        target=side.perform, args=(outbox, Length(60.0, stop), lambda *_: None, began.set)
+    )
     playing.start()
     began.wait()
     outbox.put("latent/1", 0.5)
@@ -88,6 +101,7 @@ def test_a_module_that_goes_away_and_comes_back_has_the_last_values(module, monk
     outbox.put("latent/1", 0.125)
     module.start()
     side._remote.device = module.device  # a real one keeps its name; a pty gets a new one
+    until(lambda: side.obeyed >= 2)
+    stop.set()
     playing.join()
-    assert side.obeyed >= 2
     assert ModuleSide(module.device).position("latent/1") == 0.125

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,6 +34,7 @@ def by_the_clock(
     *,
     audio: Callable[[slice], NDArray[np.float32]] | None = None,
     heard: Heard = nobody,
+    stop: threading.Event | None = None,
 ) -> Rendered:
     """Play so long in real time, or until interrupted, and keep what sounded.
 
@@ -42,6 +44,8 @@ def by_the_clock(
         Samples rendered at a time, whole blocks.
     audio : callable, optional
         Gives what comes in, in a span of samples.
+    stop : Event, optional
+        Ends it before its time.
     """
     block, rate_hz = performance.block, performance.rate_hz
     chunks = max(1, round(seconds * rate_hz / chunk))
@@ -49,6 +53,8 @@ def by_the_clock(
     began = time.monotonic()
     with suppress(KeyboardInterrupt):
         for number in range(chunks):
+            if stop is not None and stop.is_set():
+                break
             ahead = number * chunk / rate_hz - (time.monotonic() - began)
             if ahead > 0:
                 time.sleep(ahead)
@@ -69,12 +75,13 @@ def not_kept(
     seconds: float | None = None,
     audio: Callable[[slice], NDArray[np.float32]] | None = None,
     heard: Heard = nobody,
+    stop: threading.Event | None = None,
 ) -> None:
     """Play in real time for so long, or until interrupted, and keep nothing; see `by_the_clock`."""
     began, at = time.monotonic(), 0
     ends = float("inf") if seconds is None else seconds * performance.rate_hz
     with suppress(KeyboardInterrupt):
-        while performance.ticks < ends:
+        while performance.ticks < ends and not (stop is not None and stop.is_set()):
             ahead = at / performance.rate_hz - (time.monotonic() - began)
             if ahead < -SLEPT_S:
                 began, at = time.monotonic(), 0
@@ -108,7 +115,13 @@ def sound_library() -> Any:
 
 
 def through_card(
-    card: Any, performance: Performance, chunk: int, seconds: float | None, heard: Heard = nobody
+    card: Any,
+    performance: Performance,
+    chunk: int,
+    seconds: float | None,
+    *,
+    heard: Heard = nobody,
+    stop: threading.Event | None = None,
 ) -> None:
     """Play through the sound card for so long, or until interrupted.
 
@@ -129,8 +142,4 @@ def through_card(
     rate_hz = int(performance.rate_hz)
     stream = card.Stream(samplerate=rate_hz, blocksize=chunk, channels=2, callback=callback)
     with stream, suppress(KeyboardInterrupt):
-        if seconds is not None:
-            time.sleep(seconds)
-            return
-        while True:
-            time.sleep(1.0)
+        (stop or threading.Event()).wait(seconds)
