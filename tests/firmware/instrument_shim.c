@@ -160,7 +160,7 @@ static const HitModel sine_model = {.sound = &sine_sound,
                                     .result = sine_result,
                                     .stroke = sine_stroke};
 static Sine sine_state;
-static DrumVoice drum_voices[2];
+static Voice drum_voices[2];
 static const int8_t drum_latent[1] = {3};
 static const int8_t mix_jack[1] = {0};
 static DrumSpec drum_spec = {

@@ -14,7 +14,7 @@ from toy.make import make_notes
 from train.analysis.note import habits, pitch
 from train.analysis.note.harmonics import analysed
 from train.analysis.note.loudness import loudness_db
-from train.data.kinds.notes import frequencies, named_key
+from train.data.kinds.voice import frequencies, named_key
 from train.data.prepare import prepare
 from train.data.soundfonts.melodic import INSTRUMENTS, notes_of, render_notes
 from train.data.source import SourceFile
@@ -42,7 +42,7 @@ def played():
 def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notes")
     make_notes(folder / "toy", 24, 3)
-    outcome = prepare("notes", folder / "toy", folder / "data")
+    outcome = prepare("voice", folder / "toy", folder / "data")
     return folder, outcome, DataSet.open(folder / "data")
 
 
@@ -145,7 +145,7 @@ def test_names_that_are_an_octave_off_are_flagged(tmp_path, played):
     folder.mkdir(parents=True)
     low = f"{note.name.split('_')[0][:-1]}{int(note.name.split('_')[0][-1]) - 1}"
     soundfile.write(folder / f"horn {low}.wav", note.audio, RATE)
-    outcome = prepare("notes", tmp_path / "in", tmp_path / "out")
+    outcome = prepare("voice", tmp_path / "in", tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["octaves_off"] == [f"horn/horn {low}.wav"]
     assert outcome.manifest["items"][0]["key"] == pytest.approx(note.key, abs=0.15)
@@ -156,7 +156,7 @@ def test_a_folder_without_pitch_says_how_much_is_pitched(tmp_path):
     noise = np.random.default_rng(0).standard_normal(RATE) * 0.1
     soundfile.write(tmp_path / "in" / "wind.wav", noise, RATE)
     with pytest.raises(Refusal, match=r"wind.wav is pitched in \d+ % of its sound; notes need 50 %"):
-        prepare("notes", tmp_path / "in", tmp_path / "out")
+        prepare("voice", tmp_path / "in", tmp_path / "out")
 
 
 def test_a_phrase_is_cut_into_its_notes(tmp_path):
@@ -172,7 +172,7 @@ def test_a_phrase_is_cut_into_its_notes(tmp_path):
     soundfile.write(
         tmp_path / "in" / "viol" / "phrase.wav", np.concatenate([*tones, np.zeros(RATE // 4)]), RATE
     )
-    items = prepare("notes", tmp_path / "in", tmp_path / "out").manifest["items"]
+    items = prepare("voice", tmp_path / "in", tmp_path / "out").manifest["items"]
     assert [round(item["key"]) for item in items] == list(keys)
 
 

@@ -39,7 +39,10 @@ class OneCommandAKind(TyperGroup):
         """
         from train.data.kinds import preparation
 
-        kind = check_kind(cmd_name, data_kinds())
+        known = data_kinds()
+        also = (kind for kind in known if cmd_name in preparation(kind).also_called)
+        kind = cmd_name if cmd_name in known else next(also, cmd_name)
+        check_kind(kind, known)
         alone = typer.Typer(add_completion=False)
         example = f"Example: vaectrol data prepare {kind} ~/Samples/{kind} /tmp/{kind}_data"
         alone.command(kind, epilog=f"{EPILOG}\n\n{example}")(_command(kind, preparation(kind)))

@@ -13,7 +13,7 @@ void drum_init(Drum *drum, const DrumSpec *spec) {
     drum->tone.started = false;
     evaluation_init(&drum->evaluation, spec->model, spec->state);
     for (uint8_t v = 0; v < spec->voices; ++v) {
-        drum_voice_init(&spec->voice[v], spec->model->sound);
+        voice_init(&spec->voice[v], spec->model->sound);
     }
     drum_reset(drum);
 }
@@ -21,7 +21,7 @@ void drum_init(Drum *drum, const DrumSpec *spec) {
 void drum_reset(Drum *drum) {
     const DrumSpec *spec = drum->spec;
     for (uint8_t v = 0; v < spec->voices; ++v) {
-        drum_voice_reset(&spec->voice[v]);
+        voice_reset(&spec->voice[v]);
     }
     drum->turn = 0;
     drum->since_hit = NEAREST_HITS;
@@ -43,7 +43,7 @@ static void take_set(Drum *drum) {
     for (uint8_t v = 0; v < spec->voices; ++v) {
         if (spec->voice[v].active && spec->voice[v].waiting) {
             evaluation_stroke(&drum->evaluation);
-            drum_voice_start(&spec->voice[v], &drum->set[drum->current]);
+            voice_start(&spec->voice[v], &drum->set[drum->current]);
         }
     }
 }
@@ -59,7 +59,7 @@ static void advance(Drum *drum, const Panel *panel, size_t end) {
         const size_t rest = end - drum->mixed, left = evaluation_left(&drum->evaluation);
         const size_t ticks = rest < left ? rest : left;
         for (uint8_t v = 0; v < spec->voices; ++v) {
-            drum_voice_render(&spec->voice[v], &drum->set[drum->current], decay, drum->mix + drum->mixed, ticks);
+            voice_render(&spec->voice[v], &drum->set[drum->current], decay, drum->mix + drum->mixed, ticks);
         }
         drum->mixed += ticks;
         if (evaluation_advance(&drum->evaluation, (uint32_t)ticks)) {
@@ -72,13 +72,13 @@ static void choke_all(Drum *drum, const Panel *panel, size_t at) {
     const DrumSpec *spec = drum->spec;
     advance(drum, panel, at);
     for (uint8_t v = 0; v < spec->voices; ++v) {
-        drum_voice_choke(&spec->voice[v]);
+        voice_choke(&spec->voice[v]);
     }
 }
 
 static void hit(Drum *drum, const Panel *panel, uint32_t level, size_t at, bool choked) {
     const DrumSpec *spec = drum->spec;
-    DrumVoice *voice = &spec->voice[drum->turn];
+    Voice *voice = &spec->voice[drum->turn];
     float accent = panel_value(panel, (uint8_t)spec->accent);
     if (level >> DRUM_ACCENT & 1u) {
         accent = 1.0f;
@@ -90,7 +90,7 @@ static void hit(Drum *drum, const Panel *panel, uint32_t level, size_t at, bool 
     if (spec->cut || choked) {
         choke_all(drum, panel, at);
     }
-    drum_voice_trigger(voice, SOFTEST + (1.0f - SOFTEST) * accent);
+    voice_trigger(voice, SOFTEST + (1.0f - SOFTEST) * accent);
     ask(drum, panel, at, EVALUATION_TICKS);
     drum->turn = (uint8_t)((drum->turn + 1u) % spec->voices);
     drum->since_hit = 0;

@@ -9,7 +9,7 @@
 #include "../control/panel.h"
 #include "outputs.h"
 #include "tone.h"
-#include "drum_voice.h"
+#include "voice.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -26,7 +26,7 @@ enum { DRUM_OUT_ENVELOPE = 0 };
 typedef struct DrumSpec {
     const HitModel *model;
     void *state;
-    DrumVoice *voice; /* [voices] */
+    Voice *voice; /* [voices] */
     uint8_t voices;
     bool cut; /* a hit ends the one before it */
     ToneSpec tone;

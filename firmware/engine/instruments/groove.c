@@ -16,7 +16,7 @@ void groove_init(Groove *groove, const GrooveSpec *spec) {
         groove->set[v]->ready = false;
     }
     for (uint8_t p = 0; p < spec->players; ++p) {
-        drum_voice_init(&groove->player[p].voice, spec->drum->sound);
+        voice_init(&groove->player[p].voice, spec->drum->sound);
         groove->player[p].plays = p;
     }
 }
@@ -24,7 +24,7 @@ void groove_init(Groove *groove, const GrooveSpec *spec) {
 void groove_reset(Groove *groove) {
     rhythm_reset(&groove->rhythm);
     for (uint8_t p = 0; p < groove->spec->players; ++p) {
-        drum_voice_reset(&groove->player[p].voice);
+        voice_reset(&groove->player[p].voice);
     }
 }
 
@@ -64,7 +64,7 @@ static void take_set(Groove *groove) {
     for (uint8_t p = 0; p < groove->spec->players; ++p) {
         GroovePlayer *player = &groove->player[p];
         if (player->voice.active && player->voice.waiting && player->plays == groove->asked) {
-            drum_voice_start(&player->voice, *set);
+            voice_start(&player->voice, *set);
         }
     }
 }
@@ -78,8 +78,8 @@ static void render_player(Groove *groove, const Panel *panel, GroovePlayer *play
     for (size_t i = start; i < end; ++i) {
         groove->mono[i] = 0.0f;
     }
-    drum_voice_render(&player->voice, groove->set[player->plays], panel_value(panel, (uint8_t)spec->decay),
-                      groove->mono + start, end - start);
+    voice_render(&player->voice, groove->set[player->plays], panel_value(panel, (uint8_t)spec->decay),
+                 groove->mono + start, end - start);
     Slope level = panel_slope(panel, (uint8_t)spec->level, start);
     for (size_t i = start; i < end; ++i) {
         const float y = groove->mono[i] * slope_next(&level);
@@ -116,13 +116,13 @@ static void strike(Groove *groove, const Panel *panel, uint8_t v, float velocity
     for (uint8_t p = 0; p < groove->spec->players; ++p) {
         GroovePlayer *other = &groove->player[p];
         if (spec->chokes >> other->plays & 1u) {
-            drum_voice_choke(&other->voice);
+            voice_choke(&other->voice);
         }
     }
     player->plays = v;
-    drum_voice_trigger(&player->voice, SOFTEST + (1.0f - SOFTEST) * velocity);
+    voice_trigger(&player->voice, SOFTEST + (1.0f - SOFTEST) * velocity);
     if (groove->set[v]->ready) {
-        drum_voice_start(&player->voice, groove->set[v]);
+        voice_start(&player->voice, groove->set[v]);
     }
 }
 

@@ -7,7 +7,7 @@
 #define VAECTROL_INSTRUMENTS_GROOVE_H
 
 #include "rhythm.h"
-#include "drum_voice.h"
+#include "voice.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -36,7 +36,7 @@ typedef struct GrooveSpec {
 /* What sounds, and the voice it plays now. A board with time for fewer players than voices lets the
  * newest hits sound. */
 typedef struct GroovePlayer {
-    DrumVoice voice;
+    Voice voice;
     uint8_t plays;
 } GroovePlayer;
 

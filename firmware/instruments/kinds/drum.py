@@ -28,7 +28,7 @@ VOICE_CYCLES = 60
 START_CYCLES = 6_000
 """Of a hit: the noise before it, its first states, its transient."""
 VOICE_BYTES = 5 * 1024
-"""Of a ``DrumVoice``."""
+"""Of a ``Voice``."""
 SET_BYTES = 10 * 1024
 """Of a ``HitSet``."""
 
@@ -162,7 +162,7 @@ class Drum(InstrumentKind):
         "x": "Place on the map of sounds, from left to right.",
         "y": "Place on the map of sounds, from bottom to top.",
     }
-    engine = ("drum_voice", "hit", "tone")
+    engine = ("voice", "hit", "tone")
     struct_bytes = 24 * 1024
     callback_cycles, sample_cycles, voice_cycles = 3_500, 200, VOICE_CYCLES
 
@@ -201,7 +201,7 @@ class Drum(InstrumentKind):
     .accent = {assignment.index["accent"]},
     .outputs = OUTPUTS,
 }}"""
-        voices = Held("DrumVoice", "drum_voices", assignment.voices)
+        voices = Held("Voice", "drum_voices", assignment.voices)
         return KindTables([declared, *layer, models["drum"].state, voices], spec)
 
 

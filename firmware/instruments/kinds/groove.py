@@ -106,7 +106,7 @@ class Groove(InstrumentKind):
     audition = rhythm.KIND.audition
     words = rhythm.KIND.words
     groups = rhythm.KIND.groups
-    engine = ("rhythm", "decision", "step_clock", "drum_voice", "hit", "tone")
+    engine = ("rhythm", "decision", "step_clock", "voice", "hit", "tone")
     struct_bytes = 48 * 1024
     callback_cycles, sample_cycles, voice_cycles = 7_000, 340, drum.VOICE_CYCLES
 

@@ -1,5 +1,5 @@
 /* One drum hit: modes, banded noise and a transient. */
-#include "drum_voice.h"
+#include "voice.h"
 
 #include "../control/bound.h"
 
@@ -11,11 +11,11 @@
 #define GONE 1e-7f   /* −140 dB: where a fading rest is over */
 #define LOUDEST 4.0f /* what a model may say */
 
-void drum_voice_init(DrumVoice *voice, const HitSound *sound) { *voice = (DrumVoice){.sound = sound}; }
+void voice_init(Voice *voice, const HitSound *sound) { *voice = (Voice){.sound = sound}; }
 
-void drum_voice_reset(DrumVoice *voice) { drum_voice_init(voice, voice->sound); }
+void voice_reset(Voice *voice) { voice_init(voice, voice->sound); }
 
-void drum_voice_trigger(DrumVoice *voice, float gain) {
+void voice_trigger(Voice *voice, float gain) {
     voice->declick = voice->last;
     voice->active = true;
     voice->waiting = true;
@@ -25,7 +25,7 @@ void drum_voice_trigger(DrumVoice *voice, float gain) {
     voice->fade_step = 0.0f;
 }
 
-void drum_voice_start(DrumVoice *voice, const HitSet *set) {
+void voice_start(Voice *voice, const HitSet *set) {
     const HitSound *sound = voice->sound;
     voice->waiting = false;
     voice->over = false;
@@ -40,10 +40,10 @@ void drum_voice_start(DrumVoice *voice, const HitSet *set) {
     ++voice->hits; /* no two hits alike */
 }
 
-void drum_voice_choke(DrumVoice *voice) { voice->fade_step = CHOKE_STEP; }
+void voice_choke(Voice *voice) { voice->fade_step = CHOKE_STEP; }
 
 /* The gains at a frame's end. */
-static vk_band_gains gains_at(DrumVoice *voice, const HitSet *set, uint32_t frame) {
+static vk_band_gains gains_at(Voice *voice, const HitSet *set, uint32_t frame) {
     const HitSound *sound = voice->sound;
     const uint16_t *grid = sound->grid;
     while (voice->point + 2u < sound->points && grid[voice->point + 1u] <= frame) {
@@ -54,7 +54,7 @@ static vk_band_gains gains_at(DrumVoice *voice, const HitSet *set, uint32_t fram
     return (vk_band_gains){before, before + sound->bands.count, (float)(frame - from) / (float)(to - from)};
 }
 
-static void make_frame(DrumVoice *voice, const HitSet *set) {
+static void make_frame(Voice *voice, const HitSet *set) {
     const HitSound *sound = voice->sound;
     float *made = voice->made;
     for (uint32_t n = 0; n < VK_HIT_FRAME; n++) {
@@ -77,7 +77,7 @@ static void make_frame(DrumVoice *voice, const HitSet *set) {
 }
 
 /* A hit alone: nothing is being faded. */
-static void add_sound(DrumVoice *voice, const float *sound, float keep, size_t ticks, float *out) {
+static void add_sound(Voice *voice, const float *sound, float keep, size_t ticks, float *out) {
     float envelope = voice->envelope;
     float y = voice->last;
     for (size_t i = 0; i < ticks; ++i) {
@@ -90,7 +90,7 @@ static void add_sound(DrumVoice *voice, const float *sound, float keep, size_t t
 }
 
 /* The same for a hit that is being choked, or that took over from another. */
-static void add_fading_sound(DrumVoice *voice, const float *sound, float keep, size_t ticks, float *out) {
+static void add_fading_sound(Voice *voice, const float *sound, float keep, size_t ticks, float *out) {
     for (size_t i = 0; i < ticks; ++i) {
         voice->last = bound_sound(sound[i], LOUDEST) * (voice->envelope * voice->fade) + voice->declick;
         out[i] += voice->last;
@@ -101,7 +101,7 @@ static void add_fading_sound(DrumVoice *voice, const float *sound, float keep, s
 }
 
 /* What a cut left, until the sound begins. */
-static void add_rest(DrumVoice *voice, size_t ticks, float *out) {
+static void add_rest(Voice *voice, size_t ticks, float *out) {
     for (size_t i = 0; i < ticks; ++i) {
         voice->last = voice->declick;
         out[i] += voice->last;
@@ -109,7 +109,7 @@ static void add_rest(DrumVoice *voice, size_t ticks, float *out) {
     }
 }
 
-static void end_where_silent(DrumVoice *voice) {
+static void end_where_silent(Voice *voice) {
     const bool over = voice->over && voice->place == VK_HIT_FRAME;
     const bool gone = voice->fade * voice->envelope < SILENT && magnitude(voice->declick) < SILENT;
     if (over || gone) {
@@ -118,7 +118,7 @@ static void end_where_silent(DrumVoice *voice) {
     }
 }
 
-void drum_voice_render(DrumVoice *voice, const HitSet *set, float decay, float *out, size_t ticks) {
+void voice_render(Voice *voice, const HitSet *set, float decay, float *out, size_t ticks) {
     const float keep = 1.0f - bound_unit(decay);
     voice->age_ticks += (uint32_t)ticks;
     while (ticks > 0 && voice->active) {

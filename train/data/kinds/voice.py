@@ -73,6 +73,7 @@ class NoteSet(Preparation[NoteItem, NoteFacts]):
     """Notes or phrases of one pitch at a time, in folders by instrument; what is not pitched is left out."""
 
     options_type: ClassVar[type[Options]] = NoteOptions
+    also_called: ClassVar[tuple[str, ...]] = ("notes",)
     wanted: NoteOptions
 
     def options(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Literal, TypedDict
 import numpy as np
 
 from common.page import Cell, Finding, Page, Sound
-from train.data.kinds.notes import NoteFacts, NoteItem
+from train.data.kinds.voice import NoteFacts, NoteItem
 from train.data.manifest import Manifest, Notes
 from train.data.report.players import Players, item_player
 from train.data.report.splits import split_bars

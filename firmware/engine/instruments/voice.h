@@ -3,8 +3,8 @@
  * What the hit before it left in the air is faded, so that nothing clicks. While the hit sounds, latents and knobs keep
  * moving it: every frame of 1 ms is made of the newest set.
  */
-#ifndef VAECTROL_INSTRUMENTS_DRUM_VOICE_H
-#define VAECTROL_INSTRUMENTS_DRUM_VOICE_H
+#ifndef VAECTROL_INSTRUMENTS_VOICE_H
+#define VAECTROL_INSTRUMENTS_VOICE_H
 
 #include "../port.h"
 #include "hit.h"
@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-typedef struct DrumVoice {
+typedef struct Voice {
     const HitSound *sound;
     bool active;
     bool waiting;       /* struck, and its set is not ready */
@@ -29,17 +29,17 @@ typedef struct DrumVoice {
     vk_band_state noise;
     float transient[HIT_TRANSIENT]; /* that of its stroke, whatever comes after */
     float made[VK_HIT_FRAME];
-} DrumVoice;
+} Voice;
 
-void drum_voice_init(DrumVoice *voice, const HitSound *sound);
-void drum_voice_reset(DrumVoice *voice);
+void voice_init(Voice *voice, const HitSound *sound);
+void voice_reset(Voice *voice);
 /* A hit: what sounded is cut, and it waits for its set. */
-void drum_voice_trigger(DrumVoice *voice, float gain);
+void voice_trigger(Voice *voice, float gain);
 /* The set is ready: it begins. */
-void drum_voice_start(DrumVoice *voice, const HitSet *set);
-void drum_voice_choke(DrumVoice *voice);
+void voice_start(Voice *voice, const HitSet *set);
+void voice_choke(Voice *voice);
 /* Adds `ticks` samples to out. decay: share of the level that is lost per sample. */
-void drum_voice_render(DrumVoice *voice, const HitSet *set, float decay, float *out, size_t ticks);
+void voice_render(Voice *voice, const HitSet *set, float decay, float *out, size_t ticks);
 
 #ifdef __cplusplus
 }
