@@ -30,6 +30,7 @@ from firmware.play.live.performance import Performance
 from firmware.play.render import open_instrument
 from firmware.script.cv_script import Script, events, read_script, script_text
 
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 TARGETS = Targets(["latent/1", "latent/2", "attribute/density"], ["freeze"], presets=8, osc=True, midi=True)
 
 

@@ -20,6 +20,7 @@ from firmware.play.render import play
 from firmware.script.cv_script import read_script
 from tests.firmware import null_midi
 
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 PARAMETERS = ["latent/1", "latent/2", "class", "level"]
 
 
