@@ -35,7 +35,8 @@ def assign(loaded: LoadedInstrument, models: dict[str, ModelFile], board: Board)
     if loaded.spec.latents is not None and not layer.WORDS.keys() & assignment.index.keys():
         raise loaded.located.refusal(
             ("latents",),
-            f"it asks for nothing that a {kind.name} has; say hold, wander, shape, slew or sequence = true",
+            f"it asks for nothing that a {kind.name} has; "
+            "say hold, wander, shape, slew, sequence or tables = true",
         )
     for number, control in enumerate(loaded.spec.control):
         _connect(assignment, kind, number, control)

@@ -206,6 +206,8 @@ class LatentsTable(Table):
     """A parameter ``latents.slew``."""
     sequence: bool = False
     """Sixteen steps: gates ``record``, ``clear``, ``clock``, ``reset``; parameters ``sequence.…``."""
+    tables: bool = False
+    """Two recordings: gates ``table_a``, ``table_b``, ``table_start``; parameters ``table.…``."""
 
 
 class InstrumentFile(Table):
