@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from common.refusal import Refusal
-from firmware.instruments import kinds
+from firmware.instruments import kinds, macro
 from firmware.instruments.assignment import Assignment, GateAssignment
 from firmware.instruments.kinds.base import InstrumentKind
 from firmware.instruments.latents import layer
@@ -30,8 +30,9 @@ def assign(loaded: LoadedInstrument, models: dict[str, ModelFile], board: Board)
     voices = kind.voices(loaded.spec)
     assignment = Assignment(loaded, board, models, voices=voices, voices_asked=voices)
     assignment.kind_gates = kind.gates
-    assignment.gate_names = [*kind.gates, *layer.gates(loaded.spec, kind.gates)]
+    assignment.gate_names = [*kind.gates, *layer.gates(loaded.spec, kind.gates), *macro.gates(loaded.spec)]
     kind.add_parameters(assignment)
+    macro.add_macro(assignment)
     if loaded.spec.latents is not None and not layer.WORDS.keys() & assignment.index.keys():
         raise loaded.located.refusal(
             ("latents",),

@@ -221,6 +221,8 @@ class InstrumentFile(Table):
     demo: DemoTable | None = None
     models: dict[str, str] = {}
     latents: LatentsTable | None = None
+    macro: bool = False
+    """A parameter ``macro`` that moves all others, and a gate ``learn``."""
     control: list[Control] = []
     gate: list[Gate] = []
     output: list[Output] = []

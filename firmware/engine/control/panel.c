@@ -11,7 +11,8 @@
 #define TICKS_PER_RUN 48u  /* the smoother runs once per millisecond */
 #define CALIBRATION_KIND 1u
 #define PRESET_KIND 2u
-#define STORED_VERSION 1u
+#define CALIBRATION_VERSION 1u
+#define PRESET_VERSION 2u
 #define PRESET_ADDRESS (2u * PORT_SECTOR_BYTES)
 
 typedef struct StoredCalibration {
@@ -62,7 +63,7 @@ static void store_base(Panel *panel, uint8_t index, float position) {
 }
 
 void panel_init(Panel *panel, const PanelSpec *spec) {
-    *panel = (Panel){.spec = spec, .preset = 255, .remote_accent = -1.0f};
+    *panel = (Panel){.spec = spec, .preset = 255, .remote_accent = -1.0f, .macro = {.applied = -1.0f}};
     for (uint8_t i = 0; i < spec->inputs; ++i) {
         const InputSpec *input = &spec->input[i];
         calibration_nominal(&panel->calibration[i], input->volts_at_zero, input->volts_at_one);
@@ -75,20 +76,63 @@ void panel_init(Panel *panel, const PanelSpec *spec) {
     }
 }
 
-static void preset_save(Panel *panel, uint8_t index) {
+/* Where all parameters stand, as it is stored. */
+static void write_down(const Panel *panel, uint16_t *position) {
     for (uint8_t i = 0; i < panel->spec->parameters; ++i) {
-        panel->presets.position[index][i] = (uint16_t)(panel->parameter[i].base * 65535.0f + 0.5f);
+        position[i] = (uint16_t)(panel->parameter[i].base * 65535.0f + 0.5f);
     }
+}
+
+static void preset_save(Panel *panel, uint8_t index) {
+    write_down(panel, panel->presets.position[index]);
     panel->presets.used |= 1u << index;
     panel->presets_unsaved = true;
     panel->preset = index;
 }
 
+static bool is_macro(const Panel *panel, uint8_t parameter) {
+    return panel->spec->macro != NULL && panel->spec->macro->parameter == parameter;
+}
+
+/* The macro itself stays where it is: moved, it would turn all others at once. */
 static void preset_recall(Panel *panel, uint8_t index) {
     for (uint8_t i = 0; i < panel->spec->parameters; ++i) {
-        store_base(panel, i, (float)panel->presets.position[index][i] * (1.0f / 65535.0f));
+        if (!is_macro(panel, i)) {
+            store_base(panel, i, (float)panel->presets.position[index][i] * (1.0f / 65535.0f));
+        }
     }
     panel->preset = index;
+}
+
+/* While its gate is high, knobs say what they say; when it falls that is learnt. Else all parameters follow the knob, whenever that is moved. */
+static void run_macro(Panel *panel) {
+    const MacroSpec *spec = panel->spec->macro;
+    MacroBank *bank = &panel->presets.macro;
+    const float knob = panel->parameter[spec->parameter].position;
+    const bool learned = panel->macro.learns;
+    panel->macro.learns = panel->last_level >> spec->learn & 1u;
+    if (learned && !panel->macro.learns) {
+        const uint8_t anchor = macro_anchor(knob);
+        write_down(panel, bank->position[anchor]);
+        bank->used |= 1u << anchor;
+        panel->presets_unsaved = true;
+        panel->macro.applied = knob;
+    }
+    if (panel->macro.learns && !learned) {
+        for (uint8_t i = 0; i < panel->spec->parameters; ++i) {
+            panel->parameter[i].takeover.waiting = false;
+        }
+    }
+    if (panel->macro.learns || !panel->started || !macro_ready(bank) ||
+        magnitude(knob - panel->macro.applied) <= MACRO_MOVED) {
+        return;
+    }
+    panel->macro.applied = knob;
+    for (uint8_t i = 0; i < panel->spec->parameters; ++i) {
+        if (!is_macro(panel, i)) {
+            store_base(panel, i, macro_position(bank, i, knob));
+        }
+    }
 }
 
 static void obey(Panel *panel, PortCommand command) {
@@ -238,6 +282,9 @@ void panel_begin(Panel *panel, const PortBlock *block) {
         panel->volts[i] = calibration_volts(&panel->calibration[i], block->inputs[i]);
     }
     take_commands(panel);
+    if (panel->spec->macro != NULL) {
+        run_macro(panel);
+    }
     const unsigned runs = block->ticks < TICKS_PER_RUN ? 1u : (unsigned)(block->ticks / TICKS_PER_RUN);
     for (uint8_t i = 0; i < panel->spec->parameters; ++i) {
         condition(panel, i, runs);
@@ -323,7 +370,7 @@ uint8_t panel_calibration(const Panel *panel, uint8_t input, float *codes, float
 static void load(Panel *panel, const PortStorage *storage) {
     Stored stored;
     StoredCalibration *calibration = &stored.calibration;
-    if (store_load(storage, 0, CALIBRATION_KIND, STORED_VERSION, calibration, sizeof *calibration) &&
+    if (store_load(storage, 0, CALIBRATION_KIND, CALIBRATION_VERSION, calibration, sizeof *calibration) &&
         calibration->board_hash == panel->spec->board_hash) {
         for (uint8_t i = 0; i < panel->spec->inputs; ++i) {
             const Calibration *one = &calibration->calibration[i];
@@ -333,7 +380,7 @@ static void load(Panel *panel, const PortStorage *storage) {
         }
     }
     StoredPresets *presets = &stored.presets;
-    if (store_load(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, presets, sizeof *presets) &&
+    if (store_load(storage, PRESET_ADDRESS, PRESET_KIND, PRESET_VERSION, presets, sizeof *presets) &&
         presets->instrument_hash == panel->spec->instrument_hash) {
         panel->presets = presets->bank;
     }
@@ -344,12 +391,12 @@ static bool save_calibration(Panel *panel, const PortStorage *storage) {
     for (uint8_t i = 0; i < PORT_MAX_INPUTS; ++i) {
         stored.calibration[i] = panel->calibration[i];
     }
-    return store_save(storage, 0, CALIBRATION_KIND, STORED_VERSION, &stored, sizeof stored);
+    return store_save(storage, 0, CALIBRATION_KIND, CALIBRATION_VERSION, &stored, sizeof stored);
 }
 
 static bool save_presets(Panel *panel, const PortStorage *storage) {
     const StoredPresets stored = {.instrument_hash = panel->spec->instrument_hash, .bank = panel->presets};
-    return store_save(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, &stored, sizeof stored);
+    return store_save(storage, PRESET_ADDRESS, PRESET_KIND, PRESET_VERSION, &stored, sizeof stored);
 }
 
 const char *panel_idle(Panel *panel, const PortStorage *storage) {

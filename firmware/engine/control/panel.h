@@ -9,6 +9,7 @@
 
 #include "../port.h"
 #include "calibration.h"
+#include "macro.h"
 #include "ramp.h"
 #include "schmitt.h"
 #include "smoother.h"
@@ -52,6 +53,7 @@ typedef struct PanelSpec {
     const InputSpec *input;
     const ParameterSpec *parameter;
     const GateSpec *gate;
+    const MacroSpec *macro; /* NULL: none */
 } PanelSpec;
 
 typedef struct Parameter {
@@ -65,6 +67,7 @@ typedef struct Parameter {
 typedef struct PresetBank {
     uint32_t used; /* bit n: preset n holds something */
     uint16_t position[PANEL_PRESETS][PORT_MAX_PARAMETERS];
+    MacroBank macro;
 } PresetBank;
 
 typedef struct Panel {
@@ -90,6 +93,7 @@ typedef struct Panel {
     bool remote_clock, remote_reset;
 
     PresetBank presets;
+    Macro macro;
     uint8_t preset;
     uint32_t gates_out, blocks;
 

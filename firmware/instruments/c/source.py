@@ -14,6 +14,7 @@ from firmware.instruments.c.literals import floats, integers, number, text
 from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind
 from firmware.instruments.latents import layer
+from firmware.instruments.macro import macro_text
 from firmware.instruments.schema import InstrumentFile
 
 NO_TABLES = '"this instrument has no tables"'
@@ -120,7 +121,8 @@ def _gates(assignment: Assignment, kind: InstrumentKind) -> str:
 
 
 def _panel(assignment: Assignment) -> str:
-    return f"""static const PanelSpec panel_spec = {{
+    macro, pointer = macro_text(assignment)
+    return f"""{macro}static const PanelSpec panel_spec = {{
     .board_hash = 0x{board_hash(assignment):08x}u,
     .instrument_hash = 0x{instrument_hash(assignment):08x}u,
     .inputs = {len(assignment.board.adcs)},
@@ -130,6 +132,7 @@ def _panel(assignment: Assignment) -> str:
     .input = inputs,
     .parameter = parameters,
     .gate = gates,
+    .macro = {pointer},
 }};
 """
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from firmware.compiler.report import Report
+from firmware.instruments import macro
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import KindTables
 from firmware.instruments.c.model_calls import CompiledModel
@@ -189,6 +190,8 @@ class InstrumentKind:
         """Say what a parameter does to the sound: its own words, its attribute's, or those of all latents."""
         if parameter in self.words:
             return self.words[parameter]
+        if parameter == macro.PARAMETER:
+            return macro.WORDS
         if layered := layer.words_of(parameter):
             return layered
         *_, name = parameter.rpartition("latent.")
