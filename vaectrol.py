@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import importlib
 import sys
+from functools import cache
 from typing import Annotated, Any
 
 import typer
+import typer.main
 from typer.core import TyperGroup
 
 import factory
@@ -104,6 +106,12 @@ def build_app() -> typer.Typer:
     return app
 
 
+@cache
+def command() -> Any:
+    """Return the command line as click runs it; built once, for a process may run many commands."""
+    return typer.main.get_command(build_app())
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
@@ -118,7 +126,7 @@ def main(argv: list[str] | None = None) -> int:
         0 on success, 2 on bad input, 130 when interrupted.
     """
     try:
-        outcome = build_app()(argv, standalone_mode=False, obj=BETWEEN_ROOMS)
+        outcome = command()(argv, standalone_mode=False, obj=BETWEEN_ROOMS)
     except KeyboardInterrupt:
         print("vaectrol: interrupted; run the same command again to continue.", file=sys.stderr)
         return 130

@@ -214,6 +214,9 @@ class ModelMetadata(_Part):
         Under the key ``map``.
     bends : list of Bend
         Channels of the input whose role is ``bend``, in their order.
+    habits : list of list of float
+        Of a voice: how the loudness of its notes moves, a row each for peak, depth and time of the attack,
+        decay, release; columns are the latents, octaves above 220 Hz, their square, and 1.
     recipe, data, metrics, quantization : dict
         How it was made, for whoever wants to make it again.
     """
@@ -233,6 +236,7 @@ class ModelMetadata(_Part):
     classes: list[str] = []
     bends: list[Bend] = []
     plane: Plane | None = Field(None, alias="map")
+    habits: list[list[FiniteFloat]] = []
     latency_samples: float = 0.0
     licence: str = ""
     credits: list[str] = []

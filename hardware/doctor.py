@@ -28,7 +28,10 @@ PACKAGES = {
 }
 OPTIONAL_PACKAGES = {
     "ai-edge-litert": "checks TFLite exports",
-    "python-rtmidi": "following a MIDI keyboard (play --midi-port)",
+    "aiohttp": "the page for a phone (bridge --phone)",
+    "cryptography": "its certificate (bridge --phone)",
+    "segno": "its QR code (bridge --phone)",
+    "python-rtmidi": "MIDI in and out (play --midi-port, bridge --midi)",
     "sounddevice": "live playing through a sound card (play --live)",
 }
 TOOLS = {

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
 import vaectrol
 from tests.captures import made
@@ -109,7 +108,7 @@ def how(command: str) -> Run | Elsewhere | None:
 
 def group() -> Any:
     """The command line as typer knows it."""
-    return typer.main.get_command(vaectrol.build_app())
+    return vaectrol.command()
 
 
 def resolved(words: list[str]) -> tuple[Any, list[str]] | None:

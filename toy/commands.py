@@ -71,6 +71,18 @@ def chords(
     _say(out, make_chords(out, items, seed, _watch("songs")))
 
 
+@toy.command(epilog="Example: vaectrol toy notes /tmp/notes --items 96")
+def notes(
+    out: Out,
+    items: Annotated[int, typer.Option(help="How many notes, a dozen of each instrument.")] = 480,
+    seed: Seed = 0,
+) -> None:
+    """Notes whose partials, vibrato, attack and noise are known, 24-bit WAV at 48 kHz."""
+    from toy.make import make_notes
+
+    _say(out, make_notes(out, items, seed, _watch("notes")))
+
+
 @toy.command(epilog="Example: vaectrol toy drive /tmp/drive --items 24 --chain toy/chains/tube.toml")
 def drive(
     out: Out,

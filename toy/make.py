@@ -79,6 +79,24 @@ def make_chords(out: Path, items: int, seed: int, watch: Watch = _unwatched) -> 
     return True
 
 
+def make_notes(out: Path, items: int, seed: int, watch: Watch = _unwatched) -> bool:
+    """Write ``items`` notes as ``INSTRUMENT/NAME.wav``; False when the very set stood there already."""
+    from toy.harmony import notes
+
+    _check(items)
+    folder = ToyFolder(out, "notes", {"seed": seed, "items": items})
+    if folder.already_there():
+        return False
+    with folder:
+        entries = []
+        for note in watch(notes.notes(seed, items), items):
+            file = f"{note.instrument}/{note.name}.wav"
+            folder.write_pcm(file, note.audio)
+            entries.append({"file": file, **notes.describe(note)})
+        folder.finish(entries)
+    return True
+
+
 def make_drive(
     out: Path, items: int, seed: int, seconds: float, chain_files: list[Path], watch: Watch = _unwatched
 ) -> bool:

@@ -317,6 +317,7 @@ def finish(
     metrics = {"best": best, "history": history, "spent": spent}
     try:
         prepared = prepare_latents(task)
+        task.know_latents(prepared.means)
         reference = _data_reference(data)
         card: Card = {
             "version": version(),

@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def bridge(
+    context: typer.Context,
     instrument: Annotated[
         str | None, typer.Argument(help="An instrument's name or its .toml file, to be played here.")
     ] = None,
@@ -52,7 +53,19 @@ def bridge(
     midi: Annotated[str | None, typer.Option(help="Beginning of a MIDI input's name.")] = None,
     midi_out: Annotated[str | None, typer.Option(help="Beginning of a MIDI output's name.")] = None,
     script: Annotated[Path | None, typer.Option("--cv", help="A CV script as a further source.")] = None,
-    lan: Annotated[bool, typer.Option("--lan", help="Listen beyond this computer.")] = False,
+    phone: Annotated[
+        bool, typer.Option("--phone", help="Serve a page of faders, pads and motion; prints its QR code.")
+    ] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Serve the instrument's own page too; it follows every move.")
+    ] = False,
+    lan: Annotated[
+        bool, typer.Option("--lan", help="Let others than this computer in; a phone needs that.")
+    ] = False,
+    phone_port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port of the pages.")] = 8443,
+    certificate: Annotated[
+        Path | None, typer.Option(help="PEM with certificate and key, in place of one made on the spot.")
+    ] = None,
     record: Annotated[
         Path | None, typer.Option(help="CSV: what was played, as a CV script that renders the same.")
     ] = None,
@@ -76,14 +89,15 @@ def bridge(
     ] = 50.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print what came of it as JSON.")] = False,
 ) -> None:
-    """Play an instrument here, or a module, by OSC, MIDI and scripts; what it does goes out by OSC and MIDI.
+    """Play an instrument here, or a module, by OSC, MIDI, a phone and scripts; it tells by OSC and MIDI.
 
-    Example: vaectrol bridge drum --osc 9000 --osc-out 127.0.0.1:9001 --record take.csv
+    Example: vaectrol bridge drum --osc 9000 --phone --lan --record take.csv
     """
     import json
 
     from common.outputs import check_file
     from common.refusal import Refusal
+    from firmware.bridge.phone.server import Place
     from firmware.bridge.run import Wanted, Ways, run
     from firmware.bridge.sinks.host import HostWanted
     from firmware.play.render import check_seconds
@@ -112,12 +126,26 @@ def bridge(
             out,
             live,
         )
-    ways = Ways(osc, _address(osc_out), midi, midi_out, script, lan)
+    if page and instrument is None:
+        raise Refusal("--page needs the instrument's name beside --port.")
+    place = Place(phone_port, lan, certificate) if phone or page else None
+    html = _module_page(context, instrument, board, model, block) if page and instrument is not None else ""
+    ways = Ways(osc, _address(osc_out), midi, midi_out, script, lan, place, html)
     wanted = Wanted(host, port, instrument, mapping, ways, seconds, record, hz)
     made = run(wanted, tell=lambda line: typer.echo(line, err=as_json))
     typer.echo(json.dumps(made) if as_json else made["says"])
     if made["complaint"] and out is not None:
         raise BadRendering(f"{out} is written, but {made['complaint']}.")
+
+
+def _module_page(
+    context: typer.Context, instrument: str, board: str, model: list[str] | None, block: int | None
+) -> str:
+    from firmware.ports.web.gallery import instrument_page
+
+    shown_on = "patch_sm" if board == "host" else board
+    phrase = (context.obj or {}).get("phrase")
+    return instrument_page(instrument, shown_on, models=_files(model, "--model"), block=block, phrase=phrase)
 
 
 def _files(words: list[str] | None, option: str) -> dict[str, Path]:

@@ -13,10 +13,13 @@ from typing import Any
 
 from common.files import write_text
 from common.reading.toml_source import read_toml
+from common.refusal import Refusal
 from firmware.bridge.hub import Hub
-from firmware.bridge.mapping import Mapping, read_mapping
+from firmware.bridge.mapping import PLAIN, Mapping, read_mapping
+from firmware.bridge.phone.defaults import shown, with_defaults
+from firmware.bridge.phone.server import Offered, PhoneServer, Place, qr_code
 from firmware.bridge.sinks.host import HostInstrumentSide, HostWanted
-from firmware.bridge.sinks.instrument import Instrument, hub_says, takes_columns
+from firmware.bridge.sinks.instrument import Instrument, Length, hub_says, takes_columns
 from firmware.bridge.sinks.midi import midi_output, takes_midi
 from firmware.bridge.sinks.module import ModuleSide
 from firmware.bridge.sinks.osc import OscOut, takes_osc
@@ -48,6 +51,10 @@ class Ways:
         A CV script that is played into the hub.
     lan : bool
         Whether to listen beyond this computer.
+    phone : Place or None
+        Where a phone's page is served.
+    module_page : str
+        HTML of the instrument's page, served beside it; "" for none.
     """
 
     osc: int | None = None
@@ -56,6 +63,8 @@ class Ways:
     midi_out: str | None = None
     script: Path | None = None
     lan: bool = False
+    phone: Place | None = None
+    module_page: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,13 +125,35 @@ class Teller:
         self._thread.join()
 
 
-def run(wanted: Wanted, tell: Callable[[str], None] = print) -> dict[str, Any]:
+def fader_positions(mapping: Mapping, instrument: Instrument) -> Callable[[str], float | None]:
+    """Return what says where a fader of the phone stands: where the parameter does that it moves as it is."""
+    of_fader = {
+        rule.source: rule.target
+        for rule in mapping.rules
+        if rule.target in instrument.parameters and rule.curve == PLAIN
+    }
+
+    def position(name: str) -> float | None:
+        parameter = of_fader.get(f"phone/{name}")
+        try:
+            return instrument.position(parameter) if parameter is not None else None
+        except Refusal:  # a module that is away
+            return None
+
+    return position
+
+
+def run(
+    wanted: Wanted, tell: Callable[[str], None] = print, stop: threading.Event | None = None
+) -> dict[str, Any]:
     """Play until the time is over or the user interrupts.
 
     Parameters
     ----------
     tell : callable
         Told what listens where, as soon as it does.
+    stop : Event, optional
+        Ends it before its time.
 
     Returns
     -------
@@ -141,6 +172,7 @@ def run(wanted: Wanted, tell: Callable[[str], None] = print) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="vaectrol-") as folder, ExitStack() as stack:
         host = HostInstrumentSide(wanted.host, Path(folder)) if wanted.host is not None else None
         instrument: Instrument = host or ModuleSide(wanted.device or "", wanted.instrument)
+        stack.callback(instrument.close)
         ways = wanted.ways
         targets = Targets(
             list(instrument.parameters),
@@ -150,6 +182,8 @@ def run(wanted: Wanted, tell: Callable[[str], None] = print) -> dict[str, Any]:
             midi=ways.midi_out is not None,
         )
         mapping = read_mapping(wanted.mapping, targets) if wanted.mapping is not None else Mapping()
+        if ways.phone is not None:
+            mapping = with_defaults(mapping, targets)
         hub = Hub(mapping)
         outbox = hub.outbox(takes_columns)
         stack.enter_context(hub)
@@ -172,6 +206,17 @@ def run(wanted: Wanted, tell: Callable[[str], None] = print) -> dict[str, Any]:
             player = instrument.midi_player() if hub.through else None
             name = stack.enter_context(midi_input(ways.midi, MidiSource(hub, player)))
             tell(f"{title} follows {name}")
+        phone = None
+        if ways.phone is not None:
+            follow = hub.outbox(takes_columns) if ways.module_page else None
+            offered = Offered(title, shown(mapping), fader_positions(mapping, instrument), ways.module_page)
+            phone = stack.enter_context(PhoneServer(hub, offered, follow, ways.phone))
+            if ways.phone.lan:
+                tell(qr_code(phone.link()))
+            who = "by a phone" if ways.phone.lan else "in a browser of this computer (a phone needs --lan)"
+            tell(f"{title} is played {who} at {phone.link()}")
+            if ways.module_page:
+                tell(f"its page in a browser follows: {phone.link('/module')}")
         if ways.osc_out is not None or any(rule.source.startswith("instrument/") for rule in mapping.rules):
             stack.enter_context(Teller(instrument, hub, osc_out, wanted.hz))
 
@@ -180,7 +225,8 @@ def run(wanted: Wanted, tell: Callable[[str], None] = print) -> dict[str, Any]:
                 began = time.monotonic()
                 stack.enter_context(ScriptSource(hub, script, targets, lambda: began))
 
-        instrument.perform(outbox, wanted.seconds, hub_says(hub), started)
+        length = Length(wanted.seconds, stop or threading.Event())
+        instrument.perform(outbox, length, hub_says(hub), started)
     files = list(host.files) if host is not None else []
     said = instrument.in_words()
     if wanted.record is not None:
@@ -191,7 +237,7 @@ def run(wanted: Wanted, tell: Callable[[str], None] = print) -> dict[str, Any]:
     if files:
         said.insert(1, f"wrote {', '.join(map(str, files))}")
     return {
-        "says": "\n".join([*said, *osc_source.in_words()]),
+        "says": "\n".join([*said, *osc_source.in_words(), *(phone.in_words() if phone is not None else [])]),
         "files": [str(file) for file in files],
         "messages": hub.messages,
         "complaint": host.complaint if host is not None else None,

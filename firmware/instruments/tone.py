@@ -25,7 +25,14 @@ def position_of(table: Sequence[float], value: float) -> float:
 
 
 def add_tone(assignment: Assignment, model: ModelFile, shown: int | None = None) -> ToneAssignment:
-    """Add a parameter for every latent and knob of `model` and say where they lie.
+    """Add a parameter for every latent and knob of `model` and say where they lie."""
+    tone = add_latents(assignment, model, shown)
+    _add_knobs(assignment, model, tone)
+    return tone
+
+
+def add_latents(assignment: Assignment, model: ModelFile, shown: int | None = None) -> ToneAssignment:
+    """Add a parameter for every latent of `model` and say where they lie.
 
     The map places the latents that no control moves. Where the model has classes, or says where it rests, it
     does so only if a control moves on the map: else they stay where they rest, or at their means, which is
@@ -48,7 +55,6 @@ def add_tone(assignment: Assignment, model: ModelFile, shown: int | None = None)
             continue
         rest = position_of(latent.quantiles, latent.at_rest)
         tone.latent.append(assignment.add(name, latent.quantiles, rest))
-    _add_knobs(assignment, model, tone)
     return tone
 
 

@@ -23,6 +23,8 @@ LONGEST_S = 4.0
 """Of a note that nothing ends."""
 DECAY_PER_S, RELEASE_S, ATTACK_S = 2.0, 0.08, 0.004
 HARMONICS = 5
+LEVEL = 0.2
+"""Of a note; a page, which can't know the peak of what is to come, plays them at this one."""
 
 
 @dataclass(frozen=True)
@@ -35,20 +37,37 @@ class Note:
     channel: int
 
 
+@dataclass(frozen=True)
+class Voice:
+    """Numbers of the outputs that say notes; `until_next` and `channel` as in `Pitch` and `Note`."""
+
+    gate: int
+    cv: int
+    until_next: bool
+    channel: int
+
+
+def voices_of(built: Built) -> list[Voice]:
+    """List the gates that the kind gives a pitch, where both reach jacks."""
+    gates, cvs = wires(built)
+    return [
+        Voice(gates[gate], cvs[pitch.cv], pitch.until_next, channel)
+        for channel, (gate, pitch) in enumerate(kinds.named(built.assignment.kind).pitched.items())
+        if gate in gates and pitch.cv in cvs
+    ]
+
+
 def pitched_notes(built: Built, rendered: Rendered) -> list[Note]:
     """List the notes of all gates that the kind gives a pitch, in order; what reaches no jack is none."""
-    gates, cvs = wires(built)
     found: list[Note] = []
-    for channel, (gate, voice) in enumerate(kinds.named(built.assignment.kind).pitched.items()):
-        if gate not in gates or voice.cv not in cvs:
-            continue
-        rises, falls = _edges(rendered.gates, gates[gate])
+    for voice in voices_of(built):
+        rises, falls = _edges(rendered.gates, voice.gate)
         for number, begin in enumerate(rises):
             later = falls[np.searchsorted(falls, begin) :]
             end = int(later[0]) if len(later) else rendered.gates.size
             if voice.until_next:
                 end = int(rises[number + 1]) if number + 1 < len(rises) else rendered.gates.size
-            found += _held(rendered.cv[cvs[voice.cv]], int(begin), end, channel)
+            found += _held(rendered.cv[voice.cv], int(begin), end, voice.channel)
     return sorted(found, key=lambda note: (note.begin, note.channel))
 
 
@@ -77,6 +96,11 @@ def _edges(gates: NDArray[np.uint32], bit: int) -> tuple[NDArray[np.intp], NDArr
     return (np.concatenate(rises), np.concatenate(falls)) if rises else (empty, empty)
 
 
+def hz_of(key: int) -> float:
+    """Frequency of a MIDI key in equal temperament, 440 Hz for the 69th."""
+    return 440.0 * float(2.0 ** ((key - 69) / 12))
+
+
 def sound_notes(built: Built, rendered: Rendered) -> tuple[NDArray[np.float32], str]:
     """Play a rendering's notes on a few harmonics that decay.
 
@@ -96,9 +120,9 @@ def sound_notes(built: Built, rendered: Rendered) -> tuple[NDArray[np.float32], 
         time = np.arange(span.stop - span.start) / rate
         shape = np.minimum(1.0, time / ATTACK_S) * np.exp(-DECAY_PER_S * time)
         shape *= np.clip((lasts / rate - time) / RELEASE_S, 0.0, 1.0)
-        hz = 440.0 * 2.0 ** ((note.key - 69) / 12)
+        hz = hz_of(note.key)
         tone = sum(np.sin(2 * np.pi * n * hz * time) / n**1.5 for n in range(1, HARMONICS + 1))
-        mix[:, span] += (0.2 * shape * tone).astype(np.float32)
+        mix[:, span] += (LEVEL * shape * tone).astype(np.float32)
     release(mix)
     peak = largest(mix)
     if peak > 0:

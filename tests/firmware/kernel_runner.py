@@ -23,7 +23,15 @@ from firmware import toolchain
 HERE = Path(__file__).parent
 POINTER_BYTES = {"m7": 4, "wasm": 4}
 HEADERS = (
-    *("dsp/bands.h", "dsp/ear.h", "dsp/fft.h", "dsp/modes.h", "dsp/pitch.h", "dsp/source_filter.h"),
+    *(
+        "dsp/bands.h",
+        "dsp/ear.h",
+        "dsp/fft.h",
+        "dsp/harmonics.h",
+        "dsp/modes.h",
+        "dsp/pitch.h",
+        "dsp/source_filter.h",
+    ),
     *("dsp/vk_dsp.h", "kernels/conv_plain.h", "kernels/vk.h"),
 )
 SLACK = b"\x55" * 16  # the bytes a kernel may read behind an integer buffer (vk.h)

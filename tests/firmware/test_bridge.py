@@ -30,6 +30,7 @@ from firmware.play.live.performance import Performance
 from firmware.play.render import open_instrument
 from firmware.script.cv_script import Script, events, read_script, script_text
 
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 TARGETS = Targets(["latent/1", "latent/2", "attribute/density"], ["freeze"], presets=8, osc=True, midi=True)
 
 
@@ -369,3 +370,46 @@ def test_the_outcome_is_json_for_a_machine(tmp_path, capsys):
     take = read_script(record)
     assert take.columns["latent/1"][1].tolist() == [0.25, 0.75]
     assert take.columns["trigger/1"][1].tolist() == [1.0]
+
+
+def test_what_a_texture_hears_goes_out_and_its_take_renders_the_same(tmp_path):
+    """An encoder's latents leave by OSC while a sound plays; with that sound the take is the live file."""
+    from pythonosc.dispatcher import Dispatcher
+    from pythonosc.osc_server import ThreadingOSCUDPServer
+
+    rate_hz, rng = 48_000, np.random.default_rng(2)
+    time_s = np.arange(3 * rate_hz) / rate_hz
+    tone = 0.3 * np.sin(2 * np.pi * 220 * time_s * (1 + 0.1 * np.floor(2 * time_s))) + 0.01 * rng.normal(
+        size=len(time_s)
+    )
+    sound, out, record, again = (tmp_path / name for name in ("in.wav", "live.wav", "take.csv", "again.wav"))
+    soundfile.write(sound, tone.astype(np.float32), rate_hz, subtype="FLOAT")
+    mapping = tmp_path / "map.toml"
+    mapping.write_text(
+        rule("instrument/out/latent/1", "osc/heard", input="[-5, 5]")
+        + rule("script/cv_1", "latent/2", input="[-5, 5]")
+    )
+    script = tmp_path / "moves.csv"
+    script.write_text("time,latent/1,gate/freeze,cv_1\n0.0,0.5,0,-5\n1.0,0.9,1,5\n1.5,0.2,0,0\n")
+    heard: dict[str, list[float]] = {}
+    dispatcher = Dispatcher()
+    dispatcher.set_default_handler(lambda address, value: heard.setdefault(address, []).append(value))
+    with ThreadingOSCUDPServer(("127.0.0.1", 0), dispatcher) as ear:
+        threading.Thread(target=ear.serve_forever, daemon=True).start()
+        wanted = Wanted(
+            HostWanted("texture", sounds={"audio_in_1": sound}, out=out),
+            mapping=mapping,
+            ways=Ways(osc_out=("127.0.0.1", ear.server_address[1]), script=script),
+            seconds=3.0,
+            record=record,
+        )
+        made = run(wanted, lambda line: None)
+        ear.shutdown()
+    assert len(set(heard["/out/latent/1"])) > 20 and len(set(heard["/out/pitch"])) > 3
+    assert len(heard["/heard"]) > 20 and all(0.0 <= value <= 1.0 for value in heard["/heard"])
+    take = read_script(record).columns
+    assert take["gate/freeze"][1].tolist() == [0.0, 1.0, 0.0] and len(take["latent/2"][1]) > 100
+    command = made["says"].splitlines()[-1].removeprefix("the same again: vaectrol ")
+    assert vaectrol.main([*command.split(), "--allow-silence", "-o", str(again)]) == 0
+    live, second = (soundfile.read(path)[0] for path in (out, again))
+    assert np.abs(live).max() > 1e-3 and np.array_equal(live, second)

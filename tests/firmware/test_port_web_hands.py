@@ -27,7 +27,7 @@ SEEN = "vaectrol.desk.seen"
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
-    for name in ("drum", "drive", "rhythm", "texture"):
+    for name in ("drum", "drive", "rhythm", "arpeggio", "texture"):
         text = instrument_page(name, BOARD, phrase=play_phrase)
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
     return folder
@@ -355,8 +355,9 @@ def test_a_texture_follows_knob_and_freeze(pages, chromium):
     assert chromium.console == []
 
 
-def test_a_rhythm_strikes_drums_to_be_heard(pages, chromium):
-    chromium.open((pages / "rhythm.html").as_uri())
+@pytest.mark.parametrize("name", ["rhythm", "arpeggio"])
+def test_a_module_without_a_sound_plays_another_to_be_heard(name, pages, chromium):
+    chromium.open((pages / f"{name}.html").as_uri())
     chromium.click("#play")
     chromium.until(f"{SEEN} && Math.max(...{SEEN}.peaks) > 0.02")
     assert "no sound of its own" in chromium.run("document.body.textContent")

@@ -124,12 +124,15 @@ TEXTURE = ("vk_ear", "vk_fft", "vk_pitch", "vk_source", "roots_of")
 
 
 def test_engine_text_of_all_kernels_stays_below_its_limit():
-    """Issue 4: engine code with all kernels ≤ 32 KB of M7 text; beside it a hit has 12, a texture 16."""
+    """Issue 4: engine code ≤ 32 KB of M7 text; beside it a hit has 12, a texture 16, a voice 2."""
     from bench.kernels import text_bytes
 
     sizes = text_bytes()
     hit = {name: size for name, size in sizes.items() if name.startswith(HIT)}
     texture = {name: size for name, size in sizes.items() if name.startswith(TEXTURE)}
-    assert sum(sizes.values()) - sum(hit.values()) - sum(texture.values()) <= 32 * 1024
+    voice = {name: size for name, size in sizes.items() if name.startswith("vk_harmonics")}
+    apart = sum(hit.values()) + sum(texture.values()) + sum(voice.values())
+    assert sum(sizes.values()) - apart <= 32 * 1024
     assert 0 < sum(hit.values()) <= 12 * 1024
     assert 0 < sum(texture.values()) <= 16 * 1024
+    assert 0 < sum(voice.values()) <= 2 * 1024

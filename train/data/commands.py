@@ -39,7 +39,10 @@ class OneCommandAKind(TyperGroup):
         """
         from train.data.kinds import preparation
 
-        kind = check_kind(cmd_name, data_kinds())
+        known = data_kinds()
+        also = (kind for kind in known if cmd_name in preparation(kind).also_called)
+        kind = cmd_name if cmd_name in known else next(also, cmd_name)
+        check_kind(kind, known)
         alone = typer.Typer(add_completion=False)
         example = f"Example: vaectrol data prepare {kind} ~/Samples/{kind} /tmp/{kind}_data"
         alone.command(kind, epilog=f"{EPILOG}\n\n{example}")(_command(kind, preparation(kind)))
@@ -90,6 +93,20 @@ def phrases(
 
     counts = render_phrases(soundfont, out, minutes, _watch)
     typer.echo(f"{sum(counts.values())} phrases of {len(counts)} instruments in {out}")
+
+
+@data.command(epilog="Example: vaectrol data melodic NOTES /usr/share/sounds/sf2/FluidR3_GM.sf2")
+def melodic(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to fill; not there yet.")],
+    soundfont: Annotated[
+        list[Path], typer.Argument(metavar="SOUNDFONT…", help="General MIDI soundfonts, .sf2 or .sf3.")
+    ],
+) -> None:
+    """Render single notes of some forty melodic instruments, which `data prepare notes` reads."""
+    from train.data.soundfonts.melodic import render_notes
+
+    counts = render_notes(soundfont, out, _watch)
+    typer.echo(f"{sum(counts.values())} notes of {len(counts)} instruments in {out}")
 
 
 def _command(kind: str, found: type[Preparation]) -> Callable[..., None]:

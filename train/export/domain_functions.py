@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import FunctionProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from train.export.bank_function import harmonic_bank
 from train.export.body import Body, function
 from train.export.hit_function import hit_sound
 from train.export.texture_functions import ear_function, source_filter_function
@@ -98,6 +99,10 @@ def attach(model: ModelProto) -> None:
             continue
         if node.op_type == "SourceFilter":
             functions[node.op_type] = source_filter_function(sizes[node.input[2]][0])
+            continue
+        if node.op_type == "HarmonicBank":
+            count = next(a.i for a in node.attribute if a.name == "harmonics")
+            functions[node.op_type] = harmonic_bank(count)
             continue
         bands, _, taps = sizes[node.input[1]]
         make = {"PQMFSynthesis": pqmf_synthesis, "PQMFAnalysis": pqmf_analysis}[node.op_type]

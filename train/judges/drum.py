@@ -17,7 +17,7 @@ import torch
 from common.audio import SAMPLE_RATE_HZ
 from common.drums import CLASSES
 from common.files import write_picture
-from common.spectrogram import excerpt, spectrogram_figure
+from common.spectrogram import excerpt, mosaic_figure, spectrogram_figure
 from common.spectrogram import player as player_of
 from train.analysis.hit.changes import MAX_SAMPLES
 from train.attributes.sound import loudness, measure_sound
@@ -268,7 +268,7 @@ def write_galleries(train: Hits, random: Hits, folder: Path) -> list[Gallery]:
         shown += [(f"real {i + 1}", sound) for i, sound in enumerate(real.sounds)]
         cut = [(title, excerpt(_padded(sound), SAMPLE_RATE_HZ, GALLERY_S)) for title, sound in shown]
         picture = folder / f"gallery_{name}.png"
-        write_picture(picture, spectrogram_figure(cut, SAMPLE_RATE_HZ, columns=GALLERY_COLUMNS), GALLERY_DPI)
+        write_picture(picture, mosaic_figure(cut, SAMPLE_RATE_HZ, GALLERY_COLUMNS), GALLERY_DPI)
         files = []
         for whose, hits in (("made", made), ("real", real)):
             file = folder / f"gallery_{name}_{whose}.flac"

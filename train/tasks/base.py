@@ -238,6 +238,9 @@ class Task(lightning.LightningModule):
         """Which latents may be turned together into principal axes; all, unless training tied some."""
         return [Block(tuple(range(self.latents)))]
 
+    def know_latents(self, means: np.ndarray) -> None:
+        """Measure ``facts`` that need the finished latents ``[N, Z]`` of the training items."""
+
     def home(self) -> int | None:
         """Which training item is played while nobody moves a latent; None: what lies at the means."""
         return None

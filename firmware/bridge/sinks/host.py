@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.refusal import Refusal
-from firmware.bridge.sinks.instrument import Say
+from firmware.bridge.sinks.instrument import Length, Say
 from firmware.bridge.sinks.notes import LiveNotes
 from firmware.midi.player import MidiPlayer
 from firmware.play.hits import wires
@@ -111,7 +111,7 @@ class HostInstrumentSide:
         """Positions and values of parameters, gates in, and volts of what goes out by its name."""
         return {**report_values(self.host.report(), self._names), **self._volts}
 
-    def perform(self, outbox: Outbox, seconds: float | None, say: Say, started: Callable[[], None]) -> None:
+    def perform(self, outbox: Outbox, length: Length, say: Say, started: Callable[[], None]) -> None:
         """Render until the time is over or the user interrupts."""
         block = self.wanted.block or self.built.board.audio.block
         performance = Performance(self.built, self.host, outbox, block)
@@ -121,13 +121,14 @@ class HostInstrumentSide:
         def listen(rendered: Rendered) -> None:
             self._tell(rendered, say)
 
+        seconds, stop = length.seconds, length.stop
         started()
         if self._card is not None:
-            through_card(self._card, performance, chunk, seconds, listen)
+            through_card(self._card, performance, chunk, seconds, heard=listen, stop=stop)
         elif seconds is None or self.wanted.out is None:
-            not_kept(performance, chunk, seconds=seconds, audio=self._audio, heard=listen)
+            not_kept(performance, chunk, seconds=seconds, audio=self._audio, heard=listen, stop=stop)
         else:
-            made = by_the_clock(performance, chunk, seconds, audio=self._audio, heard=listen)
+            made = by_the_clock(performance, chunk, seconds, audio=self._audio, heard=listen, stop=stop)
             sound, _ = heard(self.built, made)
             self.files = write_tracks(self.wanted.out, sound, made, self.built)
             self.complaint = complaint(made, has_sound(self.built))
@@ -135,6 +136,9 @@ class HostInstrumentSide:
     def script(self) -> Script:
         """Write down what it was played by."""
         return self._performance.script() if self._performance is not None else Script()
+
+    def close(self) -> None:
+        """Leave nothing open: the library goes with the process."""
 
     def in_words(self) -> list[str]:
         """Say how long was played, and how to hear it again."""

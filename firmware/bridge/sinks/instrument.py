@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from firmware.bridge.hub import Hub
@@ -12,6 +14,14 @@ from firmware.script.cv_script import Script
 
 Say = Callable[[str, float], object]
 """Takes an address without the first stroke, as ``gate_out/kick``, and a value."""
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long is played: seconds, None for no end; and what ends it before."""
+
+    seconds: float | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
 
 
 def takes_columns(target: str) -> bool:
@@ -48,11 +58,14 @@ class Instrument(Protocol):
     def values(self) -> Mapping[str, float | None]:
         """What it says of itself, by address."""
 
-    def perform(self, outbox: Outbox, seconds: float | None, say: Say, started: Callable[[], None]) -> None:
+    def perform(self, outbox: Outbox, length: Length, say: Say, started: Callable[[], None]) -> None:
         """Obey an outbox for so long, or until interrupted; tell `started` when it begins."""
 
     def script(self) -> Script:
         """Write down what it was played by."""
+
+    def close(self) -> None:
+        """Let go of it, after the last question."""
 
     def in_words(self) -> list[str]:
         """Say what was played, and what went wrong."""

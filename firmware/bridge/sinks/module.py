@@ -9,7 +9,7 @@ from contextlib import suppress
 import numpy as np
 
 from common.refusal import ModuleGone, Refusal
-from firmware.bridge.sinks.instrument import Say
+from firmware.bridge.sinks.instrument import Length, Say
 from firmware.instruments import kinds
 from firmware.instruments.latents import layer
 from firmware.instruments.spec import available_instruments, load_instrument
@@ -87,19 +87,18 @@ class ModuleSide:
         gates = {f"/gate_out/{n + 1}": float(report.gates_out >> n & 1) for n in range(self.info.gates_out)}
         return {**load, **gates, **report_values(report, self._names)}
 
-    def perform(self, outbox: Outbox, seconds: float | None, say: Say, started: Callable[[], None]) -> None:
+    def perform(self, outbox: Outbox, length: Length, say: Say, started: Callable[[], None]) -> None:
         """Post what waits, until the time is over or the user interrupts."""
         self._outbox = outbox
         self._began = time.monotonic()
-        ends = float("inf") if seconds is None else self._began + seconds
+        ends = float("inf") if length.seconds is None else self._began + length.seconds
         started()
         with suppress(KeyboardInterrupt):
-            while (left := ends - time.monotonic()) > 0.0:
+            while (left := ends - time.monotonic()) > 0.0 and not length.stop.is_set():
                 if outbox.wait(min(WAIT_S, left)):
                     for column, value in outbox.take(AT_ONCE):
                         self._obey(column, value)
         self._ended = time.monotonic()
-        self._remote.close()
 
     def script(self) -> Script:
         """Write down what the module was told, and when."""
@@ -108,6 +107,10 @@ class ModuleSide:
             columns={column: (knots[:, 0], knots[:, 1]) for column, knots in points.items()},
             seconds=min(self._ended - self._began, LONGEST_S),
         )
+
+    def close(self) -> None:
+        """Close the link."""
+        self._remote.close()
 
     def in_words(self) -> list[str]:
         """Say how much the module obeyed, and the last thing that it refused."""

@@ -1,6 +1,7 @@
 """What the engine does itself is taken off a graph: what is left is the network.
 
-A drum's graph ends in its sound. A texture's begins with an ear, or ends in a source and a filter.
+A drum's graph ends in its sound. A texture's begins with an ear, or ends in a source and a filter. A voice's
+ends in a bank of harmonics.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from fractions import Fraction
 from common.refusal import Refusal
 from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops.hit import INPUTS, HitConstants, constants_of
-from firmware.compiler.ops.hop_ends import ear, source_filter
+from firmware.compiler.ops.hop_ends import ear, harmonic_bank, source_filter
 from firmware.compiler.ops.hop_ends.ear import HOP, EarConstants
+from firmware.compiler.ops.hop_ends.harmonic_bank import BankConstants
 from firmware.compiler.ops.hop_ends.source_filter import SourceConstants
 
 TICKS_PER_HOP = 64
-"""Of a texture's networks: so finely they can be cut."""
+"""Of networks that go by hops: so finely they can be cut."""
+SOUNDS = ("SourceFilter", "HarmonicBank")
 SPREAD = ("modes", "glide", "noise")
 """Results that are read once an evaluation: converting them is part of it. A transient is read once a hit."""
 
@@ -56,10 +59,16 @@ class Ends:
 
     ear: EarConstants | None = None
     source: SourceConstants | None = None
+    bank: BankConstants | None = None
+
+    @property
+    def hop(self) -> int:
+        """Samples of a hop."""
+        return HOP if self.bank is None else harmonic_bank.HOP
 
 
 def split_ends(graph: Graph) -> tuple[Graph, Ends]:
-    """Take an ``Ear`` off the beginning of a graph, or a ``SourceFilter`` off its end.
+    """Take an ``Ear`` off the beginning of a graph, or a sound that goes by hops off its end.
 
     Returns
     -------
@@ -74,7 +83,7 @@ def split_ends(graph: Graph) -> tuple[Graph, Ends]:
         An ear that hears something else than the graph's only input, or a sound that is not its only output.
     """
     ears = [node for node in graph.nodes if node.op == "Ear"]
-    sounds = [node for node in graph.nodes if node.op == "SourceFilter"]
+    sounds = [node for node in graph.nodes if node.op in SOUNDS]
     if not ears and not sounds:
         return graph, Ends()
     labels = dict(graph.labels)
@@ -91,28 +100,33 @@ def split_ends(graph: Graph) -> tuple[Graph, Ends]:
     if sounds:
         if len(sounds) > 1 or sounds[0].outputs != outputs or graph.event:
             raise Refusal(
-                "SourceFilter must be the only output of a graph that streams; export it without others."
+                f"{sounds[0].op} must be the only output of a graph that streams; export it without others."
             )
         outputs = sounds[0].inputs[:1]
         labels[outputs[0]] = "numbers"
-        found = replace(found, source=source_filter.constants_of(sounds[0]))
+        if sounds[0].op == "HarmonicBank":
+            found = replace(found, bank=harmonic_bank.constants_of(sounds[0]))
+        else:
+            found = replace(found, source=source_filter.constants_of(sounds[0]))
+    if found.ear is not None and found.bank is not None:
+        raise Refusal("Ear and HarmonicBank go by different hops; export them in files of their own.")
     kept = [node for node in graph.nodes if node not in (*ears, *sounds)]
-    rest = _by_hop(replace(graph, inputs=inputs, outputs=outputs), kept)
+    rest = _by_hop(replace(graph, inputs=inputs, outputs=outputs), kept, found.hop)
     used = {*rest.inputs, *rest.outputs}
     return replace(rest, labels={n: label for n, label in labels.items() if n in used}), found
 
 
-def _by_hop(graph: Graph, nodes: list[Node]) -> Graph:
+def _by_hop(graph: Graph, nodes: list[Node], hop: int) -> Graph:
     """The same with ticks that are parts of a hop, as all that is left goes by hops."""
     left = graph.with_nodes(nodes)
     tensors = {
         name: replace(
-            tensor, rate=tensor.rate * graph.ticks_per_sample * HOP / TICKS_PER_HOP if tensor.rate else None
+            tensor, rate=tensor.rate * graph.ticks_per_sample * hop / TICKS_PER_HOP if tensor.rate else None
         )
         for name, tensor in left.tensors.items()
     }
     if any(tensor.rate != Fraction(1, TICKS_PER_HOP) for tensor in tensors.values()):
         raise Refusal(
-            f"a part of the network does not go by hops of {HOP} samples; the engine knows no other."
+            f"a part of the network does not go by hops of {hop} samples; the engine knows no other."
         )
-    return replace(left, tensors=tensors, ticks_per_sample=Fraction(TICKS_PER_HOP, HOP), by_hop=TICKS_PER_HOP)
+    return replace(left, tensors=tensors, ticks_per_sample=Fraction(TICKS_PER_HOP, hop), by_hop=TICKS_PER_HOP)

@@ -337,6 +337,10 @@ OTHERS: dict[tuple[str, str], tuple[Operator, Signature]] = {
         Operator((1,), {"seed": OBEYED}, fixed=("share", "window")),
         Signature(("numbers", "control", "share", "window"), (), {"seed": 0}),
     ),
+    (VAECTROL, "HarmonicBank"): (
+        Operator((1,), {name: OBEYED for name in ("harmonics", "hop", "seed")}, fixed=("filters",)),
+        Signature(("numbers", "control", "filters"), (), {"harmonics": REQUIRED, "hop": REQUIRED, "seed": 0}),
+    ),
 }
 """Operators of other domains: the project's own, and those of onnxruntime that its quantizer writes."""
 

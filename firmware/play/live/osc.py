@@ -31,6 +31,7 @@ from firmware.play.live.osc_packet import Timed, read_packet
 MOST_UNKNOWN = 100
 """Addresses that are remembered: a stray sender shall not fill the memory."""
 NAMED_UNKNOWN = 8
+LONGEST_NAMED = 60
 
 FAR_S = 10.0
 """A time tag farther ahead is another clock or a slip: nobody plays that far in advance."""
@@ -120,7 +121,9 @@ class OscControl:
         """One line about the messages that reached nothing; none where all did."""
         if not self.unknown:
             return []
-        often = [f"{address} ({count})" for address, count in self.unknown.most_common(NAMED_UNKNOWN)]
+        often = [
+            f"{printable(address)} ({count})" for address, count in self.unknown.most_common(NAMED_UNKNOWN)
+        ]
         more = [f"{len(self.unknown) - NAMED_UNKNOWN} more"] if len(self.unknown) > NAMED_UNKNOWN else []
         named = ", ".join([*often, *more])
         return [f"{self.unknown.total()} messages came to addresses that are not here: {named}"]
@@ -176,6 +179,12 @@ class OscControl:
     def _record(self, column: str, value: float) -> None:
         if self.keep:
             self.recorded.append((time.monotonic() - self.started, column, float(value)))
+
+
+def printable(address: str) -> str:
+    """Write what a stranger sent so that it does nothing to a terminal, and takes no more than its line."""
+    plain = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in address)
+    return plain if len(plain) <= LONGEST_NAMED else f"{plain[:LONGEST_NAMED]}…"
 
 
 def _number(value: Any) -> float:

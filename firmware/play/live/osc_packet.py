@@ -17,6 +17,8 @@ HEAD_BYTES = 16
 AT_ONCE = 1
 UNIX_EPOCH_S = 2_208_988_800
 """1970 in NTP seconds."""
+KNOWN_TYPES = frozenset(b"ihfdsbrmtTFN[]")
+"""Types of arguments that python-osc reads."""
 NOT_UTF8 = "held text that is not UTF-8 and were left out"
 NO_OSC = "were no OSC and were left out"
 
@@ -77,5 +79,8 @@ def _message(data: bytes, at: float | None) -> Timed:
 
     if not data.startswith(b"/"):
         raise ValueError("an address begins with a stroke")
+    tags = data.find(b",", data.find(b"\0"))
+    if tags >= 0 and not KNOWN_TYPES.issuperset(data[tags + 1 :].partition(b"\0")[0]):
+        raise ValueError("python-osc would print a warning of every such message")
     message = OscMessage(data)
     return Timed(at, message.address, tuple(message.params))

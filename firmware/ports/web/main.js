@@ -24,8 +24,9 @@ export function bytesOf(text) {
 
 function readPage() {
   const told = JSON.parse($("instrument").textContent);
-  const hits = (told.struck || []).map((hit) => ({...hit, sound: Float32Array.from(new Int16Array(bytesOf(hit.sound).buffer), (code) => code / 32768)}));
-  return {...told, hits, ...window.unpacked};
+  const sound = (text) => Float32Array.from(new Int16Array(bytesOf(text).buffer), (code) => code / 32768);
+  const hits = told.hits && told.hits.map((hit) => ({...hit, sound: sound(hit.sound)}));
+  return {...told, outside: told.notes || hits ? {notes: told.notes, hits} : null, ...window.unpacked};
 }
 
 // Decodes a sound into one channel at the module's rate.

@@ -6,12 +6,12 @@ import {addWorklet} from "./sound.js";
 // take: {before: messages of the patch, messages: [[tick, message]], ticks, wide, mic}; rows of samples come back: audio, and with
 // `wide` CV and gates too.
 export async function renderTake(page, take) {
-  const {about, bytes, hits} = page, late = fifoTicks(about.block);
+  const {about, bytes, outside} = page, late = fifoTicks(about.block);
   const rows = about.audioOut + (take.wide ? about.cvOut + about.gateOut : 0);
   const context = new OfflineAudioContext(rows, take.ticks + late, about.rateHz);
   await addWorklet(context, page);
   const node = new AudioWorkletNode(context, "instrument", {
-    numberOfInputs: 0, outputChannelCount: [rows], processorOptions: {bytes, about, hits, before: take.before, take},
+    numberOfInputs: 0, outputChannelCount: [rows], processorOptions: {bytes, about, outside, before: take.before, take},
   });
   const broken = new Promise((_, refuse) => {
     node.onprocessorerror = () => refuse(new Error("the instrument stopped while it was rendered; load the page again"));

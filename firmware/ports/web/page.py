@@ -6,7 +6,7 @@ import base64
 import gzip
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypedDict
 from common.page import template
 from firmware.build import Built
 from firmware.instruments.spec import load_instrument
+from firmware.midi import pitched
 from firmware.play.render import has_sound
 from firmware.play.struck import Hit, kit, one_hit_each
 from firmware.ports.web.bundle import bundle
@@ -92,8 +93,14 @@ def page_html(built: Built, block: int, extras: Extras) -> str:
     if extras.phrase is not None:
         sound = mp3(extras.phrase, int(about["rateHz"]))
         data["phrase"] = {"name": extras.phrase_name, "sound": base64.b64encode(sound).decode()}
-    if not has_sound(built) and (hits := one_hit_each(built, STRUCK_S)):
-        data["struck"] = [_hit(one) for one in hits]
+    played_by = ""
+    if not has_sound(built):
+        if voices := pitched.voices_of(built):
+            data["notes"] = notes_about(voices)
+            played_by = pitched.PLAYED_BY
+        elif hits := one_hit_each(built, STRUCK_S):
+            data["hits"] = [_hit(one) for one in hits]
+            played_by = f"the {load_instrument(kit().instrument).spec.title}"
     pads = len({gate["moves"] for gate in about["gates"] if gate["moves"]})
     from markupsafe import Markup
 
@@ -107,7 +114,7 @@ def page_html(built: Built, block: int, extras: Extras) -> str:
         script=_packed(bundle(WEB / "main.js").encode()),
         unpack=Markup((WEB / "unpack.js").read_text(encoding="utf-8")),
         demo=extras.demo,
-        struck=load_instrument(kit().instrument).spec.title if "struck" in data else "",
+        played_by=played_by,
         originals=extras.originals,
         index=extras.index,
         keys=" ".join(PADS[:pads].upper()),
@@ -138,6 +145,41 @@ def _hit(one: Hit) -> HitAbout:
     faded = sound * np.minimum(1.0, np.arange(len(sound), 0, -1) / FADE_TICKS)
     codes = np.round(np.clip(faded, -1, 1) * 32767).astype("<i2")
     return HitAbout(gate=one.gate, cv=one.cv, pan=one.pan, sound=base64.b64encode(codes.tobytes()).decode())
+
+
+class VoiceAbout(TypedDict):
+    """Numbers of the gate and CV outputs that say notes."""
+
+    gate: int
+    cv: int
+    untilNext: bool
+
+
+class NotesAbout(TypedDict):
+    """The gates and volts of an instrument without a sound of its own, and how its notes sound."""
+
+    voices: list[VoiceAbout]
+    lowestHz: float
+    harmonics: int
+    level: float
+    attackS: float
+    decayPerS: float
+    releaseS: float
+    longestS: float
+
+
+def notes_about(voices: Iterable[pitched.Voice]) -> NotesAbout:
+    """Say what ``notes.js`` must know, so that a page sounds as `firmware.midi.pitched.sound_notes` does."""
+    return NotesAbout(
+        voices=[VoiceAbout(gate=one.gate, cv=one.cv, untilNext=one.until_next) for one in voices],
+        lowestHz=pitched.hz_of(pitched.LOWEST_KEY),
+        harmonics=pitched.HARMONICS,
+        level=pitched.LEVEL,
+        attackS=pitched.ATTACK_S,
+        decayPerS=pitched.DECAY_PER_S,
+        releaseS=pitched.RELEASE_S,
+        longestS=pitched.LONGEST_S,
+    )
 
 
 def mp3(mono: NDArray[np.float32], rate_hz: int) -> bytes:

@@ -14,7 +14,7 @@ export class Scopes {
     this.scopes = [];
     const row = (name, kind, at, low, high) => {
       const output = used.get(name), title = output ? titled(output.carries) : "";
-      if (output && !title && !(kind === "fast" && desk.page.hits.length)) return;
+      if (output && !title && !(kind === "fast" && desk.page.outside)) return;
       const canvas = make("canvas", {width: 240, height: 64, role: "img", "data-scope": name, "aria-label": `Scope of ${printed(about, name)}`});
       const value = make("output", {});
       const figure = make("figure", {class: "scope", title: output ? output.words : ""}, make("figcaption", {},

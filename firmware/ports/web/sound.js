@@ -48,7 +48,7 @@ export class Sound {
   async start(messages) {
     const missing = whatIsMissing();
     if (missing) throw new Error(missing);
-    const {about, bytes, hits} = this.page;
+    const {about, bytes, outside} = this.page;
     this.context = new AudioContext({sampleRate: about.rateHz, latencyHint: "interactive"});
     if (this.context.sampleRate !== about.rateHz) {
       throw new Error(`This browser gives no sound at ${about.rateHz} Hz, the module's rate; try another one.`);
@@ -57,7 +57,7 @@ export class Sound {
     this.node = new AudioWorkletNode(this.context, "instrument", {
       numberOfInputs: 1, outputChannelCount: [about.audioOut],
       channelCount: 2, channelCountMode: "max", channelInterpretation: "discrete",
-      processorOptions: {bytes, about, hits, before: messages},
+      processorOptions: {bytes, about, outside, before: messages},
     });
     this.node.port.onmessage = ({data}) => this.told(data);
     this.node.onprocessorerror = () => this.told({error: "The instrument stopped; load the page again."});

@@ -2,14 +2,14 @@
 
 import {Rig} from "./rig.js";
 import {QUANTUM_TICKS, fifoTicks} from "./fifo.js";
-import {Struck} from "./struck.js";
+import {playerOf} from "./outside.js";
 
 const FAST_TICKS = 2048; // of an audio output, for its scope
 const SLOW_BLOCKS = 2048; // one value a block of everything slow
 
 class InstrumentProcessor extends AudioWorkletProcessor {
-  // processorOptions: bytes, about, hits, before: the patch as messages; take: {messages, wide, mic} for a rendering.
-  constructor({processorOptions: {bytes, about, hits, before, take = null}}) {
+  // processorOptions: bytes, about, outside, before: the patch as messages; take: {messages, wide, mic} for a rendering.
+  constructor({processorOptions: {bytes, about, outside, before, take = null}}) {
     super();
     this.rig = new Rig(bytes, about);
     this.take = take;
@@ -23,8 +23,8 @@ class InstrumentProcessor extends AudioWorkletProcessor {
     this.written = fifoTicks(block);
     this.read = 0;
     this.collected = 0;
-    this.struck = hits.length && !(take && take.wide) ? new Struck(hits, engine.mostTicks) : null;
-    this.heard = this.struck ? this.struck.rows : engine.audioOut;
+    this.player = take && take.wide ? null : playerOf(outside, engine.mostTicks, about.rateHz);
+    this.heard = this.player ? this.player.rows : engine.audioOut;
     this.fast = engine.audioOut.map(() => new Float32Array(FAST_TICKS));
     this.fastAt = 0;
     this.slow = new Float32Array(SLOW_BLOCKS * (engine.cvOut.length + about.gateOut + about.inputs.length));
@@ -102,7 +102,7 @@ class InstrumentProcessor extends AudioWorkletProcessor {
     } else if (this.micKept !== null) this.keepMic(rig.tick, block);
     rig.render();
     let row = 0;
-    if (this.struck !== null) this.struck.render(engine, block);
+    if (this.player !== null) this.player.render(engine, block);
     for (let c = 0; c < engine.audioOut.length; c++) this.push(row++, this.heard[c], block);
     for (let c = 0; row < this.fifo.length && c < engine.cvOut.length; c++) this.push(row++, engine.cvOut[c], block);
     for (let gate = 0; row < this.fifo.length; gate++, row++) {

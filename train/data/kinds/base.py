@@ -178,6 +178,8 @@ class Preparation(Generic[ItemT, FactsT]):
         The kind's own :class:`Options`.
     endings, what : frozenset of str, str
         Which files are read, and what they are in words.
+    also_called : tuple of str
+        Other words by which the command line knows the kind.
     hashed_as : str
         The word for the kind that the data hash is taken of, where it is not the kind's name: the data sets
         from before kinds were singular keep their hashes.
@@ -186,6 +188,7 @@ class Preparation(Generic[ItemT, FactsT]):
     options_type: ClassVar[type[Options]] = Options
     endings: ClassVar[frozenset[str]] = AUDIO
     what: ClassVar[str] = "audio"
+    also_called: ClassVar[tuple[str, ...]] = ()
     hashed_as: ClassVar[str] = ""
 
     def __init__(self, source: Path, out: Path, wanted: Options):

@@ -1,4 +1,4 @@
-"""The two ends of a texture's networks: what is heard and what sounds stay float."""
+"""The ends of networks that go by hops: what a texture hears and what sounds stay float."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from quantize.graph.graph import VAECTROL_DOMAIN, Node
 from quantize.operators.record import Operator, register
 from train.models.source_filter.ear import Ear
 from train.models.source_filter.sound import SourceFilter
+from train.models.voice.bank import HarmonicBank
 
 Tensor = torch.Tensor
 
@@ -32,9 +33,21 @@ def source_filter(node: Node, inputs: list[Any]) -> Tensor:
     return made
 
 
+def harmonic_bank(node: Node, inputs: list[Any]) -> Tensor:
+    """Levels and control to audio [N, 1, 192·T]."""
+    numbers, control, filters = inputs
+    sound = HarmonicBank(int(node.attributes["harmonics"]), len(filters), int(node.attributes["seed"])).eval()
+    sound.filters = filters
+    made: Tensor = sound(numbers, control)
+    return made
+
+
 register(
     Operator("Ear", ear, VAECTROL_DOMAIN),
     Operator(
         "SourceFilter", source_filter, VAECTROL_DOMAIN, operands=lambda node: node.inputs[:1], sounds=True
+    ),
+    Operator(
+        "HarmonicBank", harmonic_bank, VAECTROL_DOMAIN, operands=lambda node: node.inputs[:1], sounds=True
     ),
 )

@@ -1,0 +1,136 @@
+"""A voice: its bank is what its definition says; it learns, and its run says what an engine needs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from common.model_metadata import read_file
+from firmware.compiler.ops.hop_ends import harmonic_bank
+from toy.make import make_notes
+from train.data.prepare import prepare
+from train.data.store import DataSet
+from train.export.export import export_module
+from train.fit import fit
+from train.kinds import load_recipe
+from train.latents.table import RotatedEncoder
+from train.models.hit.bands import band_filters
+from train.models.voice.bank import HarmonicBank
+from train.models.voice.network import VoiceDecoder, control_of, seen_of
+from train.models.voice.shape import BANDS, CONTROLS, HARMONICS, HOP, TAPS, VoiceShape
+from train.tasks.voice import VoiceTask
+
+
+def told(hops, seed=0):
+    """Numbers and a control such as a network might have."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.normal(-4, 2, (1, HARMONICS + BANDS, hops)).astype(np.float32)
+    control = np.zeros((1, len(CONTROLS), hops), np.float32)
+    control[0, 0] = np.linspace(-2, 3, hops)
+    control[0, 2] = rng.uniform(0, 0.9, hops)
+    return torch.from_numpy(numbers), torch.from_numpy(control)
+
+
+def test_the_bank_is_what_the_compilers_definition_says():
+    numbers, control = told(20)
+    made = HarmonicBank().eval()(numbers, control)[0, 0].numpy()
+    constants = harmonic_bank.BankConstants(HARMONICS, band_filters(BANDS, TAPS).astype(float), 1)
+    wanted = harmonic_bank.sound(
+        constants, numbers[0].numpy().astype(float), control[0].numpy().astype(float)
+    )
+    assert len(wanted) == 20 * HOP
+    assert np.abs(made - wanted).max() < 2e-4 * np.abs(wanted).max()
+
+
+def test_what_is_trained_sounds_like_what_is_played():
+    """In training the noise is another; the harmonics are the same."""
+    numbers, control = told(20, 1)
+    numbers[:, HARMONICS:] = -30
+    bank = HarmonicBank()
+    played = bank.eval()(numbers, control)
+    trained = bank.train()(numbers, control)
+    assert (played - trained).abs().max() < 1e-4 * played.abs().max()
+
+
+def test_the_model_file_computes_what_torch_does(tmp_path):
+    """`export_module` holds onnxruntime to torch, and refuses what differs."""
+    task = VoiceTask(load_recipe("voice_quick"))
+    inputs, outputs = task.decoder_ports()
+    export_module(task.model.decoder, inputs, outputs, task.decoder_metadata(), tmp_path / "voice.onnx")
+    assert len(read_file(tmp_path / "voice.onnx").habits) == 5
+
+
+def test_a_control_says_pitch_loudness_gate_and_age():
+    f0, loudness = torch.tensor([[220.0, 440.0, 440.0]]), torch.tensor([[-40.0, -20.0, 0.0]])
+    control = control_of(f0, loudness, torch.tensor([0]), torch.tensor([2]))[0]
+    assert control[0].tolist() == [0, 1, 1]
+    assert control[1].tolist() == [0, 20, 0]
+    assert control[2].tolist() == pytest.approx([0, 0.5, 1])
+    assert control[3].tolist() == [1, 1, 0]
+    assert control[4].tolist() == pytest.approx(np.exp([0, -0.4, -0.8]).tolist())
+
+
+def test_what_is_seen_of_a_note_ends_in_silence():
+    frames = 100
+    seen = seen_of(
+        torch.full((frames,), 220.0),
+        torch.full((frames,), -20.0),
+        torch.full((frames, HARMONICS), -5.0),
+        torch.full((frames, BANDS), -9.0),
+    )
+    assert seen.shape == (HARMONICS + BANDS + 2, 128)
+    assert (seen[:HARMONICS, 25:] == -3).all() and (seen[-1, 25:] == -1).all()
+
+
+def test_a_wider_network_says_what_it_costs():
+    narrow, wide = VoiceShape(width=40), VoiceShape()
+    assert narrow.macs_per_sample < 160 < wide.macs_per_sample < 400
+    numbers = VoiceDecoder(narrow).network(torch.zeros(1, 8, 5), torch.zeros(1, len(CONTROLS), 5))
+    assert numbers.shape == (1, narrow.answers, 5)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A few steps on toy notes, both parts of the training."""
+    folder = tmp_path_factory.mktemp("voice")
+    make_notes(folder / "toy", 40, 2)
+    prepare("voice", folder / "toy", folder / "data")
+    settings = ["fit.steps=30", "fit.interval=15", "fit.batch=6", "fit.validation_items=4", "window=60"]
+    recipe = load_recipe("voice_quick", settings)
+    data = DataSet.open(folder / "data")
+    fit(recipe, data, folder / "run", pictures=False)
+    return folder, data
+
+
+def test_a_training_learns_and_writes_whole_files(run):
+    folder, _ = run
+    history = json.loads((folder / "run" / "metrics.json").read_text())["history"]
+    assert len(history) == 2 and all(np.isfinite(row["score"]) for row in history)
+    about = read_file(folder / "run" / "voice_quick.onnx")
+    assert about.kind == "voice" and len(about.latents) == 8
+    assert [len(row) for row in about.habits] == [8 + 3] * 5
+    assert read_file(folder / "run" / "voice_quick.encoder.onnx").codec == about.codec
+
+
+def test_the_same_step_draws_the_same_batch(run):
+    _, data = run
+    task = VoiceTask(load_recipe("voice_quick", ["fit.batch=4", "window=40"]))
+    task.prepare(data, ["train"])
+    one, other = task.draw(3), task.draw(3)
+    assert one["names"] == other["names"]
+    assert torch.equal(one["harmonics"], other["harmonics"]) and torch.equal(one["seen"], other["seen"])
+    assert "audio" not in one
+    task.progress = 1.0
+    late = task.draw(task.recipe.fit.steps - 1)
+    assert late["audio"].shape[-1] == 40 * HOP
+
+
+def test_what_says_the_levels_learns_faster(run):
+    task = VoiceTask(load_recipe("voice_quick"))
+    groups = task.parameter_groups()
+    assert [group["pace"] for group in groups] == [1.0, 3.0]
+    assert sum(len(group["params"]) for group in groups) == len(list(task.model.parameters()))
+    assert not isinstance(task.model.encoder, RotatedEncoder)

@@ -1,0 +1,1 @@
+"""A voice: from pitch, loudness and timbre to harmonics and bands of noise."""
