@@ -19,9 +19,7 @@ bool Inside(uint32_t address, size_t bytes) {
     return address <= PORT_STORAGE_BYTES && bytes <= PORT_STORAGE_BYTES - address;
 }
 
-const uint8_t *Mapped(uint32_t address) {
-    return static_cast<const uint8_t *>(module.qspi.GetData(Offset(address)));
-}
+const uint8_t *Mapped(uint32_t address) { return static_cast<const uint8_t *>(module.qspi.GetData(Offset(address))); }
 
 bool Read(void *, uint32_t address, void *data, size_t bytes) {
     if (!Inside(address, bytes)) return false;
