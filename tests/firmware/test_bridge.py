@@ -281,10 +281,11 @@ def test_a_performance_renders_again_bit_for_bit(tmp_path, capsys):
     mapping = tmp_path / "map.toml"
     mapping.write_text(rule("osc/hand", "latent/4", smoothing_s=0.05))
     lasts: dict[str, float] = {}
-    stop = threading.Event()
+    enough, ended, listens = threading.Event(), threading.Event(), threading.Event()
+    made: dict = {}
 
     def play(seed: int, names: list[str]) -> None:
-        lasts.update(sent(port, stop, seed, names))
+        lasts.update(sent(port, enough, seed, names))
 
     with ThreadingOSCUDPServer(("127.0.0.1", 0), dispatcher) as ear:
         threading.Thread(target=ear.serve_forever, daemon=True).start()
@@ -292,31 +293,38 @@ def test_a_performance_renders_again_bit_for_bit(tmp_path, capsys):
             HostWanted("drum", out=out),
             mapping=mapping,
             ways=Ways(osc=port, osc_out=("127.0.0.1", ear.server_address[1])),
-            seconds=3.0,
+            seconds=120.0,
             record=record,
         )
+        tell = lambda line: listens.set() if "listens" in line else None  # noqa: E731
+        bridge = threading.Thread(target=lambda: made.update(run(wanted, tell, ended)))
+        bridge.start()
+        listens.wait()
         senders = [
             threading.Thread(target=play, args=(1, ["latent/1", "latent/2", "hand"])),
             threading.Thread(target=play, args=(2, ["latent/3", "level"])),
         ]
-
-        def begin(line: str) -> None:
-            if "listens" in line:
-                for sender in senders:
-                    sender.start()
-                threading.Timer(2.0, stop.set).start()
-
-        made = run(wanted, begin)
+        for sender in senders:
+            sender.start()
+        time.sleep(2.0)
+        enough.set()
         for sender in senders:
             sender.join()
+        stands = {f"/position/{name}": value for name, value in lasts.items() if name != "hand"}
+        stands["/position/latent/4"] = lasts["hand"]
+        end = time.monotonic() + 60.0
+        while not all(abs(heard.get(address, 9.0) - value) < 0.02 for address, value in stands.items()):
+            assert time.monotonic() < end, (stands, heard)
+            time.sleep(0.05)
+        ended.set()
+        bridge.join()
         ear.shutdown()
     assert made["messages"] > 100
     take = read_script(record)
     for name, value in lasts.items():
         if name != "hand":
             assert take.columns[name][1][-1] == value
-            assert heard[f"/position/{name}"] == pytest.approx(value, abs=0.02)
-    assert take.columns["latent/4"][1][-1] == pytest.approx(lasts["hand"], abs=1e-6)
+    assert take.columns["latent/4"][1][-1] == pytest.approx(lasts["hand"], abs=0.02)
     command = next(line for line in made["says"].splitlines() if line.startswith("the same again: "))
     words = [*command.removeprefix("the same again: vaectrol ").split(), "--allow-silence"]
     assert vaectrol.main([*words, "-o", str(again)]) == 0
@@ -363,7 +371,7 @@ def test_the_outcome_is_json_for_a_machine(tmp_path, capsys):
     path = tmp_path / "moves.csv"
     path.write_text("time,latent/1,trigger/1\n0.0,0.25,\n0.05,,1\n0.1,0.75,\n")
     record = tmp_path / "take.csv"
-    words = ["bridge", "drum", "--cv", str(path), "--seconds", "1", "--record", str(record), "--json"]
+    words = ["bridge", "drum", "--cv", str(path), "--seconds", "3", "--record", str(record), "--json"]
     assert vaectrol.main(words) == 0
     made = json.loads(capsys.readouterr().out)
     assert made["messages"] == 3 and made["files"] == [str(record)]
