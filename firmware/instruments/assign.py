@@ -7,10 +7,10 @@ import re
 import numpy as np
 
 from common.refusal import Refusal
-from firmware.instruments import kinds, macro
+from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment, GateAssignment
 from firmware.instruments.kinds.base import InstrumentKind
-from firmware.instruments.latents import layer
+from firmware.instruments.latents import layer, macro
 from firmware.instruments.schema import LAWS, Control, LoadedInstrument
 from firmware.models.model_file import ModelFile
 from hardware.board import Board

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.refusal import Refusal
-from firmware.instruments.macro import WORDS
+from firmware.instruments.latents.macro import WORDS
 from firmware.ports.web.describe import describe
 from tests.firmware.conftest import shim_library
 from tests.firmware.test_latent_layer import layered, moving, opened

@@ -10,8 +10,8 @@ import numpy as np
 
 from common.refusal import ModuleGone, Refusal
 from firmware.bridge.sinks.instrument import Length, Say
-from firmware.instruments import kinds, macro
-from firmware.instruments.latents import layer
+from firmware.instruments import kinds
+from firmware.instruments.latents import layer, macro
 from firmware.instruments.spec import available_instruments, load_instrument
 from firmware.midi.player import MidiPlayer
 from firmware.play.live.outbox import Outbox

@@ -14,7 +14,7 @@ from firmware.instruments.c.literals import floats, integers, number, text
 from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind
 from firmware.instruments.latents import layer
-from firmware.instruments.macro import macro_text
+from firmware.instruments.latents.macro import macro_text
 from firmware.instruments.schema import InstrumentFile
 
 NO_TABLES = '"this instrument has no tables"'

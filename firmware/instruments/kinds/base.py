@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from firmware.compiler.report import Report
-from firmware.instruments import macro
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import KindTables
 from firmware.instruments.c.model_calls import CompiledModel
-from firmware.instruments.latents import layer
+from firmware.instruments.latents import layer, macro
 from firmware.instruments.schema import InstrumentFile
 from firmware.models.model_file import ModelFile
 from hardware.board import Board
