@@ -53,9 +53,14 @@ static bool flash_program(void *context, uint32_t address, const void *data, siz
 }
 static const PortStorage storage = {NULL, flash_read, flash_erase, flash_program};
 
+size_t shim_bank_bytes(void) { return sizeof(MacroBank); }
 uint8_t *shim_flash(void) { return flash; }
 void shim_power(uint32_t bytes) { left = bytes; }
-void shim_begin(void) { panel_init(&panel, &spec); }
+void shim_begin(void) {
+    static MacroBank bank;
+    panel_init(&panel, &spec);
+    panel_macro(&panel, &bank);
+}
 const char *shim_idle(void) { return panel_idle(&panel, &storage); }
 bool shim_post(uint8_t kind, uint8_t index, float value) {
     return panel_post(&panel, (PortCommand){.kind = kind, .index = index, .value = value});

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.refusal import Refusal
-from firmware.instruments.latents.macro import WORDS
+from firmware.instruments.latents.macro import BYTES, WORDS
 from firmware.ports.web.describe import describe
 from tests.firmware.conftest import shim_library
 from tests.firmware.test_latent_layer import layered, moving, opened
@@ -131,6 +131,10 @@ def test_a_power_cut_while_it_is_stored_leaves_the_old_sounds_or_the_new(panel):
         panel.lib.shim_idle()
         seen.add(round(float(stand(panel, 0.5, 0.5, 0.0, blocks=60)[0]), 1))
     assert seen == {0.1, 0.8}
+
+
+def test_its_memory_is_what_the_estimate_says(shim):
+    assert shim.lib.shim_bank_bytes() <= BYTES
 
 
 MACRO = "macro = true\n"

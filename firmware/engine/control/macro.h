@@ -22,7 +22,8 @@ typedef struct MacroBank {
 } MacroBank;
 
 typedef struct Macro {
-    float applied; /* where the knob was when the parameters followed it; negative: nowhere yet */
+    MacroBank *bank; /* NULL: the instrument has no macro */
+    float applied;   /* where the knob was when the parameters followed it; negative: nowhere yet */
     bool learns;
 } Macro;
 

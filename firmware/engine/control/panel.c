@@ -11,8 +11,7 @@
 #define TICKS_PER_RUN 48u  /* the smoother runs once per millisecond */
 #define CALIBRATION_KIND 1u
 #define PRESET_KIND 2u
-#define CALIBRATION_VERSION 1u
-#define PRESET_VERSION 2u
+#define STORED_VERSION 1u
 #define PRESET_ADDRESS (2u * PORT_SECTOR_BYTES)
 
 typedef struct StoredCalibration {
@@ -23,6 +22,7 @@ typedef struct StoredCalibration {
 typedef struct StoredPresets {
     uint32_t instrument_hash;
     PresetBank bank;
+    MacroBank macro; /* left out where there is none */
 } StoredPresets;
 
 /* On the main loop's stack while it reads or writes. */
@@ -83,6 +83,11 @@ static void write_down(const Panel *panel, uint16_t *position) {
     }
 }
 
+void panel_macro(Panel *panel, MacroBank *bank) {
+    *bank = (MacroBank){0};
+    panel->macro.bank = bank;
+}
+
 static void preset_save(Panel *panel, uint8_t index) {
     write_down(panel, panel->presets.position[index]);
     panel->presets.used |= 1u << index;
@@ -107,7 +112,7 @@ static void preset_recall(Panel *panel, uint8_t index) {
 /* While its gate is high, knobs say what they say; when it falls that is learnt. Else all parameters follow the knob, whenever that is moved. */
 static void run_macro(Panel *panel) {
     const MacroSpec *spec = panel->spec->macro;
-    MacroBank *bank = &panel->presets.macro;
+    MacroBank *bank = panel->macro.bank;
     const float knob = panel->parameter[spec->parameter].position;
     const bool learned = panel->macro.learns;
     panel->macro.learns = panel->last_level >> spec->learn & 1u;
@@ -282,7 +287,7 @@ void panel_begin(Panel *panel, const PortBlock *block) {
         panel->volts[i] = calibration_volts(&panel->calibration[i], block->inputs[i]);
     }
     take_commands(panel);
-    if (panel->spec->macro != NULL) {
+    if (panel->macro.bank != NULL) {
         run_macro(panel);
     }
     const unsigned runs = block->ticks < TICKS_PER_RUN ? 1u : (unsigned)(block->ticks / TICKS_PER_RUN);
@@ -366,11 +371,15 @@ uint8_t panel_calibration(const Panel *panel, uint8_t input, float *codes, float
     return calibration->points;
 }
 
+static size_t preset_bytes(const Panel *panel) {
+    return panel->macro.bank != NULL ? sizeof(StoredPresets) : offsetof(StoredPresets, macro);
+}
+
 /* What is stored is checked as if it had just been measured: a CRC can't tell good sense from bad. */
 static void load(Panel *panel, const PortStorage *storage) {
     Stored stored;
     StoredCalibration *calibration = &stored.calibration;
-    if (store_load(storage, 0, CALIBRATION_KIND, CALIBRATION_VERSION, calibration, sizeof *calibration) &&
+    if (store_load(storage, 0, CALIBRATION_KIND, STORED_VERSION, calibration, sizeof *calibration) &&
         calibration->board_hash == panel->spec->board_hash) {
         for (uint8_t i = 0; i < panel->spec->inputs; ++i) {
             const Calibration *one = &calibration->calibration[i];
@@ -380,9 +389,12 @@ static void load(Panel *panel, const PortStorage *storage) {
         }
     }
     StoredPresets *presets = &stored.presets;
-    if (store_load(storage, PRESET_ADDRESS, PRESET_KIND, PRESET_VERSION, presets, sizeof *presets) &&
+    if (store_load(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, presets, preset_bytes(panel)) &&
         presets->instrument_hash == panel->spec->instrument_hash) {
         panel->presets = presets->bank;
+        if (panel->macro.bank != NULL) {
+            *panel->macro.bank = presets->macro;
+        }
     }
 }
 
@@ -391,12 +403,15 @@ static bool save_calibration(Panel *panel, const PortStorage *storage) {
     for (uint8_t i = 0; i < PORT_MAX_INPUTS; ++i) {
         stored.calibration[i] = panel->calibration[i];
     }
-    return store_save(storage, 0, CALIBRATION_KIND, CALIBRATION_VERSION, &stored, sizeof stored);
+    return store_save(storage, 0, CALIBRATION_KIND, STORED_VERSION, &stored, sizeof stored);
 }
 
 static bool save_presets(Panel *panel, const PortStorage *storage) {
-    const StoredPresets stored = {.instrument_hash = panel->spec->instrument_hash, .bank = panel->presets};
-    return store_save(storage, PRESET_ADDRESS, PRESET_KIND, PRESET_VERSION, &stored, sizeof stored);
+    StoredPresets stored = {.instrument_hash = panel->spec->instrument_hash, .bank = panel->presets};
+    if (panel->macro.bank != NULL) {
+        stored.macro = *panel->macro.bank;
+    }
+    return store_save(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, &stored, preset_bytes(panel));
 }
 
 const char *panel_idle(Panel *panel, const PortStorage *storage) {

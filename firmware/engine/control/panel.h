@@ -67,7 +67,6 @@ typedef struct Parameter {
 typedef struct PresetBank {
     uint32_t used; /* bit n: preset n holds something */
     uint16_t position[PANEL_PRESETS][PORT_MAX_PARAMETERS];
-    MacroBank macro;
 } PresetBank;
 
 typedef struct Panel {
@@ -107,6 +106,8 @@ typedef struct Panel {
 } Panel;
 
 void panel_init(Panel *panel, const PanelSpec *spec);
+/* After it, where the spec has a macro: memory for what that learns. */
+void panel_macro(Panel *panel, MacroBank *bank);
 
 /* Everything that comes in, at the start of a block. */
 void panel_begin(Panel *panel, const PortBlock *block);

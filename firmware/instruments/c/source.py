@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from firmware.instruments.c.literals import floats, integers, number, text
 from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind
 from firmware.instruments.latents import layer
-from firmware.instruments.latents.macro import macro_text
+from firmware.instruments.latents.macro import BANK, macro_text
 from firmware.instruments.schema import InstrumentFile
 
 NO_TABLES = '"this instrument has no tables"'
@@ -52,6 +53,8 @@ def instrument_source(
     """
     kind, board = kinds.named(assignment.kind), assignment.board
     tables = kind.tables(assignment, models)
+    if assignment.loaded.spec.macro:
+        tables = replace(tables, declared=[*tables.declared, BANK])
     calls = _Calls(assignment.loaded.spec, tables, instances is not None)
     parts = [
         f"/* {assignment.loaded.spec.title}: {kind.name} for {board.title}. Made by `vaectrol build` from "

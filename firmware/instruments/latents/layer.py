@@ -8,7 +8,7 @@ from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import Held
 from firmware.instruments.c.literals import floats, number
 from firmware.instruments.c.model_calls import CompiledModel
-from firmware.instruments.latents import sequence, tables
+from firmware.instruments.latents import macro, sequence, tables
 from firmware.instruments.schema import InstrumentFile, LatentsTable
 from firmware.models.model_file import ModelFile
 from hardware.board import Board
@@ -69,11 +69,12 @@ def engine(spec: InstrumentFile) -> set[str]:
 def layer_bytes(spec: InstrumentFile, board: Board) -> dict[str, int]:
     """Memory of the layer by region, on a 32-bit processor, in bytes."""
     asked = spec.latents
+    found = {MAIN: macro.BYTES if spec.macro else 0}
     if asked is None:
-        return {}
-    found = {
-        MAIN: BYTES + (sequence.BYTES if asked.sequence else 0) + (tables.STATE_BYTES if asked.tables else 0)
-    }
+        return found
+    found[MAIN] += BYTES
+    found[MAIN] += sequence.BYTES if asked.sequence else 0
+    found[MAIN] += tables.STATE_BYTES if asked.tables else 0
     if asked.tables:
         region = tables.region_of(board)
         found[region] = found.get(region, 0) + tables.BYTES
@@ -84,7 +85,8 @@ def calls(spec: InstrumentFile) -> dict[str, list[str]]:
     """C of the layer's own by verb of ``port.h``; what it remembers stands in braces."""
     found: dict[str, list[str]] = {}
     asked = spec.latents or LatentsTable()
-    for wanted, made in ((asked.tables, tables.CALLS), (asked.sequence, sequence.CALLS)):
+    own = (spec.macro, macro.CALLS), (asked.tables, tables.CALLS), (asked.sequence, sequence.CALLS)
+    for wanted, made in own:
         for verb, text in made.items() if wanted else ():
             found.setdefault(verb, []).append(text)
     return found

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from firmware.instruments.assignment import Assignment
+from firmware.instruments.c.held import Held
 from firmware.instruments.schema import InstrumentFile
 
 PARAMETER, GATE = "macro", "learn"
 REST = 0.5
+BANK = Held("MacroBank", "macro_bank")
+BYTES = 640
+"""Of a ``MacroBank``; a test measures it."""
+CALLS = {"init": f"panel_macro(&{{panel}}, &{{{BANK.name}}});"}
+"""C by the verb of ``port.h`` in which it belongs; what is remembered stands in braces."""
 WORDS = "One knob for all: moves every parameter between the sounds that were learnt at its ends and middle."
 
 
