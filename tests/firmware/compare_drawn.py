@@ -56,7 +56,9 @@ def verdict(drawn: Drawn, on_host: bool) -> tuple[str, str]:
     assert wanted is not None, "it ran while it was drawn"
     if drawn.streams:
         # A stream goes on: silence follows, for onnxruntime too, and what it makes of its end is left out.
-        feeds = {n: np.pad(v, ((0, 0), (0, 0), (0, BEHIND))) for n, v in drawn.feeds.items()}
+        # as a multiple of the signal, for a Reshape may take frames by the dozen
+        times = -(-BEHIND // min(v.shape[2] for v in drawn.feeds.values()))
+        feeds = {n: np.pad(v, ((0, 0), (0, 0), (0, times * v.shape[2]))) for n, v in drawn.feeds.items()}
         longer = run_model(drawn.model, feeds)
         if longer is None:
             return "wrong", "it was compiled, and onnxruntime runs it at one length only"
@@ -73,6 +75,8 @@ def verdict(drawn: Drawn, on_host: bool) -> tuple[str, str]:
 
 def _begin(longer: np.ndarray, short: np.ndarray) -> np.ndarray:
     """The beginning of an output, as long as it was of the shorter signal."""
+    if longer.ndim != short.ndim:  # a Squeeze took a single frame for no axis
+        return longer.reshape(-1)[: short.size].reshape(short.shape)
     axes = [a for a, (n, m) in enumerate(zip(longer.shape, short.shape, strict=True)) if n != m]
     return longer[tuple(slice(0, n) for n in short.shape)] if axes else longer
 

@@ -66,6 +66,70 @@ def test_a_wrong_rank_is_refused_by_onnxs_own_inference(monkeypatch):
         compile_onnx(case.model())
 
 
+def model_of(nodes, shape, opset, constants=()):
+    """A model of one input and one output, y, whose shape nobody states."""
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_empty_tensor_value_info("y")],
+        [onnx.numpy_helper.from_array(value, name) for name, value in constants],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "shape", "opset", "constants"),
+    [
+        ([helper.make_node("Squeeze", ["x"], ["y"], axes=[1, 0])], [1, 1, "frames"], 7, ()),
+        (
+            [
+                helper.make_node("Unsqueeze", ["x"], ["u"], axes=[1]),
+                helper.make_node("Squeeze", ["u"], ["y"], axes=[1, 0, 1, 1]),
+            ],
+            [1, 5, 12],
+            10,
+            (),
+        ),
+        (
+            [helper.make_node("ConvTranspose", ["x", "w"], ["y"], output_shape=[2], strides=[2])],
+            [1, 5, 8],
+            18,
+            (("w", weights(5, 1, 8)),),
+        ),
+    ],
+    ids=["unsorted axes", "axes said twice", "output_shape"],
+)
+def test_where_onnx_infers_a_wrong_rank_the_witness_settles_it(nodes, shape, opset, constants):
+    """ONNX 1.23 infers these wrongly; onnxruntime has the shape that is read here."""
+    model = model_of(nodes, shape, opset, constants)
+    assert compile_onnx(model, "host").report["witness"]["by"].startswith("onnxruntime")
+
+
+def test_a_doubted_shape_that_no_witness_tells_is_refused(monkeypatch):
+    from firmware.compiler.read import witness
+
+    def absent(reading, model=None):
+        raise witness._CannotRun("there is none")
+
+    monkeypatch.setattr(witness, "_open", absent)
+    monkeypatch.setattr(witness, "_HELD", {})
+    model = model_of([helper.make_node("Squeeze", ["x"], ["y"], axes=[1, 0])], [1, 1, "frames"], 7)
+    with pytest.raises(Refusal, match=r"it is read as \[frames\], and ONNX infers \[1, frames\]"):
+        compile_onnx(model, "host")
+
+
+def test_the_witnesses_own_error_is_not_the_models():
+    """onnxruntime's sigmoid of −12.8 is 2.4 % off the truth, which is 2.7e-6."""
+    nodes = [
+        helper.make_node("Mul", ["x", "small"], ["s"]),
+        helper.make_node("Add", ["s", "low"], ["l"]),
+        helper.make_node("Sigmoid", ["l"], ["y"]),
+    ]
+    constants = (("small", np.float32([1e-4])), ("low", np.float32([-12.804365])))
+    compile_onnx(model_of(nodes, [1, 4, 12], 17, constants), "host")
+
+
 def test_a_wrong_pass_is_refused(monkeypatch):
     from firmware.compiler import pipeline
 
