@@ -279,7 +279,7 @@ def test_osc_sets_triggers_answers_and_refuses(drum):
         assert control.answer(*bad)[0][0] == "/error"
 
 
-@pytest.mark.parametrize("kind", ["drum", "rhythm", "arpeggio", "drive", "groove"])
+@pytest.mark.parametrize("kind", ["drum", "rhythm", "arpeggio", "voice", "drive", "groove"])
 def test_everything_going_wrong_stays_bounded(kind, model_files):
     """A short piece of the hour that `python -m firmware.play.fuzz` runs."""
     from firmware.play.fuzz import fuzz
