@@ -1,4 +1,4 @@
-"""Write a file whole or not at all: under a temporary name beside its place, then renamed."""
+"""Files: written whole or not at all, under a temporary name that is changed then; found through links."""
 
 from __future__ import annotations
 
@@ -91,3 +91,31 @@ def write_picture(path: Path, figure: Figure, dots_per_inch: int = 80) -> None:
     with whole(path) as part:
         figure.savefig(part, dpi=dots_per_inch, format="png")
     plt.close(figure)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """List all files in a folder and below it, sorted.
+
+    Links to folders are followed, which `Path.rglob` does not do; a folder that is reached twice, or lies
+    above itself, is entered once, by its own name rather than by a link.
+    """
+    return [path for path in _entries_below(folder) if path.is_file()]
+
+
+def links_to_nothing(folder: Path) -> list[Path]:
+    """List the links in a folder and below it whose target is gone, sorted."""
+    return [path for path in _entries_below(folder) if path.is_symlink() and not path.exists()]
+
+
+def _entries_below(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    entered: set[str] = set()
+    for at, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(at)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders.sort(key=lambda name: (os.path.islink(os.path.join(at, name)), name))
+        found += [Path(at, name) for name in names]
+    return sorted(found)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from common.figure import new_figure
-from common.page import Sound, picture, sound_source
+from common.page import Picture, Sound, sound_source
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +28,9 @@ RELATIVE_RANGE = (
 ROWS = 192
 FADE_S = 0.02
 TICKS_KHZ = (0, 1, 2, 5, 10, 20)
+CARD_WIDTH, CARD_HEIGHT, CARD_TICKS, CARD_COLUMNS = 179, 91, 6, 400
+"""Of a card's picture: points, ticks of time at most, and frames at most."""
+CARD_LEAST_PX = 214
 
 
 def _mel(hz: np.ndarray | float) -> np.ndarray:
@@ -246,8 +252,79 @@ def player(
     top_db : float or None
         As :func:`draw_spectrogram` takes it.
     """
-    drawn = picture(card_figure(audio, rate_hz, top_db), f"Spectrogram of {title}")
-    return Sound(title, sound_source(audio, rate_hz), drawn, note)
+    return Sound(
+        title, sound_source(audio, rate_hz), card(audio, rate_hz, f"Spectrogram of {title}", top_db), note
+    )
+
+
+def card(audio: np.ndarray, rate_hz: float, says: str, top_db: float | None = TOP_DB) -> Picture:
+    """Draw one sound as small as a card beside a player needs it; the page says the range of levels.
+
+    The element is written here: pages have hundreds, and matplotlib needs a tenth of a second for each.
+
+    Parameters
+    ----------
+    audio : ndarray, shape (n,)
+    says : str
+        What it shows, for those who cannot see it.
+    top_db : float or None
+        As :func:`draw_spectrogram` takes it.
+    """
+    from markupsafe import Markup
+
+    seconds = max(len(audio), 1) / rate_hz
+    step = _tick_step(seconds)
+    times = [n * step for n in range(int(seconds / step + 1e-9) + 1)]
+    along = [(CARD_WIDTH * t / seconds, f"{t:g}") for t in times]
+    highest = float(_mel(rate_hz / 2.0))
+    up = [
+        (CARD_HEIGHT * (1.0 - float(_mel(1000.0 * khz)) / highest), f"{khz:g}")
+        for khz in TICKS_KHZ
+        if 2000.0 * khz <= rate_hz
+    ]
+    ticks = "".join(
+        f'<path d="M{x:.1f} {CARD_HEIGHT}v3.5"/><text x="{x:.1f}" y="{CARD_HEIGHT + 14}">{text}</text>'
+        for x, text in along
+    ) + "".join(
+        f'<path d="M0 {y:.1f}h-3.5"/><text class="end" x="-7" y="{y + 3:.1f}">{text}</text>' for y, text in up
+    )
+    middle = CARD_HEIGHT / 2
+    markup = (
+        f'<svg class="levels" role="img" aria-label="{html.escape(says, quote=True)}" '
+        f'viewBox="-38 -7 {CARD_WIDTH + 52} {CARD_HEIGHT + 43}" width="{CARD_WIDTH + 52}pt" '
+        f'height="{CARD_HEIGHT + 43}pt" xmlns="http://www.w3.org/2000/svg">'
+        f'<image width="{CARD_WIDTH}" height="{CARD_HEIGHT}" preserveAspectRatio="none" '
+        f'href="data:image/png;base64,{_tile_png(audio, rate_hz, top_db)}"/>'
+        f'<path d="M0 0v{CARD_HEIGHT}h{CARD_WIDTH}"/>{ticks}'
+        f'<text x="{CARD_WIDTH / 2:g}" y="{CARD_HEIGHT + 28}">time, s</text>'
+        f'<text x="-27" y="{middle:g}" transform="rotate(-90 -27 {middle:g})">frequency, kHz</text></svg>'
+    )
+    return Picture(Markup(markup), "", CARD_LEAST_PX)
+
+
+def _tick_step(seconds: float) -> float:
+    """Seconds between ticks, a round number, so that there are two to six."""
+    steps = [mantissa * 10.0**power for power in range(-4, 5) for mantissa in (1, 2, 5)]
+    return next((step for step in steps if seconds / step <= CARD_TICKS), steps[-1])
+
+
+def _tile_png(audio: np.ndarray, rate_hz: float, top_db: float | None) -> str:
+    """Return a PNG of the levels, 256 colours, in base64."""
+    import matplotlib as mpl
+    from PIL import Image
+
+    level = _on_mel(levels_db(audio), rate_hz, rate_hz / 2.0)
+    if level.shape[1] > CARD_COLUMNS:
+        starts = np.linspace(0, level.shape[1], CARD_COLUMNS, endpoint=False).astype(int)
+        level = np.add.reduceat(level, starts, axis=1) / np.diff([*starts, level.shape[1]])
+    top = float(level.max()) if top_db is None else top_db
+    codes = np.clip((level - top + DEPTH_DB) / DEPTH_DB, 0.0, 1.0) * 255.0
+    tile = Image.fromarray(codes[::-1].round().astype(np.uint8))
+    palette = (np.asarray(mpl.colormaps[COLOURS](np.arange(256)))[:, :3] * 255.0).round().astype(np.uint8)
+    tile.putpalette(palette.tobytes())
+    stream = io.BytesIO()
+    tile.save(stream, format="PNG")
+    return base64.b64encode(stream.getvalue()).decode()
 
 
 def excerpt(audio: np.ndarray, rate_hz: int, seconds: float) -> np.ndarray:
@@ -257,10 +334,3 @@ def excerpt(audio: np.ndarray, rate_hz: int, seconds: float) -> np.ndarray:
         fade = min(len(cut), round(FADE_S * rate_hz))
         cut[len(cut) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
     return cut
-
-
-def card_figure(audio: np.ndarray, rate_hz: float, top_db: float | None = TOP_DB) -> Figure:
-    """Draw one sound as small as a card beside a player needs it; the page says the range of levels."""
-    figure, axes = new_figure(1, 1, 3.1, 1.75)
-    draw_spectrogram(axes[0, 0], audio, rate_hz, top_db=top_db)
-    return figure

@@ -103,7 +103,8 @@ def write_pages(folder: Path) -> None:
 
 def write_pictures(sounds: list[Heard], folder: Path = PICTURES) -> None:
     """Draw each sound alone, and all of them as one strip."""
-    from common.spectrogram import card_figure, spectrogram_figure
+    from common.figure import new_figure
+    from common.spectrogram import draw_spectrogram, spectrogram_figure
 
     folder.mkdir(parents=True, exist_ok=True)
     shown = [
@@ -112,7 +113,9 @@ def write_pictures(sounds: list[Heard], folder: Path = PICTURES) -> None:
     ]
     rate_hz = sounds[0].rate_hz
     for heard, (_, audio) in zip(sounds, shown, strict=True):
-        write_small(card_figure(audio, rate_hz, top_db=None), folder / f"{heard.name}.png")
+        figure, axes = new_figure(1, 1, 3.1, 1.75)
+        draw_spectrogram(axes[0, 0], audio, rate_hz, top_db=None)
+        write_small(figure, folder / f"{heard.name}.png")
     write_small(
         spectrogram_figure(shown, rate_hz, columns=len(shown), top_db=None), folder / "instruments.png"
     )

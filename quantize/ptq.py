@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from common.files import write_bytes
+from common.files import files_below, write_bytes
 from common.refusal import Refusal
 from quantize.data.quality import compare
 from quantize.graph.graph import Feed, Graph
@@ -100,7 +100,7 @@ def plan_names(graph: Graph) -> list[str]:
 def _feeds(graph: Graph, folder: Path) -> list[Feed]:
     from quantize.data.feeds import FeedMaker, read_folder, read_wav
 
-    recordings = sorted(folder.rglob("*.wav")) if folder.is_dir() else []
+    recordings = [file for file in files_below(folder) if file.suffix.lower() == ".wav"]
     if recordings and graph.about.inputs:
         maker = FeedMaker(graph, [read_wav(p, graph) for p in recordings[:MOST_FEEDS]])
         return [maker.make(0.25, 1) for _ in range(MOST_FEEDS)]

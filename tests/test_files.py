@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.files import whole, write_bytes, write_text
+from common.files import files_below, links_to_nothing, whole, write_bytes, write_text
 from common.refusal import CannotWrite
 
 
@@ -59,3 +59,19 @@ def test_a_folder_is_made_and_an_old_file_replaced(tmp_path: Path) -> None:
         assert place.read_text(encoding="utf-8") == text
     assert place.stat().st_mode & 0o777 == 0o644
     assert list(place.parent.iterdir()) == [place]
+
+
+def test_links_to_folders_are_followed_once_and_never_in_a_circle(tmp_path):
+    library, folder = tmp_path / "library", tmp_path / "sounds"
+    (library / "kicks").mkdir(parents=True)
+    (library / "kicks" / "a.wav").write_bytes(b"")
+    (folder / "own").mkdir(parents=True)
+    (folder / "own" / "b.wav").write_bytes(b"")
+    (folder / "linked").symlink_to(library)
+    (folder / "again").symlink_to(folder / "own")
+    (folder / "own" / "up").symlink_to(folder)
+    (folder / "gone").symlink_to(tmp_path / "nowhere")
+    found = [path.relative_to(folder).as_posix() for path in files_below(folder)]
+    assert found == ["linked/kicks/a.wav", "own/b.wav"]
+    assert links_to_nothing(folder) == [folder / "gone"]
+    assert files_below(tmp_path / "nowhere") == []

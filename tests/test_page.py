@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from common.figure import COLOURS, INK, new_figure
-from common.page import PREDICTED, Cell, Finding, Heard, Page, Sound, number, picture, sound_source
-from common.spectrogram import card_figure
+from common.page import PREDICTED, Cell, Finding, Heard, Page, Sound, number, sound_source
+from common.spectrogram import card
 from tests.pages import CHROMIUM, check_page, overflow
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +26,7 @@ def everything(folder: Path) -> Page:
     """A page with one of each part, in shapes that tempt it to grow too wide."""
     page = Page("Everything & more", "One of each part.", "Hash 00ff.")
     page.opening.figures({"CPU, mean": "34.8 %", "worst callback": Cell("103 %", grave=True)})
-    beside = Sound("kick.wav", sound_source(tone(), 48_000), picture(card_figure(tone(), 48_000), "A tone"))
+    beside = Sound("kick.wav", sound_source(tone(), 48_000), card(tone(), 48_000, "A tone"))
     page.opening.findings(
         [
             Finding("fine", "All is well."),

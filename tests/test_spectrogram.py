@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import io
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from common.figure import as_svg
 from common.spectrogram import (
     ROWS,
+    card,
     draw_spectrogram,
     levels_db,
     mosaic_figure,
@@ -52,6 +58,30 @@ def test_every_spectrogram_names_seconds_kilohertz_and_decibels():
         assert words in svg
     spectrogram_figure([("one", tone(440, 0.5, 0.01))], RATE_HZ, top_db=None)
     spectrogram_figure([("nothing", np.zeros(0))], RATE_HZ, top_db=None)
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.02, 0.5, 3.0, 70.0])
+@pytest.mark.parametrize("top_db", [0.0, None])
+def test_a_card_shows_the_same_levels_and_a_few_round_ticks(seconds, top_db):
+    """Its picture decoded and beside what is drawn with axes; its axes named; two to six ticks of time."""
+    audio = tone(2000, 0.1, seconds)
+    drawing = ElementTree.fromstring(card(audio, RATE_HZ, "A <tone>", top_db).markup)
+    svg = "{http://www.w3.org/2000/svg}"
+    assert drawing.get("aria-label") == "A <tone>"
+    image = drawing.find(f"{svg}image")
+    found = Image.open(io.BytesIO(base64.b64decode(image.get("href").partition(",")[2])))
+    codes = np.asarray(found, float)[::-1]
+    _, axes = new_figure()
+    drawn = draw_spectrogram(axes[0, 0], audio, RATE_HZ, top_db=top_db)
+    level = np.asarray(drawn.get_array())
+    expected = (level - drawn.norm.vmin) / (drawn.norm.vmax - drawn.norm.vmin) * 255
+    assert codes.shape[0] == ROWS
+    middle = expected[:, expected.shape[1] // 2]
+    assert np.abs(codes[:, codes.shape[1] // 2] - middle.clip(0, 255)).max() < (1 if seconds <= 0.5 else 12)
+    texts = [text.text for text in drawing.findall(f"{svg}text")]
+    assert texts[-2:] == ["time, s", "frequency, kHz"] and texts[-8:-2] == ["0", "1", "2", "5", "10", "20"]
+    times = [float(text) for text in texts[:-8]]
+    assert 2 <= len(times) <= 7 and times[0] == 0 and times[-1] <= seconds * (1 + 1e-6)
 
 
 def test_a_mosaic_has_each_sound_in_its_tile():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.files import files_below
 from common.outputs import check_folder
 from common.refusal import Refusal
 from workflow.chapters import without_image
@@ -48,7 +49,7 @@ def capture_stages(sources: Sequence[Path], board: str, folder: Path) -> list[St
     check_folder(folder, ours=STAMPS)
     phrase, model = folder / "phrase" / "guitar.wav", folder / "capture.int8.onnx"
     dry = sources[1] if len(sources) == 2 else phrase.parent
-    if len(sources) == 2 and not any(dry.rglob("*.wav")):
+    if len(sources) == 2 and not any(file.suffix.lower() == ".wav" for file in files_below(dry)):
         raise Refusal(f"there is no .wav file in {dry}; name a folder of dry recordings, or leave it out.")
     instrument, float_model = folder / "capture.toml", folder / "capture.onnx"
     report, page = folder / "report", folder / "capture.html"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.files import files_below
 from common.kinds import check_kind
 from common.outputs import check_folder
 from common.refusal import Refusal
@@ -157,7 +158,7 @@ def in_folders(count: int) -> str:
 def holds(folder: Path, role: str) -> bool:
     """Tell whether a folder holds anything that a data set of this kind could be made of."""
     endings = preparation(role).endings
-    return any(path.suffix.lower().lstrip(".") in endings for path in folder.rglob("*"))
+    return any(path.suffix.lower().lstrip(".") in endings for path in files_below(folder))
 
 
 def preparation(role: str) -> type[Preparation[Any, Any]]:

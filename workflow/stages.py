@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.files import write_text
+from common.files import files_below, write_text
 from common.refusal import Refusal
 
 STAMPS = ".workflow"
@@ -70,7 +70,7 @@ def fingerprint(stage: Stage) -> str:
     """Digest of a stage's command and of the names, sizes and times of everything it reads."""
     digest = hashlib.sha256(json.dumps(stage.argv).encode())
     for path in stage.reads:
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        for file in files_below(path) if path.is_dir() else [path]:
             if file.is_file():
                 status = file.stat()
                 digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())

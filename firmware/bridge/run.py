@@ -13,6 +13,7 @@ from typing import Any
 
 from common.files import write_text
 from common.reading.toml_source import read_toml
+from common.refusal import Refusal
 from firmware.bridge.hub import Hub
 from firmware.bridge.mapping import PLAIN, Mapping, read_mapping
 from firmware.bridge.phone.defaults import shown, with_defaults
@@ -134,7 +135,10 @@ def fader_positions(mapping: Mapping, instrument: Instrument) -> Callable[[str],
 
     def position(name: str) -> float | None:
         parameter = of_fader.get(f"phone/{name}")
-        return instrument.position(parameter) if parameter is not None else None
+        try:
+            return instrument.position(parameter) if parameter is not None else None
+        except Refusal:  # a module that is away
+            return None
 
     return position
 
@@ -168,6 +172,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="vaectrol-") as folder, ExitStack() as stack:
         host = HostInstrumentSide(wanted.host, Path(folder)) if wanted.host is not None else None
         instrument: Instrument = host or ModuleSide(wanted.device or "", wanted.instrument)
+        stack.callback(instrument.close)
         ways = wanted.ways
         targets = Targets(
             list(instrument.parameters),

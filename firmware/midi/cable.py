@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-from common.refusal import Refusal, ToolMissing
 from firmware.midi.player import Message, MidiPlayer
+from firmware.midi.ports import open_port
 from firmware.play.live.osc import OscControl
 from firmware.script.cv_script import command_of
 
@@ -41,26 +40,9 @@ def midi_input(name: str, follower: Callable[[Message], None]) -> Iterator[str]:
 
     Raises
     ------
-    ToolMissing
-        The library for MIDI inputs is not installed.
     Refusal
-        There is no such input, or it is taken.
+        What `firmware.midi.ports.open_port` refuses.
     """
-    import mido
-
-    try:
-        names: list[str] = mido.get_input_names()
-    except ImportError:
-        raise ToolMissing("a MIDI input needs the library for MIDI: pip install python-rtmidi.") from None
-    except OSError as error:
-        raise Refusal(f"this computer has no MIDI inputs to open: {error}.") from None
-    found = next((one for one in names if one.casefold().startswith(name.casefold())), None)
-    if found is None:
-        there = f"there are {', '.join(names)}" if names else "no MIDI input is connected"
-        raise Refusal(f"there is no MIDI input called {name!r}; {there}.")
-    try:
-        port: Any = mido.open_input(found, callback=follower)
-    except OSError as error:
-        raise Refusal(f"cannot open the MIDI input {found}: {error}.") from None
+    found, port = open_port("input", name, follower)
     with port:
         yield found

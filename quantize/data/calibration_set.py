@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from common.files import files_below
 from common.refusal import Refusal
 from quantize.data.examples import Example, run, teach
 from quantize.data.feeds import FeedMaker, read_folder, read_wav
@@ -179,7 +180,7 @@ def recordings(graph: Graph, feeds: list[Feed]) -> list[np.ndarray]:
 
 def from_folder(graph: Graph, folder: Path, seed: int = 0) -> CalibrationSet:
     """Take examples from a folder; recordings fill the audio inputs that the metadata describe."""
-    recordings = sorted(folder.rglob("*.wav")) if folder.is_dir() else []
+    recordings = [file for file in files_below(folder) if file.suffix.lower() == ".wav"]
     if recordings and graph.about.inputs:
         audio = [x for x in (read_wav(p, graph) for p in recordings[:64]) if len(x) >= LEAST_SAMPLES]
         return from_metadata(graph, seed, audio)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from common.audio import SAMPLE_RATE_HZ
+from common.files import files_below
 from common.model_metadata import TensorSpec
 from common.refusal import LeftOut, Refusal
 from quantize.graph.graph import Feed, Graph
@@ -168,7 +169,7 @@ def read_folder(folder: Path, graph: Graph, most: int = 256) -> list[Feed]:
     """
     if not folder.is_dir():
         raise Refusal(f"there is no calibration folder {folder}; give one with .npz, .npy or .wav files.")
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".npz", ".npy", ".wav"))[:most]
+    files = [p for p in files_below(folder) if p.suffix.lower() in (".npz", ".npy", ".wav")][:most]
     if not files:
         raise Refusal(f"{folder} holds no .npz, .npy or .wav file to calibrate with.")
     names = graph.input_names

@@ -14,8 +14,8 @@ from common.audio import SAMPLE_RATE_HZ
 from common.figure import COLOURS, FAINT, new_figure
 from common.files import whole, write_picture, write_text
 from common.measures import measure
-from common.page import PREDICTED, Cell, Page, Section, Sound, Value, number, picture
-from common.spectrogram import DEPTH_DB, card_figure
+from common.page import PREDICTED, Cell, Page, Section, Sound, Value, number
+from common.spectrogram import DEPTH_DB, card
 from common.version import version
 from quantize.data.examples import Example, tensors
 from quantize.data.quality import is_audio, snr_db
@@ -362,7 +362,7 @@ def _sounds(page: Page, folder: Path, outcome: Outcome, example: Example) -> Non
                 soundfile.write(
                     str(temporary), audio[index, 0], SAMPLE_RATE_HZ, subtype="FLOAT", format="WAV"
                 )
-            drawn = picture(card_figure(audio[index, 0], SAMPLE_RATE_HZ), f"Spectrogram of {file}")
+            drawn = card(audio[index, 0], SAMPLE_RATE_HZ, f"Spectrogram of {file}")
             players.append(Sound(f"{index + 1}, {label}", file, drawn))
     page.section(
         "Sounds",

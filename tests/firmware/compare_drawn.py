@@ -15,6 +15,7 @@ import argparse
 import collections
 import json
 import multiprocessing
+import resource
 import sys
 import time
 from multiprocessing.connection import Connection
@@ -33,7 +34,10 @@ from tests.firmware.drawn_graphs import Drawn, draw_attempt, run_model
 KINDS = ("agreed", "refused", "misread", "wrong", "crash")
 """What may become of a graph; the last three are faults."""
 TOLERANCE = {"float16": 2e-2, "float32": 1e-4, "float64": 1e-4}
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = {"draw": 20, "judge": 300}
+"""A drawing that onnxruntime works on for longer is drawn again; a graph that takes longer is a fault."""
+MOST_BYTES = 3 << 30
+"""Of a worker: some drawings make onnxruntime ask for all memory that there is."""
 LATEST = 2048
 BEHIND = 4096
 """Frames of silence after a stream's signal: more than any of these graphs delays."""
@@ -115,6 +119,7 @@ def distance(want: np.ndarray, got: np.ndarray, latest: int = LATEST) -> float |
 
 def _work(pipe: Connection, seed: int, host_every: int) -> None:
     """Judge numbers that arrive, saying before each attempt what is tried."""
+    resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
     while True:
         number, attempt = pipe.recv()
         while True:
@@ -152,7 +157,7 @@ class Worker:
         stage, about = "draw", ""
         while True:
             try:
-                if not self.pipe.poll(PATIENCE_SECONDS):
+                if not self.pipe.poll(PATIENCE_SECONDS[stage]):
                     raise EOFError
                 stage, attempt, about = self.pipe.recv()
             except (EOFError, ConnectionResetError):
@@ -160,7 +165,7 @@ class Worker:
                 self.process.join()
                 self.start()
                 if stage == "judge":
-                    return "crash", f"{about}: the process ended, or took {PATIENCE_SECONDS} s"
+                    return "crash", f"{about}: the process ended, or took {PATIENCE_SECONDS[stage]} s"
                 attempt += 1
                 self.pipe.send((number, attempt))
                 continue

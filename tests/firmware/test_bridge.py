@@ -30,6 +30,7 @@ from firmware.play.live.performance import Performance
 from firmware.play.render import open_instrument
 from firmware.script.cv_script import Script, events, read_script, script_text
 
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 TARGETS = Targets(["latent/1", "latent/2", "attribute/density"], ["freeze"], presets=8, osc=True, midi=True)
 
 
@@ -280,10 +281,11 @@ def test_a_performance_renders_again_bit_for_bit(tmp_path, capsys):
     mapping = tmp_path / "map.toml"
     mapping.write_text(rule("osc/hand", "latent/4", smoothing_s=0.05))
     lasts: dict[str, float] = {}
-    stop = threading.Event()
+    enough, ended, listens = threading.Event(), threading.Event(), threading.Event()
+    made: dict = {}
 
     def play(seed: int, names: list[str]) -> None:
-        lasts.update(sent(port, stop, seed, names))
+        lasts.update(sent(port, enough, seed, names))
 
     with ThreadingOSCUDPServer(("127.0.0.1", 0), dispatcher) as ear:
         threading.Thread(target=ear.serve_forever, daemon=True).start()
@@ -291,31 +293,38 @@ def test_a_performance_renders_again_bit_for_bit(tmp_path, capsys):
             HostWanted("drum", out=out),
             mapping=mapping,
             ways=Ways(osc=port, osc_out=("127.0.0.1", ear.server_address[1])),
-            seconds=3.0,
+            seconds=120.0,
             record=record,
         )
+        tell = lambda line: listens.set() if "listens" in line else None  # noqa: E731
+        bridge = threading.Thread(target=lambda: made.update(run(wanted, tell, ended)))
+        bridge.start()
+        listens.wait()
         senders = [
             threading.Thread(target=play, args=(1, ["latent/1", "latent/2", "hand"])),
             threading.Thread(target=play, args=(2, ["latent/3", "level"])),
         ]
-
-        def begin(line: str) -> None:
-            if "listens" in line:
-                for sender in senders:
-                    sender.start()
-                threading.Timer(2.0, stop.set).start()
-
-        made = run(wanted, begin)
+        for sender in senders:
+            sender.start()
+        time.sleep(2.0)
+        enough.set()
         for sender in senders:
             sender.join()
+        stands = {f"/position/{name}": value for name, value in lasts.items() if name != "hand"}
+        stands["/position/latent/4"] = lasts["hand"]
+        end = time.monotonic() + 60.0
+        while not all(abs(heard.get(address, 9.0) - value) < 0.02 for address, value in stands.items()):
+            assert time.monotonic() < end, (stands, heard)
+            time.sleep(0.05)
+        ended.set()
+        bridge.join()
         ear.shutdown()
     assert made["messages"] > 100
     take = read_script(record)
     for name, value in lasts.items():
         if name != "hand":
             assert take.columns[name][1][-1] == value
-            assert heard[f"/position/{name}"] == pytest.approx(value, abs=0.02)
-    assert take.columns["latent/4"][1][-1] == pytest.approx(lasts["hand"], abs=1e-6)
+    assert take.columns["latent/4"][1][-1] == pytest.approx(lasts["hand"], abs=0.02)
     command = next(line for line in made["says"].splitlines() if line.startswith("the same again: "))
     words = [*command.removeprefix("the same again: vaectrol ").split(), "--allow-silence"]
     assert vaectrol.main([*words, "-o", str(again)]) == 0
@@ -362,10 +371,53 @@ def test_the_outcome_is_json_for_a_machine(tmp_path, capsys):
     path = tmp_path / "moves.csv"
     path.write_text("time,latent/1,trigger/1\n0.0,0.25,\n0.05,,1\n0.1,0.75,\n")
     record = tmp_path / "take.csv"
-    words = ["bridge", "drum", "--cv", str(path), "--seconds", "1", "--record", str(record), "--json"]
+    words = ["bridge", "drum", "--cv", str(path), "--seconds", "3", "--record", str(record), "--json"]
     assert vaectrol.main(words) == 0
     made = json.loads(capsys.readouterr().out)
     assert made["messages"] == 3 and made["files"] == [str(record)]
     take = read_script(record)
     assert take.columns["latent/1"][1].tolist() == [0.25, 0.75]
     assert take.columns["trigger/1"][1].tolist() == [1.0]
+
+
+def test_what_a_texture_hears_goes_out_and_its_take_renders_the_same(tmp_path):
+    """An encoder's latents leave by OSC while a sound plays; with that sound the take is the live file."""
+    from pythonosc.dispatcher import Dispatcher
+    from pythonosc.osc_server import ThreadingOSCUDPServer
+
+    rate_hz, rng = 48_000, np.random.default_rng(2)
+    time_s = np.arange(3 * rate_hz) / rate_hz
+    tone = 0.3 * np.sin(2 * np.pi * 220 * time_s * (1 + 0.1 * np.floor(2 * time_s))) + 0.01 * rng.normal(
+        size=len(time_s)
+    )
+    sound, out, record, again = (tmp_path / name for name in ("in.wav", "live.wav", "take.csv", "again.wav"))
+    soundfile.write(sound, tone.astype(np.float32), rate_hz, subtype="FLOAT")
+    mapping = tmp_path / "map.toml"
+    mapping.write_text(
+        rule("instrument/out/latent/1", "osc/heard", input="[-5, 5]")
+        + rule("script/cv_1", "latent/2", input="[-5, 5]")
+    )
+    script = tmp_path / "moves.csv"
+    script.write_text("time,latent/1,gate/freeze,cv_1\n0.0,0.5,0,-5\n1.0,0.9,1,5\n1.5,0.2,0,0\n")
+    heard: dict[str, list[float]] = {}
+    dispatcher = Dispatcher()
+    dispatcher.set_default_handler(lambda address, value: heard.setdefault(address, []).append(value))
+    with ThreadingOSCUDPServer(("127.0.0.1", 0), dispatcher) as ear:
+        threading.Thread(target=ear.serve_forever, daemon=True).start()
+        wanted = Wanted(
+            HostWanted("texture", sounds={"audio_in_1": sound}, out=out),
+            mapping=mapping,
+            ways=Ways(osc_out=("127.0.0.1", ear.server_address[1]), script=script),
+            seconds=3.0,
+            record=record,
+        )
+        made = run(wanted, lambda line: None)
+        ear.shutdown()
+    assert len(set(heard["/out/latent/1"])) > 20 and len(set(heard["/out/pitch"])) > 3
+    assert len(heard["/heard"]) > 20 and all(0.0 <= value <= 1.0 for value in heard["/heard"])
+    take = read_script(record).columns
+    assert take["gate/freeze"][1].tolist() == [0.0, 1.0, 0.0] and len(take["latent/2"][1]) > 100
+    command = made["says"].splitlines()[-1].removeprefix("the same again: vaectrol ")
+    assert vaectrol.main([*command.split(), "--allow-silence", "-o", str(again)]) == 0
+    live, second = (soundfile.read(path)[0] for path in (out, again))
+    assert np.abs(live).max() > 1e-3 and np.array_equal(live, second)

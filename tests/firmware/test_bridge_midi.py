@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import mido
 import numpy as np
@@ -19,6 +20,7 @@ from firmware.play.render import play
 from firmware.script.cv_script import read_script
 from tests.firmware import null_midi
 
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 PARAMETERS = ["latent/1", "latent/2", "class", "level"]
 
 
@@ -137,3 +139,13 @@ def test_keys_play_an_instrument_and_its_notes_go_out(backend, tmp_path, capsys)
     keys, counts = np.unique([message.note for message in begun], return_counts=True)
     assert dict(zip(keys.tolist(), counts.tolist(), strict=True)) == wanted and wanted
     assert all(message.channel == 9 for message in begun)
+
+
+@pytest.mark.skipif(Path("/dev/snd/seq").exists(), reason="this computer has MIDI")
+def test_a_computer_without_midi_says_so_in_one_line(capfd):
+    """With the real library: what ALSA itself would print stays off the terminal."""
+    pytest.importorskip("rtmidi")
+    for option in ("--midi", "--midi-out"):
+        assert vaectrol.main(["bridge", "drum", option, "x", "--seconds", "1"]) == 2
+        said = capfd.readouterr().err.strip()
+        assert "no MIDI" in said and len(said.splitlines()) == 1

@@ -13,6 +13,7 @@ import pytest
 from pythonosc.osc_message import OscMessage
 from pythonosc.udp_client import SimpleUDPClient
 
+from common.refusal import Refusal
 from firmware.bridge.run import Wanted, Ways, run
 from firmware.bridge.sinks.instrument import Length
 from firmware.bridge.sinks.module import ModuleSide
@@ -22,6 +23,7 @@ from firmware.toolchain import link_shared
 from hardware.board import load_board
 from hardware.simulated import SimulatedBoard
 
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 ROOT = Path(__file__).resolve().parents[2]
 PORTS = ROOT / "firmware" / "ports"
 CONTROL = ROOT / "firmware" / "engine" / "control"
@@ -60,7 +62,8 @@ def test_osc_through_the_bridge_moves_a_module_and_is_written_down(module, tmp_p
         port = free.getsockname()[1]
     mapping, record, said = tmp_path / "map.toml", tmp_path / "take.csv", []
     mapping.write_text('[[map]]\nfrom = "osc/hand"\nto = "latent/2"\nrange = [1.0, 0.0]\n')
-    wanted = Wanted(device=module.device, mapping=mapping, ways=Ways(osc=port), record=record)
+    ways = Ways(osc=port, osc_out=("127.0.0.1", 9))  # port 9 discards
+    wanted = Wanted(device=module.device, mapping=mapping, ways=ways, record=record, hz=200.0)
     made: dict = {}
     stop = threading.Event()
     bridge = threading.Thread(target=lambda: made.update(run(wanted, said.append, stop)))
@@ -104,4 +107,23 @@ def test_a_module_that_goes_away_and_comes_back_has_the_last_values(module, monk
     until(lambda: side.obeyed >= 2)
     stop.set()
     playing.join()
-    assert ModuleSide(module.device).position("latent/1") == 0.125
+    assert side.position("latent/1") == 0.125
+    side.close()
+
+
+def test_a_modules_midi_table_is_that_of_the_file_that_is_named(module):
+    side = ModuleSide(module.device)
+    with pytest.raises(Refusal, match="no instrument here is called 'voltmeter'; name its file"):
+        side.midi_player()
+    side.close()
+    named = ModuleSide(module.device, "drum")
+    assert named.midi_player().table.note
+    named.close()
+
+
+def test_a_module_can_be_asked_until_it_is_let_go(module):
+    """Telemetry asks from a thread of its own, also while the performance ends."""
+    side = ModuleSide(module.device)
+    side.perform(Outbox(), Length(0.0), lambda *_: None, lambda: None)
+    assert side.values()["/load/mean"] is not None
+    side.close()

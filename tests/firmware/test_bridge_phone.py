@@ -37,6 +37,7 @@ pytest.importorskip("cryptography")
 from firmware.bridge.phone import certificate  # noqa: E402
 from firmware.bridge.phone.server import MOST_CLIENTS, Offered, PhoneServer, Place, qr_code  # noqa: E402
 
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 TRUST = ssl.create_default_context()
 TRUST.check_hostname, TRUST.verify_mode = False, ssl.CERT_NONE
 RULES = Mapping(

@@ -279,6 +279,46 @@ def test_osc_sets_triggers_answers_and_refuses(drum):
         assert control.answer(*bad)[0][0] == "/error"
 
 
+def test_a_live_session_renders_again_from_its_recording(tmp_path):
+    import socket
+    import threading
+
+    import soundfile
+    from pythonosc.udp_client import SimpleUDPClient
+
+    from firmware.play.live.live import Inputs, play_live
+    from firmware.play.render import play
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    client, out, record = SimpleUDPClient("127.0.0.1", port), tmp_path / "live.wav", tmp_path / "take.csv"
+
+    def hands() -> None:
+        for number in range(100):
+            client.send_message("/latent/1", number / 100)
+            if number % 10 == 0:
+                client.send_message("/trigger", [1, 0.5])
+            time.sleep(0.01)
+
+    playing = threading.Thread(target=hands)
+    made = play_live(
+        "drum",
+        out,
+        models=None,
+        inputs=Inputs(osc_port=port),
+        seconds=2.0,
+        block=None,
+        record=record,
+        tell=lambda line: playing.start(),
+    )
+    playing.join()
+    assert made["messages"] > 20 and "messages obeyed" in made["says"]
+    live, _ = soundfile.read(out, dtype="float32")
+    again = play("drum", script=record, seconds=2.0)
+    assert np.abs(live).max() > 1e-3 and np.array_equal(live.T, again.sound)
+
+
 @pytest.mark.parametrize("kind", ["drum", "rhythm", "arpeggio", "voice", "drive", "groove"])
 def test_everything_going_wrong_stays_bounded(kind, model_files):
     """A short piece of the hour that `python -m firmware.play.fuzz` runs."""

@@ -97,6 +97,17 @@ def test_a_name_that_is_not_utf8_is_left_out_and_can_be_read_in_the_report(tmp_p
     assert "kick_\\xff.wav" in (tmp_path / "out/report.html").read_text()
 
 
+def test_a_library_behind_a_link_is_read(tmp_path):
+    """As samplers keep theirs: one folder of links to libraries elsewhere."""
+    kits(tmp_path / "library")
+    (tmp_path / "sounds").mkdir()
+    (tmp_path / "sounds" / "kits").symlink_to(tmp_path / "library")
+    (tmp_path / "sounds" / "kick.wav").symlink_to(tmp_path / "nowhere.wav")
+    left_out, items = reasons("drum", tmp_path / "sounds", tmp_path / "out")
+    assert len(items) == 18
+    assert left_out == {"kick.wav": "is a link to a file that is not there"}
+
+
 def test_a_file_that_may_not_be_read_is_left_out(tmp_path, monkeypatch):
     real = base.read_source.__globals__["file_sha256"]
 

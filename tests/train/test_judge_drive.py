@@ -1,6 +1,7 @@
 """The judge of drives measures what it says; its opponent is a fair one."""
 
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -32,6 +33,7 @@ def run(drives, tmp_path_factory):
 def brief(monkeypatch):
     monkeypatch.setattr(judge, "NOISE_MINUTES", 0.5)
     monkeypatch.setattr(judge, "POSITIONS", 5)
+    monkeypatch.setattr(judge, "fit_space", partial(judge.fit_space, steps=60))
 
 
 def test_a_run_is_judged_whole(run, drives, tmp_path, brief):

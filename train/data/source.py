@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.files import files_below, links_to_nothing
 from common.reading.tables import decoded, read_rows
 from common.refusal import Refusal
 from train.data.store import file_sha256
@@ -89,9 +90,13 @@ def read_source(root: Path, endings: frozenset[str], what: str, out: Path) -> So
     found, foreign, other = [], [], 0
     unusable: list[tuple[str, str]] = []
     inside = out.resolve()
-    for path in sorted(root.rglob("*")):
+    for path in links_to_nothing(root):
+        if path.suffix.lower().lstrip(".") in endings:
+            shown = os.fsencode(path.relative_to(root)).decode("utf-8", "backslashreplace")
+            unusable.append((shown, "is a link to a file that is not there"))
+    for path in files_below(root):
         relative = path.relative_to(root)
-        if any(part.startswith((".", "__MACOSX")) for part in relative.parts) or not path.is_file():
+        if any(part.startswith((".", "__MACOSX")) for part in relative.parts):
             continue
         if path.resolve().is_relative_to(inside):
             continue

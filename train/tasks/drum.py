@@ -606,9 +606,9 @@ class DrumTask(Task):
                 made = self.render(z, knobs, 0.6)[:, 0].numpy()
             sounds += [(f"{CLASSES[number]} {i}", row) for i, row in enumerate(made)]
             audio.append(made.reshape(-1))
-        from common.spectrogram import spectrogram_figure
+        from common.spectrogram import mosaic_figure
 
-        figure = spectrogram_figure(sounds, SAMPLE_RATE_HZ, columns=len(z))
+        figure = mosaic_figure(sounds, SAMPLE_RATE_HZ, len(z))
         figure.suptitle(title, fontsize=9)
         return figure, np.clip(np.concatenate(audio), -1, 1), SAMPLE_RATE_HZ
 

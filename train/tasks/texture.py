@@ -390,10 +390,10 @@ class TextureTask(Task):
         control = torch.tensor([0.0, 0.95, 1.5])[None, :, None].expand(len(z), 3, hops)
         with torch.no_grad():
             sound = self.model.decoder(z[:, :, None].expand(-1, -1, hops), control)[:, 0].numpy()
-        from common.spectrogram import spectrogram_figure
+        from common.spectrogram import mosaic_figure
 
         rows = [(f"{title} {i + 1}", audio) for i, audio in enumerate(sound)]
-        figure = spectrogram_figure(rows, SAMPLE_RATE_HZ, columns=len(z))
+        figure = mosaic_figure(rows, SAMPLE_RATE_HZ, len(z))
         return figure, np.clip(sound.reshape(-1), -1, 1), SAMPLE_RATE_HZ
 
 

@@ -137,6 +137,9 @@ class HostInstrumentSide:
         """Write down what it was played by."""
         return self._performance.script() if self._performance is not None else Script()
 
+    def close(self) -> None:
+        """Leave nothing open: the library goes with the process."""
+
     def in_words(self) -> list[str]:
         """Say how long was played, and how to hear it again."""
         played = self._performance

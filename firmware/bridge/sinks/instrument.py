@@ -64,6 +64,9 @@ class Instrument(Protocol):
     def script(self) -> Script:
         """Write down what it was played by."""
 
+    def close(self) -> None:
+        """Let go of it, after the last question."""
+
     def in_words(self) -> list[str]:
         """Say what was played, and what went wrong."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from common.refusal import Refusal, ToolMissing
+from firmware.midi.ports import open_port
 from firmware.play.live.outbox import Outbox
 
 WAIT_S = 0.1
@@ -87,26 +87,9 @@ def midi_output(name: str, outbox: Outbox) -> Iterator[str]:
 
     Raises
     ------
-    ToolMissing
-        The library for MIDI is not installed.
     Refusal
-        There is no such output, or it is taken.
+        What `firmware.midi.ports.open_port` refuses.
     """
-    import mido
-
-    try:
-        names: list[str] = mido.get_output_names()
-    except ImportError:
-        raise ToolMissing("a MIDI output needs the library for MIDI: pip install python-rtmidi.") from None
-    except OSError as error:
-        raise Refusal(f"this computer has no MIDI outputs to open: {error}.") from None
-    found = next((one for one in names if one.casefold().startswith(name.casefold())), None)
-    if found is None:
-        there = f"there are {', '.join(names)}" if names else "no MIDI output is connected"
-        raise Refusal(f"there is no MIDI output called {name!r}; {there}.")
-    try:
-        port: Any = mido.open_output(found)
-    except OSError as error:
-        raise Refusal(f"cannot open the MIDI output {found}: {error}.") from None
+    found, port = open_port("output", name)
     with port, MidiOut(port, outbox):
         yield found

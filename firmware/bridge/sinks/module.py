@@ -99,7 +99,6 @@ class ModuleSide:
                     for column, value in outbox.take(AT_ONCE):
                         self._obey(column, value)
         self._ended = time.monotonic()
-        self._remote.close()
 
     def script(self) -> Script:
         """Write down what the module was told, and when."""
@@ -108,6 +107,10 @@ class ModuleSide:
             columns={column: (knots[:, 0], knots[:, 1]) for column, knots in points.items()},
             seconds=min(self._ended - self._began, LONGEST_S),
         )
+
+    def close(self) -> None:
+        """Close the link."""
+        self._remote.close()
 
     def in_words(self) -> list[str]:
         """Say how much the module obeyed, and the last thing that it refused."""
