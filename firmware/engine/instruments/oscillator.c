@@ -15,6 +15,7 @@
 #define LOUDNESS_DB 40.0f
 #define LOG_PER_DB 0.115129255f
 #define DEAD_DB (-90.0f)
+#define QUIETEST_DB (-36.0f) /* that a timbre may ask for, far from the notes it was learnt from */
 #define LOUDEST_DB (-3.0f)
 #define ACCENT_DB 6.0f
 #define SWELL_S 0.35f /* in which vibrato comes in */
@@ -114,7 +115,8 @@ static void move_loudness(Oscillator *oscillator, const Panel *panel) {
     const float decay = bound(habit[OSCILLATOR_DECAY] * value(oscillator, panel, spec->decay), 0.0f, 200.0f);
     const float release = bound(natural_exp(habit[OSCILLATOR_RELEASE] - value(oscillator, panel, spec->release)), 10.0f,
                                 3000.0f);
-    const float peak = habit[OSCILLATOR_PEAK] + value(oscillator, panel, spec->dynamics) + oscillator->accented;
+    const float own = bound(habit[OSCILLATOR_PEAK], QUIETEST_DB, LOUDEST_DB);
+    const float peak = own + value(oscillator, panel, spec->dynamics) + oscillator->accented;
     oscillator->loudness = bound(peak, DEAD_DB, LOUDEST_DB) - oscillator->behind - oscillator->fallen;
     if (oscillator->loudness <= DEAD_DB) {
         oscillator->loudness = DEAD_DB;
