@@ -133,6 +133,7 @@ class SimulatedBoard:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._cable = threading.Lock()
         self._babble = b""
         self._held = b""  # the beginning of a line that may be a patch
         self._line_begins = True
@@ -169,16 +170,18 @@ class SimulatedBoard:
     def unplug(self) -> None:
         """Pull the cable: the port is gone for whoever holds it. The flash stays."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join()
         self._close()
 
     def _close(self) -> None:
-        for handle in (self._master, self._slave):
+        with self._cable:  # two hands may pull it at once
+            handles = (self._master, self._slave)
+            self._master = self._slave = -1
+        for handle in handles:
             if handle >= 0:
                 os.close(handle)
-        self._master = self._slave = -1
 
     def babble(self, data: bytes) -> None:
         """Send bytes that are nobody's answer."""

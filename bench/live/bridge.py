@@ -43,6 +43,8 @@ from firmware.script.cv_script import Script
 SIDES = ("osc", "midi", "phone", "script")
 STEP_S = 0.05
 """Between two steps whose way is timed."""
+WARM_UP_STEPS = 10
+"""Not timed: the first may go to where the parameter stands already."""
 REST_S = 1.0
 """After the last message, for what is on its way."""
 LOW, HIGH, HALF = 0.2, 0.8, 0.5
@@ -55,6 +57,8 @@ class Measured:
     Attributes
     ----------
     latency_ms : array, shape (steps,), float64
+    gap_ms : array, shape (chunks − 1,), float64
+        Between the ends of two chunks; what is more than a chunk, the program waited for a core.
     sent, obeyed : int
         Messages of all sides, and moves that reached the instrument.
     lost : tuple of str
@@ -62,6 +66,7 @@ class Measured:
     """
 
     latency_ms: np.ndarray
+    gap_ms: np.ndarray
     sent: int
     obeyed: int
     lost: tuple[str, ...]
@@ -127,16 +132,20 @@ def send_phone(link: str, rate: float, seconds: float, answer: Connection) -> No
 
 
 class _Watch:
-    """Notes when a parameter crosses the middle."""
+    """Notes when a chunk is done, and when a parameter crosses the middle."""
 
     def __init__(self, parameter: int):
-        self.parameter, self.high, self.times = parameter, False, []  # type: int, bool, list[float]
+        self.parameter, self.high = parameter, False
+        self.times: list[float] = []
+        self.chunks: list[float] = []
 
     def __call__(self, rendered: Rendered) -> None:
+        now = time.monotonic()
+        self.chunks.append(now)
         high = bool(rendered.positions[-1, self.parameter] > HALF)
         if high != self.high:
             self.high = high
-            self.times.append(time.monotonic())
+            self.times.append(now)
 
 
 def measure(instrument: str, seconds: float, rate: float) -> Measured:
@@ -208,7 +217,9 @@ def measure(instrument: str, seconds: float, rate: float) -> Measured:
         take = performance.script().columns
     lost = [side for side in SIDES if take[moved[side]][1][-1] != played[side][1]]
     total = sum(count for count, _ in played.values()) + len(sent)
-    return Measured(_latencies(sent, np.array(watch.times)), total, performance.obeyed, tuple(lost))
+    gaps = 1e3 * np.diff(watch.chunks)
+    timed = sent[WARM_UP_STEPS:]
+    return Measured(_latencies(timed, np.array(watch.times)), gaps, total, performance.obeyed, tuple(lost))
 
 
 def _latencies(sent: np.ndarray, crossed: np.ndarray) -> np.ndarray:
@@ -232,6 +243,7 @@ def main() -> None:
         f"OSC to parameter, {len(made.latency_ms)} steps: p50 {p50:.1f} ms, p99 {p99:.1f} ms, "
         f"worst {worst:.1f} ms"
     )
+    print("between two chunks: p50 {:.1f} ms, p99 {:.1f} ms".format(*np.percentile(made.gap_ms, [50, 99])))
     print(json.dumps(machine()))
 
 

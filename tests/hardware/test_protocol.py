@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import threading
 import time
 
 import pytest
@@ -118,6 +119,27 @@ def test_unplugging_is_one_sentence(module):
         module.unplug()
         with pytest.raises(ModuleGone, match=r"went away|did not answer"):
             link.hello()
+
+
+def test_two_hands_that_pull_the_cable_close_it_once(board_library, monkeypatch):
+    """A handle that is closed twice may be another file's by then."""
+    closed = []
+
+    def close(handle):
+        closed.append(handle)
+        time.sleep(0.01)
+        os_close(handle)
+
+    os_close = os.close
+    board = SimulatedBoard(load_board("patch_sm"), board_library)
+    board.start()
+    monkeypatch.setattr("hardware.simulated.os.close", close)
+    hands = [threading.Thread(target=board.unplug) for _ in range(4)]
+    for hand in hands:
+        hand.start()
+    for hand in hands:
+        hand.join()
+    assert len(closed) == len(set(closed)) == 2
 
 
 def test_a_silent_port_is_one_sentence():
