@@ -212,7 +212,9 @@ static void make_quarter(Oscillator *oscillator, const Panel *panel) {
     const bool waited = oscillator->waits || oscillator->struck;
     move_pitch(oscillator, panel);
     work(oscillator, panel);
-    oscillator->part += oscillator->part < OSCILLATOR_QUARTERS ? 1u : 0u;
+    if (oscillator->part < OSCILLATOR_QUARTERS) {
+        ++oscillator->part;
+    }
     if (!oscillator->waits) {
         oscillator->heard = with_vibrato(oscillator, panel);
     }
