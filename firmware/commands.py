@@ -23,9 +23,11 @@ def register(app: typer.Typer) -> None:
     """Add this room's commands to the command line."""
     from firmware.bridge import commands as bridge
     from firmware.ports import commands as ports
+    from firmware.tables import commands as tables
 
     ports.register(app)
     bridge.register(app)
+    tables.register(app)
     app.command(
         "compile",
         epilog="Example: vaectrol compile kick.int8.onnx --target m7 --board patch_sm -o build/kick",

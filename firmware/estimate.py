@@ -48,7 +48,9 @@ def engine_cycles(assignment: Assignment, block: int) -> float:
 def instrument_bytes(assignment: Assignment) -> dict[str, int]:
     """Memory of the engine itself by region."""
     own = kinds.named(assignment.kind).memory_bytes(assignment)
-    return {**own, "dtcm": own["dtcm"] + PANEL_BYTES + layer_bytes(assignment.loaded.spec)}
+    parts = [own, {"dtcm": PANEL_BYTES}, layer_bytes(assignment.loaded.spec, assignment.board)]
+    regions = {region for part in parts for region in part}
+    return {region: sum(part.get(region, 0) for part in parts) for region in sorted(regions)}
 
 
 def without(board: Board, taken: Mapping[str, int]) -> Board:

@@ -55,7 +55,10 @@ typedef struct PortInfo {
 /* Flash as the storage sees it. Addresses are relative to the area the port gives (PORT_STORAGE_BYTES, sector
  * aligned). erase sets a sector to 0xFF; program may only follow erase. Each returns false when it failed. */
 #define PORT_SECTOR_BYTES 4096u
-#define PORT_STORAGE_BYTES (4u * PORT_SECTOR_BYTES) /* calibration ×2, presets ×2 */
+#define PORT_SETTINGS_BYTES (4u * PORT_SECTOR_BYTES) /* calibration ×2, presets ×2 */
+#define PORT_TABLE_SECTORS 16u
+#define PORT_TABLE_SLOTS 3u /* behind the settings: one more than an instrument has tables */
+#define PORT_STORAGE_BYTES (PORT_SETTINGS_BYTES + PORT_TABLE_SLOTS * PORT_TABLE_SECTORS * PORT_SECTOR_BYTES)
 typedef struct PortStorage {
     void *context;
     bool (*read)(void *context, uint32_t address, void *data, size_t bytes);
@@ -90,6 +93,15 @@ typedef struct PortReport {
     bool preset_unsaved;                 /* waits for instrument_idle */
 } PortReport;
 
+/* A table of latents that was recorded, a hundred frames a second. */
+#define PORT_TABLE_LATENTS 16u
+#define PORT_TABLE_FRAMES 2000u
+typedef struct PortTable {
+    uint32_t hash;        /* of the model whose latents they are */
+    uint32_t frames;      /* 0: empty, or being recorded */
+    const int16_t *frame; /* [frames][PORT_TABLE_LATENTS] ±32767: the ends of each latent's quantile table */
+} PortTable;
+
 /* The image: one instrument, generated tables, static memory. */
 const PortInfo *instrument_info(void);
 void instrument_init(float sample_rate_hz);     /* once, before the first callback */
@@ -105,6 +117,10 @@ uint8_t instrument_calibration(uint8_t input, float *codes, float *volts); /* co
 /* Loads at the first call (make it before audio starts), afterwards writes what changed; call it from the main loop.
  * NULL or one sentence. */
 const char *instrument_idle(const PortStorage *storage);
+bool instrument_table(uint8_t which, PortTable *table); /* false: it has none of this number */
+/* Frames from `at` on, in order; at last none, with `at` frames in all: then it plays, and is stored at the next idles.
+ * NULL when taken, else why not. */
+const char *instrument_table_write(uint8_t which, uint32_t hash, uint32_t at, const int16_t *frame, uint32_t frames);
 
 #ifdef __cplusplus
 }

@@ -206,6 +206,8 @@ class LatentsTable(Table):
     """A parameter ``latents.slew``."""
     sequence: bool = False
     """Sixteen steps: gates ``record``, ``clear``, ``clock``, ``reset``; parameters ``sequence.…``."""
+    tables: bool = False
+    """Two recordings: gates ``table_a``, ``table_b``, ``table_start``; parameters ``table.…``."""
 
 
 class InstrumentFile(Table):
@@ -219,6 +221,8 @@ class InstrumentFile(Table):
     demo: DemoTable | None = None
     models: dict[str, str] = {}
     latents: LatentsTable | None = None
+    macro: bool = False
+    """A parameter ``macro`` that moves all others, and a gate ``learn``."""
     control: list[Control] = []
     gate: list[Gate] = []
     output: list[Output] = []

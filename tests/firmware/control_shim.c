@@ -127,16 +127,16 @@ bool shim_load(void *payload, size_t bytes) { return store_load(&storage, 0, 7, 
 /* Cuts the save of `next` at every byte in turn, starting from a flash that holds `before` twice over.
  * Returns the number of cuts after which neither of the two was read back whole. */
 uint32_t shim_cut_everywhere(const uint8_t *before, const uint8_t *next, size_t bytes, uint32_t *cuts) {
-    static uint8_t image[PORT_STORAGE_BYTES];
+    static uint8_t image[PORT_SETTINGS_BYTES];
     static uint8_t read_back[STORE_PAYLOAD_BYTES];
     uint32_t lost = 0;
-    memset(flash, 0xFF, sizeof flash);
+    memset(flash, 0xFF, sizeof image);
     shim_power(UINT32_MAX, 1);
     shim_save(before, bytes);
     shim_save(before, bytes);
-    memcpy(image, flash, sizeof flash);
+    memcpy(image, flash, sizeof image);
     for (*cuts = 0;; ++*cuts) {
-        memcpy(flash, image, sizeof flash);
+        memcpy(flash, image, sizeof image);
         shim_power(*cuts, *cuts);
         const bool whole = shim_save(next, bytes);
         const bool good = shim_load(read_back, bytes);

@@ -10,14 +10,35 @@
 #define LATENTS 16u
 #define KNOBS 9u
 #define POINTS 5u
-#define GATES 6u /* clock, reset, record, clear, strike, hold */
-#define PARAMETERS 16u
+#define GATES 9u /* as below */
+#define PARAMETERS 20u
 #define PIECE 50u /* blocks from one target of a control to the next */
 
-enum { CLOCK, RESET, RECORD, CLEAR, STRIKE, HOLD };
-enum { DEPTH, STEPS, GLIDE, PROBABILITY, RATCHET, MUTATION, RATIO, TEMPO, HOLD_GLIDE, SCALE, BIAS, WANDER, RATE, SLEW };
+enum { CLOCK, RESET, RECORD, CLEAR, STRIKE, HOLD, TABLE_A, TABLE_B, START };
+enum {
+    DEPTH,
+    STEPS,
+    GLIDE,
+    PROBABILITY,
+    RATCHET,
+    MUTATION,
+    RATIO,
+    TEMPO,
+    HOLD_GLIDE,
+    SCALE,
+    BIAS,
+    WANDER,
+    RATE,
+    SLEW,
+    TABLE_DEPTH,
+    SPEED,
+    POSITION,
+    BEGIN,
+    LENGTH,
+    MORPH
+};
 
-static float quantiles[LATENTS * POINTS], rests[LATENTS];
+static float quantiles[LATENTS * POINTS], rests[LATENTS], reaches[LATENTS];
 static const SequenceSpec steps = {.play = sequence_play,
                                    .latents = LATENTS,
                                    .knobs = KNOBS,
@@ -38,6 +59,19 @@ static const SequenceSpec steps = {.play = sequence_play,
                                    .mutation = MUTATION,
                                    .ratio = RATIO,
                                    .tempo = TEMPO};
+static const TablesSpec recordings = {.play = tables_play,
+                                      .latents = LATENTS,
+                                      .sample_rate_hz = 48000.0f,
+                                      .centre = rests,
+                                      .reach = reaches,
+                                      .record = {TABLE_A, TABLE_B},
+                                      .start = START,
+                                      .depth = TABLE_DEPTH,
+                                      .speed = SPEED,
+                                      .position = POSITION,
+                                      .begin = BEGIN,
+                                      .length = LENGTH,
+                                      .morph = MORPH};
 static const LatentSpec layer = {.process = latents_process,
                                  .latents = LATENTS,
                                  .points = POINTS,
@@ -52,16 +86,23 @@ static const LatentSpec layer = {.process = latents_process,
                                  .depth = WANDER,
                                  .rate = RATE,
                                  .slew = SLEW,
-                                 .sequence = &steps};
+                                 .sequence = &steps,
+                                 .tables = &recordings};
 /* Of every parameter: what its table says at the ends of the travel. */
 static const float ends[PARAMETERS][2] = {
-    [DEPTH] = {0, 1},    [STEPS] = {1, 16}, [GLIDE] = {0, 1},    [PROBABILITY] = {0, 1}, [RATCHET] = {1, 4},
-    [MUTATION] = {0, 1}, [RATIO] = {0, 1},  [TEMPO] = {40, 240}, [HOLD_GLIDE] = {0, 2},  [SCALE] = {0, 2},
-    [BIAS] = {-1, 1},    [WANDER] = {0, 1}, [RATE] = {0, 20},    [SLEW] = {0, 0.5f}};
+    [DEPTH] = {0, 1},    [STEPS] = {1, 16},   [GLIDE] = {0, 1},    [PROBABILITY] = {0, 1}, [RATCHET] = {1, 4},
+    [MUTATION] = {0, 1}, [RATIO] = {0, 1},    [TEMPO] = {40, 240}, [HOLD_GLIDE] = {0, 2},  [SCALE] = {0, 2},
+    [BIAS] = {-1, 1},    [WANDER] = {0, 1},   [RATE] = {0, 20},    [SLEW] = {0, 0.5f},     [TABLE_DEPTH] = {0, 1},
+    [SPEED] = {-4, 4},   [POSITION] = {0, 1}, [BEGIN] = {0, 1},    [LENGTH] = {0, 1},      [MORPH] = {0, 1}};
 
 static Panel panel;
 static Sequence sequence;
 static LatentBus bus;
+#if defined(__ARM_ARCH_7EM__)
+__attribute__((section(".sdram.tables")))
+#endif
+static TableFrame frames[TABLES * PORT_TABLE_FRAMES];
+static Tables tables;
 
 /* 0 … 1, drawn anew every piece, straight lines between. */
 static float moved(uint32_t what, uint32_t block) {
@@ -82,13 +123,17 @@ static void move_panel(uint32_t block) {
     panel.risen = 0;
     for (uint32_t i = 0; i < BLOCK; ++i) {
         uint32_t level = last;
-        const uint32_t drawn = hash32(block * BLOCK + i + GOLDEN);
-        if ((drawn & 0x3FFu) < 4u) { /* a gate moves every five blocks */
-            level ^= 1u << (drawn >> 16) % GATES;
+        const uint32_t drawn = hash32(block * BLOCK + i + GOLDEN), gate = (drawn >> 16) % GATES;
+        const bool seldom = gate == TABLE_A || gate == TABLE_B; /* so that there is time to play what they record */
+        if ((drawn & 0x3FFu) < 4u && (!seldom || drawn >> 28 == 0)) {
+            level ^= 1u << gate;
         }
         panel.level[i] = level & ~(1u << STRIKE);
         panel.rise[i] = panel.level[i] & ~last;
         panel.risen |= panel.rise[i];
+        for (uint32_t g = 0; g < GATES; ++g) {
+            panel.edges[g] += panel.rise[i] >> g & 1u;
+        }
         last = panel.level[i];
     }
     panel.last_level = last;
@@ -101,10 +146,12 @@ void latents_minute(uint32_t seconds, uint32_t *sums) {
             quantiles[i * POINTS + p] = x * x * x * 0.3f + (float)i * 0.1f;
         }
         rests[i] = (float)i * 0.1f;
+        reaches[i] = 2.4f / TABLE_FULL;
     }
     panel.ticks = BLOCK;
     sequence_init(&sequence, &steps);
-    const LatentMemory memory = {&bus, &sequence};
+    tables_init(&tables, frames);
+    const LatentMemory memory = {&bus, &sequence, &tables};
     for (uint32_t block = 0; block < seconds * BLOCKS_A_SECOND; ++block) {
         float latent[LATENTS], knob[KNOBS];
         move_panel(block);

@@ -10,13 +10,15 @@ import pytest
 from common.refusal import Refusal
 from firmware.build import generate, host_library
 from firmware.instruments.latents.layer import BYTES, WORDS
+from firmware.instruments.latents.tables import GATES
 from firmware.play.host import HostInstrument
 from firmware.ports.web.describe import describe
 from firmware.script.cv_script import Script, signals
 from tests.firmware.conftest import shim_library
 
 INSTRUMENTS = Path(__file__).resolve().parents[2] / "firmware" / "instruments"
-LAYER = "\n[latents]\nhold = true\nwander = true\nshape = true\nslew = true\nsequence = true\n"
+STAGES = ("hold", "wander", "shape", "slew", "sequence", "tables")
+LAYER = "\n[latents]\n" + "".join(f"{stage} = true\n" for stage in STAGES)
 HOLD = '\n[[gate]]\nto = "hold"\njack = "cv_8"\n'
 
 
@@ -71,7 +73,7 @@ def test_its_parameters_have_names_words_and_a_gate(model_files, tmp_path):
     about = describe(built, 48)
     words = {one["name"].replace("/", "."): one["words"] for one in about["parameters"]}
     assert {name: words[name] for name in WORDS} == WORDS
-    assert about["gateFunctions"][-5:] == ["hold", "clock", "reset", "record", "clear"]
+    assert about["gateFunctions"][3:] == ["hold", "clock", "reset", "record", "clear", *GATES]
 
 
 def test_what_is_held_does_not_move_until_it_is_let_go(model_files, tmp_path):
@@ -128,7 +130,7 @@ def test_the_module_plays_the_layer_as_this_computer_does(model_files, tmp_path)
     names = [name.replace(".", "/") for name in WORDS]
     columns = {name: (knots, rng.random(len(knots))) for name in names}
     columns["cv_8"] = (knots, np.where(rng.random(len(knots)) < 0.5, 0.0, 5.0))
-    for gate in ("clock", "record"):
+    for gate in ("clock", "record", *GATES):
         columns[f"gate/{gate}"] = (knots, (rng.random(len(knots)) < 0.5).astype(float))
     made = moving(here, host, 0.1, columns)
     expected = host.render(made, 48)

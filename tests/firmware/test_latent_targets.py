@@ -14,10 +14,7 @@ HERE = Path(__file__).parent
 SOURCES = [
     HERE / "latents_minute.c",
     *sorted((toolchain.ENGINE / "latents").glob("*.c")),
-    *(
-        toolchain.ENGINE / name
-        for name in ("control/panel.c", "control/store.c", "control/calibration.c", "control/smoother.c")
-    ),
+    *sorted((toolchain.ENGINE / "control").glob("*.c")),
     toolchain.ENGINE / "instruments" / "step_clock.c",
 ]
 

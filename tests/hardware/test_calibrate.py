@@ -10,7 +10,7 @@ from common.refusal import Refusal
 from hardware.board import load_board
 from hardware.calibrate import CENTS_PER_VOLT, calibrate, input_index, measure, octave_points
 from hardware.protocol import Link
-from hardware.simulated import ConverterErrors, SimulatedBoard
+from hardware.simulated import STORAGE_BYTES, ConverterErrors, SimulatedBoard
 
 # ±1 % gain, ±20 mV offset, bent by 30 mV at the ends: the corners of what the issue asks for
 CORNERS = [
@@ -76,7 +76,7 @@ def test_two_points_remove_gain_and_offset(board_library):
 
 
 def test_a_calibration_survives_power_off(board_library):
-    flash = bytearray(b"\xff" * 4 * 4096)
+    flash = bytearray(b"\xff" * STORAGE_BYTES)
     errors = {"cv_1": ConverterErrors(gain=0.01)}
     with SimulatedBoard(BOARD, board_library, errors, flash=flash) as board, Link(board.device) as link:
         board.jacks.volts["cv_1"] = 1.0
@@ -120,7 +120,7 @@ def test_the_module_itself_refuses_points_that_cannot_be(board_library):
 
 
 def test_unplugged_half_way_the_old_calibration_stands(board_library):
-    flash = bytearray(b"\xff" * 4 * 4096)
+    flash = bytearray(b"\xff" * STORAGE_BYTES)
     with SimulatedBoard(BOARD, board_library, flash=flash) as board, Link(board.device) as link:
 
         def patch(adc, volts):
@@ -132,7 +132,7 @@ def test_unplugged_half_way_the_old_calibration_stands(board_library):
 
         with pytest.raises(Refusal, match="old calibration stands"):
             calibrate(link, BOARD, "cv_1", (1.0, 3.0), patch)
-    assert flash == b"\xff" * 4 * 4096
+    assert flash == b"\xff" * STORAGE_BYTES
 
 
 def test_knobs_and_unknown_inputs_are_not_calibrated():

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from hardware.protocol import decode
+from hardware.simulated import STORAGE_BYTES
 
 INPUTS, PARAMETERS, PRESETS = 8, 4, 4
 SEEDS = [
@@ -179,7 +180,7 @@ class Program:
     def __init__(self, library) -> None:
         self.c = ctypes.CDLL(str(library))
         self.c.board_take.restype = ctypes.c_size_t
-        self.flash = bytearray(b"\xff" * 4 * 4096)
+        self.flash = bytearray(b"\xff" * STORAGE_BYTES)
         self._view = (ctypes.c_uint8 * len(self.flash)).from_buffer(self.flash)
         self.c.board_start(ctypes.c_float(48_000), self._view)
         self.codes = np.full(INPUTS, 0.5, np.float32)

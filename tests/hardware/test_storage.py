@@ -8,6 +8,8 @@ import shutil
 
 import pytest
 
+from hardware.simulated import STORAGE_BYTES
+
 SAVED = [[0.4, 1.0], [0.2, 3.0]]
 NEXT = [[0.405, 1.0], [0.205, 3.0]]
 
@@ -50,7 +52,7 @@ def near(points, expected) -> bool:
 
 
 def test_power_cut_at_every_byte_of_a_save(program):
-    flash = bytearray(b"\xff" * 4 * 4096)
+    flash = bytearray(b"\xff" * STORAGE_BYTES)
     program.power_on(flash)
     assert program.ask(cmd="calibrate", input=3, points=SAVED)["stored"]
     kept = bytes(flash)
@@ -73,7 +75,7 @@ def test_power_cut_at_every_byte_of_a_save(program):
 
 
 def test_a_save_says_that_it_failed_and_the_next_one_works(program):
-    flash = bytearray(b"\xff" * 4 * 4096)
+    flash = bytearray(b"\xff" * STORAGE_BYTES)
     program.power_on(flash)
     program.c.board_cut_power_after(10)
     answer = program.ask(cmd="calibrate", input=3, points=SAVED)

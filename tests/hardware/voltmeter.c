@@ -148,3 +148,13 @@ const char *instrument_idle(const PortStorage *storage) {
     }
     return NULL;
 }
+
+bool instrument_table(uint8_t which, PortTable *table) {
+    (void)which, (void)table;
+    return false;
+}
+
+const char *instrument_table_write(uint8_t which, uint32_t hash, uint32_t at, const int16_t *frame, uint32_t frames) {
+    (void)which, (void)hash, (void)at, (void)frame, (void)frames;
+    return "a voltmeter has no tables";
+}

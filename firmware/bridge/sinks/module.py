@@ -11,7 +11,7 @@ import numpy as np
 from common.refusal import ModuleGone, Refusal
 from firmware.bridge.sinks.instrument import Length, Say
 from firmware.instruments import kinds
-from firmware.instruments.latents import layer
+from firmware.instruments.latents import layer, macro
 from firmware.instruments.spec import available_instruments, load_instrument
 from firmware.midi.player import MidiPlayer
 from firmware.play.live.outbox import Outbox
@@ -148,5 +148,7 @@ class ModuleSide:
     def _gates(self) -> Sequence[str]:
         """Gate functions of the module's kind and of its latents, as far as they are ours."""
         own = kinds.named(self.info.kind).gates if self.info.kind in kinds.names() else ()
-        of_file = layer.gates(load_instrument(self._instrument).spec, own) if self._instrument else []
-        return [*own, *of_file]
+        if not self._instrument:
+            return own
+        spec = load_instrument(self._instrument).spec
+        return [*own, *layer.gates(spec, own), *macro.gates(spec)]

@@ -22,6 +22,7 @@ typedef struct StoredCalibration {
 typedef struct StoredPresets {
     uint32_t instrument_hash;
     PresetBank bank;
+    MacroBank macro; /* left out where there is none */
 } StoredPresets;
 
 /* On the main loop's stack while it reads or writes. */
@@ -62,7 +63,7 @@ static void store_base(Panel *panel, uint8_t index, float position) {
 }
 
 void panel_init(Panel *panel, const PanelSpec *spec) {
-    *panel = (Panel){.spec = spec, .preset = 255, .remote_accent = -1.0f};
+    *panel = (Panel){.spec = spec, .preset = 255, .remote_accent = -1.0f, .macro = {.applied = -1.0f}};
     for (uint8_t i = 0; i < spec->inputs; ++i) {
         const InputSpec *input = &spec->input[i];
         calibration_nominal(&panel->calibration[i], input->volts_at_zero, input->volts_at_one);
@@ -75,20 +76,68 @@ void panel_init(Panel *panel, const PanelSpec *spec) {
     }
 }
 
-static void preset_save(Panel *panel, uint8_t index) {
+/* Where all parameters stand, as it is stored. */
+static void write_down(const Panel *panel, uint16_t *position) {
     for (uint8_t i = 0; i < panel->spec->parameters; ++i) {
-        panel->presets.position[index][i] = (uint16_t)(panel->parameter[i].base * 65535.0f + 0.5f);
+        position[i] = (uint16_t)(panel->parameter[i].base * 65535.0f + 0.5f);
     }
+}
+
+void panel_macro(Panel *panel, MacroBank *bank) {
+    *bank = (MacroBank){0};
+    panel->macro.bank = bank;
+}
+
+static void preset_save(Panel *panel, uint8_t index) {
+    write_down(panel, panel->presets.position[index]);
     panel->presets.used |= 1u << index;
     panel->presets_unsaved = true;
     panel->preset = index;
 }
 
+static bool is_macro(const Panel *panel, uint8_t parameter) {
+    return panel->spec->macro != NULL && panel->spec->macro->parameter == parameter;
+}
+
+/* The macro itself stays where it is: moved, it would turn all others at once. */
 static void preset_recall(Panel *panel, uint8_t index) {
     for (uint8_t i = 0; i < panel->spec->parameters; ++i) {
-        store_base(panel, i, (float)panel->presets.position[index][i] * (1.0f / 65535.0f));
+        if (!is_macro(panel, i)) {
+            store_base(panel, i, (float)panel->presets.position[index][i] * (1.0f / 65535.0f));
+        }
     }
     panel->preset = index;
+}
+
+/* While its gate is high, knobs say what they say; when it falls that is learnt. Else all parameters follow the knob, whenever that is moved. */
+static void run_macro(Panel *panel) {
+    const MacroSpec *spec = panel->spec->macro;
+    MacroBank *bank = panel->macro.bank;
+    const float knob = panel->parameter[spec->parameter].position;
+    const bool learned = panel->macro.learns;
+    panel->macro.learns = panel->last_level >> spec->learn & 1u;
+    if (learned && !panel->macro.learns) {
+        const uint8_t anchor = macro_anchor(knob);
+        write_down(panel, bank->position[anchor]);
+        bank->used |= 1u << anchor;
+        panel->presets_unsaved = true;
+        panel->macro.applied = knob;
+    }
+    if (panel->macro.learns && !learned) {
+        for (uint8_t i = 0; i < panel->spec->parameters; ++i) {
+            panel->parameter[i].takeover.waiting = false;
+        }
+    }
+    if (panel->macro.learns || !panel->started || !macro_ready(bank) ||
+        magnitude(knob - panel->macro.applied) <= MACRO_MOVED) {
+        return;
+    }
+    panel->macro.applied = knob;
+    for (uint8_t i = 0; i < panel->spec->parameters; ++i) {
+        if (!is_macro(panel, i)) {
+            store_base(panel, i, macro_position(bank, i, knob));
+        }
+    }
 }
 
 static void obey(Panel *panel, PortCommand command) {
@@ -238,6 +287,9 @@ void panel_begin(Panel *panel, const PortBlock *block) {
         panel->volts[i] = calibration_volts(&panel->calibration[i], block->inputs[i]);
     }
     take_commands(panel);
+    if (panel->macro.bank != NULL) {
+        run_macro(panel);
+    }
     const unsigned runs = block->ticks < TICKS_PER_RUN ? 1u : (unsigned)(block->ticks / TICKS_PER_RUN);
     for (uint8_t i = 0; i < panel->spec->parameters; ++i) {
         condition(panel, i, runs);
@@ -319,6 +371,10 @@ uint8_t panel_calibration(const Panel *panel, uint8_t input, float *codes, float
     return calibration->points;
 }
 
+static size_t preset_bytes(const Panel *panel) {
+    return panel->macro.bank != NULL ? sizeof(StoredPresets) : offsetof(StoredPresets, macro);
+}
+
 /* What is stored is checked as if it had just been measured: a CRC can't tell good sense from bad. */
 static void load(Panel *panel, const PortStorage *storage) {
     Stored stored;
@@ -333,9 +389,12 @@ static void load(Panel *panel, const PortStorage *storage) {
         }
     }
     StoredPresets *presets = &stored.presets;
-    if (store_load(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, presets, sizeof *presets) &&
+    if (store_load(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, presets, preset_bytes(panel)) &&
         presets->instrument_hash == panel->spec->instrument_hash) {
         panel->presets = presets->bank;
+        if (panel->macro.bank != NULL) {
+            *panel->macro.bank = presets->macro;
+        }
     }
 }
 
@@ -348,8 +407,11 @@ static bool save_calibration(Panel *panel, const PortStorage *storage) {
 }
 
 static bool save_presets(Panel *panel, const PortStorage *storage) {
-    const StoredPresets stored = {.instrument_hash = panel->spec->instrument_hash, .bank = panel->presets};
-    return store_save(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, &stored, sizeof stored);
+    StoredPresets stored = {.instrument_hash = panel->spec->instrument_hash, .bank = panel->presets};
+    if (panel->macro.bank != NULL) {
+        stored.macro = *panel->macro.bank;
+    }
+    return store_save(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, &stored, preset_bytes(panel));
 }
 
 const char *panel_idle(Panel *panel, const PortStorage *storage) {

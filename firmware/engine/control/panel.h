@@ -9,6 +9,7 @@
 
 #include "../port.h"
 #include "calibration.h"
+#include "macro.h"
 #include "ramp.h"
 #include "schmitt.h"
 #include "smoother.h"
@@ -52,6 +53,7 @@ typedef struct PanelSpec {
     const InputSpec *input;
     const ParameterSpec *parameter;
     const GateSpec *gate;
+    const MacroSpec *macro; /* NULL: none */
 } PanelSpec;
 
 typedef struct Parameter {
@@ -90,6 +92,7 @@ typedef struct Panel {
     bool remote_clock, remote_reset;
 
     PresetBank presets;
+    Macro macro;
     uint8_t preset;
     uint32_t gates_out, blocks;
 
@@ -103,6 +106,8 @@ typedef struct Panel {
 } Panel;
 
 void panel_init(Panel *panel, const PanelSpec *spec);
+/* After it, where the spec has a macro: memory for what that learns. */
+void panel_macro(Panel *panel, MacroBank *bank);
 
 /* Everything that comes in, at the start of a block. */
 void panel_begin(Panel *panel, const PortBlock *block);

@@ -83,6 +83,9 @@ static void play(Texture *texture, const Panel *panel) {
         const float span = ends[spec->points - 1u] - ends[0];
         played->latent[i] = bound(bent, ends[0] - span, ends[spec->points - 1u] + span);
     }
+    if (spec->layer != NULL) {
+        (void)spec->layer->process(&spec->memory, spec->layer, panel, VK_HOP, played->latent, NULL);
+    }
     const float octaves = rest * heard->octaves + blend * value(texture, panel, spec->pitch);
     const float moved = octaves + value(texture, panel, spec->transpose);
     played->octaves = quantized(moved, value(texture, panel, spec->quantize));

@@ -64,6 +64,8 @@ typedef struct TextureSpec {
     void *encoder_memory, *decoder_memory;
     const float *pitch_taps;
     ToneSpec tone;
+    const LatentSpec *layer; /* what happens to latents before the decoder has them; NULL: nothing */
+    LatentMemory memory;
     const float *quantiles; /* [latents][points] of the latents, to tell their place in 0 … 5 V */
     uint8_t points;
     int8_t blend, scale, pitch, transpose, quantize, loudness, gain, mix, level; /* parameters */

@@ -50,6 +50,9 @@ bool latents_process(const LatentMemory *memory, const LatentSpec *spec, const P
     LatentBus *bus = memory->bus;
     const float seconds = (float)ticks / spec->sample_rate_hz;
     bool jumps = false;
+    if (spec->tables != NULL) {
+        spec->tables->play(memory->tables, spec->tables, panel, ticks, latent);
+    }
     if (spec->sequence != NULL) {
         jumps = spec->sequence->play(memory->sequence, spec->sequence, panel, latent, knob);
     }
@@ -62,7 +65,8 @@ bool latents_process(const LatentMemory *memory, const LatentSpec *spec, const P
     }
     for (uint8_t i = 0; i < spec->latents; ++i) {
         const float *row = spec->quantile + (size_t)i * spec->points;
-        latent[i] = bound(latent[i], row[0], row[spec->points - 1u]);
+        const float stray = spec->stray * (row[spec->points - 1u] - row[0]);
+        latent[i] = bound(latent[i], row[0] - stray, row[spec->points - 1u] + stray);
     }
     bus->started = true;
     return jumps;

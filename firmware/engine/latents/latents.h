@@ -1,4 +1,4 @@
-/* What happens to latents between the panel and a model: sequence, scale and bias, wander, slew, hold, bound.
+/* What happens to latents between the panel and a model: tables, sequence, scale and bias, wander, slew, hold, bound.
  *
  * Once per block, in this order. Every stage is optional (a parameter or gate of -1 leaves it out) and its neutral
  * setting leaves every latent as it was, to the bit.
@@ -9,6 +9,7 @@
 #include "../control/panel.h"
 #include "hold.h"
 #include "sequence.h"
+#include "tables.h"
 #include "wander.h"
 
 #ifdef __cplusplus
@@ -28,6 +29,7 @@ typedef struct LatentBus {
 typedef struct LatentMemory {
     LatentBus *bus;
     Sequence *sequence;
+    Tables *tables;
 } LatentMemory;
 
 typedef struct LatentSpec {
@@ -45,7 +47,9 @@ typedef struct LatentSpec {
     int8_t scale, bias;    /* about the rest; in halves of what the latent covers */
     int8_t depth, rate;    /* of the wander: 0 … 1, Hz */
     int8_t slew;           /* seconds */
+    float stray;           /* beyond the ends of its quantile table, in what a latent covers */
     const SequenceSpec *sequence;
+    const TablesSpec *tables;
 } LatentSpec;
 
 /* ticks: since the last time. knob: what else the model is told. Returns whether all must be there at once, not at the

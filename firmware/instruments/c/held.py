@@ -37,6 +37,11 @@ class Held:
         """Its declaration, as a member of a struct."""
         return f"{self.ctype} {self.name}{'' if self.count is None else f'[{self.count}]'};"
 
+    @property
+    def place(self) -> str:
+        """Where it lies in an ``Instance``, `self`."""
+        return f"self->{self.name}" if self.region in MAIN_REGIONS else f"self->{self.region}->{self.name}"
+
     def __str__(self) -> str:
         """Declare it as a static object."""
         place = f'__attribute__((section(".{self.region}.{self.name}"))) '
@@ -141,7 +146,7 @@ def instance_text(struct: str, tables: KindTables, main_region: str, copied: Seq
         "    }",
         "    Instance *const self = memory[0];",
         *(f"    self->{region} = memory[{number}];" for number, region in enumerate(regions, 1)),
-        *(f"#define {one.name} (self->{'' if one in main else f'{one.region}->'}{one.name})" for one in held),
+        *(f"#define {one.name} ({one.place})" for one in held),
         *(
             f"    {_copies(region)} *const {region}_copies = memory[{number}];"
             for number, region in enumerate(wanted, 1 + len(regions))

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment, Parameter
-from firmware.instruments.c.held import PANEL, instance_text, static_text
+from firmware.instruments.c.held import PANEL, Held, KindTables, instance_text, static_text
 from firmware.instruments.c.literals import floats, integers, number, text
 from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind
 from firmware.instruments.latents import layer
+from firmware.instruments.latents.macro import BANK, macro_text
+from firmware.instruments.schema import InstrumentFile
+
+NO_TABLES = '"this instrument has no tables"'
 
 
 def instrument_hash(assignment: Assignment) -> int:
@@ -48,7 +53,9 @@ def instrument_source(
     """
     kind, board = kinds.named(assignment.kind), assignment.board
     tables = kind.tables(assignment, models)
-    calls = layer.calls(assignment.loaded.spec)
+    if assignment.loaded.spec.macro:
+        tables = replace(tables, declared=[*tables.declared, BANK])
+    calls = _Calls(assignment.loaded.spec, tables, instances is not None)
     parts = [
         f"/* {assignment.loaded.spec.title}: {kind.name} for {board.title}. Made by `vaectrol build` from "
         f"{assignment.loaded.located.path.name}; do not edit. */",
@@ -117,7 +124,8 @@ def _gates(assignment: Assignment, kind: InstrumentKind) -> str:
 
 
 def _panel(assignment: Assignment) -> str:
-    return f"""static const PanelSpec panel_spec = {{
+    macro, pointer = macro_text(assignment)
+    return f"""{macro}static const PanelSpec panel_spec = {{
     .board_hash = 0x{board_hash(assignment):08x}u,
     .instrument_hash = 0x{instrument_hash(assignment):08x}u,
     .inputs = {len(assignment.board.adcs)},
@@ -127,6 +135,7 @@ def _panel(assignment: Assignment) -> str:
     .input = inputs,
     .parameter = parameters,
     .gate = gates,
+    .macro = {pointer},
 }};
 """
 
@@ -175,12 +184,46 @@ static const PortInfo info = {{
 """
 
 
-def _call(calls: Mapping[str, str], verb: str, self: str) -> str:
-    """A line of C of the layer between panel and model; "" where it has none."""
-    return f"    {calls[verb].format(self=self)}\n" if verb in calls else ""
+class _Calls:
+    """C of the layer between panel and model in the verbs of a port.
+
+    Parameters
+    ----------
+    spec : InstrumentFile
+    tables : KindTables
+        With all that the instrument remembers.
+    is_instance : bool
+        Whether that lies in an ``Instance``, `self`.
+    """
+
+    def __init__(self, spec: InstrumentFile, tables: KindTables, is_instance: bool) -> None:
+        self._calls = layer.calls(spec)
+        self._places = {
+            one.name: one.place if is_instance else one.name
+            for one in (PANEL, *tables.declared)
+            if isinstance(one, Held)
+        }
+
+    def lines(self, verb: str) -> str:
+        """Statements, a line each; "" where there are none."""
+        return "".join(f"    {text.format(**self._places)}\n" for text in self._calls.get(verb, []))
+
+    def value(self, verb: str, without: str) -> str:
+        """An expression, or what stands there `without` a layer that has one."""
+        return next((text.format(**self._places) for text in self._calls.get(verb, [])), without)
+
+    def idle(self, panel: str) -> str:
+        """Body of the verb that stores: the panel's settings, then what the layer stores."""
+        stored = self._calls.get("idle")
+        if not stored:
+            return f"    return panel_idle({panel}, storage);"
+        return (
+            f"    const char *why = panel_idle({panel}, storage);\n"
+            f"    return why != NULL ? why : {stored[0].format(**self._places)};"
+        )
 
 
-def _verbs(kind: str, calls: Mapping[str, str]) -> str:
+def _verbs(kind: str, calls: _Calls) -> str:
     return f"""const PortInfo *instrument_info(void)
 {{
     return &info;
@@ -191,17 +234,17 @@ void instrument_init(float sample_rate_hz)
     (void)sample_rate_hz; /* the tables are made for the board's rate */
     panel_init(&panel, &panel_spec);
     {kind}_init(&instrument, &spec);
-{_call(calls, "init", "")}}}
+{calls.lines("init")}}}
 
 void instrument_reset(void)
 {{
     {kind}_reset(&instrument);
-{_call(calls, "reset", "")}}}
+{calls.lines("reset")}}}
 
 void instrument_render(const PortBlock *block)
 {{
     panel_begin(&panel, block);
-{_call(calls, "render", "")}    {kind}_render(&instrument, &panel, block);
+{calls.lines("render")}    {kind}_render(&instrument, &panel, block);
     panel_end(&panel, block);
 }}
 
@@ -227,12 +270,25 @@ uint8_t instrument_calibration(uint8_t input, float *codes, float *volts)
 
 const char *instrument_idle(const PortStorage *storage)
 {{
-    return panel_idle(&panel, storage);
+{calls.idle("&panel")}
+}}
+
+bool instrument_table(uint8_t which, PortTable *table)
+{{
+    (void)which, (void)table;
+    return {calls.value("table", "false")};
+}}
+
+const char *instrument_table_write(
+    uint8_t which, uint32_t hash, uint32_t at, const int16_t *frame, uint32_t frames)
+{{
+    (void)which, (void)hash, (void)at, (void)frame, (void)frames;
+    return {calls.value("table_write", NO_TABLES)};
 }}
 """
 
 
-def _instance_verbs(kind: str, calls: Mapping[str, str]) -> str:
+def _instance_verbs(kind: str, calls: _Calls) -> str:
     return f"""const PortInfo *instrument_info(void)
 {{
     return &info;
@@ -249,18 +305,18 @@ Instance *instance_init(void *const *memory, float sample_rate_hz)
     Instance *const self = place(memory);
     panel_init(&self->panel, &panel_spec);
     {kind}_init(&self->instrument, &self->spec);
-{_call(calls, "init", "self->")}    return self;
+{calls.lines("init")}    return self;
 }}
 
 void instance_reset(Instance *self)
 {{
     {kind}_reset(&self->instrument);
-{_call(calls, "reset", "self->")}}}
+{calls.lines("reset")}}}
 
 void instance_render(Instance *self, const PortBlock *block)
 {{
     panel_begin(&self->panel, block);
-{_call(calls, "render", "self->")}    {kind}_render(&self->instrument, &self->panel, block);
+{calls.lines("render")}    {kind}_render(&self->instrument, &self->panel, block);
     panel_end(&self->panel, block);
 }}
 
@@ -287,6 +343,6 @@ uint8_t instance_calibration(const Instance *self, uint8_t input, float *codes, 
 
 const char *instance_idle(Instance *self, const PortStorage *storage)
 {{
-    return panel_idle(&self->panel, storage);
+{calls.idle("&self->panel")}
 }}
 """

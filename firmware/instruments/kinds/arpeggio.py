@@ -90,7 +90,7 @@ class Arpeggio(InstrumentKind):
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return an ``ArpeggioSpec``."""
         declared, tone = tone_tables(assignment, assignment.tones["chords"], "chords", "chords")
-        layer, layered = layer_tables(assignment, models["chords"].model, "chords")
+        layer, layered = layer_tables(assignment, models["chords"], "chords")
         at = assignment.index
         rows = ", ".join(f"{{{len(notes)}, {integers(notes)}}}" for notes in QUALITIES.values())
         qualities = f"static const Quality qualities[ARPEGGIO_QUALITIES] = {{{rows}}};"

@@ -9,7 +9,7 @@ from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import KindTables
 from firmware.instruments.c.model_calls import CompiledModel
-from firmware.instruments.latents import layer
+from firmware.instruments.latents import layer, macro
 from firmware.instruments.schema import InstrumentFile
 from firmware.models.model_file import ModelFile
 from hardware.board import Board
@@ -189,6 +189,8 @@ class InstrumentKind:
         """Say what a parameter does to the sound: its own words, its attribute's, or those of all latents."""
         if parameter in self.words:
             return self.words[parameter]
+        if parameter == macro.PARAMETER:
+            return macro.WORDS
         if layered := layer.words_of(parameter):
             return layered
         *_, name = parameter.rpartition("latent.")

@@ -90,7 +90,7 @@ class Drive(InstrumentKind):
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``DriveSpec``."""
         declared, tone = tone_tables(assignment, assignment.tones["drive"], "drive", "drive")
-        layer, layered = layer_tables(assignment, models["drive"].model, "drive")
+        layer, layered = layer_tables(assignment, models["drive"], "drive")
         spec = f"""{{
     .model = &{models["drive"].table},
     .state = &drive_state,

@@ -188,7 +188,7 @@ class Drum(InstrumentKind):
         file = assignment.loaded.spec
         assert isinstance(file, DrumFile)
         declared, tone = tone_tables(assignment, assignment.tones["drum"], "drum", "drum")
-        layer, layered = layer_tables(assignment, models["drum"].model, "drum")
+        layer, layered = layer_tables(assignment, models["drum"], "drum")
         spec = f"""{{
     .model = &{models["drum"].table},
     .state = &drum_state,

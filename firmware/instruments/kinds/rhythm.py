@@ -85,7 +85,7 @@ class Rhythm(InstrumentKind):
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``RhythmSpec``."""
         declared, tone = tone_tables(assignment, assignment.tones["rhythm"], "rhythm", "rhythm")
-        layer, layered = layer_tables(assignment, models["rhythm"].model, "rhythm")
+        layer, layered = layer_tables(assignment, models["rhythm"], "rhythm")
         at = assignment.index
         spec = f"""{{
     .model = &{models["rhythm"].table},

@@ -17,6 +17,7 @@ from firmware.instruments.c.held import KindTables
 from firmware.instruments.c.literals import floats, integers
 from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
+from firmware.instruments.latents.layer import add_layer, layer_tables
 from firmware.instruments.tone import UNIT, position_of, tone_tables
 from firmware.kernelgen.ear import tables as bin_tables
 from firmware.models.model_file import ModelFile
@@ -52,6 +53,8 @@ GRID = 8
 """Samples between which nothing falls due."""
 LATENTS = 16
 VOLTS_PER_OCTAVE_SPAN = 2.0
+STRAY = 1.0
+"""How far a latent may be beyond the ends of its quantile table, as `play` of the C bounds it."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +211,7 @@ class Texture(InstrumentKind):
             )
             tone.latent.append(assignment.add(f"latent.{number}", latent.quantiles, rest))
         assignment.tones["texture"] = tone
+        add_layer(assignment, self.model_behind(assignment, ""))
         assignment.add("blend", UNIT, 0.0)
         assignment.add("scale", (0.0, 2.0), 0.5)
         assignment.add("pitch", (-2.75, 2.25), 0.55)
@@ -255,6 +259,7 @@ class Texture(InstrumentKind):
         steps_text = "\n".join(
             f"    {{{due}, TEXTURE_STAGE_{stage.upper()}, {part}}}," for due, stage, part in assignment.steps
         )
+        layer, layered = layer_tables(assignment, models[some], "texture", STRAY)
         constants = f"""{declared}
 static const float texture_quantiles[] = {table};
 static const float pitch_taps[] = {floats(lowpass())};
@@ -267,7 +272,7 @@ static const TextureStep texture_steps[] = {{
     .encoder_memory = {used["encoder"][1]},
     .decoder_memory = {used["decoder"][1]},
     .pitch_taps = pitch_taps,
-    .tone = {tone},
+    .tone = {tone}{layered},
     .quantiles = texture_quantiles,
     .points = {points},
 {parameters}
@@ -276,7 +281,7 @@ static const TextureStep texture_steps[] = {{
     .behind = {self.wait_ticks(assignment)},
     .outputs = OUTPUTS,
 }}"""
-        return KindTables([constants, *(model.state for model in models.values())], spec)
+        return KindTables([constants, *layer, *(model.state for model in models.values())], spec)
 
 
 def steps(reports: Mapping[str, Report]) -> list[Step]:

@@ -7,9 +7,11 @@ import numpy as np
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import Held
 from firmware.instruments.c.literals import floats, number
-from firmware.instruments.latents import sequence
+from firmware.instruments.c.model_calls import CompiledModel
+from firmware.instruments.latents import macro, sequence, tables
 from firmware.instruments.schema import InstrumentFile, LatentsTable
 from firmware.models.model_file import ModelFile
+from hardware.board import Board
 
 GATE = "hold"
 POINTS = 33
@@ -19,6 +21,8 @@ RATES_HZ = tuple(0.02 * 1000.0 ** (at / (POINTS - 1)) for at in range(POINTS))
 """Changes of velocity a second: 0.02 to 20."""
 SCALES = tuple(2.0 * at / (POINTS - 1) for at in range(POINTS))
 BIASES = tuple(2.0 * at / (POINTS - 1) - 1.0 for at in range(POINTS))
+MAIN = "dtcm"
+"""Region in which the small parts lie."""
 BYTES = 512
 """Of a ``LatentBus``; a test measures it."""
 WORDS = {
@@ -29,6 +33,7 @@ WORDS = {
     "latents.bias": "Moves all latents together.",
     "latents.slew": "How slowly latents follow, up to 10 s.",
     **sequence.WORDS,
+    **tables.WORDS,
 }
 ENGINE = ("latents/latents.c", "latents/hold.c", "latents/wander.c")
 """Sources below ``engine/`` of every layer."""
@@ -42,26 +47,49 @@ def words_of(parameter: str) -> str:
 def gates(spec: InstrumentFile, of_kind: tuple[str, ...]) -> list[str]:
     """Names of the gate functions that the layer adds to those of the kind."""
     table = spec.latents or LatentsTable()
-    return [*([GATE] if table.hold else []), *(sequence.gates(of_kind) if table.sequence else [])]
+    return [
+        *([GATE] if table.hold else []),
+        *(sequence.gates(of_kind) if table.sequence else []),
+        *(tables.GATES if table.tables else []),
+    ]
 
 
 def engine(spec: InstrumentFile) -> set[str]:
     """Sources below ``engine/`` that the layer is made of."""
     if spec.latents is None:
         return set()
-    return {*ENGINE, *(sequence.ENGINE if spec.latents.sequence else ())}
+    asked = spec.latents
+    return {
+        *ENGINE,
+        *(sequence.ENGINE if asked.sequence else ()),
+        *(tables.ENGINE if asked.tables else ()),
+    }
 
 
-def layer_bytes(spec: InstrumentFile) -> int:
-    """Memory of the layer on a 32-bit processor, in bytes."""
-    if spec.latents is None:
-        return 0
-    return BYTES + (sequence.BYTES if spec.latents.sequence else 0)
+def layer_bytes(spec: InstrumentFile, board: Board) -> dict[str, int]:
+    """Memory of the layer by region, on a 32-bit processor, in bytes."""
+    asked = spec.latents
+    found = {MAIN: macro.BYTES if spec.macro else 0}
+    if asked is None:
+        return found
+    found[MAIN] += BYTES
+    found[MAIN] += sequence.BYTES if asked.sequence else 0
+    found[MAIN] += tables.STATE_BYTES if asked.tables else 0
+    if asked.tables:
+        region = tables.region_of(board)
+        found[region] = found.get(region, 0) + tables.BYTES
+    return found
 
 
-def calls(spec: InstrumentFile) -> dict[str, str]:
-    """C statements of the layer's own by verb of ``port.h``; ``{self}`` is where memory lies."""
-    return sequence.sequence_calls() if spec.latents is not None and spec.latents.sequence else {}
+def calls(spec: InstrumentFile) -> dict[str, list[str]]:
+    """C of the layer's own by verb of ``port.h``; what it remembers stands in braces."""
+    found: dict[str, list[str]] = {}
+    asked = spec.latents or LatentsTable()
+    own = (spec.macro, macro.CALLS), (asked.tables, tables.CALLS), (asked.sequence, sequence.CALLS)
+    for wanted, made in own:
+        for verb, text in made.items() if wanted else ():
+            found.setdefault(verb, []).append(text)
+    return found
 
 
 def add_layer(assignment: Assignment, model: ModelFile) -> None:
@@ -90,14 +118,26 @@ def add_layer(assignment: Assignment, model: ModelFile) -> None:
         assignment.add("latents.slew", SECONDS, 0.0)
     if table.sequence:
         sequence.add_sequence(assignment)
+    if table.tables:
+        tables.add_tables(assignment)
 
 
-def layer_tables(assignment: Assignment, model: ModelFile, name: str) -> tuple[list[str | Held], str]:
-    """Return the C of the layer and what a ``ToneSpec`` says of it; nothing without the table."""
+def layer_tables(
+    assignment: Assignment, compiled: CompiledModel, name: str, stray: float = 0.0
+) -> tuple[list[str | Held], str]:
+    """Return the C of the layer and what a ``ToneSpec`` says of it; nothing without the table.
+
+    Parameters
+    ----------
+    name : str
+        Of the tone whose latents they are, and prefix of the C.
+    stray : float
+        How far a latent may be beyond the ends of its quantile table, in what the table covers.
+    """
     table = assignment.loaded.spec.latents
     if table is None:
         return [], ""
-    latents = model.about.latents
+    latents = compiled.model.about.latents
     points = max(len(latent.quantiles) for latent in latents)
     travel = np.linspace(0.0, 1.0, points)
     rows = [
@@ -110,24 +150,35 @@ def layer_tables(assignment: Assignment, model: ModelFile, name: str) -> tuple[l
     rate_hz = assignment.board.audio.sample_rate_hz
     shape = (
         f".latents = {len(latents)}, .points = {points}, .sample_rate_hz = {number(rate_hz)},\n"
-        f"    .quantile = {name}_quantiles"
+        f"    .quantile = {name}_layer_quantiles"
     )
     knobs = len(assignment.tones[name].knob)
-    sequenced = sequence.sequence_tables(assignment, shape, knobs) if table.sequence else []
+    stages: list[str | Held] = []
+    if table.tables:
+        stages.append(tables.tables_text(assignment, compiled.model))
+        stages += tables.tables_held(compiled, tables.region_of(assignment.board))
+    if table.sequence:
+        stages += sequence.sequence_tables(assignment, shape, knobs)
+    played = {
+        "sequence": f"&{sequence.SPEC}" if table.sequence else "NULL",
+        "tables": f"&{tables.SPEC}" if table.tables else "NULL",
+    }
     declared: list[str | Held] = [
         '#include "latents/latents.h"',
-        f"static const float {name}_quantiles[] = {floats(np.concatenate(rows))};",
-        f"static const float {name}_rests[] = {floats(latent.at_rest for latent in latents)};",
-        *sequenced,
+        f"static const float {name}_layer_quantiles[] = {floats(np.concatenate(rows))};",
+        f"static const float {name}_layer_rests[] = {floats(latent.at_rest for latent in latents)};",
+        *stages,
         f"""static const LatentSpec {name}_layer = {{
     .process = latents_process,
-    {shape}, .rest = {name}_rests,
+    {shape}, .rest = {name}_layer_rests,
     .held = 0x{sum(1 << (one - 1) for one in held):x}u, .hold = {hold}, .glide = {at.get("hold.glide", -1)},
     .scale = {at.get("latents.scale", -1)}, .bias = {at.get("latents.bias", -1)},
     .depth = {at.get("wander.depth", -1)}, .rate = {at.get("wander.rate", -1)},
-    .slew = {at.get("latents.slew", -1)}, .sequence = {f"&{sequence.SPEC}" if sequenced else "NULL"},
+    .slew = {at.get("latents.slew", -1)}, .stray = {number(stray)},
+    .sequence = {played["sequence"]}, .tables = {played["tables"]},
 }};""",
         Held("LatentBus", f"{name}_bus"),
     ]
-    memory = f"{{&{name}_bus, {f'&{sequence.HELD}' if sequenced else 'NULL'}}}"
+    kept = [sequence.HELD if table.sequence else "", tables.HELD if table.tables else ""]
+    memory = f"{{&{name}_bus, {', '.join(f'&{one}' if one else 'NULL' for one in kept)}}}"
     return declared, f",\n             .layer = &{name}_layer, .memory = {memory}"

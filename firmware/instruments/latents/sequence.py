@@ -21,6 +21,12 @@ BYTES = 6 * 1024
 """Of a ``Sequence``; a test measures it."""
 HELD = "latent_sequence"
 SPEC = "latent_sequence_spec"
+CALLS = {
+    "init": f"sequence_init(&{{{HELD}}}, &{SPEC});",
+    "reset": f"sequence_reset(&{{{HELD}}}, &{SPEC});",
+    "render": f"sequence_advance(&{{{HELD}}}, &{SPEC}, &{{panel}});",
+}
+"""C statements by the verb of ``port.h`` in which they belong; what is remembered stands in braces."""
 CLOCK_WORDS = {
     "ratio": "Steps per clock pulse, from a twelfth to eight.",
     "tempo": "Speed of the steps where no clock is plugged in, from 40 to 240 beats a minute.",
@@ -76,12 +82,3 @@ def sequence_tables(assignment: Assignment, shape: str, knobs: int) -> list[str 
     .mutation = {at["sequence.mutation"]}, .ratio = {at["ratio"]}, .tempo = {at["tempo"]},
 }};"""
     return [text, Held("Sequence", HELD)]
-
-
-def sequence_calls() -> dict[str, str]:
-    """Return C statements by the verb of ``port.h`` in which they belong; ``{self}`` is where memory lies."""
-    return {
-        "init": f"sequence_init(&{{self}}{HELD}, &{SPEC});",
-        "reset": f"sequence_reset(&{{self}}{HELD}, &{SPEC});",
-        "render": f"sequence_advance(&{{self}}{HELD}, &{SPEC}, &{{self}}panel);",
-    }

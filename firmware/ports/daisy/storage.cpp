@@ -9,13 +9,17 @@ namespace {
 
 static_assert(BOARD_STORAGE_OFFSET % PORT_SECTOR_BYTES == 0, "storage starts on a sector");
 
+// Settings lie where they always did, at the end of the flash; tables of latents lie below them.
+uint32_t Offset(uint32_t address) {
+    const uint32_t tables = BOARD_STORAGE_OFFSET - (PORT_STORAGE_BYTES - PORT_SETTINGS_BYTES);
+    return address < PORT_SETTINGS_BYTES ? BOARD_STORAGE_OFFSET + address : tables + address - PORT_SETTINGS_BYTES;
+}
+
 bool Inside(uint32_t address, size_t bytes) {
     return address <= PORT_STORAGE_BYTES && bytes <= PORT_STORAGE_BYTES - address;
 }
 
-const uint8_t *Mapped(uint32_t address) {
-    return static_cast<const uint8_t *>(module.qspi.GetData(BOARD_STORAGE_OFFSET + address));
-}
+const uint8_t *Mapped(uint32_t address) { return static_cast<const uint8_t *>(module.qspi.GetData(Offset(address))); }
 
 bool Read(void *, uint32_t address, void *data, size_t bytes) {
     if (!Inside(address, bytes)) return false;
@@ -35,7 +39,7 @@ bool Program(void *, uint32_t, const void *, size_t) { return false; }
 #else
 bool Erase(void *, uint32_t address) {
     if (!Inside(address, PORT_SECTOR_BYTES)) return false;
-    const uint32_t at = BOARD_STORAGE_OFFSET + address;
+    const uint32_t at = Offset(address);
     return module.qspi.Erase(at, at + PORT_SECTOR_BYTES) == daisy::QSPIHandle::Result::OK;
 }
 
@@ -43,7 +47,7 @@ bool Program(void *, uint32_t address, const void *data, size_t bytes) {
     if (!Inside(address, bytes)) return false;
     // libDaisy takes a pointer to what it will not change
     auto *from = static_cast<uint8_t *>(const_cast<void *>(data));
-    return module.qspi.Write(BOARD_STORAGE_OFFSET + address, bytes, from) == daisy::QSPIHandle::Result::OK;
+    return module.qspi.Write(Offset(address), bytes, from) == daisy::QSPIHandle::Result::OK;
 }
 #endif
 

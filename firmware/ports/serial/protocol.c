@@ -6,6 +6,9 @@
 #define MAX_ID_BYTES 40u
 #define MAX_STREAM_HZ 200.0f
 #define MAX_VOLTS 20.0f
+#define MAX_COMMAND_MEMBERS 4u
+#define READ_FRAMES 32u /* of a table in an answer */
+#define WRITE_FRAMES 8u /* in a request, which is shorter */
 
 /* One request, taken apart: at most MAX_MEMBERS members, none twice. */
 typedef struct Request {
@@ -17,7 +20,7 @@ typedef struct Request {
 
 typedef struct Command {
     const char *name;
-    const char *members[3]; /* those it knows beside cmd and id */
+    const char *members[MAX_COMMAND_MEMBERS]; /* those it knows beside cmd and id */
     /* NULL when done, else what was wrong. Adds its answer to `w`; it changes nothing unless it succeeds. */
     const char *(*run)(Protocol *p, const Request *r, JsonWriter *w);
 } Command;
@@ -258,6 +261,86 @@ static const char *run_calibrate(Protocol *p, const Request *r, JsonWriter *w) {
     return NULL;
 }
 
+/* ---- tables of latents ---- */
+
+/* Which table, and a number of frames. */
+static const char *which_frames(const Request *r, uint8_t *table, uint32_t *at) {
+    float read;
+    if (!whole(r, "table", UINT8_MAX + 1u, table)) return "a table has a number from 0";
+    if (!number(r, "at", 0.0f, (float)PORT_TABLE_FRAMES, &read) || (float)(uint32_t)read != read)
+        return "at is a number of frames, 0 to 2000";
+    *at = (uint32_t)read;
+    return NULL;
+}
+
+/* Eight hexadecimal digits. */
+static void put_hash(JsonWriter *w, uint32_t hash) {
+    char text[9] = "";
+    for (size_t i = 0; i < 8; i++) text[i] = "0123456789abcdef"[hash >> (28u - 4u * i) & 15u];
+    json_put_string(w, "hash", text);
+}
+
+static bool read_hash(const Request *r, uint32_t *hash) {
+    char text[9] = "";
+    const JsonText *found = member(r, "hash");
+    if (found == NULL || !json_string(*found, text, sizeof text) || strlen(text) != 8) return false;
+    *hash = 0;
+    for (size_t i = 0; i < 8; i++) {
+        const char c = text[i];
+        const bool digit = c >= '0' && c <= '9', letter = c >= 'a' && c <= 'f';
+        if (!digit && !letter) return false;
+        *hash = *hash << 4 | (uint32_t)(digit ? c - '0' : c - 'a' + 10);
+    }
+    return true;
+}
+
+static const char *run_table(Protocol *p, const Request *r, JsonWriter *w) {
+    (void)p;
+    uint8_t which;
+    uint32_t at;
+    PortTable table;
+    const char *wrong = which_frames(r, &which, &at);
+    if (wrong != NULL) return wrong;
+    if (!instrument_table(which, &table)) return "this instrument has no such table";
+    put_hash(w, table.hash);
+    json_put_uint(w, "frames", table.frames);
+    json_open(w, "data", '[');
+    for (uint32_t f = at; f < table.frames && f < at + READ_FRAMES; f++)
+        for (uint32_t i = 0; i < PORT_TABLE_LATENTS; i++)
+            json_put_int(w, NULL, table.frame[f * PORT_TABLE_LATENTS + i]);
+    json_close(w, ']');
+    return NULL;
+}
+
+/* Whole frames; -1 when it is anything else. */
+static int read_frames(JsonText rest, int16_t *frame) {
+    JsonText item;
+    size_t values = 0;
+    float value;
+    if (!json_is_array(rest)) return -1;
+    while (json_next(&rest, &item)) {
+        if (values == WRITE_FRAMES * PORT_TABLE_LATENTS || !json_number(item, &value)) return -1;
+        if (!(value >= -32767.0f && value <= 32767.0f)) return -1;
+        frame[values++] = (int16_t)value;
+    }
+    return values % PORT_TABLE_LATENTS == 0 ? (int)(values / PORT_TABLE_LATENTS) : -1;
+}
+
+static const char *run_table_write(Protocol *p, const Request *r, JsonWriter *w) {
+    (void)p;
+    (void)w;
+    uint8_t which;
+    uint32_t at, hash;
+    int16_t frame[WRITE_FRAMES * PORT_TABLE_LATENTS];
+    const char *wrong = which_frames(r, &which, &at);
+    if (wrong != NULL) return wrong;
+    if (!read_hash(r, &hash)) return "table_write wants the hash of the model, eight hexadecimal digits";
+    const JsonText *data = member(r, "data");
+    const int frames = data == NULL ? -1 : read_frames(*data, frame);
+    if (frames < 0) return "table_write wants data, whole frames of 16 numbers within 32767, 8 frames at most";
+    return instrument_table_write(which, hash, at, frame, (uint32_t)frames);
+}
+
 static const char *run_bench(Protocol *p, const Request *r, JsonWriter *w) {
     (void)r;
     if (p->port->bench == NULL) return "this image does not count cycles; flash its bench image";
@@ -293,6 +376,8 @@ static const Command commands[] = {
     {"preset", {"do", "index"}, run_preset},
     {"calibration", {"input"}, run_calibration},
     {"calibrate", {"input", "points"}, run_calibrate},
+    {"table", {"table", "at"}, run_table},
+    {"table_write", {"table", "at", "hash", "data"}, run_table_write},
     {"bench", {NULL}, run_bench},
     {"reboot", {"to"}, run_reboot},
 };
@@ -325,7 +410,7 @@ static const char *take_apart(JsonText line, Request *r) {
 
 static bool knows(const Command *command, JsonText name) {
     if (is_named(name, "cmd") || is_named(name, "id")) return true;
-    for (size_t i = 0; i < 3 && command->members[i] != NULL; i++)
+    for (size_t i = 0; i < MAX_COMMAND_MEMBERS && command->members[i] != NULL; i++)
         if (is_named(name, command->members[i])) return true;
     return false;
 }
