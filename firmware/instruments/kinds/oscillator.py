@@ -147,7 +147,7 @@ class Oscillator(InstrumentKind):
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``OscillatorSpec``."""
         declared, tone = tone_tables(assignment, assignment.tones["voice"], "voice", "voice")
-        layer, layered = layer_tables(assignment, models["voice"].model, "voice")
+        layer, layered = layer_tables(assignment, models["voice"], "voice")
         at = assignment.index
         names = (
             *("pitch", "tune", "fine", "glide", "dynamics", "attack", "decay", "release"),
