@@ -109,7 +109,7 @@ class Oscillator(InstrumentKind):
     }
     engine = ("tone",)
     struct_bytes = 5 * 1024
-    callback_cycles, sample_cycles = 4_000, 700
+    callback_cycles, sample_cycles = 4_000, 800
 
     def add_parameters(self, assignment: Assignment) -> None:
         """Latents; pitch, dynamics and how notes begin and end."""
