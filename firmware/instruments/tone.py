@@ -31,17 +31,19 @@ def add_tone(assignment: Assignment, model: ModelFile, shown: int | None = None)
     return tone
 
 
-def add_latents(assignment: Assignment, model: ModelFile, shown: int | None = None) -> ToneAssignment:
+def add_latents(
+    assignment: Assignment, model: ModelFile, shown: int | None = None, *, plane: bool = True
+) -> ToneAssignment:
     """Add a parameter for every latent of `model` and say where they lie.
 
     The map places the latents that no control moves. Where the model has classes, or says where it rests, it
     does so only if a control moves on the map: else they stay where they rest, or at their means, which is
     every class's own middle. Of many latents, the first `shown`, which say most, are parameters, and others
-    only where a control moves them.
+    only where a control moves them. Without ``plane`` there is no map.
     """
     about = model.about
     tone = ToneAssignment()
-    settled = any(name.startswith("class:") for name in knob_channels(model))
+    settled = not plane or any(name.startswith("class:") for name in knob_channels(model))
     settled = settled or any(latent.rest is not None for latent in about.latents)
     mapped = about.plane is not None and (not settled or bool({"x", "y"} & assignment.moved))
     if mapped:

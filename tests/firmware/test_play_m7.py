@@ -25,7 +25,15 @@ def moving_signals(board, ticks, parameters, block):
 
 @pytest.mark.parametrize(
     ("kind", "block"),
-    [("drum", 48), ("drum", 64), ("rhythm", 48), ("arpeggio", 48), ("drive", 48), ("groove", 48)],
+    [
+        ("drum", 48),
+        ("drum", 64),
+        ("rhythm", 48),
+        ("arpeggio", 48),
+        ("voice", 48),
+        ("drive", 48),
+        ("groove", 48),
+    ],
 )
 def test_play_equals_the_module(kind, block, model_files, tmp_path):
     from bench.emulated import EmulatedInstrument

@@ -124,7 +124,7 @@ TEXTURE = ("vk_ear", "vk_fft", "vk_pitch", "vk_source", "roots_of")
 
 
 def test_engine_text_of_all_kernels_stays_below_its_limit():
-    """Issue 4: engine code ≤ 32 KB of M7 text; beside it a hit has 12, a texture 16, a voice 2."""
+    """Issue 4: engine code ≤ 32 KB of M7 text; beside it a hit has 12, a texture 16, a voice 3."""
     from bench.kernels import text_bytes
 
     sizes = text_bytes()
@@ -135,4 +135,4 @@ def test_engine_text_of_all_kernels_stays_below_its_limit():
     assert sum(sizes.values()) - apart <= 32 * 1024
     assert 0 < sum(hit.values()) <= 12 * 1024
     assert 0 < sum(texture.values()) <= 16 * 1024
-    assert 0 < sum(voice.values()) <= 2 * 1024
+    assert 0 < sum(voice.values()) <= 3 * 1024

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import vaectrol
 from common.refusal import Refusal
 from toy.harmony import notes as toy_notes
 from toy.make import make_notes
@@ -204,6 +205,12 @@ def test_habits_are_those_of_the_toy_notes():
     weights = habits.fitted(numbers, decays[:, None] / 20, np.zeros(len(found)), np.ones(len(found), bool))
     said = habits.features(decays[:, None] / 20, np.zeros(len(found))) @ weights.T
     assert np.median(np.abs(said[:, 3] - decays)) < 3
+
+
+def test_the_command_line_knows_the_kind_as_notes(tmp_path, capsys):
+    for word in ("notes", "voice"):
+        assert vaectrol.main(["data", "prepare", word, str(tmp_path / "none"), str(tmp_path / "out")]) == 2
+        assert "none does not exist" in capsys.readouterr().err
 
 
 def test_rendered_instruments_are_whole_in_the_test():

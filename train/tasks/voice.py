@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 JUDGED_SIZES = (2048, 512, 128)
 LONGEST_FRAMES = 2 * FRAMES_PER_S
+EXAMPLE_FRAMES = 150
 QUIET_LOG = 2 * np.log(1e-5)
 """Harmonics about −100 dB count as silence."""
 QUIET_NOISE_LOG = -24.0
@@ -362,17 +363,18 @@ class VoiceTask(Task):
     def decoder_examples(
         self, split: str, count: int, seed: int
     ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
-        """Whole notes, one a batch."""
+        """The beginnings of notes, one a batch."""
         notes = self.notes[split]
         for index in evenly(np.random.default_rng(seed).permutation(len(notes)), count).tolist():
             note = notes[index]
+            frames = min(note.frames, EXAMPLE_FRAMES)
             with torch.no_grad():
                 mean, _ = self.model.encoder(note.seen[None])
             feeds = {
-                "latent": mean[..., None].expand(-1, -1, note.frames).numpy().copy(),
-                "control": note.control().numpy(),
+                "latent": mean[..., None].expand(-1, -1, frames).numpy().copy(),
+                "control": note.control()[..., :frames].numpy(),
             }
-            yield feeds, {"audio": note.audio[None, None].numpy()}
+            yield feeds, {"audio": note.audio[None, None, : frames * HOP].numpy()}
 
     def traversal(self, z: Tensor, title: str) -> tuple[Any, np.ndarray, int]:
         """A note of half a second a row, as hands would play it."""

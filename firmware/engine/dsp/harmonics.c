@@ -31,27 +31,33 @@ void vk_harmonics_levels(float offset, const float *log, float *level, uint32_t 
     }
 }
 
-/* What each harmonic goes to in this frame; returns how many sound at its begin or end. */
-static uint32_t aim(const vk_harmonics_asked *asked, vk_harmonics_state *state, float rate, uint32_t *ending) {
-    uint32_t sounding = state->sounding;
-    *ending = 0;
+/* What each harmonic goes to in this frame; returns how many sound at its end. */
+static uint32_t aim(const vk_harmonics_asked *asked, vk_harmonics_state *state, uint32_t step, float *target) {
+    const float rate = (float)step * FADE_RATE;
+    uint32_t ending = 0;
     for (uint32_t k = 0; k < asked->count; k++) {
         const float way = asked->newer[k] - asked->older[k];
-        const float level = asked->older[k] + way * asked->part;
         const float fade = most1(least1(FADED - rate * (float)(k + 1u), 1.0f), 0.0f);
-        const float to = level * fade;
-        state->slope[k] = (to - state->level[k]) * PER_SAMPLE;
-        if (to > 0.0f) {
-            *ending = k + 1u;
+        target[k] = (asked->older[k] + way * asked->part) * fade;
+        state->slope[k] = (target[k] - state->level[k]) * PER_SAMPLE;
+        if (target[k] > 0.0f) {
+            ending = k + 1u;
         }
     }
-    return sounding > *ending ? sounding : *ending;
+    return ending;
+}
+
+/* A level at four samples; it goes on to the next. */
+INLINE f4 ramped(float *level, float slope) {
+    const float begin = *level, two = slope + slope;
+    *level = begin + (two + two);
+    return (f4){begin, begin + slope, begin + two, begin + (two + slope)};
 }
 
 bool vk_harmonics_frame(const vk_harmonics_asked *asked, vk_harmonics_state *state, uint32_t step, float *out) {
-    const float rate = (float)step * FADE_RATE;
-    uint32_t ending;
-    const uint32_t sounding = aim(asked, state, rate, &ending);
+    float target[VK_HARMONICS];
+    const uint32_t ending = aim(asked, state, step, target);
+    const uint32_t sounding = ending > state->sounding ? ending : state->sounding, pairs = (sounding + 1u) & ~1u;
     const int32_t bend = ((int32_t)step - (int32_t)state->step) / (int32_t)VK_HIT_FRAME;
     uint32_t phase = state->phase, now = state->step;
     float *level = state->level;
@@ -66,25 +72,15 @@ bool vk_harmonics_frame(const vk_harmonics_asked *asked, vk_harmonics_state *sta
         quick_turn(turns, &cosine, &sine);
         const f4 twice = cosine + cosine;
         f4 above = all(0.0f), sum = all(0.0f);
-        for (uint32_t k = sounding; k > 0; k--) {
-            const float d = slope[k - 1u];
-            f4 a;
-            a[0] = level[k - 1u];
-            a[1] = a[0] + d;
-            a[2] = a[1] + d;
-            a[3] = a[2] + d;
-            level[k - 1u] = a[3] + d;
-            const f4 next = (product(twice, sum) - above) + a;
-            above = sum;
-            sum = next;
+        for (uint32_t k = pairs; k > 0; k -= 2u) { /* two at a time, so that neither sum moves */
+            above = (product(twice, sum) - above) + ramped(level + k - 1u, slope[k - 1u]);
+            sum = (product(twice, above) - sum) + ramped(level + k - 2u, slope[k - 2u]);
         }
         const f4 made = product(sum, sine);
         FOUR { out[i + j] += made[j]; }
     }
     for (uint32_t k = 0; k < asked->count; k++) {
-        const float way = asked->newer[k] - asked->older[k];
-        const float fade = most1(least1(FADED - rate * (float)(k + 1u), 1.0f), 0.0f);
-        level[k] = (asked->older[k] + way * asked->part) * fade;
+        level[k] = target[k];
     }
     state->phase = phase;
     state->step = step;

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from train.data.store import DataSet
 
 CANDIDATES = 5
-MOST_NOTES = 60
-SOUGHT_NOTES, SEEKING_STEPS, SEEKING_RATE, SEEKING_FRAMES = 15, 30, 0.08, 200
+MOST_NOTES = 25
+SOUGHT_NOTES, SEEKING_STEPS, SEEKING_RATE, SEEKING_FRAMES = 10, 25, 0.1, 150
 SHOWN = 6
 LOUD_DB = 40.0
 """Frames this far below a note's loudest one say nothing of its loudness."""
@@ -148,7 +148,7 @@ class Opponents:
 
 
 def sought(task: VoiceTask, z: Tensor, note: Note, distance: SpectralLoss) -> float:
-    """Spectral loss of the best latents that gradients find from the encoder's, of a note's first 0.8 s."""
+    """Spectral loss of the best latents that gradients find from the encoder's, of a note's first 0.6 s."""
     frames = min(SEEKING_FRAMES, note.frames)
     control, wanted = note.control()[..., :frames], note.audio[None, None, : frames * HOP]
     latents = z.clone().requires_grad_(True)

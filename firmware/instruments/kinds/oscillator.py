@@ -1,0 +1,167 @@
+"""An oscillator that follows one volt per octave, whose timbre a network says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+import numpy as np
+
+from common.refusal import Refusal
+from firmware.compiler.passes.split_sound import TICKS_PER_HOP
+from firmware.compiler.report import Report
+from firmware.instruments.assignment import Assignment
+from firmware.instruments.c.held import KindTables
+from firmware.instruments.c.literals import floats, integers
+from firmware.instruments.c.model_calls import CompiledModel
+from firmware.instruments.kinds.base import InstrumentKind, ModelRole
+from firmware.instruments.latents.layer import add_layer, layer_tables
+from firmware.instruments.tone import UNIT, add_latents, tone_tables
+from firmware.kernelgen.bands import tables as band_tables
+from hardware.board import Board
+
+HABITS = ("peak", "depth", "attack", "decay", "release")
+"""Rows of a model's habits, in the order of the enum in ``engine/instruments/oscillator.h``."""
+QUARTER, QUARTERS = 48, 4
+CALLS, CALL_CYCLES = 16, 400
+"""Calls of the network in a frame, and what each takes beside the layers."""
+POINTS = 33
+GLIDES_S = tuple(2.0 * (at / (POINTS - 1)) ** 3 for at in range(POINTS))
+RATES_HZ = (2.0, 9.0)
+QUIETEST_DB, LOUDEST_DB = -30.0, 6.0
+SLOWER = (-2.5, 2.5)
+BREATH = (-4.0, 4.0)
+
+
+class OscillatorModel(ModelRole):
+    """A decoder of harmonics and noise, told pitch and loudness (``engine/instruments/oscillator.h``)."""
+
+    name = "voice"
+
+    def source(self, model: CompiledModel) -> str:
+        """Return the functions and tables of a ``OscillatorModel``."""
+        bank = model.ends.bank
+        if bank is None:
+            raise Refusal(f"{model.file.name}: a voice ends in HarmonicBank; export the model again.")
+        role, name = model.role, model.name
+        tables = band_tables(bank.filters)
+        half = integers([*(int(v) for v in tables.half.ravel()), *[0] * 6])  # six more are read
+        return f"""_Alignas(4) static const int16_t {role}_band_half[] = {half};
+static const float {role}_band_peak[] = {floats(tables.peak_logs)};
+static const float {role}_habit[] = {floats(np.ravel(model.model.about.habits))};
+
+static void {role}_reset_model(void *state)
+{{
+    {name}_reset(state);
+}}
+
+static void {role}_process(void *state, uint8_t ticks, const float *latent, const float *control,
+                           float *numbers)
+{{
+    const {name}_inputs in = {{
+        .latent = latent, .latent_stride = 1,
+        .control = control, .control_stride = 1,
+    }};
+    const {name}_outputs out = {{.numbers = numbers, .numbers_stride = 1}};
+    {name}_process(state, ticks, &in, &out);
+}}
+
+_Static_assert(OSCILLATOR_TICKS == {TICKS_PER_HOP}u && OSCILLATOR_HABITS == {len(HABITS)}u, "of the engine");
+_Static_assert({bank.harmonics + len(bank.filters)} <= VK_HARMONICS + VK_BANDS, "of the engine");
+static const OscillatorModel {model.table} = {{
+    .bands = {{{role}_band_half, {role}_band_peak, {len(bank.filters)}}},
+    .seed = {bank.seed % 2**32}u,
+    .harmonics = {bank.harmonics},
+    .habit = {role}_habit,
+    .reset = {role}_reset_model,
+    .process = {role}_process,
+}};
+"""
+
+    def cycles(self, report: Report, board: Board) -> tuple[float, float]:
+        """A callback's share of a frame; the kind knows the worst (`Oscillator.load`)."""
+        cycles = report["cycles_per_callback"]
+        return cycles["mean"], cycles["mean"]
+
+
+class Oscillator(InstrumentKind):
+    """Volts and a gate in, a note out."""
+
+    gates = ("gate", "accent")
+    gate_sources = ("note",)
+    cv_sources = ("envelope", "pitch")
+    audio_sources = ("mix",)
+    roles = (OscillatorModel(),)
+    audition: Mapping[str, float] = {"gate": 1.0}
+    words: Mapping[str, str] = {
+        "pitch": "Pitch, one volt per octave; 0 V is the lowest C of a cello.",
+        "tune": "Tunes by up to two octaves down or up.",
+        "fine": "Tunes by up to a semitone down or up.",
+        "glide": "How long the pitch takes to a new note.",
+        "dynamics": "How loud it is played, which changes the timbre too.",
+        "attack": "Left: quicker than this timbre begins by itself; right: slower.",
+        "decay": "Left: a note keeps its loudness; middle: as this timbre does; right: it dies away.",
+        "release": "Left: it stops sooner than this timbre does by itself; right: later.",
+        "vibrato": "How deep the vibrato is, up to a semitone either way.",
+        "rate": "How quick the vibrato is, from two to nine turns a second.",
+        "breath": "How much noise is in the sound.",
+        "level": "Loudness of everything that leaves the module.",
+    }
+    engine = ("tone",)
+    struct_bytes = 5 * 1024
+    callback_cycles, sample_cycles = 4_000, 800
+
+    def add_parameters(self, assignment: Assignment) -> None:
+        """Latents; pitch, dynamics and how notes begin and end."""
+        model = assignment.models["voice"]
+        latents = len(model.about.latents)
+        habits = model.about.habits
+        if [len(row) for row in habits] != [latents + 3] * len(HABITS):
+            raise Refusal(
+                f"{model.path.name}: it does not say how its loudness moves; train it with this version."
+            )
+        assignment.tones["voice"] = add_latents(assignment, model, plane=False)
+        add_layer(assignment, model)
+        assignment.add("pitch", (-5.0, 5.0), 0.5)
+        assignment.add("tune", (-2.0, 2.0), 0.5)
+        assignment.add("fine", (-1.0, 1.0), 0.5)
+        assignment.add("glide", GLIDES_S, 0.0)
+        assignment.add("dynamics", (QUIETEST_DB, LOUDEST_DB), -QUIETEST_DB / (LOUDEST_DB - QUIETEST_DB))
+        assignment.add("attack", SLOWER, 0.5)
+        assignment.add("decay", (0.0, 2.0), 0.5)
+        assignment.add("release", SLOWER, 0.5)
+        assignment.add("vibrato", UNIT, 0.0)
+        assignment.add("rate", RATES_HZ, 0.5)
+        assignment.add("breath", BREATH, 0.5)
+        assignment.add("level", UNIT, 1.0)
+
+    def load(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> tuple[float, float]:
+        """Of a frame's ticks, a quarter at a time; where a note begins, nearly twice as many."""
+        report = reports["voice"]
+        ticks = max(1, int(report["block"] * Fraction(report["ticks_per_sample"])))
+        frame = report["cycles_per_callback"]["mean"] * TICKS_PER_HOP / ticks + CALLS * CALL_CYCLES
+        mean = frame * block / (QUARTERS * QUARTER)
+        quarters = -(-block // QUARTER)
+        return mean, quarters * frame / QUARTERS * (2 - 1 / CALLS)
+
+    def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
+        """Return a ``OscillatorSpec``."""
+        declared, tone = tone_tables(assignment, assignment.tones["voice"], "voice", "voice")
+        layer, layered = layer_tables(assignment, models["voice"], "voice")
+        at = assignment.index
+        names = (
+            *("pitch", "tune", "fine", "glide", "dynamics", "attack", "decay", "release"),
+            *("vibrato", "rate", "breath", "level"),
+        )
+        parameters = "\n".join(f"    .{name} = {at[name]}," for name in names)
+        spec = f"""{{
+    .model = &{models["voice"].table},
+    .state = &voice_state,
+    .tone = {tone[:-1]}{layered}}},
+{parameters}
+    .outputs = OUTPUTS,
+}}"""
+        return KindTables([declared, *layer, models["voice"].state], spec)
+
+
+KIND = Oscillator()
