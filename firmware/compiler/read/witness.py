@@ -43,7 +43,7 @@ PASSED_RMS, PASSED_STEPS = 0.03, 2.0
 TURNING = "HitSound"
 """The operator whose phases turn so often that a step of what goes in changes all that comes out."""
 OWN_ERROR = 2.0**-23
-"""What the witness may be off itself: onnxruntime's sigmoid of −12.8 is up to 7e-8 off, 2.4 % of the truth."""
+"""What the witness may be off itself: onnxruntime's sigmoid of −12.8 is up to 7e-8 off, 2.4 % of it."""
 NUDGE = 2.0**-21
 """Relative change of the inputs that says how much a network makes of float32's own rounding."""
 
