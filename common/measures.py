@@ -91,6 +91,7 @@ MEASURES = {
     "distance_kits_least": Measure("Fréchet distance, real kits, least"),
     "distance_kits_most": Measure("Fréchet distance, real kits, most"),
     "line_db": Measure("1 kHz line beside real", "dB", "lower"),
+    "hop_line_db": Measure("line at the rate of hops beside real", "dB", "lower"),
     "below_80_hz_db": Measure("energy below 80 Hz, off by", "dB", "lower"),
     "time_to_peak_ms": Measure("time to peak, off by", "ms", "lower"),
     "tonal_share": Measure("tonal share, off by", "", "lower"),

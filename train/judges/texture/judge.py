@@ -80,7 +80,7 @@ def judge(
             "mel_distance_db": figures.log_mel_distance_db(made, wanted),
             "loudness_db": figures.loudness_error_db(made, wanted),
             "attack_ms": figures.attack_ms(made, wanted),
-            "line_db": envelope_line_db(made, SAMPLE_RATE_HZ / HOP)
+            "hop_line_db": envelope_line_db(made, SAMPLE_RATE_HZ / HOP)
             - envelope_line_db(wanted, SAMPLE_RATE_HZ / HOP),
         }
         rows.append(row)
@@ -133,7 +133,7 @@ def remade(player: Player, audio: np.ndarray, octaves: np.ndarray, voicing: np.n
 def summary(rows: list[TextureRow]) -> TextureFigures:
     """Means over the excerpts; medians of what has outliers."""
     attacks = np.array([abs(row["attack_ms"]) for row in rows])
-    lines = np.array([row["line_db"] for row in rows])
+    lines = np.array([row["hop_line_db"] for row in rows])
     return {
         "mr_stft": float(np.mean([row["mr_stft"] for row in rows])),
         "mr_stft_nearest": float(np.mean([row["nearest"] for row in rows])),
@@ -142,7 +142,7 @@ def summary(rows: list[TextureRow]) -> TextureFigures:
         "mel_distance_db": float(np.mean([row["mel_distance_db"] for row in rows])),
         "loudness_db_median": float(np.median([row["loudness_db"] for row in rows])),
         "attack_ms_median": float(np.nanmedian(attacks)) if np.isfinite(attacks).any() else float("nan"),
-        "line_db": float(np.median(lines)),
+        "hop_line_db": float(np.median(lines)),
     }
 
 

@@ -23,7 +23,7 @@ class TextureRow(TypedDict):
     mel_distance_db: float
     loudness_db: float
     attack_ms: float
-    line_db: float
+    hop_line_db: float
 
 
 class TextureFigures(TypedDict):
@@ -36,7 +36,7 @@ class TextureFigures(TypedDict):
     mel_distance_db: float
     loudness_db_median: float
     attack_ms_median: float
-    line_db: float
+    hop_line_db: float
 
 
 class TextureReport(Judged):
@@ -83,7 +83,7 @@ def write_page(page: Page, judged: Judgement[TextureReport]) -> None:
             ["log-mel distance, dB", f"{found['mel_distance_db']:.2f}"],
             ["loudness error, median, dB", f"{found['loudness_db_median']:.2f}"],
             ["attacks off by, median, ms", f"{found['attack_ms_median']:.1f}"],
-            ["line at the rate of hops beside the recording's, median, dB", f"{found['line_db']:+.1f}"],
+            ["line at the rate of hops beside the recording's, median, dB", f"{found['hop_line_db']:+.1f}"],
             ["pitch kept within 50 cents", share(report["pitch_kept"])],
             ["told from real", share(report["told_made"])],
         ],
