@@ -84,7 +84,7 @@ def test_commands_have_the_numbers_of_the_port():
         "TRIGGER": osc.TRIGGER,
         "CLOCK": osc.CLOCK,
         "RESET_STEP": osc.RESET_STEP,
-        "GATE": osc._GATE,
+        "GATE": osc.GATE,
         "PRESET_RECALL": osc.PRESET_RECALL,
         "PRESET_SAVE": osc.PRESET_SAVE,
     }

@@ -13,7 +13,7 @@ globalThis.registerProcessor = (name, made) => (Processor = made);
 await import(pathToFileURL(worklet).href);
 const about = JSON.parse(fs.readFileSync(path.join(folder, "about.json")));
 const before = JSON.parse(fs.readFileSync(path.join(folder, "before.json")));
-const node = new Processor({processorOptions: {bytes: fs.readFileSync(path.join(folder, module)), about, hits: [], before}});
+const node = new Processor({processorOptions: {bytes: fs.readFileSync(path.join(folder, module)), about, outside: null, before}});
 const quantum = [Array.from({length: about.audioOut}, () => new Float32Array(128))], mic = [[new Float32Array(128).fill(0.25)]];
 const out = Array.from({length: about.audioOut}, () => new Float32Array(ticks));
 for (let at = 0; at + 128 <= ticks; at += 128) {

@@ -152,7 +152,7 @@ def test_a_plural_is_told_what_its_kind_is_called(tmp_path):
     assert done.returncode == 2 and last_line(done).endswith("the kind is called rhythm")
     done = run("noise", tmp_path, tmp_path / "out")
     assert done.returncode == 2 and last_line(done).endswith(
-        "choose one of chords, drive, drum, rhythm, texture"
+        "choose one of chords, drive, drum, rhythm, texture, voice"
     )
 
 
@@ -179,7 +179,15 @@ def test_a_file_in_the_folder_of_kinds_is_a_kind_with_a_command_and_options(tmp_
     (tmp_path / "kinds").mkdir()
     (tmp_path / "kinds" / "letter.py").write_text(KIND_OF_ONE_FILE)
     monkeypatch.setattr(train.data.kinds, "__path__", [*train.data.kinds.__path__, str(tmp_path / "kinds")])
-    assert train.data.kinds.data_kinds() == ("chords", "drive", "drum", "letter", "rhythm", "texture")
+    assert train.data.kinds.data_kinds() == (
+        "chords",
+        "drive",
+        "drum",
+        "letter",
+        "rhythm",
+        "texture",
+        "voice",
+    )
     assert vaectrol.main(["data", "prepare", "letter", "--help"]) == 0
     said = capsys.readouterr().out
     assert "Letters, as they are written." in said and "--often" in said
