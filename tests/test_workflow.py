@@ -448,7 +448,7 @@ DRUM = ("drums", "--kind", "drum")
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["drums"], "say what to make, with --kind: arpeggio, drive, drum, groove, oscillator, rhythm."),
+        (["drums"], "say what to make, with --kind: arpeggio, drive, drum, groove, rhythm, voice."),
         (["nowhere", "--kind", "drum"], "there is no folder nowhere"),
         (["drums", "--kind", "pianos"], "there is no kind 'pianos'"),
         (["drums", "--kind", "drums"], "the kind is called drum"),

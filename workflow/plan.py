@@ -30,7 +30,7 @@ class Plan:
     Attributes
     ----------
     kind : str
-        Of the instrument; the shipped instrument of a kind has its name.
+        What is made, by the name of the shipped instrument of its kind.
     sources : dict
         Sounds, patterns or pairs of every model the instrument needs, by the model's role.
     recipes : dict
@@ -107,17 +107,33 @@ def roles_of(kind: str) -> list[ModelRole]:
     """
     from firmware.instruments import kinds
 
-    required = {name: [r for r in kinds.named(name).roles if r.required] for name in kinds.names()}
+    required = {
+        shipped: [r for r in kinds.named(name).roles if r.required]
+        for shipped, name in shipped_instruments().items()
+    }
     if not kind:
         made = ", ".join(name for name, roles in required.items() if roles)
         raise Refusal(f"say what to make, with --kind: {made}.")
-    check_kind(kind, kinds.names())
+    check_kind(kind, tuple(required))
     if not required[kind]:
         raise Refusal(
             f"a {kind} needs no model of its own, so there is nothing to make; prepare, train and quantize "
             f"one step by step, then vaectrol build {kind} --model ROLE=FILE."
         )
     return required[kind]
+
+
+def shipped_instruments() -> dict[str, str]:
+    """Return the shipped instrument of every kind, and its kind, whose name it bears unless that is taken."""
+    from firmware.instruments import kinds
+    from firmware.instruments.spec import available_instruments, load_instrument
+
+    shipped = {name: load_instrument(name).spec.kind for name in available_instruments()}
+    found = {}
+    for kind in kinds.names():
+        named = [name for name, of in shipped.items() if of == kind]
+        found[kind if kind in named or not named else named[0]] = kind
+    return dict(sorted(found.items()))
 
 
 def sources_of(kind: str, roles: Sequence[str], folders: Sequence[Path]) -> dict[str, Path]:
