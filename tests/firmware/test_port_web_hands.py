@@ -27,7 +27,7 @@ SEEN = "vaectrol.desk.seen"
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
-    for name in ("drum", "drive", "rhythm", "arpeggio", "texture"):
+    for name in ("drum", "drive", "rhythm", "arpeggio", "texture", "voice"):
         text = instrument_page(name, BOARD, phrase=play_phrase)
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
     return folder
@@ -353,6 +353,12 @@ def test_a_texture_follows_knob_and_freeze(pages, chromium):
     chromium.key("PageUp")
     assert position(chromium, "latent/1") == pytest.approx(0.1, abs=0.01)
     assert chromium.console == []
+
+
+def test_a_voice_plays_a_line_when_its_page_is_played(pages, chromium):
+    chromium.open((pages / "voice.html").as_uri())
+    chromium.click("#play")
+    chromium.until(f"{SEEN} && Math.max(...{SEEN}.peaks) > 0.02")
 
 
 @pytest.mark.parametrize("name", ["rhythm", "arpeggio"])

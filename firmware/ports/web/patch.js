@@ -69,6 +69,15 @@ export function firstPatch(about) {
   }
   if (clock) patch.cables[clock.name] = {from: "clock", depth: 1, offset: 0};
   for (const jack of about.listens) patch.cables[jack] = {from: "tape", depth: 1, offset: 0};
+  const note = find("gate", "gate"), pitch = find("cv", "pitch");
+  if (note && pitch) { // a line of notes, in semitones above 0 V; the sequencer's whole travel is five octaves
+    const line = [12, 19, 24, 27, 31, 27, 24, 19, 8, 15, 20, 24, 27, 24, 20, 15];
+    patch.cables[note.name] = {from: "steps_gate", depth: 1, offset: 0};
+    patch.cables[pitch.name] = {from: "steps", depth: 1, offset: 0};
+    patch.sources.clock.bpm = 92;
+    patch.sources.steps.gates = line.map(() => 1);
+    patch.sources.steps.values = line.map((semitones) => semitones / 60);
+  }
   const bent = jacks.find((jack) => jack.takes === "cv" && /latent 1$/.test(jack.moves));
   if (bent) patch.cables[bent.name] = {from: "lfo_1", depth: 0.3, offset: 0};
   return patch;
