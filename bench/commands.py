@@ -79,8 +79,8 @@ def bench(
     from bench.report.report import Wanted, make_report
     from common.files import read_json
     from common.outputs import check_folder
+    from common.reading.options import pairs
     from common.refusal import Refusal
-    from firmware.commands import pairs
     from hardware.board import load_board
 
     if from_module is not None:
@@ -189,8 +189,9 @@ def emulate(
     from bench.emulated import emulate as run
     from common.files import write_json
     from common.outputs import check_file
+    from common.reading.options import pairs
     from common.refusal import Refusal
-    from firmware.commands import demonstration, pairs
+    from firmware.commands import demonstration
     from firmware.play.render import has_sound, heard, write_tracks
     from firmware.play.verdict import require_audible
     from hardware.board import load_board

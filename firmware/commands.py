@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from common.reading.options import pairs
+
 if TYPE_CHECKING:
     from firmware.compiler.report import Report
     from firmware.play.live.live import Inputs
@@ -198,19 +200,6 @@ def _print_report(report: Report, out: Path) -> None:
         left = "" if size["left"] is None else f", {size['left']:,} left"
         console.print(f"{region}: {size['used']:,} bytes used{left}")
     console.print(f"wrote {report['name']}.h, {report['name']}.c and report.json to {out}")
-
-
-def pairs(words: list[str] | None, option: str) -> dict[str, Path]:
-    """Split NAME=FILE options; refuse what has no ``=``."""
-    from common.refusal import Refusal
-
-    found = {}
-    for word in words or []:
-        name, equals, file = word.partition("=")
-        if not (name and equals and file):
-            raise Refusal(f"{option} takes NAME=FILE, not {word!r}.")
-        found[name] = Path(file)
-    return found
 
 
 def build(

@@ -1,1 +1,1 @@
-"""Files as people write them: tables, TOML, recordings, MIDI. Read whole, or refused with the reason."""
+"""What people write: tables, TOML, recordings, MIDI, options. Read whole, or refused with the reason."""

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from common.reading.options import pairs
+
 EXAMPLE = """Example mapping, FILE.toml:
 
 \b
@@ -120,9 +122,9 @@ def bridge(
         host = HostWanted(
             instrument,
             board,
-            _files(model, "--model"),
+            pairs(model, "--model"),
             block,
-            dict(_files(sound, "--sound")),
+            dict(pairs(sound, "--sound")),
             out,
             live,
         )
@@ -145,19 +147,7 @@ def _module_page(
 
     shown_on = "patch_sm" if board == "host" else board
     phrase = (context.obj or {}).get("phrase")
-    return instrument_page(instrument, shown_on, models=_files(model, "--model"), block=block, phrase=phrase)
-
-
-def _files(words: list[str] | None, option: str) -> dict[str, Path]:
-    from common.refusal import Refusal
-
-    found = {}
-    for word in words or []:
-        name, equals, file = word.partition("=")
-        if not (name and equals and file):
-            raise Refusal(f"{option} takes NAME=FILE, not {word!r}.")
-        found[name] = Path(file)
-    return found
+    return instrument_page(instrument, shown_on, models=pairs(model, "--model"), block=block, phrase=phrase)
 
 
 def _address(text: str | None) -> tuple[str, int] | None:

@@ -10,12 +10,10 @@
 /* What training data had: 0 … 8, and 0 … −8. */
 static const float quantiles[] = {0.0f, 8.0f, -8.0f, 0.0f};
 
-
 static const SequenceSpec shim_spec = {.latents = LATENTS,
                                        .points = 2,
                                        .sample_rate_hz = 48000.0f,
                                        .quantile = quantiles,
-                                       .clocked = false,
                                        .clock = 0,
                                        .reset = 1,
                                        .record = 2,
@@ -29,24 +27,6 @@ static const SequenceSpec shim_spec = {.latents = LATENTS,
                                        .mutation = 5,
                                        .ratio = 6,
                                        .tempo = 7};
-static const SequenceSpec shim_clocked = {.latents = LATENTS,
-                                          .points = 2,
-                                          .sample_rate_hz = 48000.0f,
-                                          .quantile = quantiles,
-                                          .clocked = true,
-                                          .clock = 0,
-                                          .reset = 1,
-                                          .record = 2,
-                                          .clear = 3,
-                                          .strike = 4,
-                                          .depth = 0,
-                                          .steps = 1,
-                                          .glide = 2,
-                                          .probability = 3,
-                                          .ratchet = 4,
-                                          .mutation = 5,
-                                          .ratio = 6,
-                                          .tempo = 7};
 
 /* Whether so many samples at once leave the clock as one after the other does, where they are taken at all; drawn. */
 bool shim_skips_as_it_ticks(bool clocked, uint32_t draws, uint32_t *skips) {
@@ -89,7 +69,9 @@ void shim_sequence(bool clocked, size_t blocks, const uint8_t *gates, const floa
                    uint8_t *struck) {
     static Panel panel;
     static Sequence sequence;
-    const SequenceSpec *spec = clocked ? &shim_clocked : &shim_spec;
+    SequenceSpec patched = shim_spec;
+    patched.clocked = clocked;
+    const SequenceSpec *spec = &patched;
     panel = (Panel){.ticks = BLOCK};
     sequence_init(&sequence, spec);
     for (size_t i = 0; i < SETTINGS; ++i) {
