@@ -27,6 +27,10 @@ const run = (quanta) => {
 run(20000); // every function is compiled
 globalThis.gc();
 run(5000); // and again what the collection has dropped
-const held = process.memoryUsage().heapUsed;
-run(20000);
-console.log(JSON.stringify({grown: process.memoryUsage().heapUsed - held}));
+// Node itself writes to the heap now and then; what a quantum writes is in every window, so the least one counts.
+const grown = Array.from({length: 4}, () => {
+  const held = process.memoryUsage().heapUsed;
+  run(10000);
+  return process.memoryUsage().heapUsed - held;
+});
+console.log(JSON.stringify({grown: Math.min(...grown.filter((bytes) => bytes >= 0)), all: grown}));
