@@ -27,7 +27,6 @@ UNNAMED_LATENTS = 8
 STEADY = 8
 """Frames of a window before the network has heard enough to be judged."""
 MOST_VALIDATED = 1024
-HEARD_S = 600.0
 JUDGED_TEMPERATURES = (0.5, 1.0, 1.5)
 STILL_S = 5.0
 DATA_SAMPLE = 20_000
@@ -49,6 +48,7 @@ class PriorRecipe(Recipe):
     noise: float = Field(default=0.05, ge=0, description="added to what it hears, in spreads of the latents")
     own: float = Field(default=0.2, ge=0, le=1, description="part of the frames that it drew itself")
     own_after: float = Field(default=0.2, ge=0, le=1, description="part of the training before that")
+    listened_s: float = Field(default=600.0, gt=20, description="judged of what it says by itself")
     model: PriorModelSection = PriorModelSection()
 
 
@@ -198,13 +198,13 @@ class PriorTraining(Training):
         return {name: round(value, 4) for name, value in found.items()}
 
     def by_itself(self, own: np.ndarray, table: np.ndarray, walls: coupling.Walls) -> dict[str, float]:
-        """How far ten minutes of it are from the data (Kolmogorov-Smirnov), and how still it ever is."""
+        """How far some minutes of it are from the data (Kolmogorov-Smirnov), and how still it ever is."""
         from scipy.stats import ks_2samp
 
         frames = np.concatenate([z for _, z in self.sequences["train"]])
         sample = frames[np.linspace(0, len(frames) - 1, min(len(frames), DATA_SAMPLE)).astype(int)]
         hertz = SAMPLE_RATE_HZ / self.facts["ticks"]
-        count, still = int(HEARD_S * hertz), int(STILL_S * hertz)
+        count, still = int(self.recipe.listened_s * hertz), int(STILL_S * hertz)
         found: dict[str, float] = {}
         walks = coupling.walk(self.model, walls, JUDGED_TEMPERATURES, count, seed=7)
         for temperature, walked in zip(JUDGED_TEMPERATURES, walks, strict=True):
