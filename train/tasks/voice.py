@@ -441,7 +441,7 @@ def _sung(batch: Batch) -> Levels:
     level, there = log_loudness(batch["control"]), batch["there"] > 0
 
     def less(logs: Tensor, lowest: float) -> Tensor:
-        return torch.where(there & (logs > lowest + 0.1), logs - level, QUIETEST_PART).clamp(
+        return torch.where(there & (logs > lowest), logs - level, QUIETEST_PART).clamp(
             min=QUIETEST_PART
         )
 
