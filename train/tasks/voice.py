@@ -441,9 +441,7 @@ def _sung(batch: Batch) -> Levels:
     level, there = log_loudness(batch["control"]), batch["there"] > 0
 
     def less(logs: Tensor, lowest: float) -> Tensor:
-        return torch.where(there & (logs > lowest), logs - level, QUIETEST_PART).clamp(
-            min=QUIETEST_PART
-        )
+        return torch.where(there & (logs > lowest), logs - level, QUIETEST_PART).clamp(min=QUIETEST_PART)
 
     hz = PITCH_HZ * torch.exp2(batch["control"][:, :1])
     return Levels(less(batch["harmonics"], LOWEST_LOG), less(batch["noise"], NOISE_LOWEST), hz)
