@@ -242,11 +242,12 @@ class VoiceTask(Task):
         ]
         others = windows(partners, begins, window, sound=False)
         sung = _sung(batch)
-        made = change.of(changes.mixed(sung, _sung(others), part))
+        made = change.of(changes.mixed(sung, _sung(others), part)).as_loud_as(sung)
         level = log_loudness(batch["control"])
         for name, new in (("harmonics", made.harmonics), ("noise", made.noise)):
             batch[name] = torch.where(new > changes.SILENT, new + level, batch[name])
-        read = change.of(changes.mixed(_read(batch["seen"]), _read(others["seen"]), part))
+        read = _read(batch["seen"])
+        read = change.of(changes.mixed(read, _read(others["seen"]), part)).as_loud_as(read)
         batch["seen"][:, :HARMONICS] = (read.harmonics.clamp(QUIETEST_PART, LOUDEST_PART)) * PART_SCALE
         batch["seen"][:, HARMONICS:-2] = (read.noise.clamp(QUIETEST_PART, LOUDEST_PART)) * PART_SCALE
 

@@ -1,13 +1,14 @@
 """Versions of notes in their analysed levels: another body, half another instrument, fewer even harmonics.
 
-A change is made alike to what the encoder reads of a note and to what the network is to say, and every frame
-keeps its loudness. Levels here are natural logs less the loudness; what is silent stays silent.
+A change is made alike to what the encoder reads of a note and to what the network is to say, and
+:meth:`Levels.as_loud_as` keeps the loudness of every frame. Levels here are natural logs less the loudness;
+what is silent stays silent.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 import torch
@@ -35,21 +36,24 @@ class Levels:
     noise: Tensor
     hz: Tensor
 
-    def loudness(self) -> Tensor:
+    @cached_property
+    def weight(self) -> Tensor:
+        """Power that A-weighting leaves of every harmonic, ``[N, H, T]``."""
+        return _weight(torch.arange(1, HARMONICS + 1, dtype=torch.float32)[:, None] * self.hz)
+
+    def loudness(self, weight: Tensor) -> Tensor:
         """Natural log of the A-weighted level, ``[N, 1, T]``."""
-        order = torch.arange(1, HARMONICS + 1, dtype=torch.float32)[:, None]
-        heard = torch.exp(2 * self.harmonics) / 2 * _weight(order * self.hz)
-        hissed = torch.exp(2 * self.noise) * _noise_power()[:, None]
-        return 0.5 * torch.log(heard.sum(1, keepdim=True) + hissed.sum(1, keepdim=True) + 1e-12)
+        heard = torch.exp(2 * self.harmonics).mul_(weight).sum(1, keepdim=True) / 2
+        hissed = torch.einsum("nbt,b->nt", torch.exp(2 * self.noise), _noise_power())[:, None]
+        return 0.5 * torch.log(heard + hissed + 1e-12)
 
     def as_loud_as(self, other: Levels) -> Levels:
-        """The same, every frame as loud as another's; what is silent stays so."""
-        moved = other.loudness() - self.loudness()
+        """The same, every frame as loud as that of another of the same pitch; what is silent stays so."""
+        moved = other.loudness(other.weight) - self.loudness(other.weight)
         return Levels(_moved(self.harmonics, moved), _moved(self.noise, moved), self.hz)
 
 
 def _weight(hz: Tensor) -> Tensor:
-    """Power that A-weighting leaves."""
     return weighting(hz.clamp(1.0, 24_000.0) ** 2) ** 2
 
 
@@ -76,13 +80,13 @@ class Change:
     """What the noise gains, ``[N]``."""
 
     def of(self, levels: Levels) -> Levels:
-        """The version, as loud as the note was in every frame."""
+        """The version."""
         order = torch.arange(1, HARMONICS + 1, dtype=torch.float32)[:, None]
         even = -self.even[:, None, None] * (order % 2 == 0)
         harmonics = _moved(levels.harmonics, self._response(order * levels.hz) + even)
         centres = torch.from_numpy(centres_hz(BANDS)).float()[:, None].expand(*levels.noise.shape)
         noise = _moved(levels.noise, self._response(centres) + self.breath[:, None, None])
-        return Levels(harmonics, noise, levels.hz).as_loud_as(levels)
+        return Levels(harmonics, noise, levels.hz)
 
     def _response(self, hz: Tensor) -> Tensor:
         place = torch.log(hz.clamp(LOWEST_HZ, HIGHEST_HZ) / LOWEST_HZ) / np.log(HIGHEST_HZ / LOWEST_HZ)
@@ -109,11 +113,11 @@ def drawn(rng: np.random.Generator, notes: int, share: float, decibels: float) -
 
 
 def mixed(levels: Levels, others: Levels, share: Tensor) -> Levels:
-    """Between two notes, ``share [N]`` of the other, as loud as the first; what one lacks is not mixed."""
+    """Between two notes, ``share [N]`` of the other; what one of them lacks is not mixed."""
     part = share[:, None, None]
 
     def between(a: Tensor, b: Tensor) -> Tensor:
         return torch.where((a > SILENT) & (b > SILENT), a + (b - a) * part, a)
 
     harmonics = between(levels.harmonics, others.harmonics)
-    return Levels(harmonics, between(levels.noise, others.noise), levels.hz).as_loud_as(levels)
+    return Levels(harmonics, between(levels.noise, others.noise), levels.hz)
