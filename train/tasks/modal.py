@@ -67,7 +67,7 @@ class PatchTask(Task):
 
     def prepare(self, data: Any, splits: Sequence[str] = ("train", "validation")) -> None:
         """Take pictures and positions of splits into memory."""
-        self.check_data(data, "a modal recipe needs")
+        self.check_data(data, f"{self.recipe.name} needs")
         for split in splits:
             indices = data.split(split)
             self.pictures[split] = data.arrays["pictures"][indices]
