@@ -1,8 +1,8 @@
 """Knobs of a modal body for a sound: draws of the flow, the best of them, then gradient through the twin.
 
-The flow says several settings that may sound like the target. Each is rendered, and the descent begins from those
-nearest by spectra. What is nearest of all that was rendered is kept, so that a match is never farther than the
-best draw. The opponent is the nearest of many patches drawn at random.
+The flow says several settings that may sound like the target. Each is rendered, and the descent begins from
+those nearest by spectra. What is nearest of all that was rendered is kept, so that a match is never farther
+than the best draw. The opponent is the nearest of many patches drawn at random.
 """
 
 from __future__ import annotations
