@@ -61,8 +61,12 @@ MOST_CENTS, MOST_BREATH = 80.0, 3.0
 UNKNOWN_VELOCITY = 100
 WEIGHTS = (1.0, 0.3, 0.15)
 """Of loudness, pitch and breath in the distance of two curves."""
+PAST_FRAMES = 14
+"""So far a network of three residuals looks back."""
 EXAMPLE_FRAMES = 300
 LOUDNESS = 0
+WHOLE_FRAMES = 375
+"""Of a note that a critic sees."""
 LOWEST, HIGHEST = -4.5, 4.5
 """Of what is told: latents of a voice, octaves."""
 
@@ -72,16 +76,16 @@ class ExpressionModelSection(Section):
 
     latents: int = Field(default=4, ge=1, le=8)
     voice_latents: int = Field(default=8, ge=1, le=16)
-    width: int = Field(default=32, ge=8, multiple_of=4)
+    width: int = Field(default=24, ge=8, multiple_of=4)
     dilations: tuple[int, ...] = (1, 2, 4)
-    encoder: int = Field(default=32, ge=8, multiple_of=4)
+    encoder: int = Field(default=24, ge=8, multiple_of=4)
 
 
 class ExpressionLossSection(Section):
     """Weights."""
 
     critic: float = Field(default=0.02, ge=0, description="weight of what the critic says")
-    critic_from: float = Field(default=0.3, ge=0, le=1, description="part of the training without a critic")
+    critic_from: float = Field(default=0.5, ge=0, le=1, description="part of the training without a critic")
     critic_rate: float = Field(default=1e-3, gt=0, description="the critic's learning rate")
 
 
@@ -100,7 +104,7 @@ class ExpressionRecipe(Recipe):
     voice: str = Field(
         default="voice", description="a voice's run, its model file, or a factory model's name"
     )
-    window: int = Field(default=375, ge=32, description="frames of 4 ms in a training window")
+    window: int = Field(default=64, ge=32, description="frames of 4 ms in a window, until a critic sees notes")
     model: ExpressionModelSection = ExpressionModelSection()
     loss: ExpressionLossSection = ExpressionLossSection()
     augment: ExpressionAugmentSection = ExpressionAugmentSection()
@@ -294,18 +298,19 @@ class ExpressionTask(Task):
         return bool(self.notes)
 
     def draw(self, step: int) -> Batch:
-        """Pick notes, most from their beginning, each with the timbre of another of its instrument."""
+        """Pick notes, each with the timbre of another of its instrument: windows first, then whole ones."""
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, step, self.global_rank if self._trainer else 0])
-        count, notes = recipe.fit.batch, self.notes["train"]
+        late = recipe.loss.critic > 0 and self._progress_at(step) >= recipe.loss.critic_from
+        count = max(1, recipe.fit.batch // 4) if late else recipe.fit.batch
+        notes = self.notes["train"]
         picked = rng.integers(0, len(notes), count).tolist()
         others = [notes[rng.choice(self.alike[index])].z for index in picked]
         chosen = [notes[index] for index in picked]
-        firsts = [
-            int(rng.integers(0, max(1, note.frames - recipe.window + 1))) * int(rng.random() < 0.3)
-            for note in chosen
-        ]
-        batch = stretches(chosen, firsts, recipe.window)
+        if late:
+            batch = stretches(chosen, [0] * count, WHOLE_FRAMES)
+        else:
+            batch = stretches(chosen, [self._begin(note, rng) for note in chosen], recipe.window)
         blur = recipe.augment
         z = torch.stack(others)
         batch["z"] = z + torch.from_numpy(rng.normal(0, blur.timbre, z.shape).astype(np.float32))
@@ -313,6 +318,19 @@ class ExpressionTask(Task):
         named = torch.from_numpy((rng.random((count, 1)) >= blur.nameless).astype(np.float32))
         batch["event"] = batch["event"] * named
         return {**batch, "names": [note.name for note in chosen]}
+
+    def _progress_at(self, step: int) -> float:
+        return max(step / self.recipe.fit.steps, self.time_progress)
+
+    def _begin(self, note: PlayedNote, rng: np.random.Generator) -> int:
+        """Where a window begins: with the note, before it is let go, or anywhere."""
+        last = max(0, note.frames - self.recipe.window)
+        where = rng.random()
+        if where < 0.4:
+            return 0
+        before = self.recipe.window // 2
+        first = note.held - before if where < 0.7 else int(rng.integers(0, last + 1))
+        return min(max(0, first), last)
 
     def validation_batches(self) -> list[Batch]:
         """Whole notes, as far as the longest window goes, with the timbre of the next of their instrument."""
@@ -370,9 +388,9 @@ class ExpressionTask(Task):
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Curves, half of them with w as heard and half with w at rest; KL; and what the critic says."""
-        mean, log_variance = self.model.encoder(batch["seen"])
-        w = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-        w = w * (torch.arange(len(w)) % 2)[:, None]
+        mean, log_variance = self.model.encoder(batch["seen"][::2])
+        w = torch.zeros(len(batch["seen"]), self.latents)
+        w[::2] = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
         still = torch.zeros(len(w), NOISES, batch["clock"].shape[2])
         terms = {
             "distance": self.distance(self.made(batch, w, still), batch),
@@ -504,16 +522,18 @@ def stretches(notes: Sequence[PlayedNote], firsts: Sequence[int], frames: int) -
     -------
     dict
         ``seen``, ``note``, ``z``, ``event``, ``clock``, ``curves``; ``there`` and ``heard``, ``[N, 1, T]``, 1
-        where a frame is of the note, and where its pitch and breath can be heard.
+        where a frame is of the note and what came before is known, and where its pitch and breath can be
+        heard too.
     """
     quiet = torch.tensor([(QUIETEST_DB + LOUDNESS_DB) / LOUDNESS_DB, 0.0, 0.0])[:, None]
     curves, heard, there = [], [], []
     for note, first in zip(notes, firsts, strict=True):
         part = slice(first, first + frames)
         here = min(note.frames - first, frames)
+        judged = (torch.arange(frames) < here) & (torch.arange(frames) >= PAST_FRAMES * (first > 0))
         curves.append(torch.cat([note.curves[:, part], quiet.expand(-1, frames - here)], 1))
-        heard.append(F.pad(note.heard[part], (0, frames - here)))
-        there.append((torch.arange(frames) < here).float())
+        heard.append(F.pad(note.heard[part], (0, frames - here)) * judged)
+        there.append(judged.float())
     held = torch.tensor([note.held for note in notes])
     return {
         "seen": torch.stack([note.seen for note in notes]),

@@ -10,13 +10,13 @@ import numpy as np
 from common.refusal import Refusal
 from firmware.compiler.passes.split_sound import TICKS_PER_HOP
 from firmware.compiler.report import Report
-from firmware.instruments import expression
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import KindTables
 from firmware.instruments.c.literals import floats, integers
 from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
 from firmware.instruments.latents.layer import add_layer, layer_tables
+from firmware.instruments.roles import expression
 from firmware.instruments.tone import UNIT, add_latents, tone_tables
 from firmware.kernelgen.bands import tables as band_tables
 from hardware.board import Board

@@ -21,8 +21,8 @@ NOISES = 3
 CENTS = 50.0
 CLOCKS = ("gate", *(f"age_{age:g}" for age in AGES_S), *(f"since_{since:g}" for since in SINCE_S))
 NOTE = ("pitch", "interval", "velocity")
-SEEN_FRAMES, SEEN_EVERY = 128, 4
-"""What the encoder reads: every fourth frame of two seconds."""
+SEEN_FRAMES, SEEN_EVERY = 64, 8
+"""What the encoder reads: every eighth frame of two seconds."""
 SEEN = len(CURVES) + 3
 
 
@@ -57,9 +57,9 @@ class ExpressionShape:
 
     latents: int = 4
     voice_latents: int = 8
-    width: int = 32
+    width: int = 24
     dilations: tuple[int, ...] = (1, 2, 4)
-    encoder: int = 32
+    encoder: int = 24
 
     @property
     def told(self) -> int:
