@@ -89,7 +89,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("expression")
     make_notes(folder / "toy", 40, 2)
     prepare("voice", folder / "toy", folder / "data")
-    settings = ["fit.steps=30", "fit.interval=15", "fit.batch=6", "fit.validation_items=6", "window=60"]
+    settings = ["fit.steps=30", "fit.interval=15", "fit.batch=8", "fit.validation_items=6", "window=60"]
     recipe = load_recipe("expression_quick", settings)
     data = DataSet.open(folder / "data")
     fit(recipe, data, folder / "run", pictures=False)
@@ -132,14 +132,15 @@ def test_a_notes_curves_are_what_was_analysed(run):
     assert float(loudness_error_db(batch["curves"] + 0.1, batch)) == pytest.approx(4.0, rel=1e-3)
 
 
-def test_the_judge_tells_errors_and_what_a_critic_tells(run, tmp_path):
+def test_the_judge_tells_errors_and_what_a_critic_tells(run, tmp_path, monkeypatch):
     folder, data = run
+    monkeypatch.setattr("train.judges.expression.judge.CRITIC_STEPS", 10)
     model = folder / "run" / "expression_quick.onnx"
     found = [
-        evaluate(which, data, tmp_path / str(n), limit=5) for n, which in enumerate((folder / "run", model))
+        evaluate(which, data, tmp_path / str(n), limit=4) for n, which in enumerate((folder / "run", model))
     ]
     for report in found:
-        assert report["items"] == 5
+        assert report["items"] == 4
         assert 0 < report["figures"]["curve_db"] < 40 and 0 < report["figures"]["curve_db_habits"] < 40
         assert 0.5 <= report["told_made"] <= 1
     assert found[0]["figures"]["curve_db"] == pytest.approx(found[1]["figures"]["curve_db"], rel=1e-3)

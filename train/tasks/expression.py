@@ -63,6 +63,8 @@ WEIGHTS = (1.0, 0.3, 0.15)
 """Of loudness, pitch and breath in the distance of two curves."""
 PAST_FRAMES = 14
 """So far a network of three residuals looks back."""
+HEARD_WEIGHT = 3.0
+"""How much more the loudness counts where it is heard."""
 EXAMPLE_FRAMES = 300
 LOUDNESS = 0
 WHOLE_FRAMES = 375
@@ -104,7 +106,9 @@ class ExpressionRecipe(Recipe):
     voice: str = Field(
         default="voice", description="a voice's run, its model file, or a factory model's name"
     )
-    window: int = Field(default=64, ge=32, description="frames of 4 ms in a window, until a critic sees notes")
+    window: int = Field(
+        default=64, ge=32, description="frames of 4 ms in a window, until a critic sees notes"
+    )
     model: ExpressionModelSection = ExpressionModelSection()
     loss: ExpressionLossSection = ExpressionLossSection()
     augment: ExpressionAugmentSection = ExpressionAugmentSection()
@@ -348,8 +352,9 @@ class ExpressionTask(Task):
         floor = (QUIETEST_DB + LOUDNESS_DB) / LOUDNESS_DB
         far = (made - wanted).abs()
         loud = (made[:, :1].clamp(min=floor) - wanted[:, :1]).abs() * batch["there"]
-        share = batch["there"].mean().clamp(min=1e-3)
         rest = far[:, 1:] * heard
+        weight = 1 + HEARD_WEIGHT * heard
+        loud, share = loud * weight, (batch["there"] * weight).mean().clamp(min=1e-3)
         sums = [loud.mean() / share, *(rest.mean((0, 2)) / heard.mean().clamp(min=1e-3))]
         return sum(weight * one for weight, one in zip(WEIGHTS, sums, strict=True))  # type: ignore[return-value]
 
@@ -421,9 +426,7 @@ class ExpressionTask(Task):
     def decoder_ports(self) -> tuple[list[Port], list[Port]]:
         """W and what is told in, curves out."""
         latent = Port("latent", "latent", f"1/{HOP}", self._names(), -4, 4)
-        told = Port(
-            "told", "condition", f"1/{HOP}", told_names(self.voice_latents), min(-4.0, LOWEST_OCTAVE), 4.5
-        )
+        told = Port("told", "condition", f"1/{HOP}", told_names(self.voice_latents), LOWEST, HIGHEST)
         return [latent, told], [Port("curves", "condition", f"1/{HOP}", CURVES, -4.0, 4.0)]
 
     def encoder_ports(self) -> tuple[list[Port], list[Port]]:

@@ -33,15 +33,15 @@ from train.tasks.expression import (
     QUIETEST_DB,
     ExpressionTask,
     PlayedNote,
-    next_alike,
     loudness_error_db,
+    next_alike,
     stretches,
 )
 
 if TYPE_CHECKING:
     from train.data.store import DataSet
 
-CRITIC_NOTES, CRITIC_STEPS, CRITIC_BATCH, CRITIC_RATE = 1200, 800, 32, 2e-3
+CRITIC_NOTES, CRITIC_STEPS, CRITIC_BATCH, CRITIC_RATE = 1200, 500, 32, 2e-3
 SHOWN = 8
 DETAILS = ("rows", "by_label")
 NOT_ON_CARD = ("by_label",)
@@ -142,7 +142,8 @@ class Habits:
         velocity = np.array([float(note.note[2]) for note in notes])
         weights = habits.fitted(numbers, z, octaves, np.ones(len(notes), bool))
         left = numbers[:, 0] - habits.features(z, octaves) @ weights[0]
-        return cls(weights, np.polyfit(velocity, left, 1))
+        columns = np.column_stack([velocity, np.ones(len(velocity))])
+        return cls(weights, np.linalg.lstsq(columns, left, rcond=None)[0])
 
     def __call__(self, batch: Batch) -> Tensor:
         """Curves of a batch; pitch and breath as without any."""
