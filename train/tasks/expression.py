@@ -153,6 +153,11 @@ class PlayedNote:
         """Its length."""
         return self.curves.shape[1]
 
+    @property
+    def source(self) -> str:
+        """What it has in common with other notes of one instrument: a soundfont's notes are ``FONT__NUMBER``."""
+        return self.name.rpartition("__")[0] or self.label
+
     @classmethod
     def of(cls, data: DataSet[NoteItem], index: int, voice: TrainedVoice) -> PlayedNote:
         """Read a note of a data set; what is longer than two seconds is left out."""
@@ -288,10 +293,10 @@ class ExpressionTask(Task):
 
     def _find_alike(self) -> None:
         notes = self.notes["train"]
-        by_label: dict[str, list[int]] = {}
+        by_source: dict[str, list[int]] = {}
         for index, note in enumerate(notes):
-            by_label.setdefault(note.label, []).append(index)
-        self.alike = [by_label[note.label] for note in notes]
+            by_source.setdefault(note.source, []).append(index)
+        self.alike = [by_source[note.source] for note in notes]
 
     def share(self, other: Task) -> bool:
         """Take the notes of another task of the same data set and voice."""
@@ -513,9 +518,9 @@ class ExpressionTask(Task):
 
 def next_alike(notes: Sequence[PlayedNote], index: int) -> PlayedNote:
     """The next note of the same instrument; the note itself where there is no other."""
-    label = notes[index].label
+    source = notes[index].source
     order = [*range(index + 1, len(notes)), *range(index)]
-    return next((notes[i] for i in order if notes[i].label == label), notes[index])
+    return next((notes[i] for i in order if notes[i].source == source), notes[index])
 
 
 def stretches(notes: Sequence[PlayedNote], firsts: Sequence[int], frames: int) -> Batch:
