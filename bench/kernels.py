@@ -407,6 +407,19 @@ def hit(kernel: str, count: int, gliding: int = 0) -> Row:
     return Row(kernel, shape, "dtcm", 0, count, cycles, instructions, None, gliding)
 
 
+def harmonics(count: int) -> Row:
+    """A frame of 48 samples of so many harmonics that all sound."""
+    b, rng = bench(), np.random.default_rng(7)
+    b.reset()
+    older, newer = (b.machine.place(rng.random(count).astype(np.float32)) for _ in range(2))
+    asked = b.struct(older, newer, int(np.float32(0.5).view(np.uint32)), count)
+    state, out = b.machine.place(np.zeros(256, np.uint32)), b.machine.alloc(4 * 48)
+    step = 110 * 2**32 // 48_000
+    b.machine.call("vk_harmonics_reset", state, step)
+    cycles, instructions = b.cycles("vk_harmonics_frame", asked, state, step, out)
+    return Row("vk_harmonics_frame", f"{count} harmonics", "dtcm", 0, count, cycles, instructions, None, 0)
+
+
 def joined(shape: Shape, frames: int) -> Row:
     """A joined sum with random weights over all channels of its output."""
     from firmware.kernelgen import packing
@@ -551,6 +564,8 @@ def grid() -> Iterator[Callable[[], Row]]:
         yield partial(hit, "vk_modes_decode", count)
     for count in (8, 16, 32, 64):
         yield partial(hit, "vk_bands_frame", count)
+    for count in (4, 16, 32, 60):
+        yield partial(harmonics, count)
 
 
 def run() -> dict:

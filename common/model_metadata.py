@@ -62,7 +62,8 @@ class TensorSpec(_Part):
     Attributes
     ----------
     role : str
-        ``latent``, ``class``, ``attribute``, ``condition``, ``audio``, ``pattern``, ``bend``; "": not stated.
+        ``latent``, ``class``, ``attribute``, ``condition``, ``audio``, ``pattern``, ``bend``, ``state``;
+        "": not stated.
     rate : str
         Frames per sample, ``"1/48"`` or ``"1"``; ``"event"``; "": not stated.
     range : pair of float or None
@@ -201,6 +202,31 @@ class Plane(_Part):
         return self
 
 
+class PriorTables(_Part):
+    """What ties a prior's frames to the latents.
+
+    Attributes
+    ----------
+    ticks : int
+        Samples of one of its frames.
+    widest, narrowest : float
+        A spread is ``narrowest`` plus ``widest`` times what the network says.
+    temperatures : list of float
+        At which ``own`` was measured, rising.
+    own : list
+        Quantiles of what it says by itself, ``[temperature][latent][place]``.
+    data : list
+        Those of what it learnt from, ``[latent][place]``.
+    """
+
+    ticks: int = Field(ge=1)
+    widest: float = Field(gt=0)
+    narrowest: float = Field(gt=0)
+    temperatures: Annotated[list[FiniteFloat], Field(min_length=2), AfterValidator(_rise)]
+    own: list[list[Quantiles]]
+    data: list[Quantiles]
+
+
 class ModelMetadata(_Part):
     """All of it; empty where the file does not say.
 
@@ -214,6 +240,8 @@ class ModelMetadata(_Part):
         Under the key ``map``.
     bends : list of Bend
         Channels of the input whose role is ``bend``, in their order.
+    prior : PriorTables or None
+        Of a prior.
     habits : list of list of float
         Of a voice: how the loudness of its notes moves, a row each for peak, depth and time of the attack,
         decay, release; columns are the latents, octaves above 220 Hz, their square, and 1.
@@ -238,6 +266,7 @@ class ModelMetadata(_Part):
     classes: list[str] = []
     bends: list[Bend] = []
     plane: Plane | None = Field(None, alias="map")
+    prior: PriorTables | None = None
     habits: list[list[FiniteFloat]] = []
     voice_codec: str = ""
     latency_samples: float = 0.0

@@ -1,5 +1,8 @@
 """Calibrate a CV input: known volts at the jack, one at a time, checked before they are believed.
 
+A CV output is calibrated through an input that is calibrated already: with a cable from the one to the other
+the module holds the output at one voltage after another (`firmware/engine/control/trims.h`).
+
 Two points (1 V and 3 V) remove gain and offset; points an octave apart also remove the bend. What is measured
 is the mean converter code; the module draws straight lines between the points and stores them
 (`firmware/engine/control/calibration.h`).
@@ -11,10 +14,13 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 from common.refusal import ModuleGone, Refusal
-from hardware.board import Adc, Board
+from hardware.board import Adc, Board, Dac
 from hardware.protocol import Link
 
 CENTS_PER_VOLT = 1200.0
@@ -25,8 +31,13 @@ RAIL_CODE = 0.001
 """Nearer to either end of the converter, the reading says nothing about the voltage."""
 STILL_VOLTS = 0.02
 """A voltage that moves by more between readings is a sequence or an LFO, not a reference."""
+FROM_END_VOLTS = 0.5
+"""How near to the ends of its converter an output is measured; parts may end early."""
+OUTPUT_POINTS = 9
 READINGS = 8
 READING_S = 0.08
+HOLD_S = 0.1
+"""Until a held output stands still and has been read."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +52,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished calibration of one input; errors in cents of 1 V/octave."""
+    """A finished calibration of one jack; errors in cents of 1 V/octave."""
 
-    input: str
+    jack: str
     points: tuple[Measured, ...]
     before_cents: tuple[float, ...]
     after_cents: tuple[float, ...]
     between_cents: float | None
-    """Largest error at an inner point when that point is left out: a bound for between the points."""
+    """Largest error between the points: of an input at a point that is left out, of an output as measured."""
     stored: bool
     why_not: str
 
@@ -185,14 +196,10 @@ def calibrate(
 
 
 def _hand_over(link: Link, index: int, adc: Adc, measured: list[Measured]) -> Outcome:
-    points = [[round(point.code, 7), round(point.volts, 6)] for point in measured]
-    answer = link.ask("calibrate", timeout_s=5.0, input=index, points=points)
-    taken = link.ask("calibration", input=index).get("points", [])
-    if len(taken) != len(points):
-        raise Refusal(f"{adc.name}: the module keeps {len(taken)} points of {len(points)}; try again.")
-    kept = [(float(code), float(volts)) for code, volts in taken]
+    points = [(point.code, point.volts) for point in measured]
+    answer, kept = _store(link, adc.name, points, input=index)
     return Outcome(
-        input=adc.name,
+        jack=adc.name,
         points=tuple(measured),
         before_cents=tuple(CENTS_PER_VOLT * (point.said_volts - point.volts) for point in measured),
         after_cents=tuple(
@@ -202,3 +209,115 @@ def _hand_over(link: Link, index: int, adc: Adc, measured: list[Measured]) -> Ou
         stored=answer.get("stored") is True,
         why_not=str(answer.get("why", "")),
     )
+
+
+def _store(
+    link: Link, name: str, points: Sequence[tuple[float, float]], **jack: int
+) -> tuple[dict[str, Any], list[tuple[float, float]]]:
+    """Hand points over; return the module's answer and what it keeps."""
+    rounded = [[round(code, 7), round(volts, 6)] for code, volts in points]
+    answer = link.ask("calibrate", timeout_s=5.0, points=rounded, **jack)
+    taken = link.ask("calibration", **jack).get("points", [])
+    if len(taken) != len(points):
+        raise Refusal(f"{name}: the module keeps {len(taken)} points of {len(points)}; try again.")
+    return answer, [(float(code), float(volts)) for code, volts in taken]
+
+
+# Outputs ------------------------------------------------------------------------------------------
+
+
+def output_index(board: Board, outputs: int, name: str) -> int | None:
+    """Return the module's number of the CV output called `name`, by our name or by its silk screen."""
+    for index, dac in enumerate(board.dacs[:outputs]):
+        if name.lower() in (dac.name, dac.silk.lower()):
+            return index
+    return None
+
+
+def output_points(dac: Dac, adc: Adc) -> tuple[float, ...]:
+    """Volts to ask an output for: inside the ends of its converter and of the one that measures it."""
+    low = max(dac.low_volts, adc.low_volts) + FROM_END_VOLTS
+    high = min(dac.high_volts, adc.high_volts) - FROM_END_VOLTS
+    if high - low < 1.0:
+        raise Refusal(
+            f"{dac.name} goes from {dac.low_volts:g} to {dac.high_volts:g} V and {adc.name} reads "
+            f"{adc.low_volts:g} to {adc.high_volts:g} V; choose an input that reads what the output says."
+        )
+    step = (high - low) / (OUTPUT_POINTS - 1)
+    return tuple(low + step * i for i in range(OUTPUT_POINTS))
+
+
+def calibrate_output(
+    link: Link,
+    board: Board,
+    name: str,
+    through: str,
+    patch: Callable[[Dac, Adc], None],
+) -> Outcome:
+    """Calibrate a CV output through a calibrated input that hears it.
+
+    Parameters
+    ----------
+    link, board : the open port and the board it is.
+    name, through : str
+        `cv_out_1` and `cv_5`, or the silk screen's names.
+    patch : callable
+        Asks for the cable from the one to the other.
+
+    Raises
+    ------
+    Refusal
+        The input is not calibrated, the cable is not there, or the module does not take the points; the old
+        calibration then stands.
+    """
+    hello = link.hello()
+    output = output_index(board, hello.cv_outs, name)
+    if output is None:
+        choices = ", ".join(dac.name for dac in board.dacs[: hello.cv_outs])
+        raise Refusal(f"{board.name} has no CV output {name!r}; it has {choices or 'none'}.")
+    index = input_index(board, hello.inputs, through)
+    dac, adc = board.dacs[output], board.adcs[index]
+    asked = output_points(dac, adc)
+    kept = link.ask("calibration", input=index).get("points", [])
+    ends = sorted(volts for _, volts in kept)
+    if len(kept) <= 2 and ends == sorted((adc.low_volts, adc.high_volts)):
+        raise Refusal(
+            f"{adc.name} is not calibrated, and an output is only as true as the input that measures it; "
+            f"first: vaectrol calibrate {adc.name} --at=octaves."
+        )
+    patch(dac, adc)
+    try:
+        before = [_held(link, output, index, adc, volts, raw=True) for volts in asked]
+        span = dac.high_volts - dac.low_volts
+        points = [((p.said_volts - dac.low_volts) / span, p.volts) for p in before]
+        answer, _ = _store(link, dac.name, points, output=output)
+        after = [_held(link, output, index, adc, volts, raw=False) for volts in asked]
+        middles = [(low + high) / 2 for low, high in pairwise(asked)]
+        between = [_held(link, output, index, adc, volts, raw=False) for volts in middles]
+    except ModuleGone:
+        raise
+    except Refusal as refusal:
+        raise Refusal(f"{refusal} The cable goes from {dac.silk} to {adc.silk}.") from refusal
+    finally:
+        with suppress(Refusal):
+            link.ask("hold")
+    return Outcome(
+        jack=dac.name,
+        points=tuple(before),
+        before_cents=tuple(_cents(before)),
+        after_cents=tuple(_cents(after)),
+        between_cents=max(map(abs, _cents(between))),
+        stored=answer.get("stored") is True,
+        why_not=str(answer.get("why", "")),
+    )
+
+
+def _cents(points: Sequence[Measured]) -> list[float]:
+    return [CENTS_PER_VOLT * (point.said_volts - point.volts) for point in points]
+
+
+def _held(link: Link, output: int, index: int, adc: Adc, volts: float, *, raw: bool) -> Measured:
+    """Measure what comes when an output is held at `volts`."""
+    link.ask("hold", output=output, volts=round(volts, 6), raw=int(raw))
+    time.sleep(HOLD_S)
+    return measure(link, index, adc, volts)

@@ -82,8 +82,11 @@ def monitor(
 
 
 def calibrate(
-    inputs: Annotated[list[str], typer.Argument(help="CV inputs, as on the board: cv_1 or CV_1.")],
+    jacks: Annotated[list[str], typer.Argument(help="CV jacks, as on the board: cv_1 or CV_1.")],
     port: Annotated[str | None, PORT] = None,
+    through: Annotated[
+        str | None, typer.Option(help="A calibrated input that measures the CV outputs named.")
+    ] = None,
     at: Annotated[
         str,
         typer.Option(help="Voltages to patch, in volts, by commas; 'octaves': one per volt of the range."),
@@ -95,22 +98,44 @@ def calibrate(
 ) -> None:
     """Calibrate CV inputs: patch known voltages one at a time, see the cents before and after.
 
+    With --through, CV outputs: a cable leads from each to a calibrated input; the module plays the voltages.
     A board of `vaectrol simulate` patches itself what is asked for: a rehearsal.
 
-    Example: vaectrol calibrate cv_1 cv_2 --at=-1,0,1,2,3,4
+    Example: vaectrol calibrate cv_1 cv_2 --at=-1,0,1,2,3,4 · vaectrol calibrate cv_out_1 --through cv_1
     """
     from rich.console import Console
 
+    from common.refusal import Refusal
     from hardware import calibrate as calibration
-    from hardware.board import Adc, load_board
+    from hardware.board import Adc, Dac, load_board
     from hardware.protocol import Link, choose_port
     from hardware.simulated import patch_simulated
 
     console = Console(stderr=as_json)
+
+    def show(outcome: Outcome) -> None:
+        if as_json:
+            typer.echo(_json(asdict(outcome)))
+        else:
+            _print_outcome(console, outcome)
+
     with Link(choose_port(port)) as link:
         hello = link.hello()
         board = load_board(hello.board)
-        for name in inputs:
+
+        def connect(dac: Dac, adc: Adc) -> None:
+            question = f"Patch {dac.silk} ({dac.name}) into {adc.silk} ({adc.name}), then press Enter"
+            typer.prompt(question, default="", show_default=False, prompt_suffix=" ", err=as_json)
+            if patch_simulated(link, board.adcs.index(adc), output=board.dacs.index(dac)):
+                console.print("A rehearsal: the simulated board has that cable now.")
+
+        if through is not None:
+            for name in jacks:
+                show(calibration.calibrate_output(link, board, name, through, connect))
+            return
+        for name in jacks:
+            if calibration.output_index(board, hello.cv_outs, name) is not None:
+                raise Refusal(f"{name} is an output; say which input measures it: --through cv_1.")
             calibration.input_index(board, hello.inputs, name)  # all names before the first cable
         console.print("Unplug every cable from the module's CV inputs, and let it warm up for ten minutes.")
 
@@ -122,20 +147,18 @@ def calibrate(
                 )
             else:
                 typer.prompt(question, default="", show_default=False, prompt_suffix=" ", err=as_json)
-            if patch_simulated(link, board.adcs.index(adc), volts):
+            if patch_simulated(link, board.adcs.index(adc), volts=volts):
                 console.print(f"A rehearsal: the simulated board has {volts:+.3f} V there now.")
             return volts
 
-        for name in inputs:
+        for name in jacks:
             index = calibration.input_index(board, hello.inputs, name)
             voltages = _voltages(at, calibration.octave_points(board.adcs[index]))
-            outcome = calibration.calibrate(
-                link, board, name, voltages, patch, lambda why: console.print(f"Not taken: {why}")
+            show(
+                calibration.calibrate(
+                    link, board, name, voltages, patch, lambda why: console.print(f"Not taken: {why}")
+                )
             )
-            if as_json:
-                typer.echo(_json(asdict(outcome)))
-            else:
-                _print_outcome(console, outcome)
 
 
 def _voltages(text: str, octaves: tuple[float, ...]) -> tuple[float, ...]:
@@ -154,7 +177,7 @@ def _voltages(text: str, octaves: tuple[float, ...]) -> tuple[float, ...]:
 def _print_outcome(console: Console, outcome: Outcome) -> None:
     from rich.table import Table
 
-    table = Table(title=f"{outcome.input}: error in cents of 1 V/octave", title_justify="left")
+    table = Table(title=f"{outcome.jack}: error in cents of 1 V/octave", title_justify="left")
     for column in ("volts", "code", "before", "after"):
         table.add_column(column, justify="right")
     for point, before, after in zip(outcome.points, outcome.before_cents, outcome.after_cents, strict=True):

@@ -65,10 +65,14 @@ class ConverterErrors:
 
 @dataclass
 class Jacks:
-    """What is patched: volts by input name, levels by gate name. Inputs not named are at 0 V."""
+    """What is patched: volts by input name, levels by gate name. Inputs not named are at 0 V.
+
+    A cable from one of the board's own CV outputs, ``cables[input] = output``, wins over volts.
+    """
 
     volts: dict[str, float] = field(default_factory=dict)
     gates: dict[str, bool] = field(default_factory=dict)
+    cables: dict[str, str] = field(default_factory=dict)
 
 
 class _Bench(ctypes.Structure):
@@ -95,7 +99,7 @@ class SimulatedBoard:
     library : Path
         Shared library with the instrument and `board.c`; a process holds one running board per library.
     errors : dict of str to ConverterErrors, optional
-        By input name; an input not named has the board's own noise only.
+        By name of an input or of a CV output; an input not named has the board's own noise only.
     seed : int
         Of the noise.
     flash : bytearray, optional
@@ -256,8 +260,19 @@ class SimulatedBoard:
         noise = self._random.standard_normal(len(self.board.adcs))
         for index, adc in enumerate(self.board.adcs):
             errors = self.errors.get(adc.name) or ConverterErrors(noise_volts_rms=adc.noise_volts_rms)
-            volts = errors.seen_volts(self.jacks.volts.get(adc.name, 0.0), self._seconds, float(noise[index]))
+            output = self.jacks.cables.get(adc.name)
+            there = self.jacks.volts.get(adc.name, 0.0) if output is None else self.output_volts(output)
+            volts = errors.seen_volts(there, self._seconds, float(noise[index]))
             self._codes[index] = adc.code(volts) / adc.full_code
+
+    def output_volts(self, name: str) -> float:
+        """Volts at a CV output's jack: what the program says, in codes, as the converter's parts make it."""
+        index = next(i for i, dac in enumerate(self.board.dacs) if dac.name == name)
+        dac = self.board.dacs[index]
+        said = float(self._library.board_cv_out(ctypes.c_size_t(index))[self.board.audio.block - 1])
+        code = min(max(round(said * dac.codes_per_volt), 0), (1 << dac.bits) - 1)
+        errors = self.errors.get(name) or ConverterErrors()
+        return errors.seen_volts(code / dac.codes_per_volt, self._seconds)
 
     def _exchange(self) -> None:
         """Move bytes between the pty and the program."""
@@ -312,13 +327,18 @@ class SimulatedBoard:
         try:
             asked = json.loads(line)
             answer["id"] = asked["id"]
-            adc, volts = self.board.adcs[asked["input"]], float(asked["volts"])
-            if not math.isfinite(volts):
-                raise ValueError("no volts")
+            adc = self.board.adcs[asked["input"]]
+            if "output" in asked:
+                self.jacks.cables[adc.name] = self.board.dacs[asked["output"]].name
+            else:
+                volts = float(asked["volts"])
+                if not math.isfinite(volts):
+                    raise ValueError("no volts")
+                self.jacks.cables.pop(adc.name, None)
+                self.jacks.volts[adc.name] = volts
         except (ValueError, KeyError, IndexError, TypeError):
-            answer["error"] = "patch wants an input and its volts"
+            answer["error"] = "patch wants an input and its volts, or an output"
         else:
-            self.jacks.volts[adc.name] = volts
             answer["ok"] = True
         self.babble(json.dumps(answer).encode() + b"\n")
 
@@ -333,15 +353,16 @@ class SimulatedBoard:
         self._close()
 
 
-def patch_simulated(link: Link, index: int, volts: float) -> bool:
-    """Have a simulated board put `volts` into an input; False where the link is to something else.
+def patch_simulated(link: Link, index: int, **what: float) -> bool:
+    """Have a simulated board put ``volts``, or the cable of an ``output``, into an input.
 
-    Only a pty is asked: a module on a serial port or a socket never hears of it.
+    False where the link is to something else. Only a pty is asked: a module on a serial port or a socket
+    never hears of it.
     """
     if not link.device.startswith(PTYS):
         return False
     try:
-        link.ask("patch", input=index, volts=volts)
+        link.ask("patch", input=index, **what)
     except ModuleGone:
         raise
     except Refusal:

@@ -31,6 +31,10 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting: fit.steps=500.")
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="A run or a decoder to start from; a prior learns what follows in its latents."),
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the run's last checkpoint.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Remove the run that is in the folder.")] = False,
     time: Annotated[
@@ -59,10 +63,13 @@ def train(
 
     from common.outputs import check_folder
     from train.data.store import DataSet
-    from train.kinds import load_recipe
+    from train.kinds import load_recipe, task_class
 
     limit = seconds(time) if time else None
     read = load_recipe(recipe, settings)
+    if start is not None:
+        started = f"{task_class(read.kind).start_setting}={json.dumps(start)}"
+        read = load_recipe(recipe, [*(settings or []), started])
     opened = DataSet.open(data_dir) if data_dir else None
     if sweep is not None:
         folder = out or Path("studies") / read.name
@@ -70,7 +77,6 @@ def train(
         _search(read, opened, sweep, folder, storage, limit, anyway, as_json)
         return
     from train.fit import fit
-    from train.kinds import task_class
     from train.progress import Bar, drawn
     from train.run import check_place
 

@@ -45,9 +45,11 @@ from train.run import (
     count_parameters,
     load_run,
     load_task,
+    metadata_of,
     remove_run,
 )
 from train.tasks.base import Task
+from train.training import Training
 
 if TYPE_CHECKING:
     from train.data.store import DataSet
@@ -232,7 +234,7 @@ def fit(
     return folder
 
 
-def _start_from(task: Task, where: str) -> None:
+def _start_from(task: Training, where: str) -> None:
     """Take the weights of a run, or of a model file of a kind that can, to begin with.
 
     Raises
@@ -251,7 +253,7 @@ def _start_from(task: Task, where: str) -> None:
         ) from None
 
 
-def _run_trainer(task: Task, folder: Path, resume: bool, callbacks: list[Callback]) -> Refusal | None:
+def _run_trainer(task: Training, folder: Path, resume: bool, callbacks: list[Callback]) -> Refusal | None:
     """Run Lightning; a refusal is handed back, so that the run can be finished from its best checkpoint."""
     from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -291,7 +293,7 @@ def _run_trainer(task: Task, folder: Path, resume: bool, callbacks: list[Callbac
 
 def finish(
     folder: Path,
-    task: Task,
+    task: Training,
     history: list[dict[str, float]],
     spent: Spent,
     data: DataSet | None,
@@ -316,8 +318,12 @@ def finish(
     best = min(history, key=lambda row: row["score"])
     metrics = {"best": best, "history": history, "spent": spent}
     try:
-        prepared = prepare_latents(task)
-        task.know_latents(prepared.means)
+        prepared = None
+        if isinstance(task, Task):
+            prepared = prepare_latents(task)
+            task.know_latents(prepared.means)
+        else:
+            task.know_itself()
         reference = _data_reference(data)
         card: Card = {
             "version": version(),
@@ -334,13 +340,18 @@ def finish(
         }
         with whole(folder / "model.pt") as part:
             torch.save(task.model.state_dict(), part)
-        save_table(prepared, folder / "latent.json")
+        if prepared is not None:
+            save_table(prepared, folder / "latent.json")
         write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
         write_text(folder / "card.json", json.dumps(card, indent=1))
         if export:
             watch.stage("model files")
-            export_run(load_run(folder))
-        if pictures:
+            if isinstance(task, Task):
+                export_run(load_run(folder))
+            else:
+                export_decoder(task, {**metadata_of(task, card), **task.decoder_metadata()}, folder)
+        if pictures and prepared is not None:
+            assert isinstance(task, Task)
             watch.stage("pictures and sounds")
             write_pictures(task, prepared, folder / "latent")
     except (CannotWrite, OSError) as error:
@@ -354,11 +365,9 @@ def finish(
 
 def export_run(run: Run) -> list[Path]:
     """Write a run's decoder and encoder as ONNX; returns their paths."""
-    name = run.recipe.name
-    decoder, encoder = run.directory / f"{name}.onnx", run.directory / f"{name}.encoder.onnx"
+    encoder = run.directory / f"{run.recipe.name}.encoder.onnx"
     metadata = run.metadata()
-    inputs, outputs = run.task.decoder_ports()
-    export_module(run.model.decoder, _ranged(inputs, run.latents), outputs, metadata, decoder)  # type: ignore[arg-type]
+    decoder = export_decoder(run.task, metadata, run.directory)
     inputs, outputs = run.task.encoder_ports()
     short = {
         k: metadata[k]
@@ -368,6 +377,14 @@ def export_run(run: Run) -> list[Path]:
         short["latents"] = metadata["latents"]
     export_module(run.task.encoder_module(), inputs, outputs, {**short, "part": "encoder"}, encoder)
     return [decoder, encoder]
+
+
+def export_decoder(task: Training, metadata: dict[str, Any], folder: Path) -> Path:
+    """Write a model's decoder as ONNX; returns its path."""
+    path = folder / f"{task.recipe.name}.onnx"
+    inputs, outputs = task.decoder_ports()
+    export_module(task.model.decoder, _ranged(inputs, metadata["latents"]), outputs, metadata, path)  # type: ignore[arg-type]
+    return path
 
 
 def _ranged(ports: list[Port], latents: list[LatentRow]) -> list[Port]:

@@ -15,7 +15,7 @@ from common.refusal import Refusal
 from train.recipe import HERE, Recipe, available_recipes, explain
 
 if TYPE_CHECKING:
-    from train.tasks.base import Task
+    from train.training import Training
 
 
 def training_kinds() -> tuple[str, ...]:
@@ -23,21 +23,21 @@ def training_kinds() -> tuple[str, ...]:
     return kinds_in(train.tasks.__path__)
 
 
-def task_class(kind: str) -> type[Task]:
-    """Import a kind's file and give the task that it defines.
+def task_class(kind: str) -> type[Training]:
+    """Import a kind's file and give the training that it defines.
 
     Raises
     ------
     Refusal
         When there is no such kind.
     """
-    from train.tasks.base import Task
+    from train.training import Training
 
-    return class_of(f"train.tasks.{check_kind(kind, training_kinds())}", Task)
+    return class_of(f"train.tasks.{check_kind(kind, training_kinds())}", Training)
 
 
-def trained_as(kind: str) -> type[Task] | None:
-    """Give the task that trains models of this kind; None for one from elsewhere, whose kind is ""."""
+def trained_as(kind: str) -> type[Training] | None:
+    """Give the training that trains models of this kind; None for one from elsewhere, whose kind is ""."""
     return task_class(kind) if kind in training_kinds() else None
 
 

@@ -20,6 +20,7 @@ from train.kinds import load_recipe, task_class
 from train.latents.table import LatentRow, PlaneMap, RotatedEncoder
 from train.recipe import Recipe
 from train.tasks.base import Task
+from train.training import Training
 
 
 class DataReference(TypedDict, total=False):
@@ -103,24 +104,31 @@ class Run:
 
     def metadata(self) -> dict[str, Any]:
         """Everything a decoder's model file says beyond its ports, for whoever writes one."""
-        recipe = self.recipe
         return {
-            "kind": recipe.kind,
-            "name": recipe.name,
-            "version": version(),
-            "sample_rate_hz": SAMPLE_RATE_HZ,
-            "part": "decoder",
+            **metadata_of(self.task, self.card),
             "latents": self.latents,
             "map": self.map,
-            "data": self.card.get("data", {}),
-            "licence": self.card.get("licence", ""),
-            "credits": self.card.get("credits", []),
-            "recipe": recipe.model_dump(mode="json"),
-            "metrics": self.card.get("metrics", {}),
-            "seed": recipe.seed,
             "codec": codec_of(self.model),
             **self.task.decoder_metadata(),
         }
+
+
+def metadata_of(task: Training, card: Card) -> dict[str, Any]:
+    """What every model file says of how it was trained."""
+    recipe = task.recipe
+    return {
+        "kind": recipe.kind,
+        "name": recipe.name,
+        "version": version(),
+        "sample_rate_hz": SAMPLE_RATE_HZ,
+        "part": "decoder",
+        "data": card.get("data", {}),
+        "licence": card.get("licence", ""),
+        "credits": card.get("credits", []),
+        "recipe": recipe.model_dump(mode="json"),
+        "metrics": card.get("metrics", {}),
+        "seed": recipe.seed,
+    }
 
 
 # What a training writes beside NAME.onnx, and what was made from it afterwards
@@ -214,12 +222,17 @@ def load_run(directory: str | Path) -> Run:
     Raises
     ------
     Refusal
-        When there is none, or it was never finished.
+        When there is none, it was never finished, or it learnt no latents of its own.
     """
     folder = Path(directory)
     recipe = _recipe_of(folder)
     card: Card = _read_json(folder / "card.json")
     task = task_class(recipe.kind)(recipe, card.get("facts"))
+    if not isinstance(task, Task):
+        raise Refusal(
+            f"{folder} is a run of kind {recipe.kind}, which has no encoder and decoder; give the run whose "
+            "latents it learnt"
+        )
     task.model.encoder = RotatedEncoder(task.model.encoder, task.latents)  # type: ignore[arg-type]
     _take_weights(task.model, _torch_load(folder / "model.pt"), folder)
     task.eval()
@@ -227,7 +240,7 @@ def load_run(directory: str | Path) -> Run:
     return Run(folder, recipe, task, task.model, table["latents"], table["map"], card)
 
 
-def load_task(directory: str | Path, which: str = "best") -> Task:
+def load_task(directory: str | Path, which: str = "best") -> Training:
     """Load a run's checkpoint as it was trained, latents unrotated."""
     folder = Path(directory)
     recipe = _recipe_of(folder)

@@ -40,8 +40,8 @@ void instance_reset(Instance *self);
 void instance_render(Instance *self, const PortBlock *block);
 bool instance_post(Instance *self, PortCommand command);
 void instance_report(const Instance *self, PortReport *report);
-const char *instance_calibrate(Instance *self, uint8_t input, uint8_t points, const float *codes, const float *volts);
-uint8_t instance_calibration(const Instance *self, uint8_t input, float *codes, float *volts);
+const char *instance_calibrate(Instance *self, uint8_t jack, uint8_t points, const float *codes, const float *volts);
+uint8_t instance_calibration(const Instance *self, uint8_t jack, float *codes, float *volts);
 const char *instance_idle(Instance *self, const PortStorage *storage);
 
 #ifdef __cplusplus

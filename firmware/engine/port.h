@@ -74,7 +74,10 @@ enum {
     PORT_RESET_STEP,    /* sequence back to its first step */
     PORT_GATE,          /* index: gate function of the instrument (freeze, fill, bypass, choke …); value > 0.5: held */
     PORT_PRESET_RECALL, /* index */
-    PORT_PRESET_SAVE    /* index; reaches the flash in instrument_idle */
+    PORT_PRESET_SAVE,   /* index; reaches the flash in instrument_idle */
+    PORT_HOLD,          /* index: CV output that stays at value volts for ten seconds, to be measured */
+    PORT_HOLD_RAW,      /* the same, whatever its calibration says */
+    PORT_RELEASE        /* it does what the instrument says again */
 };
 typedef struct PortCommand {
     uint8_t kind, index;
@@ -111,9 +114,12 @@ void instrument_render(const PortBlock *block); /* the audio callback */
 /* Outside the callback, all from one thread. */
 bool instrument_post(PortCommand command); /* false: sixteen are waiting already, try again */
 void instrument_report(PortReport *report);
-/* Points of one input, codes as in PortBlock.inputs. NULL when taken (and stored at the next idle), else why not. */
-const char *instrument_calibrate(uint8_t input, uint8_t points, const float *codes, const float *volts);
-uint8_t instrument_calibration(uint8_t input, float *codes, float *volts); /* copies the points out, their count */
+/* Points of one jack: an input, codes as in PortBlock.inputs; or PORT_OUTPUT + a CV output, codes the share of its
+ * converter's range that really comes when volts are asked for. NULL when taken (and stored at the next idle), else
+ * why not. */
+#define PORT_OUTPUT PORT_MAX_INPUTS
+const char *instrument_calibrate(uint8_t jack, uint8_t points, const float *codes, const float *volts);
+uint8_t instrument_calibration(uint8_t jack, float *codes, float *volts); /* copies the points out, their count */
 /* Loads at the first call (make it before audio starts), afterwards writes what changed; call it from the main loop.
  * NULL or one sentence. */
 const char *instrument_idle(const PortStorage *storage);

@@ -10,7 +10,7 @@ from common.refusal import Refusal
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment, GateAssignment
 from firmware.instruments.kinds.base import InstrumentKind
-from firmware.instruments.latents import layer, macro
+from firmware.instruments.latents import layer, macro, prior
 from firmware.instruments.schema import LAWS, Control, LoadedInstrument
 from firmware.models.model_file import ModelFile
 from hardware.board import Board
@@ -33,11 +33,14 @@ def assign(loaded: LoadedInstrument, models: dict[str, ModelFile], board: Board)
     assignment.gate_names = [*kind.gates, *layer.gates(loaded.spec, kind.gates), *macro.gates(loaded.spec)]
     kind.add_parameters(assignment)
     macro.add_macro(assignment)
-    if loaded.spec.latents is not None and not layer.WORDS.keys() & assignment.index.keys():
+    if (
+        loaded.spec.latents is not None
+        and not (layer.WORDS.keys() | prior.WORDS.keys()) & assignment.index.keys()
+    ):
         raise loaded.located.refusal(
             ("latents",),
             f"it asks for nothing that a {kind.name} has; "
-            "say hold, wander, shape, slew, sequence or tables = true",
+            "say hold, wander, shape, slew, sequence, tables or prior = true",
         )
     for number, control in enumerate(loaded.spec.control):
         _connect(assignment, kind, number, control)

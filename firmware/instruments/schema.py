@@ -210,6 +210,8 @@ class LatentsTable(Table):
     """Sixteen steps: gates ``record``, ``clear``, ``clock``, ``reset``; parameters ``sequence.…``."""
     tables: bool = False
     """Two recordings: gates ``table_a``, ``table_b``, ``table_start``; parameters ``table.…``."""
+    prior: bool = False
+    """Goes on by itself with the model of role ``prior``: a gate ``listen``; parameters ``prior.…``."""
 
 
 class InstrumentFile(Table):

@@ -198,10 +198,12 @@ def from_run(
     Refusal
         When the run, its model file or its data can't be read.
     """
-    from quantize.data.training_task import open_training_task
+    from quantize.data.training_task import examples_of_run, open_training_task
     from quantize.graph.load import load_graph
 
     graph = load_graph(decoder_of(folder))
+    if any(spec.role == "state" for spec in graph.about.inputs):  # it goes on from what it said itself
+        return from_pool(graph, examples_of_run(folder, data, WIDTH_ITEMS, seed), f"{folder} with its data")
     training_task = open_training_task(folder, graph, data, batch)
     feeds = training_task.capture(POOL)
     ends = extremes(graph, FeedMaker(graph, recordings(graph, feeds), seed))

@@ -152,6 +152,28 @@ class TrainingTask:
         return {name: value / items for name, value in totals.items()}
 
 
+def examples_of_run(folder: Path, data: Path | None, count: int, seed: int) -> list[Feed]:
+    """What the model of a run is fed with, as its training data make it."""
+    from train.run import load_task
+
+    task = load_task(folder)
+    task.prepare(_data_of(folder, data), ("train",))
+    task.eval()
+    return [feed for feed, _ in task.decoder_examples("train", count, seed)]
+
+
+def _data_of(folder: Path, data: Path | None) -> Any:
+    """Open a run's data set, or the one that is given instead."""
+    import json
+
+    from train.data.store import DataSet
+
+    stated = json.loads((folder / "data.json").read_text()) if (folder / "data.json").is_file() else {}
+    if data is None and not stated.get("path"):
+        raise Refusal(f"{folder} does not say which data it was trained on; give them with --data DIR.")
+    return DataSet.open(data or stated["path"])
+
+
 def open_training_task(
     run_folder: Path, graph: Graph, data: Path | None = None, batch: int | None = None
 ) -> TrainingTask:
@@ -173,14 +195,11 @@ def open_training_task(
     Refusal
         When the run or its data set can't be read, or the data are of another kind.
     """
-    from train.data.store import DataSet
     from train.run import load_run
 
     run = load_run(run_folder)
     task = run.task
-    if data is None and not run.card.get("data", {}).get("path"):
-        raise Refusal(f"{run_folder} does not say which data it was trained on; give them with --data DIR.")
-    opened = DataSet.open(data or run.card["data"]["path"])
+    opened = _data_of(run_folder, data)
     task.check_data(opened, f"{run_folder} is tuned on")
     if batch is not None and not graph.is_event:  # a smaller batch of events saves nothing
         fit = task.recipe.fit.model_copy(update={"batch": batch})

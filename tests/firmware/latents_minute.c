@@ -151,7 +151,7 @@ void latents_minute(uint32_t seconds, uint32_t *sums) {
     panel.ticks = BLOCK;
     sequence_init(&sequence, &steps);
     tables_init(&tables, frames);
-    const LatentMemory memory = {&bus, &sequence, &tables};
+    const LatentMemory memory = {&bus, &sequence, &tables, NULL};
     for (uint32_t block = 0; block < seconds * BLOCKS_A_SECOND; ++block) {
         float latent[LATENTS], knob[KNOBS];
         move_panel(block);

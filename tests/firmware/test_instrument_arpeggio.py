@@ -342,16 +342,16 @@ def test_the_quantizer_rises_with_its_input_and_holds_20_cents(shim, snap, notes
 
 
 def test_volts_are_within_two_cents_after_the_converter(shim):
-    """Through the board's own converter, cut to its codes as the Daisy's port does (``module.cpp``)."""
+    """Through the board's own converter, rounded to its codes as the Daisy's port does (``module.cpp``)."""
     from hardware.board import load_board
 
     dac = load_board("patch_sm").dacs[0]
     arpeggio = Arpeggio(shim)
     arpeggio.set(RANGE, 1.0)
     volts = arpeggio.run(clock(4800 + 960 * 256, 960)).melody[4900:]
-    codes = (volts * np.float32(dac.codes_per_volt)).astype(np.uint16)
+    codes = (volts * np.float32(dac.codes_per_volt) + np.float32(0.5)).astype(np.uint16)
     heard = codes * (dac.high_volts - dac.low_volts) / (2**dac.bits - 1) + dac.low_volts
-    assert np.abs(heard - np.round(volts * 12) / 12).max() * 1200 < 2.0
+    assert np.abs(heard - np.round(volts * 12) / 12).max() * 1200 < 0.8
 
 
 def test_its_own_clock_runs_where_nothing_is_patched(shim):

@@ -43,9 +43,7 @@ class Harmonics:
         above, total = np.zeros(FRAME, np.float32), np.zeros(FRAME, np.float32)
         for k in range(sounding, 0, -1):
             d = slope[k - 1]
-            # four samples after the other, as the engine adds
-            fours = np.cumsum(np.r_[self.level[k - 1], np.full(FRAME // 4 - 1, 4 * d)], dtype=np.float32)
-            level = (fours[:, None] + np.array([0, d, d + d, (d + d) + d], np.float32)).ravel()
+            level = np.cumsum(np.r_[self.level[k - 1], np.full(FRAME - 1, d)], dtype=np.float32)
             above, total = total, (twice * total - above) + level
         self.level, self.sounding = to, ending
         self.phase, self.step = int(phases[-1] % 2**32), step

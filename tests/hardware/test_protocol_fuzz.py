@@ -21,7 +21,7 @@ import pytest
 from hardware.protocol import decode
 from hardware.simulated import STORAGE_BYTES
 
-INPUTS, PARAMETERS, PRESETS = 8, 4, 4
+INPUTS, OUTPUTS, PARAMETERS, PRESETS = 8, 2, 4, 4
 SEEDS = [
     {"cmd": "hello"},
     {"cmd": "hello", "id": "a b"},
@@ -38,6 +38,10 @@ SEEDS = [
     {"cmd": "calibration", "input": 7},
     {"cmd": "calibrate", "input": 1, "points": [[0.4, 1.0], [0.2, 3.0]]},
     {"cmd": "calibrate", "input": 2, "points": [[0.1, 1.0], [0.2, 3.0]]},
+    {"cmd": "calibration", "output": 1},
+    {"cmd": "calibrate", "output": 0, "points": [[0.2, 1.0], [0.6, 3.0]]},
+    {"cmd": "hold", "output": 1, "volts": 2.5, "raw": 1},
+    {"cmd": "hold"},
     {"cmd": "bench"},
     {"cmd": "reboot", "to": "app"},
     {"cmd": "stream", "hz": 0},
@@ -52,8 +56,9 @@ MEMBERS = {
     "trigger": {"voice", "accent"},
     "gate": {"index", "value"},
     "preset": {"do", "index"},
-    "calibration": {"input"},
-    "calibrate": {"input", "points"},
+    "calibration": {"input", "output"},
+    "calibrate": {"input", "output", "points"},
+    "hold": {"output", "volts", "raw"},
     "reboot": {"to"},
 }
 TOKENS = [
@@ -157,6 +162,13 @@ def allowed(line: bytes) -> dict | None:
         value = number(name, 0, below - 1)
         return value is not None and value == int(value)
 
+    def output() -> bool:
+        return "input" not in request and whole("output", OUTPUTS)
+
+    def held() -> bool:
+        raw = "raw" not in request or whole("raw", 2)
+        return whole("output", OUTPUTS) and number("volts", -20, 20) is not None and raw
+
     if "id" in request:
         given = request["id"]
         if isinstance(given, bool) or not isinstance(given, str | int | float):
@@ -167,7 +179,8 @@ def allowed(line: bytes) -> dict | None:
         "trigger": lambda: whole("voice", 32) and number("accent", 0, 1) is not None,
         "gate": lambda: whole("index", 32) and number("value", 0, 1) is not None,
         "preset": lambda: request.get("do") in ("recall", "save") and whole("index", PRESETS),
-        "calibration": lambda: whole("input", INPUTS),
+        "calibration": lambda: whole("input", INPUTS) if "output" not in request else output(),
+        "hold": lambda: "output" not in request or held(),
         "bench": lambda: False,
         "reboot": lambda: request.get("to") in ("app", "bootloader", "rom"),
     }

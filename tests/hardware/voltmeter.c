@@ -119,7 +119,8 @@ const char *instrument_calibrate(uint8_t input, uint8_t points, const float *cod
 }
 
 uint8_t instrument_calibration(uint8_t input, float *codes, float *volts) {
-    const Calibration *c = &self.calibration[input % INPUTS];
+    if (input >= INPUTS) return 0;
+    const Calibration *c = &self.calibration[input];
     memcpy(codes, c->code, sizeof c->code);
     memcpy(volts, c->volts, sizeof c->volts);
     return c->points;

@@ -43,7 +43,7 @@ def test_a_run_and_its_model_files_get_the_same_figures(rhythm_run, rhythms, tmp
     check_page(page)
     assert page.count("<audio controls") == 8 and "<svg" in page
     assert set(from_run["control"]) == set(from_run["motion"]) == set(from_run["leakage"])
-    assert 0 <= from_run["prior"]["valid"] <= 1
+    assert 0 <= from_run["drawn"]["valid"] <= 1
     # The oracle nearest neighbour is chosen using the target; the mean is blind.
     assert from_run["figures"]["nearest"]["onset_f1"] > from_run["figures"]["mean"]["onset_f1"]
     # Latents are sought with gradients, which a model file has not.

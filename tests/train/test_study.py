@@ -21,7 +21,7 @@ from train.kinds import load_recipe
 from train.search.report import pareto, table
 from train.search.study import counts, hopeless, open_study, search
 from train.search.sweep import PruneSection, load_sweep, setting
-from train.tasks.base import LossNotFinite
+from train.training import LossNotFinite
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = """

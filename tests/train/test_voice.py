@@ -11,6 +11,7 @@ import torch
 from common.model_metadata import read_file
 from firmware.compiler.ops.hop_ends import harmonic_bank
 from toy.make import make_notes
+from train.analysis.note.loudness import loudness_db
 from train.data.prepare import prepare
 from train.data.store import DataSet
 from train.export.export import export_module
@@ -18,8 +19,8 @@ from train.fit import fit
 from train.kinds import load_recipe
 from train.latents.table import RotatedEncoder
 from train.models.hit.bands import band_filters
-from train.models.voice.bank import HarmonicBank
-from train.models.voice.network import VoiceDecoder, control_of, seen_of
+from train.models.voice.bank import HarmonicBank, log_loudness
+from train.models.voice.network import PART_SCALE, VoiceDecoder, control_of, seen_of
 from train.models.voice.shape import BANDS, CONTROLS, HARMONICS, HOP, TAPS, VoiceShape
 from train.tasks.voice import VoiceTask
 
@@ -134,3 +135,59 @@ def test_what_says_the_levels_learns_faster(run):
     assert [group["pace"] for group in groups] == [1.0, 3.0]
     assert sum(len(group["params"]) for group in groups) == len(list(task.model.parameters()))
     assert not isinstance(task.model.encoder, RotatedEncoder)
+
+
+@pytest.fixture(scope="module")
+def toy_task(tmp_path_factory):
+    """A task that holds the toy notes."""
+    folder = tmp_path_factory.mktemp("notes")
+    make_notes(folder / "notes", 40, 2)
+    prepare("voice", folder / "notes", folder / "data")
+    task = VoiceTask(load_recipe("voice_quick"))
+    task.prepare(DataSet.open(folder / "data"))
+    return task
+
+
+def changed(task, step=3, **augment):
+    """A batch of a step, and the same with other versions."""
+    plain = {"speeds": 0.0, "bodies": 0.0, "mixed": 0.0}
+    batches = []
+    for settings in (plain, {**plain, **augment}):
+        section = task.recipe.augment.model_copy(update=settings)
+        other = VoiceTask(task.recipe.model_copy(update={"augment": section}))
+        other.share(task)
+        batches.append(other.draw(step))
+    return batches
+
+
+def test_no_change_leaves_every_level(toy_task):
+    plain, same = changed(toy_task)
+    first, second = (task_batch["harmonics"] for task_batch in (plain, same))
+    assert torch.equal(first, second)
+    notes = toy_task.notes["train"]
+    named = {note.name: note for note in notes}
+    for row, name in enumerate(plain["names"]):
+        assert torch.allclose(plain["seen"][row], named[name].seen, atol=1e-5)
+
+
+@pytest.mark.parametrize("augment", [{"bodies": 1.0, "body_db": 6.0}, {"mixed": 1.0}])
+def test_another_body_or_half_another_note_is_as_loud_and_seen_as_it_is_said(toy_task, augment):
+    plain, other = changed(toy_task, **augment)
+    assert torch.equal(plain["control"], other["control"])
+    moved = (other["harmonics"] - plain["harmonics"]).abs()
+    assert moved.mean() > 0.1
+    bank = HarmonicBank().eval()
+    loud = []
+    for batch in (plain, other):
+        level = log_loudness(batch["control"])
+        numbers = torch.cat([batch["harmonics"], batch["noise"]], 1) - level
+        sound = bank(numbers, batch["control"])[:, 0].numpy().astype(float)
+        loud.append([loudness_db(row, plain["control"].shape[2])[5:60] for row in sound])
+    sounding = np.array(loud[0]) > -50
+    assert np.abs(np.array(loud[1]) - np.array(loud[0]))[sounding].mean() < 1.0
+    # what the encoder reads at every fourth frame is what the network is to say there
+    row = next(k for k, first in enumerate(plain["control"][:, 4, 0]) if first == 1)
+    said = (other["harmonics"] - log_loudness(other["control"]))[row, :, :100:4]
+    read = other["seen"][row, :HARMONICS, :25] / PART_SCALE
+    heard = (read > -11) & (read < 5.9) & (said < 5.9)
+    assert heard.sum() > 100 and (said - read)[heard].abs().max() < 1e-3

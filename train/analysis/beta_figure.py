@@ -24,6 +24,7 @@ def sweep(folder: Path, steps: int) -> list[dict[str, Any]]:
     from train.fit import fit
     from train.kinds import load_recipe
     from train.run import load_task
+    from train.tasks.base import Task
 
     rows = []
     for beta in BETAS:
@@ -38,6 +39,7 @@ def sweep(folder: Path, steps: int) -> list[dict[str, Any]]:
             fit(load_recipe("digits", changes), None, run_dir, pictures=False, export=False)
             best = json.loads((run_dir / "metrics.json").read_text())["best"]
             task = load_task(run_dir)  # latents as trained: their prior is N(0, 1) whatever β made of it
+            assert isinstance(task, Task)
             generator = torch.Generator().manual_seed(0)
             with torch.no_grad():
                 z = torch.randn(10, task.latents, 1, generator=generator)

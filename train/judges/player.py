@@ -102,6 +102,10 @@ def _from_files(path: Path) -> Player:
     about = model_metadata.read_file(path)
     if about.kind not in training_kinds() or not about.recipe:
         raise Refusal(f"{path} says nothing of how it was trained; evaluate the run folder instead")
+    recipe = parse_recipe(about.recipe, str(path))
+    kind = task_class(recipe.kind)
+    if not issubclass(kind, Task):
+        raise Refusal(f"{path} is a {recipe.kind}, judged when it was trained: its metadata hold the figures")
     beside = encoder_beside(path)
     if not beside.exists():
         raise Refusal(f"{path} has no encoder beside it ({beside.name}); copy it there from the run")
@@ -111,8 +115,6 @@ def _from_files(path: Path) -> Player:
             f"{beside} is of another training than {path.name} ({theirs[:8]} beside {about.codec[:8]}); "
             "put the encoder of the same run there"
         )
-    recipe = parse_recipe(about.recipe, str(path))
-    kind = task_class(recipe.kind)
     task = kind(recipe, kind.facts_of_file(about))
     task.eval()
     options = onnxruntime.SessionOptions()

@@ -100,7 +100,7 @@ def judge(
         ),
         "motion": motion(player, z, knobs),
         "leakage": leakage(player, task, z, knobs),
-        "prior": prior(player, task),
+        "drawn": prior(player, task),
     }
     return Judgement(
         report, write_page, groups, [("Every attribute along every knob and the first latents", drawing)]

@@ -67,13 +67,13 @@ class RhythmReport(Judged):
     anywhere: dict[str, KnobFollowed]
     motion: dict[str, float]
     leakage: dict[str, Leak]
-    prior: PriorReport
+    drawn: PriorReport
 
 
 def write_page(page: Page, judged: Judgement[RhythmReport]) -> None:
     """Write the sections for rhythms."""
     report = judged.report
-    figures, prior = report["figures"], report["prior"]
+    figures, prior = report["figures"], report["drawn"]
     page.opening.figures(
         {
             f"{measure('onset_f1').name}, the model": measure("onset_f1").write(figures["model"]["onset_f1"]),

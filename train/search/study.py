@@ -40,7 +40,7 @@ from train.progress import Moment, Watcher
 from train.recipe import Recipe
 from train.search.report import StudyReport, describe, draw, write_report
 from train.search.sweep import PruneSection, Sweep, candidate
-from train.tasks.base import LossNotFinite
+from train.training import LossNotFinite
 
 Curve = list[list[float]]  # [steps, validation score] in order
 Watch = Callable[[int, int, str], None]

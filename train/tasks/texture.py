@@ -181,6 +181,15 @@ class TextureTask(Task):
             encoder.log_variance.weight.zero_()
             nn.init.constant_(encoder.log_variance.bias, FIRST_LOG_VARIANCE)  # type: ignore[arg-type]
 
+    @classmethod
+    def heard_in_turn(cls, data: DataSet, split: str) -> Iterator[tuple[str, np.ndarray]]:
+        """A minute of a recording after the other."""
+        for index in data.split(split).tolist():
+            sound = data.texture(index)
+            whole = sound[: len(sound) // HOP * HOP]
+            if len(whole):
+                yield data.manifest[index]["file"], whole[None, None].astype(np.float32)
+
     # Data -----------------------------------------------------------------------------------------
 
     def prepare(self, data: DataSet[TextureItem], splits: Sequence[str] = ("train", "validation")) -> None:

@@ -14,13 +14,17 @@ from torch import Tensor, nn
 from common.audio import SAMPLE_RATE_HZ
 from common.model_metadata import ModelMetadata
 from common.refusal import Refusal
-from train.analysis.note import habits
+from train.analysis.note import changes, habits
+from train.analysis.note.changes import Levels
 from train.export.export import Port
 from train.losses import SpectralLoss, kl_loss, kl_per_latent
 from train.models.hit.bands import centres_hz, warped
 from train.models.hit.shape import NOISE_LOWEST
 from train.models.voice.bank import log_loudness
 from train.models.voice.network import (
+    LOUDEST_PART,
+    PART_SCALE,
+    QUIETEST_PART,
     SEEN,
     SEEN_FRAMES,
     VoiceDecoder,
@@ -51,6 +55,8 @@ if TYPE_CHECKING:
 JUDGED_SIZES = (2048, 512, 128)
 LONGEST_FRAMES = 2 * FRAMES_PER_S
 EXAMPLE_FRAMES = 150
+PARTNERS = 8
+"""Of so many notes the nearest in pitch may be mixed with one."""
 QUIET_LOG = 2 * np.log(1e-5)
 """Harmonics about −100 dB count as silence."""
 QUIET_NOISE_LOG = -24.0
@@ -80,6 +86,9 @@ class VoiceAugmentSection(Section):
 
     speeds: float = Field(default=0.5, ge=0, le=1, description="part of the notes played at another speed")
     octaves: float = Field(default=0.5, ge=0, description="by how much, at most")
+    bodies: float = Field(default=0.5, ge=0, le=1, description="part of the notes given another body")
+    body_db: float = Field(default=4.0, ge=0, description="how much a body's response bends, dB")
+    mixed: float = Field(default=0.4, ge=0, le=1, description="part of the notes mixed with another one")
 
 
 class VoiceRecipe(Recipe):
@@ -128,6 +137,10 @@ class Note:
     def frames(self) -> int:
         """Its length."""
         return len(self.f0)
+
+    def apart(self, other: Note) -> float:
+        """Octaves between its pitch and another's."""
+        return abs(float(torch.log2(self.f0[0] / other.f0[0])))
 
     def control(self) -> Tensor:
         """The control of all of it, ``[1, C, T]``."""
@@ -207,10 +220,36 @@ class VoiceTask(Task):
         ]
         batch = windows(notes, firsts, recipe.window, sound=late)
         if not late:
+            self._change(batch, notes, firsts, rng)
             shift = rng.uniform(-recipe.augment.octaves, recipe.augment.octaves, count)
             shift *= rng.random(count) < recipe.augment.speeds
             self._at_speed(batch, torch.from_numpy(shift.astype(np.float32)))
         return {**batch, "names": [note.name for note in notes]}
+
+    def _change(self, batch: Batch, notes: list[Note], firsts: list[int], rng: np.random.Generator) -> None:
+        """Give notes of a batch another body, or something of another instrument, in place."""
+        section, count = self.recipe.augment, len(notes)
+        change = changes.drawn(rng, count, section.bodies, section.body_db)
+        every = self.notes["train"]
+        asked = [[every[i] for i in row] for row in rng.integers(0, len(every), (count, PARTNERS))]
+        partners = [min(row, key=note.apart) for note, row in zip(notes, asked, strict=True)]
+        near = [note.apart(other) < changes.NEAR_OCTAVES for note, other in zip(notes, partners, strict=True)]
+        share = rng.uniform(0, 0.7, count) * (rng.random(count) < section.mixed) * near
+        part = torch.from_numpy(share.astype(np.float32))
+        window = self.recipe.window
+        begins = [
+            min(first, max(0, other.frames - window)) for first, other in zip(firsts, partners, strict=True)
+        ]
+        others = windows(partners, begins, window, sound=False)
+        sung = _sung(batch)
+        made = change.of(changes.mixed(sung, _sung(others), part)).as_loud_as(sung)
+        level = log_loudness(batch["control"])
+        for name, new in (("harmonics", made.harmonics), ("noise", made.noise)):
+            batch[name] = torch.where(new > changes.SILENT, new + level, batch[name])
+        read = _read(batch["seen"])
+        read = change.of(changes.mixed(read, _read(others["seen"]), part)).as_loud_as(read)
+        batch["seen"][:, :HARMONICS] = (read.harmonics.clamp(QUIETEST_PART, LOUDEST_PART)) * PART_SCALE
+        batch["seen"][:, HARMONICS:-2] = (read.noise.clamp(QUIETEST_PART, LOUDEST_PART)) * PART_SCALE
 
     def _at_speed(self, batch: Batch, octaves: Tensor) -> None:
         """Shift the pitch of a batch with all that sounds, in place: as of a smaller or a larger body."""
@@ -396,6 +435,23 @@ class VoiceTask(Task):
         rows = [(f"{title} {i + 1}", audio) for i, audio in enumerate(sound)]
         figure = spectrogram_figure(rows, SAMPLE_RATE_HZ, columns=len(z))
         return figure, np.clip(sound.reshape(-1), -1, 1), SAMPLE_RATE_HZ
+
+
+def _sung(batch: Batch) -> Levels:
+    """What is to be said of a batch, less its loudness."""
+    level, there = log_loudness(batch["control"]), batch["there"] > 0
+
+    def less(logs: Tensor, lowest: float) -> Tensor:
+        return torch.where(there & (logs > lowest), logs - level, QUIETEST_PART).clamp(min=QUIETEST_PART)
+
+    hz = PITCH_HZ * torch.exp2(batch["control"][:, :1])
+    return Levels(less(batch["harmonics"], LOWEST_LOG), less(batch["noise"], NOISE_LOWEST), hz)
+
+
+def _read(seen: Tensor) -> Levels:
+    """What an encoder reads, as levels."""
+    parts = seen[:, :-2] / PART_SCALE
+    return Levels(parts[:, :HARMONICS], parts[:, HARMONICS:], PITCH_HZ * torch.exp2(seen[:, -2:-1]))
 
 
 def windows(notes: Sequence[Note], firsts: Sequence[int], frames: int, *, sound: bool) -> Batch:

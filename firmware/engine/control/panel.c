@@ -17,6 +17,8 @@
 typedef struct StoredCalibration {
     uint32_t board_hash;
     Calibration calibration[PORT_MAX_INPUTS];
+    uint32_t outputs; /* bit o: output o has points; programs before wrote of inputs alone */
+    Calibration output[PORT_MAX_CV_OUTS];
 } StoredCalibration;
 
 typedef struct StoredPresets {
@@ -169,6 +171,9 @@ static void obey(Panel *panel, PortCommand command) {
             preset_save(panel, command.index);
         }
         break;
+    case PORT_HOLD:
+    case PORT_HOLD_RAW: trims_hold(&panel->trims, command.index, command.value, command.kind == PORT_HOLD_RAW); break;
+    case PORT_RELEASE: trims_release(&panel->trims); break;
     default: break;
     }
 }
@@ -276,11 +281,21 @@ static void read_gates(Panel *panel, const PortBlock *block) {
     find_edges(panel);
 }
 
+static void take_calibration(Panel *panel) {
+    const uint8_t jack = panel->staged_jack;
+    if (jack < PORT_OUTPUT) {
+        panel->calibration[jack] = panel->staged;
+    } else {
+        panel->trims.calibration[jack - PORT_OUTPUT] = panel->staged;
+        panel->trims.known |= 1u << (jack - PORT_OUTPUT);
+    }
+}
+
 void panel_begin(Panel *panel, const PortBlock *block) {
     panel->ticks = block->ticks;
     panel->per_tick = 1.0f / (float)block->ticks;
     if (__atomic_load_n(&panel->staged_full, __ATOMIC_ACQUIRE)) {
-        panel->calibration[panel->staged_input] = panel->staged;
+        take_calibration(panel);
         __atomic_store_n(&panel->staged_full, false, __ATOMIC_RELEASE);
     }
     for (uint8_t i = 0; i < panel->spec->inputs; ++i) {
@@ -305,6 +320,7 @@ void panel_raise(Panel *panel, uint8_t function, size_t at) {
 }
 
 void panel_end(Panel *panel, const PortBlock *block) {
+    trims_apply(&panel->trims, panel->spec->output, panel->spec->outputs, block);
     panel->gates_out = block->gates_out[block->ticks - 1u];
     ++panel->blocks;
 }
@@ -340,30 +356,49 @@ void panel_report(const Panel *panel, PortReport *report) {
     }
 }
 
-const char *panel_calibrate(Panel *panel, uint8_t input, uint8_t points, const float *codes, const float *volts) {
-    if (input >= panel->spec->inputs) {
-        return "there is no such input";
+/* An input's nominal law, or an output's: the share of its range, and the volts for it. False: there is no such jack. */
+static bool nominal(const PanelSpec *spec, uint8_t jack, float *at_zero, float *at_one) {
+    if (jack < spec->inputs) {
+        *at_zero = spec->input[jack].volts_at_zero;
+        *at_one = spec->input[jack].volts_at_one;
+        return true;
+    }
+    if (jack < PORT_OUTPUT || jack - PORT_OUTPUT >= spec->outputs) {
+        return false;
+    }
+    *at_zero = spec->output[jack - PORT_OUTPUT].low;
+    *at_one = spec->output[jack - PORT_OUTPUT].high;
+    return true;
+}
+
+const char *panel_calibrate(Panel *panel, uint8_t jack, uint8_t points, const float *codes, const float *volts) {
+    float at_zero, at_one;
+    if (!nominal(panel->spec, jack, &at_zero, &at_one)) {
+        return "there is no such jack";
     }
     if (__atomic_load_n(&panel->staged_full, __ATOMIC_ACQUIRE)) {
         return "the last calibration is not taken yet; is the audio running?";
     }
-    const InputSpec *spec = &panel->spec->input[input];
-    const char *refusal = calibration_set(&panel->staged, spec->volts_at_zero, spec->volts_at_one, points, codes,
-                                          volts);
+    const char *refusal = calibration_set(&panel->staged, at_zero, at_one, points, codes, volts);
     if (refusal != NULL) {
         return refusal;
     }
-    panel->staged_input = input;
+    panel->staged_jack = jack;
     panel->calibration_unsaved = true;
     __atomic_store_n(&panel->staged_full, true, __ATOMIC_RELEASE);
     return NULL;
 }
 
-uint8_t panel_calibration(const Panel *panel, uint8_t input, float *codes, float *volts) {
-    if (input >= panel->spec->inputs) {
+uint8_t panel_calibration(const Panel *panel, uint8_t jack, float *codes, float *volts) {
+    float at_zero, at_one;
+    if (!nominal(panel->spec, jack, &at_zero, &at_one)) {
         return 0;
     }
-    const Calibration *calibration = &panel->calibration[input];
+    const uint8_t output = (uint8_t)(jack - PORT_OUTPUT);
+    if (jack >= PORT_OUTPUT && !(panel->trims.known >> output & 1u)) {
+        return 0;
+    }
+    const Calibration *calibration = jack < PORT_OUTPUT ? &panel->calibration[jack] : &panel->trims.calibration[output];
     for (uint8_t i = 0; i < calibration->points; ++i) {
         codes[i] = calibration->code[i];
         volts[i] = calibration->volts[i];
@@ -375,19 +410,34 @@ static size_t preset_bytes(const Panel *panel) {
     return panel->macro.bank != NULL ? sizeof(StoredPresets) : offsetof(StoredPresets, macro);
 }
 
+/* Of every jack that the board has. */
+static void believe(Panel *panel, uint8_t jack, Calibration *into, const Calibration *one) {
+    float at_zero, at_one;
+    if (nominal(panel->spec, jack, &at_zero, &at_one) &&
+        calibration_set(into, at_zero, at_one, one->points, one->code, one->volts) == NULL && jack >= PORT_OUTPUT) {
+        panel->trims.known |= 1u << (jack - PORT_OUTPUT);
+    }
+}
+
+static void load_calibration(Panel *panel, const PortStorage *storage, StoredCalibration *stored) {
+    if (!store_load(storage, 0, CALIBRATION_KIND, STORED_VERSION, stored, sizeof *stored) ||
+        stored->board_hash != panel->spec->board_hash) {
+        return;
+    }
+    for (uint8_t i = 0; i < PORT_MAX_INPUTS; ++i) {
+        believe(panel, i, &panel->calibration[i], &stored->calibration[i]);
+    }
+    for (uint8_t o = 0; o < PORT_MAX_CV_OUTS; ++o) {
+        if (stored->outputs >> o & 1u) {
+            believe(panel, (uint8_t)(PORT_OUTPUT + o), &panel->trims.calibration[o], &stored->output[o]);
+        }
+    }
+}
+
 /* What is stored is checked as if it had just been measured: a CRC can't tell good sense from bad. */
 static void load(Panel *panel, const PortStorage *storage) {
     Stored stored;
-    StoredCalibration *calibration = &stored.calibration;
-    if (store_load(storage, 0, CALIBRATION_KIND, STORED_VERSION, calibration, sizeof *calibration) &&
-        calibration->board_hash == panel->spec->board_hash) {
-        for (uint8_t i = 0; i < panel->spec->inputs; ++i) {
-            const Calibration *one = &calibration->calibration[i];
-            const InputSpec *spec = &panel->spec->input[i];
-            (void)calibration_set(&panel->calibration[i], spec->volts_at_zero, spec->volts_at_one, one->points,
-                                  one->code, one->volts);
-        }
-    }
+    load_calibration(panel, storage, &stored.calibration);
     StoredPresets *presets = &stored.presets;
     if (store_load(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, presets, preset_bytes(panel)) &&
         presets->instrument_hash == panel->spec->instrument_hash) {
@@ -399,9 +449,12 @@ static void load(Panel *panel, const PortStorage *storage) {
 }
 
 static bool save_calibration(Panel *panel, const PortStorage *storage) {
-    StoredCalibration stored = {.board_hash = panel->spec->board_hash};
+    StoredCalibration stored = {.board_hash = panel->spec->board_hash, .outputs = panel->trims.known};
     for (uint8_t i = 0; i < PORT_MAX_INPUTS; ++i) {
         stored.calibration[i] = panel->calibration[i];
+    }
+    for (uint8_t o = 0; o < PORT_MAX_CV_OUTS; ++o) {
+        stored.output[o] = panel->trims.calibration[o];
     }
     return store_save(storage, 0, CALIBRATION_KIND, STORED_VERSION, &stored, sizeof stored);
 }

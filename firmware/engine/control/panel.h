@@ -14,6 +14,7 @@
 #include "schmitt.h"
 #include "smoother.h"
 #include "takeover.h"
+#include "trims.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -48,9 +49,10 @@ typedef struct GateSpec {
 
 typedef struct PanelSpec {
     uint32_t board_hash, instrument_hash; /* what stored calibration and presets belong to */
-    uint8_t inputs, parameters, gates;
+    uint8_t inputs, outputs, parameters, gates;
     float audio_volts; /* at ±1 */
     const InputSpec *input;
+    const OutputRange *output; /* CV outputs */
     const ParameterSpec *parameter;
     const GateSpec *gate;
     const MacroSpec *macro; /* NULL: none */
@@ -73,6 +75,7 @@ typedef struct Panel {
     const PanelSpec *spec;
     Calibration calibration[PORT_MAX_INPUTS];
     float volts[PORT_MAX_INPUTS];
+    Trims trims;
     Parameter parameter[PORT_MAX_PARAMETERS];
     bool started;   /* the first block has set every parameter without a ramp */
     size_t ticks;   /* of this block */
@@ -100,7 +103,7 @@ typedef struct Panel {
     PortCommand queue[PANEL_QUEUE];
     uint32_t posted, taken;
     Calibration staged;
-    uint8_t staged_input;
+    uint8_t staged_jack;
     bool staged_full, loaded;
     bool calibration_unsaved, presets_unsaved;
 } Panel;
@@ -113,7 +116,7 @@ void panel_macro(Panel *panel, MacroBank *bank);
 void panel_begin(Panel *panel, const PortBlock *block);
 /* Between them: a gate function rises at a sample of this block, as if its jack had. */
 void panel_raise(Panel *panel, uint8_t function, size_t at);
-/* For the monitor, at its end. */
+/* At its end: what the CV jacks are to have, and what a monitor shows. */
 void panel_end(Panel *panel, const PortBlock *block);
 
 /* Value of a parameter: sample by sample from `done` on; at the block's end. */
@@ -130,8 +133,8 @@ static inline float panel_position(const Panel *panel, uint8_t parameter) {
 /* What port.h promises, on this panel. */
 bool panel_post(Panel *panel, PortCommand command);
 void panel_report(const Panel *panel, PortReport *report);
-const char *panel_calibrate(Panel *panel, uint8_t input, uint8_t points, const float *codes, const float *volts);
-uint8_t panel_calibration(const Panel *panel, uint8_t input, float *codes, float *volts);
+const char *panel_calibrate(Panel *panel, uint8_t jack, uint8_t points, const float *codes, const float *volts);
+uint8_t panel_calibration(const Panel *panel, uint8_t jack, float *codes, float *volts);
 const char *panel_idle(Panel *panel, const PortStorage *storage);
 
 #ifdef __cplusplus

@@ -33,13 +33,13 @@ static uint32_t header_crc(const Header *header) { return store_crc32(0, header,
 static bool slot_good(const PortStorage *storage, uint32_t address, uint16_t kind, uint16_t version, size_t bytes,
                       Header *header) {
     if (!storage->read(storage->context, address, header, sizeof *header) || header->magic != STORE_MAGIC ||
-        header->kind != kind || header->version != version || header->bytes != bytes) {
+        header->kind != kind || header->version != version || header->bytes > bytes) {
         return false;
     }
     uint32_t crc = header_crc(header);
     uint8_t chunk[CHUNK_BYTES];
-    for (size_t at = 0; at < bytes; at += CHUNK_BYTES) {
-        const size_t part = bytes - at < CHUNK_BYTES ? bytes - at : CHUNK_BYTES;
+    for (size_t at = 0; at < header->bytes; at += CHUNK_BYTES) {
+        const size_t part = header->bytes - at < CHUNK_BYTES ? header->bytes - at : CHUNK_BYTES;
         if (!storage->read(storage->context, address + STORE_HEADER_BYTES + (uint32_t)at, chunk, part)) {
             return false;
         }
@@ -70,8 +70,9 @@ bool store_load(const PortStorage *storage, uint32_t address, uint16_t kind, uin
         return false;
     }
     const uint32_t at = address + (uint32_t)slot * PORT_SECTOR_BYTES + STORE_HEADER_BYTES;
-    return storage->read(storage->context, at, payload, bytes) &&
-           store_crc32(header_crc(&header), payload, bytes) == header.crc;
+    __builtin_memset((uint8_t *)payload + header.bytes, 0, bytes - header.bytes);
+    return storage->read(storage->context, at, payload, header.bytes) &&
+           store_crc32(header_crc(&header), payload, header.bytes) == header.crc;
 }
 
 bool store_save(const PortStorage *storage, uint32_t address, uint16_t kind, uint16_t version, const void *payload,

@@ -16,8 +16,8 @@ extern "C" {
 
 uint32_t store_crc32(uint32_t crc, const void *data, size_t bytes); /* IEEE 802.3; start with 0 */
 
-/* address: first of two sectors. kind and version must match what was saved. false: nothing good is there, and
- * `payload` may hold anything. */
+/* address: first of two sectors. kind and version must match what was saved. What was saved by an older program may be
+ * shorter: the rest is zero. false: nothing good is there, and `payload` may hold anything. */
 bool store_load(const PortStorage *storage, uint32_t address, uint16_t kind, uint16_t version, void *payload,
                 size_t bytes);
 

@@ -31,28 +31,60 @@ void vk_harmonics_levels(float offset, const float *log, float *level, uint32_t 
     }
 }
 
+INLINE f4 four_of(const float *p) { return (f4){p[0], p[1], p[2], p[3]}; }
+
 /* What each harmonic goes to in this frame; returns how many sound at its end. */
 static uint32_t aim(const vk_harmonics_asked *asked, vk_harmonics_state *state, uint32_t step, float *target) {
-    const float rate = (float)step * FADE_RATE;
-    uint32_t ending = 0;
-    for (uint32_t k = 0; k < asked->count; k++) {
-        const float way = asked->newer[k] - asked->older[k];
-        const float fade = most1(least1(FADED - rate * (float)(k + 1u), 1.0f), 0.0f);
-        target[k] = (asked->older[k] + way * asked->part) * fade;
-        state->slope[k] = (target[k] - state->level[k]) * PER_SAMPLE;
-        if (target[k] > 0.0f) {
-            ending = k + 1u;
+    const f4 rate = all((float)step * FADE_RATE), part = all(asked->part);
+    f4 order = {1.0f, 2.0f, 3.0f, 4.0f};
+    for (uint32_t k = 0; k < asked->count; k += 4u) {
+        const f4 older = four_of(asked->older + k), way = four_of(asked->newer + k) - older;
+        const f4 fade = most(least(all(FADED) - product(rate, order), all(1.0f)), all(0.0f));
+        const f4 to = product(older + product(way, part), fade);
+        const f4 slope = product(to - four_of(state->level + k), all(PER_SAMPLE));
+        FOUR {
+            target[k + j] = to[j];
+            state->slope[k + j] = slope[j];
         }
+        order += all(4.0f);
+    }
+    uint32_t ending = asked->count;
+    while (ending > 0 && !(target[ending - 1u] > 0.0f)) {
+        ending--;
     }
     return ending;
 }
 
-/* A level at four samples; it goes on to the next. */
+#if defined(__ARM_ARCH_7EM__)
+/* harmonics_m7.S */
+void vk_m7_harmonics_f32(float *sum, const float *twice, float *level, const float *slope, uint32_t pairs);
+#define summed vk_m7_harmonics_f32
+#else
+/* A level at four samples, each the one before and the slope; it goes on to the next. */
 INLINE f4 ramped(float *level, float slope) {
-    const float begin = *level, two = slope + slope;
-    *level = begin + (two + two);
-    return (f4){begin, begin + slope, begin + two, begin + (two + slope)};
+    float at = *level;
+    f4 x;
+    FOUR {
+        x[j] = at;
+        at += slope;
+    }
+    *level = at;
+    return x;
 }
+
+/* Σ_k a_k · sin(k·φ) / sin(φ) of 48 samples from 2·cos(φ), with levels that go by their slopes; pairs: even. */
+static void summed(float *sum, const float *twice, float *level, const float *slope, uint32_t pairs) {
+    for (uint32_t i = 0; i < VK_HIT_FRAME; i += 4u) {
+        const f4 turning = {twice[i], twice[i + 1u], twice[i + 2u], twice[i + 3u]};
+        f4 above = all(0.0f), here = all(0.0f);
+        for (uint32_t k = pairs; k > 0; k -= 2u) { /* two at a time, so that neither sum moves */
+            above = (product(turning, here) - above) + ramped(level + k - 1u, slope[k - 1u]);
+            here = (product(turning, above) - here) + ramped(level + k - 2u, slope[k - 2u]);
+        }
+        FOUR { sum[i + j] = here[j]; }
+    }
+}
+#endif
 
 bool vk_harmonics_frame(const vk_harmonics_asked *asked, vk_harmonics_state *state, uint32_t step, float *out) {
     float target[VK_HARMONICS];
@@ -60,8 +92,7 @@ bool vk_harmonics_frame(const vk_harmonics_asked *asked, vk_harmonics_state *sta
     const uint32_t sounding = ending > state->sounding ? ending : state->sounding, pairs = (sounding + 1u) & ~1u;
     const int32_t bend = ((int32_t)step - (int32_t)state->step) / (int32_t)VK_HIT_FRAME;
     uint32_t phase = state->phase, now = state->step;
-    float *level = state->level;
-    const float *slope = state->slope;
+    float twice[VK_HIT_FRAME], sines[VK_HIT_FRAME], sum[VK_HIT_FRAME];
     for (uint32_t i = 0; i < VK_HIT_FRAME; i += 4u) {
         f4 turns, cosine, sine;
         FOUR {
@@ -70,17 +101,19 @@ bool vk_harmonics_frame(const vk_harmonics_asked *asked, vk_harmonics_state *sta
             turns[j] = (float)(int32_t)phase * PER_TURN;
         }
         quick_turn(turns, &cosine, &sine);
-        const f4 twice = cosine + cosine;
-        f4 above = all(0.0f), sum = all(0.0f);
-        for (uint32_t k = pairs; k > 0; k -= 2u) { /* two at a time, so that neither sum moves */
-            above = (product(twice, sum) - above) + ramped(level + k - 1u, slope[k - 1u]);
-            sum = (product(twice, above) - sum) + ramped(level + k - 2u, slope[k - 2u]);
+        FOUR {
+            twice[i + j] = cosine[j] + cosine[j];
+            sines[i + j] = sine[j];
         }
-        const f4 made = product(sum, sine);
+    }
+    summed(sum, twice, state->level, state->slope, pairs);
+    for (uint32_t i = 0; i < VK_HIT_FRAME; i += 4u) {
+        const f4 made = product((f4){sum[i], sum[i + 1u], sum[i + 2u], sum[i + 3u]},
+                                (f4){sines[i], sines[i + 1u], sines[i + 2u], sines[i + 3u]});
         FOUR { out[i + j] += made[j]; }
     }
     for (uint32_t k = 0; k < asked->count; k++) {
-        level[k] = target[k];
+        state->level[k] = target[k];
     }
     state->phase = phase;
     state->step = step;

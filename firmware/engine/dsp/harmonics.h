@@ -27,7 +27,7 @@ typedef struct vk_harmonics_state {
 
 /* Levels on the way from one set to another, `part` of it gone, before what is too high fades. */
 typedef struct vk_harmonics_asked {
-    const float *older, *newer; /* [count] */
+    const float *older, *newer; /* [count], a multiple of 4 */
     float part;
     uint32_t count;
 } vk_harmonics_asked;

@@ -81,11 +81,7 @@ void drive_render(Drive *drive, const Panel *panel, const PortBlock *block) {
         const float through = (dry + slope_next(&mix) * (wet - dry)) * slope_next(&level);
         frames->out[i] = through + drive->bypass * (dry - through);
     }
-    for (uint8_t c = 0; c < spec->outputs.audios; ++c) {
-        for (size_t i = 0; i < ticks; ++i) {
-            block->audio_out[c][i] = spec->outputs.audio[c] >= 0 ? audible(frames->out[i]) : 0.0f;
-        }
-    }
+    output_sound(&spec->outputs, frames->out, block);
     for (uint8_t c = 0; c < spec->outputs.cvs; ++c) {
         const bool envelope = spec->outputs.cv[c] == DRIVE_OUT_ENVELOPE;
         const float volts = envelope ? bound(5.0f * __builtin_sqrtf(drive->dry_power), 0.0f, 5.0f) : 0.0f;

@@ -318,6 +318,11 @@ static float volts_of(const Oscillator *oscillator, int8_t source) {
     }
 }
 
+/* Gates that rose: a note begins with the next quarter. */
+static void hear(Oscillator *oscillator, uint32_t rises) {
+    oscillator->struck = oscillator->struck || (rises >> OSCILLATOR_GATE & 1u);
+}
+
 void oscillator_render(Oscillator *oscillator, const Panel *panel, const PortBlock *block) {
     const OscillatorSpec *spec = oscillator->spec;
     const size_t ticks = block->ticks;
@@ -325,23 +330,25 @@ void oscillator_render(Oscillator *oscillator, const Panel *panel, const PortBlo
     Slope level = panel_slope(panel, (uint8_t)spec->level, 0);
     const uint32_t note = output_gates(&spec->outputs, 1u << OSCILLATOR_OUT_NOTE);
     float out[PORT_MAX_BLOCK];
-    for (size_t i = 0; i < ticks; ++i) {
-        oscillator->gate = panel->level[i] >> OSCILLATOR_GATE & 1u;
-        oscillator->accent = panel->level[i] >> OSCILLATOR_ACCENT & 1u;
-        oscillator->struck = oscillator->struck || (panel->rise[i] >> OSCILLATOR_GATE & 1u);
+    for (size_t done = 0; done < ticks;) {
+        hear(oscillator, panel->rise[done]);
         if (oscillator->place == VK_HIT_FRAME) {
-            oscillator->share = (float)i * panel->per_tick;
+            oscillator->gate = panel->level[done] >> OSCILLATOR_GATE & 1u;
+            oscillator->accent = panel->level[done] >> OSCILLATOR_ACCENT & 1u;
+            oscillator->share = (float)done * panel->per_tick;
             make_quarter(oscillator, panel);
         }
-        out[i] = oscillator->made[oscillator->place] * slope_next(&level);
-        ++oscillator->place;
-        block->gates_out[i] = oscillator->gate ? note : 0u;
-    }
-    for (uint8_t c = 0; c < spec->outputs.audios; ++c) {
-        for (size_t i = 0; i < ticks; ++i) {
-            block->audio_out[c][i] = spec->outputs.audio[c] >= 0 ? audible(out[i]) : 0.0f;
+        const size_t made = VK_HIT_FRAME - oscillator->place, left = ticks - done, count = made < left ? made : left;
+        uint32_t rises = 0;
+        for (size_t i = done; i < done + count; ++i) {
+            rises |= i > done ? panel->rise[i] : 0u;
+            out[i] = oscillator->made[oscillator->place++] * slope_next(&level);
+            block->gates_out[i] = panel->level[i] >> OSCILLATOR_GATE & 1u ? note : 0u;
         }
+        hear(oscillator, rises);
+        done += count;
     }
+    output_sound(&spec->outputs, out, block);
     for (uint8_t c = 0; c < spec->outputs.cvs; ++c) {
         const float volts = volts_of(oscillator, spec->outputs.cv[c]);
         for (size_t i = 0; i < ticks; ++i) {

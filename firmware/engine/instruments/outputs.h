@@ -68,6 +68,20 @@ static inline uint32_t pulses_next(Pulses *pulses) {
 /* A sample that a converter can take; NaN is silence. */
 static inline float audible(float x) { return bound_sound(x, 1.0f); }
 
+/* A block of one sound to the jacks that carry it; the others are silent. */
+static inline void output_sound(const OutputSpec *spec, float *sound, const PortBlock *block) {
+    for (size_t i = 0; i < block->ticks; ++i) {
+        sound[i] = audible(sound[i]);
+    }
+    for (uint8_t c = 0; c < spec->audios; ++c) {
+        if (spec->audio[c] >= 0) {
+            __builtin_memcpy(block->audio_out[c], sound, block->ticks * sizeof *sound);
+        } else {
+            __builtin_memset(block->audio_out[c], 0, block->ticks * sizeof *sound);
+        }
+    }
+}
+
 /* The jacks that carry any of these sources. */
 static inline uint32_t output_gates(const OutputSpec *spec, uint32_t sources) {
     uint32_t out = 0;

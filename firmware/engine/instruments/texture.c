@@ -236,11 +236,7 @@ void texture_render(Texture *texture, const Panel *panel, const PortBlock *block
         }
         done += count;
     }
-    for (uint8_t c = 0; c < spec->outputs.audios; ++c) {
-        for (size_t i = 0; i < ticks; ++i) {
-            block->audio_out[c][i] = spec->outputs.audio[c] >= 0 ? audible(out[i]) : 0.0f;
-        }
-    }
+    output_sound(&spec->outputs, out, block);
     for (uint8_t c = 0; c < spec->outputs.cvs; ++c) {
         const float volts = volts_of(texture, spec->outputs.cv[c]);
         for (size_t i = 0; i < ticks; ++i) {

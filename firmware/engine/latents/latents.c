@@ -50,6 +50,9 @@ bool latents_process(const LatentMemory *memory, const LatentSpec *spec, const P
     LatentBus *bus = memory->bus;
     const float seconds = (float)ticks / spec->sample_rate_hz;
     bool jumps = false;
+    if (spec->prior != NULL) {
+        spec->prior->play(memory->prior, spec->prior, panel, latent);
+    }
     if (spec->tables != NULL) {
         spec->tables->play(memory->tables, spec->tables, panel, ticks, latent);
     }

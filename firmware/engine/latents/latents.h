@@ -1,4 +1,4 @@
-/* What happens to latents between the panel and a model: tables, sequence, scale and bias, wander, slew, hold, bound.
+/* What happens to latents between the panel and a model: prior, tables, sequence, scale and bias, wander, slew, hold, bound.
  *
  * Once per block, in this order. Every stage is optional (a parameter or gate of -1 leaves it out) and its neutral
  * setting leaves every latent as it was, to the bit.
@@ -8,6 +8,7 @@
 
 #include "../control/panel.h"
 #include "hold.h"
+#include "prior.h"
 #include "sequence.h"
 #include "tables.h"
 #include "wander.h"
@@ -30,6 +31,7 @@ typedef struct LatentMemory {
     LatentBus *bus;
     Sequence *sequence;
     Tables *tables;
+    Prior *prior;
 } LatentMemory;
 
 typedef struct LatentSpec {
@@ -50,6 +52,7 @@ typedef struct LatentSpec {
     float stray;           /* beyond the ends of its quantile table, in what a latent covers */
     const SequenceSpec *sequence;
     const TablesSpec *tables;
+    const PriorSpec *prior;
 } LatentSpec;
 
 /* ticks: since the last time. knob: what else the model is told. Returns whether all must be there at once, not at the

@@ -66,6 +66,7 @@ def instrument_source(
         "",
         *(kind.role(role).source(model) for role, model in models.items()),
         _inputs(assignment),
+        _output_ranges(assignment),
         _parameters(assignment.parameters),
         _gates(assignment, kind),
         _panel(assignment) + ("" if instances is not None else f"{PANEL}\n"),
@@ -92,6 +93,14 @@ def _inputs(assignment: Assignment) -> str:
             f"/* {adc.name} */"
         )
     return "static const InputSpec inputs[] = {\n" + ("\n".join(rows) or "    {0}") + "\n};\n"
+
+
+def _output_ranges(assignment: Assignment) -> str:
+    rows = [
+        f"    {{{number(dac.low_volts)}, {number(dac.high_volts)}}}, /* {dac.name} */"
+        for dac in assignment.board.dacs[: len(assignment.cv_out)]
+    ]
+    return "static const OutputRange output_ranges[] = {\n" + ("\n".join(rows) or "    {0}") + "\n};\n"
 
 
 def _parameters(parameters: Sequence[Parameter]) -> str:
@@ -129,10 +138,12 @@ def _panel(assignment: Assignment) -> str:
     .board_hash = 0x{board_hash(assignment):08x}u,
     .instrument_hash = 0x{instrument_hash(assignment):08x}u,
     .inputs = {len(assignment.board.adcs)},
+    .outputs = {len(assignment.cv_out)},
     .parameters = {len(assignment.parameters)},
     .gates = {len(assignment.gates)},
     .audio_volts = {number(assignment.board.audio.full_scale_volts_in)},
     .input = inputs,
+    .output = output_ranges,
     .parameter = parameters,
     .gate = gates,
     .macro = {pointer},

@@ -9,7 +9,7 @@ from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import KindTables
 from firmware.instruments.c.model_calls import CompiledModel
-from firmware.instruments.latents import layer, macro
+from firmware.instruments.latents import layer, macro, prior
 from firmware.instruments.schema import InstrumentFile
 from firmware.models.model_file import ModelFile
 from hardware.board import Board
@@ -84,6 +84,20 @@ class ModelRole:
     def wait_ticks(self, model: ModelFile) -> int:
         """Samples that the instrument lets pass before the model begins."""
         return 0
+
+
+class PriorRole(ModelRole):
+    """What goes on by itself in the latents of the kind's model (``engine/latents/prior.h``)."""
+
+    name = prior.ROLE
+    required = False
+
+    def __init__(self, model_kind: str):
+        self.model_kind = model_kind
+
+    def source(self, model: CompiledModel) -> str:
+        """Return the functions of a ``PriorNetwork``."""
+        return prior.network_source(model)
 
 
 class InstrumentKind:

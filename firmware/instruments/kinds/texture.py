@@ -16,7 +16,8 @@ from firmware.instruments.assignment import Assignment, ToneAssignment
 from firmware.instruments.c.held import KindTables
 from firmware.instruments.c.literals import floats, integers
 from firmware.instruments.c.model_calls import CompiledModel
-from firmware.instruments.kinds.base import InstrumentKind, ModelRole
+from firmware.instruments.kinds.base import InstrumentKind, ModelRole, PriorRole
+from firmware.instruments.latents import prior
 from firmware.instruments.latents.layer import add_layer, layer_tables
 from firmware.instruments.tone import UNIT, position_of, tone_tables
 from firmware.kernelgen.ear import tables as bin_tables
@@ -170,7 +171,7 @@ class Texture(InstrumentKind):
     gate_sources = ("onset",)
     cv_sources = (*(f"latent.{i + 1}" for i in range(LATENTS)), "pitch", "voicing", "loudness")
     audio_sources = ("mix",)
-    roles = (EncoderHalf(), DecoderHalf())
+    roles = (EncoderHalf(), DecoderHalf(), PriorRole("texture"))
     words: Mapping[str, str] = {
         "blend": "From what the encoder hears to what the hands say.",
         "scale": "How far the latents are from the mean: none, as heard, twice.",
@@ -188,13 +189,13 @@ class Texture(InstrumentKind):
 
     def add_parameters(self, assignment: Assignment) -> None:
         """Latents; what is done to them and to the pitch; levels."""
-        if not assignment.models:
+        if not {"encoder", "decoder"} & assignment.models.keys():
             raise Refusal(f"{assignment.loaded.name}: a texture needs an encoder, a decoder or both.")
         codecs = {role: model.about.codec for role, model in assignment.models.items()}
         if len(set(codecs.values())) > 1:
             raise Refusal(
-                f"{assignment.loaded.name}: its encoder and decoder are of different runs "
-                f"({', '.join(f'{role} {codec[:8]}' for role, codec in codecs.items())}); take both of one."
+                f"{assignment.loaded.name}: its {' and '.join(codecs)} are of different runs "
+                f"({', '.join(f'{role} {codec[:8]}' for role, codec in codecs.items())}); take those of one."
             )
         for role, model in assignment.models.items():
             if model.about.part != role:
@@ -241,7 +242,11 @@ class Texture(InstrumentKind):
         """Of a hop's steps, as they are due."""
         cycles = [step.cycles for step in steps(reports)]
         due = (0, *(at for at, _, _ in assignment.steps))
-        return (BEGIN_CYCLES + sum(cycles)) * block / HOP, peak(due, [BEGIN_CYCLES, *cycles], block)
+        mean, worst = (BEGIN_CYCLES + sum(cycles)) * block / HOP, peak(due, [BEGIN_CYCLES, *cycles], block)
+        if prior.ROLE in reports:
+            more = prior.load(assignment, reports[prior.ROLE], block)
+            mean, worst = mean + more[0], worst + more[1]
+        return mean, worst
 
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``TextureSpec``."""

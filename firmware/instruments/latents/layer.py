@@ -8,7 +8,7 @@ from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import Held
 from firmware.instruments.c.literals import floats, number
 from firmware.instruments.c.model_calls import CompiledModel
-from firmware.instruments.latents import macro, sequence, tables
+from firmware.instruments.latents import macro, prior, sequence, tables
 from firmware.instruments.schema import InstrumentFile, LatentsTable
 from firmware.models.model_file import ModelFile
 from hardware.board import Board
@@ -41,7 +41,7 @@ ENGINE = ("latents/latents.c", "latents/hold.c", "latents/wander.c")
 
 def words_of(parameter: str) -> str:
     """Say what a parameter of the layer does; "" for those that are not its own."""
-    return {**WORDS, **sequence.CLOCK_WORDS}.get(parameter, "")
+    return {**WORDS, **sequence.CLOCK_WORDS, **prior.WORDS}.get(parameter, "")
 
 
 def gates(spec: InstrumentFile, of_kind: tuple[str, ...]) -> list[str]:
@@ -51,6 +51,7 @@ def gates(spec: InstrumentFile, of_kind: tuple[str, ...]) -> list[str]:
         *([GATE] if table.hold else []),
         *(sequence.gates(of_kind) if table.sequence else []),
         *(tables.GATES if table.tables else []),
+        *([prior.GATE] if table.prior else []),
     ]
 
 
@@ -63,6 +64,7 @@ def engine(spec: InstrumentFile) -> set[str]:
         *ENGINE,
         *(sequence.ENGINE if asked.sequence else ()),
         *(tables.ENGINE if asked.tables else ()),
+        *(prior.ENGINE if asked.prior else ()),
     }
 
 
@@ -75,6 +77,7 @@ def layer_bytes(spec: InstrumentFile, board: Board) -> dict[str, int]:
     found[MAIN] += BYTES
     found[MAIN] += sequence.BYTES if asked.sequence else 0
     found[MAIN] += tables.STATE_BYTES if asked.tables else 0
+    found[MAIN] += prior.BYTES if asked.prior else 0
     if asked.tables:
         region = tables.region_of(board)
         found[region] = found.get(region, 0) + tables.BYTES
@@ -85,7 +88,12 @@ def calls(spec: InstrumentFile) -> dict[str, list[str]]:
     """C of the layer's own by verb of ``port.h``; what it remembers stands in braces."""
     found: dict[str, list[str]] = {}
     asked = spec.latents or LatentsTable()
-    own = (spec.macro, macro.CALLS), (asked.tables, tables.CALLS), (asked.sequence, sequence.CALLS)
+    own = (
+        (spec.macro, macro.CALLS),
+        (asked.tables, tables.CALLS),
+        (asked.sequence, sequence.CALLS),
+        (asked.prior, prior.CALLS),
+    )
     for wanted, made in own:
         for verb, text in made.items() if wanted else ():
             found.setdefault(verb, []).append(text)
@@ -95,6 +103,10 @@ def calls(spec: InstrumentFile) -> dict[str, list[str]]:
 def add_layer(assignment: Assignment, model: ModelFile) -> None:
     """Add the parameters that the file's ``[latents]`` asks for; all rest where they change nothing."""
     table = assignment.loaded.spec.latents
+    if prior.ROLE in assignment.models and not (table and table.prior):
+        raise assignment.loaded.located.refusal(
+            ("models",), "its prior is not asked for; say prior = true in [latents]"
+        )
     if table is None:
         return
     count = len(model.about.latents)
@@ -120,6 +132,8 @@ def add_layer(assignment: Assignment, model: ModelFile) -> None:
         sequence.add_sequence(assignment)
     if table.tables:
         tables.add_tables(assignment)
+    if table.prior:
+        prior.add_prior(assignment)
 
 
 def layer_tables(
@@ -159,9 +173,12 @@ def layer_tables(
         stages += tables.tables_held(compiled, tables.region_of(assignment.board))
     if table.sequence:
         stages += sequence.sequence_tables(assignment, shape, knobs)
+    if table.prior:
+        stages += prior.prior_tables(assignment)
     played = {
         "sequence": f"&{sequence.SPEC}" if table.sequence else "NULL",
         "tables": f"&{tables.SPEC}" if table.tables else "NULL",
+        "prior": f"&{prior.SPEC}" if table.prior else "NULL",
     }
     declared: list[str | Held] = [
         '#include "latents/latents.h"',
@@ -176,9 +193,14 @@ def layer_tables(
     .depth = {at.get("wander.depth", -1)}, .rate = {at.get("wander.rate", -1)},
     .slew = {at.get("latents.slew", -1)}, .stray = {number(stray)},
     .sequence = {played["sequence"]}, .tables = {played["tables"]},
+    .prior = {played["prior"]},
 }};""",
         Held("LatentBus", f"{name}_bus"),
     ]
-    kept = [sequence.HELD if table.sequence else "", tables.HELD if table.tables else ""]
+    kept = [
+        sequence.HELD if table.sequence else "",
+        tables.HELD if table.tables else "",
+        prior.HELD if table.prior else "",
+    ]
     memory = f"{{&{name}_bus, {', '.join(f'&{one}' if one else 'NULL' for one in kept)}}}"
     return declared, f",\n             .layer = &{name}_layer, .memory = {memory}"

@@ -12,7 +12,10 @@ void InitModule() {
     module.SetAudioBlockSize(BOARD_BLOCK);
 }
 
-void WriteCvOut(size_t i, float volts) { module.WriteCvOut(board_dacs[i].index, volts); }
+// libDaisy cuts codes; half a code more rounds them.
+void WriteCvOut(size_t i, float volts) {
+    module.WriteCvOut(board_dacs[i].index, volts + 0.5f / board_dacs[i].codes_per_volt);
+}
 
 #else
 
@@ -33,7 +36,7 @@ void InitModule() {
 
 void WriteCvOut(size_t i, float volts) {
     const BoardDac &dac = board_dacs[i];
-    float code = volts * dac.codes_per_volt;
+    float code = volts * dac.codes_per_volt + 0.5f;
     code = code < 0.0f ? 0.0f : code;
     code = code > static_cast<float>(dac.full_code) ? static_cast<float>(dac.full_code) : code;
     module.dac.WriteValue(dac.index == 1 ? daisy::DacHandle::Channel::ONE : daisy::DacHandle::Channel::TWO,

@@ -50,7 +50,7 @@ static bool read_channel(uint8_t channel, uint16_t *code) {
 
 /* MCP4822, data sheet register 5-1: channel, 1 × gain (the op amp scales), active, 12 bits. */
 static void write_channel(const BoardDac *dac, float volts) {
-    float code = volts * dac->codes_per_volt;
+    float code = volts * dac->codes_per_volt + 0.5f;
     code = code<0.0f ? 0.0f : code>(float) dac->full_code ? (float)dac->full_code : code;
     const uint16_t word = (uint16_t)((dac->index == 0 ? 0x3000u : 0xB000u) | (uint16_t)code);
     uint8_t bytes[2] = {(uint8_t)(word >> 8), (uint8_t)word};

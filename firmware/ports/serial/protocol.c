@@ -211,12 +211,33 @@ static const char *run_preset(Protocol *p, const Request *r, JsonWriter *w) {
     return post(recall ? PORT_PRESET_RECALL : PORT_PRESET_SAVE, index, 0.0f);
 }
 
+/* The jack of an input or of an output. */
+static bool which_jack(const Request *r, uint8_t *jack) {
+    uint8_t output;
+    if (member(r, "output") == NULL) return whole(r, "input", instrument_info()->inputs, jack);
+    if (member(r, "input") != NULL || !whole(r, "output", instrument_info()->cv_outs, &output)) return false;
+    *jack = (uint8_t)(PORT_OUTPUT + output);
+    return true;
+}
+
+static const char *run_hold(Protocol *p, const Request *r, JsonWriter *w) {
+    (void)p;
+    (void)w;
+    uint8_t output, raw = 0;
+    float volts;
+    if (member(r, "output") == NULL) return post(PORT_RELEASE, 0, 0.0f);
+    if (!whole(r, "output", instrument_info()->cv_outs, &output)) return "hold wants the number of an output";
+    if (!number(r, "volts", -MAX_VOLTS, MAX_VOLTS, &volts)) return "hold wants volts from -20 to 20";
+    if (member(r, "raw") != NULL && !whole(r, "raw", 2, &raw)) return "raw is 0 or 1";
+    return post(raw ? PORT_HOLD_RAW : PORT_HOLD, output, volts);
+}
+
 static const char *run_calibration(Protocol *p, const Request *r, JsonWriter *w) {
     (void)p;
-    uint8_t input;
-    if (!whole(r, "input", instrument_info()->inputs, &input)) return "calibration wants the number of an input";
+    uint8_t jack;
+    if (!which_jack(r, &jack)) return "calibration wants the number of an input or of an output";
     float codes[PORT_MAX_POINTS], volts[PORT_MAX_POINTS];
-    const uint8_t points = instrument_calibration(input, codes, volts);
+    const uint8_t points = instrument_calibration(jack, codes, volts);
     json_open(w, "points", '[');
     for (size_t i = 0; i < points; i++) {
         json_open(w, NULL, '[');
@@ -247,13 +268,13 @@ static int read_points(JsonText rest, float *codes, float *volts) {
 }
 
 static const char *run_calibrate(Protocol *p, const Request *r, JsonWriter *w) {
-    uint8_t input;
-    if (!whole(r, "input", instrument_info()->inputs, &input)) return "calibrate wants the number of an input";
+    uint8_t jack;
+    if (!which_jack(r, &jack)) return "calibrate wants the number of an input or of an output";
     const JsonText *text = member(r, "points");
     float codes[PORT_MAX_POINTS], volts[PORT_MAX_POINTS];
     const int points = text == NULL ? -1 : read_points(*text, codes, volts);
     if (points < 0) return "calibrate wants points [[code 0 to 1, volts], …], 11 at most";
-    const char *refused = instrument_calibrate(input, (uint8_t)points, codes, volts);
+    const char *refused = instrument_calibrate(jack, (uint8_t)points, codes, volts);
     if (refused != NULL) return refused;
     const char *failed = p->port->storage == NULL ? "this port has no storage" : instrument_idle(p->port->storage);
     json_put_bool(w, "stored", failed == NULL);
@@ -374,8 +395,9 @@ static const Command commands[] = {
     {"reset", {NULL}, run_reset},
     {"gate", {"index", "value"}, run_gate},
     {"preset", {"do", "index"}, run_preset},
-    {"calibration", {"input"}, run_calibration},
-    {"calibrate", {"input", "points"}, run_calibrate},
+    {"calibration", {"input", "output"}, run_calibration},
+    {"calibrate", {"input", "output", "points"}, run_calibrate},
+    {"hold", {"output", "volts", "raw"}, run_hold},
     {"table", {"table", "at"}, run_table},
     {"table_write", {"table", "at", "hash", "data"}, run_table_write},
     {"bench", {NULL}, run_bench},

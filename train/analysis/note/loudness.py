@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
+from torch import Tensor
 
 from common.audio import SAMPLE_RATE_HZ
 from train.models.voice.shape import HOP
@@ -11,11 +14,18 @@ SIZE = 2048
 FLOOR = 1e-10
 
 
+Numbers = TypeVar("Numbers", np.ndarray, Tensor)
+
+
+def weighting(squared: Numbers) -> Numbers:
+    """A-weighting (IEC 61672) of amplitudes at frequencies whose squares are given, Hz²; 1 at 1 kHz."""
+    root = ((squared + 107.7**2) * (squared + 737.9**2)) ** 0.5
+    return 1.2589 * 12194**2 * squared**2 / ((squared + 20.6**2) * root * (squared + 12194**2))
+
+
 def loudness_db(x: np.ndarray, frames: int) -> np.ndarray:
-    """A-weighted level (IEC 61672) around every frame, dB of full scale, float32 [frames]."""
-    squared = np.fft.rfftfreq(SIZE, 1 / SAMPLE_RATE_HZ) ** 2 + 1e-9
-    root = np.sqrt((squared + 107.7**2) * (squared + 737.9**2))
-    weight = 1.2589 * 12194**2 * squared**2 / ((squared + 20.6**2) * root * (squared + 12194**2))
+    """A-weighted level around every frame, dB of full scale, float32 [frames]."""
+    weight = weighting(np.fft.rfftfreq(SIZE, 1 / SAMPLE_RATE_HZ) ** 2 + 1e-9)
     window = np.hanning(SIZE)
     padded = np.pad(x, (SIZE // 2, SIZE // 2 + HOP))
     views = np.lib.stride_tricks.sliding_window_view(padded, SIZE)[::HOP][:frames]

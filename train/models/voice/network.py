@@ -31,7 +31,7 @@ from train.models.voice.shape import (
 SEEN_FRAMES, SEEN_EVERY = 128, 4
 """What the encoder reads: every fourth frame of two seconds."""
 SEEN = HARMONICS + BANDS + 2
-LOUDEST_PART, QUIETEST_PART, PART_SCALE = 3.0, -12.0, 0.25
+LOUDEST_PART, QUIETEST_PART, PART_SCALE = 6.0, -12.0, 0.25
 """Of log levels less the loudness, as the encoder sees them."""
 
 
