@@ -23,6 +23,7 @@ from train.models.expression.network import (
     CurveCritic,
     ExpressionVAE,
     clocks,
+    noise_of,
     told_of,
 )
 from train.models.expression.shape import (
@@ -61,12 +62,12 @@ MOST_CENTS, MOST_BREATH = 80.0, 3.0
 UNKNOWN_VELOCITY = 100
 WEIGHTS = (1.0, 0.3, 0.15)
 """Of loudness, pitch and breath in the distance of two curves."""
-PAST_FRAMES = 14
-"""So far a network of three residuals looks back."""
 HEARD_WEIGHT = 3.0
 """How much more the loudness counts where it is heard."""
 EXAMPLE_FRAMES = 300
 LOUDNESS = 0
+EARLY_FRAMES, LATE_FRAMES = 30, 60
+"""After the begin of a note, and after it is let go, where much happens."""
 WHOLE_FRAMES = 375
 """Of a note that a critic sees."""
 LOWEST, HIGHEST = -4.5, 4.5
@@ -78,8 +79,8 @@ class ExpressionModelSection(Section):
 
     latents: int = Field(default=4, ge=1, le=8)
     voice_latents: int = Field(default=8, ge=1, le=16)
-    width: int = Field(default=24, ge=8, multiple_of=4)
-    dilations: tuple[int, ...] = (1, 2, 4)
+    width: int = Field(default=32, ge=8, multiple_of=4)
+    kernels: tuple[int, ...] = (1, 3, 1)
     encoder: int = Field(default=24, ge=8, multiple_of=4)
 
 
@@ -106,9 +107,8 @@ class ExpressionRecipe(Recipe):
     voice: str = Field(
         default="voice", description="a voice's run, its model file, or a factory model's name"
     )
-    window: int = Field(
-        default=64, ge=32, description="frames of 4 ms in a window, until a critic sees notes"
-    )
+    window: int = Field(default=10, ge=4, description="frames of 4 ms in a window, before a critic looks")
+    windows: int = Field(default=4, ge=1, description="windows of every note of a batch")
     model: ExpressionModelSection = ExpressionModelSection()
     loss: ExpressionLossSection = ExpressionLossSection()
     augment: ExpressionAugmentSection = ExpressionAugmentSection()
@@ -155,7 +155,7 @@ class PlayedNote:
 
     @property
     def source(self) -> str:
-        """What it has in common with other notes of one instrument: a soundfont's notes are ``FONT__NUMBER``."""
+        """What notes of one instrument have in common; those of a soundfont are called ``FONT__NUMBER``."""
         return self.name.rpartition("__")[0] or self.label
 
     @classmethod
@@ -234,6 +234,7 @@ class ExpressionTask(Task):
         super().__init__(recipe, facts)
         self.notes: dict[str, list[PlayedNote]] = {}
         self.alike: list[list[int]] = []
+        self.table = NoteTable([])
 
     @classmethod
     def facts_of_file(cls, about: ModelMetadata) -> dict[str, Any]:
@@ -293,6 +294,7 @@ class ExpressionTask(Task):
 
     def _find_alike(self) -> None:
         notes = self.notes["train"]
+        self.table = NoteTable(notes)
         by_source: dict[str, list[int]] = {}
         for index, note in enumerate(notes):
             by_source.setdefault(note.source, []).append(index)
@@ -302,7 +304,7 @@ class ExpressionTask(Task):
         """Take the notes of another task of the same data set and voice."""
         if not isinstance(other, ExpressionTask) or other.recipe.voice != self.recipe.voice:
             return False
-        self.notes, self.alike = dict(other.notes), other.alike
+        self.notes, self.alike, self.table = dict(other.notes), other.alike, other.table
         self.facts["voice_codec"] = other.facts["voice_codec"]
         return bool(self.notes)
 
@@ -314,38 +316,43 @@ class ExpressionTask(Task):
         count = max(1, recipe.fit.batch // 4) if late else recipe.fit.batch
         notes = self.notes["train"]
         picked = rng.integers(0, len(notes), count).tolist()
-        others = [notes[rng.choice(self.alike[index])].z for index in picked]
-        chosen = [notes[index] for index in picked]
-        if late:
-            batch = stretches(chosen, [0] * count, WHOLE_FRAMES)
-        else:
-            batch = stretches(chosen, [self._begin(note, rng) for note in chosen], recipe.window)
-        blur = recipe.augment
-        z = torch.stack(others)
-        batch["z"] = z + torch.from_numpy(rng.normal(0, blur.timbre, z.shape).astype(np.float32))
-        batch["note"][:, 0] += torch.from_numpy(rng.normal(0, blur.octaves, count).astype(np.float32))
+        others = [int(rng.choice(self.alike[index])) for index in picked]
+        rows = torch.tensor(picked).repeat_interleave(1 if late else recipe.windows)
+        firsts = torch.zeros_like(rows) if late else self._begins(rows, rng)
+        batch = self.table.windows(rows, firsts, WHOLE_FRAMES if late else recipe.window, self.past)
+        blur, each = recipe.augment, len(rows) // count
+        z = self.table.z[others]
+        z = z + torch.from_numpy(rng.normal(0, blur.timbre, z.shape).astype(np.float32))
+        batch["z"] = z.repeat_interleave(each, 0)
+        moved = torch.from_numpy(rng.normal(0, blur.octaves, count).astype(np.float32))
+        batch["note"][:, 0] += moved.repeat_interleave(each)
         named = torch.from_numpy((rng.random((count, 1)) >= blur.nameless).astype(np.float32))
-        batch["event"] = batch["event"] * named
-        return {**batch, "names": [note.name for note in chosen]}
+        batch["event"] = batch["event"] * named.repeat_interleave(each, 0)
+        batch["seen"] = self.table.seen[picked]
+        return {**batch, "names": [notes[index].name for index in picked]}
 
     def _progress_at(self, step: int) -> float:
         return max(step / self.recipe.fit.steps, self.time_progress)
 
-    def _begin(self, note: PlayedNote, rng: np.random.Generator) -> int:
-        """Where a window begins: with the note, before it is let go, or anywhere."""
-        last = max(0, note.frames - self.recipe.window)
-        where = rng.random()
-        if where < 0.4:
-            return 0
-        before = self.recipe.window // 2
-        first = note.held - before if where < 0.7 else int(rng.integers(0, last + 1))
-        return min(max(0, first), last)
+    def _begins(self, rows: Tensor, rng: np.random.Generator) -> Tensor:
+        """Where windows begin: with the note, around its being let go, or anywhere."""
+        last = (self.table.frames[rows] - self.recipe.window).clamp(min=0).numpy()
+        where, anywhere = rng.random(len(rows)), rng.random(len(rows))
+        early = np.floor(EARLY_FRAMES * anywhere**2)
+        late = self.table.held[rows].numpy() - self.recipe.window + np.floor(LATE_FRAMES * anywhere)
+        first = np.select([where < 0.25, where < 0.5], [early, late], np.floor((last + 1) * anywhere))
+        return torch.from_numpy(np.clip(first, 0, last).astype(np.int64))
+
+    @property
+    def past(self) -> int:
+        """Frames that the network looks back."""
+        return sum(kernel - 1 for kernel in self.recipe.model.kernels)
 
     def validation_batches(self) -> list[Batch]:
         """Whole notes, as far as the longest window goes, with the timbre of the next of their instrument."""
         notes = self.notes["validation"]
         longest = max(note.frames for note in notes)
-        batch = stretches(notes, [0] * len(notes), longest)
+        batch = stretches(notes, longest)
         batch["z"] = torch.stack([next_alike(notes, index).z for index in range(len(notes))])
         return [{**batch, "names": [note.name for note in notes]}]
 
@@ -372,7 +379,8 @@ class ExpressionTask(Task):
     def by_chance(self, batch: Batch) -> Tensor:
         """Curves with w and noise drawn."""
         count, frames = len(batch["z"]), batch["clock"].shape[2]
-        return self.made(batch, torch.randn(count, self.latents), torch.rand(count, NOISES, frames) * 2 - 1)
+        seed = int(torch.randint(0, 1 << 30, ()))
+        return self.made(batch, torch.randn(count, self.latents), noise_of(seed, count, frames))
 
     def judged(self, curves: Tensor, batch: Batch) -> Tensor:
         """What the critic says of curves."""
@@ -401,6 +409,7 @@ class ExpressionTask(Task):
         mean, log_variance = self.model.encoder(batch["seen"][::2])
         w = torch.zeros(len(batch["seen"]), self.latents)
         w[::2] = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        w = w.repeat_interleave(len(batch["z"]) // len(w), 0)
         still = torch.zeros(len(w), NOISES, batch["clock"].shape[2])
         terms = {
             "distance": self.distance(self.made(batch, w, still), batch),
@@ -483,10 +492,10 @@ class ExpressionTask(Task):
         notes = self.notes[split]
         rng = np.random.default_rng(seed)
         for index in evenly(rng.permutation(len(notes)), count).tolist():
-            batch = stretches([notes[index]], [0], EXAMPLE_FRAMES)
+            batch = stretches([notes[index]], EXAMPLE_FRAMES)
             with torch.no_grad():
                 mean, _ = self.model.encoder(batch["seen"])
-            noise = torch.from_numpy(rng.uniform(-1, 1, (1, NOISES, EXAMPLE_FRAMES)).astype(np.float32))
+            noise = noise_of(index, 1, EXAMPLE_FRAMES)
             told = told_of(batch["note"], batch["z"], batch["event"], batch["clock"], noise)
             feeds = {
                 "latent": mean[..., None].expand(-1, -1, EXAMPLE_FRAMES).numpy().copy(),
@@ -523,36 +532,56 @@ def next_alike(notes: Sequence[PlayedNote], index: int) -> PlayedNote:
     return next((notes[i] for i in order if notes[i].source == source), notes[index])
 
 
-def stretches(notes: Sequence[PlayedNote], firsts: Sequence[int], frames: int) -> Batch:
-    """Stretches of notes; behind the end of a note there is silence.
+class NoteTable:
+    """Notes side by side, from which stretches are cut; behind the end of a note there is silence."""
 
-    Returns
-    -------
-    dict
-        ``seen``, ``note``, ``z``, ``event``, ``clock``, ``curves``; ``there`` and ``heard``, ``[N, 1, T]``, 1
-        where a frame is of the note and what came before is known, and where its pitch and breath can be
-        heard too.
-    """
-    quiet = torch.tensor([(QUIETEST_DB + LOUDNESS_DB) / LOUDNESS_DB, 0.0, 0.0])[:, None]
-    curves, heard, there = [], [], []
-    for note, first in zip(notes, firsts, strict=True):
-        part = slice(first, first + frames)
-        here = min(note.frames - first, frames)
-        judged = (torch.arange(frames) < here) & (torch.arange(frames) >= PAST_FRAMES * (first > 0))
-        curves.append(torch.cat([note.curves[:, part], quiet.expand(-1, frames - here)], 1))
-        heard.append(F.pad(note.heard[part], (0, frames - here)) * judged)
-        there.append(judged.float())
-    held = torch.tensor([note.held for note in notes])
-    return {
-        "seen": torch.stack([note.seen for note in notes]),
-        "note": torch.stack([note.note for note in notes]),
-        "z": torch.stack([note.z for note in notes]),
-        "event": torch.stack([note.event for note in notes]),
-        "clock": clocks(torch.tensor(list(firsts)), held, frames),
-        "curves": torch.stack(curves),
-        "heard": torch.stack(heard)[:, None],
-        "there": torch.stack(there)[:, None],
-    }
+    def __init__(self, notes: Sequence[PlayedNote]):
+        if not notes:
+            return
+        frames = LONGEST_FRAMES
+        quiet = torch.tensor([(QUIETEST_DB + LOUDNESS_DB) / LOUDNESS_DB, 0.0, 0.0])[:, None]
+        self.curves = quiet.repeat(len(notes), 1, frames)
+        self.heard = torch.zeros(len(notes), frames)
+        for row, note in enumerate(notes):
+            self.curves[row, :, : note.frames] = note.curves
+            self.heard[row, : note.frames] = note.heard
+        self.frames = torch.tensor([note.frames for note in notes])
+        self.held = torch.tensor([note.held for note in notes])
+        self.seen = torch.stack([note.seen for note in notes])
+        self.note = torch.stack([note.note for note in notes])
+        self.z = torch.stack([note.z for note in notes])
+        self.event = torch.stack([note.event for note in notes])
+
+    def windows(self, rows: Tensor, firsts: Tensor, frames: int, past: int) -> Batch:
+        """Cut stretches of some notes, in which ``past`` frames are unknown before but at a note's begin.
+
+        Returns
+        -------
+        dict
+            ``seen``, ``note``, ``z``, ``event``, ``clock``, ``curves``; ``there`` and ``heard`` of one channel,
+            1 where a frame is of the note and what came before is known, and where its pitch and breath can
+            be heard too.
+        """
+        at = firsts[:, None] + torch.arange(frames)
+        known = (at < self.frames[rows, None]) & ((firsts[:, None] == 0) | (torch.arange(frames) >= past))
+        at = at.clamp(max=LONGEST_FRAMES - 1)
+        there = known.float()
+        return {
+            "seen": self.seen[rows],
+            "note": self.note[rows],
+            "z": self.z[rows],
+            "event": self.event[rows],
+            "clock": clocks(firsts, self.held[rows], frames),
+            "curves": self.curves[rows].gather(2, at[:, None].expand(-1, self.curves.shape[1], -1)),
+            "there": there[:, None],
+            "heard": (self.heard[rows].gather(1, at) * there)[:, None],
+        }
+
+
+def stretches(notes: Sequence[PlayedNote], frames: int) -> Batch:
+    """Notes from their beginning; see :meth:`NoteTable.windows`."""
+    rows = torch.arange(len(notes))
+    return NoteTable(notes).windows(rows, torch.zeros_like(rows), frames, 0)
 
 
 def loudness_error_db(made: Tensor, batch: Batch) -> Tensor:

@@ -24,6 +24,10 @@
 static const float AGE_S[EXPRESSION_AGES] = {0.01f, 0.03f, 0.1f, 0.3f, 1.0f, 3.0f};
 static const float SINCE_S[EXPRESSION_SINCES] = {0.03f, 0.1f, 0.3f};
 
+/* Of noise from frame to frame: exp(-FRAME_S / time constant), white and after 50 and 250 ms; what keeps its strength */
+static const float KEPT[EXPRESSION_NOISES] = {0.0f, 0.923116346f, 0.984127320f};
+static const float TAKEN[EXPRESSION_NOISES] = {1.0f, 0.384520755f, 0.177463850f};
+
 static float natural_exp(float x) { return quick_exp(all(bound(x, -60.0f, 60.0f)))[0]; }
 
 /* -1 … 1, by two counts and a seed. */
@@ -79,7 +83,9 @@ void expression_begin(Expression *expression, const ExpressionModel *model, cons
         *told++ = expression->event == e + 1u ? 1.0f : 0.0f;
     }
     for (uint32_t n = 0; n < EXPRESSION_NOISES; ++n) {
-        *told++ = bound(hands->life * by_chance(model->seed, expression->frames, n), -1.5f, 1.5f);
+        const float drawn = by_chance(model->seed, expression->frames, n);
+        expression->noise[n] = KEPT[n] * expression->noise[n] + TAKEN[n] * drawn;
+        *told++ = bound(hands->life * expression->noise[n], -2.0f, 2.0f);
     }
     ++expression->frames;
 }

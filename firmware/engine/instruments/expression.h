@@ -52,6 +52,7 @@ typedef struct Expression {
     float fading, fallen, last; /* dB a second by itself; dB beyond what is learnt; dB of the last frame */
     uint8_t event;
     float chance[EXPRESSION_LATENTS]; /* of the note */
+    float noise[EXPRESSION_NOISES];
     float latent[EXPRESSION_LATENTS], told[EXPRESSION_TOLD], curve[EXPRESSION_CURVES];
     float loudness, octaves_beside, breath; /* dB; of the frame; log gain */
 } Expression;

@@ -23,8 +23,8 @@ from train.analysis.note import habits
 from train.judges.expression.page import CurveFigures, ExpressionReport, ExpressionRow, write_page
 from train.judges.judged import Judgement
 from train.judges.player import Player
-from train.models.expression.network import CurveCritic, told_of
-from train.models.expression.shape import CENTS, NOISES
+from train.models.expression.network import CurveCritic, noise_of, told_of
+from train.models.expression.shape import CENTS
 from train.models.voice.shape import FRAMES_PER_S, LOUDNESS_DB
 from train.tasks.base import Batch, evenly
 from train.tasks.expression import (
@@ -107,7 +107,7 @@ def _some(notes: Sequence[PlayedNote], count: int) -> list[PlayedNote]:
 
 def whole(notes: Sequence[PlayedNote]) -> Batch:
     """Whole notes, each with the timbre of the next of its instrument."""
-    batch = stretches(notes, [0] * len(notes), LONGEST_FRAMES)
+    batch = stretches(notes, LONGEST_FRAMES)
     batch["z"] = torch.stack([next_alike(notes, index).z for index in range(len(notes))])
     return batch
 
@@ -115,7 +115,7 @@ def whole(notes: Sequence[PlayedNote]) -> Batch:
 def made(player: Player, batch: Batch, w: np.ndarray, chance: np.random.Generator, noise: float) -> Tensor:
     """Curves of a batch by latents ``w [N, W]``."""
     count, frames = len(w), batch["clock"].shape[2]
-    drawn = torch.from_numpy(noise * chance.uniform(-1, 1, (count, NOISES, frames)).astype(np.float32))
+    drawn = noise * noise_of(int(chance.integers(1 << 30)), count, frames)
     told = told_of(batch["note"], batch["z"], batch["event"], batch["clock"], drawn)
     latent = np.repeat(w[..., None], frames, 2).astype(np.float32)
     return torch.from_numpy(player.decode({"latent": latent, "told": told.numpy()}))

@@ -10,6 +10,7 @@ noise says: the network shapes it, so that a critic can't tell a curve from a re
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,12 +18,16 @@ from train.models.blocks import SLOPE, CausalConv, Residual
 from train.models.expression.shape import (
     AGES_S,
     CURVES,
+    NOISE_S,
     NOTE,
     SEEN,
     SINCE_S,
     ExpressionShape,
 )
 from train.models.voice.shape import FRAMES_PER_S
+
+SETTLES = 200
+"""Frames after which slow noise has forgotten that it began."""
 
 
 def clocks(first: Tensor, held: Tensor, frames: int) -> Tensor:
@@ -41,6 +46,18 @@ def clocks(first: Tensor, held: Tensor, frames: int) -> Tensor:
     after = ((frame - held[:, None]).clamp(min=0) / FRAMES_PER_S)[:, None]
     since = torch.exp(-after / torch.tensor(SINCE_S)[:, None]) * (1 - gate[:, None])
     return torch.cat([gate[:, None], age, since], 1)
+
+
+def noise_of(seed: int, count: int, frames: int) -> Tensor:
+    """Noise of so many notes, ``[N, 3, T]``: of each channel the mean square is a third."""
+    from scipy.signal import lfilter
+
+    drawn = np.random.default_rng(seed).uniform(-1, 1, (count, len(NOISE_S), SETTLES + frames))
+    rows = []
+    for channel, constant_s in enumerate(NOISE_S):
+        kept = float(np.exp(-1 / (constant_s * FRAMES_PER_S))) if constant_s else 0.0
+        rows.append(lfilter([np.sqrt(1 - kept**2)], [1, -kept], drawn[:, channel]))
+    return torch.from_numpy(np.stack(rows, 1)[..., SETTLES:].astype(np.float32))
 
 
 def told_of(note: Tensor, z: Tensor, event: Tensor, clock: Tensor, noise: Tensor) -> Tensor:
@@ -97,7 +114,7 @@ class ExpressionDecoder(nn.Module):
         super().__init__()
         self.inlet = CausalConv(shape.latents + shape.told, shape.width, 1)
         self.layers = nn.Sequential(
-            *(Residual(shape.width, 3, d) for d in shape.dilations), nn.LeakyReLU(SLOPE)
+            *(Residual(shape.width, k, 1) for k in shape.kernels), nn.LeakyReLU(SLOPE)
         )
         self.outlet = nn.Conv1d(shape.width, len(CURVES), 1)
         interval = shape.latents + shape.voice_latents + NOTE.index("interval")

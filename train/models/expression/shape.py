@@ -3,7 +3,8 @@
 frame    192 samples, as of a voice
 told     latents of the voice; octaves above 220 Hz; octaves from the last note to this one; velocity, −1 … 1;
          gate; exp(−age / a) for six ages a since the gate rose; exp(−time / s) for three since it fell, 0
-         before; one of four events, none of them where nobody says; three channels of white noise, −1 … 1
+         before; one of four events, none of them where nobody says; noise: white, −1 … 1, and two
+         that are slower and as strong
 answers  loudness, (dB + 40) / 40, as a voice is told it; pitch beside the note's, in 50 cents; breath, the
          log gain of the noise beside what the voice says of it
 """
@@ -17,7 +18,9 @@ from train.models.voice.shape import AGES_S, HOP
 EVENTS = ("pluck", "bow", "blow", "strike")
 SINCE_S = (0.03, 0.1, 0.3)
 CURVES = ("loudness", "cents", "breath")
-NOISES = 3
+NOISE_S = (0.0, 0.05, 0.25)
+"""Time constants of the channels of noise; 0: white."""
+NOISES = len(NOISE_S)
 CENTS = 50.0
 CLOCKS = ("gate", *(f"age_{age:g}" for age in AGES_S), *(f"since_{since:g}" for since in SINCE_S))
 NOTE = ("pitch", "interval", "velocity")
@@ -49,16 +52,16 @@ class ExpressionShape:
         Of the voice it is trained for.
     width : int
         Channels.
-    dilations : tuple of int
-        One residual each.
+    kernels : tuple of int
+        Taps of the residuals, one each.
     encoder : int
         Channels of the encoder.
     """
 
     latents: int = 4
     voice_latents: int = 8
-    width: int = 24
-    dilations: tuple[int, ...] = (1, 2, 4)
+    width: int = 32
+    kernels: tuple[int, ...] = (1, 3, 1)
     encoder: int = 24
 
     @property
@@ -70,4 +73,4 @@ class ExpressionShape:
     def macs_per_sample(self) -> float:
         """Multiplications, per sample."""
         w = self.width
-        return (w * (self.latents + self.told) + len(self.dilations) * 3 * w * w + w * len(CURVES)) / HOP
+        return (w * (self.latents + self.told) + sum(self.kernels) * w * w + w * len(CURVES)) / HOP
