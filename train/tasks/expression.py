@@ -558,7 +558,7 @@ class NoteTable:
         Returns
         -------
         dict
-            ``seen``, ``note``, ``z``, ``event``, ``clock``, ``curves``; ``there`` and ``heard`` of one channel,
+            ``seen``, ``note``, ``z``, ``event``, ``clock``, ``curves``; of one channel ``there`` and ``heard``,
             1 where a frame is of the note and what came before is known, and where its pitch and breath can
             be heard too.
         """
