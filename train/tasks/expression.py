@@ -558,9 +558,9 @@ class NoteTable:
         Returns
         -------
         dict
-            ``seen``, ``note``, ``z``, ``event``, ``clock``, ``curves``; of one channel ``there`` and ``heard``,
-            1 where a frame is of the note and what came before is known, and where its pitch and breath can
-            be heard too.
+            ``seen``, ``note``, ``z``, ``event``, ``clock``, ``curves``; and of one channel each, ``there``, 1
+            where a frame is of the note and what came before is known, and ``heard``, 1 where its pitch and
+            breath can be heard too.
         """
         at = firsts[:, None] + torch.arange(frames)
         known = (at < self.frames[rows, None]) & ((firsts[:, None] == 0) | (torch.arange(frames) >= past))
