@@ -8,21 +8,32 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from match.preset import Preset
+    from match.report import Matched, Opponent
     from match.search import Found
+    from match.target import Target
+    from train.data.store import DataSet
+    from train.judges.player import Player
 
 MOST_SOUNDS = 64
+MODELS = Path(__file__).resolve().parents[1] / "firmware" / "models"
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's command to the command line."""
     app.command(
-        epilog="Example: vaectrol match firmware/models/drum.int8.onnx kick.wav snare.wav -o matched"
+        epilog="Examples: vaectrol match firmware/models/drum.int8.onnx kick.wav snare.wav -o matched · "
+        "vaectrol match modal kick.wav"
     )(match)
 
 
 def match(
-    model: Annotated[Path, typer.Argument(metavar="RUN|MODEL", help="A drum's run folder or .onnx file.")],
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="RUN|MODEL", help="A drum's or a modal body's run or .onnx file, or 'modal'."),
+    ],
     sounds: Annotated[list[Path], typer.Argument(metavar="SOUND...", help="Recordings of one stroke each.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of presets, sounds and page.")] = Path(
         "matched"
@@ -34,6 +45,9 @@ def match(
     data_dir: Annotated[
         Path | None, typer.Option("--data", help="A data set, to show the nearest training sound beside.")
     ] = None,
+    random: Annotated[
+        int, typer.Option(min=0, max=100_000, help="Of a modal body: random patches to compare with.")
+    ] = 400,
     send: Annotated[bool, typer.Option("--send", help="Save the presets on a connected module.")] = False,
     port: Annotated[
         str | None, typer.Option("--port", "-p", help="Serial port of the module; found when omitted.")
@@ -41,18 +55,15 @@ def match(
     preset: Annotated[int, typer.Option(min=1, help="Place of the first preset on the module.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
-    """Find the knobs that make a drum like a recorded one: a preset each, and a groove of several."""
+    """Find the knobs that make a sound like a recorded stroke: a preset each, and of drums a groove."""
     import json
-    from statistics import median
 
     from common.drums import CLASSES
     from common.outputs import check_folder
     from common.refusal import Refusal
-    from match.preset import preset_of
-    from match.search import match as search
-    from match.search import open_matcher
     from match.target import read_target
     from train.data.store import DataSet
+    from train.judges.player import open_player
 
     if drum_class is not None and drum_class not in CLASSES:
         raise Refusal(f"there is no class {drum_class}; there are {', '.join(CLASSES)}")
@@ -61,63 +72,131 @@ def match(
     check_folder(out)
     targets = [read_target(path) for path in sounds]
     data = DataSet.open(data_dir) if data_dir else None
-    matcher = open_matcher(model)
-    label = CLASSES.index(drum_class) if drum_class else None
-    by_target = {id(one.target): one for one in search(matcher, targets, [label] * len(targets), steps)}
-    found = [by_target[id(target)] for target in targets]
-    presets = [preset_of(matcher, one) for one in found]
-    _write(out, model, found, presets, data)
+    path = MODELS / "modal.onnx" if str(model) == "modal" and not model.exists() else model
+    player = open_player(path)
+    if player.task.recipe.kind == "modal":
+        rows, presets = _match_patches(player, path, targets, steps, data, random, out)
+    else:
+        rows, presets = _match_drums(player, path, targets, steps, data, drum_class, out)
     places = _send(presets, port, preset) if send else []
     if as_json:
-        rows = [
-            {
-                "sound": one.target.name,
-                "class": CLASSES[one.label],
-                "guess_mr_stft": one.guess_mr_stft,
-                "mr_stft": one.mr_stft,
-                "preset": made.model_dump(),
-            }
-            for one, made in zip(found, presets, strict=True)
-        ]
-        typer.echo(json.dumps({"out": str(out), "matches": rows, "places": places}, indent=1))
+        told = [{**row, "preset": made.model_dump()} for row, made in zip(rows, presets, strict=True)]
+        typer.echo(json.dumps({"out": str(out), "matches": told, "places": places}, indent=1))
         return
-    for one in found:
-        typer.echo(
-            f"{one.target.name}: {CLASSES[one.label]}, distance {one.mr_stft:.2f} "
-            f"(the encoder's guess {one.guess_mr_stft:.2f})"
-        )
-    if len(found) > 1:
-        ratio = median(one.mr_stft / one.guess_mr_stft for one in found)
-        typer.echo(f"match beside guess, median: {100 * (ratio - 1):+.1f} %")
+    _say(rows)
     for place, made in zip(places, presets, strict=False):
         typer.echo(f"preset {place} on the module: {made.name}")
     typer.echo(f"presets, sounds and page: {out / 'match.html'}")
 
 
-def _write(out: Path, model: Path, found: list[Found], presets: list[Preset], data: object) -> None:
-    """Write a preset and a WAV for each sound, a groove of several, and the page."""
+def _say(rows: Sequence[dict[str, object]]) -> None:
+    """Print a line for each match, and how much was gained as a rule."""
+    from statistics import median
+
+    for row in rows:
+        of = f"{row['class']}, " if "class" in row else ""
+        random = f", nearest random patch {row['random_mr_stft']:.2f}" if "random_mr_stft" in row else ""
+        typer.echo(
+            f"{row['sound']}: {of}distance {row['mr_stft']:.2f} "
+            f"(the encoder's guess {row['guess_mr_stft']:.2f}{random})"
+        )
+    for key, words in (("guess_mr_stft", "guess"), ("random_mr_stft", "nearest random patch")):
+        if len(rows) > 1 and key in rows[0]:
+            ratio = median(float(str(row["mr_stft"])) / float(str(row[key])) for row in rows)
+            typer.echo(f"match beside {words}, median: {100 * (ratio - 1):+.1f} %")
+
+
+def _match_drums(
+    player: Player,
+    model: Path,
+    targets: list[Target],
+    steps: int,
+    data: DataSet | None,
+    drum_class: str | None,
+    out: Path,
+) -> tuple[list[dict[str, object]], list[Preset]]:
+    """Match strokes by a drum, and write everything but what goes to the module."""
+    from common.drums import CLASSES
+    from match.nearest import nearest
+    from match.preset import preset_of
+    from match.search import match as search
+    from match.search import matcher_of
+
+    matcher = matcher_of(model, player)
+    label = CLASSES.index(drum_class) if drum_class else None
+    by_target = {id(one.target): one for one in search(matcher, targets, [label] * len(targets), steps)}
+    found = [by_target[id(target)] for target in targets]
+    presets = [preset_of(matcher, one) for one in found]
+    _write(out, model, found, presets, nearest(data, found) if data else [], "nearest training sound")
+    _write_groove(out, model, found, presets)
+    return [{**_row(one), "class": CLASSES[one.label]} for one in found], presets
+
+
+def _match_patches(
+    player: Player,
+    model: Path,
+    targets: list[Target],
+    steps: int,
+    data: DataSet | None,
+    random: int,
+    out: Path,
+) -> tuple[list[dict[str, object]], list[Preset]]:
+    """Match strokes by a modal body, and write everything but what goes to the module."""
+    from common import model_metadata
+    from match.modal import check_unclipped, match_patches, nearest_random, patch_preset
+    from train.run import codec_of
+
+    for target in targets:
+        check_unclipped(target)
+    codec = codec_of(player.task.model) if player.own else model_metadata.read_file(model).codec
+    others = nearest_random(targets, data, random) if data or random else []
+    found = match_patches(player, targets, steps)
+    presets = [patch_preset(player, one, codec) for one in found]
+    _write(out, model, found, presets, others, "nearest random patch")
+    rows = [_row(one) for one in found]
+    for row, other in zip(rows, others, strict=False):
+        row["random_mr_stft"] = other.mr_stft
+    return rows, presets
+
+
+def _row(one: Matched) -> dict[str, object]:
+    return {"sound": one.target.name, "guess_mr_stft": one.guess_mr_stft, "mr_stft": one.mr_stft}
+
+
+def _write(
+    out: Path,
+    model: Path,
+    found: Sequence[Matched],
+    presets: Sequence[Preset],
+    neighbours: Sequence[Opponent],
+    opponent: str,
+) -> None:
+    """Write a preset and a WAV for each sound, and the page."""
     import numpy as np
     import soundfile
 
     from common.audio import SAMPLE_RATE_HZ
     from common.files import write_text
-    from match.groove import MOST_PARTS, groove_of
-    from match.nearest import nearest
     from match.preset import write_preset
     from match.report import write_report
-    from train.data.store import DataSet
 
     out.mkdir(parents=True, exist_ok=True)
-    neighbours = nearest(data, found) if isinstance(data, DataSet) else []
     names = _names([one.target.name for one in found])
     for name, one, made in zip(names, found, presets, strict=True):
         write_preset(made, out / f"{name}.preset.json")
         sound = np.clip(one.matched, -1, 1)
         soundfile.write(out / f"{name}.match.wav", sound, SAMPLE_RATE_HZ, subtype="FLOAT")
+    write_text(out / "match.html", write_report(model.name, found, presets, neighbours, opponent))
+
+
+def _write_groove(out: Path, model: Path, found: list[Found], presets: list[Preset]) -> None:
+    """Write a groove of several sounds."""
+    from common.files import write_text
+    from match.groove import MOST_PARTS, groove_of
+
     if 1 < len(found) <= MOST_PARTS:
         file = model if model.suffix == ".onnx" else None
         write_text(out / "groove.toml", groove_of(found, presets, file))
-    write_text(out / "match.html", write_report(model.name, found, presets, neighbours))
 
 
 def _names(wanted: list[str]) -> list[str]:

@@ -62,6 +62,11 @@ class Found:
     guess_mr_stft: float
     mr_stft: float
 
+    @property
+    def words(self) -> str:
+        """What the page says of the target."""
+        return CLASSES[self.label].replace("_", " ")
+
 
 @dataclass(frozen=True)
 class Matcher:
@@ -83,14 +88,18 @@ class Matcher:
 
 
 def open_matcher(path: Path) -> Matcher:
-    """Open a drum's run folder or model file.
+    """Open a drum's run folder or model file; a `Refusal` as in `matcher_of`, or when it cannot be opened."""
+    return matcher_of(path, open_player(path))
+
+
+def matcher_of(path: Path, player: Player) -> Matcher:
+    """Take an opened drum to match with.
 
     Raises
     ------
     Refusal
-        When it is no drum, or cannot be opened.
+        When it is no drum.
     """
-    player = open_player(path)
     task = player.task
     if not isinstance(task, DrumTask):
         raise Refusal(f"{path} is of kind {task.recipe.kind}, and only a drum can be matched to a sound")

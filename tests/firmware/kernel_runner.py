@@ -30,6 +30,7 @@ HEADERS = (
         "dsp/harmonics.h",
         "dsp/modes.h",
         "dsp/pitch.h",
+        "dsp/resonators.h",
         "dsp/source_filter.h",
     ),
     *("dsp/vk_dsp.h", "kernels/conv_plain.h", "kernels/vk.h"),

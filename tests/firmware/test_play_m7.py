@@ -33,6 +33,7 @@ def moving_signals(board, ticks, parameters, block):
         ("voice", 48),
         ("drive", 48),
         ("groove", 48),
+        ("modal", 48),
     ],
 )
 def test_play_equals_the_module(kind, block, model_files, tmp_path):
@@ -40,7 +41,7 @@ def test_play_equals_the_module(kind, block, model_files, tmp_path):
     from firmware.build import generate, host_library
     from firmware.play.host import HostInstrument
 
-    roles = {"groove": ("rhythm", "drum"), "arpeggio": ("chords",)}.get(kind, (kind,))
+    roles = {"groove": ("rhythm", "drum"), "arpeggio": ("chords",), "modal": ()}.get(kind, (kind,))
     models = {role: model_files[role] for role in roles}
     on_m7 = generate(kind, "patch_sm", tmp_path / "m7", models=models, block=block)
     here = generate(kind, "patch_sm", tmp_path / "host", models=models, block=block, target="host")

@@ -124,15 +124,17 @@ TEXTURE = ("vk_ear", "vk_fft", "vk_pitch", "vk_source", "roots_of")
 
 
 def test_engine_text_of_all_kernels_stays_below_its_limit():
-    """Issue 4: engine code ≤ 32 KB of M7 text; beside it a hit has 12, a texture 16, a voice 3."""
+    """Issue 4: engine code ≤ 32 KB of M7 text; beside it a hit has 12, a texture 16, a voice and a body 3."""
     from bench.kernels import text_bytes
 
     sizes = text_bytes()
     hit = {name: size for name, size in sizes.items() if name.startswith(HIT)}
     texture = {name: size for name, size in sizes.items() if name.startswith(TEXTURE)}
     voice = {name: size for name, size in sizes.items() if name.startswith("vk_harmonics")}
-    apart = sum(hit.values()) + sum(texture.values()) + sum(voice.values())
+    body = {name: size for name, size in sizes.items() if name.startswith("vk_resonators")}
+    apart = sum(sum(own.values()) for own in (hit, texture, voice, body))
     assert sum(sizes.values()) - apart <= 32 * 1024
     assert 0 < sum(hit.values()) <= 12 * 1024
     assert 0 < sum(texture.values()) <= 16 * 1024
     assert 0 < sum(voice.values()) <= 3 * 1024
+    assert 0 < sum(body.values()) <= 3 * 1024

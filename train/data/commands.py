@@ -109,6 +109,19 @@ def melodic(
     typer.echo(f"{sum(counts.values())} notes of {len(counts)} instruments in {out}")
 
 
+@data.command(epilog="Example: vaectrol data patches PATCHES --count 20000")
+def patches(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to fill; not there yet.")],
+    count: Annotated[int, typer.Option(help="How many patches.", min=1, max=1_000_000)] = 20_000,
+    seed: Annotated[int, typer.Option(help="Another seed gives other patches.", min=0)] = 1,
+) -> None:
+    """Draw patches of the instrument `modal` at random, which `data prepare modal` renders."""
+    from train.data.kinds.modal import write_patches
+
+    write_patches(out, count, seed)
+    typer.echo(f"{count} patches in {out}")
+
+
 def _command(kind: str, found: type[Preparation]) -> Callable[..., None]:
     """Write the function that typer reads a kind's arguments from."""
     from train.data.kinds.base import flags

@@ -16,13 +16,6 @@
 #define PUT(p, field, values)                                                                                          \
     FOUR { (p)[j].field = (values)[j]; }
 
-static inline f4 four_at(const float *p) { return (f4){p[0], p[1], p[2], p[3]}; }
-
-/* Once an evaluation, not once a frame: code that is short counts for more. */
-static __attribute__((noinline)) f4 called_exp(f4 x) { return quick_exp(x); }
-static __attribute__((noinline)) f4 called_tanh(f4 x) { return quick_tanh(x); }
-static __attribute__((noinline)) void called_turn(f4 turns, f4 *cosine, f4 *sine) { quick_turn(turns, cosine, sine); }
-
 static void decode(const float *anchor, const float *spread, const float *raw, uint32_t row, vk_mode *mode) {
     const f4 level = four_at(raw + 2u * row), c = four_at(raw + 3u * row), s = four_at(raw + 4u * row);
     const f4 square = product(c, c) + product(s, s) + all(1e-8f);

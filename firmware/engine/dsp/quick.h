@@ -104,4 +104,15 @@ INLINE void quick_turn(f4 turns, f4 *cosine, f4 *sine) {
     *cosine = (f4)((u4)((all(1.0f) - product(all(0.5f), z)) + product(product(z, z), q)) ^ flip);
 }
 
+/* Once an evaluation, not once a sample: code that is short counts for more. */
+#define CALLED static __attribute__((noinline, unused))
+CALLED f4 called_exp(f4 x) { return quick_exp(x); }
+CALLED f4 called_tanh(f4 x) { return quick_tanh(x); }
+CALLED void called_turn(f4 turns, f4 *cosine, f4 *sine) { quick_turn(turns, cosine, sine); }
+
+INLINE f4 four_at(const float *p) { return (f4){p[0], p[1], p[2], p[3]}; }
+
+/* e^x of one number, within what quick_exp takes. */
+CALLED float natural_exp(float x) { return called_exp(all(least1(most1(x, -60.0f), 60.0f)))[0]; }
+
 #endif

@@ -27,8 +27,6 @@
 
 static const float AGE_S[OSCILLATOR_AGES] = {0.01f, 0.03f, 0.1f, 0.3f, 1.0f, 3.0f};
 
-static float natural_exp(float x) { return quick_exp(all(bound(x, -60.0f, 60.0f)))[0]; }
-
 static uint32_t phase_step(float octaves) {
     return (uint32_t)(A3_HZ * TURN_HZ * natural_exp(0.693147181f * bound(octaves, LOWEST, HIGHEST)));
 }

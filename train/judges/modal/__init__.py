@@ -1,0 +1,1 @@
+"""The judge of what finds the knobs of a modal body."""

@@ -1,0 +1,1 @@
+"""The instrument `modal` in float: its parameters, and the sound that they make."""
