@@ -101,7 +101,7 @@ def test_a_training_learns_and_says_which_voice_it_is_for(run):
     history = json.loads((folder / "run" / "metrics.json").read_text())["history"]
     assert len(history) == 2 and history[1]["score"] < 25
     about = read_file(folder / "run" / "expression_quick.onnx")
-    assert about.kind == "expression" and len(about.latents) == 4
+    assert about.kind == "expression" and len(about.latents) == 2
     assert about.voice_codec == TrainedVoice.open("voice").about.codec != ""
     assert list(about.input("told").channels) == list(told_names(8))
 
@@ -142,7 +142,7 @@ def test_the_judge_tells_errors_and_what_a_critic_tells(run, tmp_path, monkeypat
     for report in found:
         assert report["items"] == 4
         assert 0 < report["figures"]["curve_db"] < 40 and 0 < report["figures"]["curve_db_habits"] < 40
-        assert 0.5 <= report["told_made"] <= 1
+        assert 0.5 <= report["told_notes"] <= 1
     assert found[0]["figures"]["curve_db"] == pytest.approx(found[1]["figures"]["curve_db"], rel=1e-3)
     assert (tmp_path / "0" / "curves.png").is_file()
 

@@ -77,7 +77,7 @@ LOWEST, HIGHEST = -4.5, 4.5
 class ExpressionModelSection(Section):
     """Sizes; see ``ExpressionShape``."""
 
-    latents: int = Field(default=4, ge=1, le=8)
+    latents: int = Field(default=2, ge=1, le=8)
     voice_latents: int = Field(default=8, ge=1, le=16)
     width: int = Field(default=32, ge=8, multiple_of=4)
     kernels: tuple[int, ...] = (1, 3, 1)

@@ -84,8 +84,8 @@ def judge(
         "split": split,
         "figures": figures(shown, resting, habitual),
         "learnt": figures(known, still(known), by_habit(known)),
-        "told_made": told(critics["alive"], shown, alive(shown)),
-        "told_made_learnt": told(critics["alive"], known, alive(known)),
+        "told_notes": told(critics["alive"], shown, alive(shown)),
+        "told_notes_learnt": told(critics["alive"], known, alive(known)),
         "told_habits": told(critics["habits"], shown, habitual),
         "latents_alive": sum(row["sign"] != "unused" for row in player.latents),
         "by_label": {
@@ -161,6 +161,11 @@ def figures(batch: Batch, made_curves: Tensor, by_habit: Tensor) -> CurveFigures
     """Errors of a batch."""
     heard = batch["heard"][:, 0]
 
+    def shape(curves: Tensor) -> float:
+        far = (curves[:, LOUDNESS] - batch["curves"][:, LOUDNESS]) * LOUDNESS_DB
+        level = torch.where(heard > 0, far, torch.nan).nanmedian(1, keepdim=True).values
+        return float((((far - level).abs() * heard).sum(1) / heard.sum(1).clamp(min=1)).mean())
+
     def cents(curves: Tensor) -> float:
         far = (curves[:, 1] - batch["curves"][:, 1]).abs() * CENTS
         return float(((far * heard).sum(1) / heard.sum(1).clamp(min=1)).mean())
@@ -168,6 +173,8 @@ def figures(batch: Batch, made_curves: Tensor, by_habit: Tensor) -> CurveFigures
     return {
         "curve_db": float(loudness_error_db(made_curves, batch).mean()),
         "curve_db_habits": float(loudness_error_db(by_habit, batch).mean()),
+        "shape_db": shape(made_curves),
+        "shape_db_habits": shape(by_habit),
         "curve_cents": cents(made_curves),
         "curve_cents_flat": cents(torch.zeros_like(made_curves)),
     }

@@ -10,10 +10,15 @@ from train.judges.reports import Judged
 
 
 class CurveFigures(TypedDict):
-    """Means over notes: what is made without chance beside the note, in dB and cents; and by habits."""
+    """Means over notes: what is made without chance beside the note, in dB and cents; and by habits.
+
+    Of a shape, the level of the note is left out: its hand may have played louder or softer.
+    """
 
     curve_db: float
     curve_db_habits: float
+    shape_db: float
+    shape_db_habits: float
     curve_cents: float
     curve_cents_flat: float
 
@@ -36,17 +41,17 @@ class ExpressionReport(Judged):
         On the split, whose instruments were kept whole where it is the test split.
     learnt : CurveFigures
         On notes that validate, of instruments that were learnt.
-    told_made, told_habits : float
+    told_notes, told_habits : float
         Part of whole notes that a critic, trained afterwards, tells rightly: real from made by chance, and
         real from made by habits.
-    told_made_learnt : float
+    told_notes_learnt : float
         The first on notes that validate.
     """
 
     figures: CurveFigures
     learnt: CurveFigures
-    told_made: float
-    told_made_learnt: float
+    told_notes: float
+    told_notes_learnt: float
     told_habits: float
     latents_alive: int
     by_label: dict[str, float]
@@ -63,7 +68,7 @@ def write_page(page: Page, judged: Judgement[ExpressionReport]) -> None:
             "the same, by habits": f"{found['curve_db_habits']:.1f} dB",
             "loudness of unseen notes, off by": f"{learnt['curve_db']:.1f} dB",
             "the same, by habits ": f"{learnt['curve_db_habits']:.1f} dB",
-            "made by chance, told from real": share(report["told_made"]),
+            "made by chance, told from real": share(report["told_notes"]),
             "made by habits, told from real": share(report["told_habits"]),
         }
     )
@@ -83,6 +88,8 @@ def write_page(page: Page, judged: Judgement[ExpressionReport]) -> None:
         [
             ["loudness, dB", f"{found['curve_db']:.2f}", f"{learnt['curve_db']:.2f}"],
             ["loudness by habits, dB", f"{found['curve_db_habits']:.2f}", f"{learnt['curve_db_habits']:.2f}"],
+            ["its shape, dB", f"{found['shape_db']:.2f}", f"{learnt['shape_db']:.2f}"],
+            ["shape by habits, dB", f"{found['shape_db_habits']:.2f}", f"{learnt['shape_db_habits']:.2f}"],
             ["pitch, cents", f"{found['curve_cents']:.1f}", f"{learnt['curve_cents']:.1f}"],
             ["flat pitch, cents", f"{found['curve_cents_flat']:.1f}", f"{learnt['curve_cents_flat']:.1f}"],
         ],

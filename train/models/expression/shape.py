@@ -58,7 +58,7 @@ class ExpressionShape:
         Channels of the encoder.
     """
 
-    latents: int = 4
+    latents: int = 2
     voice_latents: int = 8
     width: int = 32
     kernels: tuple[int, ...] = (1, 3, 1)
