@@ -365,7 +365,7 @@ def ship(name: str, words: Words, source: Path, folder: Path, encoder: bool = Fa
             f"{len(unused)} of the {len(latents)} latents of {source} are unused ({', '.join(unused)}); "
             "train it with a smaller kl.beta."
         )
-    path = folder / f"{name}.int8.onnx"
+    path = folder / (f"{name}.onnx" if name.endswith(PRIOR) else f"{name}.int8.onnx")
     if encoder:
         path = encoder_beside(path)
     write_bytes(path, whole)
@@ -388,6 +388,105 @@ def ship_picture(name: str, evaluation: Path, folder: Path) -> Path | None:
     png = io.BytesIO()
     small.save(png, "PNG", optimize=True)
     write_bytes(path, png.getvalue())
+    return path
+
+
+PRIOR = ".prior"
+"""Ends the names of factory models that go on in the latents of another."""
+OPPONENTS = {
+    "surprise": "this prior",
+    "surprise linear": "a linear model of the last two frames",
+    "surprise last frame two ways": "the last frame plus noise of two spreads",
+    "surprise last frame": "the last frame plus noise",
+}
+
+
+def make_prior(
+    name: str, words: Words, data: Path, work: Path, into: Path, run: Path | None, model: Path | None
+) -> Path:
+    """Make a factory prior with its card, and return where that is; its judge is its training."""
+    trained, rounded = run or work / "run", model or work / f"{name}.onnx"
+    options = ("train", words.recipe, "--data", str(data), "-o", str(trained), *words.train[0])
+    train = Stage(
+        "train-1",
+        f"train {words.title}",
+        options,
+        (data / "manifest.json",),
+        (trained / "card.json",),
+        resumes=trained / "checkpoints" / "last.ckpt",
+    )
+    quantize = Stage(
+        "quantize",
+        "quantize",
+        ("quantize", str(trained), "--data", str(data), *words.quantize, "-o", str(rounded)),
+        (trained / "card.json",),
+        (rounded,),
+    )
+    run_stages([*([] if run else [train]), *([] if model else [quantize])], work)
+    shipped = ship(name, words, rounded, into)
+    return write_prior_card(name, words, trained, shipped, into)
+
+
+def write_prior_card(name: str, words: Words, run: Path, shipped: Path, folder: Path) -> Path:
+    """Write ``NAME.md`` of a prior from the words and from what its training measured."""
+    from firmware.compiler import budget
+    from hardware.board import load_board
+
+    trained = json.loads((run / "card.json").read_text())
+    found = trained["facts"]["figures"]
+    cost = budget(shipped, board=words.boards[0], block=48)
+    ticks = trained["facts"]["ticks"]
+    board = load_board(words.boards[0])
+    cycles = sum(layer["cycles_per_event"] for layer in cost.layers)
+    share = 100 * cycles / ticks / board.cycles_per_frame
+    spent = spent_in_words(trained["spent"]).removeprefix("the last stage ")
+    temperatures = [key.rpartition(" ")[2] for key in found if key.startswith("distance at")]
+    columns = " | ".join(temperatures)
+    ((_, command),) = recipe_commands(words)
+    lines = [
+        f"# {words.title}",
+        "",
+        words.about,
+        "",
+        "| | |",
+        "|---|---|",
+        f"| file | `{shipped.name}`, {shipped.stat().st_size:,} bytes, {words.licence} |",
+        f"| network | {trained['parameters']:,} parameters |",
+        f"| data | {words.data.what} |",
+        f"| data set | `{words.data.prepare}`, hash `{trained['data']['hash'][:16]}` |",
+        f"| split | {words.data.split} |",
+        f"| licence of the data | {words.data.licence} |",
+        f"| recipe | `{command}`, seed {trained_seed(run)} |",
+        f"| quantization | `vaectrol quantize RUN {' '.join(words.quantize)}` |",
+        f"| trained on | {words.machine}; {spent} |",
+        f"| all of it | `vaectrol factory {name} --data DATA -o WORK` |",
+        "",
+        "**Credits.** " + " ".join(f"{credit.rstrip('.')}." for credit in words.data.credits),
+        "",
+        "## What comes next, on the test split",
+        "",
+        "| forecast | surprise, nats a frame (lower is better) |",
+        "|---|---|",
+        *(f"| {told} | {found[key]:.2f} |" for key, told in OPPONENTS.items()),
+        "",
+        "## Ten minutes by itself",
+        "",
+        "How far the worst latent is from the training data (Kolmogorov-Smirnov): 0 is the same, 1 is apart.",
+        "",
+        f"| temperature | {columns} |",
+        "|---|" + "---|" * len(temperatures),
+        "| as drawn |" + "".join(f" {found[f'distance uncoupled at {t}']:.2f} |" for t in temperatures),
+        "| as played |" + "".join(f" {found[f'distance at {t}']:.2f} |" for t in temperatures),
+        "",
+        f"It takes {cycles:,.0f} cycles a frame and {share:.2f} % of a {board.title}, predicted.",
+        "",
+        "## Known weaknesses",
+        "",
+        *(f"- {text}" for text in words.weaknesses),
+        "",
+    ]
+    path = folder / f"{name}.md"
+    write_text(path, "\n".join(lines))
     return path
 
 
@@ -434,6 +533,9 @@ def factory(
     check_folder(into)
     out.mkdir(parents=True, exist_ok=True)
     into.mkdir(parents=True, exist_ok=True)
+    if name.endswith(PRIOR):
+        typer.echo(f"\nits card is {make_prior(name, words, data, out, into, run, model)}")
+        return
     trained = run or out / "run"
     stages = stages_to_model(name, words, data, out, run, model)
     if shipped_alone:

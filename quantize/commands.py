@@ -328,7 +328,7 @@ def _stages(stages: list[Stage]) -> Any:
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="A float or QDQ model, or a run folder for nn~.")],
+    model: Annotated[Path, typer.Argument(help="A float or QDQ model; for nn~ a run folder or a prior.")],
     to: Annotated[Literal["tflite", "torchscript", "onnx"], typer.Option(help="Format.")] = "tflite",
     out: Annotated[Path | None, typer.Option("-o", "--out", help="File to write.")] = None,
     bits: Annotated[

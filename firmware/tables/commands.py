@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     )
     group.command("read")(read)
     group.command("write")(write)
+    group.command("encode")(encode)
     app.add_typer(group, name="table")
 
 
@@ -66,6 +67,26 @@ def write(
     with Link(choose_port(port)) as link:
         send_table(link, table, found, of_any_model)
     _say(f"{len(found.frames)} frames, {found.seconds:.2f} s, are table {table} now.", as_json)
+
+
+def encode(
+    sound: Annotated[Path, typer.Argument(help="A sound file of up to 20 s.")],
+    model: Annotated[Path, typer.Option("--model", "-m", help="An encoder, such as texture.encoder.onnx.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The WAV file.")] = Path("table.wav"),
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Write what an encoder hears in a sound as a table.
+
+    Example: vaectrol table encode cello.wav --model firmware/models/texture.encoder.onnx -o cello.table.wav
+    """
+    from common.outputs import check_file
+    from firmware.tables.encode import encode_table
+    from firmware.tables.wav import write_table
+
+    check_file(out, ".wav", [sound, model])
+    found = encode_table(sound, model)
+    write_table(out, found)
+    _say(f"{len(found.frames)} frames, {found.seconds:.2f} s, of the model {found.model}: {out}", as_json)
 
 
 def _say(text: str, as_json: bool) -> None:

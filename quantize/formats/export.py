@@ -195,14 +195,14 @@ def _onnx(source: Path, out: Path, bits: int | None, seconds: float) -> Exported
 def _torchscript(source: Path, out: Path, bits: int | None, seconds: float) -> Exported:
     import torch
 
-    from quantize.formats.torchscript import compare_module, module_of_run
+    from quantize.formats.torchscript import compare_module, module_of_prior, module_of_run
 
-    if not source.is_dir():
+    graph = float_graph(_model_of(source))
+    if not source.is_dir() and graph.about.prior is None:
         raise Refusal(
             f"{source} is a model file; nn~ needs the encoder too, so give the run folder it came from."
         )
-    graph = float_graph(_model_of(source))
-    module = module_of_run(source, graph)
+    module = module_of_run(source, graph) if graph.about.prior is None else module_of_prior(source, graph)
     with whole(out) as temporary:
         module.save(str(temporary))
         figures = compare_module(torch.jit.load(str(temporary)), graph)

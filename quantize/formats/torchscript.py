@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from common.audio import SAMPLE_RATE_HZ
 from common.model_metadata import TensorSpec
 from common.refusal import Refusal
-from quantize.formats.nn_tilde import DriveModule, DrumModule, NnModule, PatternModule
+from quantize.formats.nn_tilde import DriveModule, DrumModule, NnModule, PatternModule, PriorModule
 from quantize.graph.channels import TRACE_FRAMES as SHAPE_FRAMES
 from quantize.graph.channels import example_feeds, trace_shapes
 from quantize.graph.graph import Graph, Node
@@ -26,6 +26,7 @@ from quantize.operators import form_of, known
 TRACE_FRAMES = 64
 PROBE_FRAMES = 512
 COMPARED_FRAMES = 200
+HEARD_FRAMES = 24
 
 
 class Positional(nn.Module):
@@ -129,7 +130,8 @@ def played(graph: Graph) -> tuple[str, dict[str, TensorSpec]]:
     -------
     how : str
         "struck" (latents and classes in, a whole sound out), "sent through" (sound and latents in),
-        "patterns" (latents and attributes in, patterns out), or nothing that nn~ has a module for.
+        "patterns" (latents and attributes in, patterns out), "gone on in" (a prior), or nothing that nn~
+        has a module for.
     inputs : dict
         Its inputs, by role.
     """
@@ -142,6 +144,8 @@ def played(graph: Graph) -> tuple[str, dict[str, TensorSpec]]:
         return "sent through", inputs
     if roles == {"latent", "attribute"} and out == "pattern":
         return "patterns", inputs
+    if roles == {"latent", "state"}:
+        return "gone on in", inputs
     return "", inputs
 
 
@@ -190,6 +194,48 @@ def module_of_run(folder: Path, graph: Graph) -> Any:
     return torch.jit.script(module.eval())
 
 
+class _Answers(nn.Module):
+    """All outputs of a float graph, by its inputs in their order."""
+
+    def __init__(self, graph: Graph):
+        super().__init__()
+        self.network = Network(graph)
+        self.names, self.outputs = graph.input_names, graph.output_names
+        self.network.requires_grad_(False)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Run it."""
+        found = self.network(dict(zip(self.names, inputs, strict=True)))
+        return tuple(found[name] for name in self.outputs)
+
+
+def module_of_prior(source: Path, graph: Graph) -> Any:
+    """Build the nn~ module of a prior's run or model file.
+
+    Raises
+    ------
+    Refusal
+        When it does not say how long a frame of the latents is.
+    """
+    about = graph.about
+    _, inputs = played(graph)
+    latent, state = inputs["latent"], inputs["state"]
+    tied = about.prior
+    assert tied is not None
+    if not about.recipe.get("every") or tied.ticks % int(about.recipe["every"]):
+        raise Refusal(
+            f"{source} does not say how many frames of the latents one of its own is; train it again."
+        )
+    example = torch.zeros(1, len(latent.channels), 1), torch.zeros(1, len(state.channels), 1)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = torch.jit.trace(_Answers(graph).eval(), example, check_trace=False)
+    hop = tied.ticks // int(about.recipe["every"])
+    return torch.jit.script(
+        PriorModule(network, list(latent.channels), len(state.channels), tied, hop).eval()
+    )
+
+
 class ModuleComparison(TypedDict):
     """What a module for nn~ offers, and how near it is to the float model."""
 
@@ -205,14 +251,21 @@ def compare_module(module: Any, graph: Graph, seed: int = 0) -> ModuleComparison
     """Compare a loaded nn~ module, fed in uneven buffers, with the float model as a whole in onnxruntime."""
     from quantize.data.quality import snr_db
 
-    answers = {"patterns": _patterns_both_ways, "sent through": _sent_both_ways, "struck": _struck_both_ways}
+    answers = {
+        "patterns": _patterns_both_ways,
+        "sent through": _sent_both_ways,
+        "struck": _struck_both_ways,
+        "gone on in": _heard_both_ways,
+    }
     how, inputs = played(graph)
     names = {role: spec.name for role, spec in inputs.items()}
     wanted, made = answers[how](module, graph, names, seed)
     return {
         "methods": list(module.get_methods()),
         "attributes": list(module.get_attributes()),
-        "decode_inputs": list(module.decode_input_labels),
+        "decode_inputs": list(
+            getattr(module, f"{'prior' if how == 'gone on in' else 'decode'}_input_labels")
+        ),
         "snr_db": snr_db(wanted, made),
         "largest_difference": float(np.abs(wanted - made).max()),
         "largest_output": float(np.abs(wanted).max()),
@@ -259,6 +312,31 @@ def _sent_both_ways(
     feed = FeedMaker(graph, [noise], seed).make(COMPARED_FRAMES * hop / SAMPLE_RATE_HZ, 1)
     signal = np.concatenate([feed[names["audio"]], np.repeat(feed[names["latent"]], hop, 2)], 1)
     return run_onnx(graph.to_model(), feed)[0], _in_uneven_buffers(module, signal, seed)
+
+
+def _heard_both_ways(
+    module: Any, graph: Graph, names: dict[str, str], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a prior remembers ``[N, H]`` of latents that it listens to, by onnxruntime and by the module."""
+    from quantize.graph.runtime import run_onnx
+
+    random = np.random.default_rng(seed)
+    count, every = len(graph.about.latents), int(graph.about.recipe["every"])
+    heard = 0.5 * random.standard_normal((HEARD_FRAMES, count)).astype(np.float32)
+    told = np.repeat(np.concatenate([np.ones((HEARD_FRAMES, 2), np.float32), heard], 1), every, 0)
+    module.reset()
+    state = np.zeros_like(module.held.numpy())
+    wanted, made = [], []
+    before = np.zeros(count, np.float32)
+    model = graph.to_model()
+    for n, frame in enumerate(heard):
+        module.prior(torch.from_numpy(told[n * every : (n + 1) * every].T[None].copy()))
+        if n:
+            *_, state = run_onnx(model, {names["latent"]: before[None, :, None], names["state"]: state})
+            before = frame
+        wanted.append(state.copy())
+        made.append(module.held.numpy().copy())
+    return np.concatenate(wanted), np.concatenate(made)
 
 
 def _in_uneven_buffers(module: Any, signal: np.ndarray, seed: int) -> np.ndarray:

@@ -57,7 +57,7 @@ def test_gates_and_sources_are_in_the_order_of_the_header(name):
     first = {
         "RHYTHM_VOICES": sum(source.startswith("velocity.") for source in kind.cv_sources),
         "0": 0,
-        "TEXTURE_LATENTS": 16,
+        "TEXTURE_TOLD": 32,
     }
     for enum in re.findall(rf"enum \{{ {name.upper()}_OUT_[^}}]*\}}", header):
         at = first[re.search(r"= (\w+)", enum)[1]]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from scipy.stats import ks_2samp
 
@@ -16,10 +14,11 @@ from common import model_metadata
 from common.refusal import Refusal
 from firmware import toolchain
 from firmware.build import build_instrument, generate, host_library
-from firmware.instruments.latents.prior import BYTES, CELLS, LAST_CELL, STRAY
+from firmware.instruments.latents.prior import BYTES
 from firmware.models.model_file import MODELS_DIR
 from firmware.play.host import HostInstrument
 from tests.firmware.test_latent_layer import INSTRUMENTS, moving, opened
+from tests.prior_by_numpy import walked
 
 HERE = Path(__file__).parent
 PRIOR = MODELS_DIR / "texture.prior.onnx"
@@ -122,44 +121,12 @@ def test_a_minute_of_a_prior_is_the_same_on_every_target(target, here, tmp_path)
     assert sums(target, 60, tmp_path) == here
 
 
-def hashed(x):
-    """As engine/dsp/hash.h, in 32 bits."""
-    x &= 0xFFFFFFFF
-    x ^= x >> 16
-    x = x * 0x7FEB352D & 0xFFFFFFFF
-    x ^= x >> 15
-    x = x * 0x846CA68B & 0xFFFFFFFF
-    return x ^ x >> 16
-
-
-def even(frame, lane):
-    return (hashed(frame * 64 + lane + 0x9E3779B9) >> 8) / 2**24
-
-
 def test_it_goes_on_as_onnxruntime_and_a_few_lines_of_numpy_say(harness):
     """The first two seconds: beyond, one step of rounding may have chosen another way."""
     about = model_metadata.read_file(PRIOR)
     tied, count = about.prior, len(about.latents)
-    session = onnxruntime.InferenceSession(str(PRIOR), providers=["CPUExecutionProvider"])
-    cells = np.arange(CELLS + 1) / CELLS
-    normal = [NormalDist().inv_cdf(float(p)) for p in cells.clip(LAST_CELL, 1 - LAST_CELL)]
-    own = np.array(tied.own)[tied.temperatures.index(1.0)]
-    data = np.array(tied.data)
-    reach = STRAY * (data[:, -1] - data[:, 0])
-    z = np.zeros((1, count, 1), np.float32)
-    state = np.zeros((1, len(about.input_with("state").channels), 1), np.float32)
-    frames = [z[0, :, 0]]
-    for frame in range(1, 95):
-        steps, chances, state = session.run(None, {"latent": z, "state": state})
-        drawn = np.zeros(count)
-        for i in range(count):
-            way = i if even(frame, 2 * i) < chances[0, 2 * count + i, 0] else count + i
-            spread = tied.narrowest + tied.widest * chances[0, way, 0]
-            drawn[i] = (
-                z[0, i, 0] + steps[0, way, 0] + spread * np.interp(even(frame, 2 * i + 1), cells, normal)
-            )
-        z = drawn.clip(data[:, 0] - reach, data[:, -1] + reach).astype(np.float32)[None, :, None]
-        frames.append(z[0, :, 0])
+    own, data = np.array(tied.own)[tied.temperatures.index(1.0)], np.array(tied.data)
+    frames = walked(PRIOR, 95)
     played = free(harness, 2, 1.0)
     for sample, found in enumerate(played):
         n = max(0, 480 * sample // tied.ticks)

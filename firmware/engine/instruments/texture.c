@@ -199,11 +199,13 @@ static float volts_of(const Texture *texture, int8_t source) {
     case TEXTURE_OUT_LOUDNESS: return 5.0f * bound_unit((heard->loudness - SILENT) / (LOUDEST - SILENT));
     default: break;
     }
-    const uint8_t i = (uint8_t)source;
+    const bool played = source >= (int8_t)TEXTURE_LATENTS;
+    const uint8_t i = (uint8_t)source % TEXTURE_LATENTS;
     if (source < 0 || i >= spec->tone.latents) {
         return 0.0f;
     }
-    return 5.0f * place(spec->quantiles + (size_t)i * spec->points, spec->points, heard->latent[i]);
+    const float latent = played ? texture->played.latent[i] : heard->latent[i];
+    return 5.0f * place(spec->quantiles + (size_t)i * spec->points, spec->points, latent);
 }
 
 void texture_render(Texture *texture, const Panel *panel, const PortBlock *block) {

@@ -24,7 +24,8 @@ extern "C" {
 
 enum { TEXTURE_FREEZE = 0, TEXTURE_GATES };
 enum { TEXTURE_OUT_ONSET = 0 };
-enum { TEXTURE_OUT_PITCH = TEXTURE_LATENTS, TEXTURE_OUT_VOICING, TEXTURE_OUT_LOUDNESS }; /* below: latents */
+#define TEXTURE_TOLD 32 /* voltages of latents: as they are heard, then as they are played */
+enum { TEXTURE_OUT_PITCH = TEXTURE_TOLD, TEXTURE_OUT_VOICING, TEXTURE_OUT_LOUDNESS };
 enum {
     TEXTURE_STAGE_TRACK = 0,
     TEXTURE_STAGE_HEAR,

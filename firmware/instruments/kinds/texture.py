@@ -169,7 +169,12 @@ class Texture(InstrumentKind):
 
     gates = ("freeze",)
     gate_sources = ("onset",)
-    cv_sources = (*(f"latent.{i + 1}" for i in range(LATENTS)), "pitch", "voicing", "loudness")
+    cv_sources = (
+        *(f"{what}.{i + 1}" for what in ("latent", "played") for i in range(LATENTS)),
+        "pitch",
+        "voicing",
+        "loudness",
+    )
     audio_sources = ("mix",)
     roles = (EncoderHalf(), DecoderHalf(), PriorRole("texture"))
     words: Mapping[str, str] = {
