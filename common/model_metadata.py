@@ -245,6 +245,8 @@ class ModelMetadata(_Part):
     habits : list of list of float
         Of a voice: how the loudness of its notes moves, a row each for peak, depth and time of the attack,
         decay, release; columns are the latents, octaves above 220 Hz, their square, and 1.
+    voice_codec : str
+        Of an expression: the codec of the voice whose latents it is told.
     recipe, data, metrics, quantization : dict
         How it was made, for whoever wants to make it again.
     """
@@ -266,6 +268,7 @@ class ModelMetadata(_Part):
     plane: Plane | None = Field(None, alias="map")
     prior: PriorTables | None = None
     habits: list[list[FiniteFloat]] = []
+    voice_codec: str = ""
     latency_samples: float = 0.0
     licence: str = ""
     credits: list[str] = []

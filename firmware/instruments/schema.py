@@ -191,6 +191,8 @@ class MidiTable(Table):
     """So many pulses of the clock, 24 a quarter note, make one of the instrument; none: it has no clock."""
     start: bool = False
     """Whether start resets the instrument."""
+    bend: float = Field(2.0, ge=0.0, le=24.0)
+    """Semitones at the ends of the pitch wheel, for keys that have a pitch."""
 
 
 class LatentsTable(Table):

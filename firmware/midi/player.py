@@ -18,6 +18,8 @@ from firmware.instruments.schema import LoadedInstrument, MidiNote, MidiTable
 Move = tuple[str, float]
 """A column of a CV script, and its value from now on."""
 ALL_SOUND_OFF, ALL_NOTES_OFF = 120, 123
+WHEEL = 8192.0
+"""What the pitch wheel says at its lower end, below 0."""
 
 
 class KeyColumns(TypedDict):
@@ -48,6 +50,7 @@ class MidiColumns(TypedDict):
     channel: int | None
     clock: int | None
     start: bool
+    bend: float
     keys: list[KeyColumns]
     controllers: list[ControllerColumns]
 
@@ -109,6 +112,7 @@ class MidiPlayer:
         self._keys = [self._key(note, loaded) for note in self.table.note]
         self._held: Counter[str] = Counter()
         self._sounding: dict[tuple[int, int], list[str]] = {}
+        self._bent, self._last = 0.0, -1
         self._pulses = 0
         self._running = True
 
@@ -126,6 +130,8 @@ class MidiPlayer:
             return list(self._release((channel, message.note)))  # type: ignore[attr-defined]
         if kind == "control_change":
             return list(self._turn(message.control, message.value))  # type: ignore[attr-defined]
+        if kind == "pitchwheel":
+            return list(self._bend(message.pitch))  # type: ignore[attr-defined]
         return []
 
     def columns(self) -> MidiColumns:
@@ -150,7 +156,12 @@ class MidiPlayer:
         ]
         table = self.table
         return MidiColumns(
-            channel=table.channel, clock=table.clock, start=table.start, keys=keys, controllers=controllers
+            channel=table.channel,
+            clock=table.clock,
+            start=table.start,
+            bend=table.bend,
+            keys=keys,
+            controllers=controllers,
         )
 
     def _transport(self, kind: str) -> Iterator[Move]:
@@ -165,13 +176,15 @@ class MidiPlayer:
         elif kind != "clock":
             self._running = kind != "stop"
 
+    def _of(self, note: int) -> Iterator[_Key]:
+        return (key for key in self._keys if key.span[0] <= note <= key.span[1])
+
     def _press(self, channel: int, note: int, velocity: int) -> Iterator[Move]:
-        for key in self._keys:
-            if not key.span[0] <= note <= key.span[1]:
-                continue
+        self._last = note
+        for key in self._of(note):
             yield from key.sets
             yield from ((column, velocity / 127.0) for column in key.velocity)
-            yield from ((column, self._position(key, note)) for column in key.pitch)
+            yield from ((column, self._position(key)) for column in key.pitch)
             if key.gate:
                 self._held[key.gate] += 1
                 self._sounding.setdefault((channel, note), []).append(key.gate)
@@ -179,6 +192,12 @@ class MidiPlayer:
                     yield key.gate, 1.0
             if key.strikes:
                 yield key.strikes, velocity / 127.0
+
+    def _bend(self, wheel: int) -> Iterator[Move]:
+        """The pitch of the last note, with the wheel."""
+        self._bent = self.table.bend * wheel / WHEEL
+        for key in self._of(self._last):
+            yield from ((column, self._position(key)) for column in key.pitch)
 
     def _release(self, key: tuple[int, int]) -> Iterator[Move]:
         for gate in self._sounding.pop(key, []):
@@ -230,8 +249,7 @@ class MidiPlayer:
             return [name for name in self._parameters if name.startswith(f"{address}/")]
         return [address] if address in self._parameters else []
 
-    @staticmethod
-    def _position(key: _Key, note: int) -> float:
-        """Where one volt an octave would take the parameter."""
+    def _position(self, key: _Key) -> float:
+        """Where one volt an octave would take the parameter, by the last note and the wheel."""
         low, high = key.pitch_volts
-        return min(1.0, max(0.0, ((note - key.middle) / 12.0 - low) / (high - low)))
+        return min(1.0, max(0.0, ((self._last + self._bent - key.middle) / 12.0 - low) / (high - low)))

@@ -80,6 +80,11 @@ def timed(file: MidiFile) -> Song:
     return Song([(at, message) for at, _, message in sent], seconds(last), begins_with)
 
 
+GATE = "gate/"
+BREAK_S = 0.005
+"""A key that is pressed as another is let go begins a new note: its gate is low for so long before."""
+
+
 def script_of(song: Song, player: MidiPlayer, name: str) -> Script:
     """Write down what a song moves.
 
@@ -99,7 +104,10 @@ def script_of(song: Song, player: MidiPlayer, name: str) -> Script:
         raise Refusal(f"{name} lasts {float(song.seconds):.0f} s; {LONGEST_S:.0f} s can be played.")
     knots: dict[str, list[tuple[float, float]]] = {}
     for column, at, value in _moves(song, player):
-        knots.setdefault(column, []).append((at, value))
+        points = knots.setdefault(column, [])
+        if column.startswith(GATE) and value > 0 and points and points[-1] == (at, 0.0):
+            points[-1] = (max(at - BREAK_S, points[-2][0] if len(points) > 1 else 0.0), 0.0)
+        points.append((at, value))
     if not set(knots) - {"reset"}:
         channel = player.table.channel
         where = "" if channel is None else f" on channel {channel}"

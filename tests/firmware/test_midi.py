@@ -459,3 +459,59 @@ def test_any_song_reads_back_from_its_csv_number_by_number(tmp_path):
         for column, knots in script.columns.items():
             for made, wanted in zip(again.columns[column], knots, strict=True):
                 assert np.array_equal(made, wanted), (instrument, column)
+
+
+def test_the_wheel_bends_the_last_note():
+    """Two semitones at its ends; a note that follows begins bent."""
+    names = ("pitch", "velocity", "dynamics")
+    voice = player("voice", names)
+    assert played(voice, mido.Message("pitchwheel", pitch=8191)) == []
+    moves = dict(played(voice, mido.Message("note_on", note=48, velocity=127)))
+    volts = 10 * moves["pitch"] - 5
+    assert volts == pytest.approx(1 + 2 / 12 * 8191 / 8192) and moves["velocity"] == 1.0
+    assert moves["gate/gate"] == 1.0
+    ((column, at),) = played(voice, mido.Message("pitchwheel", pitch=-4096))
+    assert column == "pitch" and 10 * at - 5 == pytest.approx(1 - 1 / 12)
+    ((_, at),) = played(voice, mido.Message("pitchwheel", pitch=0))
+    assert 10 * at - 5 == pytest.approx(1)
+
+
+def test_a_melody_plays_the_voice_as_volts_and_gates_would(tmp_path):
+    """C3, E3 and, as E3 is let go, C4: a new note each, at the pitch and the loudness of its key."""
+    messages = [
+        *key(0, 48, 127, ticks=700),
+        *key(BEAT * 2, 52, 95, ticks=BEAT),
+        *key(BEAT * 3, 60, 64, ticks=500),
+    ]
+    messages += [(BEAT * 4 - 200, mido.Message("pitchwheel", pitch=4096))]
+    song = read_song(written(tmp_path / "song.mid", messages))
+    made = play("voice", board="patch_sm", script=song_script(song, "song.mid"))
+    by_hand = tmp_path / "hand.csv"
+    end = 700 / 960
+    third = (BEAT * 3 + 500) / 960
+
+    def position(volts):
+        return repr((volts + 5) / 10)
+
+    rows = [
+        (0, 1, position(1), 1.0),
+        (end, 0, "", ""),
+        (1, 1, position(4 / 3), 95 / 127),
+        (1.5 - 0.005, 0, "", ""),
+        (1.5, 1, position(2), 64 / 127),
+        ((BEAT * 4 - 200) / 960, "", position(2 + 1 / 12), ""),
+        (third, 0, "", ""),
+        (float(song.seconds), "", "", ""),
+    ]
+    text = "".join(
+        ",".join(repr(one) if isinstance(one, float) else str(one) for one in row) + "\n" for row in rows
+    )
+    by_hand.write_text("time,gate/gate,pitch,velocity\n" + text)
+    again = play("voice", board="patch_sm", script=by_hand)
+    for one, other in zip(heard(made), heard(again), strict=True):
+        assert np.array_equal(one, other)
+    volts = np.asarray(made.rendered.cv[1])
+    for at_s, wanted in ((0.5, 1.0), (1.3, 4 / 3), (1.55, 2.0), (1.9, 2 + 1 / 12)):
+        assert volts[round(at_s * 48_000)] == pytest.approx(wanted, abs=3 / 1200), at_s
+    gate = np.asarray(made.rendered.gates) & 1
+    assert np.flatnonzero(np.diff(gate.astype(int)) == 1).size == 2 + int(gate[0] == 0)

@@ -1,11 +1,12 @@
 """What the engine does itself is taken off a graph: what is left is the network.
 
 A drum's graph ends in its sound. A texture's begins with an ear, or ends in a source and a filter. A voice's
-ends in a bank of harmonics.
+ends in a bank of harmonics. What tells a voice how notes are played goes by its hops, and has no such ends.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -74,7 +75,7 @@ def split_ends(graph: Graph) -> tuple[Graph, Ends]:
     -------
     Graph
         With its input called ``heard``, or its output called ``numbers``; a hop then has
-        :data:`TICKS_PER_HOP` ticks. The same where there is neither.
+        :data:`TICKS_PER_HOP` ticks, as it has where all of a graph goes by hops. Else the same.
     Ends
 
     Raises
@@ -85,7 +86,8 @@ def split_ends(graph: Graph) -> tuple[Graph, Ends]:
     ears = [node for node in graph.nodes if node.op == "Ear"]
     sounds = [node for node in graph.nodes if node.op in SOUNDS]
     if not ears and not sounds:
-        return graph, Ends()
+        hop = _hop_of_all(graph)
+        return (_by_hop(graph, graph.nodes, hop) if hop >= TICKS_PER_HOP else graph), Ends()
     labels = dict(graph.labels)
     inputs, outputs = graph.inputs, graph.outputs
     found = Ends()
@@ -116,9 +118,18 @@ def split_ends(graph: Graph) -> tuple[Graph, Ends]:
     return replace(rest, labels={n: label for n, label in labels.items() if n in used}), found
 
 
-def _by_hop(graph: Graph, nodes: list[Node], hop: int) -> Graph:
+def _hop_of_all(graph: Graph) -> int:
+    """Samples of the hop by which every tensor goes; 0 where they differ or the graph has no clock."""
+    rates = {tensor.rate for tensor in graph.tensors.values() if tensor.rate}
+    if graph.event or len(rates) != 1:
+        return 0
+    samples = 1 / (rates.pop() * graph.ticks_per_sample)
+    return int(samples) if samples.denominator == 1 else 0
+
+
+def _by_hop(graph: Graph, nodes: Sequence[Node], hop: int) -> Graph:
     """The same with ticks that are parts of a hop, as all that is left goes by hops."""
-    left = graph.with_nodes(nodes)
+    left = graph.with_nodes(list(nodes))
     tensors = {
         name: replace(
             tensor, rate=tensor.rate * graph.ticks_per_sample * hop / TICKS_PER_HOP if tensor.rate else None

@@ -18,7 +18,8 @@
 #define QUIETEST_DB (-36.0f) /* that a timbre may ask for, far from the notes it was learnt from */
 #define LOUDEST_DB (-3.0f)
 #define ACCENT_DB 6.0f
-#define SWELL_S 0.35f /* in which vibrato comes in */
+#define ACCENTED 0.81f /* velocity 115 of 127, from −1 to 1 */
+#define SWELL_S 0.35f  /* in which vibrato comes in */
 #define DEEPEST (100.0f / 1200.0f)
 #define NOISE_LOWEST (-12.0f)
 #define SEMITONE (1.0f / 12.0f)
@@ -30,6 +31,11 @@ static uint32_t phase_step(float octaves) {
     return (uint32_t)(A3_HZ * TURN_HZ * natural_exp(0.693147181f * bound(octaves, LOWEST, HIGHEST)));
 }
 
+/* Ticks of a frame: those of the network that says loudness come first. */
+static uint8_t frame_ticks(const Oscillator *oscillator) {
+    return (uint8_t)(OSCILLATOR_TICKS + (oscillator->spec->expression != NULL ? OSCILLATOR_CALLS : 0u));
+}
+
 void oscillator_init(Oscillator *oscillator, const OscillatorSpec *spec) {
     oscillator->spec = spec;
     oscillator->tone.started = false;
@@ -39,9 +45,13 @@ void oscillator_init(Oscillator *oscillator, const OscillatorSpec *spec) {
 void oscillator_reset(Oscillator *oscillator) {
     const OscillatorSpec *spec = oscillator->spec;
     const Tone tone = oscillator->tone;
-    *oscillator = (Oscillator){
-        .spec = spec, .tone = tone, .owed = OSCILLATOR_TICKS, .left = OSCILLATOR_QUARTERS, .place = VK_HIT_FRAME};
+    *oscillator = (Oscillator){.spec = spec, .tone = tone, .left = OSCILLATOR_QUARTERS, .place = VK_HIT_FRAME};
+    oscillator->owed = frame_ticks(oscillator);
     spec->model->reset(spec->state);
+    if (spec->expression != NULL) {
+        spec->expression->reset(spec->expression_state);
+    }
+    expression_reset(&oscillator->expression);
     vk_harmonics_reset(&oscillator->harmonics, phase_step(0.0f));
     const vk_band_filter silent = {.scale = 0.0f};
     vk_bands_start(&oscillator->bands, vk_hit_key(spec->model->seed, 0), &silent);
@@ -98,12 +108,12 @@ static void find_habits(Oscillator *oscillator) {
     }
 }
 
-/* Loudness of the frame that begins. */
-static void move_loudness(Oscillator *oscillator, const Panel *panel) {
+/* Loudness of the frame that begins, by habit. */
+static void move_by_habit(Oscillator *oscillator, const Panel *panel) {
     const OscillatorSpec *spec = oscillator->spec;
     find_habits(oscillator);
     const float *habit = oscillator->habit;
-    if (oscillator->fresh) {
+    if (oscillator->first) {
         oscillator->behind = bound(habit[OSCILLATOR_DEPTH], 1.0f, 40.0f);
         oscillator->fallen = 0.0f;
         oscillator->sounds = true;
@@ -114,7 +124,7 @@ static void move_loudness(Oscillator *oscillator, const Panel *panel) {
     const float release = bound(natural_exp(habit[OSCILLATOR_RELEASE] - value(oscillator, panel, spec->release)), 10.0f,
                                 3000.0f);
     const float own = bound(habit[OSCILLATOR_PEAK], QUIETEST_DB, LOUDEST_DB);
-    const float peak = own + value(oscillator, panel, spec->dynamics) + oscillator->accented;
+    const float peak = own + value(oscillator, panel, spec->dynamics) + oscillator->accented + oscillator->velocity;
     oscillator->loudness = bound(peak, DEAD_DB, LOUDEST_DB) - oscillator->behind - oscillator->fallen;
     if (oscillator->loudness <= DEAD_DB) {
         oscillator->loudness = DEAD_DB;
@@ -125,24 +135,74 @@ static void move_loudness(Oscillator *oscillator, const Panel *panel) {
     oscillator->fallen = bound(oscillator->fallen + FRAME_S * (oscillator->gate ? decay : release), 0.0f, 200.0f);
 }
 
-/* What the network is told of the frame that begins. */
+/* What the network that says loudness is told of the frame that begins. */
+static void begin_expression(Oscillator *oscillator, const Panel *panel) {
+    const OscillatorSpec *spec = oscillator->spec;
+    for (uint8_t i = 0; i < spec->expression->latents; ++i) {
+        oscillator->manner[i] = value(oscillator, panel, (int8_t)(spec->manner + i));
+    }
+    const float velocity = oscillator->accented > 0.0f && oscillator->velocity < ACCENTED ? ACCENTED
+                                                                                          : oscillator->velocity;
+    oscillator->hands = (ExpressionHands){
+        .timbre = oscillator->latent,
+        .manner = oscillator->manner,
+        .octaves = oscillator->octaves,
+        .velocity = velocity,
+        .life = value(oscillator, panel, spec->life),
+        .attack = value(oscillator, panel, spec->attack),
+        .decay = value(oscillator, panel, spec->decay),
+        .release = value(oscillator, panel, spec->release),
+        .event = (uint8_t)(value(oscillator, panel, spec->event) + 0.5f),
+        .gate = oscillator->gate,
+        .fresh = oscillator->first,
+    };
+    expression_begin(&oscillator->expression, spec->expression, &oscillator->hands);
+}
+
+/* Loudness of the frame, as it was said. */
+static void move_by_expression(Oscillator *oscillator, const Panel *panel) {
+    Expression *expression = &oscillator->expression;
+    expression_end(expression, &oscillator->hands);
+    oscillator->sounds = oscillator->sounds || oscillator->first;
+    oscillator->loudness = DEAD_DB;
+    if (expression->loudness > DEAD_DB) {
+        const float asked = expression->loudness + value(oscillator, panel, oscillator->spec->dynamics);
+        oscillator->loudness = bound(asked, DEAD_DB, LOUDEST_DB);
+    }
+    oscillator->sounds = oscillator->sounds && (oscillator->loudness > DEAD_DB || oscillator->gate);
+}
+
+/* A frame begins: hands are read. */
 static void begin_frame(Oscillator *oscillator, const Panel *panel) {
     const OscillatorSpec *spec = oscillator->spec;
+    oscillator->first = oscillator->fresh;
     for (uint8_t i = 0; i < spec->tone.latents; ++i) {
         oscillator->latent[i] = ramp_at(&oscillator->tone.latent[i], oscillator->share);
     }
-    if (oscillator->fresh) {
+    if (oscillator->first) {
         oscillator->swell = 0.0f;
         oscillator->accented = oscillator->accent ? ACCENT_DB : 0.0f;
+        oscillator->velocity = value(oscillator, panel, spec->velocity);
     }
     for (uint32_t a = 0; a < OSCILLATOR_AGES; ++a) {
-        oscillator->age[a] = oscillator->fresh ? 1.0f : oscillator->age[a] * natural_exp(-FRAME_S / AGE_S[a]);
+        oscillator->age[a] = oscillator->first ? 1.0f : oscillator->age[a] * natural_exp(-FRAME_S / AGE_S[a]);
         oscillator->control[4u + a] = oscillator->age[a];
     }
-    move_loudness(oscillator, panel);
-    const float octaves = with_vibrato(oscillator, panel);
+    if (spec->expression != NULL) {
+        begin_expression(oscillator, panel);
+    }
+}
+
+/* Loudness of the frame is known: what the network is told. */
+static void tell_network(Oscillator *oscillator, const Panel *panel) {
+    if (oscillator->spec->expression != NULL) {
+        move_by_expression(oscillator, panel);
+    } else {
+        move_by_habit(oscillator, panel);
+    }
+    const float octaves = with_vibrato(oscillator, panel) + oscillator->expression.octaves_beside;
     oscillator->control[0] = octaves;
-    oscillator->control[1] = oscillator->fresh ? 0.0f : bound(BEND * (octaves - oscillator->told), -4.0f, 4.0f);
+    oscillator->control[1] = oscillator->first ? 0.0f : bound(BEND * (octaves - oscillator->told), -4.0f, 4.0f);
     oscillator->control[2] = (oscillator->loudness + LOUDNESS_DB) * (1.0f / LOUDNESS_DB);
     oscillator->control[3] = oscillator->gate ? 1.0f : 0.0f;
     oscillator->told = octaves;
@@ -157,7 +217,7 @@ static void take_answer(Oscillator *oscillator, const Panel *panel) {
     oscillator->newer ^= 1u;
     float *level = oscillator->level[oscillator->newer], *noise = oscillator->noise[oscillator->newer];
     vk_harmonics_levels(oscillator->offset, oscillator->numbers, level, count);
-    const float breath = oscillator->offset + value(oscillator, panel, spec->breath);
+    const float breath = oscillator->offset + value(oscillator, panel, spec->breath) + oscillator->expression.breath;
     for (uint32_t b = 0; b < model->bands.count; ++b) {
         noise[b] = oscillator->sounds ? oscillator->numbers[count + b] + breath : NOISE_LOWEST;
     }
@@ -165,6 +225,9 @@ static void take_answer(Oscillator *oscillator, const Panel *panel) {
         level[k] = 0.0f;
     }
     oscillator->envelope = oscillator->sounds ? natural_exp(oscillator->offset) : 0.0f;
+    const float beside = oscillator->expression.octaves_beside;
+    oscillator->beside[0] = oscillator->first ? beside : oscillator->beside[1];
+    oscillator->beside[1] = beside;
     oscillator->part = 0;
     oscillator->waits = oscillator->waits && !oscillator->fresh;
     oscillator->fresh = false;
@@ -174,7 +237,8 @@ static void take_answer(Oscillator *oscillator, const Panel *panel) {
 static void strike(Oscillator *oscillator) {
     oscillator->waits = true;
     oscillator->fresh = true;
-    oscillator->owed = (uint8_t)(oscillator->done > 0 ? 2u * OSCILLATOR_TICKS - oscillator->done : OSCILLATOR_TICKS);
+    const uint8_t whole = frame_ticks(oscillator);
+    oscillator->owed = (uint8_t)(oscillator->done > 0 ? 2u * whole - oscillator->done : whole);
     oscillator->left = OSCILLATOR_QUARTERS;
 }
 
@@ -187,20 +251,31 @@ static void work(Oscillator *oscillator, const Panel *panel) {
     oscillator->struck = false;
     uint8_t ticks = (uint8_t)((oscillator->owed + oscillator->left - 1u) / oscillator->left);
     oscillator->owed = (uint8_t)(oscillator->owed - ticks);
+    const uint8_t whole = frame_ticks(oscillator), told = (uint8_t)(whole - OSCILLATOR_TICKS);
     while (ticks > 0) {
         if (oscillator->done == 0) {
             begin_frame(oscillator, panel);
         }
-        const uint8_t to_end = (uint8_t)(OSCILLATOR_TICKS - oscillator->done),
-                      most = to_end < AT_ONCE ? to_end : AT_ONCE;
+        if (oscillator->done < told) {
+            spec->expression->process(spec->expression_state, OSCILLATOR_TICKS / OSCILLATOR_CALLS,
+                                      oscillator->expression.latent, oscillator->expression.told,
+                                      oscillator->expression.curve);
+            ++oscillator->done;
+            --ticks;
+            continue;
+        }
+        if (oscillator->done == told) {
+            tell_network(oscillator, panel);
+        }
+        const uint8_t to_end = (uint8_t)(whole - oscillator->done), most = to_end < AT_ONCE ? to_end : AT_ONCE;
         const uint8_t now = ticks < most ? ticks : most;
         spec->model->process(spec->state, now, oscillator->latent, oscillator->control, oscillator->numbers);
-        oscillator->done = (uint8_t)((oscillator->done + now) % OSCILLATOR_TICKS);
+        oscillator->done = (uint8_t)((oscillator->done + now) % whole);
         ticks = (uint8_t)(ticks - now);
     }
     if (--oscillator->left == 0) {
         take_answer(oscillator, panel);
-        oscillator->owed = OSCILLATOR_TICKS;
+        oscillator->owed = whole;
         oscillator->left = OSCILLATOR_QUARTERS;
     }
 }
@@ -213,8 +288,10 @@ static void make_quarter(Oscillator *oscillator, const Panel *panel) {
     if (oscillator->part < OSCILLATOR_QUARTERS) {
         ++oscillator->part;
     }
+    const float part = (float)oscillator->part * (1.0f / (float)OSCILLATOR_QUARTERS);
     if (!oscillator->waits) {
-        oscillator->heard = with_vibrato(oscillator, panel);
+        const float *beside = oscillator->beside;
+        oscillator->heard = with_vibrato(oscillator, panel) + (beside[0] + part * (beside[1] - beside[0]));
     }
     const uint32_t step = phase_step(oscillator->heard);
     if (waited && !oscillator->waits) { /* a new note slides from nowhere */
@@ -224,7 +301,6 @@ static void make_quarter(Oscillator *oscillator, const Panel *panel) {
         oscillator->made[i] = 0.0f;
     }
     const uint32_t newer = oscillator->newer, older = newer ^ 1u;
-    const float part = (float)oscillator->part * (1.0f / (float)OSCILLATOR_QUARTERS);
     const vk_harmonics_asked tones = {oscillator->level[older], oscillator->level[newer], part, model->harmonics};
     vk_harmonics_frame(&tones, &oscillator->harmonics, step, oscillator->made);
     const vk_band_gains gains = {oscillator->noise[older], oscillator->noise[newer], part};

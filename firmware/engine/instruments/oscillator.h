@@ -4,6 +4,8 @@
  * harmonics and the bands of noise are. It works at that in four quarters of 48 samples, and its answer sounds from the
  * fourth on. A rising gate begins anew at the next quarter, so that a note sounds 3 to 4 ms after it; until then what
  * sounded goes on at the pitch it had. Blocks change nothing but when controls are read.
+ *
+ * How a note's loudness moves, five numbers say; or a second network (expression.h), which works before the first.
  */
 #ifndef VAECTROL_INSTRUMENTS_OSCILLATOR_H
 #define VAECTROL_INSTRUMENTS_OSCILLATOR_H
@@ -11,6 +13,7 @@
 #include "../control/panel.h"
 #include "../dsp/bands.h"
 #include "../dsp/harmonics.h"
+#include "expression.h"
 #include "outputs.h"
 #include "tone.h"
 
@@ -22,6 +25,7 @@ extern "C" {
 #define OSCILLATOR_AGES 6u
 #define OSCILLATOR_CONTROLS (4u + OSCILLATOR_AGES) /* octaves, bend, loudness, gate, ages */
 #define OSCILLATOR_TICKS 64u                       /* into which the network's work on a frame is cut */
+#define OSCILLATOR_CALLS 8u                        /* of the network that says loudness, in a frame, a tick each */
 #define OSCILLATOR_QUARTERS 4u
 #define OSCILLATOR_HABITS 5u
 
@@ -44,8 +48,11 @@ typedef struct OscillatorModel {
 typedef struct OscillatorSpec {
     const OscillatorModel *model;
     void *state;
+    const ExpressionModel *expression; /* NULL: habits */
+    void *expression_state;
     ToneSpec tone;                                                                                   /* latents */
     int8_t pitch, tune, fine, glide, dynamics, attack, decay, release, vibrato, rate, breath, level; /* parameters */
+    int8_t velocity, life, event, manner; /* parameters; of manner the first */
     OutputSpec outputs;
 } OscillatorSpec;
 
@@ -61,7 +68,7 @@ typedef struct Oscillator {
     bool waits;                 /* the note that began is not heard yet */
     bool fresh;                 /* the frame worked at is the first of its note */
     bool sounds;                /* a note was begun and has not died */
-    float accented;             /* dB, of the note */
+    float accented, velocity;   /* dB, of the note; the second from −1 to 1 where a network says the loudness */
     float octaves, heard, told; /* pitch after glide; of what sounds; as the network was told last */
     float vibrato, swell;       /* its phase in turns; how far it has come in, 0 … 1 */
     float age[OSCILLATOR_AGES]; /* exp(−time / a) */
@@ -70,6 +77,11 @@ typedef struct Oscillator {
     float habit[OSCILLATOR_HABITS];
     float loudness, envelope; /* dB of the frame worked at; of the one heard, amplitude */
     float offset;             /* log of the level of the frame worked at */
+    bool first;               /* the frame worked at began as the first of its note */
+    float beside[2];          /* octaves beside the note's, at the end of the older levels and of the newer ones */
+    Expression expression;
+    ExpressionHands hands;
+    float manner[EXPRESSION_LATENTS];
     float latent[OSCILLATOR_LATENTS], control[OSCILLATOR_CONTROLS];
     float numbers[VK_HARMONICS + VK_BANDS];
     float level[2][VK_HARMONICS], noise[2][VK_BANDS]; /* older and newer */

@@ -63,7 +63,7 @@ class Modal(InstrumentKind):
         "level": "Loudness of everything that leaves the module.",
     }
     struct_bytes = 2 * 1024
-    callback_cycles, sample_cycles = 9_000, 560
+    callback_cycles, sample_cycles = 29_700, 590
 
     def add_parameters(self, assignment: Assignment) -> None:
         """The sound's sixteen, and the level."""

@@ -16,6 +16,7 @@ from firmware.instruments.c.literals import floats, integers
 from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
 from firmware.instruments.latents.layer import add_layer, layer_tables
+from firmware.instruments.roles import expression
 from firmware.instruments.tone import UNIT, add_latents, tone_tables
 from firmware.kernelgen.bands import tables as band_tables
 from hardware.board import Board
@@ -31,6 +32,8 @@ RATES_HZ = (2.0, 9.0)
 QUIETEST_DB, LOUDEST_DB = -30.0, 6.0
 SLOWER = (-2.5, 2.5)
 BREATH = (-4.0, 4.0)
+STRUCK_DB = (-24.0, -13.0, -6.0, 0.0, 6.0)
+"""What velocity does to the loudness where no network hears it; nothing, exactly, at rest."""
 
 
 class OscillatorModel(ModelRole):
@@ -91,7 +94,7 @@ class Oscillator(InstrumentKind):
     gate_sources = ("note",)
     cv_sources = ("envelope", "pitch")
     audio_sources = ("mix",)
-    roles = (OscillatorModel(),)
+    roles = (OscillatorModel(), expression.ExpressionModel())
     audition: Mapping[str, float] = {"gate": 1.0}
     words: Mapping[str, str] = {
         "pitch": "Pitch, one volt per octave; 0 V is the lowest C of a cello.",
@@ -106,8 +109,9 @@ class Oscillator(InstrumentKind):
         "rate": "How quick the vibrato is, from two to nine turns a second.",
         "breath": "How much noise is in the sound.",
         "level": "Loudness of everything that leaves the module.",
+        **expression.WORDS,
     }
-    engine = ("tone",)
+    engine = ("expression", "tone")
     struct_bytes = 5 * 1024
     callback_cycles, sample_cycles = 4_000, 800
 
@@ -134,15 +138,25 @@ class Oscillator(InstrumentKind):
         assignment.add("rate", RATES_HZ, 0.5)
         assignment.add("breath", BREATH, 0.5)
         assignment.add("level", UNIT, 1.0)
+        if "control" in assignment.models:
+            expression.add_parameters(assignment)
+        else:
+            assignment.add("velocity", STRUCK_DB, expression.VELOCITY_REST)
 
     def load(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> tuple[float, float]:
         """Of a frame's ticks, a quarter at a time; where a note begins, nearly twice as many."""
         report = reports["voice"]
         ticks = max(1, int(report["block"] * Fraction(report["ticks_per_sample"])))
         frame = report["cycles_per_callback"]["mean"] * TICKS_PER_HOP / ticks + CALLS * CALL_CYCLES
+        if "control" in reports:
+            frame += expression.frame_cycles(reports["control"])
         mean = frame * block / (QUARTERS * QUARTER)
         quarters = -(-block // QUARTER)
         return mean, quarters * frame / QUARTERS * (2 - 1 / CALLS)
+
+    def words_of(self, assignment: Assignment, parameter: str) -> str:
+        """Those of how a note is played too."""
+        return expression.words_of(parameter) or super().words_of(assignment, parameter)
 
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``OscillatorSpec``."""
@@ -151,17 +165,18 @@ class Oscillator(InstrumentKind):
         at = assignment.index
         names = (
             *("pitch", "tune", "fine", "glide", "dynamics", "attack", "decay", "release"),
-            *("vibrato", "rate", "breath", "level"),
+            *("vibrato", "rate", "breath", "level", "velocity"),
         )
         parameters = "\n".join(f"    .{name} = {at[name]}," for name in names)
         spec = f"""{{
     .model = &{models["voice"].table},
-    .state = &voice_state,
+    .state = &voice_state,{expression.spec_text(assignment, models)}
     .tone = {tone[:-1]}{layered}}},
 {parameters}
     .outputs = OUTPUTS,
 }}"""
-        return KindTables([declared, *layer, models["voice"].state], spec)
+        states = [model.state for model in models.values()]
+        return KindTables([declared, *layer, *states], spec)
 
 
 KIND = Oscillator()

@@ -8,7 +8,7 @@
 #include "plugin.h"
 
 enum { CLOCK = 0xF8, START = 0xFA, CONTINUE = 0xFB, STOP = 0xFC };
-enum { NOTE_OFF = 0x80, NOTE_ON = 0x90, CONTROL = 0xB0 };
+enum { NOTE_OFF = 0x80, NOTE_ON = 0x90, CONTROL = 0xB0, WHEEL = 0xE0 };
 enum { ALL_SOUND_OFF = 120, ALL_NOTES_OFF = 123 };
 
 static int clamped(int value, int low, int high) { return value < low ? low : value > high ? high : value; }
@@ -24,8 +24,12 @@ static void set_all(PluginMidi *midi, PluginList list, float position) {
     }
 }
 
-static float pitch_position(const PluginKey *key, uint8_t note) {
-    const float position = ((float)(note - key->middle) / 12.0f - key->pitch_low) / key->pitch_span;
+static bool has(const PluginKey *key, int16_t note) { return note >= key->low && note <= key->high; }
+
+/* By the last key and the wheel. */
+static float pitch_position(const PluginMidi *midi, const PluginKey *key) {
+    const float keys = (float)(midi->last - key->middle) + midi->bent;
+    const float position = (keys / 12.0f - key->pitch_low) / key->pitch_span;
     return position < 0.0f ? 0.0f : position > 1.0f ? 1.0f : position;
 }
 
@@ -39,7 +43,7 @@ static void hold(PluginMidi *midi, uint8_t channel, uint8_t note, bool held) {
     *byte ^= bit;
     for (uint8_t k = 0; k < plugin_spec.keys; ++k) {
         const PluginKey *key = &plugin_spec.key[k];
-        if (key->gate >= 0 && note >= key->low && note <= key->high) {
+        if (key->gate >= 0 && has(key, note)) {
             midi->held[key->gate] = (uint8_t)(midi->held[key->gate] + (held ? 1 : -1));
         }
     }
@@ -47,9 +51,10 @@ static void hold(PluginMidi *midi, uint8_t channel, uint8_t note, bool held) {
 
 static void press(PluginMidi *midi, uint8_t channel, uint8_t note, uint8_t velocity) {
     const float hard = (float)velocity / 127.0f;
+    midi->last = note;
     for (uint8_t k = 0; k < plugin_spec.keys; ++k) {
         const PluginKey *key = &plugin_spec.key[k];
-        if (note < key->low || note > key->high) {
+        if (!has(key, note)) {
             continue;
         }
         for (uint16_t i = 0; i < key->sets.count; ++i) {
@@ -57,13 +62,23 @@ static void press(PluginMidi *midi, uint8_t channel, uint8_t note, uint8_t veloc
             set_position(midi, plugin_spec.lists[at], plugin_spec.set_to[at]);
         }
         set_all(midi, key->velocity, hard);
-        set_all(midi, key->pitch, pitch_position(key, note));
+        set_all(midi, key->pitch, pitch_position(midi, key));
         if (key->trigger != 0) {
             midi->strikes |= 1u << (key->trigger - 1u);
             midi->accent[key->trigger - 1u] = hard;
         }
     }
     hold(midi, channel, note, true);
+}
+
+static void bend(PluginMidi *midi, int wheel) {
+    midi->bent = plugin_spec.bend * (float)wheel / 8192.0f;
+    for (uint8_t k = 0; k < plugin_spec.keys; ++k) {
+        const PluginKey *key = &plugin_spec.key[k];
+        if (has(key, midi->last)) {
+            set_all(midi, key->pitch, pitch_position(midi, key));
+        }
+    }
 }
 
 static void release_all(PluginMidi *midi) {
@@ -140,6 +155,7 @@ void plugin_midi_message(NtAlgorithm *self, uint8_t status, uint8_t first, uint8
         }
         break;
     case NOTE_OFF: hold(midi, channel, note, false); break;
+    case WHEEL: bend(midi, note + 128 * (second & 0x7F) - 8192); break;
     case CONTROL:
         turn(plugin, note, second & 0x7Fu);
         if (note == ALL_SOUND_OFF || note == ALL_NOTES_OFF) {

@@ -78,8 +78,11 @@ static Plugin *lay_out(Arena *arena, const int32_t *specification, void *memory[
     if (plugin == NULL) {
         return NULL;
     }
-    *plugin = (Plugin){
-        .told = told, .changed = true, .gates_in = gates_in, .gates_out = gates_out, .midi = {.running = true}};
+    *plugin = (Plugin){.told = told,
+                       .changed = true,
+                       .gates_in = gates_in,
+                       .gates_out = gates_out,
+                       .midi = {.last = -1, .running = true}};
     for (size_t c = 0; c < info->audio_in && audio_in != NULL; ++c) {
         plugin->audio_in[c] = audio_in + c * frames_of_a_piece();
     }

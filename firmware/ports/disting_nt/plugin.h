@@ -68,6 +68,7 @@ typedef struct PluginSpec {
     float volts_in, volts_out; /* of a bus at ±1 */
     float cv_low, cv_span;     /* volts of a CV input at code 0, and from there to full code */
     uint8_t rows, keys, controllers;
+    float bend;    /* semitones at the ends of the pitch wheel */
     uint8_t clock; /* MIDI clocks to a pulse, 0: none */
     bool start_resets;
     bool hears;    /* takes audio in */
@@ -91,6 +92,8 @@ typedef struct PluginMidi {
     float set_to[PORT_MAX_PARAMETERS];
     uint32_t strikes; /* bit v: part v */
     float accent[PORT_MAX_GATES];
+    float bent;   /* semitones */
+    int16_t last; /* key, -1: none */
     uint8_t pulses, clocks;
     bool running, reset;
     bool waits; /* anything at all */

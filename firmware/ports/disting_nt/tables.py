@@ -86,6 +86,7 @@ def source(built: Built, counters: bool = False) -> str:
     .rows = {len(rows)},
     .keys = {len(keys)},
     .controllers = {len(controllers)},
+    .bend = {number(midi.bend if midi else 0.0)},
     .clock = {(midi.clock or 0) if midi else 0},
     .start_resets = {"true" if midi and midi.start else "false"},
     .hears = {"true" if _hears(built) else "false"},

@@ -211,7 +211,7 @@ class _Tables:
     @property
     def _midi(self) -> MidiColumns:
         return self.about["midi"] or MidiColumns(
-            channel=None, clock=None, start=False, keys=[], controllers=[]
+            channel=None, clock=None, start=False, bend=0.0, keys=[], controllers=[]
         )
 
     def _keys(self) -> list[str]:

@@ -3,7 +3,7 @@
 
 import {commandOf} from "./script.js";
 
-const NOTE_OFF = 0x80, NOTE_ON = 0x90, CONTROL = 0xb0, CLOCK = 0xf8, START = 0xfa, CONTINUE = 0xfb, STOP = 0xfc;
+const NOTE_OFF = 0x80, NOTE_ON = 0x90, CONTROL = 0xb0, WHEEL = 0xe0, CLOCK = 0xf8, START = 0xfa, CONTINUE = 0xfb, STOP = 0xfc;
 const ALL_SOUND_OFF = 120, ALL_NOTES_OFF = 123;
 const LOWEST_NOTE = 48; // 0 V: C3
 const CLOCKS_PER_PULSE = 6; // 24 a quarter note: sixteenths
@@ -111,6 +111,8 @@ class MidiMap {
     this.table = desk.about.midi;
     this.held = new Map(); // gate → keys that hold it
     this.sounding = new Map(); // channel and key → gates
+    this.bent = 0; // semitones
+    this.last = -1; // key
     this.pulses = 0;
     this.running = true;
   }
@@ -124,7 +126,24 @@ class MidiMap {
       if (kind === NOTE_ON && data[2] > 0) this.press(key, data[1], data[2] / 127);
       else if (kind === NOTE_OFF || kind === NOTE_ON) this.release(key);
       else if (kind === CONTROL) this.turn(data[1], data[2] / 127);
+      else if (kind === WHEEL) this.bend(data[1] + 128 * data[2] - 8192);
     }
+  }
+
+  // Entries of a key.
+  of(note) {
+    return this.table.keys.filter((entry) => note >= entry.low && note <= entry.high);
+  }
+
+  // The pitch of the last note, with the wheel.
+  tune(entry) {
+    const [low, high] = entry.pitchVolts, volts = (this.last + this.bent - entry.middle) / 12;
+    for (const column of entry.pitch) this.move(column, Math.min(Math.max((volts - low) / (high - low), 0), 1));
+  }
+
+  bend(wheel) {
+    this.bent = this.table.bend * wheel / 8192;
+    for (const entry of this.of(this.last)) this.tune(entry);
   }
 
   move(column, value) {
@@ -157,12 +176,11 @@ class MidiMap {
   }
 
   press(key, note, velocity) {
-    for (const entry of this.table.keys) {
-      if (note < entry.low || note > entry.high) continue;
+    this.last = note;
+    for (const entry of this.of(note)) {
       for (const [column, position] of entry.sets) this.move(column, position);
       for (const column of entry.velocity) this.move(column, velocity);
-      const [low, high] = entry.pitchVolts, volts = (note - entry.middle) / 12;
-      for (const column of entry.pitch) this.move(column, Math.min(Math.max((volts - low) / (high - low), 0), 1));
+      this.tune(entry);
       if (entry.gate) {
         const count = (this.held.get(entry.gate) || 0) + 1;
         this.held.set(entry.gate, count);

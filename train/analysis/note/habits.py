@@ -17,6 +17,8 @@ PLAIN = (-24.0, 10.0, -4.0, 6.0, 5.0)
 """Of a model that has not learnt any: a short attack, a slow decay, a release of 150 dB a second."""
 NEAR_DB = 3.0
 DEEPEST_DB = 40.0
+PEAKS_DB = (-36.0, -3.0)
+"""Between which the module lets a timbre ask."""
 RIDGE = 1.0
 LOUD = 100
 """Velocity from which a note says how loud its instrument is."""
@@ -48,6 +50,16 @@ def measured(loudness: np.ndarray, held: int) -> np.ndarray:
         last = int(low[0]) if len(low) else len(tail) - 1
         release = (tail[0] - tail[last]) * FRAMES_PER_S / max(last, 1)
     return np.array([peak, depth, np.log(attack), max(decay, 0.0), np.log(max(release, 5.0))])
+
+
+def followed(numbers: np.ndarray, frames: int, held: int) -> np.ndarray:
+    """The loudness of a note by its five numbers, dB ``[frames]``, as the module plays it."""
+    peak, depth, attack, decay, release = numbers
+    time, let_go = np.arange(frames) / FRAMES_PER_S, held / FRAMES_PER_S
+    behind = np.clip(depth, 1, DEEPEST_DB) * np.exp(-time / np.clip(np.exp(attack), 0.002, 2.0))
+    fallen = np.clip(decay, 0, 200) * np.minimum(time, let_go)
+    fallen += np.clip(np.exp(release), 10, 3000) * np.maximum(time - let_go, 0)
+    return np.asarray(np.clip(peak, *PEAKS_DB) - behind - fallen)
 
 
 def features(latents: np.ndarray, octaves: np.ndarray) -> np.ndarray:

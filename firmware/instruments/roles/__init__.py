@@ -1,0 +1,1 @@
+"""Roles of models that a kind shares or that need a file of their own."""
