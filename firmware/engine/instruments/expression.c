@@ -28,8 +28,6 @@ static const float SINCE_S[EXPRESSION_SINCES] = {0.03f, 0.1f, 0.3f};
 static const float KEPT[EXPRESSION_NOISES] = {0.0f, 0.923116346f, 0.984127320f};
 static const float TAKEN[EXPRESSION_NOISES] = {1.0f, 0.384520755f, 0.177463850f};
 
-static float natural_exp(float x) { return quick_exp(all(bound(x, -60.0f, 60.0f)))[0]; }
-
 /* -1 … 1, by two counts and a seed. */
 static float by_chance(uint32_t seed, uint32_t count, uint32_t lane) {
     const uint32_t drawn = hash32(hash32(count * GOLDEN + seed) + lane);
