@@ -260,12 +260,12 @@ def compare_module(module: Any, graph: Graph, seed: int = 0) -> ModuleComparison
     how, inputs = played(graph)
     names = {role: spec.name for role, spec in inputs.items()}
     wanted, made = answers[how](module, graph, names, seed)
+    methods = list(module.get_methods())
+    named = "decode" if "decode" in methods else methods[0]
     return {
-        "methods": list(module.get_methods()),
+        "methods": methods,
         "attributes": list(module.get_attributes()),
-        "decode_inputs": list(
-            getattr(module, f"{'prior' if how == 'gone on in' else 'decode'}_input_labels")
-        ),
+        "decode_inputs": list(getattr(module, f"{named}_input_labels")),
         "snr_db": snr_db(wanted, made),
         "largest_difference": float(np.abs(wanted - made).max()),
         "largest_output": float(np.abs(wanted).max()),
