@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from common.audio import SAMPLE_RATE_HZ
 from common.model_metadata import TensorSpec
 from common.refusal import Refusal
-from quantize.formats.nn_tilde import DriveModule, DrumModule, NnModule, PatternModule, PriorModule
+from quantize.formats.nn_tilde.modules import DriveModule, DrumModule, NnModule, PatternModule
+from quantize.formats.nn_tilde.prior import PriorModule
 from quantize.graph.channels import TRACE_FRAMES as SHAPE_FRAMES
 from quantize.graph.channels import example_feeds, trace_shapes
 from quantize.graph.graph import Graph, Node

@@ -12,7 +12,7 @@ from quantize.data.examples import run
 from quantize.data.feeds import FeedMaker
 from quantize.data.quality import snr_db
 from quantize.formats.export import LEAST_SNR_DB, export_model
-from quantize.formats.nn_tilde import DriveModule, DrumModule
+from quantize.formats.nn_tilde.modules import DriveModule, DrumModule
 from quantize.formats.qdq import to_qdq
 from quantize.formats.tflite import run_tflite, to_tflite
 from quantize.formats.torchscript import compare_module, frames_looked_back, trace_decoder

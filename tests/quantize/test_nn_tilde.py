@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from quantize.formats.nn_tilde import DriveModule, DrumModule, PatternModule
+from quantize.formats.nn_tilde.modules import DriveModule, DrumModule, PatternModule
 from quantize.formats.torchscript import frames_looked_back, trace_decoder
 from quantize.graph.load import load_graph
 

@@ -1,0 +1,1 @@
+"""Modules for nn~ (Max, Pure Data), by what they play."""
