@@ -24,7 +24,7 @@ MODELS = Path(__file__).resolve().parents[1] / "firmware" / "models"
 def register(app: typer.Typer) -> None:
     """Add this room's command to the command line."""
     app.command(
-        epilog="Examples: vaectrol match firmware/models/drum.int8.onnx kick.wav snare.wav -o matched · "
+        epilog="Example: vaectrol match firmware/models/drum.int8.onnx kick.wav snare.wav -o matched · "
         "vaectrol match modal kick.wav"
     )(match)
 

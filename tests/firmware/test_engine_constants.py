@@ -87,7 +87,9 @@ def test_commands_have_the_numbers_of_the_port():
         "GATE": osc.GATE,
         "PRESET_RECALL": osc.PRESET_RECALL,
         "PRESET_SAVE": osc.PRESET_SAVE,
-        **dict(zip(("HOLD", "HOLD_RAW", "RELEASE"), range(8, 11), strict=True)),  # the serial protocol's alone
+        **dict(
+            zip(("HOLD", "HOLD_RAW", "RELEASE"), range(8, 11), strict=True)
+        ),  # the serial protocol's alone
     }
     assert commands["SET"] == cv_script.SET
     names = {"reset": "RESET_STEP", "preset": "PRESET_RECALL", "save": "PRESET_SAVE"}
