@@ -7,6 +7,7 @@ block.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -45,6 +46,23 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Add."""
         return x + self.conv(self.activation(x))
+
+
+def reader(channels: int, width: int) -> nn.Sequential:
+    """Three convolutions that read frames ``[N, C, T]``, the last two at every second one."""
+    return nn.Sequential(
+        nn.Conv1d(channels, width, 3, padding=1),
+        nn.LeakyReLU(SLOPE),
+        nn.Conv1d(width, width, 3, stride=2, padding=1),
+        nn.LeakyReLU(SLOPE),
+        nn.Conv1d(width, width, 3, stride=2, padding=1),
+        nn.LeakyReLU(SLOPE),
+    )
+
+
+def pooled(h: Tensor) -> Tensor:
+    """Of a whole note ``[N, C, T]`` the mean, the strongest moments and the beginning, ``[N, 3·C]``."""
+    return torch.cat([h.mean(2), h.amax(2), h[..., :4].mean(2)], 1)
 
 
 def receptive_past(kernel: int, dilations: tuple[int, ...] | list[int]) -> int:

@@ -50,6 +50,21 @@ class Task(Training):
         """
         self.model.decoder = network
 
+    def items_of(self, data: DataSet[Any], split: str, advice: str) -> np.ndarray:
+        """Numbers of a split's items; of the validation split as many as the recipe asks for.
+
+        Raises
+        ------
+        Refusal
+            When the split is empty; `advice` ends its sentence.
+        """
+        picked = data.split(split)
+        if split == "validation":
+            picked = evenly(picked, self.recipe.fit.validation_items)
+        if not len(picked):
+            raise Refusal(f"{data.directory} has nothing in its {split} split; {advice}")
+        return picked
+
     @abstractmethod
     def encoder_ports(self) -> tuple[list[Port], list[Port]]:
         """Inputs and outputs of the encoder's model file."""

@@ -33,7 +33,7 @@ from train.models.chords import (
 )
 from train.models.fader import LatentAdversary
 from train.recipe import FaderSection, Recipe, Section
-from train.tasks.base import Batch, Task, evenly
+from train.tasks.base import Batch, Task
 
 if TYPE_CHECKING:
     from train.data.kinds.chords import ChordsItem
@@ -153,13 +153,7 @@ class ChordsTask(Task):
     def prepare(self, data: DataSet[ChordsItem], splits: Sequence[str] = ("train", "validation")) -> None:
         """Read the windows and measure their attributes."""
         for split in splits:
-            picked = data.split(split)
-            if split == "validation":
-                picked = evenly(picked, self.recipe.fit.validation_items)
-            if not len(picked):
-                raise Refusal(
-                    f"{data.directory} has nothing in its {split} split; prepare it from more songs"
-                )
+            picked = self.items_of(data, split, "prepare it from more songs")
             chords = np.array(data.arrays["chords"])[picked].astype(np.int64)
             if chords.max() >= CHORDS:
                 raise Refusal(

@@ -42,7 +42,7 @@ from train.models.hit.control import HitControl
 from train.models.hit.encoder import ASIDE, Drafts, HitEncoder, Views
 from train.models.hit.shape import FRAME, HitShape
 from train.recipe import Recipe, Section
-from train.tasks.base import Batch, Task, evenly
+from train.tasks.base import Batch, Task
 
 JUDGED_SIZES = (2048, 1024, 512)  # FFT sizes of the validation's distance, those of the judge
 
@@ -189,11 +189,7 @@ class DrumTask(Task):
         """Read the hits, peak-normalised, measure their attributes; take the training's ones apart."""
         classes = data.class_index()
         for split in splits:
-            picked = data.split(split)
-            if split == "validation":
-                picked = evenly(picked, self.recipe.fit.validation_items)
-            if not len(picked):
-                raise Refusal(f"{data.directory} has nothing in its {split} split; prepare it from more kits")
+            picked = self.items_of(data, split, "prepare it from more kits")
             sounds = [np.asarray(data.audio(int(i))[:MAX_SAMPLES], np.float32) for i in picked]
             self.names[split] = [data.manifest[int(i)]["name"] for i in picked]
             for name, sound in zip(self.names[split], sounds, strict=True):

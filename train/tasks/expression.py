@@ -281,13 +281,7 @@ class ExpressionTask(Task):
             )
         self.facts["voice_codec"] = voice.about.codec
         for split in splits:
-            picked = data.split(split)
-            if split == "validation":
-                picked = evenly(picked, self.recipe.fit.validation_items)
-            if not len(picked):
-                raise Refusal(
-                    f"{data.directory} has nothing in its {split} split; add instruments and prepare again"
-                )
+            picked = self.items_of(data, split, "add instruments and prepare again")
             self.notes[split] = [PlayedNote.of(data, int(index), voice) for index in picked]
         if "train" in splits:
             self._find_alike()

@@ -33,7 +33,7 @@ from train.models.rhythm import (
     pattern_of,
 )
 from train.recipe import FaderSection, Recipe, Section
-from train.tasks.base import Batch, Task, evenly
+from train.tasks.base import Batch, Task
 
 if TYPE_CHECKING:
     from train.data.kinds.rhythm import RhythmItem
@@ -221,13 +221,7 @@ class RhythmTask(Task):
     def prepare(self, data: DataSet[RhythmItem], splits: Sequence[str] = ("train", "validation")) -> None:
         """Read the patterns and measure their attributes."""
         for split in splits:
-            picked = data.split(split)
-            if split == "validation":
-                picked = evenly(picked, self.recipe.fit.validation_items)
-            if not len(picked):
-                raise Refusal(
-                    f"{data.directory} has nothing in its {split} split; prepare it from more patterns"
-                )
+            picked = self.items_of(data, split, "prepare it from more patterns")
             self.patterns[split] = np.stack([data.pattern(int(i)) for i in picked])
             self.names[split] = [data.manifest[int(i)]["name"] for i in picked]
             self.styles[split] = [str(data.manifest[int(i)].get("style") or "?") for i in picked]

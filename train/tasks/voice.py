@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from common.audio import SAMPLE_RATE_HZ
 from common.model_metadata import ModelMetadata
-from common.refusal import Refusal
 from train.analysis.note import changes, habits
 from train.analysis.note.changes import Levels
 from train.export.export import Port
@@ -186,13 +185,7 @@ class VoiceTask(Task):
     def prepare(self, data: DataSet[NoteItem], splits: Sequence[str] = ("train", "validation")) -> None:
         """Take the notes into memory."""
         for split in splits:
-            picked = data.split(split)
-            if split == "validation":
-                picked = evenly(picked, self.recipe.fit.validation_items)
-            if not len(picked):
-                raise Refusal(
-                    f"{data.directory} has nothing in its {split} split; add instruments and prepare again"
-                )
+            picked = self.items_of(data, split, "add instruments and prepare again")
             self.notes[split] = [Note.of(data, int(index)) for index in picked]
 
     def share(self, other: Task) -> bool:

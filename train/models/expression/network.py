@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from train.models.blocks import SLOPE, CausalConv, Residual
+from train.models.blocks import SLOPE, CausalConv, Residual, pooled, reader
 from train.models.expression.shape import (
     AGES_S,
     CURVES,
@@ -89,22 +89,15 @@ class ExpressionEncoder(nn.Module):
     def __init__(self, shape: ExpressionShape):
         super().__init__()
         width = shape.encoder
-        self.layers = nn.Sequential(
-            nn.Conv1d(SEEN, width, 3, padding=1),
-            nn.LeakyReLU(SLOPE),
-            nn.Conv1d(width, width, 3, stride=2, padding=1),
-            nn.LeakyReLU(SLOPE),
-            nn.Conv1d(width, width, 3, stride=2, padding=1),
-            nn.LeakyReLU(SLOPE),
-        )
+        self.layers = reader(SEEN, width)
         self.mean = nn.Linear(3 * width, shape.latents)
         self.log_variance = nn.Linear(3 * width, shape.latents)
 
     def forward(self, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Read the whole note, its strongest moments and its beginning."""
         h = self.layers(seen)
-        pooled = torch.cat([h.mean(2), h.amax(2), h[..., :4].mean(2)], 1)
-        return self.mean(pooled), self.log_variance(pooled).clamp(-8.0, 3.0)
+        read = pooled(h)
+        return self.mean(read), self.log_variance(read).clamp(-8.0, 3.0)
 
 
 class ExpressionDecoder(nn.Module):

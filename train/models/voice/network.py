@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from train.models.blocks import SLOPE, CausalConv, Residual
+from train.models.blocks import SLOPE, CausalConv, Residual, pooled, reader
 from train.models.hit.shape import NOISE_LOWEST
 from train.models.voice.bank import HarmonicBank
 from train.models.voice.shape import (
@@ -86,14 +86,7 @@ class VoiceEncoder(nn.Module):
     def __init__(self, shape: VoiceShape):
         super().__init__()
         width = shape.encoder
-        self.layers = nn.Sequential(
-            nn.Conv1d(SEEN, width, 3, padding=1),
-            nn.LeakyReLU(SLOPE),
-            nn.Conv1d(width, width, 3, stride=2, padding=1),
-            nn.LeakyReLU(SLOPE),
-            nn.Conv1d(width, width, 3, stride=2, padding=1),
-            nn.LeakyReLU(SLOPE),
-        )
+        self.layers = reader(SEEN, width)
         self.inner = nn.Sequential(nn.Linear(3 * width, width), nn.LeakyReLU(SLOPE))
         self.mean = nn.Linear(width, shape.latents)
         self.log_variance = nn.Linear(width, shape.latents)
@@ -101,8 +94,8 @@ class VoiceEncoder(nn.Module):
     def forward(self, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Read the whole note, its strongest moments and its beginning."""
         h = self.layers(seen)
-        pooled = self.inner(torch.cat([h.mean(2), h.amax(2), h[..., :4].mean(2)], 1))
-        return self.mean(pooled), self.log_variance(pooled).clamp(-8.0, 3.0)
+        read = self.inner(pooled(h))
+        return self.mean(read), self.log_variance(read).clamp(-8.0, 3.0)
 
 
 class VoiceNetwork(nn.Module):
