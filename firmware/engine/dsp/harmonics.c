@@ -31,17 +31,15 @@ void vk_harmonics_levels(float offset, const float *log, float *level, uint32_t 
     }
 }
 
-INLINE f4 four_of(const float *p) { return (f4){p[0], p[1], p[2], p[3]}; }
-
 /* What each harmonic goes to in this frame; returns how many sound at its end. */
 static uint32_t aim(const vk_harmonics_asked *asked, vk_harmonics_state *state, uint32_t step, float *target) {
     const f4 rate = all((float)step * FADE_RATE), part = all(asked->part);
     f4 order = {1.0f, 2.0f, 3.0f, 4.0f};
     for (uint32_t k = 0; k < asked->count; k += 4u) {
-        const f4 older = four_of(asked->older + k), way = four_of(asked->newer + k) - older;
+        const f4 older = four_at(asked->older + k), way = four_at(asked->newer + k) - older;
         const f4 fade = most(least(all(FADED) - product(rate, order), all(1.0f)), all(0.0f));
         const f4 to = product(older + product(way, part), fade);
-        const f4 slope = product(to - four_of(state->level + k), all(PER_SAMPLE));
+        const f4 slope = product(to - four_at(state->level + k), all(PER_SAMPLE));
         FOUR {
             target[k + j] = to[j];
             state->slope[k + j] = slope[j];
@@ -75,7 +73,7 @@ INLINE f4 ramped(float *level, float slope) {
 /* Σ_k a_k · sin(k·φ) / sin(φ) of 48 samples from 2·cos(φ), with levels that go by their slopes; pairs: even. */
 static void summed(float *sum, const float *twice, float *level, const float *slope, uint32_t pairs) {
     for (uint32_t i = 0; i < VK_HIT_FRAME; i += 4u) {
-        const f4 turning = {twice[i], twice[i + 1u], twice[i + 2u], twice[i + 3u]};
+        const f4 turning = four_at(twice + i);
         f4 above = all(0.0f), here = all(0.0f);
         for (uint32_t k = pairs; k > 0; k -= 2u) { /* two at a time, so that neither sum moves */
             above = (product(turning, here) - above) + ramped(level + k - 1u, slope[k - 1u]);
@@ -108,8 +106,7 @@ bool vk_harmonics_frame(const vk_harmonics_asked *asked, vk_harmonics_state *sta
     }
     summed(sum, twice, state->level, state->slope, pairs);
     for (uint32_t i = 0; i < VK_HIT_FRAME; i += 4u) {
-        const f4 made = product((f4){sum[i], sum[i + 1u], sum[i + 2u], sum[i + 3u]},
-                                (f4){sines[i], sines[i + 1u], sines[i + 2u], sines[i + 3u]});
+        const f4 made = product(four_at(sum + i), four_at(sines + i));
         FOUR { out[i + j] += made[j]; }
     }
     for (uint32_t k = 0; k < asked->count; k++) {

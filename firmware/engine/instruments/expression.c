@@ -5,8 +5,6 @@
 #include "../dsp/hash.h"
 #include "../dsp/quick.h"
 
-#define FRAME_S 0.004f
-#define LOUDNESS_DB 40.0f
 #define OCTAVES (50.0f / 1200.0f) /* a curve's 1 */
 #define MOST_CENTS 1.6f           /* 80 of them */
 #define MOST_BREATH 3.0f
@@ -19,12 +17,11 @@
 #define LATE_FADING 150.0f /* dB a second of what is let go for long */
 #define DEEPEST_DB 200.0f
 #define SILENT_DB (-68.0f)
-#define DEAD_DB (-90.0f)
 
-static const float AGE_S[EXPRESSION_AGES] = {0.01f, 0.03f, 0.1f, 0.3f, 1.0f, 3.0f};
+static const float AGE_S[NOTE_AGES] = NOTE_AGE_S;
 static const float SINCE_S[EXPRESSION_SINCES] = {0.03f, 0.1f, 0.3f};
 
-/* Of noise from frame to frame: exp(-FRAME_S / time constant), white and after 50 and 250 ms; what keeps its strength */
+/* Of noise from frame to frame: exp(-NOTE_FRAME_S / time constant), white and after 50 and 250 ms; what keeps its strength */
 static const float KEPT[EXPRESSION_NOISES] = {0.0f, 0.923116346f, 0.984127320f};
 static const float TAKEN[EXPRESSION_NOISES] = {1.0f, 0.384520755f, 0.177463850f};
 
@@ -35,7 +32,7 @@ static float by_chance(uint32_t seed, uint32_t count, uint32_t lane) {
 }
 
 void expression_reset(Expression *expression) {
-    *expression = (Expression){.loudness = DEAD_DB, .last = DEAD_DB, .age_s = OLDEST_S, .since_s = LATEST_S};
+    *expression = (Expression){.loudness = NOTE_DEAD_DB, .last = NOTE_DEAD_DB, .age_s = OLDEST_S, .since_s = LATEST_S};
 }
 
 static void begin_note(Expression *expression, const ExpressionModel *model, const ExpressionHands *hands) {
@@ -71,7 +68,7 @@ void expression_begin(Expression *expression, const ExpressionModel *model, cons
     *told++ = expression->interval;
     *told++ = hands->velocity;
     *told++ = hands->gate ? 1.0f : 0.0f;
-    for (uint32_t a = 0; a < EXPRESSION_AGES; ++a) {
+    for (uint32_t a = 0; a < NOTE_AGES; ++a) {
         *told++ = natural_exp(-expression->age_s / AGE_S[a]);
     }
     for (uint32_t a = 0; a < EXPRESSION_SINCES; ++a) {
@@ -91,30 +88,30 @@ void expression_begin(Expression *expression, const ExpressionModel *model, cons
 /* How fast a note that is held dies, as long as that was learnt; later it goes on like that. */
 static void follow_fading(Expression *expression, const ExpressionHands *hands, float loudness) {
     if (expression->age_s > FADING_FROM_S && expression->age_s < OLDEST_S) {
-        const float now = bound((expression->last - loudness) * (1.0f / FRAME_S), -1000.0f, 1000.0f);
-        expression->fading += (FRAME_S / FADING_S) * (now - expression->fading);
+        const float now = bound((expression->last - loudness) * (1.0f / NOTE_FRAME_S), -1000.0f, 1000.0f);
+        expression->fading += (NOTE_FRAME_S / FADING_S) * (now - expression->fading);
     }
     if (expression->age_s >= OLDEST_S) {
-        expression->fallen += FRAME_S * hands->decay * bound(expression->fading, 0.0f, MOST_FADING);
+        expression->fallen += NOTE_FRAME_S * hands->decay * bound(expression->fading, 0.0f, MOST_FADING);
     }
 }
 
 void expression_end(Expression *expression, const ExpressionHands *hands) {
-    const float loudness = LOUDNESS_DB * expression->curve[EXPRESSION_LOUDNESS] - LOUDNESS_DB;
+    const float loudness = NOTE_LOUDNESS_DB * expression->curve[EXPRESSION_LOUDNESS] - NOTE_LOUDNESS_DB;
     const float aging = expression->age_s < ATTACK_S ? natural_exp(-hands->attack) : hands->decay;
     if (hands->gate) {
         follow_fading(expression, hands, loudness);
         expression->since_s = 0.0f;
     } else {
         const float pace = natural_exp(-hands->release);
-        expression->fallen += expression->since_s >= LATEST_S ? FRAME_S * pace * LATE_FADING : 0.0f;
-        expression->since_s = bound(expression->since_s + FRAME_S * pace, 0.0f, LATEST_S);
+        expression->fallen += expression->since_s >= LATEST_S ? NOTE_FRAME_S * pace * LATE_FADING : 0.0f;
+        expression->since_s = bound(expression->since_s + NOTE_FRAME_S * pace, 0.0f, LATEST_S);
     }
-    expression->age_s = bound(expression->age_s + FRAME_S * aging, 0.0f, OLDEST_S);
+    expression->age_s = bound(expression->age_s + NOTE_FRAME_S * aging, 0.0f, OLDEST_S);
     expression->fallen = bound(expression->fallen, 0.0f, DEEPEST_DB);
     expression->last = loudness;
     const float heard = loudness - expression->fallen;
-    expression->loudness = heard > SILENT_DB ? heard : DEAD_DB;
+    expression->loudness = heard > SILENT_DB ? heard : NOTE_DEAD_DB;
     expression->octaves_beside = OCTAVES * bound(expression->curve[EXPRESSION_CENTS], -MOST_CENTS, MOST_CENTS);
     expression->breath = bound(expression->curve[EXPRESSION_BREATH], -MOST_BREATH, MOST_BREATH);
 }

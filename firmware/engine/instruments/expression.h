@@ -10,18 +10,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "note.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 #define EXPRESSION_LATENTS 8u
 #define EXPRESSION_TIMBRE 16u
-#define EXPRESSION_AGES 6u
 #define EXPRESSION_SINCES 3u
 #define EXPRESSION_EVENTS 4u
 #define EXPRESSION_NOISES 3u
-#define EXPRESSION_TOLD                                                                                                \
-    (EXPRESSION_TIMBRE + 4u + EXPRESSION_AGES + EXPRESSION_SINCES + EXPRESSION_EVENTS + EXPRESSION_NOISES)
+#define EXPRESSION_TOLD (EXPRESSION_TIMBRE + 4u + NOTE_AGES + EXPRESSION_SINCES + EXPRESSION_EVENTS + EXPRESSION_NOISES)
 
 enum { EXPRESSION_LOUDNESS = 0, EXPRESSION_CENTS, EXPRESSION_BREATH, EXPRESSION_CURVES };
 

@@ -4,7 +4,6 @@
 #include "../control/bound.h"
 #include "../dsp/quick.h"
 
-#define FRAME_S 0.004f
 #define QUARTER_S 0.001f
 #define TURN_HZ (4294967296.0f / 48000.0f)
 #define A3_HZ 220.0f
@@ -12,9 +11,7 @@
 #define LOWEST (-3.5f)
 #define HIGHEST 4.5f
 #define BEND 20.0f
-#define LOUDNESS_DB 40.0f
 #define LOG_PER_DB 0.115129255f
-#define DEAD_DB (-90.0f)
 #define QUIETEST_DB (-36.0f) /* that a timbre may ask for, far from the notes it was learnt from */
 #define LOUDEST_DB (-3.0f)
 #define ACCENT_DB 6.0f
@@ -25,7 +22,7 @@
 #define SEMITONE (1.0f / 12.0f)
 #define AT_ONCE 4u /* ticks in a call: a block of 16 has as many */
 
-static const float AGE_S[OSCILLATOR_AGES] = {0.01f, 0.03f, 0.1f, 0.3f, 1.0f, 3.0f};
+static const float AGE_S[NOTE_AGES] = NOTE_AGE_S;
 
 static uint32_t phase_step(float octaves) {
     return (uint32_t)(A3_HZ * TURN_HZ * natural_exp(0.693147181f * bound(octaves, LOWEST, HIGHEST)));
@@ -59,9 +56,9 @@ void oscillator_reset(Oscillator *oscillator) {
         oscillator->noise[0][b] = NOISE_LOWEST;
         oscillator->noise[1][b] = NOISE_LOWEST;
     }
-    oscillator->loudness = DEAD_DB;
+    oscillator->loudness = NOTE_DEAD_DB;
     oscillator->part = OSCILLATOR_QUARTERS;
-    oscillator->fallen = -DEAD_DB;
+    oscillator->fallen = -NOTE_DEAD_DB;
 }
 
 static float value(const Oscillator *oscillator, const Panel *panel, int8_t parameter) {
@@ -125,14 +122,14 @@ static void move_by_habit(Oscillator *oscillator, const Panel *panel) {
                                 3000.0f);
     const float own = bound(habit[OSCILLATOR_PEAK], QUIETEST_DB, LOUDEST_DB);
     const float peak = own + value(oscillator, panel, spec->dynamics) + oscillator->accented + oscillator->velocity;
-    oscillator->loudness = bound(peak, DEAD_DB, LOUDEST_DB) - oscillator->behind - oscillator->fallen;
-    if (oscillator->loudness <= DEAD_DB) {
-        oscillator->loudness = DEAD_DB;
+    oscillator->loudness = bound(peak, NOTE_DEAD_DB, LOUDEST_DB) - oscillator->behind - oscillator->fallen;
+    if (oscillator->loudness <= NOTE_DEAD_DB) {
+        oscillator->loudness = NOTE_DEAD_DB;
         oscillator->sounds = oscillator->sounds &&
                              oscillator->gate; /* a quiet one under a high gate may be turned up again */
     }
-    oscillator->behind *= natural_exp(-FRAME_S / attack_s);
-    oscillator->fallen = bound(oscillator->fallen + FRAME_S * (oscillator->gate ? decay : release), 0.0f, 200.0f);
+    oscillator->behind *= natural_exp(-NOTE_FRAME_S / attack_s);
+    oscillator->fallen = bound(oscillator->fallen + NOTE_FRAME_S * (oscillator->gate ? decay : release), 0.0f, 200.0f);
 }
 
 /* What the network that says loudness is told of the frame that begins. */
@@ -164,12 +161,12 @@ static void move_by_expression(Oscillator *oscillator, const Panel *panel) {
     Expression *expression = &oscillator->expression;
     expression_end(expression, &oscillator->hands);
     oscillator->sounds = oscillator->sounds || oscillator->first;
-    oscillator->loudness = DEAD_DB;
-    if (expression->loudness > DEAD_DB) {
+    oscillator->loudness = NOTE_DEAD_DB;
+    if (expression->loudness > NOTE_DEAD_DB) {
         const float asked = expression->loudness + value(oscillator, panel, oscillator->spec->dynamics);
-        oscillator->loudness = bound(asked, DEAD_DB, LOUDEST_DB);
+        oscillator->loudness = bound(asked, NOTE_DEAD_DB, LOUDEST_DB);
     }
-    oscillator->sounds = oscillator->sounds && (oscillator->loudness > DEAD_DB || oscillator->gate);
+    oscillator->sounds = oscillator->sounds && (oscillator->loudness > NOTE_DEAD_DB || oscillator->gate);
 }
 
 /* A frame begins: hands are read. */
@@ -184,8 +181,8 @@ static void begin_frame(Oscillator *oscillator, const Panel *panel) {
         oscillator->accented = oscillator->accent ? ACCENT_DB : 0.0f;
         oscillator->velocity = value(oscillator, panel, spec->velocity);
     }
-    for (uint32_t a = 0; a < OSCILLATOR_AGES; ++a) {
-        oscillator->age[a] = oscillator->first ? 1.0f : oscillator->age[a] * natural_exp(-FRAME_S / AGE_S[a]);
+    for (uint32_t a = 0; a < NOTE_AGES; ++a) {
+        oscillator->age[a] = oscillator->first ? 1.0f : oscillator->age[a] * natural_exp(-NOTE_FRAME_S / AGE_S[a]);
         oscillator->control[4u + a] = oscillator->age[a];
     }
     if (spec->expression != NULL) {
@@ -203,7 +200,7 @@ static void tell_network(Oscillator *oscillator, const Panel *panel) {
     const float octaves = with_vibrato(oscillator, panel) + oscillator->expression.octaves_beside;
     oscillator->control[0] = octaves;
     oscillator->control[1] = oscillator->first ? 0.0f : bound(BEND * (octaves - oscillator->told), -4.0f, 4.0f);
-    oscillator->control[2] = (oscillator->loudness + LOUDNESS_DB) * (1.0f / LOUDNESS_DB);
+    oscillator->control[2] = (oscillator->loudness + NOTE_LOUDNESS_DB) * (1.0f / NOTE_LOUDNESS_DB);
     oscillator->control[3] = oscillator->gate ? 1.0f : 0.0f;
     oscillator->told = octaves;
     oscillator->offset = oscillator->loudness * LOG_PER_DB;

@@ -14,6 +14,7 @@
 #include "../dsp/bands.h"
 #include "../dsp/harmonics.h"
 #include "expression.h"
+#include "note.h"
 #include "outputs.h"
 #include "tone.h"
 
@@ -22,10 +23,9 @@ extern "C" {
 #endif
 
 #define OSCILLATOR_LATENTS 16u
-#define OSCILLATOR_AGES 6u
-#define OSCILLATOR_CONTROLS (4u + OSCILLATOR_AGES) /* octaves, bend, loudness, gate, ages */
-#define OSCILLATOR_TICKS 64u                       /* into which the network's work on a frame is cut */
-#define OSCILLATOR_CALLS 8u                        /* of the network that says loudness, in a frame, a tick each */
+#define OSCILLATOR_CONTROLS (4u + NOTE_AGES) /* octaves, bend, loudness, gate, ages */
+#define OSCILLATOR_TICKS 64u                 /* into which the network's work on a frame is cut */
+#define OSCILLATOR_CALLS 8u                  /* of the network that says loudness, in a frame, a tick each */
 #define OSCILLATOR_QUARTERS 4u
 #define OSCILLATOR_HABITS 5u
 
@@ -71,7 +71,7 @@ typedef struct Oscillator {
     float accented, velocity;   /* dB, of the note; the second from −1 to 1 where a network says the loudness */
     float octaves, heard, told; /* pitch after glide; of what sounds; as the network was told last */
     float vibrato, swell;       /* its phase in turns; how far it has come in, 0 … 1 */
-    float age[OSCILLATOR_AGES]; /* exp(−time / a) */
+    float age[NOTE_AGES];       /* exp(−time / a) */
     float behind;               /* dB that the attack is short of the peak */
     float fallen;               /* dB that decay and release have taken */
     float habit[OSCILLATOR_HABITS];
