@@ -24,7 +24,7 @@ from train.judges.player import Player
 from train.judges.spectra import mr_stft
 from train.losses import SpectralLoss
 from train.models.modal.parameters import NAMES, SIZE, random_patches
-from train.models.modal.picture import pictures
+from train.models.modal.picture import VIEWS, pictures
 from train.models.modal.sound import FRAME, stroke
 from train.tasks.modal import PatchTask
 
@@ -214,7 +214,10 @@ def _nearest(target: Target, positions: np.ndarray, seen: np.ndarray) -> RandomP
     """The nearest by spectra of those whose pictures are nearest."""
     picture = pictures(torch.from_numpy(target.audio)[None]).numpy()[0].astype(np.int16)
     away = np.concatenate(
-        [np.abs(part - picture).mean((1, 2, 3)) for part in np.array_split(seen, -(-len(seen) // 500))]
+        [
+            np.abs(part[:, : len(VIEWS)] - picture[: len(VIEWS)]).mean((1, 2, 3))
+            for part in np.array_split(seen, -(-len(seen) // 500))
+        ]
     )
     listed = np.sort(np.argsort(away)[:SHORTLIST])
     samples = length_of(target)

@@ -103,7 +103,7 @@ def test_a_resumed_training_is_the_uninterrupted_one_bit_for_bit(data, tmp_path)
 
 def test_model_files_answer_as_the_run(run, data):
     ours, theirs = open_player(run), open_player(run / "modal_quick.onnx")
-    seen = np.array(data.arrays["pictures"][:3]).reshape(3, 160, 64).astype(np.float32)
+    seen = np.array(data.arrays["pictures"][:3]).reshape(3, 240, 64).astype(np.float32)
     z = ours.encode(seen)
     assert np.allclose(theirs.encode(seen), z, atol=1e-4)
     draw = np.random.default_rng(0).standard_normal((3, SIZE, 1)).astype(np.float32)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from train.export.export import Port
 from train.models.modal.network import PatchModel, PatchShape
 from train.models.modal.parameters import NAMES, SIZE
-from train.models.modal.picture import FRAMES, MELS, VIEWS
+from train.models.modal.picture import FRAMES, MELS, PLANES
 from train.recipe import Recipe, Section
 from train.tasks.base import Batch, Task, evenly
 
@@ -25,8 +25,10 @@ MOST_LATENT_ITEMS = 4_000
 class PatchModelSection(Section):
     """Sizes; see ``PatchShape``."""
 
-    latents: int = Field(default=48, ge=SIZE, le=128)
+    latents: int = Field(default=64, ge=SIZE, le=128)
     widths: tuple[int, int, int, int, int] = (16, 32, 48, 64, 64)
+    fine: tuple[int, int, int, int] = (24, 48, 64, 64)
+    joined: int = Field(default=256, ge=16, le=1024)
     couplings: int = Field(default=6, ge=0, le=16, multiple_of=2)
     hidden: int = Field(default=64, ge=16, le=512)
 
@@ -131,7 +133,7 @@ class PatchTask(Task):
     def encoder_ports(self) -> tuple[list[Port], list[Port]]:
         """Pictures in, posterior out."""
         names = tuple(f"z{i + 1}" for i in range(self.latents))
-        rows = tuple(f"view {i + 1} band {band + 1}" for i in range(len(VIEWS)) for band in range(MELS))
+        rows = tuple(f"plane {i + 1} row {band + 1}" for i in range(PLANES) for band in range(MELS))
         outputs = [
             Port("mean", "latent", "event", names, -4.0, 4.0),
             Port("log_variance", "latent", "event", names, -10.0, 4.0),

@@ -62,7 +62,11 @@ class PatchSet(Preparation[PatchItem, PatchFacts]):
 
     def units(self, shop: Workshop, watch: Watch) -> list[Unit]:
         """One a file."""
-        return [Unit(f.relative, self.key(f), partial(self._read, f)) for f in self.source.files]
+        from train.models.modal.picture import PLANES
+
+        return [
+            Unit(f.relative, self.key(f, planes=PLANES), partial(self._read, f)) for f in self.source.files
+        ]
 
     @staticmethod
     def _read(file: SourceFile) -> Result:
@@ -157,7 +161,7 @@ def read_patches(path: Path) -> np.ndarray:
 
 
 def rendered(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures ``[N, 2, 80, 64]`` uint8 and peaks ``[N]`` of patches ``[N, 16]``, as the twin sounds."""
+    """Pictures ``[N, 3, 80, 64]`` uint8 and peaks ``[N]`` of patches ``[N, 16]``, as the twin sounds."""
     import torch
 
     from train.models.modal.picture import SHAPE, pictures

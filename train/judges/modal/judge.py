@@ -19,6 +19,7 @@ from train.judges.judged import Judgement
 from train.judges.player import Player
 from train.judges.reports import Judged
 from train.models.modal.parameters import NAMES, SIZE
+from train.models.modal.picture import VIEWS
 from train.tasks.base import evenly
 from train.tasks.modal import PatchTask
 
@@ -89,8 +90,9 @@ def r2(made: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 def _nearest(data: DataSet, train: np.ndarray, indices: np.ndarray) -> np.ndarray:
     """Positions of the training patch whose pictures are nearest to each."""
-    seen = data.arrays["pictures"][train].reshape(len(train), -1)[:, ::16].astype(np.float32)
-    wanted = data.arrays["pictures"][indices].reshape(len(indices), -1)[:, ::16].astype(np.float32)
+    views = slice(len(VIEWS))
+    seen = data.arrays["pictures"][train][:, views].reshape(len(train), -1)[:, ::16].astype(np.float32)
+    wanted = data.arrays["pictures"][indices][:, views].reshape(len(indices), -1)[:, ::16].astype(np.float32)
     away = (seen**2).sum(1) - 2.0 * (wanted @ seen.T)
     return np.array(data.arrays["positions"][train[np.argmin(away, 1)]])
 

@@ -1,7 +1,7 @@
 """From pictures of a stroke to the positions of sixteen knobs: an encoder, and a flow that it conditions.
 
-    pictures ─ five convolutions ─ z ─ condition ─┬─ middle, spread ─┐
-                                    draw ~ N(0, 1) ┴──────────────────┴─ couplings, backwards ─ positions
+    pictures ──── five convolutions ─┬─ z ─ condition ─┬─ middle, spread ─┐
+    fine spectra ─ four along pitch ─┘  draw ~ N(0, 1) ┴──────────────────┴─ couplings, backwards ─ positions
 
 Several settings can sound alike, so that one answer would be their mean, which may sound like none of them.
 The flow says how likely each is (Esling et al., "Flow Synthesizer", 2019; RealNVP, Dinh et al. 2017).
@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from train.models.flow import Coupling
 from train.models.modal.parameters import SIZE
-from train.models.modal.picture import FRAMES, MELS, VIEWS, standardised
+from train.models.modal.picture import FRAMES, MELS, MOMENTS, STEPS, VIEWS, standardised
 
 SLOPE = 0.1
 STRIDES = ((2, 2), (2, 2), (2, 2), (2, 2), (1, 2))
+FINE_STRIDES, FINE_TAPS = (2, 4, 4, 2), 9
 TIGHTEST, WIDEST = -4.0, 1.0
 """Logarithm of a middle answer's spread."""
 SPREAD = math.sqrt(12.0)
@@ -30,16 +31,18 @@ SPREAD = math.sqrt(12.0)
 
 @dataclass(frozen=True)
 class PatchShape:
-    """Sizes: of what the encoder says, its widths, and of the flow."""
+    """Sizes: of what the encoder says, its widths over pictures and fine spectra, and of the flow."""
 
-    latents: int = 48
+    latents: int = 64
     widths: tuple[int, ...] = (16, 32, 48, 64, 64)
+    fine: tuple[int, ...] = (24, 48, 64, 64)
+    joined: int = 256
     couplings: int = 6
     hidden: int = 64
 
 
 class PatchEncoder(nn.Module):
-    """Pictures ``[N, 160, 64]``, one view above the other, to z: mean and log-variance ``[N, latents]``."""
+    """Pictures ``[N, 240, 64]``, one plane above the other, to z: mean and log-variance ``[N, latents]``."""
 
     def __init__(self, shape: PatchShape):
         super().__init__()
@@ -53,12 +56,27 @@ class PatchEncoder(nn.Module):
             ]
             channels, mels, frames = width, -(-mels // down), -(-frames // along)
         self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(channels * mels * frames, shape.latents)
+        along_pitch: list[nn.Module] = []
+        entering, steps = len(MOMENTS), STEPS
+        for width, stride in zip(shape.fine, FINE_STRIDES, strict=True):
+            along_pitch += [
+                nn.Conv1d(entering, width, FINE_TAPS, stride=stride, padding=FINE_TAPS // 2, bias=False),
+                nn.BatchNorm1d(width),
+                nn.LeakyReLU(SLOPE),
+            ]
+            entering, steps = width, -(-steps // stride)
+        self.fine = nn.Sequential(*along_pitch)
+        self.head = nn.Sequential(
+            nn.Linear(channels * mels * frames + entering * steps, shape.joined, bias=False),
+            nn.BatchNorm1d(shape.joined),
+            nn.LeakyReLU(SLOPE),
+            nn.Linear(shape.joined, shape.latents),
+        )
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """What the encoder says; it has no doubt of its own, for the flow has it."""
-        views = standardised(pictures).unflatten(1, (len(VIEWS), MELS))
-        z = self.head(self.body(views).flatten(1))
+        views, fine = standardised(pictures)
+        z = self.head(torch.cat([self.body(views).flatten(1), self.fine(fine).flatten(1)], 1))
         return z, torch.full_like(z, -10.0)
 
 
