@@ -150,7 +150,7 @@ def _match_patches(
         check_unclipped(target)
     codec = codec_of(player.task.model) if player.own else model_metadata.read_file(model).codec
     others = nearest_random(targets, data, random) if data or random else []
-    found = match_patches(player, targets, steps)
+    found = match_patches(player, targets, steps, others)
     presets = [patch_preset(player, one, codec) for one in found]
     _write(out, model, found, presets, others, "nearest random patch")
     rows = [_row(one) for one in found]

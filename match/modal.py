@@ -2,7 +2,8 @@
 
 The flow says several settings that may sound like the target. Each is rendered, and the descent begins from
 those nearest by spectra. What is nearest of all that was rendered is kept, so that a match is never farther
-than the best draw. The opponent is the nearest of many patches drawn at random.
+than the best draw. The opponent is the nearest of many patches drawn at random; where it is known, a descent
+begins there too.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ class RandomPatch:
     """The nearest of many patches that were drawn at random, and how far it is."""
 
     name: str
+    positions: np.ndarray
     audio: np.ndarray
     mr_stft: float
 
@@ -100,7 +102,9 @@ def check_unclipped(target: Target) -> None:
         )
 
 
-def match_patches(player: Player, targets: Sequence[Target], steps: int) -> list[FoundPatch]:
+def match_patches(
+    player: Player, targets: Sequence[Target], steps: int, beside: Sequence[RandomPatch] = ()
+) -> list[FoundPatch]:
     """Find a patch for every target.
 
     Parameters
@@ -109,6 +113,8 @@ def match_patches(player: Player, targets: Sequence[Target], steps: int) -> list
         A model of kind ``modal``.
     steps : int
         Of gradient descent.
+    beside : sequence of RandomPatch
+        A patch for each target from which to begin too; none if nobody looked for them.
 
     Raises
     ------
@@ -117,7 +123,8 @@ def match_patches(player: Player, targets: Sequence[Target], steps: int) -> list
     """
     if not isinstance(player.task, PatchTask):
         raise Refusal(f"{player.name} finds no knobs of a modal body; give a model of kind modal")
-    return [_found(player, target, steps) for target in targets]
+    others = list(beside) or [None] * len(targets)
+    return [_found(player, target, steps, other) for target, other in zip(targets, others, strict=True)]
 
 
 def draws(player: Player, target: Target, count: int) -> Tensor:
@@ -129,7 +136,7 @@ def draws(player: Player, target: Target, count: int) -> Tensor:
     return torch.from_numpy(player.decode({"z": z, "draw": drawn})[..., 0].astype(np.float32))
 
 
-def _found(player: Player, target: Target, steps: int) -> FoundPatch:
+def _found(player: Player, target: Target, steps: int, other: RandomPatch | None) -> FoundPatch:
     samples = length_of(target)
     wanted = padded([target], samples)[0, 0]
     drawn = draws(player, target, DRAWS)
@@ -141,7 +148,10 @@ def _found(player: Player, target: Target, steps: int) -> FoundPatch:
     guess = FoundPatch(target, drawn[best].numpy(), sounds[best], sounds[best], far[best], far[best])
     if not steps:
         return guess
-    walked = descend(drawn[order[:STARTS].copy()], torch.from_numpy(wanted), steps)
+    starts = drawn[order[:STARTS].copy()]
+    if other is not None:
+        starts = torch.cat([starts[:-1], torch.from_numpy(other.positions)[None]])
+    walked = descend(starts, torch.from_numpy(wanted), steps)
     with torch.no_grad():
         ends = _heard(walked, samples).numpy()
     reached = np.array([mr_stft(sound, wanted) for sound in ends])
@@ -222,11 +232,13 @@ def _nearest(target: Target, positions: np.ndarray, seen: np.ndarray) -> RandomP
     listed = np.sort(np.argsort(away)[:SHORTLIST])
     samples = length_of(target)
     wanted = padded([target], samples)[0, 0]
+    nearest = np.array(positions[listed], np.float32)
     with torch.no_grad():
-        sounds = _heard(torch.from_numpy(np.array(positions[listed])), samples).numpy()
+        sounds = _heard(torch.from_numpy(nearest), samples).numpy()
     far = [mr_stft(sound, wanted) for sound in sounds]
     best = int(np.argmin(far))
-    return RandomPatch(f"patch {int(listed[best])} of {len(positions)}", sounds[best], float(far[best]))
+    name = f"patch {int(listed[best])} of {len(positions)}"
+    return RandomPatch(name, nearest[best], sounds[best], float(far[best]))
 
 
 def patch_preset(player: Player, found: FoundPatch, codec: str) -> Preset:

@@ -12,7 +12,7 @@ import torch
 import vaectrol
 from firmware.instruments.kinds.modal import SOUND
 from match.commands import MODELS
-from match.modal import descend, length_of, match_patches
+from match.modal import RandomPatch, descend, length_of, match_patches
 from match.preset import read_preset
 from match.target import padded, target_of
 from tests.pages import check_page
@@ -34,6 +34,15 @@ def test_a_match_is_never_farther_than_the_best_draw(target):
     (found,) = match_patches(open_player(MODELS / "modal.onnx"), [target], 3)
     assert found.mr_stft <= found.guess_mr_stft
     assert found.positions.shape == (16,) and found.positions.min() >= 0 and found.positions.max() <= 1
+
+
+def test_a_descent_begins_at_a_patch_that_was_found_too(target):
+    near = random_patches(3, 8)[2] * np.float32(0.98)
+    beside = RandomPatch("patch 2 of 3", near, np.zeros(1), 0.0)
+    (alone,) = match_patches(open_player(MODELS / "modal.onnx"), [target], 2)
+    (found,) = match_patches(open_player(MODELS / "modal.onnx"), [target], 2, [beside])
+    assert found.mr_stft < 0.7 * alone.mr_stft
+    assert np.abs(found.positions - near).max() < 0.1 < np.abs(alone.positions - near).max()
 
 
 def test_a_descent_comes_nearer(target):

@@ -11,13 +11,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from train.export.export import Port
-from train.models.modal.network import PatchModel, PatchShape
+from train.models.modal.network import PatchModel, PatchShape, step_of
 from train.models.modal.parameters import NAMES, SIZE
 from train.models.modal.picture import FRAMES, MELS, PLANES
 from train.recipe import Recipe, Section
 from train.tasks.base import Batch, Task, evenly
 
 AT_ONCE = 256
+PITCH = NAMES.index("pitch")
 MOST_LATENT_ITEMS = 4_000
 """Training patches by which the latents are turned and their tables written."""
 
@@ -27,7 +28,8 @@ class PatchModelSection(Section):
 
     latents: int = Field(default=64, ge=SIZE, le=128)
     widths: tuple[int, int, int, int, int] = (16, 32, 48, 64, 64)
-    fine: tuple[int, int, int, int] = (24, 48, 64, 64)
+    partials: tuple[int, int, int] = (32, 48, 64)
+    finder: int = Field(default=24, ge=4, le=256)
     joined: int = Field(default=256, ge=16, le=1024)
     couplings: int = Field(default=6, ge=0, le=16, multiple_of=2)
     hidden: int = Field(default=64, ge=16, le=512)
@@ -37,6 +39,7 @@ class PatchLossSection(Section):
     """Weights."""
 
     middle: float = Field(default=8.0, ge=0, description="weight of the middle answer's squared error")
+    pitch: float = Field(default=0.2, ge=0, description="weight of where the first mode is looked for")
 
 
 class PatchRecipe(Recipe):
@@ -99,25 +102,27 @@ class PatchTask(Task):
         count = len(self.positions["validation"])
         return [self._batch("validation", evenly(np.arange(count), self.recipe.fit.validation_items))]
 
-    def _answers(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """What the encoder says, and the middle answer ``[N, 16]``."""
-        z, _ = self.model.encoder(pictures)
-        return z, self.model.decoder(z[..., None], z.new_zeros(len(z), SIZE, 1))[..., 0]
+    def _middle(self, z: Tensor) -> Tensor:
+        """The middle answer ``[N, 16]``."""
+        return self.model.decoder(z[..., None], z.new_zeros(len(z), SIZE, 1))[..., 0]
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Likelihood, and how far the middle answer is off."""
-        z, middle = self._answers(batch["pictures"])
+        """Likelihood, how far the middle answer is off, and where the first mode was looked for."""
+        z, logits = self.model.encoder.seen(batch["pictures"])
+        positions = batch["positions"]
         terms = {
-            "likelihood": -self.model.decoder.log_likelihood(z, batch["positions"]).mean() / SIZE,
-            "middle": (middle - batch["positions"]).square().mean(),
+            "likelihood": -self.model.decoder.log_likelihood(z, positions).mean() / SIZE,
+            "middle": (self._middle(z) - positions).square().mean(),
+            "pitch": nn.functional.cross_entropy(logits, step_of(positions[:, PITCH])),
         }
-        return terms["likelihood"] + self.recipe.loss.middle * terms["middle"], terms
+        weights = self.recipe.loss
+        return terms["likelihood"] + weights.middle * terms["middle"] + weights.pitch * terms["pitch"], terms
 
     def score(self, batch: Batch) -> dict[str, Tensor]:
         """What is left of the positions' variance, as a mean over the parameters; the likelihood."""
-        z, middle = self._answers(batch["pictures"])
+        z, _ = self.model.encoder(batch["pictures"])
         wanted = batch["positions"]
-        left = (middle - wanted).square().mean(0) / wanted.var(0, unbiased=False)
+        left = (self._middle(z) - wanted).square().mean(0) / wanted.var(0, unbiased=False)
         return {
             "score": left.mean(),
             "r2_worst": 1.0 - left.max(),

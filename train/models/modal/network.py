@@ -1,7 +1,11 @@
 """From pictures of a stroke to the positions of sixteen knobs: an encoder, and a flow that it conditions.
 
-    pictures ──── five convolutions ─┬─ z ─ condition ─┬─ middle, spread ─┐
-    fine spectra ─ four along pitch ─┘  draw ~ N(0, 1) ┴──────────────────┴─ couplings, backwards ─ positions
+    pictures ─ five convolutions ─────────────┬─ z ─ condition ─┬─ middle, spread ─┐
+    fine spectra ┬─ where is the first mode? ─┤ draw ~ N(0, 1) ─┴──────────────────┴─ couplings, backwards
+                 └─ moved there ──────────────┘                                              └─ positions
+
+Partials are read from the first mode on, wherever it lies: so their ratios, levels and decays stand at the
+same places for every pitch.
 
 Several settings can sound alike, so that one answer would be their mean, which may sound like none of them.
 The flow says how likely each is (Esling et al., "Flow Synthesizer", 2019; RealNVP, Dinh et al. 2017).
@@ -17,12 +21,18 @@ import torch
 from torch import Tensor, nn
 
 from train.models.flow import Coupling
-from train.models.modal.parameters import SIZE
-from train.models.modal.picture import FRAMES, MELS, MOMENTS, STEPS, VIEWS, standardised
+from train.models.modal.parameters import ENDS, SIZE
+from train.models.modal.picture import FINE_HZ, FRAMES, MELS, MOMENTS, STEPS, VIEWS, standardised
 
 SLOPE = 0.1
 STRIDES = ((2, 2), (2, 2), (2, 2), (2, 2), (1, 2))
-FINE_STRIDES, FINE_TAPS = (2, 4, 4, 2), 9
+FINE_TAPS = 9
+COARSE = 4
+"""Steps of the fine spectrum in one of the finder's: 35 cents."""
+C1_HZ = 32.7031957
+FINDER_DILATIONS = (1, 2, 8, 16)
+BELOW, ABOVE = 64, 640
+"""Steps of the fine spectrum that are seen below and above the first mode: half an octave, 4.7 octaves."""
 TIGHTEST, WIDEST = -4.0, 1.0
 """Logarithm of a middle answer's spread."""
 SPREAD = math.sqrt(12.0)
@@ -31,14 +41,74 @@ SPREAD = math.sqrt(12.0)
 
 @dataclass(frozen=True)
 class PatchShape:
-    """Sizes: of what the encoder says, its widths over pictures and fine spectra, and of the flow."""
+    """Sizes: of what the encoder says, its widths over pictures and partials, and of the flow."""
 
     latents: int = 64
     widths: tuple[int, ...] = (16, 32, 48, 64, 64)
-    fine: tuple[int, ...] = (24, 48, 64, 64)
+    partials: tuple[int, ...] = (32, 48, 64)
+    finder: int = 24
     joined: int = 256
     couplings: int = 6
     hidden: int = 64
+
+
+class PitchFinder(nn.Module):
+    """Fine spectra ``[N, 4, 1280]`` to where the first mode lies: logits ``[N, 320]``, equal steps of pitch.
+
+    Convolutions along pitch whose reach grows: which of some partials is the first hangs on all of them.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        layers: list[nn.Module] = []
+        entering = len(MOMENTS)
+        for at, dilation in enumerate(FINDER_DILATIONS):
+            layers += [
+                nn.Conv1d(
+                    entering,
+                    width,
+                    FINE_TAPS,
+                    stride=1 if at else COARSE,
+                    padding=FINE_TAPS // 2 * dilation,
+                    dilation=dilation,
+                    bias=False,
+                ),
+                nn.BatchNorm1d(width),
+                nn.LeakyReLU(SLOPE),
+            ]
+            entering = width
+        self.body = nn.Sequential(*layers, nn.Conv1d(entering, 1, 1))
+
+    def forward(self, fine: Tensor) -> Tensor:
+        """Logits of every step."""
+        return self.body(fine)[:, 0]
+
+
+def step_of(position: Tensor) -> Tensor:
+    """The finder's step ``[N]`` of the first mode when the pitch has settled, for positions of the pitch."""
+    low, high = ENDS["pitch"]
+    octaves = math.log2(C1_HZ / FINE_HZ[0]) + low + (high - low) * position
+    step = octaves * (STEPS / math.log2(FINE_HZ[1] / FINE_HZ[0])) - 0.5
+    return (step / COARSE).round().long().clamp(0, STEPS // COARSE - 1)
+
+
+def first_mode(logits: Tensor) -> Tensor:
+    """Where the first mode most likely lies, ``[N]``, in steps of the fine spectrum and between them."""
+    steps = logits.shape[1]
+    likely = torch.softmax(logits, 1)
+    best = (likely.argmax(1)[:, None] + torch.arange(-1, 2)).clamp(0, steps - 1)
+    near = likely.gather(1, best)
+    return (near * best).sum(1) / near.sum(1) * COARSE
+
+
+def aligned(fine: Tensor, first: Tensor) -> Tensor:
+    """Fine spectra ``[N, 4, 1280]`` from a little below the first mode on, ``[N, 4, 704]``."""
+    padded = nn.functional.pad(fine, (BELOW, ABOVE + 1), value=-1.0)
+    at = first[:, None] + torch.arange(BELOW + ABOVE)
+    whole = at.floor()
+    rest = (at - whole)[:, None]
+    index = whole.long()[:, None].expand(-1, fine.shape[1], -1)
+    return padded.gather(2, index) * (1.0 - rest) + padded.gather(2, index + 1) * rest
 
 
 class PatchEncoder(nn.Module):
@@ -56,27 +126,36 @@ class PatchEncoder(nn.Module):
             ]
             channels, mels, frames = width, -(-mels // down), -(-frames // along)
         self.body = nn.Sequential(*layers)
-        along_pitch: list[nn.Module] = []
-        entering, steps = len(MOMENTS), STEPS
-        for width, stride in zip(shape.fine, FINE_STRIDES, strict=True):
-            along_pitch += [
-                nn.Conv1d(entering, width, FINE_TAPS, stride=stride, padding=FINE_TAPS // 2, bias=False),
+        self.finder = PitchFinder(shape.finder)
+        partials: list[nn.Module] = []
+        entering, steps = len(MOMENTS), BELOW + ABOVE
+        for width in shape.partials:
+            partials += [
+                nn.Conv1d(entering, width, FINE_TAPS, stride=2, padding=FINE_TAPS // 2, bias=False),
                 nn.BatchNorm1d(width),
                 nn.LeakyReLU(SLOPE),
             ]
-            entering, steps = width, -(-steps // stride)
-        self.fine = nn.Sequential(*along_pitch)
+            entering, steps = width, -(-steps // 2)
+        self.partials = nn.Sequential(*partials)
         self.head = nn.Sequential(
-            nn.Linear(channels * mels * frames + entering * steps, shape.joined, bias=False),
+            nn.Linear(channels * mels * frames + entering * steps + 1, shape.joined, bias=False),
             nn.BatchNorm1d(shape.joined),
             nn.LeakyReLU(SLOPE),
             nn.Linear(shape.joined, shape.latents),
         )
 
+    def seen(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """What the encoder says, ``[N, latents]``, and logits of where the first mode lies, ``[N, 320]``."""
+        views, fine = standardised(pictures)
+        logits = self.finder(fine)
+        first = first_mode(logits).detach()
+        partials = self.partials(aligned(fine, first))
+        told = (first * (2.0 / STEPS) - 1.0)[:, None]
+        return self.head(torch.cat([self.body(views).flatten(1), partials.flatten(1), told], 1)), logits
+
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """What the encoder says; it has no doubt of its own, for the flow has it."""
-        views, fine = standardised(pictures)
-        z = self.head(torch.cat([self.body(views).flatten(1), self.fine(fine).flatten(1)], 1))
+        z, _ = self.seen(pictures)
         return z, torch.full_like(z, -10.0)
 
 
