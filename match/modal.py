@@ -123,7 +123,7 @@ def match_patches(
     """
     if not isinstance(player.task, PatchTask):
         raise Refusal(f"{player.name} finds no knobs of a modal body; give a model of kind modal")
-    others = list(beside) or [None] * len(targets)
+    others: Sequence[RandomPatch | None] = beside or [None] * len(targets)
     return [_found(player, target, steps, other) for target, other in zip(targets, others, strict=True)]
 
 

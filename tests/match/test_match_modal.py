@@ -37,12 +37,11 @@ def test_a_match_is_never_farther_than_the_best_draw(target):
 
 
 def test_a_descent_begins_at_a_patch_that_was_found_too(target):
-    near = random_patches(3, 8)[2] * np.float32(0.98)
-    beside = RandomPatch("patch 2 of 3", near, np.zeros(1), 0.0)
-    (alone,) = match_patches(open_player(MODELS / "modal.onnx"), [target], 2)
-    (found,) = match_patches(open_player(MODELS / "modal.onnx"), [target], 2, [beside])
-    assert found.mr_stft < 0.7 * alone.mr_stft
-    assert np.abs(found.positions - near).max() < 0.1 < np.abs(alone.positions - near).max()
+    true = random_patches(3, 8)[2]
+    beside = RandomPatch("patch 2 of 3", true, np.zeros(1), 0.0)
+    (found,) = match_patches(open_player(MODELS / "modal.onnx"), [target], 1, [beside])
+    assert found.mr_stft < 0.5 * found.guess_mr_stft
+    assert np.abs(found.positions - true).max() < 0.1
 
 
 def test_a_descent_comes_nearer(target):

@@ -27,10 +27,11 @@ class PatchModelSection(Section):
     """Sizes; see ``PatchShape``."""
 
     latents: int = Field(default=64, ge=SIZE, le=128)
-    widths: tuple[int, int, int, int, int] = (16, 32, 48, 64, 64)
-    partials: tuple[int, int, int] = (32, 48, 64)
-    finder: int = Field(default=24, ge=4, le=256)
-    joined: int = Field(default=256, ge=16, le=1024)
+    widths: tuple[int, int, int, int, int] = (16, 24, 32, 48, 48)
+    partials: tuple[int, int, int, int] = (24, 32, 32, 32)
+    finder: int = Field(default=16, ge=4, le=256)
+    joined: int = Field(default=80, ge=16, le=1024)
+    dropout: float = Field(default=0.15, ge=0, lt=1)
     couplings: int = Field(default=6, ge=0, le=16, multiple_of=2)
     hidden: int = Field(default=64, ge=16, le=512)
 

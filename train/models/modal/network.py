@@ -30,7 +30,7 @@ FINE_TAPS = 9
 COARSE = 4
 """Steps of the fine spectrum in one of the finder's: 35 cents."""
 C1_HZ = 32.7031957
-FINDER_DILATIONS = (1, 2, 8, 16)
+FINDER_DILATIONS = (1, 4, 16)
 BELOW, ABOVE = 64, 640
 """Steps of the fine spectrum that are seen below and above the first mode: half an octave, 4.7 octaves."""
 TIGHTEST, WIDEST = -4.0, 1.0
@@ -44,10 +44,11 @@ class PatchShape:
     """Sizes: of what the encoder says, its widths over pictures and partials, and of the flow."""
 
     latents: int = 64
-    widths: tuple[int, ...] = (16, 32, 48, 64, 64)
-    partials: tuple[int, ...] = (32, 48, 64)
-    finder: int = 24
-    joined: int = 256
+    widths: tuple[int, ...] = (16, 24, 32, 48, 48)
+    partials: tuple[int, ...] = (24, 32, 32, 32)
+    finder: int = 16
+    joined: int = 80
+    dropout: float = 0.15
     couplings: int = 6
     hidden: int = 64
 
@@ -137,6 +138,7 @@ class PatchEncoder(nn.Module):
             ]
             entering, steps = width, -(-steps // 2)
         self.partials = nn.Sequential(*partials)
+        self.dropout = shape.dropout
         self.head = nn.Sequential(
             nn.Linear(channels * mels * frames + entering * steps + 1, shape.joined, bias=False),
             nn.BatchNorm1d(shape.joined),
@@ -151,7 +153,8 @@ class PatchEncoder(nn.Module):
         first = first_mode(logits).detach()
         partials = self.partials(aligned(fine, first))
         told = (first * (2.0 / STEPS) - 1.0)[:, None]
-        return self.head(torch.cat([self.body(views).flatten(1), partials.flatten(1), told], 1)), logits
+        features = torch.cat([self.body(views).flatten(1), partials.flatten(1), told], 1)
+        return self.head(nn.functional.dropout(features, self.dropout, self.training)), logits
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """What the encoder says; it has no doubt of its own, for the flow has it."""
