@@ -73,8 +73,8 @@ class Words(BaseModel):
     weaknesses : list of str
         What a performer will notice.
     stages : list of str
-        Some of `STAGES`, in their order. Without ``evaluate-int8`` its training is its judge, and the card says what
-        that measured.
+        Some of `STAGES`, in their order. Without ``evaluate-int8`` its training is its judge, and the card
+        says what that measured.
     ends : str
         How the name of the model file ends.
     """
@@ -416,7 +416,7 @@ OPPONENTS = {
 
 
 def write_card_of_training(name: str, words: Words, run: Path, shipped: Path, folder: Path) -> Path:
-    """Write ``NAME.md`` of a model whose judge is its training, from the words and from what that measured."""
+    """Write ``NAME.md`` from the words and from what a training measured that is its model's judge."""
     from firmware.compiler import budget
     from hardware.board import load_board
 

@@ -50,8 +50,10 @@ TRACED_CALLBACKS = 400
 WARM_CALLBACKS = 4
 """Through the pipeline model, but not counted: they fill its caches and train its branches."""
 START_S = 0.5
-"""From this second of a script on cycles are counted, or earlier where it ends: a drum needs as many hits as it has
-voices until all of them sound."""
+"""From this second of a script on cycles are counted, or earlier where it ends.
+
+A drum needs as many hits as it has voices until all of them sound.
+"""
 TAIL_S = 0.5
 POST, TABLE, WRITE_TABLE = "instrument_post", "instrument_table", "instrument_table_write"
 TABLE_PIECE = 8

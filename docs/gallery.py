@@ -20,7 +20,14 @@ from firmware.instruments.spec import available_instruments
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 PICTURES = DOCS / "pictures"
-MATERIAL = ("drum_sequenced", "drum_tables", "texture_answering", "drum_bent", "drum_macro", "drive_wandering")
+MATERIAL = (
+    "drum_sequenced",
+    "drum_tables",
+    "texture_answering",
+    "drum_bent",
+    "drum_macro",
+    "drive_wandering",
+)
 """Examples in which latents are material."""
 BENDS = ("cat_for_conv1d", "conv1d_2", "conv1d_4", "conv1d_5")
 """Sites of the drum that `vaectrol dissect` proposes, and the model that has them as parameters."""

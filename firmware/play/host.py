@@ -54,7 +54,8 @@ void instrument_reset(void);
 bool instrument_post(PortCommand command);
 void instrument_report(PortReport *report);
 bool instrument_table(uint8_t which, PortTable *table);
-const char *instrument_table_write(uint8_t which, uint32_t hash, uint32_t at, const int16_t *frame, uint32_t frames);
+const char *instrument_table_write(
+    uint8_t which, uint32_t hash, uint32_t at, const int16_t *frame, uint32_t frames);
 void host_begin(void);
 void host_render(HostScript *script, size_t until);
 """

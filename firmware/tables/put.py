@@ -52,7 +52,8 @@ class TableFiles:
             own = player.table_hash(number)
             if own is None:
                 raise Refusal(
-                    f"{instrument} has no tables; say tables = true in [latents] of its file, or leave out --table."
+                    f"{instrument} has no tables; say tables = true in [latents] of its file, "
+                    "or leave out --table."
                 )
             require_own(table, f"{own:08x}", f"the table {path.name}", "the instrument", self.of_any_model)
             player.write_table(number, own, table.frames)

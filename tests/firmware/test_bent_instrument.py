@@ -100,19 +100,16 @@ def still_sound(kind, bent, folder, seconds):
 
 
 @pytest.mark.parametrize("kind", sorted(SITES))
-def test_moving_bends_stay_finite_and_bounded(kind, bent, tmp_path):
-    still_sound(kind, bent, tmp_path, 4)
+def test_moving_bends_stay_finite_and_bounded_and_a_drive_does_not_lean(kind, bent, tmp_path):
+    """The unbent drive leans by 0.012, the bent one by 0.021, where nothing takes it away."""
+    offset = still_sound(kind, bent, tmp_path, 4)
+    assert kind != "drive" or offset < 0.003
 
 
 @pytest.mark.slow
-def test_ten_minutes_of_moving_bends_give_the_drum_no_offset(bent, tmp_path):
-    assert still_sound("drum", bent, tmp_path, 600) < 0.003
-
-
-@pytest.mark.slow
-def test_ten_minutes_of_moving_bends_stay_bounded_in_the_drive(bent, tmp_path):
-    """Its offset is another matter: the unbent drive has one of 0.012 already."""
-    still_sound("drive", bent, tmp_path, 600)
+@pytest.mark.parametrize("kind", sorted(SITES))
+def test_ten_minutes_of_moving_bends_give_no_offset(kind, bent, tmp_path):
+    assert still_sound(kind, bent, tmp_path, 600) < 0.003
 
 
 def test_four_bends_cost_at_most_two_percent(bent, tmp_path):

@@ -1,4 +1,4 @@
-"""Whole instruments in which latents are material, everything moving: the same to the bit on every target, block 48."""
+"""Whole instruments in which latents are material, all of it moving: equal on every target, block 48."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def instrument(kind, folder):
 
 
 def sums(kind, target, seconds, folder):
-    """A checksum of all that leaves the module in every second; none is 0 where it sounds within full scale."""
+    """A checksum a second of all that leaves the module; 0 where it is silent or beyond full scale."""
     if not toolchain.can_run(target):
         pytest.skip(f"{toolchain.TARGETS[target].runner[0]} is not installed")
     file, models = instrument(kind, folder)

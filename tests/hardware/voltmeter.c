@@ -128,15 +128,13 @@ uint8_t instrument_calibration(uint8_t input, float *codes, float *volts) {
 
 const char *instrument_idle(const PortStorage *storage) {
     const StorePlace calibration_at = {.sectors = 1, .kind = CALIBRATION_KIND, .version = 1};
-    const StorePlace presets_at = {
-        .address = 2u * PORT_SECTOR_BYTES, .sectors = 1, .kind = PRESET_KIND, .version = 1};
+    const StorePlace presets_at = {.address = 2u * PORT_SECTOR_BYTES, .sectors = 1, .kind = PRESET_KIND, .version = 1};
     if (!self.loaded) {
         Calibration calibration[INPUTS];
         float preset[PRESETS][PARAMETERS];
         if (store_load(storage, &calibration_at, calibration, sizeof calibration))
             memcpy(self.calibration, calibration, sizeof calibration);
-        if (store_load(storage, &presets_at, preset, sizeof preset))
-            memcpy(self.preset, preset, sizeof preset);
+        if (store_load(storage, &presets_at, preset, sizeof preset)) memcpy(self.preset, preset, sizeof preset);
         self.loaded = true;
     }
     if (self.calibration_dirty) {

@@ -5,9 +5,9 @@
 #include "../control/table.h"
 #include "../dsp/hash.h"
 
-#define PLAYED 0x5bd1e995u /* so that chance and mutation draw apart */
-#define GLIDE_BITS 16      /* of a place, below what a float can hold of a step */
-#define REST_S 2.0f        /* from the last step that a hand recorded until it is stored */
+#define PLAYED 0x5bd1e995u   /* so that chance and mutation draw apart */
+#define GLIDE_BITS 16        /* of a place, below what a float can hold of a step */
+#define REST_S 2.0f          /* from the last step that a hand recorded until it is stored */
 #define MUTATED_REST_S 30.0f /* from the last mutation: one a step would wear the flash out */
 
 void sequence_reset(Sequence *sequence, const SequenceSpec *spec) {

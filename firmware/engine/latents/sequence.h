@@ -29,14 +29,14 @@ typedef struct Sequence {
     SequenceBank bank;
     float from[SEQUENCE_VALUES]; /* where all was when the step began that sounds */
     float now[SEQUENCE_VALUES];
-    int64_t grid;      /* the last step of the clock; -1: before the first */
-    int64_t next;      /* place of the next step or strike */
-    int64_t began;     /* place at which the step began that sounds */
-    uint32_t count;    /* of steps that went by */
-    uint32_t changes;  /* of the bank since power on */
-    uint32_t rested;   /* of these, those that nothing followed for a while: what is stored follows */
-    float resting_s;   /* until the last one counts as such; 0: it does */
-    int8_t index;      /* of the step that the clock is at; -1: before the first */
+    int64_t grid;     /* the last step of the clock; -1: before the first */
+    int64_t next;     /* place of the next step or strike */
+    int64_t began;    /* place at which the step began that sounds */
+    uint32_t count;   /* of steps that went by */
+    uint32_t changes; /* of the bank since power on */
+    uint32_t rested;  /* of these, those that nothing followed for a while: what is stored follows */
+    float resting_s;  /* until the last one counts as such; 0: it does */
+    int8_t index;     /* of the step that the clock is at; -1: before the first */
     uint8_t sounding;
     uint8_t strikes, struck; /* of the step: how many there are, how many came */
     bool glides, takes, takes_next, jumps;

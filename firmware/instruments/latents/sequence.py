@@ -65,15 +65,13 @@ def add_sequence(assignment: Assignment) -> None:
         assignment.add("tempo", (40.0, 240.0), 0.4)
 
 
-def sequence_hash(model: ModelFile) -> int:
-    """Hash of what a stored step means: the model's latents, and what else it is told."""
+def sequence_hash(model: ModelFile, knobs: int) -> int:
+    """Hash of what a stored step means: the model's latents, and the knobs that are told beside them."""
     bends = [[bend.name, bend.site] for bend in model.about.bends]
-    return zlib.crc32(json.dumps([latents_hash(model), knob_channels(model), bends]).encode())
+    return zlib.crc32(json.dumps([latents_hash(model), knob_channels(model), bends, knobs]).encode())
 
 
-def sequence_tables(
-    assignment: Assignment, model: ModelFile, shape: str, knobs: int
-) -> list[str | Held]:
+def sequence_tables(assignment: Assignment, model: ModelFile, shape: str, knobs: int) -> list[str | Held]:
     """Return the C of the sequence.
 
     Parameters
@@ -90,7 +88,7 @@ def sequence_tables(
     text = f"""#include "latents/sequence_store.h"
 static const SequenceSpec {SPEC} = {{
     .play = sequence_play,
-    {shape}, .knobs = {knobs}, .hash = 0x{sequence_hash(model):08x}u,
+    {shape}, .knobs = {knobs}, .hash = 0x{sequence_hash(model, knobs):08x}u,
     .clocked = {"true" if assignment.is_patched("clock") else "false"},
     .clock = {names.index("clock")}, .reset = {names.index("reset")},
     .record = {names.index("record")}, .clear = {names.index("clear")}, .strike = {strike},
