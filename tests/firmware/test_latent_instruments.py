@@ -21,7 +21,7 @@ from tests.firmware.test_latent_layer import INSTRUMENTS, LAYER
 HERE = Path(__file__).parent
 SITES = {
     "drum": "cat_for_conv1d|conv1d_2|conv1d_4|conv1d_5",
-    "drive": "latent_for_conv1d|conv1d|leaky_relu|conv1d_1",
+    "drive": "latent_for_conv1d|conv1d:2|conv1d:5|conv1d_1:1",
 }
 """Of bent models; a texture has a prior instead."""
 PRIOR = 'decoder = "texture"\nprior = "texture.prior"\n'

@@ -171,10 +171,9 @@ def test_a_performer_hears_a_table_file_as_the_hands_that_it_holds(tmp_path, mod
         return soundfile.read(tmp_path / name)[0]
 
     table = ["--table", f"a={tmp_path / 'rest.wav'}"]
-    bent = played("bent.wav", "play")
     rests = played("rests.wav", "play", *table)
     script.write_text(script.read_text().replace("0.9", "0.5"))
-    assert np.abs(played("plain.wav", "play") - rests).max() < 1e-3 < np.abs(bent - rests).max()
+    assert np.abs(rests).max() > 0.01 and np.abs(played("plain.wav", "play") - rests).max() < 1e-3
     module = played("module.wav", "emulate", *table, "--callbacks", "4")
     assert np.array_equal(module, rests)
     capsys.readouterr()
