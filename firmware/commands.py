@@ -577,6 +577,8 @@ def web(
         str | None, typer.Argument(help="An instrument's name or its .toml file; all that ship, if omitted.")
     ] = None,
     model: ModelOption = None,
+    table: TableOption = None,
+    of_any_model: AnyModelOption = False,
     board: Annotated[str, typer.Option(help="Whose panel, jacks, levels and voices.")] = "patch_sm",
     block: Annotated[
         int | None, typer.Option(min=1, max=256, help="Samples per callback; the board's, as a rule.")
@@ -600,8 +602,10 @@ def web(
     from firmware.ports.web.gallery import Wanted, check_board, instrument_page, write_gallery
     from firmware.ports.web.originals import read_originals
     from firmware.ports.web.page import Extras
+    from firmware.tables.put import TableFiles
 
     models = pairs(model, "--model")
+    tables = TableFiles(pairs(table, "--table"), of_any_model)
     path = out or Path(f"{Path(instrument).stem}.html" if instrument else "pages")
     chosen = check_board(board)
     phrase = (context.obj or {}).get("phrase")
@@ -610,15 +614,17 @@ def web(
     if path.suffix == ".html" and instrument is None:
         raise Refusal(f"{path} holds one instrument; say which, or name a folder for all of them.")
     if path.suffix == ".html" and instrument is not None:
-        check_file(path, ".html", models.values())
-        extras = Extras(originals=[pair for file in beside or [] for pair in read_originals(file)])
+        check_file(path, ".html", [*models.values(), *tables.files.values()])
+        originals = [pair for file in beside or [] for pair in read_originals(file)]
+        extras = Extras(originals=originals, tables=tables)
         page = instrument_page(instrument, chosen, models=models, block=block, phrase=phrase, extras=extras)
         write_text(path, page)
         typer.echo(f"wrote {path}, {path.stat().st_size:,} bytes: open it in a browser")
         return
-    if models:
+    if models or tables.files:
+        option = "--model" if models else "--table"
         raise Refusal(
-            f"{path} is a gallery of what ships; with --model name one page: -o {instrument or 'NAME'}.html."
+            f"{path} is a gallery of what ships; with {option} name one page: -o {instrument or 'NAME'}.html."
         )
     names = [instrument] if instrument else available_instruments()
     index = write_gallery(

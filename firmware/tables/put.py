@@ -47,16 +47,22 @@ class TableFiles:
         Refusal
             A file is no table, the instrument has none of that name, or its model is another.
         """
-        for name, path in self.files.items():
-            table, number = read_table(path), table_number(name)
+        for name in self.files:
+            number = table_number(name)
             own = player.table_hash(number)
-            if own is None:
-                raise Refusal(
-                    f"{instrument} has no tables; say tables = true in [latents] of its file, "
-                    "or leave out --table."
-                )
-            require_own(table, f"{own:08x}", f"the table {path.name}", "the instrument", self.of_any_model)
-            player.write_table(number, own, table.frames)
+            player.write_table(number, own or 0, self.read(name, own, instrument).frames)
+
+    def read(self, name: str, own: int | None, instrument: str | Path) -> Table:
+        """Read the table of that name for an instrument of the hash `own`; None: it has no tables."""
+        path = self.files[name]
+        table = read_table(path)
+        if own is None:
+            raise Refusal(
+                f"{instrument} has no tables; say tables = true in [latents] of its file, "
+                "or leave out --table."
+            )
+        require_own(table, f"{own:08x}", f"the table {path.name}", "the instrument", self.of_any_model)
+        return table
 
 
 def table_number(name: str) -> int:

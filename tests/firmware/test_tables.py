@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import struct
+import subprocess
 import time
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +16,16 @@ import soundfile
 
 import vaectrol
 from common.refusal import Refusal
+from firmware.build import generate
 from firmware.instruments.latents.tables import FRAME_HZ, FRAMES, LATENTS, latents_hash
 from firmware.models.model_file import read_model
 from firmware.ports.simulated.link import simulated_program
+from firmware.ports.web.describe import describe, describe_script
+from firmware.ports.web.link import WEB, link
+from firmware.ports.web.page import tables_about
+from firmware.script.cv_script import read_script
 from firmware.tables.module import fetch_table, send_table
+from firmware.tables.put import TableFiles
 from firmware.tables.wav import Table, read_table, write_table
 from hardware.board import load_board
 from hardware.protocol import Link
@@ -176,7 +186,23 @@ def test_a_performer_hears_a_table_file_as_the_hands_that_it_holds(tmp_path, mod
     assert np.abs(rests).max() > 0.01 and np.abs(played("plain.wav", "play") - rests).max() < 1e-3
     module = played("module.wav", "emulate", *table, "--callbacks", "4")
     assert np.array_equal(module, rests)
+    if shutil.which("node"):
+        files = TableFiles({"a": tmp_path / "rest.wav"})
+        page = in_node(file, {"drum": model_files["drum"]}, script, files, tmp_path)
+        assert np.array_equal(page, rests.T)
     capsys.readouterr()
+
+
+def in_node(instrument, models, script, tables, folder):
+    """What the page's own script and module play in 0.3 s."""
+    built = generate(instrument, "patch_sm", folder / "wasm", models=models, target="wasm")
+    about = {**describe(built, 48), "tables": tables_about(built, tables)}
+    module = link(built, folder)
+    (folder / "about.json").write_text(json.dumps(about))
+    (folder / "script.json").write_text(json.dumps(describe_script(read_script(script))))
+    runner = Path(__file__).with_name("web_runner.mjs")
+    subprocess.run(["node", str(runner), str(WEB), str(folder), module.name, "14400"], check=True)
+    return np.fromfile(folder / "audio.out", np.float32).reshape(2, -1)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +236,11 @@ def test_an_instrument_without_tables_says_how_to_have_some(table, tmp_path, mod
     words += ["--model", f"drum={model_files['drum']}", "--table", f"a={tmp_path / 't.wav'}"]
     assert vaectrol.main(words) == 2
     assert "say tables = true in [latents]" in capsys.readouterr().err
+    page = ["web", "drum", *words[-4:], "-o", str(tmp_path / "page.html")]
+    assert vaectrol.main(page) == 2
+    assert "say tables = true in [latents]" in capsys.readouterr().err
+    assert vaectrol.main(["web", "drum", *words[-2:], "-o", str(tmp_path / "pages")]) == 2
+    assert "with --table name one page" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
