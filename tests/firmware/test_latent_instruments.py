@@ -102,5 +102,5 @@ def test_a_second_of_a_bent_drum_with_all_stages_is_the_same_on_every_target(tar
 @pytest.mark.parametrize("kind", ["drum", "drive", "texture"])
 def test_a_minute_of_whole_instruments_is_the_same_on_every_target(kind, target, folder):
     here = sums(kind, "host", 60, folder)
-    assert len(set(here)) == 60
+    assert len(set(here)) > 50  # a drum whose level is turned down is silent for a second or two
     assert sums(kind, target, 60, folder) == here
