@@ -272,11 +272,11 @@ def build(
         return
     report = built.report
     if built.board.processor.target != "host":
+        of = f"{report['cost_model']}; engine and models" if report["cost_model"] else "the engine, no model"
         typer.echo(
             f"{report['instrument']} on {report['board']}, block {report['block']}: CPU "
             f"{report['cpu_mean']:.1%} "
-            f"on average, {report['cpu_worst']:.1%} at worst ({report['cost_model']}; engine and models, all "
-            "voices sounding)"
+            f"on average, {report['cpu_worst']:.1%} at worst ({of}, all voices sounding)"
         )
     voices, asked = report["voices"], report["voices_asked"]
     if voices is not None and asked is not None and voices < asked:

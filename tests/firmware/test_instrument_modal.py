@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,10 +12,12 @@ from firmware.build import generate, host_library
 from firmware.instruments.kinds.modal import SOUND
 from firmware.play.host import HostInstrument
 from firmware.play.render import resting_knobs
+from firmware.ports.web import page
 from firmware.script.cv_script import Script, signals
 from train.models.modal.parameters import ENDS, NAMES, random_patches
 from train.models.modal.sound import FRAME, MODES, SEED, stroke
 
+ROOT = Path(__file__).resolve().parents[2]
 RATE_HZ = 48_000
 SETTLED = RATE_HZ // 4
 """Samples after which controls have come to rest."""
@@ -95,6 +99,16 @@ def test_silence_is_silence(library):
     assert not sound.any() or np.abs(sound).max() < 1e-7
     after, _ = played(library, [0], {"decay": 0.0, "length": 0.0}, 2 * RATE_HZ)
     assert np.abs(after[RATE_HZ:]).max() < 1e-7
+
+
+def test_its_page_claims_no_integers_and_no_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "link", lambda built, folder: ROOT / "LICENSE")  # any file: nothing is played
+    texts = {}
+    for name in ("modal", "voice"):
+        built = generate(name, "patch_sm", tmp_path / name, target="wasm")
+        texts[name] = page.page_html(built, 48, page.Extras()).split("<footer>")[1].split("</footer>")[0]
+    assert "8-bit" not in texts["modal"] and "models" not in texts["modal"]
+    assert "8-bit integers" in texts["voice"] and "models " in texts["voice"]
 
 
 def test_the_twin_has_the_parameters_and_sizes_of_the_instrument():

@@ -125,7 +125,7 @@ def describe(built: Built, block: int) -> About:
         board=board.title,
         boardName=board.name,
         version=built.version,
-        modelHash=built.model_hash,
+        modelHash=built.model_hash if built.assignment.models else "",
         rateHz=board.audio.sample_rate_hz,
         block=block,
         voltsIn=board.audio.full_scale_volts_in,
