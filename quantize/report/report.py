@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 SHOWN = 4
 """Items whose sounds the page plays."""
+DECADES, FEWEST = (0, 2, 4, 6), 0.5
+"""Powers of ten that the histograms' axes name, and the count that an empty bin is drawn with."""
 WORST_SNR_DB, BEST_SNR_DB = -20.0, 120.0  # what the picture of the layers shows
 
 
@@ -330,12 +332,14 @@ def _histograms_figure(outcome: Outcome) -> Figure:
         axis.remove()
     for axis, name in zip(axes.flat, names, strict=False):
         histogram = seen.histograms[name]
-        counts = histogram.counts.reshape(-1, BINS // 128).sum(1)
+        counts = np.log10(np.maximum(histogram.counts.reshape(-1, BINS // 128).sum(1), FEWEST))
         edges = (np.arange(128) + 0.5) * histogram.top / 128
-        axis.fill_between(edges, np.maximum(counts, 0.5), 0.5, step="mid", color=COLOURS[5])
+        axis.fill_between(edges, counts, np.log10(FEWEST), step="mid", color=COLOURS[5])
         top = float(outcome.network.scale(name)) * ((1 << (plan.width(name) - 1)) - 1)
         axis.axvline(top, color=COLOURS[1], linewidth=1)
-        axis.set_yscale("log")
+        # a logarithmic axis has minor ticks, which took most of a report's time
+        axis.set_yticks(DECADES, ["1", "100", "10⁴", "10⁶"])
+        axis.set_ylim(np.log10(FEWEST), max(1.0, float(counts.max())) * 1.05)
         axis.set_title(name[:30], fontsize=7)
         axis.tick_params(labelsize=6, colors=FAINT)
     return figure

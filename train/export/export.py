@@ -7,6 +7,7 @@ import io
 import logging
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,21 @@ def as_tuple(result: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.Ten
     return result if isinstance(result, tuple) else (result,)
 
 
+@cache
+def _read_translations_once() -> None:
+    """Let torch keep its table of translations, which it would parse anew for every export.
+
+    That was more than half of a small network's export. Where torch is built otherwise, nothing changes.
+    """
+    try:
+        from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+        parse = ONNXRegistry.from_torchlib
+    except (ImportError, AttributeError):
+        return
+    setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(parse)))  # noqa: B010
+
+
 def _trace(module: nn.Module, inputs: list[Port], outputs: list[Port]) -> onnx.ModelProto:
     """Run torch's exporter, then tidy its graph."""
     ticks = common_ticks([*inputs, *outputs])
@@ -194,6 +210,7 @@ def _trace(module: nn.Module, inputs: list[Port], outputs: list[Port]) -> onnx.M
         dynamic: Any = tuple({2: axes[p.ticks]} if p.ticks else {} for p in inputs)
     else:
         dynamic = tuple({2: names[p.ticks]} if p.ticks else {} for p in inputs)
+    _read_translations_once()
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
     quiet.setLevel(logging.ERROR)
