@@ -5,11 +5,8 @@
 #include "../dsp/quick.h"
 
 #define SEMITONE (1.0f / 12.0f)
-#define QUIET (-12.0f) /* log gain of what is not heard, as in dsp/bands.c */
-#define OFF (-11.9f)
-#define QUIET_POWER 4e-11f /* its square: what is no louder stays off */
-#define LOUDEST 2.5f
-#define OWN_MS 8000u /* for so long after its own gate the first gate leaves a voice alone */
+#define QUIET_POWER 4e-11f /* what is no louder stays off in dsp/bands.c */
+#define OWN_MS 8000u       /* for so long after its own gate the first gate leaves a voice alone */
 
 /* Semitones above the pitch that is asked for, of each voice; the first is no chord: notes are played in turn. */
 static const int8_t CHORD[OSCILLATOR_CHORDS][OSCILLATOR_VOICES] = {
@@ -140,24 +137,25 @@ static void tell_voices(Oscillator *oscillator, const OscillatorHands *hands, ui
 static void add_up(const Oscillator *oscillator, float *log) {
     const OscillatorSpec *spec = oscillator->spec;
     const uint32_t count = spec->model->bands.count;
-    vk_band_gains gains[OSCILLATOR_VOICES];
-    uint32_t heard = 0;
+    float power[VK_BANDS];
+    for (uint32_t b = 0; b < count; ++b) {
+        power[b] = QUIET_POWER;
+    }
     for (uint8_t v = 0; v < spec->voices; ++v) {
-        if (spec->voice[v].sounds || spec->voice[v].part < OSCILLATOR_QUARTERS) {
-            gains[heard++] = oscillator_voice_noise(&spec->voice[v]);
-        }
+        oscillator_voice_add_noise(&spec->voice[v], count, power);
     }
     for (uint32_t b = 0; b < count; b += 4u) {
-        f4 power = all(QUIET_POWER);
-        for (uint32_t g = 0; g < heard; ++g) {
-            const f4 before = most(least(four_at(gains[g].before + b), all(LOUDEST)), all(QUIET));
-            const f4 after = most(least(four_at(gains[g].after + b), all(LOUDEST)), all(QUIET));
-            const f4 now = before + product(all(gains[g].part), after - before);
-            const f4 one = quick_exp(now + now);
-            FOUR { power[j] += now[j] > OFF ? one[j] : 0.0f; }
-        }
-        const f4 sum = product(all(0.5f), quick_log(power));
+        const f4 sum = product(all(0.5f), quick_log(four_at(power + b)));
         FOUR { log[b + j] = sum[j]; }
+    }
+}
+
+/* Adds a sound to others. */
+static void add_sound(const float *sound, float gain, float *out) {
+    const f4 by = all(gain);
+    for (uint32_t i = 0; i < VK_HIT_FRAME; i += 4u) {
+        const f4 sum = four_at(out + i) + product(by, four_at(sound + i));
+        FOUR { out[i + j] = sum[j]; }
     }
 }
 
@@ -171,8 +169,9 @@ static void make_quarter(Oscillator *oscillator, const OscillatorHands *hands, u
         right[i] = 0.0f;
     }
     oscillator->place = 0;
+    oscillator_voices_work(hands);
     if (spec->voices == 1u) {
-        oscillator_voice_quarter(&spec->voice[0], hands, left);
+        oscillator_voice_sound(&spec->voice[0], hands, left);
         const vk_band_gains gains = oscillator_voice_noise(&spec->voice[0]);
         vk_bands_frame(&spec->model->bands, &oscillator->bands, &gains, left);
         return;
@@ -180,21 +179,16 @@ static void make_quarter(Oscillator *oscillator, const OscillatorHands *hands, u
     const float width = value(hands, spec->width);
     for (uint8_t v = 0; v < spec->voices; ++v) {
         float sound[VK_HIT_FRAME] = {0.0f};
-        oscillator_voice_quarter(&spec->voice[v], hands, sound);
-        const float to_left = 1.0f - width * PLACE[v], to_right = 1.0f + width * PLACE[v];
-        for (uint32_t i = 0; i < VK_HIT_FRAME; ++i) {
-            left[i] += to_left * sound[i];
-            right[i] += to_right * sound[i];
-        }
+        oscillator_voice_sound(&spec->voice[v], hands, sound);
+        add_sound(sound, 1.0f - width * PLACE[v], left);
+        add_sound(sound, 1.0f + width * PLACE[v], right);
     }
     float log[VK_BANDS], noise[VK_HIT_FRAME] = {0.0f};
     add_up(oscillator, log);
     const vk_band_gains gains = {log, log, 1.0f};
     vk_bands_frame(&spec->model->bands, &oscillator->bands, &gains, noise);
-    for (uint32_t i = 0; i < VK_HIT_FRAME; ++i) {
-        left[i] += noise[i];
-        right[i] += noise[i];
-    }
+    add_sound(noise, 1.0f, left);
+    add_sound(noise, 1.0f, right);
 }
 
 static float volts_of(const Oscillator *oscillator, int8_t source) {
@@ -218,10 +212,11 @@ static void write_sound(const OscillatorSpec *spec, float (*sound)[PORT_MAX_BLOC
     }
     for (uint8_t c = 0; c < spec->outputs.audios; ++c) {
         const int8_t source = spec->outputs.audio[c];
-        const float left = source == OSCILLATOR_OUT_MIX ? 0.5f : source == OSCILLATOR_OUT_LEFT ? 1.0f : 0.0f;
-        const float right = source == OSCILLATOR_OUT_MIX ? 0.5f : source == OSCILLATOR_OUT_RIGHT ? 1.0f : 0.0f;
+        const float *one = source == OSCILLATOR_OUT_RIGHT ? sound[1] : sound[0];
+        const float *other = source == OSCILLATOR_OUT_LEFT ? sound[0] : sound[1];
+        const float half = source < 0 ? 0.0f : 0.5f;
         for (size_t i = 0; i < block->ticks; ++i) {
-            block->audio_out[c][i] = audible(left * sound[0][i] + right * sound[1][i]);
+            block->audio_out[c][i] = audible(half * one[i] + half * other[i]);
         }
     }
 }
@@ -245,15 +240,20 @@ void oscillator_render(Oscillator *oscillator, const Panel *panel, const PortBlo
             make_quarter(oscillator, &hands, panel->level[done]);
         }
         const size_t made = VK_HIT_FRAME - oscillator->place, left = ticks - done, count = made < left ? made : left;
-        for (size_t i = done; i < done + count; ++i) {
-            oscillator->rises |= i > done ? panel->rise[i] : 0u;
-            const float gain = slope_next(&level);
-            out[0][i] = oscillator->made[0][oscillator->place] * gain;
-            out[1][i] = oscillator->made[1][oscillator->place] * gain;
-            ++oscillator->place;
-            block->gates_out[i] = panel->level[i] & notes ? note : 0u;
+        for (size_t i = done + 1u; i < done + count && panel->risen != 0; ++i) {
+            oscillator->rises |= panel->rise[i];
         }
+        const float *from[2] = {oscillator->made[0] + oscillator->place, oscillator->made[1] + oscillator->place};
+        for (size_t i = 0; i < count; ++i) {
+            const float gain = slope_next(&level);
+            out[0][done + i] = from[0][i] * gain;
+            out[1][done + i] = from[1][i] * gain;
+        }
+        oscillator->place += (uint32_t)count;
         done += count;
+    }
+    for (size_t i = 0; i < ticks; ++i) {
+        block->gates_out[i] = panel->level[i] & notes ? note : 0u;
     }
     write_sound(spec, out, block);
     for (uint8_t c = 0; c < spec->outputs.cvs; ++c) {

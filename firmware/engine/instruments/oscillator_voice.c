@@ -17,11 +17,13 @@
 #define ACCENTED 0.81f /* velocity 115 of 127, from −1 to 1 */
 #define SWELL_S 0.35f  /* in which vibrato comes in */
 #define DEEPEST (100.0f / 1200.0f)
-#define NOISE_LOWEST (-12.0f)
+#define NOISE_LOWEST (-12.0f) /* as in dsp/bands.c, and the two below */
+#define NOISE_OFF (-11.9f)
+#define NOISE_LOUDEST 2.5f
 #define SEMITONE (1.0f / 12.0f)
 #define APART_TURNS 0.37f /* of the vibrato, from voice to voice */
 #define PER_QUARTER (1.0f / (float)OSCILLATOR_QUARTERS)
-#define AT_ONCE 4u /* ticks in a call: a block of 16 has as many */
+#define AT_ONCE 64u /* ticks in a call: a whole frame, at most */
 
 static const float AGE_S[NOTE_AGES] = NOTE_AGE_S;
 
@@ -38,7 +40,8 @@ void oscillator_voice_reset(OscillatorVoice *voice, const OscillatorSpec *spec, 
     *voice = (OscillatorVoice){
         .number = number,
         .owed = frame_ticks(spec),
-        .left = (uint8_t)(OSCILLATOR_QUARTERS - number), /* answers come in different quarters */
+        .left = OSCILLATOR_QUARTERS,
+        .rested = (uint8_t)(OSCILLATOR_QUARTERS - number), /* their turns come one after the other */
         .part = OSCILLATOR_QUARTERS,
         .vibrato = APART_TURNS * (float)number,
         .loudness = NOTE_DEAD_DB,
@@ -197,12 +200,17 @@ static void take_answer(OscillatorVoice *voice, const OscillatorHands *hands) {
     const uint32_t count = model->harmonics;
     voice->newer ^= 1u;
     float *level = voice->level[voice->newer], *noise = voice->noise[voice->newer];
-    vk_harmonics_levels(voice->offset, voice->numbers, level, count);
+    vk_harmonics_levels(voice->offset, voice->numbers, level, spec->harmonics);
     const float breath = voice->offset + value(hands, spec->breath) + voice->expression.breath;
     for (uint32_t b = 0; b < model->bands.count; ++b) {
         noise[b] = voice->sounds ? voice->numbers[count + b] + breath : NOISE_LOWEST;
     }
-    for (uint32_t k = 0; k < count && !voice->sounds; ++k) {
+    for (uint32_t b = 0; b < model->bands.count && spec->voices > 1u; b += 4u) {
+        const f4 log = most(least(four_at(noise + b), all(NOISE_LOUDEST)), all(NOISE_LOWEST));
+        const f4 power = quick_exp(log + log);
+        FOUR { voice->power[voice->newer][b + j] = log[j] > NOISE_OFF ? power[j] : 0.0f; }
+    }
+    for (uint32_t k = 0; k < spec->harmonics && !voice->sounds; ++k) {
         level[k] = 0.0f;
     }
     voice->envelope = voice->sounds ? natural_exp(voice->offset) : 0.0f;
@@ -223,15 +231,9 @@ static void strike(OscillatorVoice *voice, const OscillatorSpec *spec) {
     voice->left = OSCILLATOR_QUARTERS;
 }
 
-/* Ticks of the network that are due in this quarter. */
-static void work(OscillatorVoice *voice, const OscillatorHands *hands) {
+/* Works at a frame, which begins where the last one was finished; at most to its end. */
+static void advance(OscillatorVoice *voice, const OscillatorHands *hands, uint8_t ticks) {
     const OscillatorSpec *spec = hands->spec;
-    if (voice->struck && !voice->waits) {
-        strike(voice, spec);
-    }
-    voice->struck = false;
-    uint8_t ticks = (uint8_t)((voice->owed + voice->left - 1u) / voice->left);
-    voice->owed = (uint8_t)(voice->owed - ticks);
     const uint8_t whole = frame_ticks(spec), told = (uint8_t)(whole - OSCILLATOR_TICKS);
     while (ticks > 0) {
         if (voice->done == 0) {
@@ -253,17 +255,83 @@ static void work(OscillatorVoice *voice, const OscillatorHands *hands) {
         voice->done = (uint8_t)((voice->done + now) % whole);
         ticks = (uint8_t)(ticks - now);
     }
+}
+
+/* One voice alone works in every quarter, and hardest where a note begins. */
+static void work_alone(OscillatorVoice *voice, const OscillatorHands *hands) {
+    const OscillatorSpec *spec = hands->spec;
+    if (voice->struck && !voice->waits) {
+        strike(voice, spec);
+    }
+    voice->struck = false;
+    const uint8_t ticks = (uint8_t)((voice->owed + voice->left - 1u) / voice->left);
+    voice->owed = (uint8_t)(voice->owed - ticks);
+    advance(voice, hands, ticks);
     if (--voice->left == 0) {
         take_answer(voice, hands);
-        voice->owed = whole;
+        voice->owed = frame_ticks(spec);
         voice->left = OSCILLATOR_QUARTERS;
     }
 }
 
-void oscillator_voice_quarter(OscillatorVoice *voice, const OscillatorHands *hands, float *made) {
-    const bool waited = voice->waits || voice->struck;
-    move_pitch(voice, hands);
-    work(voice, hands);
+/* Whose frame comes next: a note that began first, else who has waited longest, and a frame at least; or none. */
+static OscillatorVoice *next_of(const OscillatorSpec *spec) {
+    OscillatorVoice *found = NULL;
+    for (uint8_t v = 0; v < spec->voices; ++v) {
+        OscillatorVoice *voice = &spec->voice[v];
+        if (voice->done > 0) {
+            return voice;
+        }
+        const bool due = voice->fresh || voice->rested >= OSCILLATOR_QUARTERS;
+        const bool sooner = found == NULL || voice->fresh > found->fresh ||
+                            (voice->fresh == found->fresh && voice->rested > found->rested);
+        if (due && sooner) {
+            found = voice;
+        }
+    }
+    return found;
+}
+
+/* Several voices work one after the other, a share of their number in every quarter, whatever begins. */
+static void work_in_rotation(const OscillatorHands *hands) {
+    const OscillatorSpec *spec = hands->spec;
+    const uint8_t whole = frame_ticks(spec);
+    for (uint8_t v = 0; v < spec->voices; ++v) {
+        OscillatorVoice *voice = &spec->voice[v];
+        if (voice->struck && !voice->waits) {
+            voice->waits = true;
+            voice->fresh = true;
+        }
+        voice->struck = false;
+        voice->rested = (uint8_t)(voice->rested + (voice->rested < UINT8_MAX ? 1u : 0u));
+    }
+    uint16_t left = (uint16_t)(whole * spec->voices / OSCILLATOR_QUARTERS);
+    for (OscillatorVoice *voice = next_of(spec); left > 0 && voice != NULL; voice = next_of(spec)) {
+        const uint8_t to_end = (uint8_t)(whole - voice->done), now = left < to_end ? (uint8_t)left : to_end;
+        voice->rested = voice->done == 0 ? 0 : voice->rested;
+        advance(voice, hands, now);
+        left = (uint16_t)(left - now);
+        if (voice->done == 0 && (voice->first || !voice->fresh)) { /* else its note began anew meanwhile */
+            take_answer(voice, hands);
+        }
+    }
+}
+
+void oscillator_voices_work(const OscillatorHands *hands) {
+    const OscillatorSpec *spec = hands->spec;
+    for (uint8_t v = 0; v < spec->voices; ++v) {
+        OscillatorVoice *voice = &spec->voice[v];
+        voice->waited = voice->waits || voice->struck;
+        move_pitch(voice, hands);
+    }
+    if (spec->voices == 1u) {
+        work_alone(&spec->voice[0], hands);
+    } else {
+        work_in_rotation(hands);
+    }
+}
+
+void oscillator_voice_sound(OscillatorVoice *voice, const OscillatorHands *hands, float *made) {
     if (voice->part < OSCILLATOR_QUARTERS) {
         ++voice->part;
     }
@@ -273,15 +341,25 @@ void oscillator_voice_quarter(OscillatorVoice *voice, const OscillatorHands *han
         voice->heard = with_vibrato(voice, hands) + (beside[0] + part * (beside[1] - beside[0]));
     }
     const uint32_t step = phase_step(voice->heard);
-    if (waited && !voice->waits) { /* a new note slides from nowhere */
+    if (voice->waited && !voice->waits) { /* a new note slides from nowhere */
         voice->harmonics.step = step;
     }
     const uint32_t newer = voice->newer, older = newer ^ 1u;
-    const vk_harmonics_asked tones = {voice->level[older], voice->level[newer], part, hands->spec->model->harmonics};
+    const vk_harmonics_asked tones = {voice->level[older], voice->level[newer], part, hands->spec->harmonics};
     vk_harmonics_frame(&tones, &voice->harmonics, step, made);
 }
 
 vk_band_gains oscillator_voice_noise(const OscillatorVoice *voice) {
     const uint32_t newer = voice->newer;
     return (vk_band_gains){voice->noise[newer ^ 1u], voice->noise[newer], (float)voice->part * PER_QUARTER};
+}
+
+void oscillator_voice_add_noise(const OscillatorVoice *voice, uint32_t bands, float *power) {
+    const float *older = voice->power[voice->newer ^ 1u], *newer = voice->power[voice->newer];
+    const f4 part = all((float)voice->part * PER_QUARTER);
+    for (uint32_t b = 0; b < bands; b += 4u) {
+        const f4 before = four_at(older + b);
+        const f4 sum = four_at(power + b) + (before + product(part, four_at(newer + b) - before));
+        FOUR { power[b + j] = sum[j]; }
+    }
 }

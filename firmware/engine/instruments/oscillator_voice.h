@@ -1,9 +1,12 @@
 /* One voice of an oscillator: it follows a pitch and a gate, and a network says its timbre.
  *
  * Every 192 samples the network is told pitch, loudness, gate, the note's age and the latents, and says how loud the
- * harmonics and the bands of noise are. It works at that in four quarters of 48 samples, and its answer sounds from the
- * fourth on. A rising gate begins anew at the next quarter, so that a note sounds 3 to 4 ms after it; until then what
- * sounded goes on at the pitch it had.
+ * harmonics and the bands of noise are. Alone it works at that in four quarters of 48 samples, and its answer sounds
+ * from the fourth on. A rising gate begins anew at the next quarter, so that a note sounds 3 to 4 ms after it; until
+ * then what sounded goes on at the pitch it had.
+ *
+ * Several voices take turns: of four, one does its whole frame in a quarter. Notes that begin come first, so that four
+ * at once sound 0 to 4 ms after their gates, and no quarter has more work than another.
  *
  * How a note's loudness moves, five numbers say; or a second network (expression.h), which works before the first.
  */
@@ -50,7 +53,7 @@ typedef struct OscillatorSpec {
     const OscillatorModel *model;
     const ExpressionModel *expression; /* NULL: habits */
     OscillatorVoice *voice;            /* [voices] */
-    uint8_t voices;
+    uint8_t voices, harmonics;         /* those of the model, or fewer; a multiple of 4 */
     void *state[OSCILLATOR_VOICES], *expression_state[OSCILLATOR_VOICES]; /* of each voice's networks */
     ToneSpec tone;                                                        /* latents */
     int8_t tune, fine, glide, dynamics, attack, decay, release, vibrato, rate, breath, level; /* parameters */
@@ -77,7 +80,8 @@ struct OscillatorVoice {
     uint8_t done, owed;         /* ticks of the frame that is worked at; ticks until the next answer */
     uint8_t left;               /* quarters in which it is to be ready */
     uint8_t part;               /* quarters of the way from the older levels to the newer ones */
-    bool waits;                 /* the note that began is not heard yet */
+    uint8_t rested;             /* quarters since its last frame was begun */
+    bool waits, waited;         /* the note that began is not heard yet; as it was before this quarter's work */
     bool fresh;                 /* the frame worked at is the first of its note */
     bool sounds;                /* a note was begun and has not died */
     float accented, velocity;   /* dB, of the note; the second from −1 to 1 where a network says the loudness */
@@ -97,15 +101,19 @@ struct OscillatorVoice {
     float latent[OSCILLATOR_LATENTS], control[OSCILLATOR_CONTROLS];
     float numbers[VK_HARMONICS + VK_BANDS];
     float level[2][VK_HARMONICS], noise[2][VK_BANDS]; /* older and newer */
+    float power[2][VK_BANDS];                         /* of that noise, where it is added to others' */
     uint8_t newer;
     vk_harmonics_state harmonics;
 };
 
 void oscillator_voice_reset(OscillatorVoice *voice, const OscillatorSpec *spec, uint8_t number);
-/* Works for a quarter and adds its harmonics to made[48]. */
-void oscillator_voice_quarter(OscillatorVoice *voice, const OscillatorHands *hands, float *made);
-/* Logs of its noise at the end of that quarter. */
+/* The work of a quarter, of all voices. */
+void oscillator_voices_work(const OscillatorHands *hands);
+/* Adds the harmonics of that quarter to made[48]. */
+void oscillator_voice_sound(OscillatorVoice *voice, const OscillatorHands *hands, float *made);
+/* Logs of its noise at the end of it; the power of it, added to power[VK_BANDS]. */
 vk_band_gains oscillator_voice_noise(const OscillatorVoice *voice);
+void oscillator_voice_add_noise(const OscillatorVoice *voice, uint32_t bands, float *power);
 
 #ifdef __cplusplus
 }

@@ -36,7 +36,7 @@ SLOWER = (-2.5, 2.5)
 BREATH = (-4.0, 4.0)
 STRUCK_DB = (-24.0, -13.0, -6.0, 0.0, 6.0)
 """What velocity does to the loudness where no network hears it; nothing, exactly, at rest."""
-MOST_VOICES = 4
+MOST_VOICES, MOST_HARMONICS = 4, 64
 CHORDS = (
     "in turn", "unison", "octaves", "fifths", "fifths and ninth", "fourth", "minor", "major", "minor seventh",
     "seventh", "major seventh", "diminished",
@@ -44,10 +44,10 @@ CHORDS = (
 """What the first gate plays, in the order of ``CHORD`` in ``engine/instruments/oscillator.c``."""
 SPREADS = tuple(0.05 * (at / (POINTS - 1)) ** 2 for at in range(POINTS))
 """Octaves between a voice and the pitch that is asked for: at most 60 cents."""
-VOICE_BYTES = 3 * 1024 + 512
+VOICE_BYTES = 4 * 1024
 """Of an ``OscillatorVoice``."""
-STATE_BYTES = 4 * 1024
-"""Of a further voice's states of the networks."""
+STATE_BYTES = 10 * 1024
+"""Of a further voice's states of the networks, at most."""
 
 
 class Options(Table):
@@ -55,12 +55,21 @@ class Options(Table):
 
     voices: int = Field(1, ge=1, le=MOST_VOICES)
     """Notes that may sound at once."""
+    harmonics: int = Field(MOST_HARMONICS, ge=8, le=MOST_HARMONICS, multiple_of=4)
+    """The lowest that are played of each, where the model has more: fewer take less time."""
 
 
 class OscillatorFile(InstrumentFile):
     """The whole file."""
 
     options: Options = Options()
+
+
+def options_of(assignment: Assignment) -> Options:
+    """Options of the file."""
+    file = assignment.loaded.spec
+    assert isinstance(file, OscillatorFile)
+    return file.options
 
 
 class OscillatorModel(ModelRole):
@@ -113,7 +122,7 @@ static const OscillatorModel {model.table} = {{
         return 0.0, 0.0
 
     def voice_cycles(self, report: Report) -> tuple[float, float]:
-        """A callback's share of a frame, and twice as much where a note begins."""
+        """A callback's share of a frame; a voice alone has twice as much where a note begins."""
         mean = report["cycles_per_callback"]["mean"]
         return mean, 2 * mean
 
@@ -205,15 +214,19 @@ class Oscillator(InstrumentKind):
             assignment.add("velocity", STRUCK_DB, expression.VELOCITY_REST)
 
     def load(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> tuple[float, float]:
-        """Of a frame's ticks, a quarter at a time; where a note begins, nearly twice as many."""
+        """Of a frame's ticks, a quarter at a time.
+
+        Where a note of a voice alone begins, nearly twice as many; of several voices never more.
+        """
         report = reports["voice"]
         ticks = max(1, int(report["block"] * Fraction(report["ticks_per_sample"])))
         frame = report["cycles_per_callback"]["mean"] * TICKS_PER_HOP / ticks + CALLS * CALL_CYCLES
         if "control" in reports:
             frame += expression.frame_cycles(reports["control"])
-        mean = assignment.voices * frame * block / (QUARTERS * QUARTER)
-        quarters = -(-block // QUARTER)
-        return mean, assignment.voices * quarters * frame / QUARTERS * (2 - 1 / CALLS)
+        voices = assignment.voices
+        mean = voices * frame * block / (QUARTERS * QUARTER)
+        worst = -(-block // QUARTER) * voices * frame / QUARTERS
+        return mean, worst * (2 - 1 / CALLS) if voices == 1 else worst
 
     def words_of(self, assignment: Assignment, parameter: str) -> str:
         """Those of how a note is played too."""
@@ -225,6 +238,9 @@ class Oscillator(InstrumentKind):
         layer, layered = layer_tables(assignment, models["voice"], "voice")
         at = assignment.index
         voices = assignment.voices
+        bank = models["voice"].ends.bank
+        assert bank is not None  # else the role would have refused it
+        harmonics = min(bank.harmonics, options_of(assignment).harmonics)
         names = (
             *("tune", "fine", "glide", "dynamics", "attack", "decay", "release"),
             *("vibrato", "rate", "breath", "level", "velocity"),
@@ -236,6 +252,7 @@ class Oscillator(InstrumentKind):
     .model = &{models["voice"].table},
     .voice = oscillator_voices,
     .voices = {voices},
+    .harmonics = {harmonics},
     .state = {{{", ".join(models["voice"].state.addresses)}}},{expression.spec_text(assignment, models)}
     .tone = {tone[:-1]}{layered}}},
 {parameters}
