@@ -228,7 +228,7 @@ def test_an_instance_asks_for_exactly_what_it_uses(pairs):
 
 
 def test_keys_at_once_have_the_voices_that_play_gives_them(pairs):
-    """Keys and wheels at random, by what the instrument says of its voices: pitch of the last one struck, gate."""
+    """Keys and wheels at random, by the sound: a wrong voice would be a wrong note."""
     pair = pairs("choir")
     module = pair.module()
     player = Player(module, pair.built)
