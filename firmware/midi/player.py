@@ -254,7 +254,8 @@ class MidiPlayer:
                 position = low + (high - low) * value / 127.0
                 yield from ((column, position) for column in self._columns(controller.to))
         if number in (ALL_SOUND_OFF, ALL_NOTES_OFF):
-            for key in {*self._sounding, *(lane.key for lane in self._lanes if lane.key is not None)}:
+            held = {lane.key for lane in self._lanes if lane.key is not None}
+            for key in sorted({*self._sounding, *held}):
                 yield from self._release(key)
 
     def _key(self, note: MidiNote, lane: int, loaded: LoadedInstrument) -> _Key:

@@ -229,7 +229,9 @@ class MidiMap {
 
   releaseAll() {
     const held = this.lanes.map(({key}) => key).filter((key) => key !== null);
-    for (const key of new Set([...this.sounding.keys(), ...held])) this.release(key);
+    const number = (key) => key.split("/").reduce((sum, part) => 128 * sum + Number(part), 0);
+    const all = [...new Set([...this.sounding.keys(), ...held])].sort((a, b) => number(a) - number(b));
+    for (const key of all) this.release(key);
   }
 
   // A controller turns the knob of the panel where its parameter has one here.
