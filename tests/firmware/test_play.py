@@ -154,7 +154,7 @@ def test_play_writes_sound_and_tracks(tmp_path, model_files):
 
     out = tmp_path / "deep" / "out.wav"
     text = "time,gate_in_1,knob_2\n0,0,0\n0.1,1,1\n0.2,0,0\n"
-    played = play("drum", script=script(tmp_path, text), models={"drum": model_files["drum"]}, tail_s=0.3)
+    played = play("drum", script=script(tmp_path, text), models={"drum": model_files["drum"]}, seconds=0.5)
     files = write_tracks(out, played.sound, played.rendered, played.built)
     assert [path.name for path in files] == ["out.wav", "out.cv.wav", "out.gates.wav"]
     audio, rate = soundfile.read(out)
