@@ -177,8 +177,8 @@ def _float_beside(out: Path) -> Path:
 
 def _lessons(source: Path, against: Path, calibration: Path | None, seed: int) -> CalibrationSet:
     from common.refusal import Refusal
-    from quantize.data.teacher import from_teacher
     from quantize.graph.load import load_graph
+    from quantize.teacher import from_teacher
 
     if source.is_dir():
         raise Refusal("--against is for an .onnx without a run; a run has data of its own to learn from.")

@@ -9,11 +9,11 @@ from scipy.io import wavfile
 
 import vaectrol
 from captures.read import model_of, read_capture
-from quantize.data import teacher
-from quantize.data.teacher import from_teacher
+from quantize import teacher
 from quantize.data.tune import Effort
 from quantize.graph.load import load_graph
 from quantize.procedure import Settings, run_procedure
+from quantize.teacher import from_teacher
 from tests.captures import made
 from tests.captures.test_import import written
 
