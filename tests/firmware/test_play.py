@@ -319,12 +319,13 @@ def test_a_live_session_renders_again_from_its_recording(tmp_path):
     assert np.abs(live).max() > 1e-3 and np.array_equal(live.T, again.sound)
 
 
-@pytest.mark.parametrize("kind", ["drum", "rhythm", "arpeggio", "voice", "drive", "groove", "modal"])
+@pytest.mark.parametrize("kind", ["drum", "rhythm", "arpeggio", "voice", "choir", "drive", "groove", "modal"])
 def test_everything_going_wrong_stays_bounded(kind, model_files):
     """A short piece of the hour that `python -m firmware.play.fuzz` runs."""
     from firmware.play.fuzz import fuzz
 
-    roles = {"groove": ("rhythm", "drum"), "arpeggio": ("chords",), "modal": ()}.get(kind, (kind,))
+    roles = {"groove": ("rhythm", "drum"), "arpeggio": ("chords",), "choir": ("voice",), "modal": ()}
+    roles = roles.get(kind, (kind,))
     status, text = fuzz(kind, 8.0, 5, {role: model_files[role] for role in roles})
     assert status == 0, text
     assert "all bounded" in text

@@ -192,6 +192,12 @@ static void take_commands(Panel *panel) {
     __atomic_store_n(&panel->taken, taken, __ATOMIC_RELEASE);
 }
 
+/* Nothing moves it, and it stands where it is to be: another run would change nothing. */
+static bool rests(const ParameterSpec *spec, const Smoother *smoother, float position, float band) {
+    return spec->knob < 0 && spec->cv < 0 && (smoother->held || band == 0.0f) && smoother->low_pass == position &&
+           smoother->rest == position && smoother->output == position && smoother->slack == 0.0f;
+}
+
 static void condition(Panel *panel, uint8_t index, unsigned runs) {
     const ParameterSpec *spec = &panel->spec->parameter[index];
     Parameter *parameter = &panel->parameter[index];
@@ -208,6 +214,10 @@ static void condition(Panel *panel, uint8_t index, unsigned runs) {
     }
     /* The ends are reached whole: what lies beyond them is cut off, and noise with it. */
     const float band = position > 0.0f && position < 1.0f ? spec->band : 0.0f;
+    if (panel->started && rests(spec, &parameter->smoother, position, band)) {
+        ramp_next(&parameter->value, parameter->value.to);
+        return;
+    }
     for (unsigned run = 0; run < runs; ++run) {
         smoother_process(&parameter->smoother, position, spec->smoothing, band);
     }
