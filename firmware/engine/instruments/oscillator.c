@@ -123,7 +123,7 @@ static void tell_voices(Oscillator *oscillator, const OscillatorHands *hands, ui
     const float spread = several ? value(hands, spec->spread) : 0.0f;
     for (uint8_t v = 0; v < spec->voices; ++v) {
         OscillatorVoice *voice = &spec->voice[v];
-        const bool led = oscillator->led >> v & 1u;
+        const bool led = (unsigned)oscillator->led >> v & 1u;
         voice->gate = led ? is_high(high, OSCILLATOR_GATE) : v > 0 && is_high(high, GATE_OF[v]);
         /* what was let go in turn keeps its pitch: the jack has gone to the next note */
         if (!several || voice->gate || voice->struck || (led && oscillator->together)) {
