@@ -15,7 +15,7 @@ import shutil
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -33,6 +33,10 @@ MOST_UNUSED = 0.25
 """Part of a factory model's latents that nothing may hang on: a dead knob is a promise that is not kept."""
 # What a card leaves to the evaluation's own page, whatever was judged
 NOT_FIGURES = ("rows", "items")
+
+
+StageName = Literal["train", "evaluate", "quantize", "encoder", "evaluate-int8", "cost"]
+STAGES: tuple[StageName, ...] = get_args(StageName)
 
 
 class DataWords(BaseModel):
@@ -68,6 +72,11 @@ class Words(BaseModel):
         Of the model file.
     weaknesses : list of str
         What a performer will notice.
+    stages : list of str
+        Some of `STAGES`, in their order. Without ``evaluate-int8`` its training is its judge, and the card
+        says what that measured.
+    ends : str
+        How the name of the model file ends.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -81,7 +90,14 @@ class Words(BaseModel):
     machine: str
     licence: str
     weaknesses: list[str]
+    stages: list[StageName] = list(STAGES)
+    ends: str = ".int8.onnx"
     data: DataWords
+
+    def has(self, stage: Stage) -> bool:
+        """Whether a command is one of its stages; those of ``train`` and ``cost`` are numbered and named."""
+        group = stage.name.partition("-")[0]
+        return {"train": "train", "bench": "cost"}.get(group, stage.name) in self.stages
 
 
 def read_words(name: str, folder: Path = MODELS) -> Words:
@@ -170,7 +186,7 @@ def stages_to_model(
             (work / "int8" / "report.json",),
         )
     )
-    return [*stages, *cost_stages(words, shipped, work)]
+    return [stage for stage in (*stages, *cost_stages(words, shipped, work)) if words.has(stage)]
 
 
 def cost_stages(words: Words, shipped: Path, work: Path) -> list[Stage]:
@@ -365,7 +381,7 @@ def ship(name: str, words: Words, source: Path, folder: Path, encoder: bool = Fa
             f"{len(unused)} of the {len(latents)} latents of {source} are unused ({', '.join(unused)}); "
             "train it with a smaller kl.beta."
         )
-    path = folder / (f"{name}.onnx" if name.endswith(PRIOR) else f"{name}.int8.onnx")
+    path = folder / f"{name}{words.ends}"
     if encoder:
         path = encoder_beside(path)
     write_bytes(path, whole)
@@ -391,8 +407,6 @@ def ship_picture(name: str, evaluation: Path, folder: Path) -> Path | None:
     return path
 
 
-PRIOR = ".prior"
-"""Ends the names of factory models that go on in the latents of another."""
 OPPONENTS = {
     "surprise": "this prior",
     "surprise linear": "a linear model of the last two frames",
@@ -401,34 +415,8 @@ OPPONENTS = {
 }
 
 
-def make_prior(
-    name: str, words: Words, data: Path, work: Path, into: Path, run: Path | None, model: Path | None
-) -> Path:
-    """Make a factory prior with its card, and return where that is; its judge is its training."""
-    trained, rounded = run or work / "run", model or work / f"{name}.onnx"
-    options = ("train", words.recipe, "--data", str(data), "-o", str(trained), *words.train[0])
-    train = Stage(
-        "train-1",
-        f"train {words.title}",
-        options,
-        (data / "manifest.json",),
-        (trained / "card.json",),
-        resumes=trained / "checkpoints" / "last.ckpt",
-    )
-    quantize = Stage(
-        "quantize",
-        "quantize",
-        ("quantize", str(trained), "--data", str(data), *words.quantize, "-o", str(rounded)),
-        (trained / "card.json",),
-        (rounded,),
-    )
-    run_stages([*([] if run else [train]), *([] if model else [quantize])], work)
-    shipped = ship(name, words, rounded, into)
-    return write_prior_card(name, words, trained, shipped, into)
-
-
-def write_prior_card(name: str, words: Words, run: Path, shipped: Path, folder: Path) -> Path:
-    """Write ``NAME.md`` of a prior from the words and from what its training measured."""
+def write_card_of_training(name: str, words: Words, run: Path, shipped: Path, folder: Path) -> Path:
+    """Write ``NAME.md`` from the words and from what a training measured that is its model's judge."""
     from firmware.compiler import budget
     from hardware.board import load_board
 
@@ -519,7 +507,9 @@ def factory(
     if costs_alone:
         check_folder(out)
         out.mkdir(parents=True, exist_ok=True)
-        run_stages(cost_stages(words, into / f"{name}.int8.onnx", out), out)
+        if "cost" not in words.stages:
+            raise WorkflowStopped(f"{name} has no stage cost in its words; leave out --costs-alone.")
+        run_stages(cost_stages(words, into / f"{name}{words.ends}", out), out)
         typer.echo(f"\nits cost is renewed in {renew_costs(name, words, out, into)}")
         return
     if data is None:
@@ -533,9 +523,6 @@ def factory(
     check_folder(into)
     out.mkdir(parents=True, exist_ok=True)
     into.mkdir(parents=True, exist_ok=True)
-    if name.endswith(PRIOR):
-        typer.echo(f"\nits card is {make_prior(name, words, data, out, into, run, model)}")
-        return
     trained = run or out / "run"
     stages = stages_to_model(name, words, data, out, run, model)
     if shipped_alone:
@@ -544,10 +531,15 @@ def factory(
     run_stages(before, out)
     if model is not None:
         shutil.copyfile(model, out / f"{name}.int8.onnx")
-    write_encoder(trained, out / f"{name}.int8.onnx")
+    if "encoder" in words.stages:
+        write_encoder(trained, out / f"{name}.int8.onnx")
     run_stages(stages[len(before) :], out)
-    ship(name, words, out / f"{name}.int8.onnx", into)
-    ship(name, words, out / f"{name}.encoder.onnx", into, encoder=True)
-    ship_picture(name, out / "int8", into)
-    card = write_card(name, words, out, trained, into)
-    typer.echo(f"\n{into / name}.int8.onnx is made; its card is {card}")
+    shipped = ship(name, words, out / f"{name}.int8.onnx", into)
+    if "encoder" in words.stages:
+        ship(name, words, out / f"{name}.encoder.onnx", into, encoder=True)
+    if "evaluate-int8" in words.stages:
+        ship_picture(name, out / "int8", into)
+        card = write_card(name, words, out, trained, into)
+    else:
+        card = write_card_of_training(name, words, trained, shipped, into)
+    typer.echo(f"\n{shipped} is made; its card is {card}")

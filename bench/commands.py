@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from firmware.commands import AllowSilence
+from firmware.commands import AllowSilence, AnyModelOption, TableOption
 
 if TYPE_CHECKING:
     from bench.report.report import Benched
@@ -168,6 +168,8 @@ def emulate(
     model: Annotated[
         list[str] | None, typer.Option(help="ROLE=FILE.onnx, in place of the instrument's own model.")
     ] = None,
+    table: TableOption = None,
+    of_any_model: AnyModelOption = False,
     block: Annotated[int | None, typer.Option(help="Samples per callback; the board's by default.")] = None,
     seconds: Annotated[
         float | None, typer.Option(help="So much of the script; emulating takes 1 to 10 s a second.")
@@ -194,14 +196,17 @@ def emulate(
     from firmware.commands import demonstration
     from firmware.play.render import has_sound, heard, write_tracks
     from firmware.play.verdict import require_audible
+    from firmware.tables.put import TableFiles
     from hardware.board import load_board
 
     chosen = load_board(board)
     models = pairs(model, "--model")
+    tables = TableFiles(pairs(table, "--table"), of_any_model)
     script, sounds = demonstration(context, instrument, demo, cv, pairs(sound, "--sound"), models)
     if script is None:
         raise Refusal("say what to play: --demo, or --cv FILE.csv.")
-    check_file(out, ".wav", [f for f in (script, *sounds.values(), *models.values()) if isinstance(f, Path)])
+    given = (script, *sounds.values(), *models.values(), *tables.files.values())
+    check_file(out, ".wav", [file for file in given if isinstance(file, Path)])
     with Progress(transient=True, disable=as_json) as bar:
         task = bar.add_task(f"emulating {instrument}", total=None)
         made = run(
@@ -212,6 +217,7 @@ def emulate(
             models=models,
             block=block,
             seconds=seconds,
+            tables=tables,
             callbacks=callbacks,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

@@ -7,18 +7,20 @@ callbacks go through the pipeline model, engine, controls and model together. Cy
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.m7.elf import read_elf
 from bench.m7.emulator import Machine
 from bench.m7.link import Placement, link
 from bench.predict import require_m7, summary
 from bench.report.schema import Emulated
+from common.refusal import Refusal
 from common.version import version
 from firmware import toolchain
 from firmware.build import PORTS, Built, generate, host_library
@@ -34,6 +36,7 @@ from firmware.play.render import (
 )
 from firmware.play.verdict import complaint
 from firmware.script.cv_script import Event, Signals, read_script, signals
+from firmware.tables.put import TableFiles
 from hardware.board import Board
 
 # Sizes of M7Block in firmware/ports/m7/m7.c, which takes them from engine/port.h
@@ -47,8 +50,14 @@ TRACED_CALLBACKS = 400
 WARM_CALLBACKS = 4
 """Through the pipeline model, but not counted: they fill its caches and train its branches."""
 START_S = 0.5
+"""From this second of a script on cycles are counted, or earlier where it ends.
+
+A drum needs as many hits as it has voices until all of them sound.
+"""
 TAIL_S = 0.5
-POST = "instrument_post"
+POST, TABLE, WRITE_TABLE = "instrument_post", "instrument_table", "instrument_table_write"
+TABLE_PIECE = 8
+"""Frames written at once."""
 AGREEMENT = 1e-5
 """Largest difference of audio and CV between module and host: the float edge of docs/design.md#arithmetic."""
 
@@ -62,12 +71,14 @@ class EmulatedInstrument:
         From ``firmware.build.generate`` for an M7 board.
     folder : Path
         Where the image is linked.
+    verbs : sequence of str
+        Of ``port.h``, beside those that render.
     """
 
-    def __init__(self, built: Built, folder: Path):
+    def __init__(self, built: Built, folder: Path, verbs: Sequence[str] = ()):
         sources = [*built.sources, PORTS / "m7" / "m7.c"]
         objects = [toolchain.compile_source(s, "m7", extra=[f"-I{built.folder}"]) for s in sources]
-        keep = ["m7_begin", "m7_render", "m7_block", POST]
+        keep = ["m7_begin", "m7_render", "m7_block", POST, *verbs]
         elf = link(objects, built.board, folder / "image.elf", keep=keep, placement=Placement(text="axi"))
         self.board: Board = built.board
         self.machine = Machine(read_elf(elf), built.board)
@@ -139,6 +150,27 @@ class EmulatedInstrument:
         value = int(np.float32(event.value).view(np.uint32))
         return bool(self.machine.call(POST, event.kind | (event.index & 0xFF) << 8, value).value & 1)
 
+    def table_hash(self, which: int) -> int | None:
+        """Hash of the model whose latents a table holds; None where the instrument has no such table."""
+        place = self.at + AT_AUDIO_OUT  # room for a PortTable; no sound is in it yet
+        if not self.machine.call(TABLE, which, place).value & 1:
+            return None
+        return int(self.machine.read_array(place, np.uint32, 1)[0])
+
+    def write_table(self, which: int, hash_: int, frames: NDArray[np.int16]) -> None:
+        """Fill a table, eight frames at a time as they come over the cable; shape (frames, 16)."""
+        place = self.at + AT_AUDIO_OUT
+        for at in range(0, len(frames), TABLE_PIECE):
+            piece = np.ascontiguousarray(frames[at : at + TABLE_PIECE])
+            self.machine.write(place, piece)
+            self._write_table(which, hash_, at, place, len(piece))
+        self._write_table(which, hash_, len(frames), place, 0)
+
+    def _write_table(self, *arguments: int) -> None:
+        why = self.machine.call(WRITE_TABLE, *arguments).value
+        if why:
+            raise Refusal(f"{self.machine.read(why, 80).split(bytes(1))[0].decode()}.")
+
     def _count_functions(self) -> None:
         pipeline = self.machine.pipeline
         functions = sorted(self.machine.elf.functions, key=lambda symbol: symbol.address)
@@ -180,8 +212,8 @@ def emulate(
     models: Mapping[str, Path] | None = None,
     block: int | None = None,
     seconds: float | None = None,
+    tables: TableFiles | None = None,
     callbacks: int = TRACED_CALLBACKS,
-    start_s: float = START_S,
     progress: Callable[[int, int], None] | None = None,
 ) -> Emulation:
     """Play a CV script on the emulated module and on the host, and compare.
@@ -192,11 +224,10 @@ def emulate(
         Audio files, or arrays at the board's rate, into audio jacks.
     seconds : float, optional
         So much of the script from its beginning; default: all of it, and half a second to ring.
+    tables : TableFiles, optional
+        Tables of latents that both hold from the start.
     callbacks : int
         So many go through the pipeline model.
-    start_s : float
-        From this second of the script on, or earlier where the script ends: a drum needs as many hits as it
-        has voices until all of them sound.
 
     Raises
     ------
@@ -218,9 +249,12 @@ def emulate(
         ticks = length_ticks(cv, tracks, rate, seconds, TAIL_S)
         tracks = {jack: fitted(track, ticks) for jack, track in tracks.items()}
         played = signals(cv, board, ticks, host.parameters, tracks, resting_knobs(here), gates)
+        filled = tables or TableFiles()
+        module = EmulatedInstrument(on_module, folder, [TABLE, WRITE_TABLE] if filled.files else [])
+        for player in (host, module):
+            filled.put(player, instrument)
         expected = host.render(played, size)
-        module = EmulatedInstrument(on_module, folder)
-        first = max(0, min(round(start_s * board.audio.sample_rate_hz / size), ticks // size - callbacks))
+        first = max(0, min(round(START_S * board.audio.sample_rate_hz / size), ticks // size - callbacks))
         rendered, cycles = module.render(
             played,
             size,

@@ -23,7 +23,7 @@ from bench.m7.link import Placement
 from bench.m7.measure import link_for
 from common.files import write_json
 from common.refusal import Refusal
-from firmware.kernelgen import m7_joined, m7_short
+from firmware.kernelgen import m7_joined, m7_recurrent, m7_short
 from firmware.kernelgen.m7_joined import Shape
 from hardware.board import load_board
 
@@ -92,7 +92,7 @@ JOINED_SHAPES = [
 """Joined sums of the table: pitches of taps and output, bits of a table behind, taps along the outputs."""
 
 
-APART = ("ear", "fft", "joined_m7", "pitch", "source_filter")
+APART = ("ear", "fft", "joined_m7", "pitch", "recurrent_m7", "source_filter")
 """Sources that the image of all others has no room for in fast memory: no instrument has everything."""
 
 
@@ -107,6 +107,29 @@ def joined_bench() -> Bench:
         code.write_text(m7_joined.source(JOINED_SHAPES))
         needed = [s for s in kernel_sources("m7") if s.stem in ("joined_m7", "freestanding")]
         elf = link_for([*needed, code], board, Path(folder) / "joined.elf")
+    return Bench(Machine(elf, board))
+
+
+RECURRENT_UNITS, RECURRENT_SHIFT = (4, 8, 16, 40), 4
+"""Recurrent layers of the table."""
+
+
+def _recurrent_shape(kind: str, units: int) -> m7_recurrent.Shape:
+    return m7_recurrent.Shape(kind, units // 2, 1, RECURRENT_SHIFT)
+
+
+@cache
+def recurrent_bench() -> Bench:
+    """Link the recurrent layers of the table into an image of their own."""
+    from firmware.toolchain import kernel_sources
+
+    board = load_board("patch_sm")
+    with tempfile.TemporaryDirectory() as folder:
+        code = Path(folder) / "recurrent.S"
+        shapes = [_recurrent_shape(kind, units) for kind in ("lstm", "gru") for units in RECURRENT_UNITS]
+        code.write_text(m7_recurrent.source(shapes))
+        needed = [s for s in kernel_sources("m7") if s.stem in ("recurrent_m7", "freestanding")]
+        elf = link_for([*needed, code], board, Path(folder) / "recurrent.elf")
     return Bench(Machine(elf, board))
 
 
@@ -452,6 +475,35 @@ def joined(shape: Shape, frames: int) -> Row:
     )
 
 
+def recurrent(kind: str, units: int, frames: int) -> Row:
+    """An LSTM or GRU of one input with random weights."""
+    from firmware.compiler.judge import recurrent as judge
+    from firmware.kernelgen.recurrent import pack_recurrent
+
+    b, rng = recurrent_bench(), np.random.default_rng(8)
+    b.reset()
+    shapes = ((4 * units, 1), (4 * units, units), (4 * units,))
+    weights, back, offsets = (rng.integers(-1500, 1500, shape) for shape in shapes)
+    packed = pack_recurrent(weights, back, offsets, RECURRENT_SHIFT, 2)
+    functions = judge.sigmoid_lines(), judge.tanh_lines()
+    layer = b.struct(
+        b.machine.place(packed.stream),
+        b.machine.elf.symbol(_recurrent_shape(kind, units).name).address | 1,  # Thumb
+        *(b.machine.place(f.reshape(-1).astype(np.int32)) + 4 * judge.CELLS for f in functions),
+        packed.inputs | packed.units << 16,
+        packed.columns | packed.shift << 16,
+    )
+    vector = b.machine.place(np.zeros(packed.columns, np.int16))
+    wide = b.machine.place(np.zeros(units, np.int32))
+    x = b.machine.place(rng.integers(-9999, 9999, 2 * frames).astype(np.int16))
+    out = b.machine.alloc(2 * units * frames)
+    cycles, instructions = b.cycles(f"vk_{kind}_s16", layer, vector, wide, x, 2, out, units, frames)
+    macs, priced = 4 * units * (units + 1) * frames, 4 * units * packed.columns * frames
+    shape = f"{units} units of 1 input, {frames} frames"
+    per_mac = cycles / macs
+    return Row(f"vk_{kind}_s16", shape, "dtcm", macs, units * frames, cycles, instructions, per_mac, priced)
+
+
 FIGURES: dict[str, tuple[Callable[[], Row], float]] = {
     "conv 64→64 k3, 4 frames": (partial(conv, 64, 64, 3, 4), 0.75),
     "conv 64→64 k3, 1 frame": (partial(conv, 64, 64, 3, 1), 0.95),
@@ -566,6 +618,10 @@ def grid() -> Iterator[Callable[[], Row]]:
         yield partial(hit, "vk_bands_frame", count)
     for count in (4, 16, 32, 60):
         yield partial(harmonics, count)
+    for kind in ("lstm", "gru"):
+        for units in RECURRENT_UNITS:
+            for frames in (1, 12):
+                yield partial(recurrent, kind, units, frames)
 
 
 def run() -> dict:

@@ -1,4 +1,4 @@
-"""Hear what ships: every factory instrument played on this computer, as sound and as a picture.
+"""Hear what ships: factory instruments and examples played on this computer, as sound and as a picture.
 
 ``python -m docs.gallery`` renews the pictures of ``docs/pictures`` and of the README. ``docs.build_site``
 calls :func:`play_all` and puts a player where ``docs/gallery.md`` says ``<!-- player: NAME -->``.
@@ -18,7 +18,20 @@ from common.refusal import Refusal
 from firmware.instruments.spec import available_instruments
 
 DOCS = Path(__file__).parent
+ROOT = DOCS.parent
 PICTURES = DOCS / "pictures"
+MATERIAL = (
+    "drum_sequenced",
+    "drum_tables",
+    "texture_answering",
+    "drum_bent",
+    "drum_macro",
+    "drive_wandering",
+)
+"""Examples in which latents are material."""
+BENDS = ("cat_for_conv1d", "conv1d_2", "conv1d_4", "conv1d_5")
+"""Sites of the drum that `vaectrol dissect` proposes, and the model that has them as parameters."""
+BENT = "bent.onnx"
 PLAYER = re.compile(r"<!-- player: (\w+) -->")
 COLOURS_OF_A_PICTURE = 64
 SHOWN_S = 6.0
@@ -54,20 +67,43 @@ def play_one(name: str, folder: Path) -> Heard:
     """
     import soundfile
 
+    out = folder / f"{name}.wav"
+    run(["play", *named(name, ROOT, folder), "--demo", "-o", str(out)])
+    audio, rate_hz = soundfile.read(out, dtype="float32", always_2d=True)
+    told = " ".join(named(name, Path(), Path()))
+    return Heard(name, audio, rate_hz, f"vaectrol play {told} --demo -o {name}.wav")
+
+
+def run(words: list[str]) -> None:
+    """Run a command; a `Refusal` when it fails."""
     import vaectrol
 
-    words = ["play", name, "--demo", "-o"]
-    out = folder / f"{name}.wav"
-    if vaectrol.main([*words, str(out)]) != 0:
-        raise Refusal(f"`vaectrol {' '.join(words)} {out}` failed; run it alone to see why.")
-    audio, rate_hz = soundfile.read(out, dtype="float32", always_2d=True)
-    return Heard(name, audio, rate_hz, f"vaectrol {' '.join(words)} {name}.wav")
+    if vaectrol.main(words) != 0:
+        raise Refusal(f"`vaectrol {' '.join(words)}` failed; run it alone to see why.")
+
+
+def named(name: str, root: Path, folder: Path) -> list[str]:
+    """Words by which a command is told an instrument or an example of the repository at `root`.
+
+    The model that ``drum_bent`` plays lies in `folder`.
+    """
+    if name not in MATERIAL:
+        return [name]
+    bent = ["--model", f"drum={folder / BENT}"] if name == "drum_bent" else []
+    return [str(root / "examples" / f"{name}.toml"), *bent]
 
 
 def play_all() -> list[Heard]:
-    """Play every factory instrument, in the order of their names."""
+    """Play every factory instrument, in the order of their names, then the examples."""
     with TemporaryDirectory(prefix="vaectrol-gallery-") as folder:
-        return [play_one(name, Path(folder)) for name in available_instruments()]
+        bend_drum(Path(folder))
+        return [play_one(name, Path(folder)) for name in (*available_instruments(), *MATERIAL)]
+
+
+def bend_drum(folder: Path) -> None:
+    """Make the model that ``drum_bent`` plays."""
+    drum = ROOT / "firmware" / "models" / "drum.int8.onnx"
+    run(["bend", str(drum), "--sites", "|".join(BENDS), "-o", str(folder / BENT)])
 
 
 def write_player(heard: Heard, folder: Path) -> str:
@@ -88,27 +124,31 @@ def write_player(heard: Heard, folder: Path) -> str:
 
 
 def write_pages(folder: Path) -> None:
-    """Write the pages in which the instruments play, by the command a reader would type.
+    """Write the pages in which instruments and examples play, by the commands a reader would type.
 
     Raises
     ------
     Refusal
-        When the command fails.
+        When a command fails.
     """
-    import vaectrol
-
-    if vaectrol.main(["web", "-o", str(folder)]) != 0:
-        raise Refusal(f"`vaectrol web -o {folder}` failed; run it alone to see why.")
+    run(["web", "-o", str(folder)])
+    with TemporaryDirectory(prefix="vaectrol-gallery-") as made:
+        bend_drum(Path(made))
+        for name in MATERIAL:
+            run(["web", *named(name, ROOT, Path(made)), "-o", str(folder / f"{name}.html")])
 
 
 def write_pictures(sounds: list[Heard], folder: Path = PICTURES) -> None:
-    """Draw each sound alone, and all of them as one strip."""
+    """Draw each sound alone, and those of the factory instruments as one strip."""
     from common.figure import new_figure
     from common.spectrogram import draw_spectrogram, spectrogram_figure
 
     folder.mkdir(parents=True, exist_ok=True)
     shown = [
-        (heard.name.replace("_", " "), heard.audio[: round(SHOWN_S * heard.rate_hz)].mean(axis=1))
+        (
+            heard.name.replace("_", " "),
+            heard.audio[: None if heard.name in MATERIAL else round(SHOWN_S * heard.rate_hz)].mean(axis=1),
+        )
         for heard in sounds
     ]
     rate_hz = sounds[0].rate_hz
@@ -116,8 +156,9 @@ def write_pictures(sounds: list[Heard], folder: Path = PICTURES) -> None:
         figure, axes = new_figure(1, 1, 3.1, 1.75)
         draw_spectrogram(axes[0, 0], audio, rate_hz, top_db=None)
         write_small(figure, folder / f"{heard.name}.png")
+    strip = [one for heard, one in zip(sounds, shown, strict=True) if heard.name not in MATERIAL]
     write_small(
-        spectrogram_figure(shown, rate_hz, columns=len(shown), top_db=None), folder / "instruments.png"
+        spectrogram_figure(strip, rate_hz, columns=len(strip), top_db=None), folder / "instruments.png"
     )
 
 

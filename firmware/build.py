@@ -155,6 +155,7 @@ def generate(
             sound=program.sound,
             ends=program.ends,
             copies=program.copies,
+            states=role.states(assignment),
         )
     kind.plan(assignment, reports, block)
     source = out / "instrument.c"

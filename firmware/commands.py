@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -13,11 +13,20 @@ if TYPE_CHECKING:
     from firmware.compiler.report import Report
     from firmware.play.live.live import Inputs
     from firmware.play.render import Scribe, Sound
+    from firmware.tables.put import TableFiles
     from hardware.board import Board
 
 
 ModelOption = Annotated[
     list[str] | None, typer.Option("--model", help="ROLE=FILE.onnx, in place of the instrument's own model.")
+]
+
+
+TableOption = Annotated[
+    list[str] | None, typer.Option("--table", help="a=FILE.wav or b=: a table of latents that it holds.")
+]
+AnyModelOption = Annotated[
+    bool, typer.Option("--of-any-model", help="Take a --table of another model, or one that nobody knows.")
 ]
 
 
@@ -334,6 +343,8 @@ def play(
     ] = None,
     sound_volts: Annotated[float, typer.Option(help="Volts of a full-scale sound in a CV jack.")] = 5.0,
     model: ModelOption = None,
+    table: TableOption = None,
+    of_any_model: AnyModelOption = False,
     seconds: Annotated[
         float | None, typer.Option(help="Length; the script's and a second, as a rule.")
     ] = None,
@@ -362,10 +373,12 @@ def play(
     from firmware.midi.song import read_song, song_script
     from firmware.play.audition import Audition
     from firmware.play.live.live import Inputs
+    from firmware.tables.put import TableFiles
     from hardware.board import load_board
 
     chosen = load_board(board)
     models = pairs(model, "--model")
+    tables = TableFiles(pairs(table, "--table"), of_any_model)
     path = out or Path(f"{Path(instrument).stem}.wav" if demo else "out.wav")
     if demo and picture is None:
         picture = path.with_suffix(".png")
@@ -383,8 +396,8 @@ def play(
             seconds,
             block,
             record,
-            allow_silence,
-            as_json,
+            tables,
+            Ending(allow_silence, as_json),
         )
         return
     refuse_together(
@@ -395,7 +408,8 @@ def play(
     refuse_together(midi is not None and (demo or cv is not None), "--midi", "--demo or --cv")
     refuse_together(preset is not None and (demo or midi is not None), "--preset", "--demo or --midi")
     script, sounds = demonstration(context, instrument, demo, cv, pairs(sound, "--sound"), models)
-    read = [file for file in (script, midi, *sounds.values(), *models.values()) if isinstance(file, Path)]
+    given_files = (script, midi, *sounds.values(), *models.values(), *tables.files.values())
+    read = [file for file in given_files if isinstance(file, Path)]
     check_file(path, ".wav", read)
     if picture is not None:
         check_file(picture, ".png", read)
@@ -426,6 +440,7 @@ def play(
             models=models,
             seconds=seconds,
             block=block,
+            tables=tables,
             sound_volts=sound_volts,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
@@ -510,6 +525,13 @@ def _phrases(context: typer.Context, instrument: str, models: dict[str, Path]) -
     return dict(find_demo(instrument, other_models=bool(models)).inputs((context.obj or {}).get("phrase")))
 
 
+class Ending(NamedTuple):
+    """How a rendering is told of: silence may be kept, and a machine may read it."""
+
+    allow_silence: bool
+    as_json: bool
+
+
 def _play_live(
     instrument: str,
     out: Path,
@@ -519,8 +541,8 @@ def _play_live(
     seconds: float | None,
     block: int | None,
     record: Path | None,
-    allow_silence: bool,
-    as_json: bool,
+    tables: TableFiles,
+    ending: Ending,
 ) -> None:
     import json
 
@@ -529,7 +551,7 @@ def _play_live(
     from firmware.play.verdict import BadRendering
 
     if not inputs.sound_card:
-        check_file(out, ".wav", models.values())
+        check_file(out, ".wav", [*models.values(), *tables.files.values()])
     if record is not None:
         check_file(record, ".csv")
     made = play_live(
@@ -541,10 +563,11 @@ def _play_live(
         block=block,
         record=record,
         board=board,
-        tell=lambda line: typer.echo(line, err=as_json),
+        tables=tables,
+        tell=lambda line: typer.echo(line, err=ending.as_json),
     )
-    typer.echo(json.dumps(made) if as_json else made["says"])
-    if made["complaint"] and not allow_silence:
+    typer.echo(json.dumps(made) if ending.as_json else made["says"])
+    if made["complaint"] and not ending.allow_silence:
         raise BadRendering(f"{out} is written, but {made['complaint']}; --allow-silence accepts that.")
 
 
@@ -554,6 +577,8 @@ def web(
         str | None, typer.Argument(help="An instrument's name or its .toml file; all that ship, if omitted.")
     ] = None,
     model: ModelOption = None,
+    table: TableOption = None,
+    of_any_model: AnyModelOption = False,
     board: Annotated[str, typer.Option(help="Whose panel, jacks, levels and voices.")] = "patch_sm",
     block: Annotated[
         int | None, typer.Option(min=1, max=256, help="Samples per callback; the board's, as a rule.")
@@ -577,8 +602,10 @@ def web(
     from firmware.ports.web.gallery import Wanted, check_board, instrument_page, write_gallery
     from firmware.ports.web.originals import read_originals
     from firmware.ports.web.page import Extras
+    from firmware.tables.put import TableFiles
 
     models = pairs(model, "--model")
+    tables = TableFiles(pairs(table, "--table"), of_any_model)
     path = out or Path(f"{Path(instrument).stem}.html" if instrument else "pages")
     chosen = check_board(board)
     phrase = (context.obj or {}).get("phrase")
@@ -587,15 +614,17 @@ def web(
     if path.suffix == ".html" and instrument is None:
         raise Refusal(f"{path} holds one instrument; say which, or name a folder for all of them.")
     if path.suffix == ".html" and instrument is not None:
-        check_file(path, ".html", models.values())
-        extras = Extras(originals=[pair for file in beside or [] for pair in read_originals(file)])
+        check_file(path, ".html", [*models.values(), *tables.files.values()])
+        originals = [pair for file in beside or [] for pair in read_originals(file)]
+        extras = Extras(originals=originals, tables=tables)
         page = instrument_page(instrument, chosen, models=models, block=block, phrase=phrase, extras=extras)
         write_text(path, page)
         typer.echo(f"wrote {path}, {path.stat().st_size:,} bytes: open it in a browser")
         return
-    if models:
+    if models or tables.files:
+        option = "--model" if models else "--table"
         raise Refusal(
-            f"{path} is a gallery of what ships; with --model name one page: -o {instrument or 'NAME'}.html."
+            f"{path} is a gallery of what ships; with {option} name one page: -o {instrument or 'NAME'}.html."
         )
     names = [instrument] if instrument else available_instruments()
     index = write_gallery(

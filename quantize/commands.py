@@ -80,6 +80,10 @@ def quantize(
         Path | None, typer.Option(help="A float .onnx from elsewhere; needs --calibration.")
     ] = None,
     calibration: Annotated[Path | None, typer.Option(help="Folder of .npz, .npy or .wav examples.")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Float .onnx whose sound is the target, on the recordings of --calibration."),
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Data set instead of the run's own.")] = None,
     curve: Annotated[
         Path | None, typer.Option(help="Write quality against cost (JSON and PNG) instead of one model.")
@@ -93,6 +97,7 @@ def quantize(
     """Prune, fine-tune and quantize a model to int8 weights, and report what it cost in sound."""
     from rich.console import Console
 
+    from common.files import write_bytes
     from common.outputs import check_file, check_folder
     from common.refusal import Refusal
     from quantize.budget import Limits, check_board, parse_bytes, parse_share
@@ -107,7 +112,9 @@ def quantize(
     if curve is not None:
         check_file(curve, ".json")
     else:
-        check_file(out, ".onnx", [one for one in (source, ptq) if one is not None])
+        check_file(out, ".onnx", [one for one in (source, ptq, against) if one is not None])
+        if against is not None:
+            check_file(_float_beside(out), ".onnx", [source, against] if source else [against])
         check_folder(place)
     if ptq is not None:
         _from_elsewhere(ptq, calibration, out, place, activations or "16", ranges, json)
@@ -142,7 +149,10 @@ def quantize(
         progress.at("reading the model and its data")
         if limits is not None:
             check_board(source, limits.board)
-        calibration_set = _calibration_set(source, calibration, data, seed, batch)
+        if against is not None:
+            calibration_set = _lessons(source, against, calibration, seed)
+        else:
+            calibration_set = _calibration_set(source, calibration, data, seed, batch)
         progress.ended(f"read {calibration_set.source}")
         if curve is not None:
             rows = _curve(calibration_set, settings, curve, source.stem, progress)
@@ -150,12 +160,31 @@ def quantize(
             widths: list[Width] = [activations] if activations else ["16", "8"]
             made = _made(calibration_set, settings, limits, widths, progress)
             page = _written(made, calibration_set, Files(source, out, place), progress)
+            if against is not None:
+                write_bytes(_float_beside(out), made.outcome.graph.to_model().SerializeToString())
     if curve is not None:
         _print_rows(rows, curve, json)
     elif json:
         _print_json(made, calibration_set)
     else:
         _print_stages(made, out, page, console)
+
+
+def _float_beside(out: Path) -> Path:
+    """Where the float model lies that the integers were rounded from, to go on learning with."""
+    return out.with_name(f"{out.name.removesuffix('.onnx').removesuffix('.int8')}.float.onnx")
+
+
+def _lessons(source: Path, against: Path, calibration: Path | None, seed: int) -> CalibrationSet:
+    from common.refusal import Refusal
+    from quantize.graph.load import load_graph
+    from quantize.teacher import from_teacher
+
+    if source.is_dir():
+        raise Refusal("--against is for an .onnx without a run; a run has data of its own to learn from.")
+    if calibration is None:
+        raise Refusal("--against needs --calibration DIR with dry recordings (.wav) to listen to.")
+    return from_teacher(load_graph(source), load_graph(against), calibration, seed)
 
 
 @dataclass

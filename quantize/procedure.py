@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -66,6 +66,8 @@ class Settings:
         Of all fine-tuning: after pruning in float and then of the integers, else of the integers alone.
     tune_rate, tune_rate_events : float
         Learning rates of the float fine-tuning: of streams, and of models that decode one event at a time.
+    learns : bool
+        Whether float weights are tuned although nothing is pruned.
     qat_rate, qat_rate_8 : float
         Learning rates of the integers, with 16-bit and with any 8-bit activations, whose gradients are rough.
     """
@@ -90,6 +92,12 @@ class Settings:
     tune_rate_events: float = 4e-3
     qat_rate: float = 5e-5
     qat_rate_8: float = 2e-5
+    learns: bool = False
+
+    @property
+    def tunes_float(self) -> bool:
+        """Whether float weights are tuned before they are rounded."""
+        return self.keep < 1.0 or self.learns
 
     @property
     def float_effort(self) -> Effort:
@@ -99,7 +107,7 @@ class Settings:
     @property
     def integer_effort(self) -> Effort:
         """What the integers are tuned with."""
-        return self.effort if self.keep >= 1.0 else self.effort.part(1.0 - FLOAT_SHARE)
+        return self.effort.part(1.0 - FLOAT_SHARE) if self.tunes_float else self.effort
 
 
 class StageRecord(TypedDict):
@@ -188,7 +196,7 @@ def macs_per_tick(graph: Graph) -> float:
 
 def budgets(settings: Settings) -> dict[str, float]:
     """Stage → seconds that it may take, of the stages that have a time budget."""
-    named = {TUNING_FLOAT: settings.float_effort} if settings.keep < 1.0 else {}
+    named = {TUNING_FLOAT: settings.float_effort} if settings.tunes_float else {}
     named[TUNING_INTEGERS] = settings.integer_effort
     return {name: effort.seconds for name, effort in named.items() if effort and effort.seconds is not None}
 
@@ -230,6 +238,8 @@ def run_procedure(
         When pruning can't reach its goal, a tensor is not finite, or the loss is not.
     """
     progress = progress or Progress()
+    if calibration_set.learns:
+        settings = replace(settings, learns=True)
     progress.plan(budgets(settings))
     stages: list[Stage] = []
     begin = time.monotonic(), time.process_time()
@@ -253,18 +263,13 @@ def run_procedure(
     if settings.keep < 1.0:
         step = _pruned(calibration_set, settings, progress)
         graph, widths = step.graph, step.widths
+        measured("pruned", Network(graph))
+    if settings.effort and settings.tunes_float:
         student = Network(graph)
-        measured("pruned", student)
-        if settings.effort:
-            _tune(
-                student,
-                calibration_set,
-                settings,
-                settings.float_effort,
-                lambda s: progress.at(TUNING_FLOAT, s),
-            )
-            graph = student.to_graph()
-            measured("pruned, tuned", Network(graph))
+        effort = settings.float_effort
+        _tune(student, calibration_set, settings, effort, lambda s: progress.at(TUNING_FLOAT, s))
+        graph = student.to_graph()
+        measured("pruned, tuned" if settings.keep < 1.0 else "tuned", Network(graph))
     graph_before = graph
     outcome = _quantized(graph, calibration_set, settings, progress)
     measured(f"int8, {_width_name(settings)}", outcome.network)

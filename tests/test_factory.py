@@ -67,9 +67,31 @@ def test_stages_are_the_commands_of_the_road(models, tmp_path):
     assert all(name in str(stages) for name in ("--quick", "float", "int8"))
 
 
+def test_the_words_say_which_stages_a_model_has(models, tmp_path):
+    """A model that its training judged: no name tells it from others."""
+    (models / "click.toml").write_text(
+        WORDS.replace("[data]", 'stages = ["train", "quantize"]\nends = ".onnx"\n\n[data]')
+    )
+    words = factory.read_words("click", models)
+    stages = factory.stages_to_model("click", words, tmp_path / "data", tmp_path / "w", None, None)
+    assert [s.name for s in stages] == ["train-1", "train-2", "quantize"]
+    tiny_model(tmp_path / "made.onnx")
+    assert factory.ship("click", words, tmp_path / "made.onnx", models) == models / "click.onnx"
+    with pytest.raises(WorkflowStopped, match="no stage cost"):
+        factory.factory("texture.prior", tmp_path / "out", costs_alone=True)
+
+
+def test_the_factory_prior_has_the_stages_that_a_prior_has(tmp_path):
+    words = factory.read_words("texture.prior")
+    stages = factory.stages_to_model("texture.prior", words, tmp_path / "data", tmp_path, None, None)
+    assert [s.argv[0] for s in stages] == ["train", "quantize"]
+    assert stages[0].argv[-5:] == (str(tmp_path / "run"), *words.train[0])
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
+        (("[data]", 'stages = ["bake"]\n[data]'), "stages.0"),
         (("licence", "license"), "fix that field"),
         (('recipe = "drum_quick"', "recipe = 3"), "recipe"),
         (("title", "= ="), "is not TOML"),
@@ -208,14 +230,16 @@ def test_an_older_card_calls_the_cpu_time_by_its_old_name():
 
 def test_every_factory_model_has_words_a_card_and_credits():
     """What ships is described, small enough, and says whose sounds it learnt from."""
-    for model in sorted(factory.MODELS.glob("*.int8.onnx")):
-        name = model.name.removesuffix(".int8.onnx")
+    described = [path.name.removesuffix(".toml") for path in sorted(factory.MODELS.glob("*.toml"))]
+    for name in described:
         words = factory.read_words(name)
+        model = factory.MODELS / f"{name}{words.ends}"
         assert model.stat().st_size <= factory.LARGEST_BYTES
         inside = {e.key: json.loads(e.value) for e in onnx.load(model).metadata_props}
         assert (
             inside["vaectrol.credits"] == words.data.credits and inside["vaectrol.licence"] == words.licence
         )
         card = (factory.MODELS / f"{name}.md").read_text()
-        assert all(f"| {load_board(board).title} |" in card for board in words.boards)
+        if "cost" in words.stages:
+            assert all(f"| {load_board(board).title} |" in card for board in words.boards)
         assert all(credit.rstrip(".") in card for credit in words.data.credits)

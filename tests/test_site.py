@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from docs import build_site, gallery
-from firmware.instruments.spec import available_instruments
+from firmware.instruments.spec import available_instruments, load_instrument
 from tests.prose import ROOT, pages
 
 CONFIG = (ROOT / "docs" / "mkdocs.yml").read_text(encoding="utf-8")
@@ -22,8 +22,13 @@ def test_every_page_is_in_the_sites_contents() -> None:
     assert sorted(named) == sorted(str(page.relative_to(ROOT)) for page in pages())
 
 
-def test_the_gallery_plays_every_factory_instrument() -> None:
-    assert sorted(gallery.PLAYER.findall(GALLERY)) == sorted(available_instruments())
+def test_the_gallery_plays_every_factory_instrument_and_what_latents_are_material_for() -> None:
+    played = [*available_instruments(), *gallery.MATERIAL]
+    assert sorted(gallery.PLAYER.findall(GALLERY)) == sorted(played)
+    for name in gallery.MATERIAL:
+        demo = load_instrument(ROOT / "examples" / f"{name}.toml").spec.demo
+        assert demo is not None and (ROOT / "examples" / demo.script).is_file()
+        assert (gallery.PICTURES / f"{name}.png").is_file()
 
 
 def test_pages_are_staged_with_what_they_show(tmp_path: Path) -> None:

@@ -58,7 +58,9 @@ typedef struct PortInfo {
 #define PORT_SETTINGS_BYTES (4u * PORT_SECTOR_BYTES) /* calibration ×2, presets ×2 */
 #define PORT_TABLE_SECTORS 16u
 #define PORT_TABLE_SLOTS 3u /* behind the settings: one more than an instrument has tables */
-#define PORT_STORAGE_BYTES (PORT_SETTINGS_BYTES + PORT_TABLE_SLOTS * PORT_TABLE_SECTORS * PORT_SECTOR_BYTES)
+#define PORT_TABLES_BYTES (PORT_TABLE_SLOTS * PORT_TABLE_SECTORS * PORT_SECTOR_BYTES)
+#define PORT_SEQUENCE_SECTORS 2u /* of a slot; two slots behind the tables */
+#define PORT_STORAGE_BYTES (PORT_SETTINGS_BYTES + PORT_TABLES_BYTES + 2u * PORT_SEQUENCE_SECTORS * PORT_SECTOR_BYTES)
 typedef struct PortStorage {
     void *context;
     bool (*read)(void *context, uint32_t address, void *data, size_t bytes);

@@ -29,8 +29,8 @@ def assign(loaded: LoadedInstrument, models: dict[str, ModelFile], board: Board)
     kind = kinds.named(loaded.spec.kind)
     voices = kind.voices(loaded.spec)
     assignment = Assignment(loaded, board, models, voices=voices, voices_asked=voices)
-    assignment.kind_gates = kind.gates
-    assignment.gate_names = [*kind.gates, *layer.gates(loaded.spec, kind.gates), *macro.gates(loaded.spec)]
+    gates = assignment.kind_gates = kind.gates_of(loaded.spec)
+    assignment.gate_names = [*gates, *layer.gates(loaded.spec, gates), *macro.gates(loaded.spec)]
     kind.add_parameters(assignment)
     macro.add_macro(assignment)
     if (
@@ -185,14 +185,16 @@ def _check_midi(assignment: Assignment, kind: InstrumentKind) -> None:
     moved: list[tuple[tuple[str | int, ...], str]] = []
     for number, note in enumerate(table.note):
         at: tuple[str | int, ...] = ("midi", "note", number)
-        if note.gate is not None and note.gate not in assignment.gate_names:
-            raise assignment.loaded.located.refusal(
-                (*at, "gate"),
-                f"a {kind.name} has no gate {note.gate!r}; "
-                f"it has {', '.join(assignment.gate_names) or 'none'}",
-            )
+        for voice in range(1, note.voices + 1):
+            if (gate := note.gate_of(voice)) is not None and gate not in assignment.gate_names:
+                raise assignment.loaded.located.refusal(
+                    (*at, "gate"),
+                    f"a {kind.name} has no gate {gate!r}; "
+                    f"it has {', '.join(assignment.gate_names) or 'none'}",
+                )
+            moved += [((*at, "pitch"), to)] if (to := note.pitch_of(voice)) else []
         moved += [((*at, "set"), to) for to in note.set]
-        moved += [((*at, field), to) for field in ("velocity", "pitch") if (to := getattr(note, field))]
+        moved += [((*at, "velocity"), note.velocity)] if note.velocity else []
     moved += [(("midi", "cc", number, "to"), controller.to) for number, controller in enumerate(table.cc)]
     for place, to in moved:
         if not _targets(assignment, kind, to):

@@ -145,6 +145,11 @@ class MidiNote(Table):
     """Parameter that follows as by its CV, one volt an octave."""
     middle: int = Field(60, ge=0, le=127)
     """Key of 0 V."""
+    voices: int = Field(1, ge=1, le=8)
+    """Keys that sound at once: the second has the gate ``GATE_2`` and the parameter ``PITCH.2``, and so on.
+
+    Each takes the voice that was let go first, else that of the oldest key.
+    """
     set: dict[str, float | str] = {}
     """Parameters moved before the stroke, to a position or to a class by name; a name that the model does not
     know moves nothing."""
@@ -153,6 +158,14 @@ class MidiNote(Table):
     def span(self) -> tuple[int, int]:
         """Lowest and highest key."""
         return (self.notes, self.notes) if isinstance(self.notes, int) else self.notes
+
+    def gate_of(self, voice: int) -> str | None:
+        """Gate function of a voice, from 1 on."""
+        return self.gate if self.gate is None or voice == 1 else f"{self.gate}_{voice}"
+
+    def pitch_of(self, voice: int) -> str | None:
+        """Parameter that says the pitch of a voice, from 1 on."""
+        return self.pitch if self.pitch is None or voice == 1 else f"{self.pitch}.{voice}"
 
     @field_validator("notes")
     @classmethod

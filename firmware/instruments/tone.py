@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from common.model_metadata import ModelMetadata
 from common.refusal import Refusal
 from firmware.instruments.assignment import Assignment, ToneAssignment
 from firmware.instruments.c.literals import floats, integers
@@ -77,7 +78,12 @@ def _add_knobs(assignment: Assignment, model: ModelFile, tone: ToneAssignment) -
         tone.knob_rest.append(attribute.default)
         rest = position_of(attribute.quantiles, attribute.default)
         tone.knob.append(assignment.add(f"attribute.{attribute.name}", attribute.quantiles, rest))
-    for bend in model.about.bends:
+    add_bends(assignment, model.about, tone)
+
+
+def add_bends(assignment: Assignment, about: ModelMetadata, tone: ToneAssignment) -> None:
+    """Add a parameter for all that bends a model; it lies behind its knobs."""
+    for bend in about.bends:
         tone.knob_rest.append(bend.neutral)
         tone.knob.append(assignment.add(bend.name, bend.table, BEND_REST))
 

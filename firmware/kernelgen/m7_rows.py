@@ -19,7 +19,10 @@ OUT = Path(__file__).resolve().parents[1] / "engine" / "kernels" / "rows_m7.S"
 
 # What an instruction is to the pipeline; anything else is a plain ALU operation.
 LOADS = ("ldr", "ldrsh")
-MULTIPLIES = ("smlad", "smulbb", "smultt", "smmulr", "smmlar", "smlabb", "smlatb", "smlabt", "smlatt", "mla")
+MULTIPLIES = (
+    *("smlad", "smulbb", "smultt", "smmulr", "smmlar", "smlabb", "smlatb", "smlabt", "smlatt", "mla"),
+    *("smmul", "smmla"),
+)
 OLDER_ONLY = (
     *(
         "pkhbt",
@@ -35,6 +38,8 @@ OLDER_ONLY = (
         "shadd16",
         "qadd16",
         "qsub16",
+        "qadd",
+        "qdadd",
     ),
 )
 # Cycles until another instruction may use the result; one more where it is shifted or extracted.
@@ -53,6 +58,8 @@ class Instruction:
     needed_by: list[Instruction] = field(default_factory=list)
     height: int = 0
     cycle: int | None = None
+    place: tuple[str, int] | None = None
+    """Of a load: base and offset in bytes, where neighbours are told by these and not by `word`."""
 
     @property
     def name(self) -> str:
@@ -65,7 +72,7 @@ class Instruction:
         for kind, names in (("load", LOADS), ("multiply", MULTIPLIES), ("older", OLDER_ONLY)):
             if self.name in names:
                 return kind
-        return "store" if self.name == "str" else "alu"
+        return "store" if self.name in ("str", "strh") else "alu"
 
     @property
     def shifts(self) -> bool:
@@ -129,6 +136,9 @@ def pairs(older: Instruction, younger: Instruction) -> bool:
     a, b = older.kind, younger.kind
     if b == "older" or (a == b and a in ("multiply", "store")) or {a, b} == {"multiply", "store"}:
         return False
+    if a == b == "load" and older.place is not None and younger.place is not None:
+        (first, one), (second, other) = older.place, younger.place
+        return first == second and abs(one - other) == 4 and older.result not in younger.operands
     if a == b == "load":  # neighbours of one operand lie on different banks
         base = [re.search(r"\[(.*?),", i.text) for i in (older, younger)]
         same = base[0] is not None and base[1] is not None and base[0][1] == base[1][1]

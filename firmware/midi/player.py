@@ -1,5 +1,8 @@
 """What a MIDI message does to an instrument, by the ``[midi]`` table of its file: script columns and values.
 
+Where keys sound at once, each takes the voice that was let go first; where all are held, the one that was
+pressed first, which goes over to the new key without a stroke.
+
 One player serves a file, a cable and a test: it knows neither time nor sound. A column is one of
 `firmware.script.cv_script`, so that what was played can be written down and rendered again.
 """
@@ -34,6 +37,10 @@ class KeyColumns(TypedDict):
     pitchVolts: tuple[float, float]
     middle: int
     sets: list[Move]
+    lane: int
+    """Its place among entries of which a key takes one."""
+    lanes: int
+    """How many those are; they lie side by side."""
 
 
 class ControllerColumns(TypedDict):
@@ -73,6 +80,17 @@ class _Key:
     pitch_volts: tuple[float, float]
     middle: int
     sets: list[Move]
+    lane: int
+    lanes: int
+
+
+@dataclass
+class _Lane:
+    """Which key one of several entries plays, and since when it does, or does nothing."""
+
+    key: tuple[int, int] | None = None
+    note: int = -1
+    since: int = 0
 
 
 class MidiPlayer:
@@ -109,7 +127,11 @@ class MidiPlayer:
         self._parameters = list(parameters)
         self._choices = choices or {}
         self._groups = kinds.named(loaded.spec.kind).groups
-        self._keys = [self._key(note, loaded) for note in self.table.note]
+        self._keys = [
+            self._key(note, lane, loaded) for note in self.table.note for lane in range(note.voices)
+        ]
+        self._lanes = [_Lane() for _ in self._keys]
+        self._moment = 0
         self._held: Counter[str] = Counter()
         self._sounding: dict[tuple[int, int], list[str]] = {}
         self._bent, self._last = 0.0, -1
@@ -147,6 +169,8 @@ class MidiPlayer:
                 pitchVolts=key.pitch_volts,
                 middle=key.middle,
                 sets=key.sets,
+                lane=key.lane,
+                lanes=key.lanes,
             )
             for key in self._keys
         ]
@@ -176,16 +200,26 @@ class MidiPlayer:
         elif kind != "clock":
             self._running = kind != "stop"
 
-    def _of(self, note: int) -> Iterator[_Key]:
-        return (key for key in self._keys if key.span[0] <= note <= key.span[1])
+    def _of(self, note: int) -> Iterator[int]:
+        """Numbers of the entries that a key plays: of those that lie side by side, one."""
+        for number, key in enumerate(self._keys):
+            if key.lane == 0 and key.span[0] <= note <= key.span[1]:
+                side = range(number, number + key.lanes)
+                yield min(side, key=lambda at: (self._lanes[at].key is not None, self._lanes[at].since))
 
     def _press(self, channel: int, note: int, velocity: int) -> Iterator[Move]:
         self._last = note
-        for key in self._of(note):
+        self._moment += 1
+        for number in list(self._of(note)):
+            key, lane = self._keys[number], self._lanes[number]
+            held, lane.key, lane.note, lane.since = lane.key, (channel, note), note, self._moment
             yield from key.sets
             yield from ((column, velocity / 127.0) for column in key.velocity)
-            yield from ((column, self._position(key)) for column in key.pitch)
-            if key.gate:
+            yield from ((column, self._position(key, note)) for column in key.pitch)
+            if key.gate and key.lanes > 1:
+                if held is None:
+                    yield key.gate, 1.0
+            elif key.gate:
                 self._held[key.gate] += 1
                 self._sounding.setdefault((channel, note), []).append(key.gate)
                 if self._held[key.gate] == 1:
@@ -194,16 +228,24 @@ class MidiPlayer:
                 yield key.strikes, velocity / 127.0
 
     def _bend(self, wheel: int) -> Iterator[Move]:
-        """The pitch of the last note, with the wheel."""
+        """The pitch of the last note, with the wheel; where keys sound at once, of all of them."""
         self._bent = self.table.bend * wheel / WHEEL
-        for key in self._of(self._last):
-            yield from ((column, self._position(key)) for column in key.pitch)
+        for key, lane in zip(self._keys, self._lanes, strict=True):
+            note = lane.note if key.lanes > 1 else self._last
+            if key.span[0] <= note <= key.span[1]:
+                yield from ((column, self._position(key, note)) for column in key.pitch)
 
     def _release(self, key: tuple[int, int]) -> Iterator[Move]:
         for gate in self._sounding.pop(key, []):
             self._held[gate] -= 1
             if not self._held[gate]:
                 yield gate, 0.0
+        self._moment += 1
+        for entry, lane in zip(self._keys, self._lanes, strict=True):
+            if lane.key == key:
+                lane.key, lane.since = None, self._moment
+                if entry.gate and entry.lanes > 1:
+                    yield entry.gate, 0.0
 
     def _turn(self, number: int, value: int) -> Iterator[Move]:
         for controller in self.table.cc:
@@ -212,17 +254,19 @@ class MidiPlayer:
                 position = low + (high - low) * value / 127.0
                 yield from ((column, position) for column in self._columns(controller.to))
         if number in (ALL_SOUND_OFF, ALL_NOTES_OFF):
-            for key in list(self._sounding):
+            held = {lane.key for lane in self._lanes if lane.key is not None}
+            for key in sorted({*self._sounding, *held}):
                 yield from self._release(key)
 
-    def _key(self, note: MidiNote, loaded: LoadedInstrument) -> _Key:
-        control = next((one for one in loaded.spec.control if one.to == note.pitch), None)
+    def _key(self, note: MidiNote, lane: int, loaded: LoadedInstrument) -> _Key:
+        gate, pitch = note.gate_of(lane + 1), note.pitch_of(lane + 1)
+        control = next((one for one in loaded.spec.control if one.to == pitch), None)
         return _Key(
             note.span,
             f"trigger/{note.trigger}" if note.trigger else "",
-            f"gate/{note.gate}" if note.gate else "",
+            f"gate/{gate}" if gate else "",
             self._columns(note.velocity),
-            self._columns(note.pitch),
+            self._columns(pitch),
             control.volts if control is not None else (-5.0, 5.0),
             note.middle,
             [
@@ -231,6 +275,8 @@ class MidiPlayer:
                 for column in self._columns(to)
                 if (position := self._chosen(column, chosen)) is not None
             ],
+            lane,
+            note.voices,
         )
 
     def _chosen(self, column: str, chosen: float | str) -> float | None:
@@ -249,7 +295,7 @@ class MidiPlayer:
             return [name for name in self._parameters if name.startswith(f"{address}/")]
         return [address] if address in self._parameters else []
 
-    def _position(self, key: _Key) -> float:
-        """Where one volt an octave would take the parameter, by the last note and the wheel."""
+    def _position(self, key: _Key, note: int) -> float:
+        """Where one volt an octave would take the parameter, by a note and the wheel."""
         low, high = key.pitch_volts
-        return min(1.0, max(0.0, ((self._last + self._bent - key.middle) / 12.0 - low) / (high - low)))
+        return min(1.0, max(0.0, ((note + self._bent - key.middle) / 12.0 - low) / (high - low)))

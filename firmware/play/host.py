@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.refusal import Refusal
 from firmware.script.cv_script import Event, Signals
 
 # The parts of engine/port.h and ports/host/host.c that Python calls; a test holds them together.
@@ -35,6 +36,7 @@ typedef struct {
     uint8_t preset;
     bool preset_unsaved;
 } PortReport;
+typedef struct { uint32_t hash, frames; const int16_t *frame; } PortTable;
 typedef struct { size_t tick; PortCommand command; } HostEvent;
 typedef struct {
     size_t ticks, block, done, events, posted;
@@ -51,6 +53,9 @@ const PortInfo *instrument_info(void);
 void instrument_reset(void);
 bool instrument_post(PortCommand command);
 void instrument_report(PortReport *report);
+bool instrument_table(uint8_t which, PortTable *table);
+const char *instrument_table_write(
+    uint8_t which, uint32_t hash, uint32_t at, const int16_t *frame, uint32_t frames);
 void host_begin(void);
 void host_render(HostScript *script, size_t until);
 """
@@ -116,6 +121,19 @@ class HostInstrument:
     def position(self, name: str) -> float:
         """Position 0 … 1 of a parameter by its OSC address."""
         return float(self.report().position[self.parameters[name]])
+
+    def table_hash(self, which: int) -> int | None:
+        """Hash of the model whose latents a table holds; None where the instrument has no such table."""
+        table = self.ffi.new("PortTable *")
+        return int(table.hash) if self.lib.instrument_table(which, table) else None
+
+    def write_table(self, which: int, hash_: int, frames: NDArray[np.int16]) -> None:
+        """Fill a table, as `vaectrol table write` fills a module's; shape (frames, 16)."""
+        data = self.ffi.from_buffer("int16_t[]", np.ascontiguousarray(frames))
+        for at, many in ((0, len(frames)), (len(frames), 0)):
+            why = self.lib.instrument_table_write(which, hash_, at, data, many)
+            if why != self.ffi.NULL:
+                raise Refusal(f"{self.ffi.string(why).decode()}.")
 
     def render(
         self, signals: Signals, block: int = 48, progress: Callable[[int], None] | None = None

@@ -19,6 +19,7 @@ from firmware.instruments import kinds
 from firmware.play.host import HostInstrument, Rendered
 from firmware.play.pieces import blank, put, rendered_pieces
 from firmware.script.cv_script import Script, Signals, check, events, read_script, readings
+from firmware.tables.put import TableFiles
 from hardware.board import Board
 
 CV_FULL_SCALE_VOLTS = 10.0
@@ -28,6 +29,8 @@ KNOB_MARGIN = 0.005
 
 
 LONGEST_S = 3600.0
+TAIL_S = 1.0
+"""To ring after a script's last row."""
 PIECE_FRAMES = 65_536
 """Of a sound file, read at once."""
 FILTER_HALF = 10
@@ -92,7 +95,7 @@ def play(
     models: Mapping[str, Path] | None = None,
     seconds: float | None = None,
     block: int | None = None,
-    tail_s: float = 1.0,
+    tables: TableFiles | None = None,
     sound_volts: float = 5.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Played:
@@ -109,9 +112,11 @@ def play(
         Audio as CV (±1 = ±`sound_volts`), as gate, or into ``audio_in_N`` (±1 = full scale).
     models : mapping of role to ONNX file
     seconds : float, optional
-        Length; default: the script's (or the sounds') and `tail_s`.
+        Length; default: the script's (or the sounds') and a second to ring.
     block : int, optional
         Samples per callback; the board's when omitted.
+    tables : TableFiles, optional
+        Tables of latents that it holds from the start.
 
     Raises
     ------
@@ -122,12 +127,13 @@ def play(
     cv = read_script(script) if isinstance(script, Path) else Script()
     with tempfile.TemporaryDirectory(prefix="vaectrol-") as folder:
         built, host = open_instrument(instrument, Path(folder), models, block, board)
+        (tables or TableFiles()).put(host, instrument)
         if script is not None and not isinstance(script, Path):
             cv = script(built, host.parameters)
         gates = built.assignment.gate_names
         rate = built.board.audio.sample_rate_hz
         tracks = read_sounds(sounds or {}, rate)
-        ticks = length_ticks(cv, tracks, rate, seconds, tail_s)
+        ticks = length_ticks(cv, tracks, rate, seconds, TAIL_S)
         check(cv, built.board, host.parameters, tracks, gates)
         used = block or built.board.audio.block
         rendered = blank(host, ticks, used)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from common.refusal import Refusal
-from firmware.instruments.latents.tables import LATENTS, TABLES
+from firmware.instruments.latents.tables import LATENTS
+from firmware.tables.put import require_own, table_number
 from firmware.tables.wav import Table
 from hardware.protocol import Link
 
@@ -25,7 +26,7 @@ def fetch_table(link: Link, name: str) -> Table:
     """
     found: list[int] = []
     while True:
-        answer = link.ask("table", table=_number(name), at=len(found) // LATENTS)
+        answer = link.ask("table", table=table_number(name), at=len(found) // LATENTS)
         total, data = answer.get("frames"), answer.get("data")
         if not isinstance(total, int) or not isinstance(data, list) or len(data) % LATENTS:
             raise Refusal(f"{link.device}: the answer to table is no table.")
@@ -45,24 +46,13 @@ def send_table(link: Link, name: str, table: Table, of_any_model: bool = False) 
     Refusal
         The table is of another model than the module's.
     """
-    number = _number(name)
+    number = table_number(name)
     own = _model(link.ask("table", table=number, at=0))
-    if table.model != own and not of_any_model:
-        of = f"of the model {table.model}" if table.model else "of a model that its file does not name"
-        raise Refusal(
-            f"the table is {of}, and the module plays {own}: its latents mean other sounds there. "
-            "Record it on this model, or say --of-any-model."
-        )
+    require_own(table, own, "the table", "the module", of_any_model)
     for at in range(0, len(table.frames), WRITE_FRAMES):
         data = table.frames[at : at + WRITE_FRAMES].ravel().tolist()
         link.ask("table_write", table=number, at=at, hash=own, data=data)
     link.ask("table_write", table=number, at=len(table.frames), hash=own, data=[])
-
-
-def _number(name: str) -> int:
-    if name not in TABLES:
-        raise Refusal(f"there is no table {name!r}; a module has {' and '.join(TABLES)}.")
-    return TABLES.index(name)
 
 
 def _model(answer: dict[str, Any]) -> str:

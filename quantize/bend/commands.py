@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from quantize.bend.sites import Inside, Site
 
 BENT_SITES = 4
+DIVIDED = ("Conv", "Gemm", "MatMul")
+"""What makes signals whose parts are worth a look; what follows has the same ones."""
 BUDGET = 0.02
 """Share of the processor that the proposed sites may cost together."""
 EVENTS, STREAMS = 3, 2
@@ -46,8 +48,28 @@ class _Opened:
     feeds: list[Feed]
     sites: list[Site]
 
-    def effects(self) -> tuple[list[Signal], list[Effect]]:
-        """Poke every site; minutes."""
+    def proposed(self, moves: int) -> tuple[list[Signal], list[Effect], list[Effect]]:
+        """Poke every site, and choose those of `--sites auto`; minutes.
+
+        Where four of them do not differ, the parts of slow ones are poked too.
+
+        Returns
+        -------
+        plain, found, chosen
+            What the unbent model plays, all effects, and those of the sites that are proposed.
+        """
+        from quantize.bend.effects import DIFFERENT, greatest_cosine
+        from quantize.bend.sites import parts_of
+
+        plain, found = self._effects(self.sites)
+        chosen = self._chosen(found, moves)
+        if len(chosen) < BENT_SITES or greatest_cosine(chosen) >= DIFFERENT:
+            parts = [part for part in parts_of(self.sites) if part.operator in DIVIDED]
+            found += self._effects(parts)[1]
+            chosen = self._chosen(found, moves)
+        return plain, found, chosen
+
+    def _effects(self, sites: list[Site]) -> tuple[list[Signal], list[Effect]]:
         from quantize.bend.effects import effects
 
         count = EVENTS if self.frames_a_second == 0 else STREAMS
@@ -55,20 +77,19 @@ class _Opened:
         def said(name: str, number: int, of: int) -> None:
             typer.echo(f"  site {number} of {of}: {name}", err=True)
 
-        return effects(self.model, self.about, self.sites, self.feeds[:count], self.slow, said)
+        return effects(self.model, self.about, sites, self.feeds[:count], self.slow, said)
 
-    def shares(self, moves: int) -> list[float]:
+    def shares(self, found: list[Effect], moves: int) -> list[float]:
         """Estimate what bending each site costs."""
         from quantize.bend.effects import cost_share
 
-        return [cost_share(site, self.frames_a_second, moves) for site in self.sites]
+        return [cost_share(one.site, self.frames_a_second, moves) for one in found]
 
-    def proposed(self, found: list[Effect], moves: int) -> list[Effect]:
-        """Choose the sites of `--sites auto`."""
+    def _chosen(self, found: list[Effect], moves: int) -> list[Effect]:
         from quantize.bend.effects import LEAST_DB, LEAST_PATTERN, choose, is_sound
 
         least = LEAST_DB if is_sound(self.about) else LEAST_PATTERN
-        return choose(found, self.shares(moves), BENT_SITES, BUDGET, least)
+        return choose(found, self.shares(found, moves), BENT_SITES, BUDGET, least)
 
 
 def _opened(path: Path) -> _Opened:
@@ -101,19 +122,19 @@ def dissect(
     """Show every inner signal of a model, what touching it does to the sound, and four worth bending."""
     from common.files import write_text
     from common.outputs import check_file
-    from quantize.bend.effects import cosine
+    from quantize.bend.effects import greatest_cosine
     from quantize.bend.page import dissection
 
     name = source.name.removesuffix(".onnx").removesuffix(".int8")
     place = out or source.with_name(f"{name}.dissected.html")
     check_file(place, ".html", [source])
     opened = _opened(source)
-    plain, found = opened.effects()
-    chosen = opened.proposed(found, 2)
+    plain, found, chosen = opened.proposed(2)
     feeds = opened.feeds[: len(plain)]
-    page = dissection(name, opened.about, opened.inside, feeds, plain, found, chosen, opened.shares(2))
+    shares = opened.shares(found, 2)
+    page = dissection(name, opened.about, opened.inside, feeds, plain, found, chosen, shares)
     write_text(place, page.html())
-    worst = max((cosine(a, b) for a in chosen for b in chosen if a is not b), default=0.0)
+    worst = greatest_cosine(chosen)
     names = ", ".join(one.site.name for one in chosen)
     typer.echo(f"{len(found)} sites; proposed: {names} (cosine at most {worst:.2f})")
     typer.echo(f"wrote {place}")
@@ -146,7 +167,7 @@ def bend(
         raise Refusal(f"there is no move {unknown[0]!r}; choose from {', '.join(BY_NAME)}, or all.")
     opened = _opened(source)
     if sites == "auto":
-        chosen = [one.site for one in opened.proposed(opened.effects()[1], len(wanted))]
+        chosen = [one.site for one in opened.proposed(len(wanted))[2]]
         if not chosen:
             raise Refusal(
                 f"no site of {source.name} is cheap enough for {', '.join(wanted)}; "

@@ -28,7 +28,9 @@ EVENTS_A_SECOND = SAMPLE_RATE_HZ / 96.0
 CLOCK_HZ = 480e6
 LEAST_DB, LEAST_PATTERN = 0.3, 0.02
 """Root mean square of an effect that is proposed, in dB of a sound and in a pattern's values."""
-CANDIDATES = 24
+CANDIDATES = 40
+DIFFERENT = 0.5
+"""Cosine below which two effects are two."""
 
 Signal = NDArray[np.float32]
 
@@ -165,6 +167,11 @@ def cosine(a: Effect, b: Effect) -> float:
     """Of the angle between two effect vectors: 1 is the same effect, 0 another altogether."""
     size = np.linalg.norm(a.vector) * np.linalg.norm(b.vector)
     return float(a.vector @ b.vector / size) if size else 1.0
+
+
+def greatest_cosine(chosen: Sequence[Effect]) -> float:
+    """Of any two of them; 0 where there are no two."""
+    return max((cosine(a, b) for a, b in combinations(chosen, 2)), default=0.0)
 
 
 def cost_share(site: Site, slow_frames_a_second: float, moves: int) -> float:

@@ -86,7 +86,9 @@ def dissection(
     _overview(page, found, chosen, shares)
     runs = [inside.run(feed) for feed in feeds]
     for effect in found:
-        _site(page, effect, about, plain, [run[effect.site.name] for run in runs])
+        site = effect.site
+        shown = slice(site.first, site.first + site.channels)
+        _site(page, effect, about, plain, [run[site.whole][shown] for run in runs])
     return page
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import onnx
@@ -20,6 +21,10 @@ from quantize.operators.record import DEQUANTIZE, QUANTIZE
 REACH_QUANTILE = 0.999
 LEAST_REACH_STEPS = 8
 """A signal that stays within so few steps of its scale has nothing to bend."""
+PARTS = 8
+"""Into which the channels of a slow signal are divided where whole signals do not differ enough."""
+LEAST_PART = 4
+"""Channels of the smallest part."""
 
 Feed = Mapping[str, NDArray[np.float32]]
 
@@ -50,6 +55,8 @@ class Site:
         Its channels, the strongest first.
     repeat : int
         Frames of it for one frame of the slowest input.
+    first, width : int
+        Of a part: its first channel, and how many channels the whole signal has; 0, 0: it is the whole.
     """
 
     name: str
@@ -62,6 +69,13 @@ class Site:
     spread: float
     order: tuple[int, ...]
     repeat: int
+    first: int = 0
+    width: int = 0
+
+    @property
+    def whole(self) -> str:
+        """Name of the signal of which it may be a part."""
+        return self.name.partition(":")[0]
 
     @property
     def channels(self) -> int:
@@ -192,8 +206,27 @@ class Inside:
         return sites
 
 
+def parts_of(sites: Sequence[Site]) -> list[Site]:
+    """Divide the sites that have a frame for each of the slowest input: there a part costs next to nothing.
+
+    A layer that tells others what to do (as by FiLM) tells each of them by channels of its own, side by side.
+    """
+    found = []
+    for site in sites:
+        if site.repeat != 1 or site.channels < PARTS * LEAST_PART:
+            continue
+        ends = [round(n * site.channels / PARTS) for n in range(PARTS + 1)]
+        for number, (first, end) in enumerate(pairwise(ends), 1):
+            order = tuple(channel - first for channel in site.order if first <= channel < end)
+            name = f"{site.name}:{number}"
+            found.append(replace(site, name=name, order=order, first=first, width=site.channels))
+    return found
+
+
 def named(sites: Sequence[Site], pattern: str, where: str) -> list[Site]:
     """Sites whose whole name matches a regular expression (as torchbend selects), in the graph's order.
+
+    A pattern with a colon is of parts too: ``conv1d_1:2``.
 
     Raises
     ------
@@ -204,6 +237,8 @@ def named(sites: Sequence[Site], pattern: str, where: str) -> list[Site]:
         wanted = re.compile(pattern)
     except re.error as error:
         raise Refusal(f"--sites {pattern} is no regular expression ({error}); write one, or auto.") from None
+    if ":" in pattern:
+        sites = [*sites, *parts_of(sites)]
     chosen = [site for site in sites if wanted.fullmatch(site.name)]
     if not chosen:
         names = [site.name for site in sites]

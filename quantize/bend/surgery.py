@@ -118,6 +118,8 @@ class _Work:
     after: dict[str, list[NodeProto]] = field(default_factory=dict)
     nodes: list[NodeProto] = field(default_factory=list)
     """Where the next node goes: one of the lists above."""
+    bent_as: dict[str, str] = field(default_factory=dict)
+    """What stands for a tensor of which some site is bent already."""
 
     def __post_init__(self) -> None:
         self.model.CopyFrom(self.source)
@@ -202,12 +204,31 @@ class _Work:
                 )
             )
         self.nodes = self.after.setdefault(site.tensor, [])
-        value = self._applied(f"{INPUT}/{number}", site, channel)
+        before = self.bent_as.get(site.tensor, site.tensor)
+        value = self._within(f"{INPUT}/{number}", site, before, channel)
+        self.bent_as[site.tensor] = value
         for node in self.model.graph.node:
             for at, name in enumerate(node.input):
-                if name == site.tensor:
+                if name == before:
                     node.input[at] = value
         return bends
+
+    def _within(self, prefix: str, site: Site, value: str, channel: dict[str, str]) -> str:
+        """Bend a site, or take its part out of the whole, bend that, and put it back."""
+        if not site.width:
+            return self._applied(prefix, site, value, channel)
+        own = (site.scale, site.zero)
+        sizes = (site.first, site.channels, site.width - site.first - site.channels)
+        places = ("before", "inside", "behind")
+        names = [f"{prefix}/{place}" for place, size in zip(places, sizes, strict=True) if size]
+        lengths = self.constant(f"{prefix}/lengths", np.array([size for size in sizes if size], np.int64))
+        raw = [f"{name}/taken" for name in names]
+        self.nodes.append(helper.make_node("Split", [value, lengths], raw, name=f"{prefix}/Split", axis=1))
+        taken = [self.rounded(one, name, own) for one, name in zip(raw, names, strict=True)]
+        at = names.index(f"{prefix}/inside")
+        taken[at] = self._applied(prefix, site, taken[at], channel)
+        joined = self.node("Concat", taken, f"{prefix}/joined/float", axis=1)
+        return self.rounded(joined, f"{prefix}/joined", own)
 
     def _gain(self, prefix: str, site: Site, channel: dict[str, str]) -> str | None:
         gain = channel.get("scale")
@@ -228,10 +249,9 @@ class _Work:
             )
         return gain
 
-    def _applied(self, prefix: str, site: Site, channel: dict[str, str]) -> str:
+    def _applied(self, prefix: str, site: Site, value: str, channel: dict[str, str]) -> str:
         """Swap, gain, bias, threshold: whatever there is of them, in this order."""
         own = (site.scale, site.zero)
-        value = site.tensor
 
         def step(op: str, inputs: Sequence[str], name: str) -> str:
             return self.rounded(self.node(op, inputs, f"{prefix}/{name}/float"), f"{prefix}/{name}", own)

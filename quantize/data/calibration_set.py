@@ -50,6 +50,8 @@ class CalibrationSet:
         Where it came from, for the report.
     width_examples : callable
         Makes the examples that widths are chosen by; none is in `test`. With truths where the data have them.
+    learns : bool
+        Whether the float model is tuned also where nothing is pruned: its target is another model.
     """
 
     graph: Graph
@@ -61,6 +63,7 @@ class CalibrationSet:
     figures: Callable[[Network], dict[str, float]] | None = None
     pool: list[Example] = field(default_factory=list)
     width_examples: Callable[[], list[Example]] = list
+    learns: bool = False
 
     @property
     def kind(self) -> str:

@@ -17,7 +17,7 @@ from quantize.graph.load import read_nodes
 from quantize.integers.plan import Plan, Quantized, can_fuse, quantized_inputs
 from quantize.integers.weights import QuantizedLayer, bias_scale
 from quantize.operators import along, bias_of, known, layer_of
-from quantize.operators.record import DEQUANTIZE, QUANTIZE
+from quantize.operators.record import DEQUANTIZE, QUANTIZE, WeightsForm
 
 ACTIVATION_TYPES: dict[int, Any] = {8: np.dtype(np.int8), 16: np.dtype(np.int16)}
 # int16 QuantizeLinear arrived with this opset
@@ -75,6 +75,9 @@ def to_qdq(model: Quantized, metadata: dict[str, Any] | None = None) -> onnx.Mod
         )
         if layer is not None:
             _add_layer(model, position, written, constants, nodes)
+        record = known(node)
+        if integer and record is not None and record.weights is not None:
+            _add_weights(model, record.weights, written, node, constants, nodes)
         written.outputs = [f"{n}/float" if n in quantized else n for n in node.outputs]
         nodes.append(written)
         for name in node.outputs:
@@ -146,6 +149,26 @@ def _add_layer(
             )
         )
         node.inputs.append(f"{stem}/bias")
+
+
+def _add_weights(
+    model: Quantized,
+    weights_of: WeightsForm,
+    node: Node,
+    original: Node,
+    constants: dict[str, np.ndarray],
+    nodes: list[Node],
+) -> None:
+    """Write the weights of an operator that is no layer as integers, each of one scale."""
+    stored = weights_of(original, model.plan.graph, model.scale(original.inputs[0]))
+    for place, (integers, scale) in stored.items():
+        stem = f"{original.outputs[0]}/weight_{place}"
+        constants[f"{stem}/integer"] = integers
+        constants[f"{stem}/scale"] = np.array([scale], np.float32)
+        constants[f"{stem}/zero"] = np.zeros(1, integers.dtype)
+        names = [f"{stem}/{part}" for part in ("integer", "scale", "zero")]
+        nodes.append(Node(DEQUANTIZE, names, [stem], {"axis": 0}, name=f"{stem}/dequantize"))
+        node.inputs[place] = stem
 
 
 def _raise_opset(model: onnx.ModelProto) -> None:

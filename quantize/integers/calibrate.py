@@ -107,9 +107,12 @@ def scales_from(plan: Plan, seen: Observations, method: str = "minmax") -> dict[
         Class representative → scale, exactly a float32.
     """
     largest = _known_reach(plan) | _settled_reach(plan)
-    useful = useful_ranges(plan)
+    useful, exact = useful_ranges(plan), plan.exact_scales()
     scales: dict[str, float] = {}
     for root, members in plan.members().items():
+        if root in exact:
+            scales[root] = exact[root]
+            continue
         bits = plan.bits.get(root, 16)
         top = (1 << (bits - 1)) - 1
         ranges = []

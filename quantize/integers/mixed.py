@@ -118,7 +118,8 @@ class Choice:
 
 
 def width_groups(plan: Plan) -> list[tuple[str, ...]]:
-    """Scale classes that must have one width."""
+    """Scale classes that must have one width; without those that need 16 bits."""
+    wide = set(plan.exact_scales())
     parent = {root: root for root in plan.members()}
 
     def find(name: str) -> str:
@@ -136,7 +137,7 @@ def width_groups(plan: Plan) -> list[tuple[str, ...]]:
     groups: dict[str, list[str]] = {}
     for root in parent:
         groups.setdefault(find(root), []).append(root)
-    return [tuple(sorted(g)) for g in groups.values()]
+    return [tuple(sorted(g)) for g in groups.values() if wide.isdisjoint(g)]
 
 
 def search(

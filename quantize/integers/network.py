@@ -157,7 +157,10 @@ class QuantizedNetwork(Network):
         if record.movement is not None:
             return self._move(node, record, operands)
         assert record.integer is not None
-        call = Call(node, operands, self.plan.graph, self.scale, self.plan.width)
+        settings = (
+            [self.operand(name, {}) for name in node.inputs[len(operands) :]] if record.weighted else []
+        )
+        call = Call(node, operands, self.plan.graph, self.scale, self.plan.width, settings)
         return (Integers(record.integer(call), node.outputs[0]),)
 
     def _move(self, node: Node, record: Operator, operands: list[torch.Tensor]) -> tuple[Integers, ...]:

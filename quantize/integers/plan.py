@@ -72,6 +72,15 @@ class Plan:
         """Operands of sums and products that are constants and quantized as activations are."""
         return {t for t in self.scale_class if t in self.graph.constants}
 
+    def exact_scales(self) -> dict[str, float]:
+        """Class representative → scale, where an operator makes its integers at one scale alone."""
+        found = {}
+        for position in self.integer:
+            record = known(self.graph.nodes[position])
+            if record is not None and record.exact_scale is not None:
+                found[self.scale_class[self.graph.nodes[position].outputs[0]]] = record.exact_scale
+        return found
+
     def linear_positions(self) -> list[int]:
         """Positions of the integer layers with weights."""
         return [p for p in sorted(self.integer) if layer_of(self.graph.nodes[p]) is not None]
@@ -142,6 +151,9 @@ def make_plan(graph: Graph, bits: int = 16) -> Plan:
     left: dict[int, str] = {}
     for position, node in enumerate(graph.nodes):
         reason = _obstacle(node, graph, able, audio)
+        record = known(node)
+        if not reason and bits != 16 and record is not None and record.exact_scale is not None:
+            reason = "its states need 16 bits"
         if reason:
             left[position] = reason
         else:
@@ -226,6 +238,8 @@ def _obstacle(node: Node, graph: Graph, able: set[str], audio: set[str]) -> str:
         return "it has no integer form"
     if record.layer is not None:
         return _layer_obstacle(node, graph)
+    if record.weighted:  # like a layer it takes floats into integers
+        return record.obstacle(node, graph)
     operands = record.operands(node)
     if record.channels is Channels.UNITED and any(name in audio for name in operands):
         return "it meets the audio input"
@@ -245,6 +259,12 @@ def _layer_obstacle(node: Node, graph: Graph) -> str:
     return "one channel to one channel" if weight.ndim == 3 and weight.shape[:2] == (1, 1) else ""
 
 
+def _has_weights(node: Node) -> bool:
+    """Whether it is a layer or a recurrent unit."""
+    record = known(node)
+    return record is not None and (record.layer is not None or record.weighted)
+
+
 def _release_dead_ends(graph: Graph, integer: set[int], consumers: dict[str, list[Node]]) -> None:
     """Give back to float what touches no linear layer: movement of inputs that only float nodes read."""
     positions = {id(node): position for position, node in enumerate(graph.nodes)}
@@ -252,7 +272,7 @@ def _release_dead_ends(graph: Graph, integer: set[int], consumers: dict[str, lis
 
     def after_linear(position: int, seen: set[int]) -> bool:
         node = graph.nodes[position]
-        if layer_of(node) is not None:
+        if _has_weights(node):
             return True
         seen.add(position)
         sources = [produced_by[n] for n in node.inputs if n in produced_by]
@@ -260,7 +280,7 @@ def _release_dead_ends(graph: Graph, integer: set[int], consumers: dict[str, lis
 
     def before_linear(position: int, seen: set[int]) -> bool:
         node = graph.nodes[position]
-        if layer_of(node) is not None:
+        if _has_weights(node):
             return True
         seen.add(position)
         readers = [positions[id(r)] for out in node.outputs for r in consumers.get(out, [])]

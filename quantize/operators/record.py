@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 TorchForm = Callable[[Node, list[Any]], Any]
 Bounds = tuple[float, float]
+WeightsForm = Callable[[Node, Graph, float], dict[int, tuple[np.ndarray, float]]]
+"""(node, graph, scale of what it reads) → by input: integers and their scale."""
 STANDARD_DOMAINS = ("", "ai.onnx")
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 """What this room writes into a quantized file."""
@@ -132,6 +134,8 @@ class Call:
         Tensor name → its scale, float64 that is exactly a float32.
     width_of : callable
         Tensor name → bits.
+    settings : sequence of Tensor
+        What else it reads, as it is now: weights that are tuned; None where one is absent.
     """
 
     node: Node
@@ -139,6 +143,7 @@ class Call:
     graph: Graph
     scale_of: Callable[[str], torch.Tensor]
     width_of: Callable[[str], int]
+    settings: Sequence[torch.Tensor | None] = ()
 
     def scale(self, index: int) -> torch.Tensor:
         """Scale of an operand."""
@@ -203,12 +208,16 @@ class Operator:
     integer : callable or None
         Call → whole numbers. None: it runs in float, unless it is a layer or a movement, which the network
         executes in integers by what they say of themselves.
+    weights : callable or None
+        Integers of its weights as they are written, where it is no layer.
     obstacle : callable
         (node, graph) → why this one can't run in integers, "" when it can.
     fuses : bool
         Whether the requantization of the layer before takes it over, as a lower bound of 0.
     largest : float or None
         Largest magnitude that it ever makes, where no data are needed to know.
+    exact_scale : float or None
+        The one scale that the integers of its result have; they are of 16 bits.
     settles : float or None
         Input beyond which it is worth no more bits: it has all but reached its limit.
     matters : callable or None
@@ -240,9 +249,11 @@ class Operator:
     homogeneous: bool = False
     scale: Scale = Scale.OWN
     integer: Callable[[Call], torch.Tensor] | None = None
+    weights: WeightsForm | None = None
     obstacle: Callable[[Node, Graph], str] = lambda node, graph: ""
     fuses: bool = False
     largest: float | None = None
+    exact_scale: float | None = None
     settles: float | None = None
     matters: Callable[[Node, Graph, Bounds | None], Bounds | None] | None = None
     weighted: bool = False

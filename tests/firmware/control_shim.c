@@ -122,8 +122,9 @@ void shim_power(uint32_t bytes, uint32_t seed) {
     dirt = seed;
 }
 uint32_t shim_power_left(void) { return left; }
-bool shim_save(const void *payload, size_t bytes) { return store_save(&storage, 0, 7, 1, payload, bytes); }
-bool shim_load(void *payload, size_t bytes) { return store_load(&storage, 0, 7, 1, payload, bytes); }
+static const StorePlace place = {.sectors = 1, .kind = 7, .version = 1};
+bool shim_save(const void *payload, size_t bytes) { return store_save(&storage, &place, payload, bytes); }
+bool shim_load(void *payload, size_t bytes) { return store_load(&storage, &place, payload, bytes); }
 /* Cuts the save of `next` at every byte in turn, starting from a flash that holds `before` twice over.
  * Returns the number of cuts after which neither of the two was read back whole. */
 uint32_t shim_cut_everywhere(const uint8_t *before, const uint8_t *next, size_t bytes, uint32_t *cuts) {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 
 import numpy as np
 
 from firmware import toolchain
-from firmware.kernelgen import m7_joined, m7_short
+from firmware.kernelgen import m7_joined, m7_recurrent, m7_short
 from firmware.kernelgen.m7_joined import Shape
 
 SHORT_SHAPES = [
@@ -50,7 +51,24 @@ def short_code(taps: int, pitch: int) -> int:
     return machine()[0].elf.symbol(f"short_{taps}x{pitch}").address | 1
 
 
-JOINED = "vk_joined_s16"
+RECURRENT_SHIFTS = (0, 5)
+
+
+def recurrent_shapes() -> list[m7_recurrent.Shape]:
+    """Recurrent layers that are tested: kinds, pairs of states and of inputs, shifts."""
+    sizes = ((1, 1), (2, 1), (2, 2), (4, 1))
+    kinds = itertools.product(("lstm", "gru"), sizes, RECURRENT_SHIFTS)
+    return [m7_recurrent.Shape(kind, *size, shift) for kind, size, shift in kinds]
+
+
+def recurrent_code(shape: m7_recurrent.Shape) -> int:
+    """Address of a recurrent layer's frame, as a pointer to Thumb code."""
+    return machine(RECURRENT)[0].elf.symbol(shape.name).address | 1
+
+
+JOINED, RECURRENT = "vk_joined_s16", "vk_recurrent"
+APART = {JOINED: ("joined_m7",), RECURRENT: ("recurrent_m7",)}
+"""Kernels whose code comes with a model, and their sources: each has an image of its own."""
 
 
 @cache
@@ -68,8 +86,13 @@ def machine(kernel=""):
     board = load_board("patch_sm")
     shapes = toolchain.cache_dir() / "tests" / f"{kernel or 'short'}.S"
     shapes.parent.mkdir(parents=True, exist_ok=True)
-    shapes.write_text(m7_joined.source(joined_shapes()) if kernel else m7_short.source(SHORT_SHAPES))
-    wanted = [s for s in sources("m7") if not kernel or s.stem in ("joined_m7", "freestanding")]
+    code = {
+        "": lambda: m7_short.source(SHORT_SHAPES),
+        JOINED: lambda: m7_joined.source(joined_shapes()),
+        RECURRENT: lambda: m7_recurrent.source(recurrent_shapes()),
+    }
+    shapes.write_text(code[kernel]())
+    wanted = [s for s in sources("m7") if not kernel or s.stem in (*APART[kernel], "freestanding")]
     objects = [toolchain.compile_source(source, "m7") for source in (*wanted, shapes)]
     place = Placement(text="itcm" if kernel else "axi")  # more kernels than any image has at once
     image = link(objects, board, toolchain.cache_dir() / "tests" / f"kernels-m7{kernel}.elf", placement=place)
@@ -81,7 +104,8 @@ def call_m7(calls, laid_out) -> list[list[np.ndarray]]:
     """Make each call; buffers lie in DTCM, what does not fit in AXI SRAM."""
     results = []
     for call in calls:
-        m, top = machine(JOINED if call.name == JOINED else "")
+        recurrent = RECURRENT if call.name in ("vk_lstm_s16", "vk_gru_s16") else ""
+        m, top = machine(JOINED if call.name == JOINED else recurrent)
         arrays, blobs, relocations, arguments = laid_out(call, 4)
         m._heap.update(top)
         region = "dtcm" if sum(map(len, blobs)) < 60_000 else "axi"

@@ -24,8 +24,12 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "drum_bent.toml"
 SITES = {
     "drum": "cat_for_conv1d|conv1d_2|conv1d_4|conv1d_5",
-    "drive": "latent_for_conv1d|conv1d|leaky_relu|conv1d_1",
+    "drive": "latent_for_conv1d|conv1d:2|conv1d:5|conv1d_1:1",
+    "texture": "conv1d_3:6|conv1d_4:4|conv1d_4:5|conv1d_4:6",
 }
+"""As `vaectrol dissect` proposes them."""
+ROLES = {"texture": "decoder"}
+
 BENDS = [f"bend/{number}/{move}" for number in range(1, 5) for move in ("scale", "bias")]
 
 
@@ -68,11 +72,16 @@ def moving(built, host, seconds, seed=7, bends=()):
 @pytest.mark.parametrize("kind", sorted(SITES))
 def test_untouched_bends_leave_an_instrument_as_it_was(kind, bent, tmp_path):
     built, plain = opened(kind, tmp_path / "plain")
-    _, other = opened(kind, tmp_path / "bent", {kind: bent[kind]})
+    _, other = opened(kind, tmp_path / "bent", {ROLES.get(kind, kind): bent[kind]})
     made = moving(built, plain, 3)
+    names = ["audio", "cv", "gates"]
+    if kind == "texture":  # it reads controls and tells voltages when so much of a hop's work is done
+        made.inputs[:] = made.inputs[:, :1]
+        made.gates[:] = 0.0
+        names.remove("cv")
     before, after = plain.render(made), other.render(made)
     assert np.abs(before.audio).max() > 0.05
-    for name in ("audio", "cv", "gates"):
+    for name in names:
         assert np.array_equal(getattr(before, name), getattr(after, name)), name
 
 
@@ -88,7 +97,7 @@ PIECE_S = 20.0
 
 def still_sound(kind, bent, folder, seconds):
     """Offset of what a bent instrument plays, played in pieces, bends and controls moving all the time."""
-    built, host = opened(kind, folder, {kind: bent[kind]})
+    built, host = opened(kind, folder, {ROLES.get(kind, kind): bent[kind]})
     total, played = 0.0, 0
     for seed in range(max(1, round(seconds / PIECE_S))):
         audio = host.render(moving(built, host, min(seconds, PIECE_S), seed, BENDS)).audio
@@ -100,25 +109,24 @@ def still_sound(kind, bent, folder, seconds):
 
 
 @pytest.mark.parametrize("kind", sorted(SITES))
-def test_moving_bends_stay_finite_and_bounded(kind, bent, tmp_path):
-    still_sound(kind, bent, tmp_path, 4)
+def test_moving_bends_stay_finite_and_bounded_and_a_drive_does_not_lean(kind, bent, tmp_path):
+    """The unbent drive leans by 0.012, the bent one by 0.021, where nothing takes it away."""
+    offset = still_sound(kind, bent, tmp_path, 4)
+    assert kind != "drive" or offset < 0.003
 
 
 @pytest.mark.slow
-def test_ten_minutes_of_moving_bends_give_the_drum_no_offset(bent, tmp_path):
-    assert still_sound("drum", bent, tmp_path, 600) < 0.003
-
-
-@pytest.mark.slow
-def test_ten_minutes_of_moving_bends_stay_bounded_in_the_drive(bent, tmp_path):
-    """Its offset is another matter: the unbent drive has one of 0.012 already."""
-    still_sound("drive", bent, tmp_path, 600)
+@pytest.mark.parametrize("kind", sorted(SITES))
+def test_ten_minutes_of_moving_bends_give_no_offset(kind, bent, tmp_path):
+    assert still_sound(kind, bent, tmp_path, 600) < 0.003
 
 
 def test_four_bends_cost_at_most_two_percent(bent, tmp_path):
     for kind in SITES:
         plain = generate(kind, "patch_sm", tmp_path / f"{kind}_plain").report
-        other = generate(kind, "patch_sm", tmp_path / f"{kind}_bent", models={kind: bent[kind]}).report
+        other = generate(
+            kind, "patch_sm", tmp_path / f"{kind}_bent", models={ROLES.get(kind, kind): bent[kind]}
+        ).report
         assert 0.0 < other["cpu_worst"] - plain["cpu_worst"] <= 0.02, kind
 
 

@@ -72,7 +72,7 @@ def pairs(model_files, classed_drum, tmp_path_factory):
 
     def pair(kind):
         if kind not in made:
-            roles = {"groove": ("rhythm", "drum")}.get(kind, (kind,))
+            roles = {"groove": ("rhythm", "drum"), "choir": ("voice",)}.get(kind, (kind,))
             models = {role: classed_drum if role == "drum" else model_files[role] for role in roles}
             made[kind] = Pair(kind, tmp_path_factory.mktemp(kind), models)
         return made[kind]
@@ -225,6 +225,48 @@ def test_an_instance_asks_for_exactly_what_it_uses(pairs):
         tail = module.machine.read(address + size - 64, 64)
         assert tail != b"\xdd" * 64  # used to its end, but for what alignment may cost
         module.remove(made)
+
+
+def test_keys_at_once_have_the_voices_that_play_gives_them(pairs):
+    """Keys and wheels at random, by the sound: a wrong voice would be a wrong note."""
+    pair = pairs("choir")
+    module = pair.module()
+    player = Player(module, pair.built)
+    instance = player.instances[0]
+    host = pair.host()
+    follower = MidiPlayer(pair.here.assignment.loaded, host.parameters)
+    gates = pair.here.assignment.gate_names
+    rng = np.random.default_rng(11)
+    steps, events, messages = 240, [], {}
+    for step in range(steps):
+        sent = []
+        if rng.random() < 0.25:
+            note = int(rng.integers(40, 47))
+            kind = "note_on" if rng.random() < 0.6 else "note_off"
+            sent.append(mido.Message(kind, note=note, velocity=int(rng.integers(1, 128))))
+        if rng.random() < 0.02:
+            sent.append(mido.Message("pitchwheel", pitch=int(rng.integers(-8192, 8192))))
+        messages[step] = [one.bytes() for one in sent]
+        for one in sent:
+            for name, value in follower.play(one):
+                events.append(Event(step * BLOCK, *command_of(name, value, host.parameters, gates)))
+    played = pair.signals(Script(), steps * BLOCK)
+    expected = host.render(replace(played, events=events), BLOCK)
+    assert expected.gates.any() and np.abs(expected.audio).max() > 1e-3
+    buses = []
+    for step in range(steps):
+        for raw in messages[step]:
+            module.midi(instance, raw)
+        bus = np.zeros((64, BLOCK), np.float32)
+        module.step(instance, bus)
+        buses.append(bus)
+    found = np.concatenate(buses, 1)
+    for number, bus in player.patches[0].bus.items():
+        row = player.patches[0].rows[number]
+        if row.kind == "ROW_AUDIO_OUT" and np.abs(expected.audio[row.index]).max() > 0:
+            part = found[bus - 1] / np.abs(found[bus - 1]).max()
+            wanted = expected.audio[row.index] / np.abs(expected.audio[row.index]).max()
+            assert np.abs(part - wanted).max() < 0.02, row.name  # positions are floats there, doubles here
 
 
 def test_midi_does_what_the_file_says(pairs):

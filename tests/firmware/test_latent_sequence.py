@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
+from firmware.instruments.assign import assign
 from firmware.instruments.latents.sequence import BYTES, WORDS
+from firmware.instruments.spec import find_models, load_instrument
+from firmware.ports.simulated.link import simulated_program
+from hardware.board import load_board
+from hardware.protocol import Link
+from hardware.simulated import STORAGE_BYTES, SimulatedBoard
 from tests.firmware.conftest import shim_library
 from tests.firmware.test_latent_layer import layered, moving, opened
 
@@ -181,6 +189,46 @@ def test_many_samples_at_once_move_the_clock_as_one_after_the_other(shim, clocke
     assert skips[0] > 2_000
 
 
+def test_a_cut_at_every_byte_of_a_save_leaves_the_old_sequence_or_the_new(shim):
+    cuts, news = shim.ffi.new("uint32_t *"), shim.ffi.new("uint32_t *")
+    assert shim.lib.shim_cut_everywhere(cuts, news) == 0
+    assert cuts[0] == 2 * 4096 + 20 + 8 + 16 * 80 * 4  # every byte erased or programmed was one of the cuts
+    assert 1 <= news[0] <= 2
+
+
+def test_a_sequence_of_another_model_and_one_with_a_flipped_bit_are_not_played(shim):
+    shim.lib.shim_forget()
+    shim.lib.shim_fill(3)
+    assert shim.lib.shim_idle() == shim.ffi.NULL
+    assert [shim.lib.shim_found(hash_) for hash_ in (77, 78)] == [3, 0]
+    flash = shim.ffi.buffer(shim.lib.shim_flash(), STORAGE_BYTES)
+    for bit in range(0, 8 * (20 + 8 + 16 * 80 * 4), 13):
+        byte = 52 * 4096 + bit // 8
+        flash[byte] = bytes([flash[byte][0] ^ (1 << bit % 8)])
+        assert shim.lib.shim_found(77) == 0
+        flash[byte] = bytes([flash[byte][0] ^ (1 << bit % 8)])
+    assert shim.lib.shim_found(77) == 3
+
+
+def test_a_flash_that_refuses_is_said_and_the_old_sequence_is_there(shim):
+    shim.lib.shim_forget()
+    shim.lib.shim_fill(3)
+    assert shim.lib.shim_idle() == shim.ffi.NULL
+    shim.lib.shim_power(0xFFFFFFFF, 1, 1)
+    shim.lib.shim_fill(5)
+    assert b"the one stored before" in shim.ffi.string(shim.lib.shim_idle())
+    assert shim.lib.shim_found(77) == 3
+    shim.lib.shim_power(0xFFFFFFFF, 1, 0)
+    assert shim.lib.shim_idle() == shim.ffi.NULL
+    assert shim.lib.shim_found(77) == 5
+
+
+def test_what_a_hand_recorded_rests_two_seconds_and_a_mutation_thirty(shim):
+    assert shim.lib.shim_rests(0.0, 0.0) == -1.0
+    assert shim.lib.shim_rests(1.0, 0.0) == pytest.approx(2.0, abs=0.01)
+    assert shim.lib.shim_rests(1.0, 0.1) == pytest.approx(30.0, abs=0.05)
+
+
 def test_its_memory_is_what_the_estimate_says(shim):
     assert shim.lib.shim_sequence_bytes() <= BYTES
 
@@ -214,3 +262,30 @@ def test_a_recorded_drum_plays_by_itself(model_files, tmp_path):
     rises = np.flatnonzero(np.diff(found.gates & 1, prepend=np.uint32(0)) == 1)
     assert len(rises) == 8 and np.abs(np.diff(rises[:4]) - STEP).max() <= 48
     assert np.abs(found.audio[0, 2 * 48_000 + 4_800 :]).max() > 1e-3
+
+
+def test_a_recorded_drum_plays_again_after_the_power_was_off(model_files, tmp_path):
+    """Of the whole module: a gate records, the power goes, and steps strike by themselves."""
+    file, models = layered("drum", tmp_path, SEQUENCE), {"drum": model_files["drum"]}
+    program = simulated_program(file, "patch_sm", tmp_path, models)
+    board, loaded = load_board("patch_sm"), load_instrument(file)
+    names = assign(loaded, find_models(loaded, models), board).gate_names
+    record, strike = names.index("record"), names.index("trigger")
+    flash = bytearray(b"\xff" * STORAGE_BYTES)
+
+    def strikes(link, wait_s):
+        time.sleep(wait_s)
+        return link.ask("report")["triggers"][strike]
+
+    with SimulatedBoard(board, program, flash=flash) as played, Link(played.device) as link:
+        assert strikes(link, 0.3) == 0
+        for held in (1, 0):
+            link.ask("gate", index=record, value=held)
+            time.sleep(0.4)
+        deadline = time.monotonic() + 20
+        while flash.count(b"VECT", 52 * 4096) == 0 and time.monotonic() < deadline:
+            time.sleep(0.02)
+    with SimulatedBoard(board, program, flash=flash) as played, Link(played.device) as link:
+        deadline = time.monotonic() + 20
+        while strikes(link, 0.1) == 0:
+            assert time.monotonic() < deadline

@@ -27,7 +27,7 @@ def shim(tmp_path_factory):
 def empty(shim):
     shim.lib.shim_model(77)
     shim.lib.shim_forget()
-    shim.ffi.memmove(shim.lib.shim_flash(), b"\xff" * 52 * 4096, 52 * 4096)
+    shim.ffi.memmove(shim.lib.shim_flash(), b"\xff" * 56 * 4096, 52 * 4096)
     shim.lib.shim_power(0xFFFFFFFF, 1, 0)
     return shim
 
@@ -166,7 +166,7 @@ def test_a_flash_that_refuses_is_said_and_the_old_table_is_there(empty):
 def test_any_flipped_bit_of_a_stored_table_is_noticed(empty):
     recorded(empty, [2.0] * 3)
     assert empty.lib.shim_settle()
-    flash = empty.ffi.buffer(empty.lib.shim_flash(), 52 * 4096)
+    flash = empty.ffi.buffer(empty.lib.shim_flash(), 56 * 4096)
     for bit in range(8 * (24 + 3 * 32)):
         byte = 4 * 4096 + bit // 8
         flash[byte] = bytes([flash[byte][0] ^ (1 << bit % 8)])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -515,3 +517,73 @@ def test_a_melody_plays_the_voice_as_volts_and_gates_would(tmp_path):
         assert volts[round(at_s * 48_000)] == pytest.approx(wanted, abs=3 / 1200), at_s
     gate = np.asarray(made.rendered.gates) & 1
     assert np.flatnonzero(np.diff(gate.astype(int)) == 1).size == 2 + int(gate[0] == 0)
+
+
+def test_keys_at_once_each_take_the_voice_that_was_let_go_first():
+    """A fifth key goes over the oldest without a stroke; a key that lost its voice lets nothing go."""
+    names = ("pitch", "pitch/2", "pitch/3", "pitch/4", "velocity")
+    choir = player("choir", names)
+
+    def gates(kind, *notes):
+        messages = [mido.Message(kind, note=note, velocity=100 if kind == "note_on" else 0) for note in notes]
+        return [move for move in played(choir, *messages) if move[0].startswith("gate/")]
+
+    assert gates("note_on", 48, 52, 55) == [("gate/gate", 1.0), ("gate/gate_2", 1.0), ("gate/gate_3", 1.0)]
+    assert gates("note_off", 52) == [("gate/gate_2", 0.0)]
+    assert gates("note_on", 60) == [("gate/gate_4", 1.0)]
+    moves = played(choir, mido.Message("note_on", note=64, velocity=100))
+    assert dict(moves)["pitch/2"] == pytest.approx((28 / 12 + 5) / 10) and ("gate/gate_2", 1.0) in moves
+    stolen = played(choir, mido.Message("note_on", note=67, velocity=100))
+    assert dict(stolen)["pitch"] == pytest.approx((31 / 12 + 5) / 10)
+    assert not [column for column, _ in stolen if column.startswith("gate/")]
+    assert gates("note_off", 48) == [] and gates("note_off", 67) == [("gate/gate", 0.0)]
+    bent = dict(played(choir, mido.Message("pitchwheel", pitch=8191)))
+    assert {"pitch", "pitch/2", "pitch/3", "pitch/4"} == set(bent)
+    assert bent["pitch/3"] == pytest.approx((19 / 12 + 2 / 12 * 8191 / 8192 + 5) / 10)
+    released = played(choir, mido.Message("control_change", control=123, value=0))
+    assert {column for column, value in released if value == 0.0} == {
+        "gate/gate_2",
+        "gate/gate_3",
+        "gate/gate_4",
+    }
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not here: apt install nodejs")
+def test_pages_give_keys_the_voices_that_play_does(tmp_path):
+    """Some hundred keys, wheels and controllers at random, by the page's own module in node."""
+    names = ("pitch", "pitch/2", "pitch/3", "pitch/4", "velocity", "dynamics")
+    choir = player("choir", names)
+    rng = np.random.default_rng(5)
+    messages = []
+    for _ in range(300):
+        note = int(rng.integers(40, 49))
+        on = mido.Message("note_on", note=note, velocity=int(rng.integers(1, 128)))
+        wheel = mido.Message("pitchwheel", pitch=int(rng.integers(-8192, 8192)))
+        silence = mido.Message("control_change", control=123, value=0)
+        off = mido.Message("note_off", note=note)
+        messages.append(rng.choice([on, off, wheel, silence], p=[0.5, 0.44, 0.04, 0.02]))
+    job = tmp_path / "job.mjs"
+    table = {"messages": [one.bytes() for one in messages], "midi": choir.columns(), "names": names}
+    web = ROOT / "firmware" / "ports" / "web" / "midi.js"
+    job.write_text(
+        f"""import {{Midi}} from {json.dumps(web.as_uri())};
+const {{messages, midi, names}} = {json.dumps(table)};
+const moves = [], gates = ["gate", "accent", "gate_2", "gate_3", "gate_4"];
+const desk = {{
+  about: {{midi, gateFunctions: gates, parameters: names.map((name) => ({{name, knob: -1}})), inputs: []}},
+  parameterNumbers: new Map(names.map((name, at) => [name, at])),
+  listen() {{}}, patch: {{cables: {{}}}}, jacks: {{}},
+  setRemote(column, value) {{ moves.push([column, value]); }},
+  sound: {{send({{do: what, index, value}}) {{
+    if (what === "post") moves.push([`gate/${{gates[index]}}`, value]);
+  }}}},
+}};
+const player = new Midi(desk);
+const heard = messages.map((bytes) => {{ moves.length = 0; player.hear(bytes); return moves.slice(); }});
+console.log(JSON.stringify(heard));
+"""
+    )
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    found = json.loads(subprocess.run(["node", str(job)], capture_output=True, check=True, text=True).stdout)
+    for message, moves in zip(messages, found, strict=True):
+        assert dict(moves) == pytest.approx(dict(choir.play(message))), message

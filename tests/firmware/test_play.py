@@ -154,7 +154,7 @@ def test_play_writes_sound_and_tracks(tmp_path, model_files):
 
     out = tmp_path / "deep" / "out.wav"
     text = "time,gate_in_1,knob_2\n0,0,0\n0.1,1,1\n0.2,0,0\n"
-    played = play("drum", script=script(tmp_path, text), models={"drum": model_files["drum"]}, tail_s=0.3)
+    played = play("drum", script=script(tmp_path, text), models={"drum": model_files["drum"]}, seconds=0.5)
     files = write_tracks(out, played.sound, played.rendered, played.built)
     assert [path.name for path in files] == ["out.wav", "out.cv.wav", "out.gates.wav"]
     audio, rate = soundfile.read(out)
@@ -319,12 +319,13 @@ def test_a_live_session_renders_again_from_its_recording(tmp_path):
     assert np.abs(live).max() > 1e-3 and np.array_equal(live.T, again.sound)
 
 
-@pytest.mark.parametrize("kind", ["drum", "rhythm", "arpeggio", "voice", "drive", "groove", "modal"])
+@pytest.mark.parametrize("kind", ["drum", "rhythm", "arpeggio", "voice", "choir", "drive", "groove", "modal"])
 def test_everything_going_wrong_stays_bounded(kind, model_files):
     """A short piece of the hour that `python -m firmware.play.fuzz` runs."""
     from firmware.play.fuzz import fuzz
 
-    roles = {"groove": ("rhythm", "drum"), "arpeggio": ("chords",), "modal": ()}.get(kind, (kind,))
+    roles = {"groove": ("rhythm", "drum"), "arpeggio": ("chords",), "choir": ("voice",), "modal": ()}
+    roles = roles.get(kind, (kind,))
     status, text = fuzz(kind, 8.0, 5, {role: model_files[role] for role in roles})
     assert status == 0, text
     assert "all bounded" in text

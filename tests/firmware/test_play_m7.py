@@ -31,6 +31,7 @@ def moving_signals(board, ticks, parameters, block):
         ("rhythm", 48),
         ("arpeggio", 48),
         ("voice", 48),
+        ("choir", 48),
         ("drive", 48),
         ("groove", 48),
         ("modal", 48),
@@ -41,7 +42,8 @@ def test_play_equals_the_module(kind, block, model_files, tmp_path):
     from firmware.build import generate, host_library
     from firmware.play.host import HostInstrument
 
-    roles = {"groove": ("rhythm", "drum"), "arpeggio": ("chords",), "modal": ()}.get(kind, (kind,))
+    roles = {"groove": ("rhythm", "drum"), "arpeggio": ("chords",), "choir": ("voice",), "modal": ()}
+    roles = roles.get(kind, (kind,))
     models = {role: model_files[role] for role in roles}
     on_m7 = generate(kind, "patch_sm", tmp_path / "m7", models=models, block=block)
     here = generate(kind, "patch_sm", tmp_path / "host", models=models, block=block, target="host")

@@ -70,7 +70,7 @@ def test_ten_times_as_long_takes_no_more_memory(instrument, tmp_path, model_file
         sounds = {"audio_in_1": tone} if instrument == "drive" else {}
         tracemalloc.start()
         try:
-            played = play(instrument, script=script, sounds=sounds, models=models, tail_s=0.0)
+            played = play(instrument, script=script, sounds=sounds, models=models, seconds=seconds)
             complaint(played.rendered, True)
             assert played.peak >= 0
             write_tracks(tmp_path / "out.wav", played.sound, played.rendered, played.built)

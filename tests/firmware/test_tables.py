@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import struct
+import subprocess
 import time
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +16,16 @@ import soundfile
 
 import vaectrol
 from common.refusal import Refusal
-from firmware.instruments.latents.tables import FRAME_HZ, FRAMES, LATENTS
+from firmware.build import generate
+from firmware.instruments.latents.tables import FRAME_HZ, FRAMES, LATENTS, latents_hash
+from firmware.models.model_file import read_model
 from firmware.ports.simulated.link import simulated_program
+from firmware.ports.web.describe import describe, describe_script
+from firmware.ports.web.link import WEB, link
+from firmware.ports.web.page import tables_about
+from firmware.script.cv_script import read_script
 from firmware.tables.module import fetch_table, send_table
+from firmware.tables.put import TableFiles
 from firmware.tables.wav import Table, read_table, write_table
 from hardware.board import load_board
 from hardware.protocol import Link
@@ -117,8 +128,12 @@ def test_every_torn_file_is_refused_or_read(table, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def program(model_files, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("board")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("board")
+
+
+@pytest.fixture(scope="module")
+def program(model_files, folder):
     file = layered("drum", folder, TABLES)
     return simulated_program(file, "patch_sm", folder, {"drum": model_files["drum"]})
 
@@ -146,6 +161,86 @@ def test_a_module_takes_a_table_plays_it_and_has_it_again_after_a_power_cut(prog
             assert vaectrol.main(["table", "read", "--port", played.device, "-t", name, "-o", str(out)]) == 0
             assert np.array_equal(read_table(out).frames, table.frames)
         assert vaectrol.main(["table", "write", str(out), "--port", played.device, "-t", "a"]) == 0
+
+
+def test_a_performer_hears_a_table_file_as_the_hands_that_it_holds(tmp_path, model_files, capsys):
+    """`play --table`: frames that stand at a knob's place sound as that knob; so do an emulated module's."""
+    file, models = layered("drum", tmp_path, TABLES), ["--model", f"drum={model_files['drum']}"]
+    script = tmp_path / "hits.csv"
+    script.write_text("time,gate_in_1,knob_2\n0,0,0.9\n0.05,1,0.9\n0.1,0,0.9\n0.3,0,0.9\n")
+    words = [str(file), "--cv", str(script), *models, "--board", "patch_sm", "--seconds", "0.3"]
+    latents = read_model(model_files["drum"]).about.latents
+    at_rest = np.zeros((50, LATENTS), np.int16)
+    for number, latent in enumerate(latents):
+        low, high = latent.quantiles[0], latent.quantiles[-1]
+        at_rest[:, number] = round(32767 * (2 * latent.at_rest - low - high) / (high - low))
+    write_table(tmp_path / "rest.wav", Table(at_rest, f"{latents_hash(read_model(model_files['drum'])):08x}"))
+
+    def played(name, command, *more):
+        assert vaectrol.main([command, *words, *more, "-o", str(tmp_path / name)]) == 0
+        return soundfile.read(tmp_path / name)[0]
+
+    table = ["--table", f"a={tmp_path / 'rest.wav'}"]
+    rests = played("rests.wav", "play", *table)
+    script.write_text(script.read_text().replace("0.9", "0.5"))
+    assert np.abs(rests).max() > 0.01 and np.abs(played("plain.wav", "play") - rests).max() < 1e-3
+    module = played("module.wav", "emulate", *table, "--callbacks", "4")
+    assert np.array_equal(module, rests)
+    if shutil.which("node"):
+        files = TableFiles({"a": tmp_path / "rest.wav"})
+        page = in_node(file, {"drum": model_files["drum"]}, script, files, tmp_path)
+        assert np.array_equal(page, rests.T)
+    capsys.readouterr()
+
+
+def in_node(instrument, models, script, tables, folder):
+    """What the page's own script and module play in 0.3 s."""
+    built = generate(instrument, "patch_sm", folder / "wasm", models=models, target="wasm")
+    about = {**describe(built, 48), "tables": tables_about(built, tables)}
+    module = link(built, folder)
+    (folder / "about.json").write_text(json.dumps(about))
+    (folder / "script.json").write_text(json.dumps(describe_script(read_script(script))))
+    runner = Path(__file__).with_name("web_runner.mjs")
+    subprocess.run(["node", str(runner), str(WEB), str(folder), module.name, "14400"], check=True)
+    return np.fromfile(folder / "audio.out", np.float32).reshape(2, -1)
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ("a={other}", "t.wav is of the model 0123abcd, and the instrument plays"),
+        ("c={other}", "there is no table 'c'"),
+        ("a={torn}", "torn"),
+        ("a={missing}", "cannot read"),
+        ("{other}", "takes NAME=FILE"),
+    ],
+)
+def test_a_table_that_cannot_be_played_is_one_sentence(
+    table, sentence, program, folder, model_files, tmp_path, capsys
+):
+    other, cut = tmp_path / "t.wav", tmp_path / "torn.wav"
+    write_table(other, Table(np.zeros((3, LATENTS), np.int16), MODEL))
+    cut.write_bytes(other.read_bytes()[:-5])
+    named = table.format(other=other, torn=cut, missing=tmp_path / "no.wav")
+    out = tmp_path / "out.wav"
+    words = ["play", str(folder / "drum_layered.toml"), "--seconds", "0.1", "-o", str(out)]
+    assert vaectrol.main([*words, "--model", f"drum={model_files['drum']}", "--table", named]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1 and sentence in said[0]
+    assert not out.exists()
+
+
+def test_an_instrument_without_tables_says_how_to_have_some(table, tmp_path, model_files, capsys):
+    write_table(tmp_path / "t.wav", table)
+    words = ["play", "drum", "--seconds", "0.1", "-o", str(tmp_path / "out.wav")]
+    words += ["--model", f"drum={model_files['drum']}", "--table", f"a={tmp_path / 't.wav'}"]
+    assert vaectrol.main(words) == 2
+    assert "say tables = true in [latents]" in capsys.readouterr().err
+    page = ["web", "drum", *words[-4:], "-o", str(tmp_path / "page.html")]
+    assert vaectrol.main(page) == 2
+    assert "say tables = true in [latents]" in capsys.readouterr().err
+    assert vaectrol.main(["web", "drum", *words[-2:], "-o", str(tmp_path / "pages")]) == 2
+    assert "with --table name one page" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -127,23 +127,23 @@ uint8_t instrument_calibration(uint8_t input, float *codes, float *volts) {
 }
 
 const char *instrument_idle(const PortStorage *storage) {
-    const uint32_t presets_at = 2u * PORT_SECTOR_BYTES;
+    const StorePlace calibration_at = {.sectors = 1, .kind = CALIBRATION_KIND, .version = 1};
+    const StorePlace presets_at = {.address = 2u * PORT_SECTOR_BYTES, .sectors = 1, .kind = PRESET_KIND, .version = 1};
     if (!self.loaded) {
         Calibration calibration[INPUTS];
         float preset[PRESETS][PARAMETERS];
-        if (store_load(storage, 0, CALIBRATION_KIND, 1, calibration, sizeof calibration))
+        if (store_load(storage, &calibration_at, calibration, sizeof calibration))
             memcpy(self.calibration, calibration, sizeof calibration);
-        if (store_load(storage, presets_at, PRESET_KIND, 1, preset, sizeof preset))
-            memcpy(self.preset, preset, sizeof preset);
+        if (store_load(storage, &presets_at, preset, sizeof preset)) memcpy(self.preset, preset, sizeof preset);
         self.loaded = true;
     }
     if (self.calibration_dirty) {
-        if (!store_save(storage, 0, CALIBRATION_KIND, 1, self.calibration, sizeof self.calibration))
+        if (!store_save(storage, &calibration_at, self.calibration, sizeof self.calibration))
             return "the calibration could not be written";
         self.calibration_dirty = false;
     }
     if (self.preset_dirty) {
-        if (!store_save(storage, presets_at, PRESET_KIND, 1, self.preset, sizeof self.preset))
+        if (!store_save(storage, &presets_at, self.preset, sizeof self.preset))
             return "the presets could not be written";
         self.preset_dirty = self.report.preset_unsaved = false;
     }

@@ -30,6 +30,7 @@ SITES = {
     "drum": "leaky_relu_1|conv1d_3|conv1d_4|conv1d_7",
     "rhythm": "add|mul|conv1d_3|sigmoid_1",
     "drive": "conv1d_1|mul_39|add_57|clamp_1",
+    "texture": "cat|leaky_relu_1|conv1d_4:5|conv1d_4:6",
 }
 KINDS = tuple(SITES)
 
@@ -202,6 +203,32 @@ def test_four_cheap_bends_of_the_drive_cost_at_most_two_percent():
     assert 0.0 < extra <= 0.02
 
 
+def test_a_bend_of_a_part_leaves_the_other_channels_alone_and_two_parts_bend_one_signal():
+    model, about, sites, _ = opened("texture")
+    first, second = named(sites, "conv1d_3:[25]", "")
+    made = surgery.bend(model, [first, second], ["scale"])
+    for graph, tensor in ((model, first.tensor), (made, "bend/2/joined")):
+        graph.graph.output.append(onnx.helper.make_tensor_value_info(tensor, 1, None))
+    feeds = material.feeds(model, about, 1)[0]
+    before = run_onnx(model, feeds)[-1][0]
+    del model.graph.output[-1]
+    values = np.repeat(np.float32([[[2.0], [0.0]]]), before.shape[1], 2)
+    after = run_onnx(made, {**feeds, "bend": values})[-1][0]
+    gains = np.ones(96)
+    gains[12:24], gains[48:60] = 2.0, 0.0
+    assert [(site.first, site.channels, site.width) for site in (first, second)] == [
+        (12, 12, 96),
+        (48, 12, 96),
+    ]
+    top = 32767 * first.step
+    wanted = np.clip(before * gains[:, None], -top, top)
+    assert np.abs(after - wanted).max() <= first.step
+    assert (
+        np.array_equal(after[gains == 1], before[gains == 1])
+        and np.abs(after - before).max() > 20 * first.step
+    )
+
+
 def plain_site(name):
     return Site(name, name, "Conv", 1.0, "", "", 1.0, 1.0, (0,), 1)
 
@@ -224,6 +251,16 @@ def test_the_rhythm_s_proposal_has_four_sites_that_differ():
     chosen = choose(found, [0.0] * len(found), 4, 0.02, 0.02)
     assert len(chosen) == 4 and not is_sound(about)
     assert max(cosine(a, b) for a in chosen for b in chosen if a is not b) < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_four_sites_that_are_proposed_differ(kind, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    assert vaectrol.main(["dissect", str(MODELS / f"{kind}.int8.onnx"), "-o", str(page)]) == 0
+    proposed, _, cosine_ = capsys.readouterr().out.partition(" (cosine at most ")
+    assert proposed.count(", ") == 3
+    assert float(cosine_.partition(")")[0]) < 0.5
 
 
 @pytest.mark.slow

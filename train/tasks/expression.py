@@ -16,6 +16,7 @@ from common.audio import SAMPLE_RATE_HZ
 from common.model_metadata import ModelMetadata
 from common.refusal import Refusal
 from train.analysis.note.events import event_of
+from train.analysis.note.loudness import swell_db
 from train.analysis.note.trained_voice import TrainedVoice
 from train.export.export import Port
 from train.losses import kl_loss, kl_per_latent, ramp
@@ -178,6 +179,8 @@ class PlayedNote:
         heard = loudness > loudness.max() - HEARD_DB
         middle = f0[:held][heard[:held]].median() if bool(heard[:held].any()) else f0.median()
         cents = (1200 * torch.log2(f0 / middle)).clamp(-MOST_CENTS, MOST_CENTS)
+        if swell := item.get("swell"):  # hands did that, as dynamics do on the module
+            loudness = loudness - torch.from_numpy(swell_db(swell, held, frames))
         quiet = loudness.clamp(min=QUIETEST_DB)
         curves = torch.stack(
             [

@@ -147,8 +147,8 @@ class ModuleSide:
 
     def _gates(self) -> Sequence[str]:
         """Gate functions of the module's kind and of its latents, as far as they are ours."""
-        own = kinds.named(self.info.kind).gates if self.info.kind in kinds.names() else ()
         if not self._instrument:
-            return own
+            return kinds.named(self.info.kind).gates if self.info.kind in kinds.names() else ()
         spec = load_instrument(self._instrument).spec
+        own = kinds.named(spec.kind).gates_of(spec)
         return [*own, *layer.gates(spec, own), *macro.gates(spec)]

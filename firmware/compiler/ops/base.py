@@ -81,6 +81,8 @@ class Family:
     ops: ClassVar[Mapping[str, type[Attributes]]]
     only_in_integers: ClassVar[bool] = False
     """Whether no float kernel is there: a float model is costed as if this were in integers."""
+    exact_scale: ClassVar[float | None] = None
+    """The one scale that its integer results have, where its integer form is written for it."""
     reads_taps: ClassVar[bool] = False
     """Whether it asks for every frame of its windows by itself (``Writer.tap``)."""
 

@@ -30,6 +30,8 @@ INTEGER_OPS = (
     "Sigmoid",
     "Lerp",
     "Sin",
+    "LSTM",
+    "GRU",
 )
 STEP = 1 / 4096
 HEADROOM = 16.0
@@ -84,7 +86,8 @@ def assume_quantized(graph: Graph) -> Graph:
         )
         if node.op in ("Leaky", "Clip"):
             gain = 0.0
-        scales[node.outputs[0]] = max(source, HEADROOM * source * gain)
+        exact = FAMILIES[node.op].exact_scale
+        scales[node.outputs[0]] = exact or max(source, HEADROOM * source * gain)
         if absorbed:
             scales[node.outputs[0]] = 0.0  # no Q between an operator and its clamp
         elif node.op == "Clip" and node.inputs[0] in keep_float:

@@ -19,6 +19,7 @@ from firmware.compiler.ops.hit import (
     frame_work,
     meaning_work,
 )
+from firmware.compiler.ops.recurrent import RecurrentAttributes
 from firmware.compiler.plan.cost import cost_model
 from firmware.compiler.plan.schedule import Priced, Schedule
 from firmware.compiler.plan.stream import Stream
@@ -291,6 +292,19 @@ def proofs(graph: Graph) -> list[ProofReport]:
                     shift=sums.shift,
                     accumulator_bits=64 if sums.wide else 32,
                     per_channel=[int(b) for b in sums.bound],
+                )
+            )
+        if isinstance(node.attrs, RecurrentAttributes) and (integers := node.attrs.integers) is not None:
+            worst = int(integers.bound.max())
+            lines.append(
+                ProofReport(
+                    layer=node.name,
+                    largest_sum=worst,
+                    limit=2**31 - 1,
+                    headroom_bits=round(float(31 - np.log2(max(1, worst))), 2),
+                    shift=integers.shift,
+                    accumulator_bits=32,
+                    per_channel=[int(b) for b in integers.bound],
                 )
             )
     return lines

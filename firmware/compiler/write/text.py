@@ -13,7 +13,7 @@ from firmware.compiler.ops.conv import ConvAttributes
 from firmware.compiler.ops.endpoints import EndpointAttributes
 from firmware.compiler.write.copies import Copies
 from firmware.compiler.write.writer import PARAMETERS, Field, Table, Writer
-from firmware.kernelgen import m7_joined, m7_short
+from firmware.kernelgen import m7_joined, m7_recurrent, m7_short
 
 C_WORDS = frozenset(
     [
@@ -197,6 +197,10 @@ def tables_text(writer: Writer, regions: Mapping[str, str], copies: Copies | Non
     ]
     lines += [
         as_asm(name, "vk_joined_code", m7_joined.function(name, shape)) for name, shape in writer.sums.items()
+    ]
+    lines += [
+        as_asm(name, "vk_recurrent_code", m7_recurrent.function(name, shape))
+        for name, shape in writer.recurrences.items()
     ]
     if copies:
         images = copies.images({name: table_initializer(writer.tables[name]) for name in copied})

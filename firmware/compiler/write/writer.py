@@ -14,6 +14,7 @@ import numpy as np
 from firmware.compiler.graph import Graph, Node, Tensor, lanes
 from firmware.compiler.judge.arithmetic import Multiplier
 from firmware.kernelgen.m7_joined import Shape as JoinedShape
+from firmware.kernelgen.m7_recurrent import Shape as RecurrentShape
 
 C_TYPE = {"int8": "int8_t", "int16": "int16_t", "float32": "float"}
 ARRAYS = C_TYPE | {"int32": "int32_t", "uint16": "uint16_t"}
@@ -41,6 +42,7 @@ STRUCT_BYTES = {
     "vs_progress": 20,
     "vs_held": 8,
     "uint32_t": 4,
+    "vk_recurrent": 24,
 }
 """sizeof on a 32-bit processor, where memory is counted."""
 ALIGNED = 8
@@ -161,6 +163,7 @@ class Writer:
     fields: dict[str, Field] = field(default_factory=dict)
     shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
     sums: dict[str, JoinedShape] = field(default_factory=dict)
+    recurrences: dict[str, RecurrentShape] = field(default_factory=dict)
     rows: tuple[str, str] | None = None
     single_firing: bool = False
     frames: str = "1"
@@ -301,6 +304,12 @@ class Writer:
         """Bring the joined sum of a shape, for a Cortex-M7; return its name."""
         name = f"{self.prefix}_{shape.name}"
         self.sums[name] = shape
+        return name
+
+    def recurrence(self, shape: RecurrentShape) -> str:
+        """Bring a recurrent layer's frame of a shape, for a Cortex-M7; return its name."""
+        name = f"{self.prefix}_{shape.name}"
+        self.recurrences[name] = shape
         return name
 
     def line(self, text: str) -> None:

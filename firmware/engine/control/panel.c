@@ -9,10 +9,11 @@
 #define KNOB_MARGIN 0.005f /* of travel lost at each end, so that a pot of 1 % reaches both ends */
 #define DETENT 0.04f       /* of ±1: an attenuverter knob near its middle is off */
 #define TICKS_PER_RUN 48u  /* the smoother runs once per millisecond */
-#define CALIBRATION_KIND 1u
-#define PRESET_KIND 2u
 #define STORED_VERSION 1u
-#define PRESET_ADDRESS (2u * PORT_SECTOR_BYTES)
+
+static const StorePlace calibration_place = {.address = 0, .sectors = 1, .kind = 1, .version = STORED_VERSION};
+static const StorePlace preset_place = {
+    .address = 2u * PORT_SECTOR_BYTES, .sectors = 1, .kind = 2, .version = STORED_VERSION};
 
 typedef struct StoredCalibration {
     uint32_t board_hash;
@@ -191,6 +192,12 @@ static void take_commands(Panel *panel) {
     __atomic_store_n(&panel->taken, taken, __ATOMIC_RELEASE);
 }
 
+/* Nothing moves it, and it stands where it is to be: another run would change nothing. */
+static bool rests(const ParameterSpec *spec, const Smoother *smoother, float position, float band) {
+    return spec->knob < 0 && spec->cv < 0 && (smoother->held || band == 0.0f) && smoother->low_pass == position &&
+           smoother->rest == position && smoother->output == position && smoother->slack == 0.0f;
+}
+
 static void condition(Panel *panel, uint8_t index, unsigned runs) {
     const ParameterSpec *spec = &panel->spec->parameter[index];
     Parameter *parameter = &panel->parameter[index];
@@ -207,6 +214,10 @@ static void condition(Panel *panel, uint8_t index, unsigned runs) {
     }
     /* The ends are reached whole: what lies beyond them is cut off, and noise with it. */
     const float band = position > 0.0f && position < 1.0f ? spec->band : 0.0f;
+    if (panel->started && rests(spec, &parameter->smoother, position, band)) {
+        ramp_next(&parameter->value, parameter->value.to);
+        return;
+    }
     for (unsigned run = 0; run < runs; ++run) {
         smoother_process(&parameter->smoother, position, spec->smoothing, band);
     }
@@ -420,7 +431,7 @@ static void believe(Panel *panel, uint8_t jack, Calibration *into, const Calibra
 }
 
 static void load_calibration(Panel *panel, const PortStorage *storage, StoredCalibration *stored) {
-    if (!store_load(storage, 0, CALIBRATION_KIND, STORED_VERSION, stored, sizeof *stored) ||
+    if (!store_load(storage, &calibration_place, stored, sizeof *stored) ||
         stored->board_hash != panel->spec->board_hash) {
         return;
     }
@@ -439,7 +450,7 @@ static void load(Panel *panel, const PortStorage *storage) {
     Stored stored;
     load_calibration(panel, storage, &stored.calibration);
     StoredPresets *presets = &stored.presets;
-    if (store_load(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, presets, preset_bytes(panel)) &&
+    if (store_load(storage, &preset_place, presets, preset_bytes(panel)) &&
         presets->instrument_hash == panel->spec->instrument_hash) {
         panel->presets = presets->bank;
         if (panel->macro.bank != NULL) {
@@ -456,7 +467,7 @@ static bool save_calibration(Panel *panel, const PortStorage *storage) {
     for (uint8_t o = 0; o < PORT_MAX_CV_OUTS; ++o) {
         stored.output[o] = panel->trims.calibration[o];
     }
-    return store_save(storage, 0, CALIBRATION_KIND, STORED_VERSION, &stored, sizeof stored);
+    return store_save(storage, &calibration_place, &stored, sizeof stored);
 }
 
 static bool save_presets(Panel *panel, const PortStorage *storage) {
@@ -464,7 +475,7 @@ static bool save_presets(Panel *panel, const PortStorage *storage) {
     if (panel->macro.bank != NULL) {
         stored.macro = *panel->macro.bank;
     }
-    return store_save(storage, PRESET_ADDRESS, PRESET_KIND, STORED_VERSION, &stored, preset_bytes(panel));
+    return store_save(storage, &preset_place, &stored, preset_bytes(panel));
 }
 
 const char *panel_idle(Panel *panel, const PortStorage *storage) {

@@ -29,11 +29,15 @@ uint32_t store_crc32(uint32_t crc, const void *data, size_t bytes) {
 
 static uint32_t header_crc(const Header *header) { return store_crc32(0, header, offsetof(Header, crc)); }
 
+static uint32_t address_of(const StorePlace *place, int slot) {
+    return place->address + (uint32_t)slot * place->sectors * PORT_SECTOR_BYTES;
+}
+
 /* Reads one slot's header and checks all of the slot. */
-static bool slot_good(const PortStorage *storage, uint32_t address, uint16_t kind, uint16_t version, size_t bytes,
-                      Header *header) {
+static bool slot_good(const PortStorage *storage, const StorePlace *place, int slot, size_t bytes, Header *header) {
+    const uint32_t address = address_of(place, slot);
     if (!storage->read(storage->context, address, header, sizeof *header) || header->magic != STORE_MAGIC ||
-        header->kind != kind || header->version != version || header->bytes > bytes) {
+        header->kind != place->kind || header->version != place->version || header->bytes > bytes) {
         return false;
     }
     uint32_t crc = header_crc(header);
@@ -49,11 +53,10 @@ static bool slot_good(const PortStorage *storage, uint32_t address, uint16_t kin
 }
 
 /* 0 or 1: the slot that holds the truth; -1: none. */
-static int newest(const PortStorage *storage, uint32_t address, uint16_t kind, uint16_t version, size_t bytes,
-                  Header *header) {
+static int newest(const PortStorage *storage, const StorePlace *place, size_t bytes, Header *header) {
     Header other;
-    const bool first = slot_good(storage, address, kind, version, bytes, header);
-    const bool second = slot_good(storage, address + PORT_SECTOR_BYTES, kind, version, bytes, &other);
+    const bool first = slot_good(storage, place, 0, bytes, header);
+    const bool second = slot_good(storage, place, 1, bytes, &other);
     /* The difference of sequence numbers survives their wrapping. */
     if (second && (!first || (int32_t)(other.sequence - header->sequence) > 0)) {
         *header = other;
@@ -62,37 +65,47 @@ static int newest(const PortStorage *storage, uint32_t address, uint16_t kind, u
     return first ? 0 : -1;
 }
 
-bool store_load(const PortStorage *storage, uint32_t address, uint16_t kind, uint16_t version, void *payload,
-                size_t bytes) {
+bool store_load(const PortStorage *storage, const StorePlace *place, void *payload, size_t bytes) {
     Header header;
-    const int slot = newest(storage, address, kind, version, bytes, &header);
+    const int slot = newest(storage, place, bytes, &header);
     if (slot < 0) {
         return false;
     }
-    const uint32_t at = address + (uint32_t)slot * PORT_SECTOR_BYTES + STORE_HEADER_BYTES;
     __builtin_memset((uint8_t *)payload + header.bytes, 0, bytes - header.bytes);
-    return storage->read(storage->context, at, payload, header.bytes) &&
+    return storage->read(storage->context, address_of(place, slot) + STORE_HEADER_BYTES, payload, header.bytes) &&
            store_crc32(header_crc(&header), payload, header.bytes) == header.crc;
 }
 
-bool store_save(const PortStorage *storage, uint32_t address, uint16_t kind, uint16_t version, const void *payload,
-                size_t bytes) {
+/* As many sectors as are needed, in order. */
+static bool erase(const PortStorage *storage, uint32_t address, size_t bytes) {
+    for (uint32_t at = 0; at < bytes; at += PORT_SECTOR_BYTES) {
+        if (!storage->erase(storage->context, address + at)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool store_save(const PortStorage *storage, const StorePlace *place, const void *payload, size_t bytes) {
     Header header;
-    if (bytes > STORE_PAYLOAD_BYTES) {
+    if (bytes > place->sectors * PORT_SECTOR_BYTES - STORE_HEADER_BYTES) {
         return false;
     }
-    const int slot = newest(storage, address, kind, version, bytes, &header);
+    const int slot = newest(storage, place, bytes, &header);
     const uint32_t sequence = slot < 0 ? 1u : header.sequence + 1u;
-    const uint32_t at = slot == 0 ? address + PORT_SECTOR_BYTES : address;
-    header = (Header){
-        .magic = STORE_MAGIC, .kind = kind, .version = version, .bytes = (uint32_t)bytes, .sequence = sequence};
+    const int into = slot == 0 ? 1 : 0;
+    const uint32_t at = address_of(place, into);
+    header = (Header){.magic = STORE_MAGIC,
+                      .kind = place->kind,
+                      .version = place->version,
+                      .bytes = (uint32_t)bytes,
+                      .sequence = sequence};
     header.crc = store_crc32(header_crc(&header), payload, bytes);
-    if (!storage->erase(storage->context, at) ||
+    if (!erase(storage, at, STORE_HEADER_BYTES + bytes) ||
         !storage->program(storage->context, at + STORE_HEADER_BYTES, payload, bytes) ||
         !storage->program(storage->context, at, &header, sizeof header)) {
         return false;
     }
     Header check;
-    return slot_good(storage, at, kind, version, bytes, &check) && check.crc == header.crc &&
-           check.sequence == sequence;
+    return slot_good(storage, place, into, bytes, &check) && check.crc == header.crc && check.sequence == sequence;
 }

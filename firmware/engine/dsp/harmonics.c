@@ -7,6 +7,7 @@
 #define OFF (-13.9f)
 #define LOUDEST 1.0f
 #define PER_TURN (1.0f / 4294967296.0f)
+#define CLEAR 8.4f                        /* of the same: nothing below it fades */
 #define FADED 9.4f                        /* 0.47 / 0.05 */
 #define FADE_RATE (20.0f / 4294967296.0f) /* of a step: 1 / 0.05 turns */
 #define PER_SAMPLE (1.0f / (float)VK_HIT_FRAME)
@@ -33,12 +34,16 @@ void vk_harmonics_levels(float offset, const float *log, float *level, uint32_t 
 
 /* What each harmonic goes to in this frame; returns how many sound at its end. */
 static uint32_t aim(const vk_harmonics_asked *asked, vk_harmonics_state *state, uint32_t step, float *target) {
-    const f4 rate = all((float)step * FADE_RATE), part = all(asked->part);
+    const float lowest = (float)step * FADE_RATE;
+    const f4 rate = all(lowest), part = all(asked->part);
+    const bool fades = lowest * (float)asked->count > CLEAR;
     f4 order = {1.0f, 2.0f, 3.0f, 4.0f};
     for (uint32_t k = 0; k < asked->count; k += 4u) {
         const f4 older = four_at(asked->older + k), way = four_at(asked->newer + k) - older;
-        const f4 fade = most(least(all(FADED) - product(rate, order), all(1.0f)), all(0.0f));
-        const f4 to = product(older + product(way, part), fade);
+        f4 to = older + product(way, part);
+        if (fades) {
+            to = product(to, most(least(all(FADED) - product(rate, order), all(1.0f)), all(0.0f)));
+        }
         const f4 slope = product(to - four_at(state->level + k), all(PER_SAMPLE));
         FOUR {
             target[k + j] = to[j];

@@ -5,6 +5,9 @@
 #define POWER_SLOW 0.0004f          /* per sample: about 50 ms */
 #define POWER_FLOOR 1e-6f           /* −60 dBFS: below it there is nothing to match */
 #define MATCH_MOST 4.0f             /* ±12 dB */
+#define LEAN_SLOW 1.309e-4f         /* per sample: a high-pass at 1 Hz */
+#define LEAN_FLOOR 1e-9f            /* below it is no lean, so that silence becomes exact */
+#define BENT_STEP (1.0f / 4800.0f)  /* per sample: 100 ms */
 
 void drive_init(Drive *drive, const DriveSpec *spec) {
     drive->spec = spec;
@@ -23,6 +26,8 @@ void drive_reset(Drive *drive) {
     drive->wet_power = POWER_FLOOR;
     ramp_reset(&drive->matched, 1.0f);
     drive->bypass = 0.0f;
+    drive->lean = 0.0f;
+    ramp_reset(&drive->bent, 0.0f);
 }
 
 static void fill_latents(Drive *drive, size_t ticks) {
@@ -50,6 +55,30 @@ static void match_levels(Drive *drive, const Panel *panel) {
     ramp_next(&drive->matched, 1.0f + share * (full - 1.0f));
 }
 
+static bool is_bent(const Drive *drive) {
+    const ToneSpec *tone = &drive->spec->tone;
+    for (uint8_t i = (uint8_t)(tone->knobs - drive->spec->bends); i < tone->knobs; ++i) {
+        if (drive->tone.knob[i].to != tone->knob_rest[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A bent circuit leans to one side. That is taken away while it is bent, so that noon is as it was, to the bit. */
+static void straighten(Drive *drive, float per_tick, size_t ticks) {
+    const float step = (float)ticks * BENT_STEP;
+    ramp_next(&drive->bent, bound_unit(drive->bent.to + (is_bent(drive) ? step : -step)));
+    Slope bent = ramp_slope(&drive->bent, per_tick, 0);
+    float lean = drive->lean;
+    for (size_t i = 0; i < ticks; ++i) {
+        const float raw = bound_sound(drive->frames.out[i], 4.0f);
+        lean += LEAN_SLOW * (raw - lean);
+        drive->frames.out[i] = raw - slope_next(&bent) * lean;
+    }
+    drive->lean = magnitude(lean) < LEAN_FLOOR ? 0.0f : lean;
+}
+
 void drive_render(Drive *drive, const Panel *panel, const PortBlock *block) {
     const DriveSpec *spec = drive->spec;
     const size_t ticks = block->ticks;
@@ -62,6 +91,9 @@ void drive_render(Drive *drive, const Panel *panel, const PortBlock *block) {
     }
     fill_latents(drive, ticks);
     spec->model->process(spec->state, ticks, frames);
+    if (spec->bends > 0) {
+        straighten(drive, panel->per_tick, ticks);
+    }
     match_levels(drive, panel);
 
     const uint32_t behind = spec->model->latency_ticks;

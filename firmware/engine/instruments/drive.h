@@ -38,6 +38,7 @@ typedef struct DriveSpec {
     void *state;
     ToneSpec tone;
     int8_t mix, gain, match, level; /* parameters */
+    uint8_t bends;                  /* the last of the tone's knobs: what bends the model */
     OutputSpec outputs;
 } DriveSpec;
 
@@ -51,6 +52,8 @@ typedef struct Drive {
     float dry_power, wet_power; /* for the level match */
     Ramp matched;
     float bypass; /* 0: through the model, 1: past it */
+    float lean;   /* mean of what a model plays that can be bent */
+    Ramp bent;    /* 0: no bend is away from where it rests, 1: the lean is taken away */
 } Drive;
 
 void drive_init(Drive *drive, const DriveSpec *spec);

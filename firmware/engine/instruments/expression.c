@@ -31,11 +31,17 @@ static float by_chance(uint32_t seed, uint32_t count, uint32_t lane) {
     return (float)(int32_t)drawn * (1.0f / 2147483648.0f);
 }
 
+/* Of each voice another. */
+static uint32_t seed_of(const ExpressionModel *model, const ExpressionHands *hands) {
+    return model->seed ^ (uint32_t)hands->lane << 24;
+}
+
 void expression_reset(Expression *expression) {
     *expression = (Expression){.loudness = NOTE_DEAD_DB, .last = NOTE_DEAD_DB, .age_s = OLDEST_S, .since_s = LATEST_S};
 }
 
 static void begin_note(Expression *expression, const ExpressionModel *model, const ExpressionHands *hands) {
+    const uint32_t seed = seed_of(model, hands);
     expression->interval = expression->notes > 0 ? bound(hands->octaves - expression->octaves, -2.0f, 2.0f) : 0.0f;
     expression->octaves = hands->octaves;
     expression->event = hands->event;
@@ -47,13 +53,14 @@ static void begin_note(Expression *expression, const ExpressionModel *model, con
     for (uint32_t i = 0; i < model->latents; ++i) { /* a sum of three is nearly normal, and of unit spread */
         float sum = 0.0f;
         for (uint32_t k = 0; k < 3u; ++k) {
-            sum += by_chance(~model->seed, expression->notes, 3u * i + k);
+            sum += by_chance(~seed, expression->notes, 3u * i + k);
         }
         expression->chance[i] = model->spread[i] * sum;
     }
 }
 
 void expression_begin(Expression *expression, const ExpressionModel *model, const ExpressionHands *hands) {
+    const uint32_t seed = seed_of(model, hands);
     if (hands->fresh) {
         begin_note(expression, model, hands);
     }
@@ -78,7 +85,7 @@ void expression_begin(Expression *expression, const ExpressionModel *model, cons
         *told++ = expression->event == e + 1u ? 1.0f : 0.0f;
     }
     for (uint32_t n = 0; n < EXPRESSION_NOISES; ++n) {
-        const float drawn = by_chance(model->seed, expression->frames, n);
+        const float drawn = by_chance(seed, expression->frames, n);
         expression->noise[n] = KEPT[n] * expression->noise[n] + TAKEN[n] * drawn;
         *told++ = bound(hands->life * expression->noise[n], -2.0f, 2.0f);
     }

@@ -42,6 +42,7 @@ typedef struct ExpressionHands {
     float life;                   /* how much chance there is; 1: as in what was learnt */
     float attack, decay, release; /* log of how much slower; how fast a note dies; log of how much slower */
     uint8_t event;                /* 0: none is told */
+    uint8_t lane;                 /* number of the voice: chance differs */
     bool gate, fresh;             /* now; the first frame of a note */
 } ExpressionHands;
 

@@ -83,8 +83,11 @@ static void play(Texture *texture, const Panel *panel) {
         const float span = ends[spec->points - 1u] - ends[0];
         played->latent[i] = bound(bent, ends[0] - span, ends[spec->points - 1u] + span);
     }
+    for (uint8_t i = 0; i < spec->tone.knobs; ++i) {
+        texture->knob[i] = ramp_at(&texture->tone.knob[i], texture->share);
+    }
     if (spec->layer != NULL) {
-        (void)spec->layer->process(&spec->memory, spec->layer, panel, VK_HOP, played->latent, NULL);
+        (void)spec->layer->process(&spec->memory, spec->layer, panel, VK_HOP, played->latent, texture->knob);
     }
     const float octaves = rest * heard->octaves + blend * value(texture, panel, spec->pitch);
     const float moved = octaves + value(texture, panel, spec->transpose);
@@ -157,7 +160,8 @@ static void do_step(Texture *texture, const Panel *panel, const TextureStep *ste
         vk_source_pulses(texture->played.octaves, &texture->roots, &texture->source, step->part);
         break;
     case TEXTURE_STAGE_DECODE:
-        decoder->process(spec->decoder_memory, step->part, texture->played.latent, texture->control, texture->numbers);
+        decoder->process(spec->decoder_memory, step->part, texture->played.latent, texture->control, texture->knob,
+                         texture->numbers);
         break;
     case TEXTURE_STAGE_GAINS: vk_source_gains(&decoder->filter, &texture->source, texture->numbers, step->part); break;
     default: vk_source_frame(&decoder->filter, &texture->roots, &texture->source, step->part);

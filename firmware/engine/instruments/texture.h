@@ -56,7 +56,9 @@ typedef struct TextureEncoder {
 typedef struct TextureDecoder {
     vk_source_filter filter;
     void (*reset)(void *state);
-    void (*process)(void *state, uint8_t ticks, const float *latent, const float *control, float *numbers);
+    /* knobs: what bends it, where it can be bent. */
+    void (*process)(void *state, uint8_t ticks, const float *latent, const float *control, const float *knobs,
+                    float *numbers);
 } TextureDecoder;
 
 typedef struct TextureSpec {
@@ -91,7 +93,8 @@ typedef struct Texture {
     vk_source_state source;
     float arriving[VK_HOP], playing[VK_HOP]; /* the hop that comes in, and the one that sounds */
     float heard[VK_EAR_BANDS + 1u];          /* bands and loudness */
-    float latent[TEXTURE_LATENTS], control[3], numbers[TEXTURE_NUMBERS]; /* what networks say and are told */
+    float latent[TEXTURE_LATENTS], control[3], knob[TONE_KNOBS], numbers[TEXTURE_NUMBERS]; /* what networks say and
+                                                                                              are told */
     TextureFrame ear_says, played; /* what the encoder hears, and what the decoder is told */
     float dry[TEXTURE_DRY];
     float share;      /* of the block that has passed where a step is done */

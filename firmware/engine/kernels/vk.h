@@ -225,6 +225,35 @@ void vk_snake_s16(const vk_snake *channel, const int16_t *a, size_t a_step, int1
 /* The end of a GRU step: y = n + (((h - n)·z + 2^14) >> 15), z in Q15 (0 … 32767), n and h on one scale. */
 void vk_gru_blend_s16(const int16_t *z, const int16_t *n, const int16_t *h, int16_t *out, size_t lanes);
 
+/* Recurrent layers (firmware/compiler/judge/recurrent.py). Four sums a unit over the vector v = [states in Q15 | inputs],
+ * each >> shift to Q24: an LSTM's gates i, o, f, c; a GRU's z, r and the two parts of n. Lines of functions: [value,
+ * slope], the pointer at the one of input 0; y = value + (slope·fraction >> 32) (kernels/recurrent.h).
+ * wide: cells of an LSTM or states of a GRU, Q24 [units]. v and wide are zero after a reset. */
+#if defined(__ARM_ARCH_7EM__)
+/* One frame by straight-line code for the very shape, which comes with the model (firmware/kernelgen/m7_recurrent.py). */
+typedef void vk_recurrent_code(const int16_t *stream, const int16_t *v, int32_t *wide, int16_t *out, uint32_t units,
+                               const int32_t *sigmoid, const int32_t *tanh);
+#endif
+typedef struct vk_recurrent {
+#if defined(__ARM_ARCH_7EM__)
+    const int16_t *stream; /* units: four biases of two elements, then [columns / 2][four sums][2] */
+    vk_recurrent_code *code;
+#else
+    const int16_t *weights; /* [units][columns / 2][four sums][2] */
+    const int32_t *bias;    /* [units][4] */
+#endif
+    const int32_t *sigmoid; /* Q31 of Q24, 2^19 an entry */
+    const int32_t *tanh;    /* Q24 of Q24, 2^18 an entry */
+    uint16_t inputs;        /* elements of an input's frame */
+    uint16_t units;
+    uint16_t columns; /* of v: units rounded up to 2, and inputs */
+    uint16_t shift;
+} vk_recurrent;
+void vk_lstm_s16(const vk_recurrent *layer, int16_t *v, int32_t *wide, const int16_t *in, size_t in_step, int16_t *out,
+                 size_t out_step, size_t frames);
+void vk_gru_s16(const vk_recurrent *layer, int16_t *v, int32_t *wide, const int16_t *in, size_t in_step, int16_t *out,
+                size_t out_step, size_t frames);
+
 /* ---- float edges ------------------------------------------------------------------------------------------- */
 
 /* y = sat(round_half_even(x / scale)), ONNX QuantizeLinear; NaN gives 0. Any strides, for planar ports. */

@@ -5,8 +5,10 @@
 #include "../control/table.h"
 #include "../dsp/hash.h"
 
-#define PLAYED 0x5bd1e995u /* so that chance and mutation draw apart */
-#define GLIDE_BITS 16      /* of a place, below what a float can hold of a step */
+#define PLAYED 0x5bd1e995u   /* so that chance and mutation draw apart */
+#define GLIDE_BITS 16        /* of a place, below what a float can hold of a step */
+#define REST_S 2.0f          /* from the last step that a hand recorded until it is stored */
+#define MUTATED_REST_S 30.0f /* from the last mutation: one a step would wear the flash out */
 
 void sequence_reset(Sequence *sequence, const SequenceSpec *spec) {
     step_clock_init(&sequence->clock, spec->sample_rate_hz, spec->clocked);
@@ -17,18 +19,38 @@ void sequence_reset(Sequence *sequence, const SequenceSpec *spec) {
 }
 
 void sequence_init(Sequence *sequence, const SequenceSpec *spec) {
-    *sequence = (Sequence){0};
+    *sequence = (Sequence){.bank = {.hash = spec->hash}};
     sequence_reset(sequence, spec);
 }
 
 /* 0 … 1, below 1. */
 static float drawn(uint32_t count) { return (float)(hash32(count) >> 8) * (1.0f / 16777216.0f); }
 
-static bool holds(const Sequence *sequence, uint8_t step) { return sequence->recorded >> step & 1u; }
+static bool holds(const Sequence *sequence, uint8_t step) { return sequence->bank.recorded >> step & 1u; }
+
+static float *values_of(Sequence *sequence, const SequenceSpec *spec, uint8_t step) {
+    return sequence->bank.value + (size_t)step * (size_t)(spec->latents + spec->knobs);
+}
+
+static void changed(Sequence *sequence, float rest_s) {
+    __atomic_store_n(&sequence->changes, sequence->changes + 1u, __ATOMIC_RELEASE);
+    sequence->resting_s = sequence->resting_s > rest_s ? sequence->resting_s : rest_s;
+}
+
+static void rest(Sequence *sequence, float seconds) {
+    if (sequence->resting_s <= 0.0f) {
+        return;
+    }
+    sequence->resting_s -= seconds;
+    if (sequence->resting_s <= 0.0f) {
+        __atomic_store_n(&sequence->rested, sequence->changes, __ATOMIC_RELEASE);
+    }
+}
 
 /* Every latent of a step goes a share of the way to where the training data might have it. */
 static void mutate(Sequence *sequence, const SequenceSpec *spec, float share) {
-    float *step = sequence->step[sequence->index];
+    float *step = values_of(sequence, spec, (uint8_t)sequence->index);
+    changed(sequence, MUTATED_REST_S);
     for (uint8_t i = 0; i < spec->latents; ++i) {
         const float place = drawn(sequence->count * SEQUENCE_LATENTS + i + GOLDEN);
         const float there = table_at(spec->quantile + (size_t)i * spec->points, spec->points, place);
@@ -57,8 +79,9 @@ static void begin_step(Sequence *sequence, const SequenceSpec *spec, const Panel
     sequence->struck = 0;
     ++sequence->count;
     const uint8_t step = (uint8_t)sequence->index;
-    if (panel->level[at] >> spec->clear & 1u) {
-        sequence->recorded &= ~(1u << step);
+    if ((panel->level[at] >> spec->clear & 1u) && holds(sequence, step)) {
+        changed(sequence, REST_S);
+        sequence->bank.recorded &= ~(1u << step);
     }
     sequence->takes = records;
     if (!records && drawn(sequence->count ^ PLAYED) >= panel_value(panel, (uint8_t)spec->probability)) {
@@ -115,6 +138,7 @@ static void record_now(Sequence *sequence) {
 
 void sequence_advance(Sequence *sequence, const SequenceSpec *spec, Panel *panel) {
     StepClock *clock = &sequence->clock;
+    rest(sequence, (float)panel->ticks / spec->sample_rate_hz);
     const float ratio = panel_position(panel, (uint8_t)spec->ratio) * (float)(STEP_CLOCK_RATIOS - 1u);
     step_clock_ratio(clock, (uint8_t)(ratio + 0.5f));
     const int64_t own_units = step_clock_own_units(panel_value(panel, (uint8_t)spec->tempo), spec->sample_rate_hz);
@@ -158,9 +182,9 @@ static float gone(const Sequence *sequence, const SequenceSpec *spec, const Pane
     return bound_unit((float)(int32_t)(units >> GLIDE_BITS) / most);
 }
 
-/* One value that the sequence may play instead: what it is now. */
-static float played(Sequence *sequence, uint8_t at, float way, float depth, float value) {
-    const float to = holds(sequence, sequence->sounding) ? sequence->step[sequence->sounding][at] : value;
+/* One value that the sequence may play instead: what it is now. step: of the one that sounds; NULL: it holds nothing. */
+static float played(Sequence *sequence, const float *step, uint8_t at, float way, float depth, float value) {
+    const float to = step != NULL ? step[at] : value;
     const float now = way < 1.0f ? sequence->from[at] + way * (to - sequence->from[at]) : to;
     sequence->now[at] = now;
     if (depth <= 0.0f || now == value) {
@@ -171,9 +195,10 @@ static float played(Sequence *sequence, uint8_t at, float way, float depth, floa
 
 bool sequence_play(Sequence *sequence, const SequenceSpec *spec, const Panel *panel, float *latent, float *knob) {
     if (sequence->takes) {
-        float *step = sequence->step[sequence->index];
+        float *step = values_of(sequence, spec, (uint8_t)sequence->index);
+        changed(sequence, REST_S);
         sequence->takes = false;
-        sequence->recorded |= 1u << sequence->index;
+        sequence->bank.recorded |= 1u << sequence->index;
         for (uint8_t i = 0; i < spec->latents; ++i) {
             step[i] = latent[i];
         }
@@ -184,12 +209,13 @@ bool sequence_play(Sequence *sequence, const SequenceSpec *spec, const Panel *pa
     const bool jumps = sequence->jumps;
     sequence->jumps = false;
     const float way = gone(sequence, spec, panel);
-    const float depth = sequence->recorded != 0 ? panel_value(panel, (uint8_t)spec->depth) : 0.0f;
+    const float *step = holds(sequence, sequence->sounding) ? values_of(sequence, spec, sequence->sounding) : NULL;
+    const float depth = sequence->bank.recorded != 0 ? panel_value(panel, (uint8_t)spec->depth) : 0.0f;
     for (uint8_t i = 0; i < spec->latents; ++i) {
-        latent[i] = played(sequence, i, way, depth, latent[i]);
+        latent[i] = played(sequence, step, i, way, depth, latent[i]);
     }
     for (uint8_t i = 0; i < spec->knobs; ++i) {
-        knob[i] = played(sequence, (uint8_t)(spec->latents + i), way, depth, knob[i]);
+        knob[i] = played(sequence, step, (uint8_t)(spec->latents + i), way, depth, knob[i]);
     }
     return jumps;
 }

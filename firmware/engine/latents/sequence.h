@@ -17,17 +17,26 @@ extern "C" {
 #define SEQUENCE_LATENTS 32u
 #define SEQUENCE_VALUES 80u /* latents, then knobs */
 
+/* What is stored of it; the values of one step lie behind those of the other, as many as the model is told. */
+typedef struct SequenceBank {
+    uint32_t hash;     /* of the model that is told them */
+    uint32_t recorded; /* bit n: step n holds something */
+    float value[SEQUENCE_STEPS * SEQUENCE_VALUES];
+} SequenceBank;
+
 typedef struct Sequence {
     StepClock clock;
-    float step[SEQUENCE_STEPS][SEQUENCE_VALUES];
+    SequenceBank bank;
     float from[SEQUENCE_VALUES]; /* where all was when the step began that sounds */
     float now[SEQUENCE_VALUES];
-    int64_t grid;      /* the last step of the clock; -1: before the first */
-    int64_t next;      /* place of the next step or strike */
-    int64_t began;     /* place at which the step began that sounds */
-    uint32_t recorded; /* bit n: step n holds something */
-    uint32_t count;    /* of steps that went by */
-    int8_t index;      /* of the step that the clock is at; -1: before the first */
+    int64_t grid;     /* the last step of the clock; -1: before the first */
+    int64_t next;     /* place of the next step or strike */
+    int64_t began;    /* place at which the step began that sounds */
+    uint32_t count;   /* of steps that went by */
+    uint32_t changes; /* of the bank since power on */
+    uint32_t rested;  /* of these, those that nothing followed for a while: what is stored follows */
+    float resting_s;  /* until the last one counts as such; 0: it does */
+    int8_t index;     /* of the step that the clock is at; -1: before the first */
     uint8_t sounding;
     uint8_t strikes, struck; /* of the step: how many there are, how many came */
     bool glides, takes, takes_next, jumps;
@@ -40,6 +49,7 @@ typedef struct SequenceSpec {
     uint16_t points;
     float sample_rate_hz;
     const float *quantile;                      /* [latents][points], each row rising */
+    uint32_t hash;                              /* of the model: steps of another are not its own */
     bool clocked;                               /* something is patched to the clock */
     int8_t clock, reset, record, clear, strike; /* gate functions; strike: the one it raises, -1: none */
     int8_t depth, steps, glide, probability, ratchet, mutation, ratio, tempo; /* parameters */

@@ -42,6 +42,13 @@ class Held:
         """Where it lies in an ``Instance``, `self`."""
         return f"self->{self.name}" if self.region in MAIN_REGIONS else f"self->{self.region}->{self.name}"
 
+    @property
+    def addresses(self) -> list[str]:
+        """C expressions of the address of each."""
+        if self.count is None:
+            return [f"&{self.name}"]
+        return [f"&{self.name}[{number}]" for number in range(self.count)]
+
     def __str__(self) -> str:
         """Declare it as a static object."""
         place = f'__attribute__((section(".{self.region}.{self.name}"))) '
@@ -151,7 +158,7 @@ def instance_text(struct: str, tables: KindTables, main_region: str, copied: Seq
             f"    {_copies(region)} *const {region}_copies = memory[{number}];"
             for number, region in enumerate(wanted, 1 + len(regions))
         ),
-        *(_copy_call(model) for model in copied),
+        *(call for model in copied for call in _copy_calls(model)),
         f"    self->spec = ({struct}Spec){tables.spec};",
         *(f"#undef {one.name}" for one in held),
         "    return self;",
@@ -168,6 +175,8 @@ def _copies(region: str) -> str:
     return f"Copies{region.title()}"
 
 
-def _copy_call(model: Copied) -> str:
-    places = (f"{region}_copies == NULL ? NULL : &{region}_copies->{model.name}" for region in model.copies)
-    return f"    {model.name}_copy(&{model.state.name}, {', '.join(places)});"
+def _copy_calls(model: Copied) -> list[str]:
+    places = ", ".join(
+        f"{region}_copies == NULL ? NULL : &{region}_copies->{model.name}" for region in model.copies
+    )
+    return [f"    {model.name}_copy({state}, {places});" for state in model.state.addresses]

@@ -41,6 +41,8 @@ class CompiledModel:
         What the engine does before and after a texture's network.
     copies : tuple of str
         Regions whose tables an instance has copies of, as ``NAME_copy`` takes them.
+    states : int
+        How many states the instrument keeps of it.
     """
 
     role: str
@@ -55,6 +57,7 @@ class CompiledModel:
     sound: HitConstants | None = None
     ends: Ends = field(default_factory=Ends)
     copies: tuple[str, ...] = ()
+    states: int = 1
 
     @property
     def header(self) -> str:
@@ -68,8 +71,9 @@ class CompiledModel:
 
     @property
     def state(self) -> Held:
-        """Memory for the model's state, ``ROLE_state``."""
-        return self.held(f"{self.name}_state", f"{self.role}_state", region=self.state_region)
+        """Memory for the model's state, ``ROLE_state``; an array where there are several."""
+        count = None if self.states == 1 else self.states
+        return self.held(f"{self.name}_state", f"{self.role}_state", count, region=self.state_region)
 
     def held(self, ctype: str, name: str, count: int | None = None, *, region: str) -> Held:
         """Memory for something that changes; in `region` where the target's linker knows regions."""

@@ -228,10 +228,10 @@ class _Calls:
         stored = self._calls.get("idle")
         if not stored:
             return f"    return panel_idle({panel}, storage);"
-        return (
-            f"    const char *why = panel_idle({panel}, storage);\n"
-            f"    return why != NULL ? why : {stored[0].format(**self._places)};"
-        )
+        *before, last = (text.format(**self._places) for text in stored)
+        lines = [f"    const char *why = panel_idle({panel}, storage);"]
+        lines += [f"    why = why != NULL ? why : {text};" for text in before]
+        return "\n".join([*lines, f"    return why != NULL ? why : {last};"])
 
 
 def _verbs(kind: str, calls: _Calls) -> str:

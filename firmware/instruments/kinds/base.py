@@ -85,6 +85,10 @@ class ModelRole:
         """Samples that the instrument lets pass before the model begins."""
         return 0
 
+    def states(self, assignment: Assignment) -> int:
+        """How many states of it the instrument keeps: one for each that it is asked for apart."""
+        return 1
+
 
 class PriorRole(ModelRole):
     """What goes on by itself in the latents of the kind's model (``engine/latents/prior.h``)."""
@@ -166,8 +170,12 @@ class InstrumentKind:
         return next(role for role in self.roles if role.name == name)
 
     def voices(self, spec: InstrumentFile) -> int:
-        """How many hits may sound at once, as the file asks."""
+        """How many hits or notes may sound at once, as the file asks."""
         return 1
+
+    def gates_of(self, spec: InstrumentFile) -> tuple[str, ...]:
+        """Gate functions of an instrument with this file: the first of `gates`, or all."""
+        return self.gates
 
     def memory_bytes(self, assignment: Assignment) -> dict[str, int]:
         """Of all that the kind's C keeps, by region, on a 32-bit processor."""

@@ -99,6 +99,7 @@ class Drive(InstrumentKind):
     .gain = {assignment.index["gain"]},
     .match = {assignment.index["match"]},
     .level = {assignment.index["level"]},
+    .bends = {len(assignment.models["drive"].about.bends)},
     .outputs = OUTPUTS,
 }}"""
         return KindTables([declared, *layer, models["drive"].state], spec)

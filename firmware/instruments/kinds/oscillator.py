@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
+from pydantic import Field
 
 from common.refusal import Refusal
 from firmware.compiler.passes.split_sound import TICKS_PER_HOP
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
-from firmware.instruments.c.held import KindTables
+from firmware.instruments.c.held import Held, KindTables
 from firmware.instruments.c.literals import floats, integers
 from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
 from firmware.instruments.latents.layer import add_layer, layer_tables
 from firmware.instruments.roles import expression
+from firmware.instruments.schema import InstrumentFile, Table
 from firmware.instruments.tone import UNIT, add_latents, tone_tables
 from firmware.kernelgen.bands import tables as band_tables
 from hardware.board import Board
@@ -34,6 +36,40 @@ SLOWER = (-2.5, 2.5)
 BREATH = (-4.0, 4.0)
 STRUCK_DB = (-24.0, -13.0, -6.0, 0.0, 6.0)
 """What velocity does to the loudness where no network hears it; nothing, exactly, at rest."""
+MOST_VOICES, MOST_HARMONICS = 4, 64
+CHORDS = (
+    "in turn", "unison", "octaves", "fifths", "fifths and ninth", "fourth", "minor", "major", "minor seventh",
+    "seventh", "major seventh", "diminished",
+)  # fmt: skip
+"""What the first gate plays, in the order of ``CHORD`` in ``engine/instruments/oscillator.c``."""
+SPREADS = tuple(0.05 * (at / (POINTS - 1)) ** 2 for at in range(POINTS))
+"""Octaves between a voice and the pitch that is asked for: at most 60 cents."""
+VOICE_BYTES = 4 * 1024
+"""Of an ``OscillatorVoice``."""
+STATE_BYTES = 10 * 1024
+"""Of a further voice's states of the networks, at most."""
+
+
+class Options(Table):
+    """What is neither a knob nor a jack."""
+
+    voices: int = Field(1, ge=1, le=MOST_VOICES)
+    """Notes that may sound at once."""
+    harmonics: int = Field(MOST_HARMONICS, ge=8, le=MOST_HARMONICS, multiple_of=4)
+    """The lowest that are played of each, where the model has more: fewer take less time."""
+
+
+class OscillatorFile(InstrumentFile):
+    """The whole file."""
+
+    options: Options = Options()
+
+
+def options_of(assignment: Assignment) -> Options:
+    """Options of the file."""
+    file = assignment.loaded.spec
+    assert isinstance(file, OscillatorFile)
+    return file.options
 
 
 class OscillatorModel(ModelRole):
@@ -82,18 +118,27 @@ static const OscillatorModel {model.table} = {{
 """
 
     def cycles(self, report: Report, board: Board) -> tuple[float, float]:
-        """A callback's share of a frame; the kind knows the worst (`Oscillator.load`)."""
-        cycles = report["cycles_per_callback"]
-        return cycles["mean"], cycles["mean"]
+        """Nothing beside the voices; the kind knows the worst (`Oscillator.load`)."""
+        return 0.0, 0.0
+
+    def voice_cycles(self, report: Report) -> tuple[float, float]:
+        """A callback's share of a frame; a voice alone has twice as much where a note begins."""
+        mean = report["cycles_per_callback"]["mean"]
+        return mean, 2 * mean
+
+    def states(self, assignment: Assignment) -> int:
+        """One a voice."""
+        return assignment.voices
 
 
 class Oscillator(InstrumentKind):
-    """Volts and a gate in, a note out."""
+    """Volts and gates in, one to four notes out."""
 
-    gates = ("gate", "accent")
+    schema = OscillatorFile
+    gates = ("gate", "accent", "gate_2", "gate_3", "gate_4")
     gate_sources = ("note",)
     cv_sources = ("envelope", "pitch")
-    audio_sources = ("mix",)
+    audio_sources = ("mix", "left", "right")
     roles = (OscillatorModel(), expression.ExpressionModel())
     audition: Mapping[str, float] = {"gate": 1.0}
     words: Mapping[str, str] = {
@@ -109,11 +154,29 @@ class Oscillator(InstrumentKind):
         "rate": "How quick the vibrato is, from two to nine turns a second.",
         "breath": "How much noise is in the sound.",
         "level": "Loudness of everything that leaves the module.",
+        **{f"pitch.{n}": f"Pitch of voice {n}, one volt per octave." for n in range(2, MOST_VOICES + 1)},
+        "chord": "Left: each note takes the next voice; then unison, octaves, ever richer chords.",
+        "spread": "How far voices are out of tune with each other, up to 60 cents.",
+        "width": "How far voices stand apart between left and right.",
         **expression.WORDS,
     }
-    engine = ("expression", "tone")
-    struct_bytes = 5 * 1024
-    callback_cycles, sample_cycles = 4_000, 800
+    engine = ("oscillator_voice", "expression", "tone")
+    struct_bytes = 3 * 1024
+    callback_cycles, sample_cycles, voice_cycles = 4_000, 330, 470
+
+    def voices(self, spec: InstrumentFile) -> int:
+        """How many the options ask for."""
+        assert isinstance(spec, OscillatorFile)
+        return spec.options.voices
+
+    def gates_of(self, spec: InstrumentFile) -> tuple[str, ...]:
+        """A gate for every voice, and accent."""
+        return self.gates[: 1 + self.voices(spec)]
+
+    def memory_bytes(self, assignment: Assignment) -> dict[str, int]:
+        """The voices beside the struct, and the states that the compiler does not know of."""
+        voices = assignment.voices
+        return {"dtcm": self.struct_bytes + voices * VOICE_BYTES + (voices - 1) * STATE_BYTES}
 
     def add_parameters(self, assignment: Assignment) -> None:
         """Latents; pitch, dynamics and how notes begin and end."""
@@ -137,22 +200,33 @@ class Oscillator(InstrumentKind):
         assignment.add("vibrato", UNIT, 0.0)
         assignment.add("rate", RATES_HZ, 0.5)
         assignment.add("breath", BREATH, 0.5)
-        assignment.add("level", UNIT, 1.0)
+        several = assignment.voices > 1
+        assignment.add("level", UNIT, 0.5 if several else 1.0)
+        if several:
+            for number in range(2, assignment.voices + 1):
+                assignment.add(f"pitch.{number}", (-5.0, 5.0), 0.5)
+            assignment.add("chord", (0.0, float(len(CHORDS) - 1)), 0.0)
+            assignment.add("spread", SPREADS, 0.0)
+            assignment.add("width", UNIT, 0.5)
         if "control" in assignment.models:
             expression.add_parameters(assignment)
         else:
             assignment.add("velocity", STRUCK_DB, expression.VELOCITY_REST)
 
     def load(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> tuple[float, float]:
-        """Of a frame's ticks, a quarter at a time; where a note begins, nearly twice as many."""
+        """Of a frame's ticks, a quarter at a time.
+
+        Where a note of a voice alone begins, nearly twice as many; of several voices never more.
+        """
         report = reports["voice"]
         ticks = max(1, int(report["block"] * Fraction(report["ticks_per_sample"])))
         frame = report["cycles_per_callback"]["mean"] * TICKS_PER_HOP / ticks + CALLS * CALL_CYCLES
         if "control" in reports:
             frame += expression.frame_cycles(reports["control"])
-        mean = frame * block / (QUARTERS * QUARTER)
-        quarters = -(-block // QUARTER)
-        return mean, quarters * frame / QUARTERS * (2 - 1 / CALLS)
+        voices = assignment.voices
+        mean = voices * frame * block / (QUARTERS * QUARTER)
+        worst = -(-block // QUARTER) * voices * frame / QUARTERS
+        return mean, worst * (2 - 1 / CALLS) if voices == 1 else worst
 
     def words_of(self, assignment: Assignment, parameter: str) -> str:
         """Those of how a note is played too."""
@@ -163,19 +237,30 @@ class Oscillator(InstrumentKind):
         declared, tone = tone_tables(assignment, assignment.tones["voice"], "voice", "voice")
         layer, layered = layer_tables(assignment, models["voice"], "voice")
         at = assignment.index
+        voices = assignment.voices
+        bank = models["voice"].ends.bank
+        assert bank is not None  # else the role would have refused it
+        harmonics = min(bank.harmonics, options_of(assignment).harmonics)
         names = (
-            *("pitch", "tune", "fine", "glide", "dynamics", "attack", "decay", "release"),
+            *("tune", "fine", "glide", "dynamics", "attack", "decay", "release"),
             *("vibrato", "rate", "breath", "level", "velocity"),
+            *(("chord", "spread", "width") if voices > 1 else ()),
         )
+        pitches = integers(at["pitch" if v == 0 else f"pitch.{v + 1}"] for v in range(voices))
         parameters = "\n".join(f"    .{name} = {at[name]}," for name in names)
         spec = f"""{{
     .model = &{models["voice"].table},
-    .state = &voice_state,{expression.spec_text(assignment, models)}
+    .voice = oscillator_voices,
+    .voices = {voices},
+    .harmonics = {harmonics},
+    .state = {{{", ".join(models["voice"].state.addresses)}}},{expression.spec_text(assignment, models)}
     .tone = {tone[:-1]}{layered}}},
 {parameters}
+    .pitch = {pitches},
     .outputs = OUTPUTS,
 }}"""
         states = [model.state for model in models.values()]
+        states.append(Held("OscillatorVoice", "oscillator_voices", voices))
         return KindTables([declared, *layer, *states], spec)
 
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from common.model_metadata import ModelMetadata
 from common.pitch import lowpass
 from common.refusal import Refusal
 from firmware.compiler.passes.split_sound import TICKS_PER_HOP
@@ -19,7 +20,7 @@ from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole, PriorRole
 from firmware.instruments.latents import prior
 from firmware.instruments.latents.layer import add_layer, layer_tables
-from firmware.instruments.tone import UNIT, position_of, tone_tables
+from firmware.instruments.tone import UNIT, add_bends, position_of, tone_tables
 from firmware.kernelgen.ear import tables as bin_tables
 from firmware.models.model_file import ModelFile
 from hardware.board import Board
@@ -135,6 +136,8 @@ class DecoderHalf(Half):
         """Return the functions and tables of a ``TextureDecoder``."""
         assert model.ends.source is not None
         role, name, source = model.role, model.name, model.ends.source
+        bent = model.model.about.input_with("bend")
+        bends = "" if bent is None else f"\n        .{bent.name} = knobs, .{bent.name}_stride = 1,"
         bins = bin_tables(source.share)
         return f"""static const uint8_t source_band[] = {integers(int(b) for b in bins.band)};
 static const float source_upper[] = {floats(bins.upper)};
@@ -145,11 +148,12 @@ static void {role}_reset_model(void *state)
 }}
 
 static void {role}_process(void *state, uint8_t ticks, const float *latent, const float *control,
-                           float *numbers)
+                           const float *knobs, float *numbers)
 {{
+    (void)knobs;
     const {name}_inputs in = {{
         .latent = latent, .latent_stride = 1,
-        .control = control, .control_stride = 1,
+        .control = control, .control_stride = 1,{bends}
     }};
     const {name}_outputs out = {{.numbers = numbers, .numbers_stride = 1}};
     {name}_process(state, ticks, &in, &out);
@@ -216,6 +220,8 @@ class Texture(InstrumentKind):
                 float(np.interp(rest, np.linspace(0, 1, len(latent.quantiles)), latent.quantiles))
             )
             tone.latent.append(assignment.add(f"latent.{number}", latent.quantiles, rest))
+        decoder = assignment.models.get("decoder")
+        add_bends(assignment, decoder.about if decoder else ModelMetadata(), tone)
         assignment.tones["texture"] = tone
         add_layer(assignment, self.model_behind(assignment, ""))
         assignment.add("blend", UNIT, 0.0)

@@ -172,7 +172,7 @@ def layer_tables(
         stages.append(tables.tables_text(assignment, compiled.model))
         stages += tables.tables_held(compiled, tables.region_of(assignment.board))
     if table.sequence:
-        stages += sequence.sequence_tables(assignment, shape, knobs)
+        stages += sequence.sequence_tables(assignment, compiled.model, shape, knobs)
     if table.prior:
         stages += prior.prior_tables(assignment)
     played = {

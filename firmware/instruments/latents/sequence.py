@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import zlib
+
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import Held
+from firmware.instruments.latents.tables import latents_hash
 from firmware.instruments.ratios import RATIO_ONE
 from firmware.instruments.tone import UNIT
+from firmware.models.model_file import ModelFile, knob_channels
 
 CLOCK_GATES = ("clock", "reset")
 GATES = ("record", "clear")
@@ -16,15 +21,16 @@ STRIKES = 4
 POINTS = 33
 SHARES = tuple((at / (POINTS - 1)) ** 2 for at in range(POINTS))
 """0 to 1, fine at the short end."""
-ENGINE = ("latents/sequence.c", "instruments/step_clock.c")
+ENGINE = ("latents/sequence.c", "latents/sequence_store.c", "instruments/step_clock.c")
 BYTES = 6 * 1024
-"""Of a ``Sequence``; a test measures it."""
-HELD = "latent_sequence"
+"""Of a ``Sequence`` and its ``SequenceStore``; a test measures them."""
+HELD, STORE = "latent_sequence", "latent_sequence_store"
 SPEC = "latent_sequence_spec"
 CALLS = {
-    "init": f"sequence_init(&{{{HELD}}}, &{SPEC});",
+    "init": f"sequence_init(&{{{HELD}}}, &{SPEC});\n    {{{STORE}}} = (SequenceStore){{{{0}}}};",
     "reset": f"sequence_reset(&{{{HELD}}}, &{SPEC});",
     "render": f"sequence_advance(&{{{HELD}}}, &{SPEC}, &{{panel}});",
+    "idle": f"sequence_store_idle(&{{{STORE}}}, &{{{HELD}}}, &{SPEC}, storage)",
 }
 """C statements by the verb of ``port.h`` in which they belong; what is remembered stands in braces."""
 CLOCK_WORDS = {
@@ -59,11 +65,19 @@ def add_sequence(assignment: Assignment) -> None:
         assignment.add("tempo", (40.0, 240.0), 0.4)
 
 
-def sequence_tables(assignment: Assignment, shape: str, knobs: int) -> list[str | Held]:
+def sequence_hash(model: ModelFile, knobs: int) -> int:
+    """Hash of what a stored step means: the model's latents, and the knobs that are told beside them."""
+    bends = [[bend.name, bend.site] for bend in model.about.bends]
+    return zlib.crc32(json.dumps([latents_hash(model), knob_channels(model), bends, knobs]).encode())
+
+
+def sequence_tables(assignment: Assignment, model: ModelFile, shape: str, knobs: int) -> list[str | Held]:
     """Return the C of the sequence.
 
     Parameters
     ----------
+    model : ModelFile
+        Whose latents they are.
     shape : str
         Initialisers of the fields that it shares with the layer: latents, points, rate, quantiles.
     knobs : int
@@ -71,9 +85,10 @@ def sequence_tables(assignment: Assignment, shape: str, knobs: int) -> list[str 
     """
     at, names = assignment.index, assignment.gate_names
     strike = names.index(STRUCK) if STRUCK in names else -1
-    text = f"""static const SequenceSpec {SPEC} = {{
+    text = f"""#include "latents/sequence_store.h"
+static const SequenceSpec {SPEC} = {{
     .play = sequence_play,
-    {shape}, .knobs = {knobs},
+    {shape}, .knobs = {knobs}, .hash = 0x{sequence_hash(model, knobs):08x}u,
     .clocked = {"true" if assignment.is_patched("clock") else "false"},
     .clock = {names.index("clock")}, .reset = {names.index("reset")},
     .record = {names.index("record")}, .clear = {names.index("clear")}, .strike = {strike},
@@ -81,4 +96,4 @@ def sequence_tables(assignment: Assignment, shape: str, knobs: int) -> list[str 
     .probability = {at["sequence.probability"]}, .ratchet = {at["sequence.ratchet"]},
     .mutation = {at["sequence.mutation"]}, .ratio = {at["ratio"]}, .tempo = {at["tempo"]},
 }};"""
-    return [text, Held("Sequence", HELD)]
+    return [text, Held("Sequence", HELD), Held("SequenceStore", STORE)]

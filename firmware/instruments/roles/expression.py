@@ -78,6 +78,10 @@ static const ExpressionModel {model.table} = {{
         cycles = report["cycles_per_callback"]
         return cycles["mean"], cycles["mean"]
 
+    def states(self, assignment: Assignment) -> int:
+        """One a voice."""
+        return assignment.voices
+
 
 def timbre_of(model: ModelFile) -> int:
     """How many latents of a voice an expression is told; a `Refusal` where it is told other things."""
@@ -135,7 +139,7 @@ def spec_text(assignment: Assignment, models: Mapping[str, CompiledModel]) -> st
     at = assignment.index
     return f"""
     .expression = &{models["control"].table},
-    .expression_state = &control_state,
+    .expression_state = {{{", ".join(models["control"].state.addresses)}}},
     .life = {at["life"]},
     .event = {at["event"]},
     .manner = {at["manner.1"]},"""

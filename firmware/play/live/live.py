@@ -25,6 +25,7 @@ from firmware.play.live.performance import Performance
 from firmware.play.render import has_sound, heard, open_instrument, write_tracks
 from firmware.play.verdict import complaint
 from firmware.script.cv_script import script_text
+from firmware.tables.put import TableFiles
 from hardware.board import Board
 
 CHUNK_BLOCKS = 4
@@ -60,6 +61,7 @@ def play_live(
     block: int | None,
     record: Path | None,
     board: str | Path | Board = "host",
+    tables: TableFiles | None = None,
     tell: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Play until `seconds` are over or the user interrupts.
@@ -87,6 +89,7 @@ def play_live(
         raise Refusal("without a sound card (--live) say how long to play: --seconds 60.")
     with tempfile.TemporaryDirectory(prefix="vaectrol-") as folder, ExitStack() as stack:
         built, host = open_instrument(instrument, Path(folder), models, block, board)
+        (tables or TableFiles()).put(host, instrument)
         used = block or built.board.audio.block
         assignment = built.assignment
         title, kind = assignment.loaded.spec.title, assignment.kind

@@ -9,10 +9,12 @@ namespace {
 
 static_assert(BOARD_STORAGE_OFFSET % PORT_SECTOR_BYTES == 0, "storage starts on a sector");
 
-// Settings lie where they always did, at the end of the flash; tables of latents lie below them.
+// Settings lie where they always did, at the end of the flash, and a sequence behind them; tables of latents lie below.
 uint32_t Offset(uint32_t address) {
-    const uint32_t tables = BOARD_STORAGE_OFFSET - (PORT_STORAGE_BYTES - PORT_SETTINGS_BYTES);
-    return address < PORT_SETTINGS_BYTES ? BOARD_STORAGE_OFFSET + address : tables + address - PORT_SETTINGS_BYTES;
+    if (address < PORT_SETTINGS_BYTES) return BOARD_STORAGE_OFFSET + address;
+    if (address < PORT_SETTINGS_BYTES + PORT_TABLES_BYTES)
+        return BOARD_STORAGE_OFFSET - PORT_TABLES_BYTES + address - PORT_SETTINGS_BYTES;
+    return BOARD_STORAGE_OFFSET + address - PORT_TABLES_BYTES;
 }
 
 bool Inside(uint32_t address, size_t bytes) {

@@ -26,11 +26,37 @@ static void set_all(PluginMidi *midi, PluginList list, float position) {
 
 static bool has(const PluginKey *key, int16_t note) { return note >= key->low && note <= key->high; }
 
-/* By the last key and the wheel. */
-static float pitch_position(const PluginMidi *midi, const PluginKey *key) {
-    const float keys = (float)(midi->last - key->middle) + midi->bent;
+/* By a key and the wheel. */
+static float pitch_position(const PluginMidi *midi, const PluginKey *key, int16_t note) {
+    const float keys = (float)(note - key->middle) + midi->bent;
     const float position = (keys / 12.0f - key->pitch_low) / key->pitch_span;
     return position < 0.0f ? 0.0f : position > 1.0f ? 1.0f : position;
+}
+
+/* Of entries side by side the one that was let go first, else pressed first. */
+static uint8_t lane_for(const PluginMidi *midi, uint8_t first) {
+    uint8_t found = first;
+    for (uint8_t k = first; k < first + plugin_spec.key[first].lanes; ++k) {
+        const bool held = midi->lane_key[k] != 0, other = midi->lane_key[found] != 0;
+        if (held == other ? midi->lane_since[k] < midi->lane_since[found] : other) {
+            found = k;
+        }
+    }
+    return found;
+}
+
+/* A key is let go: the entry side by side with others that plays it is free. */
+static void free_lanes(PluginMidi *midi, int16_t key) {
+    ++midi->moment;
+    for (uint8_t k = 0; k < plugin_spec.keys; ++k) {
+        if (plugin_spec.key[k].lanes > 1 && midi->lane_key[k] == key) {
+            midi->lane_key[k] = 0;
+            midi->lane_since[k] = midi->moment;
+            if (plugin_spec.key[k].gate >= 0) {
+                midi->held[plugin_spec.key[k].gate] = 0;
+            }
+        }
+    }
 }
 
 /* Holds or lets go the gates of a key; a key that is struck twice holds once. */
@@ -41,9 +67,12 @@ static void hold(PluginMidi *midi, uint8_t channel, uint8_t note, bool held) {
         return;
     }
     *byte ^= bit;
+    if (!held) {
+        free_lanes(midi, (int16_t)(1 + 128 * channel + note));
+    }
     for (uint8_t k = 0; k < plugin_spec.keys; ++k) {
         const PluginKey *key = &plugin_spec.key[k];
-        if (key->gate >= 0 && has(key, note)) {
+        if (key->gate >= 0 && key->lanes == 1 && has(key, note)) {
             midi->held[key->gate] = (uint8_t)(midi->held[key->gate] + (held ? 1 : -1));
         }
     }
@@ -52,17 +81,28 @@ static void hold(PluginMidi *midi, uint8_t channel, uint8_t note, bool held) {
 static void press(PluginMidi *midi, uint8_t channel, uint8_t note, uint8_t velocity) {
     const float hard = (float)velocity / 127.0f;
     midi->last = note;
-    for (uint8_t k = 0; k < plugin_spec.keys; ++k) {
-        const PluginKey *key = &plugin_spec.key[k];
-        if (!has(key, note)) {
+    ++midi->moment;
+    for (uint8_t entry = 0; entry < plugin_spec.keys; ++entry) {
+        const PluginKey *key = &plugin_spec.key[entry];
+        if (key->lane > 0 || !has(key, note)) {
             continue;
+        }
+        if (key->lanes > 1) {
+            const uint8_t k = lane_for(midi, entry);
+            key = &plugin_spec.key[k];
+            midi->lane_key[k] = (int16_t)(1 + 128 * channel + note);
+            midi->lane_note[k] = (int16_t)(1 + note);
+            midi->lane_since[k] = midi->moment;
+            if (key->gate >= 0) {
+                midi->held[key->gate] = 1;
+            }
         }
         for (uint16_t i = 0; i < key->sets.count; ++i) {
             const uint16_t at = (uint16_t)(key->sets.first + i);
             set_position(midi, plugin_spec.lists[at], plugin_spec.set_to[at]);
         }
         set_all(midi, key->velocity, hard);
-        set_all(midi, key->pitch, pitch_position(midi, key));
+        set_all(midi, key->pitch, pitch_position(midi, key, note));
         if (key->trigger != 0) {
             midi->strikes |= 1u << (key->trigger - 1u);
             midi->accent[key->trigger - 1u] = hard;
@@ -75,8 +115,9 @@ static void bend(PluginMidi *midi, int wheel) {
     midi->bent = plugin_spec.bend * (float)wheel / 8192.0f;
     for (uint8_t k = 0; k < plugin_spec.keys; ++k) {
         const PluginKey *key = &plugin_spec.key[k];
-        if (has(key, midi->last)) {
-            set_all(midi, key->pitch, pitch_position(midi, key));
+        const int16_t note = key->lanes > 1 ? (int16_t)(midi->lane_note[k] - 1) : midi->last;
+        if (has(key, note)) {
+            set_all(midi, key->pitch, pitch_position(midi, key, note));
         }
     }
 }

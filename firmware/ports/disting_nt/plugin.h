@@ -47,7 +47,9 @@ typedef struct PluginKey {
     PluginList velocity, pitch; /* parameters of the instrument */
     PluginList sets;            /* the same, to the positions of PluginSpec.set_to */
     float pitch_low, pitch_span;
+    uint8_t lane, lanes; /* its place among entries side by side, of which a key takes one; how many those are */
 } PluginKey;
+#define PLUGIN_KEYS 64u /* entries, at most */
 
 typedef struct PluginController {
     uint8_t number;
@@ -92,8 +94,11 @@ typedef struct PluginMidi {
     float set_to[PORT_MAX_PARAMETERS];
     uint32_t strikes; /* bit v: part v */
     float accent[PORT_MAX_GATES];
-    float bent;   /* semitones */
-    int16_t last; /* key, -1: none */
+    float bent;                     /* semitones */
+    int16_t last;                   /* key, -1: none */
+    int16_t lane_key[PLUGIN_KEYS];  /* of entries side by side: 1 + 128 · channel + key that it plays, 0: none */
+    int16_t lane_note[PLUGIN_KEYS]; /* 1 + the key that it played last */
+    uint32_t lane_since[PLUGIN_KEYS], moment;
     uint8_t pulses, clocks;
     bool running, reset;
     bool waits; /* anything at all */

@@ -63,6 +63,7 @@ def source(built: Built, counters: bool = False) -> str:
         _rows(rows),
         _pages(rows),
         f"static const PluginKey keys[] = {_body(keys)};",
+        '_Static_assert(sizeof keys / sizeof *keys <= PLUGIN_KEYS, "too many entries in [midi]");',
         f"static const PluginController controllers[] = {_body(controllers)};",
         f"static const uint8_t lists[] = {integers(lists.numbers)};",
         f"static const float set_to[] = {floats(lists.positions or [0.0])};",
@@ -175,7 +176,8 @@ def _midi(built: Built, rows: list[Row], lists: _Lists) -> tuple[list[str], list
             f".gate = {gates.index(key['gate'].removeprefix('gate/')) if key['gate'] else -1}, "
             f".velocity = {lists.add([names.index(to) for to in key['velocity']])}, "
             f".pitch = {lists.add([names.index(to) for to in key['pitch']])}, .sets = {sets}, "
-            f".pitch_low = {number(low)}, .pitch_span = {number(high - low)}}}"
+            f".pitch_low = {number(low)}, .pitch_span = {number(high - low)}, "
+            f".lane = {key['lane']}, .lanes = {key['lanes']}}}"
         )
     controllers = []
     for one in columns["controllers"]:

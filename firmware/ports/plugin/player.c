@@ -97,6 +97,10 @@ void player_start(Player *player) {
     memset(player->gates_out, 0, sizeof player->gates_out);
     memset(player->pressed, 0, sizeof player->pressed);
     memset(player->held, 0, sizeof player->held);
+    memset(player->lane_since, 0, sizeof player->lane_since);
+    for (size_t k = 0; k < PLUGIN_KEYS; ++k) {
+        player->lane_key[k] = -1;
+    }
     player->pulses = 0;
     player->running = true;
     player->rolling = false;
@@ -111,6 +115,18 @@ void player_start(Player *player) {
 
 static bool listens(int channel) { return plugin_tables.channel < 0 || channel == plugin_tables.channel; }
 
+/* Of entries side by side the one that was let go first, else pressed first. */
+static size_t lane_for(const Player *player, size_t first) {
+    size_t found = first;
+    for (size_t k = first; k < first + plugin_tables.key[first].lanes; ++k) {
+        const bool held = player->lane_key[k] >= 0, other = player->lane_key[found] >= 0;
+        if (held == other ? player->lane_since[k] < player->lane_since[found] : other) {
+            found = k;
+        }
+    }
+    return found;
+}
+
 void player_press(Player *player, int channel, int number, double velocity) {
     if (channel < 0 || channel > 15 || number < 0 || number > 127 || !listens(channel)) {
         return;
@@ -118,11 +134,17 @@ void player_press(Player *player, int channel, int number, double velocity) {
     uint8_t *pressed = &player->pressed[channel][number];
     const bool counts = *pressed < UINT8_MAX;
     *pressed = (uint8_t)(*pressed + counts);
-    for (size_t k = 0; k < plugin_tables.keys; ++k) {
-        const PluginKey *key = &plugin_tables.key[k];
-        if (number < key->low || number > key->high) {
+    ++player->moment;
+    for (size_t entry = 0; entry < plugin_tables.keys; ++entry) {
+        const PluginKey *key = &plugin_tables.key[entry];
+        if (key->lane > 0 || number < key->low || number > key->high) {
             continue;
         }
+        const size_t k = lane_for(player, entry);
+        const bool shared = key->lanes > 1u, held = player->lane_key[k] >= 0;
+        key = &plugin_tables.key[k];
+        player->lane_key[k] = (int16_t)(128 * channel + number);
+        player->lane_since[k] = player->moment;
         for (size_t i = 0; i < key->sets; ++i) {
             set(player, key->set[i].parameter, (double)key->set[i].position);
         }
@@ -134,7 +156,7 @@ void player_press(Player *player, int channel, int number, double velocity) {
         for (size_t i = 0; i < key->pitches; ++i) {
             set(player, key->pitch[i], part < 0.0 ? 0.0 : part > 1.0 ? 1.0 : part);
         }
-        if (key->gate >= 0 && counts && player->held[key->gate]++ == 0) {
+        if (key->gate >= 0 && (shared ? !held : counts && player->held[key->gate]++ == 0)) {
             hold(player, (uint8_t)key->gate, true);
         }
         if (key->strikes >= 0) {
@@ -146,9 +168,21 @@ void player_press(Player *player, int channel, int number, double velocity) {
 static void release_key(Player *player, int channel, int number) {
     const uint8_t times = player->pressed[channel][number];
     player->pressed[channel][number] = 0;
+    player->moment += times > 0 ? 1u : 0u;
     for (size_t k = 0; k < plugin_tables.keys && times > 0; ++k) {
         const PluginKey *key = &plugin_tables.key[k];
+        const bool plays = player->lane_key[k] == 128 * channel + number;
+        if (plays) {
+            player->lane_key[k] = -1;
+            player->lane_since[k] = player->moment;
+        }
         if (key->gate < 0 || number < key->low || number > key->high) {
+            continue;
+        }
+        if (key->lanes > 1u) {
+            if (plays) {
+                hold(player, (uint8_t)key->gate, false);
+            }
             continue;
         }
         player->held[key->gate] = (uint16_t)(player->held[key->gate] - times);

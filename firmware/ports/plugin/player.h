@@ -48,9 +48,11 @@ typedef struct Player {
 
     uint8_t pressed[16][128];      /* how often a key went down and has not come up */
     uint16_t held[PORT_MAX_GATES]; /* keys that hold a gate function */
-    uint32_t pulses;               /* of MIDI's clock */
-    bool running;                  /* MIDI's clock counts */
-    bool rolling;                  /* the host's song does */
+    int16_t lane_key[PLUGIN_KEYS]; /* of entries side by side: 128 · channel + key that it plays, -1: none */
+    uint32_t lane_since[PLUGIN_KEYS], moment;
+    uint32_t pulses; /* of MIDI's clock */
+    bool running;    /* MIDI's clock counts */
+    bool rolling;    /* the host's song does */
     double beat, beats_per_tick, next_pulse;
 } Player;
 

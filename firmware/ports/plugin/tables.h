@@ -44,7 +44,10 @@ typedef struct PluginKey {
     const uint8_t *velocity, *pitch; /* [velocities], [pitches] parameters */
     const PluginMove *set;           /* [sets] */
     uint8_t velocities, pitches, sets;
+    uint8_t lane, lanes; /* its place among entries side by side, of which a key takes one; how many those are */
 } PluginKey;
+#define PLUGIN_KEYS 64u /* entries, at most */
+
 typedef struct PluginController {
     uint8_t cc, parameters;
     const uint8_t *parameter;

@@ -76,6 +76,9 @@ class _Tables:
         for name, (ctype, values) in rows.items():
             body = "".join(f"    {value},\n" for value in values or ["{0}"])
             self.lines.append(f"static const {ctype} {name}[] = {{\n{body}}};")
+        self.lines.append(
+            '_Static_assert(sizeof key / sizeof *key <= PLUGIN_KEYS, "too many entries in [midi]");'
+        )
         midi = about["midi"]
         clock, channel = (midi["clock"], midi["channel"]) if midi else (None, None)
         words = ", ".join(text(feature) for feature in features)
@@ -225,7 +228,8 @@ class _Tables:
         return (
             f"{{{key['low']}, {key['high']}, {self._command(key['strikes'], EVENTS['trigger'])}, "
             f"{self._command(key['gate'], GATE)}, {key['middle']}, {float(low)!r}, {float(high)!r}, "
-            f"{velocity}, {pitch}, {sets}, {len(key['velocity'])}, {len(key['pitch'])}, {len(key['sets'])}}}"
+            f"{velocity}, {pitch}, {sets}, {len(key['velocity'])}, {len(key['pitch'])}, {len(key['sets'])}, "
+            f"{key['lane']}, {key['lanes']}}}"
         )
 
     def _controllers(self) -> list[str]:

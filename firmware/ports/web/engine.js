@@ -26,6 +26,18 @@ export class Engine {
     this.calls.web_begin();
     for (const row of [...this.audioOut, ...this.cvOut]) row.fill(0);
     this.gatesOut.fill(0);
+    for (const table of this.about.tables || []) this.fill(table);
+  }
+
+  // A table of latents that it holds from the start: samples of 16 latents a frame, frame by frame.
+  fill({which, hash, samples}) {
+    const frames = samples.length / 16, {memory, web_table, web_table_write} = this.calls;
+    for (let at = 0; at < frames; at += 8) {
+      const piece = samples.slice(16 * at, 16 * (at + 8));
+      new Int16Array(memory.buffer, web_table(), piece.length).set(piece);
+      web_table_write(which, hash, at, piece.length / 16);
+    }
+    web_table_write(which, hash, frames, 0);
   }
 
   // A command of the remote; false: sixteen wait already.

@@ -111,6 +111,8 @@ class MidiMap {
     this.table = desk.about.midi;
     this.held = new Map(); // gate → keys that hold it
     this.sounding = new Map(); // channel and key → gates
+    this.lanes = this.table ? this.table.keys.map(() => ({key: null, note: -1, since: 0})) : []; // of each entry
+    this.moment = 0;
     this.bent = 0; // semitones
     this.last = -1; // key
     this.pulses = 0;
@@ -130,20 +132,33 @@ class MidiMap {
     }
   }
 
-  // Entries of a key.
+  // Numbers of a key's entries: of those that lie side by side, the one that was let go first, else pressed first.
   of(note) {
-    return this.table.keys.filter((entry) => note >= entry.low && note <= entry.high);
+    const {keys} = this.table, found = [];
+    keys.forEach((entry, number) => {
+      if (entry.lane !== 0 || note < entry.low || note > entry.high) return;
+      let best = number;
+      for (let at = number; at < number + entry.lanes; at++) {
+        const one = this.lanes[at], other = this.lanes[best], held = one.key !== null;
+        if (held === (other.key !== null) ? one.since < other.since : !held) best = at;
+      }
+      found.push(best);
+    });
+    return found;
   }
 
-  // The pitch of the last note, with the wheel.
-  tune(entry) {
-    const [low, high] = entry.pitchVolts, volts = (this.last + this.bent - entry.middle) / 12;
+  // The pitch of a note, with the wheel.
+  tune(entry, note) {
+    const [low, high] = entry.pitchVolts, volts = (note + this.bent - entry.middle) / 12;
     for (const column of entry.pitch) this.move(column, Math.min(Math.max((volts - low) / (high - low), 0), 1));
   }
 
   bend(wheel) {
     this.bent = this.table.bend * wheel / 8192;
-    for (const entry of this.of(this.last)) this.tune(entry);
+    this.table.keys.forEach((entry, number) => {
+      const note = entry.lanes > 1 ? this.lanes[number].note : this.last;
+      if (note >= entry.low && note <= entry.high) this.tune(entry, note);
+    });
   }
 
   move(column, value) {
@@ -177,11 +192,16 @@ class MidiMap {
 
   press(key, note, velocity) {
     this.last = note;
-    for (const entry of this.of(note)) {
+    this.moment++;
+    for (const number of this.of(note)) {
+      const entry = this.table.keys[number], lane = this.lanes[number], held = lane.key !== null;
+      Object.assign(lane, {key, note, since: this.moment});
       for (const [column, position] of entry.sets) this.move(column, position);
       for (const column of entry.velocity) this.move(column, velocity);
-      this.tune(entry);
-      if (entry.gate) {
+      this.tune(entry, note);
+      if (entry.gate && entry.lanes > 1) {
+        if (!held) this.move(entry.gate, 1);
+      } else if (entry.gate) {
         const count = (this.held.get(entry.gate) || 0) + 1;
         this.held.set(entry.gate, count);
         this.sounding.set(key, [...(this.sounding.get(key) || []), entry.gate]);
@@ -198,6 +218,20 @@ class MidiMap {
       if (count === 0) this.move(gate, 0);
     }
     this.sounding.delete(key);
+    this.moment++;
+    this.lanes.forEach((lane, number) => {
+      if (lane.key !== key) return;
+      Object.assign(lane, {key: null, since: this.moment});
+      const {gate, lanes} = this.table.keys[number];
+      if (gate && lanes > 1) this.move(gate, 0);
+    });
+  }
+
+  releaseAll() {
+    const held = this.lanes.map(({key}) => key).filter((key) => key !== null);
+    const number = (key) => key.split("/").reduce((sum, part) => 128 * sum + Number(part), 0);
+    const all = [...new Set([...this.sounding.keys(), ...held])].sort((a, b) => number(a) - number(b));
+    for (const key of all) this.release(key);
   }
 
   // A controller turns the knob of the panel where its parameter has one here.
@@ -212,6 +246,6 @@ class MidiMap {
         else this.move(column, position);
       }
     }
-    if (number === ALL_SOUND_OFF || number === ALL_NOTES_OFF) for (const key of [...this.sounding.keys()]) this.release(key);
+    if (number === ALL_SOUND_OFF || number === ALL_NOTES_OFF) this.releaseAll();
   }
 }

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 from common.page import template
 from firmware.build import Built
+from firmware.instruments import kinds
+from firmware.instruments.latents.tables import latents_hash
 from firmware.instruments.spec import load_instrument
 from firmware.midi import pitched
 from firmware.play.render import has_sound
@@ -20,6 +22,7 @@ from firmware.play.struck import Hit, kit, one_hit_each
 from firmware.ports.web.bundle import bundle
 from firmware.ports.web.describe import ScriptAbout, describe, describe_script
 from firmware.ports.web.link import WEB, link
+from firmware.tables.put import TableFiles, table_number
 from hardware.board import Board
 from hardware.panel import panel_of, svg
 
@@ -66,6 +69,8 @@ class Extras:
         To compare the model with, by ear.
     index : str
         Address of the gallery.
+    tables : TableFiles
+        Tables of latents that the instrument holds from the start.
     """
 
     demo: DemoAbout | None = None
@@ -73,6 +78,37 @@ class Extras:
     phrase_name: str = ""
     originals: list[Pair] = field(default_factory=list)
     index: str = ""
+    tables: TableFiles = field(default_factory=TableFiles)
+
+
+class TableAbout(TypedDict):
+    """A table that `engine.js` fills: the samples of its frames, one behind the other."""
+
+    which: int
+    hash: int
+    samples: list[int]
+
+
+def tables_about(built: Built, tables: TableFiles) -> list[TableAbout]:
+    """Read the tables of an instrument.
+
+    Raises
+    ------
+    Refusal
+        As of `TableFiles.put`.
+    """
+    assignment = built.assignment
+    layer = assignment.loaded.spec.latents
+    model = kinds.named(assignment.kind).model_behind(assignment, "latent.1")
+    own = latents_hash(model) if layer is not None and layer.tables and model is not None else None
+    return [
+        TableAbout(
+            which=table_number(name),
+            hash=own or 0,
+            samples=tables.read(name, own, built.name).frames.ravel().tolist(),
+        )
+        for name in tables.files
+    ]
 
 
 def page_html(built: Built, block: int, extras: Extras) -> str:
@@ -87,7 +123,7 @@ def page_html(built: Built, block: int, extras: Extras) -> str:
     about = describe(built, block)
     about["listens"] = extras.demo["sounds"] if extras.demo else []
     module = link(built, built.folder).read_bytes()
-    data: dict[str, object] = {"about": about}
+    data: dict[str, object] = {"about": {**about, "tables": tables_about(built, extras.tables)}}
     if extras.demo:
         data["demo"] = extras.demo
     if extras.phrase is not None:

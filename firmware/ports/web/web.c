@@ -7,6 +7,7 @@
 
 #include "control/schmitt.h"
 
+#define TABLE_FRAMES 8u /* written at once, as over a module's cable */
 #define EXPORT(name) __attribute__((export_name(#name)))
 
 static float inputs[PORT_MAX_INPUTS];
@@ -15,6 +16,7 @@ static float audio_in[PORT_MAX_AUDIO][PORT_MAX_BLOCK];
 static float audio_out[PORT_MAX_AUDIO][PORT_MAX_BLOCK];
 static float cv_out[PORT_MAX_CV_OUTS][PORT_MAX_BLOCK];
 static uint32_t gates_in[PORT_MAX_BLOCK], gates_out[PORT_MAX_BLOCK];
+static int16_t table_frames[TABLE_FRAMES][PORT_TABLE_LATENTS];
 static Schmitt schmitts[PORT_MAX_GATES];
 static PortReport last_report;
 
@@ -28,6 +30,8 @@ EXPORT(web_gates_in) uint32_t *web_gates_in(void);
 EXPORT(web_gates_out) uint32_t *web_gates_out(void);
 EXPORT(web_max_block) uint32_t web_max_block(void);
 EXPORT(web_post) uint32_t web_post(uint32_t kind, uint32_t index, float value);
+EXPORT(web_table) int16_t *web_table(void);
+EXPORT(web_table_write) uint32_t web_table_write(uint32_t which, uint32_t hash, uint32_t at, uint32_t frames);
 EXPORT(web_positions) float *web_positions(void);
 EXPORT(web_render) void web_render(uint32_t ticks);
 
@@ -61,6 +65,13 @@ uint32_t web_max_block(void) { return PORT_MAX_BLOCK; }
 /* 0: sixteen are waiting already, try again after the next block. */
 uint32_t web_post(uint32_t kind, uint32_t index, float value) {
     return instrument_post((PortCommand){.kind = (uint8_t)kind, .index = (uint8_t)index, .value = value});
+}
+
+/* [8][16] frames of a table of latents, from which web_table_write takes so many. 0: refused. */
+int16_t *web_table(void) { return table_frames[0]; }
+uint32_t web_table_write(uint32_t which, uint32_t hash, uint32_t at, uint32_t frames) {
+    frames = frames < TABLE_FRAMES ? frames : TABLE_FRAMES;
+    return instrument_table_write((uint8_t)which, hash, at, table_frames[0], frames) == NULL;
 }
 
 /* [parameters] position 0 … 1 of every control after the last block. */

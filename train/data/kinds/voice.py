@@ -43,7 +43,8 @@ class NoteOptions(Held):
 class NoteItem(Item):
     """A note: its instrument, its key as heard (69 is 440 Hz), frames of 192 samples in all and while held.
 
-    ``named`` is the key that its file's name or a manifest says.
+    ``named`` is the key that its file's name or a manifest says; ``swell`` what hands did to its loudness, as
+    a manifest says: MIDI's expression, 0 to 127, at its begin and where it is let go.
     """
 
     label: str
@@ -54,6 +55,7 @@ class NoteItem(Item):
     seconds: float
     named: NotRequired[int]
     velocity: NotRequired[int]
+    swell: NotRequired[list[int]]
     licence: NotRequired[str]
 
 
@@ -129,6 +131,8 @@ class NoteSet(Preparation[NoteItem, NoteFacts]):
                 entry["named"] = named
             if file.row.get("velocity"):
                 entry["velocity"] = int(float(file.row["velocity"]))
+            if (swell := swell_of(file)) is not None:
+                entry["swell"] = swell
             if file.row.get("licence"):
                 entry["licence"] = str(file.row["licence"])
             if file.row.get("split"):
@@ -230,6 +234,12 @@ def named_key(file: SourceFile) -> int | None:
     shift = {"#": 1, "♯": 1, "b": -1, "♭": -1}.get(sign, 0)
     key = 12 * (int(octave) + 1) + SEMITONES[letter.lower()] + shift
     return key if 12 <= key <= 120 else None
+
+
+def swell_of(file: SourceFile) -> list[int] | None:
+    """MIDI's expression at a note's begin and end, by a manifest's column ``swell``; None without one."""
+    words = str(file.row.get("swell", "")).split()
+    return [int(word) for word in words] if len(words) == 2 and all(map(str.isdigit, words)) else None
 
 
 def frequencies(x: np.ndarray, hz: float, loudness: np.ndarray) -> np.ndarray:

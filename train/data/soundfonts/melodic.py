@@ -1,8 +1,9 @@
 """Render single notes of melodic General MIDI programs with fluidsynth: known pitches, for a voice to learn.
 
 Every instrument is played over its range at three strengths, one file a note, with a manifest that says its
-key, how long it was held, and its split: some instruments are kept whole for the test, and of the others
-every tenth note or so validates. The same numbers give the same notes.
+key, how long it was held, how it swells (MIDI's expression at its begin and end), and its split: some
+instruments are kept whole for the test, and of the others every tenth note or so validates. The same numbers
+give the same notes.
 """
 
 from __future__ import annotations
@@ -196,6 +197,7 @@ def render_notes(soundfonts: Sequence[Path], out: Path, watch: Watch) -> dict[st
                     "key": str(note.key),
                     "velocity": str(note.velocity),
                     "held_s": f"{note.held_s:.3f}",
+                    "swell": f"{note.swell[0]} {note.swell[1]}" if note.swell else "",
                     "split": "test" if instrument.test else learnt,
                     "group": name if instrument.test else relative,
                     "set": font.stem,
