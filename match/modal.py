@@ -3,13 +3,13 @@
 The flow says several settings that may sound like the target. Each is rendered, and the descent begins from
 those nearest by spectra. What is nearest of all that was rendered is kept, so that a match is never farther
 than the best draw. The opponent is the nearest of many patches drawn at random; where it is known, a descent
-begins there too.
+begins there too, and a match is never farther than it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -156,6 +156,8 @@ def _found(player: Player, target: Target, steps: int, other: RandomPatch | None
         ends = _heard(walked, samples).numpy()
     reached = np.array([mr_stft(sound, wanted) for sound in ends])
     nearest = int(np.argmin(reached))
+    if other is not None and other.mr_stft < min(reached[nearest], far[best]):
+        return replace(guess, positions=other.positions, matched=other.audio, mr_stft=other.mr_stft)
     if reached[nearest] >= far[best]:
         return guess
     return FoundPatch(

@@ -36,12 +36,14 @@ def test_a_match_is_never_farther_than_the_best_draw(target):
     assert found.positions.shape == (16,) and found.positions.min() >= 0 and found.positions.max() <= 1
 
 
-def test_a_descent_begins_at_a_patch_that_was_found_too(target):
+def test_a_match_is_never_farther_than_the_nearest_random_patch(target):
+    """A random patch that happens to be the very sound: nothing that is found is nearer."""
     true = random_patches(3, 8)[2]
-    beside = RandomPatch("patch 2 of 3", true, np.zeros(1), 0.0)
-    (found,) = match_patches(open_player(MODELS / "modal.onnx"), [target], 1, [beside])
-    assert found.mr_stft < 0.5 * found.guess_mr_stft
-    assert np.abs(found.positions - true).max() < 0.1
+    player = open_player(MODELS / "modal.onnx")
+    (found,) = match_patches(player, [target], 1, [RandomPatch("patch 2 of 3", true, target.audio, 0.0)])
+    assert np.array_equal(found.positions, true) and found.mr_stft == 0.0 < found.guess_mr_stft
+    (begun,) = match_patches(player, [target], 1, [RandomPatch("patch 2 of 3", true, target.audio, 9.0)])
+    assert np.abs(begun.positions - true).max() < 0.05, "a descent begins there"
 
 
 def test_a_descent_comes_nearer(target):
