@@ -124,14 +124,18 @@ def roles_of(kind: str) -> list[ModelRole]:
 
 
 def shipped_instruments() -> dict[str, str]:
-    """Return the shipped instrument of every kind, and its kind, whose name it bears unless that is taken."""
+    """Return the shipped instrument of every kind, and its kind.
+
+    It bears the kind's name, or else that of a model it plays (a voice is an oscillator, a choir is several).
+    """
     from firmware.instruments import kinds
     from firmware.instruments.spec import available_instruments, load_instrument
 
-    shipped = {name: load_instrument(name).spec.kind for name in available_instruments()}
+    shipped = {name: load_instrument(name).spec for name in available_instruments()}
     found = {}
     for kind in kinds.names():
-        named = [name for name, of in shipped.items() if of == kind]
+        named = [name for name, spec in shipped.items() if spec.kind == kind]
+        named.sort(key=lambda name: name not in shipped[name].models)
         found[kind if kind in named or not named else named[0]] = kind
     return dict(sorted(found.items()))
 
