@@ -1,6 +1,6 @@
 """A drum instrument in 20 lines: make toy sounds, train on them, export, and play what was learnt.
 
-Run it as ``python examples/toy_drum.py OUT [STEPS]``. It takes about a minute and writes ``OUT/drum.wav``.
+Run it as ``python examples/toy_drum.py OUT [STEPS]``. It takes about two minutes and writes ``OUT/drum.wav``.
 """
 
 import sys
@@ -15,7 +15,7 @@ from train.kinds import load_recipe
 
 out, steps = Path(sys.argv[1]), int((sys.argv[2:] or ["300"])[0])
 
-make_drums(out / "sounds", items=96, seed=1)
+make_drums(out / "sounds", items=200, seed=1)
 prepare("drum", out / "sounds", out / "data")
 recipe = load_recipe("drum_quick", [f"fit.steps={steps}", f"fit.interval={min(steps, 50)}"])
 run = fit(recipe, DataSet.open(out / "data"), out / "run")  # the run holds the exported model too

@@ -101,6 +101,7 @@ trunk = [16, 16]
 noise_rank = 8
 transient_rank = 4
 encoder = 16
+looks = 0
 [analysed]
 share = 0.9
 [augment]

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from quantize.bend.sites import Inside, Site
 
 BENT_SITES = 4
-DIVIDED = ("Conv", "Gemm", "MatMul")
-"""What makes signals whose parts are worth a look; what follows has the same ones."""
 BUDGET = 0.02
 """Share of the processor that the proposed sites may cost together."""
 EVENTS, STREAMS = 3, 2
@@ -60,11 +58,13 @@ class _Opened:
         """
         from quantize.bend.effects import DIFFERENT, greatest_cosine
         from quantize.bend.sites import parts_of
+        from quantize.operators.record import is_layer
 
         plain, found = self._effects(self.sites)
         chosen = self._chosen(found, moves)
         if len(chosen) < BENT_SITES or greatest_cosine(chosen) >= DIFFERENT:
-            parts = [part for part in parts_of(self.sites) if part.operator in DIVIDED]
+            # what a layer makes has parts worth a look; what follows has the same ones
+            parts = [part for part in parts_of(self.sites) if is_layer(part.operator)]
             found += self._effects(parts)[1]
             chosen = self._chosen(found, moves)
         return plain, found, chosen

@@ -319,6 +319,12 @@ def layer_of(node: Node) -> Layer | None:
     return record.layer if record else None
 
 
+def is_layer(operator: str) -> bool:
+    """Whether a standard operator is a convolution or a matrix product."""
+    record = RECORDS.get(("", operator))
+    return record is not None and record.layer is not None
+
+
 def movement_of(node: Node) -> Movement | None:
     """How an operator that only moves numbers moves them; None for any other operator."""
     record = known(node)

@@ -24,13 +24,14 @@ fs.writeFileSync(path.join(folder, "heard.out"), Buffer.concat(out.map((row) => 
 const run = (quanta) => {
   for (let n = 0; n < quanta; n++) node.process(mic, quantum);
 };
-run(12000); // every function is compiled
+const many = about.block < 16 ? 1000 : 4000; // a block of one sample is rendered 128 times a quantum
+run(3 * many); // every function is compiled
 globalThis.gc();
-run(2000); // and again what the collection has dropped
+run(many / 2); // and again what the collection has dropped
 // Node itself writes to the heap now and then; what a quantum writes is in every window, so the least one counts.
 const grown = Array.from({length: 4}, () => {
   const held = process.memoryUsage().heapUsed;
-  run(4000);
+  run(many);
   return process.memoryUsage().heapUsed - held;
 });
 console.log(JSON.stringify({grown: Math.min(...grown.filter((bytes) => bytes >= 0)), all: grown}));
