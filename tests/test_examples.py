@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import soundfile
 
 from tests.prose import ROOT
@@ -14,6 +15,7 @@ from tests.prose import ROOT
 LINES = 20
 
 
+@pytest.mark.slow  # a minute; every one of its five calls has tests of its own
 def test_the_toy_drum_is_trained_exported_and_heard(tmp_path: Path) -> None:
     example = ROOT / "examples" / "toy_drum.py"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

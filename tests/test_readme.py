@@ -163,6 +163,8 @@ WALKS: dict[str, list[str]] = {
     "rooms": [first_command_of(ROOT / room / "README.md") for room in (*WORKSHOP, *OTHER_ROOMS)],
     "docs/peers.md": commands_of(ROOT / "docs" / "peers.md"),
 }
+UNHURRIED = ("docs/peers.md",)
+"""Walks that `make test` leaves out: tests of the bench and of emulation run the same commands shorter."""
 WALKED = [(walk, command) for walk, commands in WALKS.items() for command in commands]
 
 
@@ -224,7 +226,14 @@ def test_the_pages_are_found_and_have_commands():
     assert sum(len(commands_of(path)) for path in PAGES) >= 90
 
 
-@pytest.mark.parametrize(("walk", "command"), WALKED, ids=[f"{walk}: {command}" for walk, command in WALKED])
+@pytest.mark.parametrize(
+    ("walk", "command"),
+    [
+        pytest.param(walk, command, marks=pytest.mark.slow if walk in UNHURRIED else ())
+        for walk, command in WALKED
+    ],
+    ids=[f"{walk}: {command}" for walk, command in WALKED],
+)
 def test_every_command_of_a_walk_works(walk, command, walked):
     if command == "vaectrol COMMAND --help" or is_a_name(command):
         return  # the next two tests

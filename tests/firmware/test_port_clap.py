@@ -348,6 +348,7 @@ def test_a_windows_plugin_shows_its_entry_and_needs_the_systems_own_libraries(tm
     assert all(name in own or name.startswith("api-ms-win-crt-") for name in found.libraries), found.libraries
 
 
+@pytest.mark.slow
 def test_a_mac_plugin_is_a_bundle_for_both_processors(tmp_path):
     """Parsed, not run: there is no Mac here."""
     path = build_plugin(Wanted("drive", load_board("host"), {}), "clap", "macos", tmp_path)

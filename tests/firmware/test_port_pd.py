@@ -152,6 +152,7 @@ def test_pd_says_what_an_object_does_not_know_and_which_rate_it_needs(tmp_path):
     assert "drum~: it plays at 48000 Hz, and Pd runs at 44100 Hz; start Pd with -r 48000." in said
 
 
+@pytest.mark.slow
 def test_an_external_for_a_mac_takes_pds_functions_from_pd(tmp_path):
     """Parsed, not run: there is no Mac here."""
     path = build_plugin(Wanted("drive", load_board("host"), {}), "pd", "macos", tmp_path)

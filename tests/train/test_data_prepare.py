@@ -283,8 +283,8 @@ def killed_at(number, arguments):
     ("kind", "points"),
     [
         ("drum", (2, 9, 15, 17)),
-        ("rhythm", (4, 8)),
-        ("drive", (6, 13)),
+        pytest.param("rhythm", (4, 8), marks=pytest.mark.slow),
+        pytest.param("drive", (6, 13), marks=pytest.mark.slow),
         *(pytest.param(kind, None, marks=pytest.mark.slow) for kind in ("drum", "rhythm", "drive")),
     ],
 )

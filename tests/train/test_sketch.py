@@ -114,7 +114,9 @@ def test_the_exported_encoder_thinks_what_the_trained_one_does(tmp_path):
     assert float((mean - first).abs().max()) > 1e-3
 
 
-@pytest.mark.parametrize(("most_bytes", "off"), [(10_000_000, 0.002), (0, 0.06)])
+@pytest.mark.parametrize(
+    ("most_bytes", "off"), [pytest.param(10_000_000, 0.002, marks=pytest.mark.slow), (0, 0.06)]
+)
 def test_a_training_goes_on_from_model_files(tmp_path, most_bytes, off):
     """Turned latents and all; what the files say in onnxruntime is what the task then says."""
     torch.manual_seed(2)
