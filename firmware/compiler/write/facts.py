@@ -276,37 +276,29 @@ def _rings(plan: Stream) -> list[RingReport]:
     ]
 
 
+def _proof(layer: str, bound: np.ndarray, shift: int, bits: int) -> ProofReport:
+    """Report what the sums of a layer's channels are at most."""
+    worst = int(bound.max())
+    return ProofReport(
+        layer=layer,
+        largest_sum=worst,
+        limit=2**31 - 1,
+        headroom_bits=round(float(31 - np.log2(max(1, worst))), 2),
+        shift=shift,
+        accumulator_bits=bits,
+        per_channel=[int(b) for b in bound],
+    )
+
+
 def proofs(graph: Graph) -> list[ProofReport]:
     """Prove for every integer layer, channel by channel, that no accumulator overflows."""
     lines = []
     for node in graph.nodes:
         sums = node.attrs.sums if isinstance(node.attrs, ConvAttributes) else None
         if sums is not None:
-            worst = int(sums.bound.max())
-            lines.append(
-                ProofReport(
-                    layer=node.name,
-                    largest_sum=worst,
-                    limit=2**31 - 1,
-                    headroom_bits=round(float(31 - np.log2(max(1, worst))), 2),
-                    shift=sums.shift,
-                    accumulator_bits=64 if sums.wide else 32,
-                    per_channel=[int(b) for b in sums.bound],
-                )
-            )
+            lines.append(_proof(node.name, sums.bound, sums.shift, 64 if sums.wide else 32))
         if isinstance(node.attrs, RecurrentAttributes) and (integers := node.attrs.integers) is not None:
-            worst = int(integers.bound.max())
-            lines.append(
-                ProofReport(
-                    layer=node.name,
-                    largest_sum=worst,
-                    limit=2**31 - 1,
-                    headroom_bits=round(float(31 - np.log2(max(1, worst))), 2),
-                    shift=integers.shift,
-                    accumulator_bits=32,
-                    per_channel=[int(b) for b in integers.bound],
-                )
-            )
+            lines.append(_proof(node.name, integers.bound, integers.shift, 32))
     return lines
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from train.models.flow import Coupling
-from train.models.modal.parameters import ENDS, SIZE
+from train.models.modal.parameters import C1_HZ, ENDS, SIZE
 from train.models.modal.picture import FINE_HZ, FRAMES, MELS, MOMENTS, STEPS, VIEWS, standardised
 
 SLOPE = 0.1
@@ -29,7 +29,6 @@ STRIDES = ((2, 2), (2, 2), (2, 2), (2, 2), (1, 2))
 FINE_TAPS = 9
 COARSE = 4
 """Steps of the fine spectrum in one of the finder's: 35 cents."""
-C1_HZ = 32.7031957
 FINDER_DILATIONS = (1, 4, 16)
 BELOW, ABOVE = 64, 640
 """Steps of the fine spectrum that are seen below and above the first mode: half an octave, 4.7 octaves."""
@@ -53,6 +52,16 @@ class PatchShape:
     hidden: int = 64
 
 
+def _along_pitch(entering: int, width: int, stride: int, dilation: int = 1) -> list[nn.Module]:
+    """One layer over a fine spectrum."""
+    padding = FINE_TAPS // 2 * dilation
+    return [
+        nn.Conv1d(entering, width, FINE_TAPS, stride, padding, dilation, bias=False),
+        nn.BatchNorm1d(width),
+        nn.LeakyReLU(SLOPE),
+    ]
+
+
 class PitchFinder(nn.Module):
     """Fine spectra ``[N, 4, 1280]`` to where the first mode lies: logits ``[N, 320]``, equal steps of pitch.
 
@@ -64,19 +73,7 @@ class PitchFinder(nn.Module):
         layers: list[nn.Module] = []
         entering = len(MOMENTS)
         for at, dilation in enumerate(FINDER_DILATIONS):
-            layers += [
-                nn.Conv1d(
-                    entering,
-                    width,
-                    FINE_TAPS,
-                    stride=1 if at else COARSE,
-                    padding=FINE_TAPS // 2 * dilation,
-                    dilation=dilation,
-                    bias=False,
-                ),
-                nn.BatchNorm1d(width),
-                nn.LeakyReLU(SLOPE),
-            ]
+            layers += _along_pitch(entering, width, 1 if at else COARSE, dilation)
             entering = width
         self.body = nn.Sequential(*layers, nn.Conv1d(entering, 1, 1))
 
@@ -131,11 +128,7 @@ class PatchEncoder(nn.Module):
         partials: list[nn.Module] = []
         entering, steps = len(MOMENTS), BELOW + ABOVE
         for width in shape.partials:
-            partials += [
-                nn.Conv1d(entering, width, FINE_TAPS, stride=2, padding=FINE_TAPS // 2, bias=False),
-                nn.BatchNorm1d(width),
-                nn.LeakyReLU(SLOPE),
-            ]
+            partials += _along_pitch(entering, width, 2)
             entering, steps = width, -(-steps // 2)
         self.partials = nn.Sequential(*partials)
         self.dropout = shape.dropout

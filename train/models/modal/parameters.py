@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+C1_HZ = 32.7031957
 ENDS: dict[str, tuple[float, float]] = {
     "pitch": (0.0, 6.0),  # octaves above C1
     "stretch": (0.4, 1.8),  # mode k lies at k to this power

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from common.audio import SAMPLE_RATE_HZ
-from train.models.modal.parameters import ENDS
+from train.models.modal.parameters import C1_HZ, ENDS
 from train.models.noise import GOLDEN, WORD, hash32
 
 FRAME = 48
@@ -25,7 +25,7 @@ MODES = 32
 SEED = 7
 STROKE = 1
 """Number of the first stroke after a reset, by which its noise is drawn."""
-C1_CYCLES = 32.7031957 / SAMPLE_RATE_HZ
+C1_CYCLES = C1_HZ / SAMPLE_RATE_HZ
 LN_1000 = 6.90775528
 MOST_LOSS, MOST_CYCLES = 0.1, 0.5
 FADED, FADE_RATE = 9.4, 20.0
