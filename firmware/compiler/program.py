@@ -19,7 +19,7 @@ from firmware.compiler.ops.hit import HitConstants
 from firmware.compiler.passes.split_sound import Ends
 from firmware.compiler.plan.stream import Stream
 from firmware.compiler.report import Report
-from firmware.compiler.write.part import Part
+from firmware.compiler.slots.part import Part
 
 if TYPE_CHECKING:
     from hardware.board import Board

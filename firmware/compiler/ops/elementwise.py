@@ -393,11 +393,9 @@ class Pointwise(Family):
             row = out.array("row", y.dtype, node.constants["row"].values, y)
             out.check("any", row)
             other, step, z = row, 0, x
-            bounds = x.bound, -FULL_RANGE[y.dtype][0]
         else:
             z = graph.tensors[node.inputs[1]]
             other, step = out.src(1), 0 if _held(z, y) else z.frame
-            bounds = x.bound, z.bound
         first_step = 0 if _held(x, y) else x.frame
         a = node.attributes_as(PointwiseAttributes)
         if a.held is not None:
@@ -415,6 +413,7 @@ class Pointwise(Family):
                 y.channels,
             )
             return
+        bounds = x.bound, -FULL_RANGE[y.dtype][0] if node.op == "Affine" else z.bound
         if a.blend is not None:
             table, kernel = out.blend("add", a.blend, bounds), "vk_add"
         else:

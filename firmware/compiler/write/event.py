@@ -14,7 +14,7 @@ from firmware.compiler.ops import FAMILIES
 from firmware.compiler.plan.memory import liveness_arena
 from firmware.compiler.plan.schedule import SLICE_CHANNELS, Priced, packed_rows
 from firmware.compiler.write.copies import Copies
-from firmware.compiler.write.part import Part
+from firmware.compiler.slots.part import Part
 from firmware.compiler.write.text import (
     buffers_struct,
     channel_macros,

@@ -13,7 +13,7 @@ from firmware.compiler.program import Options, Program
 from firmware.compiler.write.copies import copies_of
 from firmware.compiler.write.event import ITEM_CYCLES, ITEM_SHARE, EventEmitter, cut_event
 from firmware.compiler.write.facts import event_report, header_lines
-from firmware.compiler.write.part import part_of, shape_of
+from firmware.compiler.slots.part import part_of, shape_of
 from firmware.compiler.write.writer import PARAMETERS, struct_bytes
 
 

@@ -19,7 +19,7 @@ from firmware.compiler.program import Options, Program
 from firmware.compiler.write.copies import copies_of
 from firmware.compiler.write.emit import StreamEmitter
 from firmware.compiler.write.facts import header_lines, stream_report
-from firmware.compiler.write.part import part_of, shape_of
+from firmware.compiler.slots.part import part_of, shape_of
 from firmware.compiler.write.writer import PARAMETERS, struct_bytes
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 /* What one model of a shape has otherwise than another: numbers, never pointers and never code.
  *
- * Generated sources say where theirs lie and what must hold for them (firmware/compiler/write/part.py). A slot's payload
+ * Generated sources say where theirs lie and what must hold for them (firmware/compiler/slots/part.py). A slot's payload
  * is all pieces of all parts, one after the other, each from a multiple of MODEL_PIECE_BYTES on.
  */
 #ifndef VAECTROL_SLOTS_PART_H

@@ -9,7 +9,7 @@ from common.model_metadata import TensorSpec
 from common.refusal import Refusal
 from firmware.compiler.ops.hit import HitConstants
 from firmware.compiler.passes.split_sound import Ends
-from firmware.compiler.write.part import Part
+from firmware.compiler.slots.part import Part
 from firmware.instruments.c.held import Held
 from firmware.models.model_file import ModelFile, knob_channels
 

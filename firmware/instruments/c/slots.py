@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from firmware.compiler.write.part import Part, numbers_of, shape_of
+from firmware.compiler.slots.part import Part, numbers_of, shape_of
 
 if TYPE_CHECKING:
     from hardware.board import Board

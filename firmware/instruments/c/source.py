@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from firmware.compiler.write.part import marked, number_at, unmarked
+from firmware.compiler.slots.part import marked, number_at, unmarked
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment, Parameter
 from firmware.instruments.c.held import PANEL, Held, KindTables, instance_text, static_text

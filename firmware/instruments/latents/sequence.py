@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 
-from firmware.compiler.write.part import number_at
+from firmware.compiler.slots.part import number_at
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import Held
 from firmware.instruments.latents.tables import latents_hash

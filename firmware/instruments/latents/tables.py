@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 
-from firmware.compiler.write.part import number_at
+from firmware.compiler.slots.part import number_at
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import Held
 from firmware.instruments.c.literals import floats, number
