@@ -11,8 +11,8 @@ from firmware.compiler.ops.elementwise import Held, PointwiseAttributes
 from firmware.compiler.plan.memory import liveness_arena
 from firmware.compiler.plan.schedule import Item, Schedule
 from firmware.compiler.plan.stream import Clock, Stream
-from firmware.compiler.write.copies import Copies
 from firmware.compiler.slots.part import Part
+from firmware.compiler.write.copies import Copies
 from firmware.compiler.write.text import (
     buffers_struct,
     channel_macros,

@@ -13,8 +13,8 @@ from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.plan.memory import liveness_arena
 from firmware.compiler.plan.schedule import SLICE_CHANNELS, Priced, packed_rows
-from firmware.compiler.write.copies import Copies
 from firmware.compiler.slots.part import Part
+from firmware.compiler.write.copies import Copies
 from firmware.compiler.write.text import (
     buffers_struct,
     channel_macros,

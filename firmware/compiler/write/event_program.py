@@ -10,10 +10,10 @@ from firmware.compiler.plan.cost import cost_model
 from firmware.compiler.plan.memory import Demand, figures, place
 from firmware.compiler.plan.schedule import price
 from firmware.compiler.program import Options, Program
+from firmware.compiler.slots.part import part_of, shape_of
 from firmware.compiler.write.copies import copies_of
 from firmware.compiler.write.event import ITEM_CYCLES, ITEM_SHARE, EventEmitter, cut_event
 from firmware.compiler.write.facts import event_report, header_lines
-from firmware.compiler.slots.part import part_of, shape_of
 from firmware.compiler.write.writer import PARAMETERS, struct_bytes
 
 

@@ -16,10 +16,10 @@ from firmware.compiler.plan.memory import Demand, Placement, figures, place
 from firmware.compiler.plan.schedule import choose_sliced, price, schedule
 from firmware.compiler.plan.stream import Stream, stream
 from firmware.compiler.program import Options, Program
+from firmware.compiler.slots.part import part_of, shape_of
 from firmware.compiler.write.copies import copies_of
 from firmware.compiler.write.emit import StreamEmitter
 from firmware.compiler.write.facts import header_lines, stream_report
-from firmware.compiler.slots.part import part_of, shape_of
 from firmware.compiler.write.writer import PARAMETERS, struct_bytes
 
 if TYPE_CHECKING:

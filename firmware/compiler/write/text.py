@@ -11,8 +11,8 @@ import numpy as np
 from firmware.compiler.graph import Graph, Node, Tensor
 from firmware.compiler.ops.conv import ConvAttributes
 from firmware.compiler.ops.endpoints import EndpointAttributes
-from firmware.compiler.write.copies import Copies
 from firmware.compiler.slots.part import Part, marked
+from firmware.compiler.write.copies import Copies
 from firmware.compiler.write.writer import NUMBERS_HERE, PARAMETERS, Field, Table, Writer
 from firmware.kernelgen import m7_joined, m7_recurrent, m7_short
 
