@@ -100,7 +100,7 @@ def begin(a: Assembly, *, far: bool) -> None:
     if not far:
         return
     for line in range(0, AHEAD, LINE):
-        a.cycle(f"pld [r0, #{line}]", f"pld [r1, #{line}]")
+        a.cycle(f"pld [r0, #{line}]", f"pld [r1, #{line + 4}]")
 
 
 def next_lines(pointer: str) -> tuple[str, str]:

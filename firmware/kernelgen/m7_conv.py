@@ -243,9 +243,8 @@ def conv_2x2(*, far: bool) -> str:
 def source() -> str:
     """Return the text of ``engine/kernels/conv_w8a16_m7.S``."""
     convs = (conv_2x2, conv_4x1, m7_woven.conv_2x3)
-    return HEADER + "\n".join(
-        [m7_woven.join(), m7_woven.weave(), *(conv(far=far) for far in (False, True) for conv in convs)]
-    )
+    copies = (m7_woven.join(), m7_woven.join_three(), m7_woven.weave())
+    return HEADER + "\n".join([*copies, *(conv(far=far) for far in (False, True) for conv in convs)])
 
 
 if __name__ == "__main__":

@@ -65,6 +65,37 @@ def join() -> str:
     return a.text()
 
 
+def join_three() -> str:
+    """Three runs of one window, without gaps: seven cycles for two words of each, and one loop for all."""
+    values = [f"{run}{word}" for word in (0, 1) for run in "xyz"]
+    a = Assembly(
+        "vk_m7_join_three",
+        {
+            **{"a": "r0", "to": "r1", "n": "r2", "step": "r3"},
+            **{value: f"r{4 + i}" for i, value in enumerate(values)},
+            **{"b": "r10", "c": "r11", "far": "r12"},
+        },
+        (),
+    )
+    a.cycle("push {r4-r11, lr}")
+    a.cycle("add b, a, step", "lsl far, n, #3")
+    a.cycle("add c, b, step")
+    a.cycle("ldr x0, [a]", "ldr x1, [a, #4]")
+    a.cycle("ldr y0, [b]", "ldr y1, [b, #4]")
+    a.cycle("ldr z0, [c]", "ldr z1, [c, #4]")
+    a.label("loop", align=True)
+    a.cycle("str y0, [to, far]", "ldr y0, [b, #8]!")
+    a.cycle("str z0, [to, far, lsl #1]", "ldr z0, [c, #8]!")
+    a.cycle("str x0, [to], #4", "ldr x0, [a, #8]!")
+    a.cycle("str y1, [to, far]", "ldr y1, [b, #4]")
+    a.cycle("str z1, [to, far, lsl #1]", "ldr z1, [c, #4]")
+    a.cycle("subs n, n, #1")
+    a.cycle("str x1, [to], #4", "ldr x1, [a, #4]")
+    a.cycle("bne loop")
+    a.cycle("pop {r4-r11, pc}")
+    return a.text()
+
+
 def weave() -> str:
     """Words of three windows side by side: seven cycles for two words of each.
 

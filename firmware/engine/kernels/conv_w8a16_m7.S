@@ -35,6 +35,32 @@ vk_m7_join:
     pop {r4-r7, pc}
     .size vk_m7_join, . - vk_m7_join
 
+    .section .text.vk_m7_join_three, "ax", %progbits
+    .balign 8
+    .global vk_m7_join_three
+    .type vk_m7_join_three, %function
+    .thumb_func
+/* a r0, to r1, n r2, step r3, x0 r4, y0 r5, z0 r6, x1 r7, y1 r8, z1 r9, b r10, c r11, far r12 */
+vk_m7_join_three:
+    push {r4-r11, lr}
+    add r10, r0, r3; lsl r12, r2, #3
+    add r11, r10, r3
+    ldr r4, [r0]; ldr r7, [r0, #4]
+    ldr r5, [r10]; ldr r8, [r10, #4]
+    ldr r6, [r11]; ldr r9, [r11, #4]
+    .balign 8
+.Lloop_vk_m7_join_three:
+    str r5, [r1, r12]; ldr r5, [r10, #8]!
+    str r6, [r1, r12, lsl #1]; ldr r6, [r11, #8]!
+    str r4, [r1], #4; ldr r4, [r0, #8]!
+    str r8, [r1, r12]; ldr r8, [r10, #4]
+    str r9, [r1, r12, lsl #1]; ldr r9, [r11, #4]
+    subs r2, r2, #1
+    str r7, [r1], #4; ldr r7, [r0, #4]
+    bne .Lloop_vk_m7_join_three
+    pop {r4-r11, pc}
+    .size vk_m7_join_three, . - vk_m7_join_three
+
     .section .text.vk_m7_weave, "ax", %progbits
     .balign 8
     .global vk_m7_weave
@@ -733,9 +759,9 @@ vk_m7_conv_2x3:
 vk_m7_conv_2x2_far:
     push {r0-r3}
     push {r4-r11, lr}
-    pld [r0, #0]; pld [r1, #0]
-    pld [r0, #32]; pld [r1, #32]
-    pld [r0, #64]; pld [r1, #64]
+    pld [r0, #0]; pld [r1, #4]
+    pld [r0, #32]; pld [r1, #36]
+    pld [r0, #64]; pld [r1, #68]
     ldr r11, [sp, #56]; adr r12, .Lentries_vk_m7_conv_2x2_far
     ldr r11, [r12, r11, lsl #2]
     add r11, r11, r12
@@ -940,9 +966,9 @@ vk_m7_conv_2x2_far:
 vk_m7_conv_4x1_far:
     push {r0-r3}
     push {r4-r11, lr}
-    pld [r0, #0]; pld [r1, #0]
-    pld [r0, #32]; pld [r1, #32]
-    pld [r0, #64]; pld [r1, #64]
+    pld [r0, #0]; pld [r1, #4]
+    pld [r0, #32]; pld [r1, #36]
+    pld [r0, #64]; pld [r1, #68]
     mov r4, r0; mov r6, r1
     ldr r11, [sp, #60]; adr r12, .Lentries_vk_m7_conv_4x1_far
     ldr r11, [r12, r11, lsl #2]
@@ -1159,9 +1185,9 @@ vk_m7_conv_4x1_far:
 vk_m7_conv_2x3_far:
     push {r0-r3}
     push {r4-r11, lr}
-    pld [r0, #0]; pld [r1, #0]
-    pld [r0, #32]; pld [r1, #32]
-    pld [r0, #64]; pld [r1, #64]
+    pld [r0, #0]; pld [r1, #4]
+    pld [r0, #32]; pld [r1, #36]
+    pld [r0, #64]; pld [r1, #68]
     mov r8, r1; mov r12, r0
     ldr r9, [sp, #52]; adr r10, .Lentries_vk_m7_conv_2x3_far
     ldr r9, [r10, r9, lsl #2]

@@ -26,9 +26,10 @@ void vk_m7_conv_2x2(const int8_t *weights, const vk_requant *requant, const int1
 void vk_m7_conv_2x3(const int8_t *weights, const vk_requant *requant, const uint32_t *woven, int16_t *out,
                     uint32_t over, const uint32_t *end, uint32_t out_bytes, const int16_t *out_last,
                     uint32_t quad_bytes);
-/* One window, or three word by word, without the gaps between runs.
+/* One window, one of three runs, or three windows word by word, without the gaps between runs.
  * units: of a run. gap: bytes from the end of a padded run to the next one. */
 void vk_m7_join(const int16_t *window, uint32_t *joined, uint32_t runs, uint32_t units, int32_t gap);
+void vk_m7_join_three(const int16_t *window, uint32_t *joined, uint32_t units, uint32_t run_bytes);
 void vk_m7_weave(const int16_t *window, uint32_t *woven, uint32_t runs, uint32_t units, int32_t gap,
                  uint32_t frame_bytes);
 
@@ -54,11 +55,16 @@ static inline uint32_t quad_bytes(const job *j) { return 16u * j->units - 8u; }
 static inline int32_t gap(const job *j) { return (int32_t)(2u * j->layer->run_step - 8u * j->run_units); }
 
 /* A window without gaps between its runs, at `to` if it had any. */
-static inline const int16_t *whole(const job *j, const int16_t *x, uint32_t *to) {
-    if (j->layer->runs == 1u) {
+static inline const int16_t *whole(const vk_conv *layer, uint32_t run_units, const int16_t *x, uint32_t *to) {
+    if (layer->runs == 1u) {
         return x;
     }
-    vk_m7_join(x, to, j->layer->runs, j->run_units, gap(j));
+    const uint32_t run_bytes = 2u * layer->run_step;
+    if (layer->runs == 3u) {
+        vk_m7_join_three(x, to, run_units, run_bytes);
+    } else {
+        vk_m7_join(x, to, layer->runs, run_units, (int32_t)(run_bytes - 8u * run_units));
+    }
     return (const int16_t *)to;
 }
 
@@ -70,8 +76,9 @@ APART void three_frames(const job *j, const int16_t *x, int16_t *y) {
 
 APART void two_frames(const job *j, const int16_t *x, int16_t *y, uint32_t frame_pairs) {
     const uint32_t pairs = (j->channels + 1u) / 2u;
-    const int16_t *first = whole(j, x, j->copy);
-    const uint32_t frame_bytes = 2u * (uint32_t)(whole(j, x + j->layer->frame_step, j->copy + 2u * j->units) - first);
+    const int16_t *first = whole(j->layer, j->run_units, x, j->copy);
+    const uint32_t frame_bytes =
+        2u * (uint32_t)(whole(j->layer, j->run_units, x + j->layer->frame_step, j->copy + 2u * j->units) - first);
     vk_m7_conv_2x2(j->weights, j->requant, first, y, turns(j), over(j), pairs, frame_bytes, 2u * j->out_step,
                    quad_bytes(j), frame_pairs, j->requant, y, pairs);
 }
@@ -112,7 +119,7 @@ APART void all_frames(const job *j, const int16_t *x, int16_t *y, uint32_t frame
         }
     }
     for (; frames; frames--, x += x_step, y += y_step) {
-        one_frame(j->weights, j->requant, whole(j, x, j->copy), y, j->units, j->channels);
+        one_frame(j->weights, j->requant, whole(j->layer, j->run_units, x, j->copy), y, j->units, j->channels);
     }
 }
 
@@ -132,24 +139,18 @@ void vk_conv_w8a16(const vk_conv *layer, const int16_t *window, int16_t *out, si
     uint32_t copy[COPY_WORDS + READ_BEYOND];
     const uint32_t runs = layer->runs, run_units = (layer->run + 3u) / 4u, units = runs * run_units;
     const bool is_grouped = layer->groups > 1u;
-    if (runs == 1u && frames == 1u && !is_grouped) {
-        one_frame((const int8_t *)layer->weights + first * units * 4u, layer->requant + first, window, out + first,
-                  units, (uint32_t)count);
-        return;
-    }
     if ((is_grouped && ((layer->channels | layer->group_in) & 1u)) || (runs > 1u && 2u * units > COPY_WORDS)) {
         /* pairs of channels, and of taps, would reach into the neighbouring group; or there is no room for a copy */
         vk_conv_w8a16_wide(layer, window, out, out_step, frames, first, count);
         return;
     }
-    job j = {layer,
-             (const int8_t *)layer->weights + first * units * 4u,
-             layer->requant + first,
-             copy,
-             run_units,
-             units,
-             (uint32_t)count,
-             (uint32_t)out_step};
+    const int8_t *weights = (const int8_t *)layer->weights + first * units * 4u;
+    const vk_requant *requant = layer->requant + first;
+    if (frames == 1u && !is_grouped) {
+        one_frame(weights, requant, whole(layer, run_units, window, copy), out + first, units, (uint32_t)count);
+        return;
+    }
+    job j = {layer, weights, requant, copy, run_units, units, (uint32_t)count, (uint32_t)out_step};
     if (is_grouped) {
         all_groups(&j, window, out, (uint32_t)frames, first, count);
     } else {
