@@ -61,7 +61,6 @@ def match(
     from common.drums import CLASSES
     from common.outputs import check_folder
     from common.refusal import Refusal
-    from match.target import read_target
     from train.data.store import DataSet
     from train.judges.player import open_player
 
@@ -70,23 +69,58 @@ def match(
     if len(sounds) > MOST_SOUNDS:
         raise Refusal(f"{len(sounds)} sounds are too many at once; match at most {MOST_SOUNDS}")
     check_folder(out)
-    targets = [read_target(path) for path in sounds]
-    data = DataSet.open(data_dir) if data_dir else None
     path = MODELS / "modal.onnx" if str(model) == "modal" and not model.exists() else model
     player = open_player(path)
-    if player.task.recipe.kind == "modal":
+    is_modal = player.task.recipe.kind == "modal"
+    targets, left_out = _readable(sounds, is_modal)
+    data = DataSet.open(data_dir) if data_dir else None
+    if is_modal:
         rows, presets = _match_patches(player, path, targets, steps, data, random, out)
     else:
         rows, presets = _match_drums(player, path, targets, steps, data, drum_class, out)
     places = _send(presets, port, preset) if send else []
     if as_json:
         told = [{**row, "preset": made.model_dump()} for row, made in zip(rows, presets, strict=True)]
-        typer.echo(json.dumps({"out": str(out), "matches": told, "places": places}, indent=1))
-        return
-    _say(rows)
-    for place, made in zip(places, presets, strict=False):
-        typer.echo(f"preset {place} on the module: {made.name}")
-    typer.echo(f"presets, sounds and page: {out / 'match.html'}")
+        typer.echo(
+            json.dumps({"out": str(out), "matches": told, "places": places, "left_out": left_out}, indent=1)
+        )
+    else:
+        _say(rows)
+        for place, made in zip(places, presets, strict=False):
+            typer.echo(f"preset {place} on the module: {made.name}")
+        typer.echo(f"presets, sounds and page: {out / 'match.html'}")
+    for reason in left_out:
+        typer.echo(f"vaectrol: left out: {reason}", err=True)
+    if left_out:
+        raise typer.Exit(1)
+
+
+def _readable(sounds: Sequence[Path], unclipped: bool) -> tuple[list[Target], list[str]]:
+    """Strokes that can be matched, and why others cannot.
+
+    Raises
+    ------
+    Refusal
+        Why the first cannot, when none can.
+    """
+    from common.refusal import Refusal
+    from match.modal import check_unclipped
+    from match.target import read_target
+
+    targets: list[Target] = []
+    refusals: list[Refusal] = []
+    for path in sounds:
+        try:
+            target = read_target(path)
+            if unclipped:
+                check_unclipped(target)
+        except Refusal as refusal:
+            refusals.append(refusal)
+        else:
+            targets.append(target)
+    if not targets:
+        raise refusals[0]
+    return targets, [str(refusal) for refusal in refusals]
 
 
 def _say(rows: Sequence[dict[str, object]]) -> None:
@@ -143,11 +177,9 @@ def _match_patches(
 ) -> tuple[list[dict[str, object]], list[Preset]]:
     """Match strokes by a modal body, and write everything but what goes to the module."""
     from common import model_metadata
-    from match.modal import check_unclipped, match_patches, nearest_random, patch_preset
+    from match.modal import match_patches, nearest_random, patch_preset
     from train.run import codec_of
 
-    for target in targets:
-        check_unclipped(target)
     codec = codec_of(player.task.model) if player.own else model_metadata.read_file(model).codec
     others = nearest_random(targets, data, random) if data or random else []
     found = match_patches(player, targets, steps, others)

@@ -70,6 +70,10 @@ class PackedConv:
         )
         return f"{{{weights}, {table}, {', '.join(str(n) for n in numbers)}}}"
 
+    def stored_taps(self, packing: str) -> int:
+        """Weights of a channel, those that pad its runs included."""
+        return self.runs * round_up(self.run, PACKINGS[packing].run_taps)
+
 
 def round_up(n: int, unit: int) -> int:
     """Return the least multiple of `unit` that is not below `n`."""

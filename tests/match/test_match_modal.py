@@ -61,11 +61,19 @@ def test_a_descent_comes_nearer(target):
 
 
 def test_the_command_writes_a_preset_of_the_instrument_a_sound_and_a_page(tmp_path, target, capsys):
+    """And leaves out what is no stroke, with its reason."""
     soundfile.write(tmp_path / "body.wav", target.audio, RATE_HZ)
-    words = ["match", "modal", str(tmp_path / "body.wav"), "-o", str(tmp_path / "out"), "--steps", "2"]
-    assert vaectrol.main([*words, "--random", "20", "--json"]) == 0
-    (told,) = json.loads(capsys.readouterr().out)["matches"]
-    assert told["random_mr_stft"] > 0
+    soundfile.write(tmp_path / "click.wav", target.audio[:400], RATE_HZ)
+    (tmp_path / "torn.wav").write_bytes(b"no sound at all")
+    sounds = [str(tmp_path / f"{name}.wav") for name in ("click", "body", "torn")]
+    words = ["match", "modal", *sounds, "-o", str(tmp_path / "out"), "--steps", "2"]
+    assert vaectrol.main([*words, "--random", "20", "--json"]) == 1
+    said = capsys.readouterr()
+    outcome = json.loads(said.out)
+    (told,) = outcome["matches"]
+    assert told["sound"] == "body" and told["random_mr_stft"] > 0
+    assert "click.wav sounds for" in outcome["left_out"][0] and "torn.wav" in outcome["left_out"][1]
+    assert all(f"left out: {reason}" in said.err for reason in outcome["left_out"])
     preset = read_preset(tmp_path / "out" / "body.preset.json")
     assert set(preset.parameters) == set(SOUND)
     page = (tmp_path / "out" / "match.html").read_text()

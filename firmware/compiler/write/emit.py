@@ -11,6 +11,7 @@ from firmware.compiler.ops.elementwise import Held, PointwiseAttributes
 from firmware.compiler.plan.memory import liveness_arena
 from firmware.compiler.plan.schedule import Item, Schedule
 from firmware.compiler.plan.stream import Clock, Stream
+from firmware.compiler.slots.part import Part
 from firmware.compiler.write.copies import Copies
 from firmware.compiler.write.text import (
     buffers_struct,
@@ -396,7 +397,7 @@ class StreamEmitter:
         clocks = len(self.layout.sliced) * STRUCT_BYTES["vs_slices"]
         return own + items * STRUCT_BYTES["vs_item"] + clocks
 
-    def header_text(self, facts: list[str], copies: Copies | None = None) -> str:
+    def header_text(self, facts: list[str], copies: Copies | None, part: Part | None) -> str:
         """The model's interface."""
         stream, name = self.stream, self.name
         state = fields_text(self.fields()) + (f"\n{copies.members()}" if copies else "")
@@ -428,7 +429,7 @@ typedef struct {name}_cursor {{
 typedef struct {name}_state {{
 {state}
 }} {name}_state;
-{copy_text(copies)}
+{copy_text(copies, part)}
 size_t {name}_state_bytes(void); /* sizeof, for callers in other languages */
 void {name}_reset({name}_state *s);
 /* Begin the noise at sample n of its endless sequence, so that two hits differ; call it after a reset. */
@@ -439,7 +440,7 @@ size_t {name}_frames_out(const {name}_state *s, size_t ticks, size_t index);
 /* Advance by any number of base ticks; the result does not depend on how they are cut into calls. */
 void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, const {name}_outputs *out);
 """
-        return header(name, facts, body, copies)
+        return header(name, facts, body, copies, part)
 
     def _ring_starts(self) -> list[str]:
         """Where each ring begins.
@@ -457,7 +458,7 @@ void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, cons
                 lines.append(f"    s->base_{member[2:]} = 0u - {ring.keep}u;")
         return lines
 
-    def source_text(self, regions: Mapping[str, str], copies: Copies | None = None) -> str:
+    def source_text(self, regions: Mapping[str, str], copies: Copies | None, part: Part | None) -> str:
         """The source: tables, items, chunk, interface."""
         name, eager = self.name, self.layout.eager
         reset = [f"    s->wait[{i}] = {c.offset}u;" for c, i in eager.items()]
@@ -482,7 +483,7 @@ void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, cons
             "\n".join(f"    s->{n.name}_state[0].n = n;" for n in noises) or "    (void)s;\n    (void)n;"
         )
         return f"""{source_head(name)}
-{tables_text(self.writer, regions, copies)}
+{tables_text(self.writer, regions, copies, part)}
 {self.body}
 size_t {name}_state_bytes(void) {{
     return sizeof({name}_state);
