@@ -190,13 +190,14 @@ def with_slots(
     text, own = numbers_of(source, NAME, kinds)
     at = text.index("const PortInfo *instrument_info(void)")
     size = sum(len(part.payload) for part in (*nets, own))
+    names = ", ".join(f"&{part.name}" for part in (*nets, own))
     pair = " .first = model_first, .second = model_second," if blends else ""
     both = ("model_first", "model_second") if blends else ()
     buffers = "".join(f"MODEL_SLOW _Alignas(8) uint8_t {name}[{size}];\n" for name in both)
     before = f"""{own.declaration()}
 MODEL_SLOW _Alignas(8) uint8_t model_built_in[{size}];
 MODEL_SLOW _Alignas(8) uint8_t model_staged[{size}];
-{buffers}static const ModelPart *const model_parts[] = {{{", ".join(f"&{part.name}" for part in (*nets, own))}}};
+{buffers}static const ModelPart *const model_parts[] = {{{names}}};
 static const ModelSlotsSpec model_slots_spec = {{
     .board = "{board.name}", .target = "{target}",
     .signature = {{{SIGNATURE}}},
