@@ -19,6 +19,7 @@ from firmware.kernelgen.packing import (
     pitch_of,
     short_bytes,
 )
+from firmware.ports.disting_nt import object_file
 from tests.firmware.kernel_runner import Array, Call, Struct, make_calls
 from tests.firmware.m7_runner import SHORT_SHAPES, short_code
 
@@ -455,6 +456,15 @@ def test_float_convolutions_round_alike_everywhere(target):
 def test_the_committed_assembly_is_what_the_generator_writes():
     assert m7_conv.OUT.read_text() == m7_conv.source()
     assert m7_depthwise.OUT.read_text() == m7_depthwise.source()
+
+
+def test_the_assembly_asks_of_loaders_only_what_they_know():
+    sources = [s for s in toolchain.kernel_sources("m7") if s.suffix == ".S"]
+    assert {"conv_w8a16_m7", "depthwise_m7"} <= {s.stem for s in sources}
+    for source in sources:
+        found = object_file.read_object(toolchain.compile_source(source, "m7"))
+        kinds = {r.kind for section in found.sections for r in section.relocations}
+        assert kinds <= set(object_file.RELOCATIONS), source.name
 
 
 @pytest.mark.slow
