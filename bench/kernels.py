@@ -81,13 +81,13 @@ SHORT_SHAPES = [
 
 
 JOINED_SHAPES = [
-    *(Shape((c, c, c, 2), c, bits, 7 * (bits > 0)) for c in (2, 4, 8, 16) for bits in (0, 16)),
+    *(Shape((c, c, c, 2), c, bits, 7 * (bits > 0)) for c in (2, 4, 8, 16) for bits in (0, 9)),
     *(Shape((c, c), c, along=(0,)) for c in (2, 4, 8, 16)),
     Shape((4,) * 6 + (2,), 4),
     Shape((4,) * 15 + (2,), 4),
     Shape((8,) * 5 + (2,), 2),
-    Shape((4, 2), 4, 16, 7),
-    Shape((4,) * 6 + (2,), 4, 16, 7),
+    Shape((4, 2), 4, 9, 7),
+    Shape((4,) * 6 + (2,), 4, 9, 7),
 ]
 """Joined sums of the table: pitches of taps and output, bits of a table behind, taps along the outputs."""
 

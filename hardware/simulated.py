@@ -30,7 +30,7 @@ from common.refusal import ModuleGone, Refusal
 from hardware.board import Board
 from hardware.protocol import Link
 
-STORAGE_BYTES = 56 * 4096
+STORAGE_BYTES = (56 + 2 + 9 * 112) * 4096
 """PORT_STORAGE_BYTES of firmware/engine/port.h."""
 PATCH = b'{"cmd":"patch",'
 """How a request for the board, not for its program, begins; see `hardware.protocol.Link.ask`."""

@@ -59,6 +59,20 @@ def rhythm(
     _say(out, make_rhythms(out, items, seed, _watch("rhythms")))
 
 
+@toy.command(epilog="Example: vaectrol toy ear /tmp/ear --items 400")
+def ear(
+    out: Out,
+    items: Annotated[
+        int, typer.Option(help="How many hits; rhythms and phrases are an eighth as many.")
+    ] = 800,
+    seed: Seed = 0,
+) -> None:
+    """What an ear learns from: drum one-shots, rhythms as MIDI, and phrases that are no drums."""
+    from toy.make import make_ear
+
+    _say(out, make_ear(out, items, seed, _watch("sounds")))
+
+
 @toy.command(epilog="Example: vaectrol toy chords /tmp/chords --items 100")
 def chords(
     out: Out,

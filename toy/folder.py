@@ -28,7 +28,7 @@ class ToyFolder:
     target : Path
         The folder to make; must not hold anything but the same set.
     kind : str
-        ``drum``, ``rhythm``, ``chords``, ``notes``, ``drive`` or ``digits``.
+        ``drum``, ``rhythm``, ``ear``, ``chords``, ``notes``, ``drive`` or ``digits``.
     recipe : dict
         What decides the bytes: seed, number of items and the like. Stored in the manifest.
 

@@ -11,6 +11,8 @@ import numpy as np
 from common.refusal import Refusal
 from toy.folder import ToyFolder
 
+OTHERS_S = 3.0
+
 Watch = Callable[[Iterable, int], Iterable]
 
 
@@ -57,6 +59,34 @@ def make_rhythms(out: Path, items: int, seed: int, watch: Watch = _unwatched) ->
             grids.append(pattern.grid)
             entries.append({"file": file, "row": index, **rhythms.describe(pattern)})
         folder.write_array("patterns.npy", np.stack(grids))
+        folder.finish(entries)
+    return True
+
+
+def make_ear(out: Path, items: int, seed: int, watch: Watch = _unwatched) -> bool:
+    """Write ``items`` drum hits, and an eighth as many rhythms and phrases that are no drums."""
+    from toy import drums, phrases, rhythms
+
+    _check(items)
+    folder = ToyFolder(out, "ear", {"seed": seed, "items": items})
+    if folder.already_there():
+        return False
+    with folder:
+        entries = []
+        for hit in watch(drums.hits(seed, items), items):
+            file = f"strokes/{hit.label}/{hit.name}.wav"
+            folder.write_pcm(file, hit.audio)
+            entries.append({"file": file, **drums.describe(hit)})
+        few = max(3, items // 8)
+        for pattern in rhythms.patterns(seed, few):
+            file = f"patterns/{pattern.name}.mid"
+            rhythms.to_midi(pattern).save(folder.path(file))
+            entries.append({"file": file, **rhythms.describe(pattern)})
+        played = (phrases.phrase(seed, index, OTHERS_S) for index in range(3 * few))
+        for one in (phrase for phrase in played if phrase.kind != "drums"):
+            file = f"others/{one.kind}/{one.name}.wav"
+            folder.write_pcm(file, one.audio)
+            entries.append({"file": file, "group": one.name})
         folder.finish(entries)
     return True
 

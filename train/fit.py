@@ -391,8 +391,8 @@ def _ranged(ports: list[Port], latents: list[LatentRow]) -> list[Port]:
     """Give latent ports the range that their quantile tables need."""
     import dataclasses
 
-    edge = max(4.0, *(abs(v) for row in latents for v in (row["quantiles"][0], row["quantiles"][-1])))
-    edge = round(float(edge), 3)
+    ends = [abs(v) for row in latents for v in (row["quantiles"][0], row["quantiles"][-1])]
+    edge = round(float(max([4.0, *ends])), 3)
     return [dataclasses.replace(p, low=-edge, high=edge) if p.role == "latent" else p for p in ports]
 
 

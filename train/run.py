@@ -240,6 +240,19 @@ def load_run(directory: str | Path) -> Run:
     return Run(folder, recipe, task, task.model, table["latents"], table["map"], card)
 
 
+def load_training(directory: str | Path) -> Training:
+    """Load what a finished run trained, whether it has latents of its own or none."""
+    folder = Path(directory)
+    recipe = _recipe_of(folder)
+    kind = task_class(recipe.kind)
+    if issubclass(kind, Task):
+        return load_run(folder).task
+    task = kind(recipe, _read_json(folder / "card.json").get("facts"))
+    _take_weights(task.model, _torch_load(folder / "model.pt"), folder)
+    task.eval()
+    return task
+
+
 def load_task(directory: str | Path, which: str = "best") -> Training:
     """Load a run's checkpoint as it was trained, latents unrotated."""
     folder = Path(directory)

@@ -193,6 +193,13 @@ class Training(lightning.LightningModule):
         The split must have been prepared.
         """
 
+    def take_network(self, network: nn.Module) -> None:
+        """Let `network` answer in the decoder's place; it takes the inputs of the decoder's model file.
+
+        It gives the file's outputs; of a file that ends in the sound of a hit, what that sound is made of.
+        """
+        self.model.decoder = network
+
     def know_itself(self) -> None:
         """Measure ``facts`` that need the finished model: of a kind without latents of its own."""
 

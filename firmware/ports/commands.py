@@ -51,6 +51,7 @@ def plugin(
 
     from common.outputs import check_folder
     from common.refusal import Refusal
+    from firmware.models.model_file import named_file
     from firmware.ports.plugin.link import FORMATS, SYSTEMS, Wanted, build_plugin, place
     from firmware.ports.web.gallery import check_board
 
@@ -58,7 +59,7 @@ def plugin(
         raise Refusal(f"there are no plugins for {system}; choose {', '.join(SYSTEMS)} or all.")
     if form not in FORMATS:
         raise Refusal(f"there is no format {form!r}; choose {' or '.join(FORMATS)}.")
-    models = dict(_named_file(text) for text in model or [])
+    models = dict(named_file(text) for text in model or [])
     wanted = Wanted(instrument, check_board(board, "a plugin"), models, block)
     check_folder(out)
     systems = list(SYSTEMS) if system == "all" else [system]
@@ -109,6 +110,7 @@ def simulate(
     import time
 
     from common.outputs import check_folder
+    from firmware.models.model_file import named_file
     from firmware.ports.simulated.link import simulated_program
     from hardware.board import load_board
     from hardware.simulated import ConverterErrors, SimulatedBoard
@@ -124,7 +126,7 @@ def simulate(
     _within("--pull-after", 0.0 if pull_after is None else pull_after, 0.0, 3600.0)
     described = load_board(board)
     patched = dict(_assigned(text, described) for text in volts or [])
-    models = dict(_named_file(text) for text in model or [])
+    models = dict(named_file(text) for text in model or [])
     if program is None:
         check_folder(out)
     library = program or simulated_program(instrument, described.name, out, models or None)
@@ -163,15 +165,6 @@ def _within(option: str, value: float, low: float, high: float) -> None:
         raise Refusal(f"{option} is {value:g}; give {low:g} to {high:g}.")
 
 
-def _named_file(text: str) -> tuple[str, Path]:
-    from common.refusal import Refusal
-
-    role, separator, path = text.partition("=")
-    if not separator:
-        raise Refusal(f"--model {text!r}: write the role and the file, as drum=my.int8.onnx.")
-    return role, Path(path)
-
-
 def pc(
     instrument: Annotated[str, typer.Argument(help="An instrument's name or its .toml file.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the program.")] = Path("build/pc"),
@@ -185,10 +178,11 @@ def pc(
     Example: vaectrol pc drum -o build/pc && build/pc/drum-pc --adc none --gpio none --socket /tmp/v.sock
     """
     from common.outputs import check_folder
+    from firmware.models.model_file import named_file
     from firmware.ports.rpi.link import pc_program
 
     check_folder(out)
-    models = dict(_named_file(text) for text in model or [])
+    models = dict(named_file(text) for text in model or [])
     typer.echo(f"wrote {pc_program(instrument, out, board, models or None)}")
 
 

@@ -195,10 +195,9 @@ def open_training_task(
     Refusal
         When the run or its data set can't be read, or the data are of another kind.
     """
-    from train.run import load_run
+    from train.run import load_training
 
-    run = load_run(run_folder)
-    task = run.task
+    task = load_training(run_folder)
     opened = _data_of(run_folder, data)
     task.check_data(opened, f"{run_folder} is tuned on")
     if batch is not None and not graph.is_event:  # a smaller batch of events saves nothing

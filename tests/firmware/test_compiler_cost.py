@@ -69,3 +69,15 @@ def test_every_layer_says_which_tensor_of_the_file_it_makes(model):
     names = {name for node in onnx.load(str(path)).graph.node for name in node.output}
     layers = [layer for layer in budget(str(path), board="patch_sm").layers if layer["op"] not in ENDPOINTS]
     assert layers and all(layer["origin"] in names for layer in layers)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_recurrent_layers_cost_what_the_emulator_counted(kind):
+    model = cost_model("cortex-m7")
+    rows = [row for row in read_json(KERNELS)["rows"] if row["kernel"] == f"vk_{kind}_s16"]
+    assert len(rows) > 6
+    for row in rows:
+        call, _, output, mac = model.table[f"{kind}_s16"]
+        assert call + output * row["outputs"] + mac * row["priced_macs"] == pytest.approx(
+            row["cycles"], rel=0.08
+        )

@@ -152,7 +152,7 @@ def test_a_plural_is_told_what_its_kind_is_called(tmp_path):
     assert done.returncode == 2 and last_line(done).endswith("the kind is called rhythm")
     done = run("noise", tmp_path, tmp_path / "out")
     assert done.returncode == 2 and last_line(done).endswith(
-        "choose one of chords, drive, drum, modal, rhythm, texture, voice"
+        "choose one of chords, drive, drum, ear, modal, rhythm, texture, voice"
     )
 
 
@@ -183,6 +183,7 @@ def test_a_file_in_the_folder_of_kinds_is_a_kind_with_a_command_and_options(tmp_
         "chords",
         "drive",
         "drum",
+        "ear",
         "letter",
         "modal",
         "rhythm",

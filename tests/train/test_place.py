@@ -192,7 +192,7 @@ def test_a_delay_is_taken_out_as_the_model_knows_the_device(run, monkeypatch, tm
             "device",
             known.task,
             known.encode,
-            lambda feeds: device(feeds["audio"][0, 0], own)[None, None].astype(np.float32),
+            lambda feeds: (device(feeds["audio"][0, 0], own)[None, None].astype(np.float32),),
             known.latents,
         ),
     )

@@ -119,7 +119,7 @@ def test_the_span_is_what_moved_over_what_was_asked(rhythms, part):
         patterns = np.zeros((len(wanted), 27, 32), np.float32)
         patterns[:, 0] = 1.0
         patterns[:, V] = 0.5 + part * wanted[:, None] * np.tile([1, -1], 16)
-        return patterns
+        return (patterns,)
 
     player = Player("", task, lambda x: x, decode, [])
     found = control(player, np.zeros((3, 4), np.float32), np.zeros((3, 6), np.float32))

@@ -43,13 +43,6 @@ class Task(Training):
             "start a prior from a model whose latents move, such as a texture"
         )
 
-    def take_network(self, network: nn.Module) -> None:
-        """Let `network` answer in the decoder's place; it takes the inputs of the decoder's model file.
-
-        It gives the file's outputs; of a file that ends in the sound of a hit, what that sound is made of.
-        """
-        self.model.decoder = network
-
     def items_of(self, data: DataSet[Any], split: str, advice: str) -> np.ndarray:
         """Numbers of a split's items; of the validation split as many as the recipe asks for.
 

@@ -26,6 +26,12 @@ static inline int32_t rounded(float v, float low, float high) {
 
 void vk_quantize_f32_s16(float scale, const float *in, size_t in_step, size_t in_lane_step, int16_t *out,
                          size_t out_step, size_t frames, size_t lanes) {
+    if (lanes == 1u) { /* sound, as a rule: a short loop costs as much as its turns */
+        for (size_t t = 0; t < frames; t++) {
+            out[t * out_step] = (int16_t)rounded(in[t * in_step] / scale, -32768.0f, 32767.0f);
+        }
+        return;
+    }
     for (size_t t = 0; t < frames; t++) {
         for (size_t c = 0; c < lanes; c++) {
             const float v = in[t * in_step + c * in_lane_step] / scale;
@@ -46,6 +52,12 @@ void vk_quantize_f32_s8(float scale, const float *in, size_t in_step, size_t in_
 
 void vk_dequantize_s16_f32(float scale, const int16_t *in, size_t in_step, float *out, size_t out_step,
                            size_t out_lane_step, size_t frames, size_t lanes) {
+    if (lanes == 1u) {
+        for (size_t t = 0; t < frames; t++) {
+            out[t * out_step] = (float)in[t * in_step] * scale;
+        }
+        return;
+    }
     for (size_t t = 0; t < frames; t++) {
         for (size_t c = 0; c < lanes; c++) {
             out[t * out_step + c * out_lane_step] = (float)in[t * in_step + c] * scale;

@@ -1,0 +1,212 @@
+"""An ear: what it learns from, what is told of a mixture, how numbers become strokes, its judge."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from common.audio import SAMPLE_RATE_HZ
+from common.drums import CLASSES
+from common.model_metadata import read_file
+from common.refusal import Refusal
+from toy.make import make_ear
+from train.data.kinds.ear import EarOptions
+from train.data.prepare import prepare
+from train.data.store import DataSet
+from train.fit import fit
+from train.judges.evaluate import evaluate
+from train.judges.player import open_player
+from train.kinds import load_recipe
+from train.models.ear.figures import Tally, offsets
+from train.models.ear.mixture import Event, Material, Mixture, drawn, drums, told
+from train.models.ear.network import GROUPS, HOP, EarNetwork, EarShape
+from train.models.ear.picking import matched, picked
+
+SMALL = ["window=64", "fit.steps=4", "fit.interval=2", "fit.batch=4", "fit.validation_items=2"]
+SMALL += ["model.channels=8", "model.bands=16", "model.dilations=[1,2]", "model.embedding=4"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ear")
+    make_ear(folder / "src", items=48, seed=0)
+    prepare("ear", folder / "src", folder / "set")
+    return DataSet.open(folder / "set")
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    return fit(load_recipe("ear_quick", SMALL), data, tmp_path_factory.mktemp("runs") / "run")
+
+
+def test_each_sort_has_all_splits_and_keeps_its_groups_whole(data):
+    data.verify()
+    assert {item["sort"] for item in data.manifest} == {"stroke", "pattern", "other"}
+    for sort in ("stroke", "pattern", "other"):
+        items = [item for item in data.manifest if item["sort"] == sort]
+        assert {item["split"] for item in items} == {"train", "validation", "test"}
+        for group in {item["group"] for item in items}:
+            assert len({item["split"] for item in items if item["group"] == group}) == 1
+
+
+def test_what_is_held_out_is_so_among_its_own_sort(data, tmp_path):
+    source = data.directory.parent / "src"
+    prepare("ear", source, tmp_path / "set", EarOptions(hold_out="others/bass/*"))
+    now = {item["name"]: item["split"] for item in DataSet.open(tmp_path / "set").manifest}
+    others = {name: split for name, split in now.items() if name.startswith("others")}
+    assert all((split == "test") == name.startswith("others/bass") for name, split in others.items())
+    rest = {i["name"]: i["split"] for i in data.manifest if i["sort"] != "other"}
+    assert {name: now[name] for name in rest} == rest
+
+
+@pytest.mark.parametrize(
+    ("without", "says"),
+    [
+        (["strokes"], "there are no one-shots; an ear tells classes apart"),
+        (["patterns"], "holds no MIDI performance to strike the one-shots by"),
+        (
+            [f"strokes/{label}" for label in CLASSES if label != "kick"],
+            "all one-shots are of the class kick; an ear tells classes apart",
+        ),
+    ],
+)
+def test_what_no_ear_can_be_made_of_is_refused(data, without, says, tmp_path):
+    shutil.copytree(data.directory.parent / "src", tmp_path / "src")
+    for folder in without:
+        shutil.rmtree(tmp_path / "src" / folder)
+    with pytest.raises(Refusal, match=says):
+        prepare("ear", tmp_path / "src", tmp_path / "set")
+    assert not (tmp_path / "set" / "manifest.json").exists()
+
+
+def test_a_split_without_a_performance_is_refused(data):
+    """As one drummer leaves it."""
+    of_shots = [dict(item, split="train") if item["sort"] == "pattern" else item for item in data.manifest]
+    poor = DataSet(data.directory, {**data.head, "items": of_shots}, data.arrays)
+    with pytest.raises(
+        Refusal, match="no performances in its validation split; add those of another drummer"
+    ):
+        Material(poor, "validation")
+
+
+def test_a_mixture_begins_to_sound_where_it_says(data):
+    """The witness: energy of a struck mixture beside the same one a moment before."""
+    material = Material(data, "train")
+    louder = []
+    for seed in range(6):
+        found = drums(material, np.random.default_rng(seed), 2 * SAMPLE_RATE_HZ // HOP * HOP)
+        for event in found.events:
+            before, after = (
+                found.audio[max(0, event.at - 240) : event.at],
+                found.audio[event.at : event.at + 240],
+            )
+            if len(before) == len(after) == 240:
+                louder.append(float(after @ after) > float(before @ before))
+            assert event.groups[event.loudest]
+    assert len(louder) > 20 and np.mean(louder) > 0.85
+
+
+def test_every_sort_of_sound_is_drawn_the_same_by_the_same_seed(data):
+    material = Material(data, "train")
+    scenes = set()
+    for seed in range(60):
+        first, again = (drawn(material, np.random.default_rng(seed), 32 * HOP) for _ in range(2))
+        assert np.array_equal(first.audio, again.audio) and np.abs(first.audio).max() <= 1.0
+        scenes.add(first.scene)
+    assert {-1, 1, 2, 3} >= scenes >= {-1, 1, 2}
+
+
+def test_what_is_asked_for_lies_at_the_strokes():
+    one = np.array([True, False, False, False, False])
+    found = Mixture(np.zeros(64 * HOP, np.float32), [Event(10 * HOP + 3, one, 0, 5)], [30 * HOP])
+    said = told(found, decided=4, sure=6)
+    assert np.flatnonzero(said.onset).tolist() == [10]
+    assert said.onset_weight[10] == 1 and said.onset_weight[11] == 0  # a hop late is not held against it
+    assert not said.onset_weight[30:33].any() and said.onset_weight[40] == 1
+    assert said.groups_weight[9:15].tolist() == [0, 0.25, 0.5, 0.75, 1, 0]
+    assert said.groups[0, 10:14].all() and not said.groups[1:].any()
+    assert said.instrument[16] == 5 and (np.delete(said.instrument, 16) == -1).all()
+    assert Event(11 * HOP - 10, one, 0, 5).hop == 11  # ten samples of it show nothing
+
+
+def test_one_stroke_is_one_gate_and_two_are_two():
+    onset = np.full(40, -6.0)
+    onset[5:12] = 3.0  # stays high: one
+    onset[20], onset[21:26], onset[26] = 2.0, 0.5, 3.0  # rises again while it is high: two
+    onset[30] = 5.0  # within the hold of the one before
+    strokes = np.full((6, 40), -1.0)
+    strokes[0] = onset
+    strokes[3, 9] = strokes[2, 7] = 4.0
+    found = picked(strokes, threshold=0.0, hold=4, wait=4)
+    assert [one.hop for one in found] == [5, 20, 26]
+    assert GROUPS[found[0].group] == "hat" and found[0].late == 4
+    assert GROUPS[picked(strokes, hold=4, wait=2)[0].group] == "snare"
+    assert picked(strokes[:, :8], wait=6)[0].late == 2  # no more was heard
+    assert picked(np.full((6, 9), -1.0)) == []
+
+
+def test_times_are_paired_one_to_one():
+    assert matched(np.array([10.0, 11.0]), np.array([10.5]), 2.0) == [(0, 0)]
+    assert matched(np.array([10.0]), np.array([12.5]), 2.0) == []
+
+
+def test_a_tally_counts_missed_invented_and_misnamed_strokes():
+    groups = np.eye(5, dtype=bool)
+    events = [Event(at * HOP, groups[g], g, 0) for at, g in ((10, 0), (20, 1), (30, 3))]
+    strokes = np.full((6, 64), -5.0)
+    for hop, said in ((10, 0), (20, 2), (40, 0), (50, 0)):
+        strokes[0, hop] = strokes[1 + said, hop + 6] = 5.0
+    tally = Tally()
+    tally.add(Mixture(np.zeros(64 * HOP, np.float32), events, [50 * HOP]), strokes)
+    found = tally.figures()
+    assert (tally.wanted, tally.found, tally.right, tally.covered) == (3, 3, 2, 1)
+    assert found["onset_f1"] == pytest.approx(2 / 3, abs=1e-4) and found["family_right"] == 0.5
+    assert found["kick_precision"] == pytest.approx(1 / 3, abs=1e-4) and found["kick_recall"] == 1.0
+    moved = offsets([(Mixture(np.zeros(64 * HOP, np.float32), events), strokes - 3.0)])
+    assert moved[0] > -2.0  # what is told apart at 2 is told apart at 0 again
+
+
+def test_the_network_hears_nothing_of_the_future():
+    network = EarNetwork(EarShape(bands=16, channels=8, dilations=(1, 2), embedding=4)).eval()
+    audio = torch.randn(1, 1, 40 * HOP, generator=torch.Generator().manual_seed(1))
+    other = audio.clone()
+    other[..., 20 * HOP :] = 0.0
+    with torch.no_grad():
+        for a, b in zip(network(audio), network(other), strict=True):
+            assert torch.equal(a[..., :20], b[..., :20]) and not torch.equal(a[..., 20:], b[..., 20:])
+
+
+def test_a_training_ends_in_a_model_file_that_says_the_same(run, data):
+    about = read_file(run / "ear_quick.onnx")
+    assert (about.kind, [len(o.channels) for o in about.outputs]) == ("ear", [6, 4, 4])
+    player, file = open_player(run), open_player(run / "ear_quick.onnx")
+    audio = np.random.default_rng(2).uniform(-1, 1, (1, 1, 50 * HOP)).astype(np.float32)
+    for a, b in zip(player.answer({"audio": audio}), file.answer({"audio": audio}), strict=True):
+        assert np.abs(a - b).max() < 1e-4 * max(1.0, np.abs(a).max())
+    with pytest.raises(Refusal, match="no latents"):
+        player.encode(audio)
+
+
+def test_the_judge_tells_every_figure_that_was_asked_for(run, data, tmp_path):
+    report = evaluate(run, data, tmp_path / "report", limit=1)
+    wanted = {
+        "strokes",
+        "opponent",
+        "false_a_minute",
+        "few_shot_auc",
+        "scene",
+        "false_in_trouble",
+        "by_level",
+    }
+    assert wanted <= report.keys()
+    assert (
+        report["strokes"].keys()
+        == report["opponent"].keys()
+        >= {"onset_f1", "family_right", "kick_precision"}
+    )
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["items"] == 1
+    assert "spectral flux" in (tmp_path / "report" / "report.html").read_text()

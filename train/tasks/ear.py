@@ -1,0 +1,230 @@
+"""Training of the ear: drums mixed while it learns, and what is no drum beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from common.audio import SAMPLE_RATE_HZ
+from train.export.export import Port
+from train.models.ear.figures import Tally, offsets
+from train.models.ear.mixture import Material, Mixture, drawn, drums, leveled, told
+from train.models.ear.network import GROUPS, HOP, SCENES, SURE_HOPS, EarModel, EarShape
+from train.recipe import Recipe, Section
+from train.training import Batch, Training
+
+if TYPE_CHECKING:
+    from train.data.kinds.ear import EarItem
+    from train.data.store import DataSet
+
+LOUDEST_LOGIT = 12.0
+SLOW = 1.0 / 64.0
+"""Share of a new hop in the mean of scenes: a third of a second, as in engine/instruments/ear.c."""
+VALIDATED_S = 8.0
+COSINE_SCALE = 16.0
+
+
+class EarModelSection(Section):
+    """Sizes; see ``EarShape``."""
+
+    bands: int = Field(default=40, ge=8, le=64, multiple_of=4)
+    channels: int = Field(default=40, ge=4, multiple_of=4)
+    dilations: tuple[int, ...] = (1, 2, 4, 8)
+    embedding: int = Field(default=16, ge=4, le=32, multiple_of=4)
+
+
+class EarLossSection(Section):
+    """Weights."""
+
+    onset: float = Field(default=3.0, gt=0)
+    missed: float = Field(default=3.0, gt=0, description="weight of a hop with a stroke over one without")
+    groups: float = Field(default=1.0, gt=0)
+    instruments: float = Field(default=0.2, ge=0)
+    scene: float = Field(default=0.3, ge=0)
+
+
+class EarRecipe(Recipe):
+    """A recipe of kind ``ear``."""
+
+    kind: Literal["ear"]
+    window: int = Field(default=448, ge=64, description="hops of a training mixture")
+    decided: int = Field(default=8, ge=1, description="hops after a stroke in which its group is asked for")
+    model: EarModelSection = EarModelSection()
+    loss: EarLossSection = EarLossSection()
+
+
+class EarTraining(Training):
+    """See :class:`train.training.Training`."""
+
+    recipe_type: ClassVar[type[Recipe]] = EarRecipe
+    data_kinds: ClassVar[tuple[str, ...]] = ("ear",)
+    judge: ClassVar[str] = "train.judges.ear.judge"
+    recipe: EarRecipe
+    model: EarModel
+
+    def __init__(self, recipe: EarRecipe, facts: dict[str, Any] | None = None):
+        super().__init__(recipe, facts)
+        self.material: dict[str, Material] = {}
+        self.validated: list[Mixture] = []
+
+    def build(self) -> EarModel:
+        """Make the untrained model."""
+        return EarModel(EarShape(**self.recipe.model.model_dump()), int(self.facts.get("instruments", 1)))
+
+    # Data -----------------------------------------------------------------------------------------
+
+    def prepare(self, data: DataSet[EarItem], splits: Sequence[str] = ("train", "validation")) -> None:
+        """Take the sounds into memory; there is an answer for every instrument of the training split."""
+        for split in splits:
+            self.material[split] = Material(data, split)
+        if "train" in splits and "instruments" not in self.facts:
+            self.facts = {**self.facts, "instruments": len(self.material["train"].instruments)}
+            torch.manual_seed(self.recipe.seed)
+            self.model = self.build()
+
+    def share(self, other: Any) -> bool:
+        """Take the sounds of another task of the same data set."""
+        if not isinstance(other, EarTraining) or not other.material:
+            return False
+        self.material = dict(other.material)
+        return True
+
+    def draw(self, step: int) -> Batch:
+        """Mix."""
+        recipe = self.recipe
+        rng = np.random.default_rng([recipe.seed, step, self.global_rank if self._trainer else 0])
+        mixtures = [drawn(self.material["train"], rng, recipe.window * HOP) for _ in range(recipe.fit.batch)]
+        return self._batch(mixtures)
+
+    def validation_batches(self) -> list[Batch]:
+        """Drums of unheard kits, struck by an unheard drummer, and what is no drum."""
+        self.validated = self.judged("validation", self.recipe.fit.validation_items)
+        return [{**self._batch([mixture]), "which": at} for at, mixture in enumerate(self.validated)]
+
+    def judged(self, split: str, count: int, seconds: float = VALIDATED_S) -> list[Mixture]:
+        """Mixtures to judge by: three of drums to one of anything."""
+        samples = round(seconds * SAMPLE_RATE_HZ / HOP) * HOP
+        found = []
+        for number in range(count):
+            rng = np.random.default_rng([7, number])
+            if number % 4 == 3:
+                found.append(drawn(self.material[split], rng, samples))
+            else:
+                found.append(leveled(drums(self.material[split], rng, samples), rng, -18.0, 0.0))
+        return found
+
+    def _batch(self, mixtures: list[Mixture]) -> Batch:
+        said = [told(mixture, self.recipe.decided, SURE_HOPS) for mixture in mixtures]
+        fields = ("onset", "onset_weight", "groups", "groups_weight", "instrument", "scene")
+        return {
+            "audio": torch.from_numpy(np.stack([m.audio for m in mixtures]))[:, None],
+            **{name: torch.from_numpy(np.stack([getattr(one, name) for one in said])) for name in fields},
+            "names": [f"{len(m.events)} strokes" for m in mixtures],
+        }
+
+    # Losses ---------------------------------------------------------------------------------------
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Four answers, each where it is asked for."""
+        strokes, scene, embedding = self.model.decoder(batch["audio"])
+        heard = slice(self.model.decoder.shape.memory, None)
+        weights = self.recipe.loss
+        missed = torch.tensor(weights.missed)
+        onset = F.binary_cross_entropy_with_logits(
+            *(strokes[:, 0], batch["onset"]), reduction="none", pos_weight=missed
+        )
+        asked = batch["onset_weight"][:, heard]
+        groups = F.binary_cross_entropy_with_logits(strokes[:, 1:], batch["groups"], reduction="none").mean(1)
+        decided = batch["groups_weight"][:, heard]
+        terms = {
+            "onset": 10.0 * (onset[:, heard] * asked).sum() / asked.sum().clamp(min=1.0),
+            "groups": (groups[:, heard] * decided).sum() / decided.sum().clamp(min=1.0),
+            "scene": self._scene_loss(scene, batch["scene"]),
+            "instruments": self._instrument_loss(embedding, batch["instrument"]),
+        }
+        total = sum((getattr(weights, name) * term for name, term in terms.items()), torch.zeros(()))
+        return total, terms
+
+    @staticmethod
+    def _scene_loss(scene: Tensor, wanted: Tensor) -> Tensor:
+        hops = scene.shape[-1]
+        settled = min(hops - 1, 128)
+        decay = (1.0 - SLOW) ** torch.arange(hops, dtype=torch.float32)
+        lag = torch.arange(hops)[None] - torch.arange(hops)[:, None]
+        mean = scene @ torch.where(lag >= 0, SLOW * decay[lag.clamp(min=0)], torch.zeros(()))
+        asked = wanted[:, settled:]
+        if not bool((asked >= 0).any()):
+            return torch.zeros(())
+        return F.cross_entropy(mean[..., settled:], asked, ignore_index=-1)
+
+    def _instrument_loss(self, embedding: Tensor, wanted: Tensor) -> Tensor:
+        at = (wanted >= 0) & (wanted < self.model.instruments.out_features)
+        if not bool(at.any()):
+            return torch.zeros(())
+        rows = F.normalize(embedding.transpose(1, 2)[at], dim=1)
+        table = F.normalize(self.model.instruments.weight, dim=1)
+        return F.cross_entropy(COSINE_SCALE * rows @ table.T, wanted[at])
+
+    def score(self, batch: Batch) -> dict[str, Tensor]:
+        """What is wrong of the strokes of a mixture: missed or invented ones, and wrong groups."""
+        tally = Tally()
+        strokes, *_ = self.model.decoder(batch["audio"])
+        tally.add(self.validated[int(batch["which"])], strokes[0].cpu().numpy())
+        _, terms = self.loss(batch)
+        wrong = tally.missed + tally.false + tally.groups_wrong
+        asked = ("onset", "groups", "scene")
+        return {
+            "score": sum((getattr(self.recipe.loss, name) * terms[name] for name in asked), torch.zeros(())),
+            "wrong": torch.tensor(float(wrong)),
+            "missed": torch.tensor(float(tally.missed)),
+            "false": torch.tensor(float(tally.false)),
+            "strokes": torch.tensor(float(tally.wanted)),
+            **{name: terms[name] for name in asked},
+        }
+
+    # The way out ----------------------------------------------------------------------------------
+
+    def know_itself(self) -> None:
+        """Move the logits so that 0 is the best threshold on the validation split, and judge there."""
+        mixtures = self.judged("validation", self.recipe.fit.validation_items)
+        outlet = self.model.decoder.strokes
+        assert outlet.bias is not None
+        with torch.no_grad():
+            said = [self.model.decoder(torch.from_numpy(m.audio)[None, None])[0][0].numpy() for m in mixtures]
+            moved = offsets(list(zip(mixtures, said, strict=True)))
+            outlet.bias += torch.from_numpy(moved)
+        tally = Tally()
+        for mixture, strokes in zip(mixtures, said, strict=True):
+            tally.add(mixture, strokes + moved[:, None])
+        self.facts = {**self.facts, "moved": moved.tolist(), "figures": tally.figures()}
+
+    def decoder_ports(self) -> tuple[list[Port], list[Port]]:
+        """Audio in; logits and the embedding out."""
+        rate = f"1/{HOP}"
+        embedding = tuple(f"e{i + 1}" for i in range(self.recipe.model.embedding))
+        edge = LOUDEST_LOGIT
+        return [Port("audio", "audio", "1", ("mono",), -1.0, 1.0)], [
+            Port("strokes", "pattern", rate, ("onset", *GROUPS), -edge, edge),
+            Port("scene", "class", rate, SCENES, -edge, edge),
+            Port("embedding", "condition", rate, embedding, -edge, edge),
+        ]
+
+    def decoder_metadata(self) -> dict[str, Any]:
+        """It has no latents."""
+        figures = self.facts.get("figures")
+        return {"latents": [], **({"metrics": figures} if figures else {})}
+
+    def decoder_examples(
+        self, split: str, count: int, seed: int
+    ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+        """Mixtures of the split."""
+        for number in range(count):
+            rng = np.random.default_rng([seed, number])
+            mixture = drawn(self.material[split], rng, self.recipe.window * HOP)
+            yield {"audio": mixture.audio[None, None]}, {}
