@@ -113,12 +113,15 @@ typedef struct PortTable {
 
 /* Models of one shape that a module holds beside the one that was built in (engine/slots/slots.h). */
 #define PORT_SIGNATURE_BYTES 16u
+#define PORT_NO_MODEL 255u
 typedef struct PortModels {
     const char *target; /* how the compiler of this image laid numbers out; NULL: this image takes none */
     uint32_t bytes;     /* of a model's numbers */
     uint32_t written;   /* of a model that is on its way */
     uint8_t playing;    /* slot; 0: the one that was built in */
     uint8_t signature[PORT_SIGNATURE_BYTES];
+    uint8_t pair; /* slot of the one that it is blended with, by the parameter morph; PORT_NO_MODEL: none */
+    bool blends;  /* this instrument has that parameter */
 } PortModels;
 typedef struct PortModel {
     uint32_t bytes, hash;
@@ -158,6 +161,8 @@ const char *instrument_model_data(const PortStorage *storage, uint32_t at, const
 const char *instrument_model_commit(const PortStorage *storage);
 /* It plays within 20 ms, and after every power on; 0: the model that was built in. */
 const char *instrument_model_use(const PortStorage *storage, uint8_t slot);
+/* The playing model is blended with that of a slot, now and after every power on; PORT_NO_MODEL: with none. */
+const char *instrument_model_morph(const PortStorage *storage, uint8_t slot);
 const char *instrument_model_erase(const PortStorage *storage, uint8_t slot);
 
 #ifdef __cplusplus

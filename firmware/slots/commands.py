@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     )
     group.command("list")(list_models)
     group.command("use")(use)
+    group.command("morph")(morph)
     group.command("erase")(erase)
     app.add_typer(group, name="models")
 
@@ -92,7 +93,8 @@ def list_models(port: Annotated[str | None, PORT] = None, as_json: Annotated[boo
     lines = [f"{_arrow(slots.playing == 0)} 0  {BUILT_IN}: {hello.instrument}, model {hello.model}"]
     for held in slots.models:
         about = f"{held.name}, model {held.hash}, {held.bytes:,} bytes, {held.licence or 'no licence named'}"
-        lines.append(f"{_arrow(held.slot == slots.playing)} {held.slot}  {about}{_unfit(held.fits)}")
+        paired = ", paired by model.morph" if held.slot == slots.pair else ""
+        lines.append(f"{_arrow(held.slot == slots.playing)} {held.slot}  {about}{_unfit(held.fits)}{paired}")
     lines.append(f"{slots.slots - len(slots.models)} of {slots.slots} slots are empty.")
     typer.echo("\n".join(lines))
 
@@ -113,6 +115,27 @@ def use(
         _known(slot, 0, module.slots_of(link))
         module.use(link, slot)
     _say(f"slot {slot} plays." if slot else "the model that was built in plays.", as_json)
+
+
+def morph(
+    slot: Annotated[int, typer.Argument(help="Slot 1 to 8, 0 for the model that was built in; -1: none.")],
+    port: Annotated[str | None, PORT] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Pair the model that plays with another: the parameter model.morph goes from one to the other.
+
+    The instrument's file must say morph = true. Best are models that were trained on from one parent.
+
+    Example: vaectrol models morph 2
+    """
+    from firmware.slots import module
+    from hardware.protocol import Link, choose_port
+
+    with Link(choose_port(port)) as link:
+        if slot >= 0:
+            _known(slot, 0, module.slots_of(link))
+        module.morph(link, slot if slot >= 0 else None)
+    _say(f"model.morph leads to slot {slot}." if slot >= 0 else "no models are paired.", as_json)
 
 
 def erase(

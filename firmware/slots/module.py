@@ -43,6 +43,8 @@ class Slots(BaseModel):
     slots: int
     slot_bytes: int
     playing: int
+    blends: bool = False
+    pair: int | None = None
     models: list[Slot]
 
     @property
@@ -122,6 +124,11 @@ def send(link: Link, slot: int, file: SlotFile, progress: Callable[[int], None] 
 def use(link: Link, slot: int) -> None:
     """Let a slot's model play; 0: the one that was built in."""
     link.ask("model", do="use", slot=slot, timeout_s=PATIENCE_S)
+
+
+def morph(link: Link, slot: int | None) -> None:
+    """Pair the model that plays with a slot's, 0 being the one that was built in; None: with none."""
+    link.ask("model", do="morph", timeout_s=PATIENCE_S, **({} if slot is None else {"slot": slot}))
 
 
 def erase(link: Link, slot: int) -> None:

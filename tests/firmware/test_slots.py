@@ -16,6 +16,7 @@ import pytest
 import vaectrol
 from common.refusal import Refusal
 from firmware.build import generate
+from firmware.instruments.spec import INSTRUMENTS_DIR
 from firmware.models.model_file import read_model
 from firmware.ports.simulated.link import link
 from firmware.slots import module
@@ -101,8 +102,8 @@ def other(folder) -> Path:
     return other_model(VOICE, folder / "other.int8.onnx")
 
 
-def built(folder: Path, models: dict[str, Path] | None = None) -> Path:
-    return link(generate("voice", "patch_sm", folder, models=models, target="host"), folder)
+def built(folder: Path, models: dict[str, Path] | None = None, instrument: str | Path = "voice") -> Path:
+    return link(generate(instrument, "patch_sm", folder, models=models, target="host"), folder)
 
 
 @pytest.fixture(scope="module")
@@ -442,3 +443,73 @@ def test_a_hundred_thousand_changed_slot_files_are_refused_or_harmless(instrumen
     }
     said = fuzz(instrument, models, 20_000, tmp_path)
     assert int(re.search(r"played (\d+)", said)[1]) > 1000
+
+
+def test_a_voltage_melts_one_model_into_another(other, folder, tmp_path):
+    """At one end the model that plays, to the bit; at the other end the one that it was paired with."""
+    file = tmp_path / "voice.toml"
+    file.write_text("morph = true\n" + (INSTRUMENTS_DIR / "voice.toml").read_text())
+    own = built(folder / "melts", {"voice": VOICE}, file)
+    with_other = built(folder / "melts with", {"voice": other}, file)
+    melting, plain, there = (
+        Module(shutil.copy(library, tmp_path / f"{name}.so"), blank())
+        for name, library in (("melting", own), ("plain", own), ("there", with_other))
+    )
+    made = make_slot_file({"voice": other}, file, melting.hello(), module.slots_of(melting))
+    module.send(melting, 2, made)
+    module.morph(melting, 2)
+    assert (module.slots_of(melting).pair, module.slots_of(melting).blends) == (2, True)
+    names_ = [entry["name"] for entry in melting.ask("parameters")["parameters"]]
+    last = names_.index("model/morph")
+    for played in (melting, plain, there):
+        for number in range(8):  # a latent without a knob rests where its model's own rests
+            played.ask("set", parameter=number, value=0.6)
+            played.play(1)
+
+    def heard(played: Module, share: float) -> np.ndarray:
+        played.ask("set", parameter=last, value=share)
+        played.play(300, sound=2)
+        return played.play(200, sound=2)
+
+    def apart(one: np.ndarray, two: np.ndarray) -> float:
+        return float(np.sqrt(np.mean((one - two) ** 2) / np.mean(two**2)))
+
+    ends = {share: heard(plain, share) for share in (0.0, 0.5, 1.0)}
+    others = {share: heard(there, share) for share in (0.0, 0.5, 1.0)}
+    assert np.array_equal(heard(melting, 0.0), ends[0.0])
+    assert min(apart(half := heard(melting, 0.5), ends[0.5]), apart(half, others[0.5])) > 0.1
+    assert apart(heard(melting, 1.0), others[1.0]) < 0.01 < apart(ends[1.0], others[1.0])
+    melting.power_on()
+    assert module.slots_of(melting).pair == 2
+    module.morph(melting, None)
+    assert module.slots_of(melting).pair is None
+    module.use(melting, 2)
+    melting.play(10)
+    module.morph(melting, 0)
+    assert (module.slots_of(melting).playing, module.slots_of(melting).pair) == (2, 0)
+
+    own_parts = generate(file, "patch_sm", folder / "melts seen", target="host").slotted.parts
+    pieces = {piece.place: bytearray(piece.raw) for part in own_parts for piece in part.pieces}
+
+    def sent(slot: int) -> None:
+        payload = b"".join(bytes(raw) + bytes(-len(raw) % 8) for raw in pieces.values())
+        module.send(melting, slot, forged(made, payload=payload))
+
+    add = "voice_net_add_15_integer_add.multiplier_a"
+    pieces[add][:] = np.array([1, 1, 3, 0], "<i2").tobytes()  # another shift
+    sent(3)
+    with pytest.raises(Refusal, match="scales differ too much for a blend"):
+        module.morph(melting, 3)
+    pieces[add][:] = next(p.raw for part in own_parts for p in part.pieces if p.place == add)
+    pieces["voice_net_conv1d_1_integer_weights"][:] = bytes(len(pieces["voice_net_conv1d_1_integer_weights"]))
+    pieces["voice_net_conv1d_1_integer_requant"][:4] = np.array([2_140_000_000], "<i4").tobytes()
+    sent(4)  # each holds alone, and a mixture of one's weights and the other's bias would not
+    with pytest.raises(Refusal, match="scales differ too much for a blend"):
+        module.morph(melting, 4)
+    assert module.slots_of(melting).pair is None
+
+
+def test_an_instrument_that_blends_nothing_says_so(voice, slot_file):
+    module.send(voice, 1, slot_file)
+    with pytest.raises(Refusal, match="say morph = true in its file"):
+        module.morph(voice, 1)

@@ -191,6 +191,11 @@ const char *instrument_model_use(const PortStorage *storage, uint8_t slot) {
     return no_models;
 }
 
+const char *instrument_model_morph(const PortStorage *storage, uint8_t slot) {
+    (void)storage, (void)slot;
+    return no_models;
+}
+
 const char *instrument_model_erase(const PortStorage *storage, uint8_t slot) {
     (void)storage, (void)slot;
     return no_models;

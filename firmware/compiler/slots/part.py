@@ -21,14 +21,36 @@ MARKED = re.compile(re.escape(OPEN) + ".*?" + re.escape(CLOSE), re.DOTALL)
 PIECE_BYTES = 8
 """Pieces begin at multiples of this (MODEL_PIECE_BYTES of engine/slots/part.h)."""
 WIDTHS = {"int8_t": "<i1", "int16_t": "<i2", "uint16_t": "<u2", "float": "<f4"}
+FORMS = {
+    "int8_t": "bytes",
+    "int16_t": "halves",
+    "uint16_t": "kept",
+    "int32_t": "words",
+    "vk_requant": "words",
+    "float": "floats",
+}
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Something that a slot replaces: the C expression of what it is, and its bytes on a module."""
+    """Something that a slot replaces.
+
+    Attributes
+    ----------
+    place : str
+        C expression of what it is.
+    raw : bytes
+        Its bytes on a module.
+    form : str
+        What it is made of: kept, bytes, halves, words, floats, records.
+    record : int
+        Bytes of a record.
+    """
 
     place: str
     raw: bytes
+    form: str
+    record: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,7 +80,9 @@ class Part:
 
     def declaration(self) -> str:
         """C of the object that says where the pieces lie and what must hold for them."""
-        places = "".join(f"    {{&{p.place}, {len(p.raw)}}},\n" for p in self.pieces)
+        places = "".join(
+            f"    {{&{p.place}, {len(p.raw)}, MODEL_{p.form.upper()}, {p.record}}},\n" for p in self.pieces
+        )
         sizes = " && ".join(f"sizeof {p.place} == {len(p.raw)}" for p in self.pieces if "." not in p.place)
         checks = "".join(f"    {check},\n" for check in self.checks)
         return (
@@ -94,8 +118,18 @@ def part_of(writer: Writer) -> Part | None:
     Part or None
         None where it has a table that no module can prove harmless: then its numbers stay in the image.
     """
-    pieces = [Piece(t.name, table_bytes(t)) for t in own_tables(writer)]
-    pieces += [Piece(f"{s.name}.{NUMBERS[s.ctype][0]}", numbers_bytes(s)) for s in own_structs(writer)]
+    records = {c.table: c.size for c in writer.checks if c.kind == "stream"}
+    pieces = [
+        Piece(t.name, table_bytes(t), "records", records[t.name])
+        if t.name in records
+        else Piece(t.name, table_bytes(t), FORMS[t.ctype])
+        for t in own_tables(writer)
+    ]
+    pieces += [
+        Piece(f"{s.name}.{member}", numbers_bytes(s), "halves" if "h" in lie else "words")
+        for s in own_structs(writer)
+        for member, lie in (NUMBERS[s.ctype],)
+    ]
     at = {piece.place.split(".")[0]: number for number, piece in enumerate(pieces)}
     checks = [check(c.kind, at[c.table], at.get(c.other, 0), c.size, c.reach) for c in writer.checks]
     proven = {name for c in writer.checks for name in (c.table, c.other)}
@@ -183,5 +217,5 @@ def numbers_of(text: str, name: str, kinds: Mapping[str, str]) -> tuple[str, Par
         else:
             raw = np.array([int(word.removesuffix("u"), 0) for word in words], "<u4").tobytes()
         checks.append(check(kinds.get(place, "finite" if ctype == "float" else "any"), len(pieces)))
-        pieces.append(Piece(place, raw))
+        pieces.append(Piece(place, raw, "floats" if ctype == "float" else "kept"))
     return source, Part(name, pieces, checks)

@@ -41,9 +41,20 @@ enum {
 #define MODEL_MOST 1048576.0f
 #define MODEL_LEAST 1e-12f
 
+/* What a piece is made of, so that two can be blended. */
+enum {
+    MODEL_KEPT, /* words that mean something as a whole: the first model's */
+    MODEL_BYTES,
+    MODEL_HALVES,
+    MODEL_WORDS,
+    MODEL_FLOATS,
+    MODEL_RECORDS /* of `record` bytes: two words, halves, two words */
+};
+
 typedef struct ModelPiece {
     void *at;
     uint32_t bytes;
+    uint16_t form, record;
 } ModelPiece;
 
 typedef struct ModelCheck {
@@ -57,6 +68,12 @@ typedef struct ModelPart {
     const ModelCheck *check;
 } ModelPart;
 
+/* Of a piece in a payload. */
+static inline size_t model_padded(size_t bytes) {
+    return (bytes + MODEL_PIECE_BYTES - 1u) / MODEL_PIECE_BYTES * MODEL_PIECE_BYTES;
+}
+/* Where a piece begins in the payload of its part. */
+size_t model_offset(const ModelPart *part, size_t piece);
 /* Bytes of the payload that is made for these parts. */
 size_t model_bytes(const ModelPart *const *part, size_t parts);
 /* Out of the memory that the models play from, and into it. Payloads begin at a multiple of MODEL_PIECE_BYTES. */
@@ -65,6 +82,13 @@ void model_put(const ModelPart *const *part, size_t parts, const uint8_t *payloa
 /* Whether all holds that the compiler proved of the model that was built in: no sum can overflow, no table be read
  * beyond its end, no float be anything but a number. */
 bool model_holds(const ModelPart *const *part, size_t parts, const uint8_t *payload);
+
+/* Two models of one shape, and all between them: a + (b − a)·share / MODEL_WHOLE, number by number, into the memory that
+ * models play from. What is read meanwhile is some of one blend and some of the next. */
+#define MODEL_WHOLE 256
+void model_blend(const ModelPart *const *part, size_t parts, const uint8_t *a, const uint8_t *b, int32_t share);
+/* Whether all holds for any mixture of the two, also one where each number has a share of its own. `work`: a payload. */
+bool model_mixes(const ModelPart *const *part, size_t parts, const uint8_t *a, const uint8_t *b, uint8_t *work);
 
 #ifdef __cplusplus
 }

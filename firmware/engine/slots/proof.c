@@ -156,18 +156,12 @@ static bool check_holds(const ModelPart *part, const ModelCheck *check, const ui
     }
 }
 
-static size_t offset_of(const ModelPart *part, size_t piece) {
-    const ModelPart before = {.pieces = (uint16_t)piece, .piece = part->piece};
-    const ModelPart *const only = &before;
-    return model_bytes(&only, 1);
-}
-
 bool model_holds(const ModelPart *const *part, size_t parts, const uint8_t *payload) {
     for (size_t p = 0; p < parts; ++p) {
         for (size_t i = 0; i < part[p]->checks; ++i) {
             const ModelCheck *check = &part[p]->check[i];
-            const uint8_t *at = payload + offset_of(part[p], check->piece);
-            const uint8_t *other = payload + offset_of(part[p], check->other);
+            const uint8_t *at = payload + model_offset(part[p], check->piece);
+            const uint8_t *other = payload + model_offset(part[p], check->other);
             if (!check_holds(part[p], check, at, other)) {
                 return false;
             }

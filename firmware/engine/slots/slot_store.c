@@ -18,7 +18,7 @@ typedef struct Stored {
 _Static_assert(sizeof(Stored) == MODEL_STORED_BYTES, "a head is stored as it lies in memory");
 
 typedef struct Choice {
-    uint32_t slot;
+    uint8_t slot, pair, spare[2];
 } Choice;
 static const StorePlace choice_place = {.address = CHOICE_ADDRESS, .sectors = 1, .kind = 4, .version = 1};
 
@@ -143,13 +143,17 @@ bool slot_write_end(SlotWrite *write, const PortStorage *storage) {
            newest(storage, write->slot, &before) == write->into;
 }
 
-uint8_t slot_chosen(const PortStorage *storage) {
+uint8_t slot_chosen(const PortStorage *storage, uint8_t *pair) {
     Choice choice;
-    const bool good = store_load(storage, &choice_place, &choice, sizeof choice);
-    return good && choice.slot <= PORT_MODEL_SLOTS ? (uint8_t)choice.slot : 0;
+    const bool good = store_load(storage, &choice_place, &choice, sizeof choice) && choice.slot <= PORT_MODEL_SLOTS &&
+                      (choice.pair <= PORT_MODEL_SLOTS || choice.pair == PORT_NO_MODEL);
+    *pair = good ? choice.pair : PORT_NO_MODEL;
+    return good ? choice.slot : 0;
 }
 
-bool slot_choose(const PortStorage *storage, uint8_t slot) {
-    const Choice choice = {.slot = slot};
-    return slot_chosen(storage) == slot || store_save(storage, &choice_place, &choice, sizeof choice);
+bool slot_choose(const PortStorage *storage, uint8_t slot, uint8_t pair) {
+    const Choice choice = {.slot = slot, .pair = pair};
+    uint8_t other;
+    return (slot_chosen(storage, &other) == slot && other == pair) ||
+           store_save(storage, &choice_place, &choice, sizeof choice);
 }

@@ -49,9 +49,9 @@ bool slot_write_data(SlotWrite *write, const PortStorage *storage, const uint8_t
 bool slot_write_check(const SlotWrite *write, const PortStorage *storage, uint8_t *payload);
 bool slot_write_end(SlotWrite *write, const PortStorage *storage);
 
-/* Which slot plays after power on; 0: the model that was built in. */
-uint8_t slot_chosen(const PortStorage *storage);
-bool slot_choose(const PortStorage *storage, uint8_t slot);
+/* Which slot plays after power on, 0: the model that was built in; and which is blended with it. */
+uint8_t slot_chosen(const PortStorage *storage, uint8_t *pair);
+bool slot_choose(const PortStorage *storage, uint8_t slot, uint8_t pair);
 
 #ifdef __cplusplus
 }

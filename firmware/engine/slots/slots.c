@@ -1,7 +1,10 @@
 /* Several models on one module. */
 #include "slots.h"
 
+#include "../control/bound.h"
+
 static const char not_written[] = "the flash did not take the model; the one before is still there";
+static const char not_chosen[] = "the flash did not take the choice";
 static const char not_free[] = "another model is about to play; send it again";
 
 static ModelPhase phase_of(const ModelSlots *slots) {
@@ -66,16 +69,55 @@ static void put(ModelSlots *slots, uint8_t slot) {
     const ModelSlotsSpec *spec = slots->spec;
     model_put(spec->part, spec->parts, slot == 0 ? spec->built_in : spec->staged);
     slots->playing = slot;
+    slots->pair = PORT_NO_MODEL;
+}
+
+/* The other model of the blend lies in `second`, the playing one in `first`; NULL when they may be mixed. */
+static const char *pair_up(ModelSlots *slots, const PortStorage *storage, uint8_t slot) {
+    const ModelSlotsSpec *spec = slots->spec;
+    const char *why = slot == 0 ? NULL : stage(slots, storage, slot);
+    if (why != NULL) {
+        return why;
+    }
+    if (slots->pair == PORT_NO_MODEL) {
+        model_take(spec->part, spec->parts, spec->first);
+    }
+    __builtin_memcpy(spec->second, slot == 0 ? spec->built_in : spec->staged, spec->bytes);
+    if (!model_mixes(spec->part, spec->parts, spec->first, spec->second, spec->staged)) {
+        return "the two models' scales differ too much for a blend";
+    }
+    slots->pair = slot;
+    slots->share = -1; /* whatever share is asked for, it is not in place */
+    return NULL;
+}
+
+/* Only the first model is left. */
+static void part_again(ModelSlots *slots) {
+    const ModelSlotsSpec *spec = slots->spec;
+    if (slots->pair != PORT_NO_MODEL) {
+        model_put(spec->part, spec->parts, spec->first);
+    }
+    slots->pair = PORT_NO_MODEL;
+}
+
+static void pair_as_chosen(ModelSlots *slots, const PortStorage *storage) {
+    uint8_t pair;
+    if (storage != NULL && slots->spec->first != NULL && slot_chosen(storage, &pair) == slots->playing &&
+        pair != PORT_NO_MODEL) {
+        (void)pair_up(slots, storage, pair);
+    }
 }
 
 void model_slots_load(ModelSlots *slots, const PortStorage *storage) {
     take_built_in(slots);
-    const uint8_t chosen = storage == NULL ? 0 : slot_chosen(storage);
+    uint8_t pair;
+    const uint8_t chosen = storage == NULL ? 0 : slot_chosen(storage, &pair);
     const bool good = chosen != 0 && stage(slots, storage, chosen) == NULL;
     put(slots, good ? chosen : 0);
     slots->write.open = false;
     slots->gain = MODEL_FADE_TICKS;
     slots->moving = 0;
+    pair_as_chosen(slots, storage);
     go_to(slots, MODEL_PLAYS);
 }
 
@@ -123,11 +165,25 @@ bool model_slots_swap(ModelSlots *slots) {
     return true;
 }
 
-void model_slots_return(ModelSlots *slots) { go_to(slots, MODEL_PLAYS); }
+void model_slots_return(ModelSlots *slots, const PortStorage *storage) {
+    pair_as_chosen(slots, storage);
+    go_to(slots, MODEL_PLAYS);
+}
+
+void model_slots_blend(ModelSlots *slots, float share) {
+    const ModelSlotsSpec *spec = slots->spec;
+    const int32_t whole = (int32_t)(bound_unit(share) * MODEL_WHOLE + 0.5f);
+    if (slots->pair != PORT_NO_MODEL && whole != slots->share) {
+        model_blend(spec->part, spec->parts, spec->first, spec->second, whole);
+        slots->share = whole;
+    }
+}
 
 void model_slots_info(const ModelSlots *slots, PortModels *info) {
     *info = (PortModels){.target = slots->spec->target,
                          .bytes = slots->spec->bytes,
+                         .pair = slots->pair,
+                         .blends = slots->spec->first != NULL,
                          .playing = phase_of(slots) == MODEL_PLAYS ? slots->playing : slots->next,
                          .written = slots->write.open ? slots->write.at : 0};
     __builtin_memcpy(info->signature, slots->spec->signature, PORT_SIGNATURE_BYTES);
@@ -222,13 +278,37 @@ const char *model_slots_use(ModelSlots *slots, const PortStorage *storage, uint8
     if (why != NULL) {
         return why;
     }
-    if (!slot_choose(storage, slot)) {
-        return "the flash did not take the choice";
+    if (!slot_choose(storage, slot, PORT_NO_MODEL)) {
+        return not_chosen;
     }
     slots->next = slot;
     go_to(slots, MODEL_FADES);
     __atomic_store_n(&slots->moving, 1u, __ATOMIC_RELEASE);
     return NULL;
+}
+
+const char *model_slots_morph(ModelSlots *slots, const PortStorage *storage, uint8_t slot) {
+    if (slots->spec->first == NULL) {
+        return "this instrument blends no models; say morph = true in its file";
+    }
+    if (slot > PORT_MODEL_SLOTS && slot != PORT_NO_MODEL) {
+        return "there is no such slot";
+    }
+    if (phase_of(slots) != MODEL_PLAYS) {
+        return not_free;
+    }
+    const char *why = NULL;
+    if (slot == PORT_NO_MODEL) {
+        part_again(slots);
+    } else {
+        take_built_in(slots);
+        why = pair_up(slots, storage, slot);
+    }
+    if (why != NULL) {
+        part_again(slots);
+    }
+    const bool chosen = slot_choose(storage, slots->playing, slots->pair);
+    return why != NULL || chosen ? why : not_chosen;
 }
 
 const char *model_slots_erase(ModelSlots *slots, const PortStorage *storage, uint8_t slot) {

@@ -24,6 +24,7 @@ typedef struct ModelSlotsSpec {
     uint32_t bytes; /* of a payload */
     const ModelPart *const *part;
     uint8_t *built_in, *staged; /* [bytes] in memory that may be slow */
+    uint8_t *first, *second;    /* the same, of the two that are blended; NULL: no two are */
 } ModelSlotsSpec;
 
 typedef enum ModelPhase { MODEL_PLAYS, MODEL_FADES, MODEL_PARKED } ModelPhase;
@@ -36,6 +37,8 @@ typedef struct ModelSlots {
     uint8_t playing; /* slot; 0: built in */
     uint8_t next;    /* slot that is staged */
     uint32_t gain;   /* of the sound, 0 … MODEL_FADE_TICKS */
+    uint8_t pair;    /* slot of the model that the playing one is blended with; 0: built in; PORT_NO_MODEL: none */
+    int32_t share;   /* of it that is in place, 0 … MODEL_WHOLE */
     float cv[PORT_MAX_CV_OUTS];
     SlotWrite write;
 } ModelSlots;
@@ -52,7 +55,9 @@ static inline bool model_slots_move(const ModelSlots *slots) {
 
 /* In the main loop. true: the numbers are in place; start the instrument anew, then return. */
 bool model_slots_swap(ModelSlots *slots);
-void model_slots_return(ModelSlots *slots);
+void model_slots_return(ModelSlots *slots, const PortStorage *storage);
+/* Brings the blend to a share of 0 … 1. */
+void model_slots_blend(ModelSlots *slots, float share);
 
 /* What port.h promises. */
 void model_slots_info(const ModelSlots *slots, PortModels *info);
@@ -63,6 +68,7 @@ const char *model_slots_data(ModelSlots *slots, const PortStorage *storage, uint
                              size_t count);
 const char *model_slots_commit(ModelSlots *slots, const PortStorage *storage);
 const char *model_slots_use(ModelSlots *slots, const PortStorage *storage, uint8_t slot);
+const char *model_slots_morph(ModelSlots *slots, const PortStorage *storage, uint8_t slot);
 const char *model_slots_erase(ModelSlots *slots, const PortStorage *storage, uint8_t slot);
 
 #ifdef __cplusplus

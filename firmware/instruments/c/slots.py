@@ -22,7 +22,7 @@ SLOT_CALLS = (
     "    if (moves) {\n        model_slots_fade(&model_slots, block);\n    }\n",
     "    const bool swapped = model_slots_swap(&model_slots);\n"
     "    if (swapped) {\n        start_again();\n    }\n",
-    "    if (swapped) {\n        model_slots_return(&model_slots);\n    }\n",
+    "    if (swapped) {\n        model_slots_return(&model_slots, storage);\n    }\n",
 )
 """Before and behind what is rendered; before and behind what is stored."""
 NO_MODELS = '"this image holds no models beside its own"'
@@ -64,6 +64,12 @@ const char *instrument_model_commit(const PortStorage *storage)
 }}
 
 const char *instrument_model_use(const PortStorage *storage, uint8_t slot)
+{{
+    (void)storage, (void)slot;
+    return NO_MODELS;
+}}
+
+const char *instrument_model_morph(const PortStorage *storage, uint8_t slot)
 {{
     (void)storage, (void)slot;
     return NO_MODELS;
@@ -117,6 +123,11 @@ const char *instrument_model_use(const PortStorage *storage, uint8_t slot)
     return model_slots_use(&model_slots, storage, slot);
 }
 
+const char *instrument_model_morph(const PortStorage *storage, uint8_t slot)
+{
+    return model_slots_morph(&model_slots, storage, slot);
+}
+
 const char *instrument_model_erase(const PortStorage *storage, uint8_t slot)
 {
     return model_slots_erase(&model_slots, storage, slot);
@@ -159,7 +170,7 @@ def slot_head() -> str:
 
 
 def with_slots(
-    source: str, board: Board, target: str, nets: Sequence[Part], kinds: Mapping[str, str]
+    source: str, board: Board, target: str, nets: Sequence[Part], kinds: Mapping[str, str], blends: bool
 ) -> tuple[str, Slotted]:
     """Make an instrument's source one whose models may be replaced.
 
@@ -173,21 +184,30 @@ def with_slots(
         Of its compiled models.
     kinds : mapping of place to kind of check
         Of its own numbers.
+    blends : bool
+        Whether two models are blended.
     """
     text, own = numbers_of(source, NAME, kinds)
     at = text.index("const PortInfo *instrument_info(void)")
     size = sum(len(part.payload) for part in (*nets, own))
+    names = ", ".join(f"&{part.name}" for part in (*nets, own))
+    pair = " .first = model_first, .second = model_second," if blends else ""
+    both = ("model_first", "model_second") if blends else ()
+    buffers = "".join(f"MODEL_SLOW _Alignas(8) uint8_t {name}[{size}];\n" for name in both)
     before = f"""{own.declaration()}
-MODEL_SLOW _Alignas(8) uint8_t model_built_in[{size}], model_staged[{size}];
-static const ModelPart *const model_parts[] = {{{", ".join(f"&{part.name}" for part in (*nets, own))}}};
+MODEL_SLOW _Alignas(8) uint8_t model_built_in[{size}];
+MODEL_SLOW _Alignas(8) uint8_t model_staged[{size}];
+{buffers}static const ModelPart *const model_parts[] = {{{names}}};
 static const ModelSlotsSpec model_slots_spec = {{
     .board = "{board.name}", .target = "{target}",
     .signature = {{{SIGNATURE}}},
     .audios = {board.audio.outputs}, .cvs = {len(board.dacs)},
     .parts = {len(nets) + 1}, .bytes = {size}, .part = model_parts,
-    .built_in = model_built_in, .staged = model_staged,
+    .built_in = model_built_in, .staged = model_staged,{pair}
 }};
-static ModelSlots model_slots = {{.spec = &model_slots_spec, .gain = MODEL_FADE_TICKS}};
+static ModelSlots model_slots = {{
+    .spec = &model_slots_spec, .gain = MODEL_FADE_TICKS, .pair = PORT_NO_MODEL,
+}};
 
 """
     whole = f"{text[:at]}{before}{VERBS}\n{text[at:]}"

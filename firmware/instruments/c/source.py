@@ -19,6 +19,7 @@ from firmware.instruments.c.slots import CONSTANT, NO_SLOTS, SLOT_CALLS, Slotted
 from firmware.instruments.kinds.base import InstrumentKind
 from firmware.instruments.latents import layer
 from firmware.instruments.latents.macro import BANK, macro_text
+from firmware.instruments.latents.morph import blend_call
 from firmware.instruments.schema import InstrumentFile
 
 NO_TABLES = '"this instrument has no tables"'
@@ -89,8 +90,9 @@ def instrument_source(
         return unmarked("\n".join([*parts, _instance_verbs(kind.name, calls)]) + "\n"), None
     if not has_slots:
         return unmarked("\n".join([*parts, NO_SLOTS, _verbs(kind.name, calls)]) + "\n"), None
-    parts.append(_verbs(kind.name, calls, has_slots))
-    return with_slots("\n".join(parts) + "\n", board, target, nets, _rising(assignment.parameters))
+    parts.append(_verbs(kind.name, calls, has_slots, blend_call(assignment)))
+    blends = assignment.loaded.spec.morph
+    return with_slots("\n".join(parts) + "\n", board, target, nets, _rising(assignment.parameters), blends)
 
 
 # ---- panel -----------------------------------------------------------------------------------------------
@@ -261,7 +263,7 @@ class _Calls:
         return "\n".join([*lines, f"    return why != NULL ? why : {last};"])
 
 
-def _verbs(kind: str, calls: _Calls, has_slots: bool = False) -> str:
+def _verbs(kind: str, calls: _Calls, has_slots: bool = False, blend: str = "") -> str:
     before, after, start, done = SLOT_CALLS if has_slots else ("", "", "", "")
     return f"""const PortInfo *instrument_info(void)
 {{
@@ -315,7 +317,7 @@ static const char *store(const PortStorage *storage)
 const char *instrument_idle(const PortStorage *storage)
 {{
 {start}    const char *const why = store(storage);
-{done}    return why;
+{done}{blend}    return why;
 }}
 
 bool instrument_table(uint8_t which, PortTable *table)

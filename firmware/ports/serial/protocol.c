@@ -396,6 +396,8 @@ static const char *list_models(const PortStorage *storage, JsonWriter *w) {
     json_put_uint(w, "slots", PORT_MODEL_SLOTS);
     json_put_uint(w, "slot_bytes", PORT_MODEL_SECTORS * PORT_SECTOR_BYTES);
     json_put_uint(w, "playing", models.playing);
+    json_put_bool(w, "blends", models.blends);
+    if (models.pair != PORT_NO_MODEL) json_put_uint(w, "pair", models.pair);
     json_open(w, "models", '[');
     for (uint8_t i = 1; i <= PORT_MODEL_SLOTS; i++) put_model(storage, i, w);
     json_close(w, ']');
@@ -428,8 +430,12 @@ static const char *run_model(Protocol *p, const Request *r, JsonWriter *w) {
     if (p->port->storage_note != NULL && !uses) return p->port->storage_note;
     if (begins || strcmp(what, "data") == 0) return receive_model(storage, r, begins);
     if (strcmp(what, "commit") == 0) return instrument_model_commit(storage);
-    if (!uses && strcmp(what, "erase") != 0) return "model wants do: list, begin, data, commit, use or erase";
-    if (!slot(r, uses ? 0 : 1, &number_)) return "model wants a slot from 1 to 8";
+    const bool morphs = strcmp(what, "morph") == 0;
+    if (!uses && !morphs && strcmp(what, "erase") != 0)
+        return "model wants do: list, begin, data, commit, use, morph or erase";
+    if (morphs && member(r, "slot") == NULL) return instrument_model_morph(storage, PORT_NO_MODEL);
+    if (!slot(r, uses || morphs ? 0 : 1, &number_)) return "model wants a slot from 1 to 8";
+    if (morphs) return instrument_model_morph(storage, number_);
     return uses ? instrument_model_use(storage, number_) : instrument_model_erase(storage, number_);
 }
 
