@@ -95,7 +95,8 @@ def begin(a: Assembly, *, far: bool) -> None:
         a.cycle(f"movw r12, #{(FAR - 1) & 0xFFFF}")
         a.cycle(f"movt r12, #{(FAR - 1) >> 16}")
         a.cycle("cmp r0, r12")
-        a.lines.append(f"    bhi {a.name}_far")
+        # into another section a conditional branch reaches 1 MB, and no loader of plug-ins knows it
+        a.lines += [f"    bls .Lnear_{a.name}", f"    b {a.name}_far", f".Lnear_{a.name}:"]
     enter(a)
     if not far:
         return
