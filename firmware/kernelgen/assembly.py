@@ -95,8 +95,10 @@ def begin(a: Assembly, *, far: bool) -> None:
         a.cycle(f"movw r12, #{(FAR - 1) & 0xFFFF}")
         a.cycle(f"movt r12, #{(FAR - 1) >> 16}")
         a.cycle("cmp r0, r12")
-        # into another section a conditional branch reaches 1 MB, and no loader of plug-ins knows it
-        a.lines += [f"    bls .Lnear_{a.name}", f"    b {a.name}_far", f".Lnear_{a.name}:"]
+        a.cycle("bls near")
+        # a conditional branch would want a relocation that the disting NT's loader does not know
+        a.lines.append(f"    b.w {a.name}_far")
+        a.label("near")
     enter(a)
     if not far:
         return

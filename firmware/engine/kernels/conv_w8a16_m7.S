@@ -110,7 +110,7 @@ vk_m7_conv_2x2:
     movt r12, #8193
     cmp r0, r12
     bls .Lnear_vk_m7_conv_2x2
-    b vk_m7_conv_2x2_far
+    b.w vk_m7_conv_2x2_far
 .Lnear_vk_m7_conv_2x2:
     push {r0-r3}
     push {r4-r11, lr}
@@ -316,7 +316,7 @@ vk_m7_conv_4x1:
     movt r12, #8193
     cmp r0, r12
     bls .Lnear_vk_m7_conv_4x1
-    b vk_m7_conv_4x1_far
+    b.w vk_m7_conv_4x1_far
 .Lnear_vk_m7_conv_4x1:
     push {r0-r3}
     push {r4-r11, lr}
@@ -534,7 +534,7 @@ vk_m7_conv_2x3:
     movt r12, #8193
     cmp r0, r12
     bls .Lnear_vk_m7_conv_2x3
-    b vk_m7_conv_2x3_far
+    b.w vk_m7_conv_2x3_far
 .Lnear_vk_m7_conv_2x3:
     push {r0-r3}
     push {r4-r11, lr}
