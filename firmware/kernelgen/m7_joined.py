@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from firmware.kernelgen.m7_conv import Assembly
+from firmware.kernelgen.assembly import Assembly
 from firmware.kernelgen.m7_rows import Instruction, latency, scheduled
 from firmware.kernelgen.packing import joined_bytes
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from firmware.compiler.judge.recurrent import SIGMOID_BITS, TANH_BITS
-from firmware.kernelgen.m7_conv import Assembly
+from firmware.kernelgen.assembly import Assembly
 from firmware.kernelgen.m7_rows import Instruction, latency, scheduled
 
 ARGUMENTS = ("stream", "values", "wide", "out", "units", "sigmoid", "tanh")

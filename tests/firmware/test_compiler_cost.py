@@ -13,8 +13,9 @@ from common.files import read_json
 from firmware.compiler import budget
 from firmware.compiler.ops import Work
 from firmware.compiler.pipeline import compile_onnx
-from firmware.compiler.plan.cost import BLOCKS, blocks, cost_model, short_blocks
+from firmware.compiler.plan.cost import BLOCKS, COPY_WORDS, TURN_UNITS, blocks, cost_model, short_blocks
 from firmware.compiler.plan.schedule import clamp_work
+from firmware.kernelgen.assembly import UNITS
 from tests.firmware.compiler_graphs import quantized, random_graph
 
 ENDPOINTS = ("Input", "Output")
@@ -36,11 +37,24 @@ def test_convolutions_cost_what_the_emulator_counted():
     assert np.mean(off) < 0.02
 
 
-@pytest.mark.parametrize(("frames", "two", "one"), [(1, 0, 2), (2, 4, 0), (5, 8, 2)])
-def test_blocks_are_cut_as_the_kernel_cuts_them(frames, two, one):
-    """Eight channels of one run of 20 numbers: pairs of frames, and the one that is left."""
+@pytest.mark.parametrize(
+    ("frames", "three", "two", "one"), [(1, 0, 0, 2), (2, 0, 4, 0), (5, 4, 4, 0), (7, 8, 0, 2)]
+)
+def test_blocks_are_cut_as_the_kernel_cuts_them(frames, three, two, one):
+    """Eight channels of one run of 20 numbers: three frames at a time, and those that are left."""
     found = blocks(1, 20, 8, frames)
-    assert (found["two_block"], found["one_block"]) == (two, one)
+    assert (found["three_block"], found["two_block"], found["one_block"]) == (three, two, one)
+    assert found["join"] == 0
+
+
+def test_the_limits_of_copies_are_those_of_the_kernel():
+    source = (KERNELS.parents[2] / "firmware/engine/kernels/conv_w8a16_m7.c").read_text()
+    assert f"COPY_WORDS {COPY_WORDS}u" in source
+    assert f"TURN_UNITS {TURN_UNITS}u" in source
+    assert TURN_UNITS == UNITS
+    # dilated windows of 600 numbers: too long for three frames, and copied for two
+    found = blocks(3, 200, 2, 3)
+    assert (found["three_block"], found["two_call"], found["join"]) == (0, 2, 3)
 
 
 def test_short_layers_are_counted_by_fours_of_frames():

@@ -43,9 +43,9 @@ def convolved(x, weights, bias, dilation, stride, groups, frames):
     return acc
 
 
-def random_layer(rng, out, per_group, taps, dtype, wild=False):
+def random_layer(rng, out, per_group, taps, dtype, wild=False, largest=127):
     """Weights, bias and requantization whose outputs fill the range and now and then leave it."""
-    weights = rng.integers(-127, 128, (out, per_group, taps), dtype=np.int64).astype(np.int8)
+    weights = rng.integers(-largest, largest + 1, (out, per_group, taps), dtype=np.int64).astype(np.int8)
     top = 32767 if dtype == np.int16 else 127
     bias = rng.integers(-(2**16), 2**16, out).astype(np.int32)
     typical = 73 * top * 0.58 * np.sqrt(per_group * taps)
@@ -69,12 +69,25 @@ def layer_struct(packed):
 
 
 def conv_case(
-    rng, target, name, *, out, channels, taps, frames, dilation=1, stride=1, groups=1, part=None, wild=False
+    rng,
+    target,
+    name,
+    *,
+    out,
+    channels,
+    taps,
+    frames,
+    dilation=1,
+    stride=1,
+    groups=1,
+    part=None,
+    wild=False,
+    largest=127,
 ):
     """A call of an integer convolution and what it must leave in its output buffer."""
     dtype = np.int8 if "w8a8" in name else np.int16
     element = "s8" if dtype == np.int8 else "s16"
-    weights, bias, multiplier, shift = random_layer(rng, out, channels // groups, taps, dtype, wild)
+    weights, bias, multiplier, shift = random_layer(rng, out, channels // groups, taps, dtype, wild, largest)
     pitch, out_pitch = pitch_of(channels, element), pitch_of(out, element)
     order = "byte8" if dtype == np.int8 else toolchain.TARGETS[target].packing
     packed = pack_conv(
@@ -161,6 +174,31 @@ def test_every_remainder_of_run_and_channels_once(target):
         for frames in (1, 2)
     ]
     check(target, cases)
+
+
+def test_windows_up_to_and_beyond_the_room_for_their_copies():
+    """The M7 copies windows of three frames, and of several runs: what is too long goes another way."""
+    rng = np.random.default_rng(14)
+    cases = []
+    for channels, dilation in (
+        (170, 1),
+        (172, 1),
+        (170, 2),
+        (172, 2),
+        (256, 2),
+        (260, 2),
+        (512, 2),
+        (516, 2),
+    ):
+        for frames in (1, 2, 3, 4):
+            sizes = {"channels": channels, "taps": 3, "dilation": dilation, "frames": frames}
+            cases.append(conv_case(rng, "m7", "vk_conv_w8a16", out=6, wild=True, largest=31, **sizes))
+    for channels in range(2, 100, 4):  # every number of units over whole turns of the loops
+        for frames in (1, 2, 3):
+            cases.append(
+                conv_case(rng, "m7", "vk_conv_w8a16", out=7, channels=channels, taps=1, frames=frames)
+            )
+    check("m7", cases)
 
 
 @pytest.mark.parametrize("target", TARGETS)
