@@ -259,6 +259,33 @@ def conv(
     return Row(name, shape, region, macs, frames * rows, cycles, instructions, cycles / macs, macs)
 
 
+def depthwise(channels: int, taps: int, frames: int) -> Row:
+    """A filter per channel, int8 weights and int16 activations."""
+    from firmware.kernelgen import packing
+
+    b, rng = bench(), np.random.default_rng(9)
+    b.reset()
+    weights = rng.integers(-127, 128, (channels, 1, taps))
+    numbers = rng.integers(0, 1 << 20, channels), np.full(channels, 1 << 20), np.zeros(channels, int)
+    pitch = packing.pitch_of(channels, "s16")
+    packed = packing.pack_depthwise(weights, *numbers, in_pitch=pitch)
+    assert packed.requant is not None
+    layer = b.struct(
+        b.machine.place(packed.weights),
+        b.machine.place(np.ascontiguousarray(packed.requant)),
+        packed.frame_step,
+        packed.tap_step,
+        packed.taps | packed.pitch << 16,
+    )
+    window = b.machine.place(rng.integers(-9999, 9999, pitch * (frames + taps)).astype(np.int16))
+    out = b.machine.alloc(2 * pitch * frames)
+    cycles, instructions = b.cycles("vk_depthwise_w8a16", layer, window, out, pitch, frames, 0, channels)
+    macs, outputs = channels * taps * frames, channels * frames
+    shape = f"{channels} channels k{taps} × {frames}"
+    per_mac = cycles / macs
+    return Row("vk_depthwise_w8a16", shape, "dtcm", macs, outputs, cycles, instructions, per_mac, macs)
+
+
 def flat(kernel: str, frames: int, lanes: int) -> Row:
     """One element-by-element call over [frames][lanes] whose steps equal `lanes`."""
     b = bench()
@@ -605,6 +632,8 @@ def grid() -> Iterator[Callable[[], Row]]:
     for kernel in ("vk_copy_rows", "vk_gather_s16"):
         for frames, lanes in ((1, 16), (4, 32), (12, 16), (3, 64)):
             yield partial(rows, kernel, frames, lanes)
+    for channels, taps, frames in ((16, 3, 1), (64, 3, 1), (64, 3, 48), (16, 3, 12), (32, 5, 4), (8, 7, 48)):
+        yield partial(depthwise, channels, taps, frames)
     for region in ("axi", "sdram"):
         for frames in (1, 4):
             yield partial(conv, 128, 128, 3, frames, region=region)

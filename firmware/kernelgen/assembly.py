@@ -95,7 +95,10 @@ def begin(a: Assembly, *, far: bool) -> None:
         a.cycle(f"movw r12, #{(FAR - 1) & 0xFFFF}")
         a.cycle(f"movt r12, #{(FAR - 1) >> 16}")
         a.cycle("cmp r0, r12")
-        a.lines.append(f"    bhi {a.name}_far")
+        a.cycle("bls near")
+        # a conditional branch would want a relocation that the disting NT's loader does not know
+        a.lines.append(f"    b.w {a.name}_far")
+        a.label("near")
     enter(a)
     if not far:
         return

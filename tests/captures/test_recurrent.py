@@ -7,10 +7,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from captures.instrument import instrument_text
 from captures.read import model_of, read_capture
 from firmware.compiler.binding import load_host
 from firmware.compiler.judge import reference
 from firmware.compiler.pipeline import compile_onnx
+from firmware.play.render import play
 from quantize.formats.qdq import read_qdq, to_qdq
 from quantize.graph.load import load_graph
 from quantize.graph.network import Network
@@ -19,6 +21,7 @@ from quantize.integers.network import QuantizedNetwork
 from quantize.integers.plan import make_plan
 from tests.captures import made
 from tests.captures.test_import import noise, written
+from tests.firmware.test_port_web import Case, check_in_node, needs_node
 
 FILES = {
     "two LSTMs": (made.NAM["LSTM"], "a.nam"),
@@ -119,6 +122,23 @@ def test_the_emulated_module_plays_the_same(name, folder):
 
     found = predict_model(quantized(name, folder)[2], load_board("patch_sm"), callbacks=12)
     assert found["bit_exact"]["compared"] > 0 and found["bit_exact"]["differing"] == 0
+
+
+@needs_node
+def test_a_page_plays_a_recurrent_capture_as_the_host_does(folder, tmp_path):
+    document, file = FILES["two LSTMs"]
+    model = quantized("two LSTMs", folder)[2]
+    (folder / "page.toml").write_text(
+        instrument_text(read_capture(written(folder, document, file)), model.name.removesuffix(".int8.onnx"))
+    )
+    (folder / "still.csv").write_text("time,knob_1\n0,0.7\n")
+    sounds, seconds = {"audio_in_1": np.float32(noise(4800, seed=4))[0]}, 0.1
+    script = folder / "still.csv"
+    played = play(
+        folder / "page.toml", board="patch_sm", script=script, sounds=sounds, seconds=seconds, block=48
+    )
+    assert np.ptp(played.rendered.audio) > 0
+    check_in_node(folder / "page.toml", Case("page", 48, sounds, script, played.rendered), tmp_path)
 
 
 def lstm_by_hand(weights, x_integers):

@@ -13,7 +13,7 @@ from common.files import read_json
 from firmware.compiler import budget
 from firmware.compiler.ops import Work
 from firmware.compiler.pipeline import compile_onnx
-from firmware.compiler.plan.cost import BLOCKS, COPY_WORDS, TURN_UNITS, blocks, cost_model, short_blocks
+from firmware.compiler.plan.cost import BLOCKS, COPY_WORDS, FEW, TURN_UNITS, blocks, cost_model, short_blocks
 from firmware.compiler.plan.schedule import clamp_work
 from firmware.kernelgen.assembly import UNITS
 from tests.firmware.compiler_graphs import quantized, random_graph
@@ -38,11 +38,12 @@ def test_convolutions_cost_what_the_emulator_counted():
 
 
 @pytest.mark.parametrize(
-    ("frames", "three", "two", "one"), [(1, 0, 0, 2), (2, 0, 4, 0), (5, 4, 4, 0), (7, 8, 0, 2)]
+    ("channels", "frames", "three", "two", "one"),
+    [(8, 1, 0, 0, 2), (8, 2, 0, 4, 0), (8, 5, 4, 4, 0), (8, 7, 4, 8, 0), (16, 7, 16, 0, 4), (8, 6, 8, 0, 0)],
 )
-def test_blocks_are_cut_as_the_kernel_cuts_them(frames, three, two, one):
-    """Eight channels of one run of 20 numbers: three frames at a time, and those that are left."""
-    found = blocks(1, 20, 8, frames)
+def test_blocks_are_cut_as_the_kernel_cuts_them(channels, frames, three, two, one):
+    """One run of 20 numbers: three frames at a time, and those that are left; of few channels two and two."""
+    found = blocks(1, 20, channels, frames)
     assert (found["three_block"], found["two_block"], found["one_block"]) == (three, two, one)
     assert found["join"] == 0
 
@@ -52,6 +53,7 @@ def test_the_limits_of_copies_are_those_of_the_kernel():
     assert f"COPY_WORDS {COPY_WORDS}u" in source
     assert f"TURN_UNITS {TURN_UNITS}u" in source
     assert TURN_UNITS == UNITS
+    assert f"FEW {FEW}u" in source
     # dilated windows of 600 numbers: too long for three frames, and copied for two
     found = blocks(3, 200, 2, 3)
     assert (found["three_block"], found["two_call"], found["join"]) == (0, 2, 3)

@@ -90,8 +90,9 @@ SPEEDUP = {"cortex-m7": 1.0, "cortex-a72": 6.0, "cortex-a76": 10.0, "host": 16.0
 LAYER_CYCLES, ITEM_CYCLES, RING_CYCLES, SLIDE_CYCLES_PER_BYTE = 20.0, 80.0, 12.0, 0.54
 
 
-COPY_WORDS, TURN_UNITS = 768, 12
-"""Of ``kernels/conv_w8a16_m7.c``: words of copied windows, units of four taps in a turn of a loop."""
+COPY_WORDS, TURN_UNITS, FEW = 768, 12, 16
+"""Of ``kernels/conv_w8a16_m7.c``: words of copied windows, units of four taps in a turn of a loop, and
+how many channels are enough for four frames to be three and one."""
 
 
 def blocks(runs: int, run: int, channels: int, frames: int) -> dict[str, int]:
@@ -113,6 +114,8 @@ def blocks(runs: int, run: int, channels: int, frames: int) -> dict[str, int]:
     """
     units = runs * -(-run // 4)
     threes = frames // 3 if 6 * units <= COPY_WORDS else 0
+    if threes and frames % 3 == 1 and channels < FEW and runs == 1:
+        threes -= 1
     left = frames - 3 * threes
     twos = left // 2 if runs == 1 or 4 * units <= COPY_WORDS else 0
     ones = left - 2 * twos

@@ -109,7 +109,9 @@ vk_m7_conv_2x2:
     movw r12, #65535
     movt r12, #8193
     cmp r0, r12
-    bhi vk_m7_conv_2x2_far
+    bls .Lnear_vk_m7_conv_2x2
+    b.w vk_m7_conv_2x2_far
+.Lnear_vk_m7_conv_2x2:
     push {r0-r3}
     push {r4-r11, lr}
     ldr r11, [sp, #56]; adr r12, .Lentries_vk_m7_conv_2x2
@@ -313,7 +315,9 @@ vk_m7_conv_4x1:
     movw r12, #65535
     movt r12, #8193
     cmp r0, r12
-    bhi vk_m7_conv_4x1_far
+    bls .Lnear_vk_m7_conv_4x1
+    b.w vk_m7_conv_4x1_far
+.Lnear_vk_m7_conv_4x1:
     push {r0-r3}
     push {r4-r11, lr}
     mov r4, r0; mov r6, r1
@@ -529,7 +533,9 @@ vk_m7_conv_2x3:
     movw r12, #65535
     movt r12, #8193
     cmp r0, r12
-    bhi vk_m7_conv_2x3_far
+    bls .Lnear_vk_m7_conv_2x3
+    b.w vk_m7_conv_2x3_far
+.Lnear_vk_m7_conv_2x3:
     push {r0-r3}
     push {r4-r11, lr}
     mov r8, r1; mov r12, r0

@@ -35,6 +35,7 @@ void vk_m7_weave(const int16_t *window, uint32_t *woven, uint32_t runs, uint32_t
 
 #define TURN_UNITS 12u /* of 4 taps in a turn of the loops: kernelgen/assembly.py */
 #define COPY_WORDS 768u
+#define FEW 16u        /* channels, by the prices in firmware/compiler/plan/cost_table.json */
 #define READ_BEYOND 4u /* words, by loops that load ahead */
 
 /* each count of frames on its own: inlined, all of them would be prepared for in every call */
@@ -102,7 +103,9 @@ static inline void one_frame(const int8_t *weights, const vk_requant *requant, c
 APART void all_frames(const job *j, const int16_t *x, int16_t *y, uint32_t frames) {
     const uint32_t x_step = j->layer->frame_step, y_step = j->out_step;
     if (6u * j->units <= COPY_WORDS) {
-        for (; frames >= 3u; frames -= 3u, x += 3u * x_step, y += 3u * y_step) {
+        /* four frames are three and one, or two and two where few channels share the weaving */
+        const uint32_t twice = j->channels < FEW && j->layer->runs == 1u ? 4u : 0u;
+        for (; frames >= 3u && frames != twice; frames -= 3u, x += 3u * x_step, y += 3u * y_step) {
             three_frames(j, x, y);
         }
     }
