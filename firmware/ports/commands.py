@@ -99,6 +99,9 @@ def simulate(
     pull_after: Annotated[
         float | None, typer.Option(help="Pull the cable in the middle of a line after so many seconds.")
     ] = None,
+    storage: Annotated[
+        Path | None, typer.Option(help="File that keeps its flash: settings, tables, models. Else forgotten.")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="Stop after so long; 0: when interrupted.")] = 0.0,
 ) -> None:
     """Play a module that is not there: its own program behind a serial port, for monitor, calibrate and OSC.
@@ -113,7 +116,7 @@ def simulate(
     from firmware.models.model_file import named_file
     from firmware.ports.simulated.link import simulated_program
     from hardware.board import load_board
-    from hardware.simulated import ConverterErrors, SimulatedBoard
+    from hardware.simulated import ConverterErrors, SimulatedBoard, kept_flash
 
     for option, value, most in (
         ("--gain", gain, 0.5),
@@ -135,7 +138,10 @@ def simulate(
         for adc in described.adcs
         if adc.kind == "cv"
     }
-    with SimulatedBoard(described, library, errors, clock_ppm=clock_ppm, pull_after_s=pull_after) as played:
+    flash = kept_flash(storage) if storage is not None else None
+    with SimulatedBoard(
+        described, library, errors, flash=flash, clock_ppm=clock_ppm, pull_after_s=pull_after
+    ) as played:
         played.jacks.volts.update(patched)
         typer.echo(f"{described.title} at {played.device}  (vaectrol monitor --port {played.device})")
         end = time.monotonic() + seconds if seconds > 0 else float("inf")
