@@ -66,7 +66,10 @@ GROUPS = {
     "Sounds": ("toy", "data"),
     "Training": ("train", "budget", "evaluate", "probe", "place", "match", "factory"),
     "Model": ("import", "quantize", "dissect", "bend", "export", "compile"),
-    "Module": ("build", "flash", "calibrate", "monitor", "table", "control", "board", "simulate", "pc"),
+    "Module": (
+        *("build", "flash", "send", "models", "calibrate", "monitor"),
+        *("table", "control", "board", "simulate", "pc"),
+    ),
     "Bench": ("bench", "emulate", "latency", "bench-all"),
 }
 """The commands along the workflow, in the order in which help lists them."""

@@ -35,7 +35,7 @@ def bench(
         str | None,
         typer.Argument(
             metavar="INSTRUMENT|RUN|MODEL",
-            help="An instrument, a run folder, an .onnx file, or a reference decoder: raspberry, nano.",
+            help="An instrument, a run folder, an .onnx file, or a reference: raspberry, nano, anomaly.",
         ),
     ] = None,
     board: Annotated[str, typer.Option(help="Board, by name or .toml file.")] = "patch_sm",

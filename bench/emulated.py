@@ -20,7 +20,7 @@ from bench.m7.emulator import Machine
 from bench.m7.link import Placement, link
 from bench.predict import require_m7, summary
 from bench.report.schema import Emulated
-from common.refusal import Refusal
+from common.refusal import DoesNotFit, Refusal
 from common.version import version
 from firmware import toolchain
 from firmware.build import PORTS, Built, generate, host_library
@@ -65,6 +65,9 @@ AGREEMENT = 1e-5
 class EmulatedInstrument:
     """An instrument's image in the emulated board.
 
+    Its code lies in ITCM, as the port's linker puts it there. Where that is too small all of it lies behind
+    the instruction cache, which is dearer than on the module.
+
     Parameters
     ----------
     built : Built
@@ -79,7 +82,11 @@ class EmulatedInstrument:
         sources = [*built.sources, PORTS / "m7" / "m7.c"]
         objects = [toolchain.compile_source(s, "m7", extra=[f"-I{built.folder}"]) for s in sources]
         keep = ["m7_begin", "m7_render", "m7_block", POST, *verbs]
-        elf = link(objects, built.board, folder / "image.elf", keep=keep, placement=Placement(text="axi"))
+        image = folder / "image.elf"
+        try:
+            elf = link(objects, built.board, image, keep=keep, placement=Placement(text="itcm"))
+        except DoesNotFit:
+            elf = link(objects, built.board, image, keep=keep, placement=Placement(text="axi"))
         self.board: Board = built.board
         self.machine = Machine(read_elf(elf), built.board)
         self.at = self.machine.elf.symbol("m7_block").address

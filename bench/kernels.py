@@ -81,18 +81,18 @@ SHORT_SHAPES = [
 
 
 JOINED_SHAPES = [
-    *(Shape((c, c, c, 2), c, bits, 7 * (bits > 0)) for c in (2, 4, 8, 16) for bits in (0, 16)),
+    *(Shape((c, c, c, 2), c, bits, 7 * (bits > 0)) for c in (2, 4, 8, 16) for bits in (0, 9)),
     *(Shape((c, c), c, along=(0,)) for c in (2, 4, 8, 16)),
     Shape((4,) * 6 + (2,), 4),
     Shape((4,) * 15 + (2,), 4),
     Shape((8,) * 5 + (2,), 2),
-    Shape((4, 2), 4, 16, 7),
-    Shape((4,) * 6 + (2,), 4, 16, 7),
+    Shape((4, 2), 4, 9, 7),
+    Shape((4,) * 6 + (2,), 4, 9, 7),
 ]
 """Joined sums of the table: pitches of taps and output, bits of a table behind, taps along the outputs."""
 
 
-APART = ("ear", "fft", "joined_m7", "pitch", "recurrent_m7", "source_filter")
+APART = ("conv_short_m7", "ear", "fft", "joined_m7", "pitch", "recurrent_m7", "source_filter")
 """Sources that the image of all others has no room for in fast memory: no instrument has everything."""
 
 
@@ -110,6 +110,7 @@ def joined_bench() -> Bench:
     return Bench(Machine(elf, board))
 
 
+RECURRENT = "lstm", "gru", "gru_before"
 RECURRENT_UNITS, RECURRENT_SHIFT = (4, 8, 16, 40), 4
 """Recurrent layers of the table."""
 
@@ -126,7 +127,7 @@ def recurrent_bench() -> Bench:
     board = load_board("patch_sm")
     with tempfile.TemporaryDirectory() as folder:
         code = Path(folder) / "recurrent.S"
-        shapes = [_recurrent_shape(kind, units) for kind in ("lstm", "gru") for units in RECURRENT_UNITS]
+        shapes = [_recurrent_shape(kind, units) for kind in RECURRENT for units in RECURRENT_UNITS]
         code.write_text(m7_recurrent.source(shapes))
         needed = [s for s in kernel_sources("m7") if s.stem in ("recurrent_m7", "freestanding")]
         elf = link_for([*needed, code], board, Path(folder) / "recurrent.elf")
@@ -140,10 +141,22 @@ def bench() -> Bench:
 
     board = load_board("patch_sm")
     with tempfile.TemporaryDirectory() as folder:
+        needed = [s for s in kernel_sources("m7") if s.stem not in APART]
+        elf = link_for(needed, board, Path(folder) / "kernels.elf")
+    return Bench(Machine(elf, board))
+
+
+@cache
+def short_bench() -> Bench:
+    """Link the straight-line convolutions of the table into an image of their own."""
+    from firmware.toolchain import kernel_sources
+
+    board = load_board("patch_sm")
+    with tempfile.TemporaryDirectory() as folder:
         shapes = Path(folder) / "short.S"
         shapes.write_text(m7_short.source(SHORT_SHAPES))
-        needed = [s for s in kernel_sources("m7") if s.stem not in APART]
-        elf = link_for([*needed, shapes], board, Path(folder) / "kernels.elf")
+        needed = [s for s in kernel_sources("m7") if s.stem in ("conv_short_m7", "freestanding")]
+        elf = link_for([*needed, shapes], board, Path(folder) / "short.elf")
     return Bench(Machine(elf, board))
 
 
@@ -179,9 +192,11 @@ def conv(
     from firmware.toolchain import TARGETS
 
     rng = np.random.default_rng(inputs * 1000 + outputs * 10 + taps)
-    b = bench()
-    b.reset()
     in_pitch = packing.pitch_of(inputs, element)
+    short = element == "s16" and not transposed_stride
+    short = short and packing.is_short((outputs, inputs, taps), in_pitch, 1, 1)
+    b = short_bench() if short else bench()
+    b.reset()
     out_pitch = packing.pitch_of(outputs, element)
     order = TARGETS["m7"].packing if element != "s8" else "byte8"
     name = {"s16": "vk_conv_w8a16", "s8": "vk_conv_w8a8", "f32": "vk_conv_f32"}[element]
@@ -218,11 +233,11 @@ def conv(
     else:
         window = rng.integers(-100, 100, size).astype(dtype)
     out = b.machine.alloc((frames * out_step + 16) * np.dtype(dtype).itemsize)
-    if name == "vk_conv_w8a16" and not transposed_stride and packing.is_short(weights.shape, in_pitch, 1, 1):
-        short = packing.pack_short(weights, *numbers, in_pitch=in_pitch, dilation=dilation)
-        code = b.machine.elf.symbol("short_{}x{}".format(*short.shape)).address | 1  # Thumb
-        stream = b.machine.place(short.stream, region, 32)
-        layer = b.struct(stream, code, short.run_bytes, packing.short_bytes(*short.shape))
+    if short:
+        line = packing.pack_short(weights, *numbers, in_pitch=in_pitch, dilation=dilation)
+        code = b.machine.elf.symbol("short_{}x{}".format(*line.shape)).address | 1  # Thumb
+        stream = b.machine.place(line.stream, region, 32)
+        layer = b.struct(stream, code, line.run_bytes, packing.short_bytes(*line.shape))
         cycles, instructions = b.cycles(
             "vk_conv_short", layer, b.machine.place(window), out, out_step, frames, 0, packed.channels
         )
@@ -243,6 +258,33 @@ def conv(
         name, layer, b.machine.place(window), out, out_step, frames, 0, packed.channels
     )
     return Row(name, shape, region, macs, frames * rows, cycles, instructions, cycles / macs, macs)
+
+
+def depthwise(channels: int, taps: int, frames: int) -> Row:
+    """A filter per channel, int8 weights and int16 activations."""
+    from firmware.kernelgen import packing
+
+    b, rng = bench(), np.random.default_rng(9)
+    b.reset()
+    weights = rng.integers(-127, 128, (channels, 1, taps))
+    numbers = rng.integers(0, 1 << 20, channels), np.full(channels, 1 << 20), np.zeros(channels, int)
+    pitch = packing.pitch_of(channels, "s16")
+    packed = packing.pack_depthwise(weights, *numbers, in_pitch=pitch)
+    assert packed.requant is not None
+    layer = b.struct(
+        b.machine.place(packed.weights),
+        b.machine.place(np.ascontiguousarray(packed.requant)),
+        packed.frame_step,
+        packed.tap_step,
+        packed.taps | packed.pitch << 16,
+    )
+    window = b.machine.place(rng.integers(-9999, 9999, pitch * (frames + taps)).astype(np.int16))
+    out = b.machine.alloc(2 * pitch * frames)
+    cycles, instructions = b.cycles("vk_depthwise_w8a16", layer, window, out, pitch, frames, 0, channels)
+    macs, outputs = channels * taps * frames, channels * frames
+    shape = f"{channels} channels k{taps} × {frames}"
+    per_mac = cycles / macs
+    return Row("vk_depthwise_w8a16", shape, "dtcm", macs, outputs, cycles, instructions, per_mac, macs)
 
 
 def flat(kernel: str, frames: int, lanes: int) -> Row:
@@ -476,7 +518,7 @@ def joined(shape: Shape, frames: int) -> Row:
 
 
 def recurrent(kind: str, units: int, frames: int) -> Row:
-    """An LSTM or GRU of one input with random weights."""
+    """An LSTM or GRU of one input with random weights; ``gru_before``: its reset gate acts before them."""
     from firmware.compiler.judge import recurrent as judge
     from firmware.kernelgen.recurrent import pack_recurrent
 
@@ -493,7 +535,7 @@ def recurrent(kind: str, units: int, frames: int) -> Row:
         packed.inputs | packed.units << 16,
         packed.columns | packed.shift << 16,
     )
-    vector = b.machine.place(np.zeros(packed.columns, np.int16))
+    vector = b.machine.place(np.zeros(2 * packed.columns, np.int16))
     wide = b.machine.place(np.zeros(units, np.int32))
     x = b.machine.place(rng.integers(-9999, 9999, 2 * frames).astype(np.int16))
     out = b.machine.alloc(2 * units * frames)
@@ -505,8 +547,9 @@ def recurrent(kind: str, units: int, frames: int) -> Row:
 
 
 FIGURES: dict[str, tuple[Callable[[], Row], float]] = {
-    "conv 64→64 k3, 4 frames": (partial(conv, 64, 64, 3, 4), 0.75),
-    "conv 64→64 k3, 1 frame": (partial(conv, 64, 64, 3, 1), 0.95),
+    "conv 64→64 k3, 4 frames": (partial(conv, 64, 64, 3, 4), 0.60),
+    "conv 64→64 k3, 3 frames": (partial(conv, 64, 64, 3, 3), 0.60),
+    "conv 64→64 k3, 1 frame": (partial(conv, 64, 64, 3, 1), 0.75),
     "pointwise 128→128, 1 frame": (partial(conv, 128, 128, 1, 1), 1.0),
     "conv 16→16 k3, 3 frames": (partial(conv, 16, 16, 3, 3), 1.1),
     "transposed 64→32 k8 ↑4, 4 frames": (partial(conv, 64, 32, 8, 4, transposed_stride=4), 0.75),
@@ -590,6 +633,8 @@ def grid() -> Iterator[Callable[[], Row]]:
     for kernel in ("vk_copy_rows", "vk_gather_s16"):
         for frames, lanes in ((1, 16), (4, 32), (12, 16), (3, 64)):
             yield partial(rows, kernel, frames, lanes)
+    for channels, taps, frames in ((16, 3, 1), (64, 3, 1), (64, 3, 48), (16, 3, 12), (32, 5, 4), (8, 7, 48)):
+        yield partial(depthwise, channels, taps, frames)
     for region in ("axi", "sdram"):
         for frames in (1, 4):
             yield partial(conv, 128, 128, 3, frames, region=region)
@@ -618,7 +663,7 @@ def grid() -> Iterator[Callable[[], Row]]:
         yield partial(hit, "vk_bands_frame", count)
     for count in (4, 16, 32, 60):
         yield partial(harmonics, count)
-    for kind in ("lstm", "gru"):
+    for kind in RECURRENT:
         for units in RECURRENT_UNITS:
             for frames in (1, 12):
                 yield partial(recurrent, kind, units, frames)

@@ -1,6 +1,7 @@
-"""The reference decoders of the bench: RAVE's ``raspberry`` and NAM's A1-nano shapes, with random weights.
+"""The reference networks of the bench: RAVE's ``raspberry``, NAM's A1-nano, MLPerf Tiny's anomaly detector.
 
-Shapes are from the published configurations (acids-ircam/RAVE ``v1.gin`` + ``raspberry.gin``; NAM "nano");
+Shapes are from the published configurations (acids-ircam/RAVE ``v1.gin`` + ``raspberry.gin``; NAM "nano";
+mlcommons/tiny ``anomaly_detection``, its autoencoder);
 the weights are random, so a report says what such a network costs and nothing about how it sounds. Each
 can be had in float, W8A16 and W8A8: a graph is built op by op on a calibration signal, so that every
 activation has a scale.
@@ -277,6 +278,28 @@ def nano(form: str = "w8a16", seed: int = 2) -> Any:
     return b.finish(f"nano_{form}", {"in": {"audio": 1}, "out": {"audio_out": 1}}, metadata, [])
 
 
+def anomaly(form: str = "w8a16", seed: int = 3) -> Any:
+    """Return a network of the shape of MLPerf Tiny's AD: ten dense layers on 640 numbers, 264,192 MAC.
+
+    It runs once a millisecond here, so that it can be compared by cycles a multiply-accumulate.
+    """
+    b = Builder(form, seed)
+    x = b.quantize("spectra", b.rng.standard_normal((640, 64)))
+    for units in (*[128] * 4, 8, *[128] * 4):
+        x = b.conv(x, units, 1)
+        x = b.quantize(b.node("Relu", [x.name]), np.maximum(x.values, 0))
+    x = b.conv(x, 640, 1)
+    b.node("Identity", [x.name])
+    b.nodes[-1].output[0] = "again"
+    metadata = _metadata("anomaly", form, [("spectra", "control", "1/48", 640)], [("again", 640)])
+    metadata["outputs"][0] |= {
+        "role": "control",
+        "rate": "1/48",
+        "channels": [f"again{k}" for k in range(640)],
+    }
+    return b.finish(f"anomaly_{form}", {"in": {"spectra": 640}, "out": {"again": 640}}, metadata, [])
+
+
 def _metadata(
     name: str, form: str, inputs: list[tuple[str, str, str, int]], outputs: list[tuple[str, int]]
 ) -> dict[str, Any]:
@@ -304,7 +327,7 @@ def _metadata(
     }
 
 
-DECODERS = {"raspberry": raspberry, "nano": nano}
+DECODERS = {"raspberry": raspberry, "nano": nano, "anomaly": anomaly}
 
 
 def write_decoder(name: str, form: str, folder: Path) -> Path:

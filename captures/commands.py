@@ -28,6 +28,12 @@ def import_capture(
         Path | None,
         typer.Option(help="Write an instrument file too, which plays OUT once it is quantized beside it."),
     ] = None,
+    second: Annotated[
+        Path | None,
+        typer.Option(
+            help="Quantized model of another capture, beside the --instrument, that the sound fades to."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was read as JSON.")] = False,
 ) -> None:
     """Read an amplifier or pedal capture from elsewhere into a float model file."""
@@ -38,15 +44,18 @@ def import_capture(
     from captures.read import model_of, read_capture
     from common.files import write_bytes, write_text
     from common.outputs import check_file
+    from common.refusal import Refusal
 
     place = out or Path(f"{source.stem}.onnx")
     check_file(place, ".onnx", [source])
     if instrument is not None:
         check_file(instrument, ".toml", [source])
+    if second is not None and instrument is None:
+        raise Refusal("--second is the other model of an instrument; say --instrument NAME.toml too.")
     capture = read_capture(source, size)
     write_bytes(place, model_of(capture, place.stem).SerializeToString())
     if instrument is not None:
-        write_text(instrument, instrument_text(capture, place.stem))
+        write_text(instrument, instrument_text(capture, place.stem, second.name if second else None))
     if as_json:
         found = {
             "file": str(place),

@@ -17,6 +17,7 @@ from firmware.instruments import kinds
 from firmware.instruments.assign import assign
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.model_calls import CompiledModel
+from firmware.instruments.c.slots import Slotted
 from firmware.instruments.c.source import instrument_source, model_hash
 from firmware.instruments.kinds.base import InstrumentKind, state_region
 from firmware.instruments.latents import layer
@@ -62,6 +63,8 @@ class Built:
     objects: list[Path] = field(default_factory=list)
     image: Path | None = None
     image_missing: str = ""
+    slotted: Slotted | None = None
+    """What a slot may replace; None: nothing."""
     counters: bool = False
     """Whether a plug-in counts its cycles."""
 
@@ -72,6 +75,7 @@ def engine_sources(kind: InstrumentKind, spec: InstrumentFile) -> list[Path]:
     return [
         *sorted((ENGINE / "control").glob("*.c")),
         *(ENGINE / name for name in [*own, *sorted(layer.engine(spec) - set(own))]),
+        *sorted((ENGINE / "slots").glob("*.c")),
     ]
 
 
@@ -156,11 +160,13 @@ def generate(
             ends=program.ends,
             copies=program.copies,
             states=role.states(assignment),
+            part=program.part,
         )
     kind.plan(assignment, reports, block)
     source = out / "instrument.c"
     region = ("dtcm" if target == "m7" else "") if instances else None
-    write_text(source, instrument_source(assignment, compiled, block, version(), region))
+    text, slotted = instrument_source(assignment, compiled, block, version(), region, target)
+    write_text(source, text)
     built = Built(
         name=loaded.name,
         board=board,
@@ -170,6 +176,7 @@ def generate(
         model_hash=model_hash(compiled),
         assignment=assignment,
         report=predict(assignment, reports, block),
+        slotted=slotted,
     )
     built.include_dirs = [*toolchain.include_dirs(), out]
     built.sources = [

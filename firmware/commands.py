@@ -34,10 +34,12 @@ def register(app: typer.Typer) -> None:
     """Add this room's commands to the command line."""
     from firmware.bridge import commands as bridge
     from firmware.ports import commands as ports
+    from firmware.slots import commands as slots
     from firmware.tables import commands as tables
 
     ports.register(app)
     bridge.register(app)
+    slots.register(app)
     tables.register(app)
     app.command(
         "compile",

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import json
 import math
+import mmap
 import os
 import pty
 import termios
@@ -26,11 +27,12 @@ from pathlib import Path
 
 import numpy as np
 
+from common.files import write_bytes
 from common.refusal import ModuleGone, Refusal
 from hardware.board import Board
 from hardware.protocol import Link
 
-STORAGE_BYTES = 56 * 4096
+STORAGE_BYTES = (56 + 2 + 9 * 112) * 4096
 """PORT_STORAGE_BYTES of firmware/engine/port.h."""
 PATCH = b'{"cmd":"patch",'
 """How a request for the board, not for its program, begins; see `hardware.protocol.Link.ask`."""
@@ -102,7 +104,7 @@ class SimulatedBoard:
         By name of an input or of a CV output; an input not named has the board's own noise only.
     seed : int
         Of the noise.
-    flash : bytearray, optional
+    flash : bytearray or mmap, optional
         The storage area, kept by the caller across restarts.
     clock_ppm : float
         How much faster than its nominal rate the board's clock runs, in parts per million.
@@ -118,7 +120,7 @@ class SimulatedBoard:
         library: Path,
         errors: dict[str, ConverterErrors] | None = None,
         seed: int = 0,
-        flash: bytearray | None = None,
+        flash: bytearray | mmap.mmap | None = None,
         bench: bool = False,
         clock_ppm: float = 0.0,
         pull_after_s: float | None = None,
@@ -369,6 +371,29 @@ def patch_simulated(link: Link, index: int, **what: float) -> bool:
         return False
     time.sleep(SETTLE_S)
     return True
+
+
+def kept_flash(path: Path) -> mmap.mmap:
+    """Map a file as a board's flash, so that it outlives the board; a new file is blank.
+
+    Raises
+    ------
+    Refusal
+        The file cannot be written, or is no flash of this version.
+    """
+    try:
+        if not path.exists():
+            write_bytes(path, b"\xff" * STORAGE_BYTES)
+        with path.open("r+b") as file:
+            size = path.stat().st_size
+            if size != STORAGE_BYTES:
+                raise Refusal(
+                    f"{path.name} is no flash of a simulated board: it has {size:,} bytes, not "
+                    f"{STORAGE_BYTES:,}; name a new file."
+                )
+            return mmap.mmap(file.fileno(), STORAGE_BYTES)
+    except OSError as error:
+        raise Refusal(f"cannot keep the flash in {path}: {error.strerror or error}.") from error
 
 
 def _load(path: Path) -> ctypes.CDLL:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from quantize.budget import Limits, Row
     from quantize.data.calibration_set import CalibrationSet
+    from quantize.data.kept import Kept
     from quantize.procedure import Outcome, Settings, Stage, Width
     from quantize.progress import Progress
     from quantize.report.curves import CurveRow
@@ -97,10 +98,11 @@ def quantize(
     """Prune, fine-tune and quantize a model to int8 weights, and report what it cost in sound."""
     from rich.console import Console
 
-    from common.files import write_bytes
+    from common.files import files_below, write_bytes
     from common.outputs import check_file, check_folder
     from common.refusal import Refusal
     from quantize.budget import Limits, check_board, parse_bytes, parse_share
+    from quantize.data.kept import Kept, key_of
     from quantize.data.tune import Effort
     from quantize.integers.ranges import ESTIMATORS
     from quantize.procedure import Settings
@@ -158,10 +160,19 @@ def quantize(
             rows = _curve(calibration_set, settings, curve, source.stem, progress)
         else:
             widths: list[Width] = [activations] if activations else ["16", "8"]
-            made = _made(calibration_set, settings, limits, widths, progress)
+            kept = None
+            if against is not None and calibration is not None:
+                inputs = [source, against, *sorted(files_below(calibration))]
+                decides = [settings, limits, widths, seed, *(file.read_bytes() for file in inputs)]
+                kept = Kept(out.with_name(f"{out.name}.tuning"), key_of(decides))
+                if kept.is_begun:
+                    progress.ended(f"going on with what {kept.folder} holds of this command")
+            made = _made(calibration_set, settings, limits, widths, progress, kept)
             page = _written(made, calibration_set, Files(source, out, place), progress)
             if against is not None:
                 write_bytes(_float_beside(out), made.outcome.graph.to_model().SerializeToString())
+            if kept is not None:
+                kept.remove()
     if curve is not None:
         _print_rows(rows, curve, json)
     elif json:
@@ -258,6 +269,7 @@ def _made(
     limits: Limits | None,
     widths: list[Width],
     progress: Progress,
+    kept: Kept | None,
 ) -> Made:
     from quantize import budget, cost
     from quantize.procedure import run_procedure
@@ -265,7 +277,7 @@ def _made(
     tried: list[Row] = []
     if limits is not None:
         settings, tried = budget.choose(calibration_set, settings, limits, progress, widths)
-    outcome = run_procedure(calibration_set, settings, progress)
+    outcome = run_procedure(calibration_set, settings, progress, kept)
     progress.at("predicting what it costs")
     return Made(outcome, cost.sizes(calibration_set.graph, outcome.model, settings.board), tried)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -15,6 +16,7 @@ from common.refusal import Refusal
 from quantize.cost import layer_cycles
 from quantize.data.calibration_set import CalibrationSet
 from quantize.data.examples import teach
+from quantize.data.kept import Kept
 from quantize.data.quality import lost_percent, measure_that_counts
 from quantize.data.tune import Effort, fine_tune
 from quantize.formats.qdq import to_qdq
@@ -219,7 +221,10 @@ def line_of(stage: Stage, first: Stage) -> str:
 
 
 def run_procedure(
-    calibration_set: CalibrationSet, settings: Settings, progress: Progress | None = None
+    calibration_set: CalibrationSet,
+    settings: Settings,
+    progress: Progress | None = None,
+    kept: Kept | None = None,
 ) -> Outcome:
     """Prune, tune, quantize, refine and tune again.
 
@@ -231,6 +236,8 @@ def run_procedure(
         What to do.
     progress : Progress, optional
         Hears which stage is at work, and what each came to.
+    kept : Kept, optional
+        Where tunings keep their states, to go on with when they were interrupted.
 
     Raises
     ------
@@ -261,24 +268,32 @@ def run_procedure(
     measured("float", Network(original))
     graph, widths = original, {}
     if settings.keep < 1.0:
-        step = _pruned(calibration_set, settings, progress)
+        step = _pruned(calibration_set, settings, progress, kept)
         graph, widths = step.graph, step.widths
         measured("pruned", Network(graph))
     if settings.effort and settings.tunes_float:
         student = Network(graph)
         effort = settings.float_effort
-        _tune(student, calibration_set, settings, effort, lambda s: progress.at(TUNING_FLOAT, s))
+        tell = partial(progress.at, TUNING_FLOAT)
+        _tune(student, calibration_set, settings, effort, tell, _place(kept, TUNING_FLOAT))
         graph = student.to_graph()
         measured("pruned, tuned" if settings.keep < 1.0 else "tuned", Network(graph))
     graph_before = graph
     outcome = _quantized(graph, calibration_set, settings, progress)
     measured(f"int8, {_width_name(settings)}", outcome.network)
     if settings.effort:
-        _tune_integers(outcome.network, calibration_set, settings, lambda s: progress.at(TUNING_INTEGERS, s))
+        tell = partial(progress.at, TUNING_INTEGERS)
+        keep = _place(kept, TUNING_INTEGERS)
+        _tune_integers(outcome.network, calibration_set, settings, tell, keep)
         measured(f"int8, {_width_name(settings)}, tuned", outcome.network)
     outcome.original, outcome.stages, outcome.widths = original, stages, widths
     finish(outcome, settings)
     return outcome
+
+
+def _place(kept: Kept | None, name: str) -> tuple[Kept, str] | None:
+    """Where a tuning of this name keeps its state."""
+    return None if kept is None else (kept, name)
 
 
 def _width_name(settings: Settings) -> str:
@@ -291,11 +306,11 @@ def _tune(
     settings: Settings,
     effort: Effort,
     tell: Callable[[float], None],
+    kept: tuple[Kept, str] | None = None,
 ) -> None:
     rate = settings.tune_rate_events if calibration_set.graph.is_event else settings.tune_rate
-    fine_tune(
-        student, calibration_set.objective(), calibration_set.judge, effort, learning_rate=rate, progress=tell
-    )
+    objective, judge = calibration_set.objective(), calibration_set.judge
+    fine_tune(student, objective, judge, effort, learning_rate=rate, progress=tell, kept=kept)
 
 
 def _tune_integers(
@@ -303,6 +318,7 @@ def _tune_integers(
     calibration_set: CalibrationSet,
     settings: Settings,
     tell: Callable[[float], None],
+    kept: tuple[Kept, str] | None = None,
 ) -> None:
     """Tune the integers within the task, as the float model was trained.
 
@@ -311,9 +327,8 @@ def _tune_integers(
     """
     rate = settings.qat_rate if settings.activations == "16" else settings.qat_rate_8
     effort = settings.integer_effort
-    fine_tune(
-        network, calibration_set.objective(), calibration_set.judge, effort, learning_rate=rate, progress=tell
-    )
+    objective, judge = calibration_set.objective(), calibration_set.judge
+    fine_tune(network, objective, judge, effort, learning_rate=rate, progress=tell, kept=kept)
 
 
 def ranking_of(settings: Settings, graph: Graph) -> Ranking:
@@ -333,7 +348,9 @@ def prune_once(calibration_set: CalibrationSet, settings: Settings) -> Step:
     return prune(graph, pool, settings.keep, ranking_of(settings, graph))
 
 
-def _pruned(calibration_set: CalibrationSet, settings: Settings, progress: Progress) -> Step:
+def _pruned(
+    calibration_set: CalibrationSet, settings: Settings, progress: Progress, kept: Kept | None
+) -> Step:
     progress.at("pruning")
     if settings.rounds <= 1:
         return prune_once(calibration_set, settings)
@@ -343,7 +360,7 @@ def _pruned(calibration_set: CalibrationSet, settings: Settings, progress: Progr
 
     def tune(current: Graph) -> Graph:
         student, name = Network(current), f"pruning, round {next(turns)} of {settings.rounds}"
-        _tune(student, calibration_set, settings, effort, lambda s: progress.at(name, s))
+        _tune(student, calibration_set, settings, effort, partial(progress.at, name), _place(kept, name))
         return student.to_graph()
 
     graph, pool = calibration_set.graph, calibration_set.pool[:REFINING_FEEDS]

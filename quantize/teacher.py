@@ -16,13 +16,15 @@ from quantize.data.calibration_set import BATCH, LEAST_SAMPLES, POOL, Calibratio
 from quantize.data.examples import run, teach, tensors
 from quantize.data.feeds import FeedMaker, read_wav
 from quantize.data.tune import Objective
-from quantize.graph.graph import Graph
+from quantize.graph.graph import Feed, Graph
 from quantize.graph.network import Network
 
 SECONDS, LEAD_SECONDS = 0.35, 0.1
 """Of a cut, and of its beginning that does not count: a model's memory is empty there."""
 HELD_OUT = 0.25
 """Part of the recordings, one at least, that nothing is learnt from."""
+LESSONS = 256
+"""Batches of cuts; each is made and answered when it is first wanted, and comes again after the last one."""
 QUIET = 1e-4
 """Mean square below which errors count as if a cut were so loud."""
 
@@ -66,12 +68,20 @@ def from_teacher(graph: Graph, against: Graph, folder: Path, seed: int = 0) -> C
     test = teach(against, [judged.make(SECONDS, BATCH) for _ in range(POOL // 2)])
     (output,) = graph.output_names[:1]
 
-    def lessons() -> Objective:
-        teacher = Network(against)
+    known: dict[int, tuple[Feed, torch.Tensor]] = {}
+    teacher = Network(against)
 
+    def lesson(step: int) -> tuple[Feed, torch.Tensor]:
+        """Cuts and their answers, which depend on the step alone: a tuning can be taken up again."""
+        number = step % LESSONS
+        if number not in known:
+            feed = FeedMaker(graph, audio[:-held], seed=(seed, number)).make(SECONDS, BATCH)
+            known[number] = feed, torch.from_numpy(run(teacher, feed)[output])
+        return known[number]
+
+    def lessons() -> Objective:
         def objective(student: Network, step: int) -> torch.Tensor:
-            feed = learnt.make(SECONDS, BATCH)
-            wanted = torch.from_numpy(run(teacher, feed)[output])
+            feed, wanted = lesson(step)
             return torch.sqrt(error_to_signal(student(tensors(feed))[output], wanted) + 1e-10)
 
         return objective

@@ -44,7 +44,7 @@ def linker_script(board: Board, placement: Placement) -> str:
     )
     sections = []
     for region in board.memory:
-        wanted = [f".{region.name} .{region.name}.*"]
+        wanted = [f".{region.name} .{region.name}.* .{region.name}_bss.*"]
         if placement.text == region.name:
             wanted.append(".text .text.*")
         if placement.rodata == region.name:

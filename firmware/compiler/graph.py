@@ -69,6 +69,12 @@ class Tensor:
         return self.quant.dtype if self.quant else "float32"
 
     @property
+    def bound(self) -> int:
+        """Largest magnitude of its integers."""
+        assert self.quant is not None
+        return self.quant.bound
+
+    @property
     def frame(self) -> int:
         """Elements of one frame in memory, pads included."""
         align = ALIGN[self.dtype]

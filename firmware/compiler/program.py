@@ -19,6 +19,7 @@ from firmware.compiler.ops.hit import HitConstants
 from firmware.compiler.passes.split_sound import Ends
 from firmware.compiler.plan.stream import Stream
 from firmware.compiler.report import Report
+from firmware.compiler.slots.part import Part
 
 if TYPE_CHECKING:
     from hardware.board import Board
@@ -50,6 +51,12 @@ class Options:
         """Regions whose tables an instance has copies of."""
         regions = self.board.memory if self.board is not None and self.board.for_instances else ()
         return frozenset(region.name for region in regions if region.copies)
+
+    @property
+    def has_slots(self) -> bool:
+        """Whether the module may take another model of the same shape while it is flashed."""
+        board = self.board
+        return board is not None and board.storage_bytes > 0 and not board.for_instances
 
     @property
     def core(self) -> str:
@@ -95,6 +102,8 @@ class Program:
         What the engine does before and after a texture's network.
     copies : tuple of str
         Regions whose tables every instance has copies of, in the order of the arguments of ``NAME_copy``.
+    part : Part or None
+        What another model of the shape has otherwise; None where its numbers stay in the image.
     """
 
     name: str
@@ -107,6 +116,7 @@ class Program:
     sound: HitConstants | None = None
     ends: Ends = field(default_factory=Ends)
     copies: tuple[str, ...] = ()
+    part: Part | None = None
 
     def write(self, folder: Path | str) -> list[Path]:
         """Write NAME.h, NAME.c and report.json, each whole or not at all."""

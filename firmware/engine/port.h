@@ -60,7 +60,11 @@ typedef struct PortInfo {
 #define PORT_TABLE_SLOTS 3u /* behind the settings: one more than an instrument has tables */
 #define PORT_TABLES_BYTES (PORT_TABLE_SLOTS * PORT_TABLE_SECTORS * PORT_SECTOR_BYTES)
 #define PORT_SEQUENCE_SECTORS 2u /* of a slot; two slots behind the tables */
-#define PORT_STORAGE_BYTES (PORT_SETTINGS_BYTES + PORT_TABLES_BYTES + 2u * PORT_SEQUENCE_SECTORS * PORT_SECTOR_BYTES)
+#define PORT_SEQUENCES_BYTES (2u * PORT_SEQUENCE_SECTORS * PORT_SECTOR_BYTES)
+#define PORT_MODEL_SLOTS 8u
+#define PORT_MODEL_SECTORS 112u /* of a place; one more than there are slots, behind the choice among them */
+#define PORT_MODELS_BYTES ((2u + (PORT_MODEL_SLOTS + 1u) * PORT_MODEL_SECTORS) * PORT_SECTOR_BYTES)
+#define PORT_STORAGE_BYTES (PORT_SETTINGS_BYTES + PORT_TABLES_BYTES + PORT_SEQUENCES_BYTES + PORT_MODELS_BYTES)
 typedef struct PortStorage {
     void *context;
     bool (*read)(void *context, uint32_t address, void *data, size_t bytes);
@@ -107,8 +111,28 @@ typedef struct PortTable {
     const int16_t *frame; /* [frames][PORT_TABLE_LATENTS] ±32767: the ends of each latent's quantile table */
 } PortTable;
 
+/* Models of one shape that a module holds beside the one that was built in (engine/slots/slots.h). */
+#define PORT_SIGNATURE_BYTES 16u
+#define PORT_NO_MODEL 255u
+typedef struct PortModels {
+    const char *target; /* how the compiler of this image laid numbers out; NULL: this image takes none */
+    uint32_t bytes;     /* of a model's numbers */
+    uint32_t written;   /* of a model that is on its way */
+    uint8_t playing;    /* slot; 0: the one that was built in */
+    uint8_t signature[PORT_SIGNATURE_BYTES];
+    uint8_t pair; /* slot of the one that it is blended with, by the parameter morph; PORT_NO_MODEL: none */
+    bool blends;  /* this instrument has that parameter */
+} PortModels;
+typedef struct PortModel {
+    uint32_t bytes, hash;
+    bool fits; /* it has the shape of this image */
+    char name[32], licence[28];
+} PortModel;
+
 /* The image: one instrument, generated tables, static memory. */
 const PortInfo *instrument_info(void);
+/* Before instrument_init: the model of the slot that was chosen takes its place. */
+void instrument_load(const PortStorage *storage);
 void instrument_init(float sample_rate_hz);     /* once, before the first callback */
 void instrument_reset(void);                    /* silence, first step, models at zero; controls stay */
 void instrument_render(const PortBlock *block); /* the audio callback */
@@ -129,6 +153,17 @@ bool instrument_table(uint8_t which, PortTable *table); /* false: it has none of
 /* Frames from `at` on, in order; at last none, with `at` frames in all: then it plays, and is stored at the next idles.
  * NULL when taken, else why not. */
 const char *instrument_table_write(uint8_t which, uint32_t hash, uint32_t at, const int16_t *frame, uint32_t frames);
+void instrument_models(PortModels *models);
+bool instrument_model(const PortStorage *storage, uint8_t slot, PortModel *model); /* false: the slot is empty */
+/* A slot file: its head, then its payload in order, then the end. NULL when done, else why not. */
+const char *instrument_model_begin(const PortStorage *storage, uint8_t slot, const void *head, size_t bytes);
+const char *instrument_model_data(const PortStorage *storage, uint32_t at, const uint8_t *data, size_t count);
+const char *instrument_model_commit(const PortStorage *storage);
+/* It plays within 20 ms, and after every power on; 0: the model that was built in. */
+const char *instrument_model_use(const PortStorage *storage, uint8_t slot);
+/* The playing model is blended with that of a slot, now and after every power on; PORT_NO_MODEL: with none. */
+const char *instrument_model_morph(const PortStorage *storage, uint8_t slot);
+const char *instrument_model_erase(const PortStorage *storage, uint8_t slot);
 
 #ifdef __cplusplus
 }

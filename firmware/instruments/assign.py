@@ -10,7 +10,7 @@ from common.refusal import Refusal
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment, GateAssignment
 from firmware.instruments.kinds.base import InstrumentKind
-from firmware.instruments.latents import layer, macro, prior
+from firmware.instruments.latents import layer, macro, morph, prior
 from firmware.instruments.schema import LAWS, Control, LoadedInstrument
 from firmware.models.model_file import ModelFile
 from hardware.board import Board
@@ -33,6 +33,7 @@ def assign(loaded: LoadedInstrument, models: dict[str, ModelFile], board: Board)
     assignment.gate_names = [*gates, *layer.gates(loaded.spec, gates), *macro.gates(loaded.spec)]
     kind.add_parameters(assignment)
     macro.add_macro(assignment)
+    morph.add_morph(assignment)
     if (
         loaded.spec.latents is not None
         and not (layer.WORDS.keys() | prior.WORDS.keys()) & assignment.index.keys()

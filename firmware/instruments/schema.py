@@ -240,6 +240,8 @@ class InstrumentFile(Table):
     latents: LatentsTable | None = None
     macro: bool = False
     """A parameter ``macro`` that moves all others, and a gate ``learn``."""
+    morph: bool = False
+    """A parameter ``model.morph`` from the model that plays to another of its shape."""
     control: list[Control] = []
     gate: list[Gate] = []
     output: list[Output] = []

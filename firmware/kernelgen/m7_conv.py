@@ -4,15 +4,28 @@ Each line of a schedule is one cycle: one SMLAD (two multiply-accumulates) besid
 older first. What decides the order (sources in ``bench/m7/pipeline.py``): one multiply a cycle, which pairs
 with a load or, as the younger, with SXTB16; SXTB16 only as the older; a load's result is a factor, or an
 operand of SXTB16, two cycles later; two loads pair on different banks only. Loops are software-pipelined:
-what a half loads and unpacks, the next half multiplies.
+what a half loads and unpacks, the next half multiplies. A turn of a loop is twelve units of four taps; the
+first turn begins with as many units as are over.
 
 ``python -m firmware.kernelgen.m7_conv`` writes ``engine/kernels/conv_w8a16_m7.S`` again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from firmware.kernelgen import m7_woven
+from firmware.kernelgen.assembly import (
+    AHEAD,
+    UNITS,
+    Assembly,
+    begin,
+    enter_loop,
+    entries,
+    find_entry,
+    leave,
+    next_lines,
+)
 
 OUT = Path(__file__).resolve().parents[1] / "engine" / "kernels" / "conv_w8a16_m7.S"
 
@@ -23,89 +36,14 @@ HEADER = """\
 """
 
 
-LINE, AHEAD = 32, 96
-"""Bytes of a cache line, and how far ahead a line is asked for: more than a fill of SRAM takes."""
-
-
-@dataclass
-class Assembly:
-    """Lines of one function; names of virtual registers become real ones when written."""
-
-    name: str
-    registers: dict[str, str]
-    arguments: tuple[str, ...]
-    lines: list[str] = field(default_factory=list)
-
-    SAVED = "{r4-r11, lr}"
-    SAVED_BYTES = 36
-
-    def slot(self, name: str) -> str:
-        """Where an argument lies: the first four are pushed below the caller's, so all are one array."""
-        return f"[sp, #{self.SAVED_BYTES + 4 * self.arguments.index(name)}]"
-
-    def cycle(self, *instructions: str) -> None:
-        """Add what is meant to issue together, older first."""
-        self.lines.append("    " + "; ".join(self._named(i) for i in instructions))
-
-    def label(self, name: str, *, align: bool = False) -> None:
-        """Add a label; loops begin on the 8 bytes that one fetch brings."""
-        if align:
-            self.lines.append("    .balign 8")
-        self.lines.append(f".L{name}_{self.name}:")
-
-    def note(self, text: str) -> None:
-        """Add a comment."""
-        self.lines.append(f"    /* {text} */")
-
-    def _named(self, instruction: str) -> str:
-        words = []
-        if instruction.startswith("b") and instruction != "bx lr":
-            return f"{instruction.replace(' ', ' .L')}_{self.name}"
-        for word in instruction.replace(",", " , ").replace("[", "[ ").replace("]", " ]").split(" "):
-            words.append(self.registers.get(word, word))
-        text = " ".join(w for w in words if w)
-        return text.replace(" , ", ", ").replace("[ ", "[").replace(" ]", "]")
-
-    def text(self) -> str:
-        """Return the function as it stands in the file."""
-        used = ", ".join(f"{k} {v}" for k, v in self.registers.items())
-        return "\n".join(
-            [
-                f'    .section .text.{self.name}, "ax", %progbits',
-                "    .balign 8",
-                f"    .global {self.name}",
-                f"    .type {self.name}, %function",
-                "    .thumb_func",
-                f"/* {used} */",
-                f"{self.name}:",
-                *self.lines,
-                f"    .size {self.name}, . - {self.name}",
-                "",
-            ]
-        )
-
-
-def enter(a: Assembly) -> None:
-    """Put the register arguments below the caller's stack arguments and save what is kept."""
-    a.cycle("push {r0-r3}")
-    a.cycle(f"push {a.SAVED}")
-
-
-def leave(a: Assembly) -> None:
-    """Undo `enter`."""
-    a.cycle(f"pop {a.SAVED}")
-    a.cycle("add sp, sp, #16")
-    a.cycle("bx lr")
-
-
 def conv_4x1(*, far: bool) -> str:
-    """Four output channels of one frame: 23 cycles for four steps of 4 × 2 taps, 0.72 a multiply-accumulate.
+    """Four output channels of one frame: 133 cycles for 24 steps of 4 × 2 taps, 0.69 a multiply-accumulate.
 
-    `far`: for weights behind the cache; each turn, which eats one line of 32 bytes, asks for a later one.
+    `far`: for weights behind the cache; every fourth unit, as two lines of 32 bytes are eaten, asks for two
+    later ones.
 
     A step needs four SXTB16, each beside an SMLAD, and three loads, which pair among themselves: W0 and W1
-    are neighbours, and so are the activations of two steps. Weights stream on from run to run and block to
-    block.
+    are neighbours, and so are the activations of two steps. Weights stream on from block to block.
     """
     a = Assembly(
         "vk_m7_conv_4x1" + "_far" * far,
@@ -122,91 +60,77 @@ def conv_4x1(*, far: bool) -> str:
             "B": "r12",
             "C": "lr",
         },
-        ("weights", "requant", "window", "out", "turns", "runs", "gap", "quads"),
+        ("weights", "requant", "window", "out", "out_last", "turns", "over"),
     )
 
-    def half(first: int, second: str, next_second: str, *, last: bool) -> None:
-        """Two steps: activations A and `second`; loads the next half's A and `next_second`."""
-        w, x = 8 + 16 * first, 8 + 8 * first
+    def unit(number: int, second: str, next_second: str) -> None:
+        """Two steps: activations A and `second`; loads the next unit's A and `next_second`."""
         a.cycle("sxtb16 W0, W0, ror #8", "smlad c0, T, A, c0")
         a.cycle("sxtb16 T, W1", "smlad c1, W0, A, c1")
-        a.cycle(f"ldr W0, [wp, #{w}]", f"ldr W2, [wp, #{w + 4}]")
+        a.cycle("ldr W0, [wp, #8]", "ldr W2, [wp, #12]")
         a.cycle("sxtb16 W1, W1, ror #8", "smlad c2, T, A, c2")
         a.cycle("sxtb16 T, W0", "smlad c3, W1, A, c3")
-        if last:
-            a.cycle(f"ldr {next_second}, [xp, #{x + 4}]", f"ldr A, [xp, #{x}]!")
-        else:
-            a.cycle(f"ldr A, [xp, #{x}]", f"ldr {next_second}, [xp, #{x + 4}]")
+        a.cycle(f"ldr {next_second}, [xp, #12]", "ldr A, [xp, #8]!")
         a.cycle("sxtb16 W0, W0, ror #8", f"smlad c0, T, {second}, c0")
         a.cycle("sxtb16 T, W2", f"smlad c1, W0, {second}, c1")
-        if last:
-            a.cycle(f"ldr W0, [wp, #{w + 8}]!", "subs n, n, #1")
-            if far:
-                a.cycle(f"pld [wp, #{AHEAD}]")
+        if number + 1 < UNITS:
+            a.cycle("ldr W1, [wp, #20]", "ldr W0, [wp, #16]!")
         else:
-            a.cycle(f"ldr W0, [wp, #{w + 8}]", f"ldr W1, [wp, #{w + 12}]")
+            a.cycle("ldr W0, [wp, #16]!", "subs n, n, #1")
+        if far and number % 4 == 3:
+            a.cycle(*next_lines("wp"))
         a.cycle("sxtb16 W2, W2, ror #8", f"smlad c2, T, {second}, c2")
         a.cycle("sxtb16 T, W0", f"smlad c3, W2, {second}, c3")
 
-    enter(a)
-    if far:
-        for line in range(0, AHEAD, LINE):
-            a.cycle(f"pld [r0, #{line}]", f"pld [r1, #{line}]")
-    a.cycle("mov wp, r0")
+    begin(a, far=far)
+    a.cycle("mov wp, r0", "mov n, r1")
+    find_entry(a, "A", "B")
+    a.cycle("mov xp, r2")
     a.cycle("ldr W0, [wp]", "ldr W1, [wp, #4]")
-    a.cycle(f"ldr n, {a.slot('requant')}")
-    a.cycle("sxtb16 T, W0", f"ldr xp, {a.slot('window')}")
-    a.label("quad_4x1")
+    a.cycle("ldr c0, [n]", "ldr c1, [n, #12]")
+    a.cycle("sxtb16 T, W0")
+    a.label("quad")
     a.note("n is the requant record here")
-    a.cycle(f"ldr A, {a.slot('runs')}", "ldr c0, [n]")
-    a.cycle("ldr c1, [n, #12]", "ldr c2, [n, #24]")
-    a.cycle("ldr c3, [n, #36]")
-    a.cycle(f"str A, {a.slot('weights')}")
-    a.label("run_4x1")
-    a.cycle(f"ldr n, {a.slot('turns')}")
+    a.cycle("ldr c2, [n, #24]", "ldr c3, [n, #36]")
     a.cycle("ldr A, [xp]", "ldr B, [xp, #4]")
-    a.cycle("lsrs n, n, #1")
-    a.cycle("bcc loop_4x1")
-    a.note("an odd number of units begins with the second half")
-    a.cycle("mov C, B", "sub wp, wp, #16")
-    a.cycle("sub xp, xp, #8", "b middle_4x1")
-    a.label("loop_4x1", align=True)
-    half(0, "B", "C", last=False)
-    a.label("middle_4x1")
-    half(1, "C", "B", last=True)
-    a.cycle("ldr W1, [wp, #4]", "bne loop_4x1")
-    a.cycle(f"ldr A, {a.slot('weights')}", f"ldr B, {a.slot('gap')}")
-    a.cycle(f"ldr n, {a.slot('requant')}")
-    a.cycle("subs A, A, #1", "add xp, xp, B")
-    a.cycle("itt ne")
-    a.cycle(f"strne A, {a.slot('weights')}")
-    a.cycle("bne run_4x1")
+    a.cycle(f"ldr n, {a.slot('turns')}", "mov C, B")
+    enter_loop(a)
+    a.label("loop", align=True)
+    for number in range(UNITS):
+        a.label(f"unit{number}")
+        unit(number, *("BC" if number % 2 == 0 else "CB"))
+    a.cycle("ldr W1, [wp, #4]", "bne loop")
     a.note("y = sat((acc << shift) * multiplier, rounded, >> 32); the record is {bias, multiplier, shift}")
+    a.cycle(f"ldr n, {a.slot('requant')}")
+    a.cycle(f"ldr xp, {a.slot('out')}", f"ldr C, {a.slot('out_last')}")
+    a.cycle("cmp xp, C")
     a.cycle("ldr A, [n, #4]", "ldr B, [n, #8]")
     a.cycle("ldr C, [n, #16]", "ldr W2, [n, #20]")
-    a.cycle(f"ldr xp, {a.slot('quads')}", "lsl c0, c0, B")
-    a.cycle("ldr B, [n, #28]", "smmulr c0, c0, A")
-    a.cycle("lsl c1, c1, W2", "ldr A, [n, #32]")
-    a.cycle("ldr W2, [n, #40]", "smmulr c1, c1, C")
-    a.cycle("ldr C, [n, #44]", "subs xp, xp, #1")
-    a.cycle("lsl c2, c2, A", f"ldr A, {a.slot('out')}")
-    a.cycle("ssat c0, #16, c0", "smmulr c2, c2, B")
-    a.cycle("lsl c3, c3, C", f"str xp, {a.slot('quads')}")
-    a.cycle("ssat c1, #16, c1", "smmulr c3, c3, W2")
-    a.cycle(f"ldr xp, {a.slot('window')}", "add n, n, #48")
-    a.cycle("ssat c2, #16, c2", f"str n, {a.slot('requant')}")
+    a.cycle("lsl c0, c0, B", "ldr B, [n, #32]")
+    a.cycle("lsl c1, c1, W2", "smmulr c0, c0, A")
+    a.cycle("ldr A, [n, #28]", "smmulr c1, c1, C")
+    a.cycle("lsl c2, c2, B", "ldr C, [n, #44]")
+    a.cycle("ldr W2, [n, #40]", "smmulr c2, c2, A")
+    a.cycle("ssat c0, #16, c0", "add n, n, #48")
+    a.cycle("ssat c1, #16, c1", f"str n, {a.slot('requant')}")
+    a.cycle("lsl c3, c3, C", "ldr A, [n]")
     if far:
-        a.cycle(f"pld [n, #{AHEAD - LINE}]", f"pld [n, #{AHEAD}]")
-    a.cycle("pkhbt c0, c0, c1, lsl #16")
-    a.cycle("ssat c3, #16, c3", "str c0, [A], #8")
-    a.cycle("pkhbt c2, c2, c3, lsl #16", f"str A, {a.slot('out')}")
-    a.cycle("str c2, [A, #-4]", "bne quad_4x1")
+        a.cycle(f"pld [n, #{AHEAD - 32}]", f"pld [n, #{AHEAD}]")
+    a.cycle("ssat c2, #16, c2", "smmulr c3, c3, W2")
+    a.cycle("pkhbt B, c0, c1, lsl #16", "mov c0, A")
+    a.cycle("str B, [xp], #8", "ldr c1, [n, #12]")
+    a.cycle("ssat c3, #16, c3", f"str xp, {a.slot('out')}")
+    a.cycle(f"ldr A, {a.slot('window')}")
+    a.cycle("pkhbt c2, c2, c3, lsl #16")
+    a.cycle("str c2, [xp, #-4]", "mov xp, A")
+    a.cycle("bne quad")
     leave(a)
+    entries(a)
     return a.text()
 
 
 def conv_2x2(*, far: bool) -> str:
-    """Two output channels of two frames: 19 cycles for four steps of 2 × 2 × 2 taps, 0.59 a MAC.
+    """Two output channels of two frames: 109 cycles for 24 steps of 2 × 2 × 2 taps, 0.57 a MAC.
 
     `far`: see `conv_4x1`.
 
@@ -231,8 +155,8 @@ def conv_2x2(*, far: bool) -> str:
             "C": "lr",
         },
         (
-            *("weights", "requant", "window", "out", "turns", "runs", "gap", "pairs"),
-            *("frame_bytes", "out_bytes", "quad_bytes", "run", "frame_pairs"),
+            *("weights", "requant", "window", "out", "turns", "over", "pairs"),
+            *("frame_bytes", "out_bytes", "quad_bytes", "frame_pairs"),
             *("first_requant", "first_out", "all_pairs"),
         ),
     )
@@ -240,56 +164,46 @@ def conv_2x2(*, far: bool) -> str:
     def front(*, last: bool) -> None:
         """Most of two steps; `back` is the rest. On entry T, W0, A, B are those of the first."""
         a.cycle("smlad c0a, T, A, c0a", "ldr W1, [wp], #8")
+        if last:
+            a.cycle("subs n, n, #1", "ldr C, [bp], #4")
         a.cycle("sxtb16 W0, W0, ror #8", "smlad c0b, T, B, c0b")
         a.cycle("smlad c1a, W0, A, c1a", "ldr A, [ap], #4")
-        a.cycle("smlad c1b, W0, B, c1b", "ldr C, [bp], #4")
+        a.cycle("smlad c1b, W0, B, c1b", "ldr B, [bp], #4" if last else "ldr C, [bp], #4")
         a.cycle("sxtb16 T, W1", "ldr W0, [wp], #8")
-        if last:
-            if far:
-                a.cycle(f"pld [wp, #{AHEAD}]")
-            a.cycle("subs n, n, #1", "ldr B, [bp], #4")
         a.cycle("sxtb16 W1, W1, ror #8", "smlad c0a, T, A, c0a")
-        a.cycle("smlad c0b, T, C, c0b", "bne loop_2x2" if last else "ldr B, [bp], #4")
+        a.cycle("smlad c0b, T, C, c0b", "bne loop" if last else "ldr B, [bp], #4")
 
-    def back(*, drain: bool) -> None:
-        a.cycle("smlad c1a, W1, A, c1a", *([] if drain else ["ldr A, [ap], #4"]))
+    def back() -> None:
+        a.cycle("smlad c1a, W1, A, c1a", "ldr A, [ap], #4")
         a.cycle("sxtb16 T, W0", "smlad c1b, W1, C, c1b")
 
-    enter(a)
-    if far:
-        for line in range(0, AHEAD, LINE):
-            a.cycle(f"pld [r0, #{line}]", f"pld [r1, #{line}]")
-    a.label("frames_2x2")
-    a.cycle(f"ldr wp, {a.slot('weights')}", f"ldr n, {a.slot('requant')}")
-    a.label("pair_2x2")
+    begin(a, far=far)
+    find_entry(a, "A", "B")
+    a.label("frames")
+    a.cycle(f"ldr wp, {a.slot('weights')}", f"ldr n, {a.slot('first_requant')}")
+    a.label("pair")
     a.note("n is the requant record here")
     a.cycle(f"ldr ap, {a.slot('window')}", f"ldr C, {a.slot('frame_bytes')}")
     a.cycle("ldr c0a, [n]", "ldr c1a, [n, #12]")
-    a.cycle("ldr W0, [wp], #8", f"ldr B, {a.slot('runs')}")
+    a.cycle("ldr W0, [wp], #8")
     a.cycle(f"ldr n, {a.slot('turns')}", "add bp, ap, C")
-    a.cycle(f"str B, {a.slot('run')}", "mov c0b, c0a")
-    a.cycle("sxtb16 T, W0", "mov c1b, c1a")
-    a.label("run_2x2")
-    a.cycle("ldr A, [ap], #4", "lsrs n, n, #1")
-    a.cycle("ldr B, [bp], #4", "bcs second_2x2")
-    a.cycle("b first_2x2")
-    a.label("loop_2x2", align=True)
-    back(drain=False)
-    a.label("first_2x2")
-    front(last=False)
-    back(drain=False)
-    a.label("second_2x2")
-    front(last=True)
-    back(drain=True)
-    a.cycle(f"ldr A, {a.slot('run')}", f"ldr B, {a.slot('gap')}")
-    a.cycle(f"ldr n, {a.slot('turns')}")
-    a.cycle("subs A, A, #1", "add ap, ap, B")
-    a.cycle(f"str A, {a.slot('run')}", "add bp, bp, B")
-    a.cycle("sub bp, bp, #4", "bne run_2x2")
+    a.cycle("ldr A, [ap], #4", "mov c0b, c0a")
+    a.cycle("ldr B, [bp], #4", "mov c1b, c1a")
+    a.cycle("sxtb16 T, W0")
+    enter_loop(a)
+    a.label("loop", align=True)
+    back()
+    for number in range(UNITS):
+        a.label(f"unit{number}")
+        if far and number % 4 == 3:
+            a.cycle(*next_lines("wp"))
+        front(last=number + 1 == UNITS)
+        if number + 1 < UNITS:
+            back()
+    a.cycle("smlad c1a, W1, A, c1a", f"ldr n, {a.slot('requant')}")
+    a.cycle("smlad c1b, W1, C, c1b", f"ldr C, {a.slot('out')}")
     a.note("y = sat((acc << shift) * multiplier, rounded, >> 32); the record is {bias, multiplier, shift}")
-    a.cycle(f"ldr n, {a.slot('requant')}", f"ldr C, {a.slot('out')}")
-    a.cycle(f"ldr ap, {a.slot('out_bytes')}")
-    a.cycle(f"ldr bp, {a.slot('quad_bytes')}")
+    a.cycle(f"ldr ap, {a.slot('out_bytes')}", f"ldr bp, {a.slot('quad_bytes')}")
     a.cycle("ldr A, [n, #4]", "ldr B, [n, #8]")
     a.cycle("ldr W0, [n, #16]", "ldr W1, [n, #20]")
     a.cycle(f"ldr T, {a.slot('pairs')}", "lsl c0a, c0a, B")
@@ -310,7 +224,7 @@ def conv_2x2(*, far: bool) -> str:
     a.cycle("str c0b, [C, ap]")
     a.cycle("str c0a, [C], #4")
     a.cycle(f"str T, {a.slot('pairs')}")
-    a.cycle(f"str C, {a.slot('out')}", "bne pair_2x2")
+    a.cycle(f"str C, {a.slot('out')}", "bne pair")
     a.note("the next two frames")
     a.cycle(f"ldr A, {a.slot('frame_pairs')}", f"ldr B, {a.slot('first_requant')}")
     a.cycle(f"ldr C, {a.slot('first_out')}", f"ldr T, {a.slot('frame_bytes')}")
@@ -320,15 +234,17 @@ def conv_2x2(*, far: bool) -> str:
     a.cycle(f"str C, {a.slot('out')}", "subs A, A, #1")
     a.cycle(f"str C, {a.slot('first_out')}")
     a.cycle(f"str W0, {a.slot('window')}")
-    a.cycle(f"str A, {a.slot('frame_pairs')}", "bne frames_2x2")
+    a.cycle(f"str A, {a.slot('frame_pairs')}", "bne frames")
     leave(a)
+    entries(a)
     return a.text()
 
 
 def source() -> str:
     """Return the text of ``engine/kernels/conv_w8a16_m7.S``."""
-    made = (conv(far=far) for far in (False, True) for conv in (conv_2x2, conv_4x1))
-    return HEADER + "\n".join(made)
+    convs = (conv_2x2, conv_4x1, m7_woven.conv_2x3)
+    copies = (m7_woven.join(), m7_woven.join_three(), m7_woven.weave())
+    return HEADER + "\n".join([*copies, *(conv(far=far) for far in (False, True) for conv in convs)])
 
 
 if __name__ == "__main__":

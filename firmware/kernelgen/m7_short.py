@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from firmware.kernelgen.m7_conv import Assembly
+from firmware.kernelgen.assembly import Assembly
 from firmware.kernelgen.packing import short_bytes
 
 HEADER = "    .syntax unified\n    .thumb\n"

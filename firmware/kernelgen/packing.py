@@ -70,6 +70,10 @@ class PackedConv:
         )
         return f"{{{weights}, {table}, {', '.join(str(n) for n in numbers)}}}"
 
+    def stored_taps(self, packing: str) -> int:
+        """Weights of a channel, those that pad its runs included."""
+        return self.runs * round_up(self.run, PACKINGS[packing].run_taps)
+
 
 def round_up(n: int, unit: int) -> int:
     """Return the least multiple of `unit` that is not below `n`."""
@@ -293,7 +297,9 @@ def pack_joined_lanes(weights: np.ndarray) -> np.ndarray:
 
 
 def joined_curve(knots: np.ndarray, first: int, shift: int) -> tuple[np.ndarray, int, int] | None:
-    """Lay a function table out for `m7_joined`: one of a power of two inputs, where results stay the same.
+    """Lay a function table out for `m7_joined`: a power of two lines, of which the first and last are flat.
+
+    So only which line it is needs clamping, and no input: beyond the table nothing is multiplied by it.
 
     Parameters
     ----------
@@ -302,23 +308,29 @@ def joined_curve(knots: np.ndarray, first: int, shift: int) -> tuple[np.ndarray,
 
     Returns
     -------
-    lines : int32 [n, 2]
-        Slope a and offset b of each 2^shift inputs: (a·u + b) >> shift is the result, modulo 2^32.
+    lines : int32 [2^bits, 2]
+        Slope a and offset b of each 2^shift inputs: (a·u + b) >> 16 is the result, modulo 2^32.
     first, bits : int
-        Input of the first line; inputs less that are clamped to so many bits.
+        Input of the first line; lines are clamped to so many bits.
     None where a table can't be laid out so.
     """
     span = (knots.size - 1) << shift
     is_whole = (first, span) == (-32768, 65536)
-    if shift == 0 or not (is_whole or -32768 <= first <= first + span <= 32767):
+    if shift == 0 or shift > 15 or not (is_whole or -32768 <= first <= first + span <= 32767):
         return None
-    bits = 16 if is_whole else max(span.bit_length(), shift + 1)
-    full = np.full((1 << bits >> shift) + 1, knots[-1], np.int64)
-    full[: knots.size] = knots
-    slopes = np.diff(full)
+    left = knots[:-1].astype(np.int64)
+    slopes = np.diff(knots.astype(np.int64))
+    highest = int(knots[-1])
+    if is_whole:  # no int16 reaches the last knot
+        highest = int(left[-1] + ((slopes[-1] * ((1 << shift) - 1) + (1 << shift >> 1)) >> shift))
+    if slopes[0]:
+        left, slopes, first = np.append(knots[0], left), np.append(0, slopes), first - (1 << shift)
+    bits = max(1, int(slopes.size + bool(slopes[-1]) - 1).bit_length())
+    after = (1 << bits) - slopes.size
+    left, slopes = np.append(left, np.full(after, highest)), np.append(slopes, np.zeros(after, np.int64))
     starts = np.arange(slopes.size, dtype=np.int64) << shift
-    offsets = (full[:-1] << shift) + (1 << shift >> 1) - slopes * starts
-    lines = np.stack([slopes, offsets], axis=1)
+    offsets = (left << shift) + (1 << shift >> 1) - slopes * starts
+    lines = np.stack([slopes, offsets], axis=1) << 16 - shift
     return ((lines + 2**31) % 2**32 - 2**31).astype(np.int32), first, bits
 
 

@@ -52,6 +52,14 @@ def read_model(path: Path) -> ModelFile:
     return ModelFile(path, about)
 
 
+def named_file(text: str) -> tuple[str, Path]:
+    """Read ROLE=FILE of a command line; a `Refusal` where it is anything else."""
+    role, separator, path = text.partition("=")
+    if not separator:
+        raise Refusal(f"--model {text!r}: write the role and the file, as drum=my.int8.onnx.")
+    return role, Path(path)
+
+
 def knob_channels(model: ModelFile) -> list[str]:
     """Names of the channels of the model's knob input: classes as ``class:NAME``, attributes by name."""
     entry = model.about.input_with("class", "attribute", "condition")

@@ -51,6 +51,7 @@ def plugin(
 
     from common.outputs import check_folder
     from common.refusal import Refusal
+    from firmware.models.model_file import named_file
     from firmware.ports.plugin.link import FORMATS, SYSTEMS, Wanted, build_plugin, place
     from firmware.ports.web.gallery import check_board
 
@@ -58,7 +59,7 @@ def plugin(
         raise Refusal(f"there are no plugins for {system}; choose {', '.join(SYSTEMS)} or all.")
     if form not in FORMATS:
         raise Refusal(f"there is no format {form!r}; choose {' or '.join(FORMATS)}.")
-    models = dict(_named_file(text) for text in model or [])
+    models = dict(named_file(text) for text in model or [])
     wanted = Wanted(instrument, check_board(board, "a plugin"), models, block)
     check_folder(out)
     systems = list(SYSTEMS) if system == "all" else [system]
@@ -98,6 +99,9 @@ def simulate(
     pull_after: Annotated[
         float | None, typer.Option(help="Pull the cable in the middle of a line after so many seconds.")
     ] = None,
+    storage: Annotated[
+        Path | None, typer.Option(help="File that keeps its flash: settings, tables, models. Else forgotten.")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="Stop after so long; 0: when interrupted.")] = 0.0,
 ) -> None:
     """Play a module that is not there: its own program behind a serial port, for monitor, calibrate and OSC.
@@ -109,9 +113,10 @@ def simulate(
     import time
 
     from common.outputs import check_folder
+    from firmware.models.model_file import named_file
     from firmware.ports.simulated.link import simulated_program
     from hardware.board import load_board
-    from hardware.simulated import ConverterErrors, SimulatedBoard
+    from hardware.simulated import ConverterErrors, SimulatedBoard, kept_flash
 
     for option, value, most in (
         ("--gain", gain, 0.5),
@@ -124,7 +129,7 @@ def simulate(
     _within("--pull-after", 0.0 if pull_after is None else pull_after, 0.0, 3600.0)
     described = load_board(board)
     patched = dict(_assigned(text, described) for text in volts or [])
-    models = dict(_named_file(text) for text in model or [])
+    models = dict(named_file(text) for text in model or [])
     if program is None:
         check_folder(out)
     library = program or simulated_program(instrument, described.name, out, models or None)
@@ -133,7 +138,10 @@ def simulate(
         for adc in described.adcs
         if adc.kind == "cv"
     }
-    with SimulatedBoard(described, library, errors, clock_ppm=clock_ppm, pull_after_s=pull_after) as played:
+    flash = kept_flash(storage) if storage is not None else None
+    with SimulatedBoard(
+        described, library, errors, flash=flash, clock_ppm=clock_ppm, pull_after_s=pull_after
+    ) as played:
         played.jacks.volts.update(patched)
         typer.echo(f"{described.title} at {played.device}  (vaectrol monitor --port {played.device})")
         end = time.monotonic() + seconds if seconds > 0 else float("inf")
@@ -163,15 +171,6 @@ def _within(option: str, value: float, low: float, high: float) -> None:
         raise Refusal(f"{option} is {value:g}; give {low:g} to {high:g}.")
 
 
-def _named_file(text: str) -> tuple[str, Path]:
-    from common.refusal import Refusal
-
-    role, separator, path = text.partition("=")
-    if not separator:
-        raise Refusal(f"--model {text!r}: write the role and the file, as drum=my.int8.onnx.")
-    return role, Path(path)
-
-
 def pc(
     instrument: Annotated[str, typer.Argument(help="An instrument's name or its .toml file.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the program.")] = Path("build/pc"),
@@ -185,10 +184,11 @@ def pc(
     Example: vaectrol pc drum -o build/pc && build/pc/drum-pc --adc none --gpio none --socket /tmp/v.sock
     """
     from common.outputs import check_folder
+    from firmware.models.model_file import named_file
     from firmware.ports.rpi.link import pc_program
 
     check_folder(out)
-    models = dict(_named_file(text) for text in model or [])
+    models = dict(named_file(text) for text in model or [])
     typer.echo(f"wrote {pc_program(instrument, out, board, models or None)}")
 
 

@@ -31,11 +31,11 @@ class FeedMaker:
         The model; its metadata says what the inputs mean.
     audio : sequence of ndarray [samples], optional
         Recordings at 48 kHz for inputs that carry audio.
-    seed : int
+    seed : int or sequence of int
         Of the random generator.
     """
 
-    def __init__(self, graph: Graph, audio: Sequence[np.ndarray] = (), seed: int = 0):
+    def __init__(self, graph: Graph, audio: Sequence[np.ndarray] = (), seed: int | Sequence[int] = 0):
         self.graph = graph
         self.audio = list(audio)
         self.random = np.random.default_rng(seed)

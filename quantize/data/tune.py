@@ -13,6 +13,7 @@ import torch
 
 from common.refusal import Refusal
 from quantize.data.examples import Example, tensors
+from quantize.data.kept import EVERY_S, Kept
 from quantize.graph.network import Network
 from train.kinds import trained_as
 
@@ -124,6 +125,7 @@ def fine_tune(
     *,
     learning_rate: float = 1e-3,
     progress: Callable[[float], None] | None = None,
+    kept: tuple[Kept, str] | None = None,
 ) -> dict[str, float]:
     """Train a network with Adam and a cosine schedule; what is kept is the best the judge has seen.
 
@@ -141,6 +143,9 @@ def fine_tune(
         Of the weights; scales get a tenth.
     progress : callable, optional
         Called with the share done.
+    kept : (Kept, str), optional
+        Where the state is kept, and under which name: an interrupted training goes on exactly where it stood.
+        The objective must depend on nothing but the student and the step.
 
     Returns
     -------
@@ -157,38 +162,71 @@ def fine_tune(
         groups.append({"params": scales, "lr": learning_rate * SCALE_RATE})
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     rates = [group["lr"] for group in optimizer.param_groups]
-    begin = time.monotonic()
-    before = best = judge(student)
-    best_state = _state(student)
-    done, count, next_check = 0.0, 0, 1.0 / CHECKS
-    while done < 1.0:
-        factor = (0.02 + 0.98 * 0.5 * (1.0 + float(np.cos(np.pi * done)))) * min(1.0, 10 * done + 0.1)
+    begin = saved = time.monotonic()
+    now = _Standing()
+    if kept is not None and (found := kept[0].load(kept[1])) is not None:
+        now = _Standing(**found["standing"])
+        student.load_state_dict(found["student"])
+        optimizer.load_state_dict(found["optimizer"])
+        best_state = found["best_state"]
+        begin -= now.elapsed
+    else:
+        now.before = now.best = judge(student)
+        best_state = _state(student)
+
+    def keep() -> None:
+        if kept is not None:
+            now.elapsed = time.monotonic() - begin
+            state = {"student": _state(student), "optimizer": optimizer.state_dict()}
+            kept[0].save(kept[1], {**state, "standing": vars(now), "best_state": best_state})
+
+    while now.done < 1.0:
+        factor = (0.02 + 0.98 * 0.5 * (1.0 + float(np.cos(np.pi * now.done)))) * min(1.0, 10 * now.done + 0.1)
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * factor
-        loss = objective(student, count)
-        if not bool(torch.isfinite(loss)):
-            if count == 0:
-                raise Refusal(
-                    f"the loss of the fine-tuning is {float(loss.detach())} from the start; "
-                    "look at the model and the calibration data."
-                )
-            break
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        try:
+            loss = objective(student, now.count)
+            if not bool(torch.isfinite(loss)):
+                if now.count == 0:
+                    raise Refusal(
+                        f"the loss of the fine-tuning is {float(loss.detach())} from the start; "
+                        "look at the model and the calibration data."
+                    )
+                break
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+        except KeyboardInterrupt:  # nothing of this step is in the weights yet
+            keep()
+            raise
         torch.nn.utils.clip_grad_norm_(weights + scales, 1.0)
         optimizer.step()
-        count += 1
+        now.count += 1
         elapsed = time.monotonic() - begin
-        done = max(count / steps if steps else 0.0, elapsed / seconds if seconds else 0.0)
-        if done >= next_check:
-            next_check += 1.0 / CHECKS
+        now.done = max(now.count / steps if steps else 0.0, elapsed / seconds if seconds else 0.0)
+        if now.done >= now.next_check:
+            now.next_check += 1.0 / CHECKS
             figure = judge(student)
-            if figure < best:
-                best, best_state = figure, _state(student)
+            if figure < now.best:
+                now.best, best_state = figure, _state(student)
+        if time.monotonic() - saved > EVERY_S or now.done >= 1.0:
+            keep()
+            saved = time.monotonic()
         if progress:
-            progress(min(done, 1.0))
+            progress(min(now.done, 1.0))
     student.load_state_dict(best_state)
-    return {"before": before, "after": best, "steps": count, "seconds": time.monotonic() - begin}
+    return {"before": now.before, "after": now.best, "steps": now.count, "seconds": time.monotonic() - begin}
+
+
+@dataclass
+class _Standing:
+    """How far a training is: the share done, its steps, what the judge said, when it is asked next."""
+
+    done: float = 0.0
+    count: int = 0
+    next_check: float = 1.0 / CHECKS
+    before: float = 0.0
+    best: float = 0.0
+    elapsed: float = 0.0
 
 
 def _state(student: Network) -> dict[str, torch.Tensor]:

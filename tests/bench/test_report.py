@@ -245,7 +245,7 @@ def test_an_instrument_is_reported_whole_and_gated(
 RESULTS = Path(__file__).parents[2] / "bench" / "results"
 
 
-@pytest.mark.parametrize("decoder", ["nano", "raspberry"])
+@pytest.mark.parametrize("decoder", ["nano", "raspberry", "anomaly"])
 def test_the_reference_decoders_cost_no_more_than_the_committed_results_say(decoder: str, capsys) -> None:
     words = ["bench", decoder, "--quick", "--against", str(RESULTS / f"{decoder}.json")]
     status = vaectrol.main(words)

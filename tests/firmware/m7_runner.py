@@ -25,17 +25,20 @@ def joined_shapes() -> list[Shape]:
     """Joined sums that are tested: pitches of the taps, of the output, and the table behind."""
     return [
         Shape((2,), 2),
-        Shape((2, 2), 2, 16, 7),
+        Shape((2, 2), 2, 9, 7),
         Shape((4, 4, 4, 2), 4),
-        Shape((4, 4, 4, 2), 4, 16, 7),
-        Shape((2, 2, 2, 2), 2, 15, 5),
-        Shape((8, 8, 8, 2), 8, 15, 5),
+        Shape((4, 4, 4, 2), 4, 10, 7),
+        Shape((2, 2, 2, 2), 2, 10, 5),
+        Shape((8, 8, 8, 2), 8, 10, 5),
         Shape((8, 8), 8),
         Shape((8, 8), 8, along=(1,)),
-        Shape((4, 2, 4), 4, 16, 7, along=(2,)),
+        Shape((4, 2, 4), 4, 10, 7, along=(2,)),
         Shape((6, 2), 2, along=(1,)),
-        Shape((6, 4, 2), 6, 9, 6),
-        Shape((16, 16, 16, 2), 16, 16, 7),
+        Shape((6, 4, 2), 6, 3, 6),
+        Shape((16, 16, 16, 2), 16, 9, 7),
+        Shape((28, 16), 16, along=(1,)),
+        Shape((64, 16, 2), 16, 9, 7, along=(1,)),
+        Shape((64, 16, 2), 8),
         Shape((4,) * 15 + (2,), 4),
         Shape((32, 2), 2),
     ]
@@ -57,7 +60,7 @@ RECURRENT_SHIFTS = (0, 5)
 def recurrent_shapes() -> list[m7_recurrent.Shape]:
     """Recurrent layers that are tested: kinds, pairs of states and of inputs, shifts."""
     sizes = ((1, 1), (2, 1), (2, 2), (4, 1))
-    kinds = itertools.product(("lstm", "gru"), sizes, RECURRENT_SHIFTS)
+    kinds = itertools.product(("lstm", "gru", "gru_before"), sizes, RECURRENT_SHIFTS)
     return [m7_recurrent.Shape(kind, *size, shift) for kind, size, shift in kinds]
 
 
@@ -104,7 +107,7 @@ def call_m7(calls, laid_out) -> list[list[np.ndarray]]:
     """Make each call; buffers lie in DTCM, what does not fit in AXI SRAM."""
     results = []
     for call in calls:
-        recurrent = RECURRENT if call.name in ("vk_lstm_s16", "vk_gru_s16") else ""
+        recurrent = RECURRENT if call.name in ("vk_lstm_s16", "vk_gru_s16", "vk_gru_before_s16") else ""
         m, top = machine(JOINED if call.name == JOINED else recurrent)
         arrays, blobs, relocations, arguments = laid_out(call, 4)
         m._heap.update(top)

@@ -13,8 +13,9 @@ from common.files import read_json
 from firmware.compiler import budget
 from firmware.compiler.ops import Work
 from firmware.compiler.pipeline import compile_onnx
-from firmware.compiler.plan.cost import BLOCKS, blocks, cost_model, short_blocks
+from firmware.compiler.plan.cost import BLOCKS, COPY_WORDS, FEW, TURN_UNITS, blocks, cost_model, short_blocks
 from firmware.compiler.plan.schedule import clamp_work
+from firmware.kernelgen.assembly import UNITS
 from tests.firmware.compiler_graphs import quantized, random_graph
 
 ENDPOINTS = ("Input", "Output")
@@ -36,11 +37,26 @@ def test_convolutions_cost_what_the_emulator_counted():
     assert np.mean(off) < 0.02
 
 
-@pytest.mark.parametrize(("frames", "two", "one"), [(1, 0, 2), (2, 4, 0), (5, 8, 2)])
-def test_blocks_are_cut_as_the_kernel_cuts_them(frames, two, one):
-    """Eight channels of one run of 20 numbers: pairs of frames, and the one that is left."""
-    found = blocks(1, 20, 8, frames)
-    assert (found["two_block"], found["one_block"]) == (two, one)
+@pytest.mark.parametrize(
+    ("channels", "frames", "three", "two", "one"),
+    [(8, 1, 0, 0, 2), (8, 2, 0, 4, 0), (8, 5, 4, 4, 0), (8, 7, 4, 8, 0), (16, 7, 16, 0, 4), (8, 6, 8, 0, 0)],
+)
+def test_blocks_are_cut_as_the_kernel_cuts_them(channels, frames, three, two, one):
+    """One run of 20 numbers: three frames at a time, and those that are left; of few channels two and two."""
+    found = blocks(1, 20, channels, frames)
+    assert (found["three_block"], found["two_block"], found["one_block"]) == (three, two, one)
+    assert found["join"] == 0
+
+
+def test_the_limits_of_copies_are_those_of_the_kernel():
+    source = (KERNELS.parents[2] / "firmware/engine/kernels/conv_w8a16_m7.c").read_text()
+    assert f"COPY_WORDS {COPY_WORDS}u" in source
+    assert f"TURN_UNITS {TURN_UNITS}u" in source
+    assert TURN_UNITS == UNITS
+    assert f"FEW {FEW}u" in source
+    # dilated windows of 600 numbers: too long for three frames, and copied for two
+    found = blocks(3, 200, 2, 3)
+    assert (found["three_block"], found["two_call"], found["join"]) == (0, 2, 3)
 
 
 def test_short_layers_are_counted_by_fours_of_frames():
@@ -69,3 +85,15 @@ def test_every_layer_says_which_tensor_of_the_file_it_makes(model):
     names = {name for node in onnx.load(str(path)).graph.node for name in node.output}
     layers = [layer for layer in budget(str(path), board="patch_sm").layers if layer["op"] not in ENDPOINTS]
     assert layers and all(layer["origin"] in names for layer in layers)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "gru_before"])
+def test_recurrent_layers_cost_what_the_emulator_counted(kind):
+    model = cost_model("cortex-m7")
+    rows = [row for row in read_json(KERNELS)["rows"] if row["kernel"] == f"vk_{kind}_s16"]
+    assert len(rows) > 6
+    for row in rows:
+        call, _, output, mac = model.table[f"{kind}_s16"]
+        assert call + output * row["outputs"] + mac * row["priced_macs"] == pytest.approx(
+            row["cycles"], rel=0.08
+        )

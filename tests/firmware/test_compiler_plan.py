@@ -111,7 +111,8 @@ def test_the_plan_counts_what_the_object_places(model, block):
             assert align <= 8
             placed[region] = placed.get(region, 0) + -(-size // align) * align
         elif size:  # no constant lies where the plan has not put it
-            assert region in ("text", "ARM"), name
+            of_slots = f".rodata.{program.name}_part"  # read where a model is sent, never while one plays
+            assert region in ("text", "ARM") or name.startswith(of_slots), name
     state = program.report["tensors"][0]
     assert state["name"] == "state"
     placed[state["region"]] = placed.get(state["region"], 0) + state["bytes"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from firmware import toolchain
-from firmware.kernelgen import m7_conv
+from firmware.kernelgen import m7_conv, m7_depthwise
 from firmware.kernelgen.packing import (
     is_short,
     pack_conv,
@@ -19,6 +19,7 @@ from firmware.kernelgen.packing import (
     pitch_of,
     short_bytes,
 )
+from firmware.ports.disting_nt import object_file
 from tests.firmware.kernel_runner import Array, Call, Struct, make_calls
 from tests.firmware.m7_runner import SHORT_SHAPES, short_code
 
@@ -43,9 +44,9 @@ def convolved(x, weights, bias, dilation, stride, groups, frames):
     return acc
 
 
-def random_layer(rng, out, per_group, taps, dtype, wild=False):
+def random_layer(rng, out, per_group, taps, dtype, wild=False, largest=127):
     """Weights, bias and requantization whose outputs fill the range and now and then leave it."""
-    weights = rng.integers(-127, 128, (out, per_group, taps), dtype=np.int64).astype(np.int8)
+    weights = rng.integers(-largest, largest + 1, (out, per_group, taps), dtype=np.int64).astype(np.int8)
     top = 32767 if dtype == np.int16 else 127
     bias = rng.integers(-(2**16), 2**16, out).astype(np.int32)
     typical = 73 * top * 0.58 * np.sqrt(per_group * taps)
@@ -69,12 +70,25 @@ def layer_struct(packed):
 
 
 def conv_case(
-    rng, target, name, *, out, channels, taps, frames, dilation=1, stride=1, groups=1, part=None, wild=False
+    rng,
+    target,
+    name,
+    *,
+    out,
+    channels,
+    taps,
+    frames,
+    dilation=1,
+    stride=1,
+    groups=1,
+    part=None,
+    wild=False,
+    largest=127,
 ):
     """A call of an integer convolution and what it must leave in its output buffer."""
     dtype = np.int8 if "w8a8" in name else np.int16
     element = "s8" if dtype == np.int8 else "s16"
-    weights, bias, multiplier, shift = random_layer(rng, out, channels // groups, taps, dtype, wild)
+    weights, bias, multiplier, shift = random_layer(rng, out, channels // groups, taps, dtype, wild, largest)
     pitch, out_pitch = pitch_of(channels, element), pitch_of(out, element)
     order = "byte8" if dtype == np.int8 else toolchain.TARGETS[target].packing
     packed = pack_conv(
@@ -161,6 +175,31 @@ def test_every_remainder_of_run_and_channels_once(target):
         for frames in (1, 2)
     ]
     check(target, cases)
+
+
+def test_windows_up_to_and_beyond_the_room_for_their_copies():
+    """The M7 copies windows of three frames, and of several runs: what is too long goes another way."""
+    rng = np.random.default_rng(14)
+    cases = []
+    for channels, dilation in (
+        (170, 1),
+        (172, 1),
+        (170, 2),
+        (172, 2),
+        (256, 2),
+        (260, 2),
+        (512, 2),
+        (516, 2),
+    ):
+        for frames in (1, 2, 3, 4):
+            sizes = {"channels": channels, "taps": 3, "dilation": dilation, "frames": frames}
+            cases.append(conv_case(rng, "m7", "vk_conv_w8a16", out=6, wild=True, largest=31, **sizes))
+    for channels in range(2, 100, 4):  # every number of units over whole turns of the loops
+        for frames in (1, 2, 3):
+            cases.append(
+                conv_case(rng, "m7", "vk_conv_w8a16", out=7, channels=channels, taps=1, frames=frames)
+            )
+    check("m7", cases)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -339,7 +378,10 @@ def test_depthwise_convolution_equals_numpy(target, name):
     calls, wanted = [], []
     for channels in (1, 2, 3, 7, 8, 16):
         for taps, dilation, stride, frames in ((1, 1, 1, 1), (3, 1, 1, 4), (5, 2, 1, 3), (4, 1, 2, 2)):
-            weights, bias, multiplier, shift = random_layer(rng, channels, 1, taps, dtype, wild=True)
+            largest = 3 if channels == 16 else 127
+            weights, bias, multiplier, shift = random_layer(rng, channels, 1, taps, dtype, True, largest)
+            if channels == 16:  # beyond the eight bits that the weights of the M7's three taps have room for
+                shift[5], multiplier[5] = 9, multiplier[5] >> 8
             pitch = pitch_of(channels, element)
             packed = pack_depthwise(
                 weights, bias, multiplier, shift, in_pitch=pitch, dilation=dilation, stride=stride
@@ -413,6 +455,16 @@ def test_float_convolutions_round_alike_everywhere(target):
 
 def test_the_committed_assembly_is_what_the_generator_writes():
     assert m7_conv.OUT.read_text() == m7_conv.source()
+    assert m7_depthwise.OUT.read_text() == m7_depthwise.source()
+
+
+def test_the_assembly_asks_of_loaders_only_what_they_know():
+    sources = [s for s in toolchain.kernel_sources("m7") if s.suffix == ".S"]
+    assert {"conv_w8a16_m7", "depthwise_m7"} <= {s.stem for s in sources}
+    for source in sources:
+        found = object_file.read_object(toolchain.compile_source(source, "m7"))
+        kinds = {r.kind for section in found.sections for r in section.relocations}
+        assert kinds <= set(object_file.RELOCATIONS), source.name
 
 
 @pytest.mark.slow

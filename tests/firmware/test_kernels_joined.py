@@ -15,13 +15,15 @@ from tests.firmware.m7_runner import joined_code, joined_shapes
 TARGETS = ["host", "host-asan", "m7", "aarch64", "aarch64-dotprod", "wasm"]
 PLAIN = function_table(np.tanh, (4 / 32767, 1 / 32767), (-32768, 32767), (-32768, 32767))
 FINE = function_table(np.tanh, (20 / 32767, 1 / 32767), (-32768, 32767), (-32768, 32767))
+FLAT = function_table(np.tanh, (5.0 / 32767, 1 / 32767), (-32768, 32767), (-32768, 32767))
 STEEP = FunctionTable(np.array([-30000, 0, 2000, 5, 32767], np.int16), -100, 6, 0.0)
-CURVES = {0: None, 1: PLAIN, 2: FINE, 3: STEEP}
+CURVES = {0: None, 1: PLAIN, 2: FINE, 3: STEEP, 4: FLAT}
 
 
 def test_the_tables_that_are_tested_are_of_each_kind():
-    assert PLAIN.is_plain and not FINE.is_plain and FINE.shift > 0
-    assert {c and joined_curve(c.knots, c.first, c.shift)[2] for c in CURVES.values()} >= {None, 16, 9}
+    assert PLAIN.is_plain and FLAT.is_plain and not FINE.is_plain and FINE.shift > 0
+    bits = {c and joined_curve(c.knots, c.first, c.shift)[2] for c in CURVES.values()}
+    assert bits == {None, 9, 10, 3}  # flat ends need no line more; of what is not flat 512 lines become 1,024
 
 
 def curve_of(shape):
@@ -124,14 +126,14 @@ def test_the_plain_form_equals_numpy_too(target):
     check(target, list(cases(target, "vk_joined_s16_plain")))
 
 
-@pytest.mark.parametrize("table", [PLAIN, FINE, STEEP], ids=["plain", "fine", "steep"])
+@pytest.mark.parametrize("table", [PLAIN, FINE, STEEP, FLAT], ids=["plain", "fine", "steep", "flat"])
 def test_a_table_for_the_m7_says_what_the_plain_one_says_of_every_sum(table):
-    """Of sums beyond int16 too: they are clamped to the table, not to 16 bits first."""
+    """Of sums beyond int16 too: only the line is clamped, to the first or the last, and no input."""
     words, first, bits = joined_curve(table.knots, table.first, table.shift)
     y = np.arange(-80_000, 80_000)
-    u = np.clip(y - first, 0, (1 << bits) - 1)
-    slope, offset = words[u >> table.shift].astype(np.int64).T
-    made = ((slope * u + offset + 2**31) % 2**32 - 2**31) >> table.shift
+    u = y - first
+    slope, offset = words[np.clip(u >> table.shift, 0, (1 << bits) - 1)].astype(np.int64).T
+    made = ((slope * u + offset + 2**31) % 2**32 - 2**31) >> 16
     np.testing.assert_array_equal(made, look_up(np.clip(y, -32768, 32767), table))
 
 

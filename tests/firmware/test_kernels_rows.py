@@ -387,6 +387,31 @@ def test_quantize_rounds_half_to_even_saturates_and_takes_nan_for_silence(target
     check(target, calls, wanted)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_quantize_divides_as_numpy_does_beside_every_tie(target):
+    """On the M7 most numbers are multiplied by 1 / scale: none may round otherwise than its quotient."""
+    rng = np.random.default_rng(17)
+    calls, wanted = [], []
+    for scale in np.float32([0.0123, 3.1e-5, 7.0, 1 / 3, 1e-36, 3e38]):
+        ties = (np.concatenate([np.arange(-40, 40), rng.integers(-33000, 33000, 300)]) + 0.5).astype(
+            np.float32
+        )
+        with np.errstate(over="ignore"):
+            near = [ties * scale]
+            for end in (-np.inf, np.inf):
+                near += [np.nextafter(near[0], np.float32(end))]
+                near += [np.nextafter(near[-1], np.float32(end))]
+            x = np.concatenate([*near, rng.normal(scale=300, size=500).astype(np.float32) * scale])
+            v = np.nan_to_num(np.rint(x / scale), nan=0.0, posinf=1e9, neginf=-1e9)
+        for element, dtype in DTYPES.items():
+            wanted.append(sat(v, element).astype(dtype))
+            y = Array(np.zeros(len(x), dtype))
+            calls.append(
+                Call(f"vk_quantize_f32_{element}", [Array(x, b""), 9, 1, y, 9, 1, len(x)], [float(scale)])
+            )
+    check(target, calls, wanted)
+
+
 def float_inputs(rng):
     special = np.array(
         [0.0, -0.0, 1e-30, -1e-30, 1.0, -1.0, 50.0, -50.0, 87.0, -87.0, 100.0, -200.0, np.inf, -np.inf],

@@ -17,9 +17,15 @@ import pytest
 
 import vaectrol
 from common.refusal import ToolMissing
+from firmware.build import generate
+from firmware.models.model_file import MODELS_DIR
 from firmware.ports.daisy.link import _tool, libdaisy_dir
+from firmware.slots.make import make_slot_file
+from firmware.slots.module import send, slots_of, use
 from hardware.board import load_board
+from hardware.protocol import Hello
 from hardware.tables import board_tables
+from tests.firmware.other_model import other_model
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT = ROOT / "firmware" / "ports" / "daisy"
@@ -38,11 +44,11 @@ BLOCK_CYCLES = 48 * 480e6 / 48014.32
 @pytest.fixture(scope="session")
 def port_library(tmp_path_factory):
     """Build the port for a board; returns a function from board name (and bench) to the shared library."""
-    built: dict[tuple[str, bool], Path] = {}
+    built: dict[tuple[str, bool, str], Path] = {}
 
-    def build(board: str, bench: bool = False) -> Path:
-        if (board, bench) in built:
-            return built[board, bench]
+    def build(board: str, bench: bool = False, instrument: str = "") -> Path:
+        if (board, bench, instrument) in built:
+            return built[board, bench, instrument]
         out = tmp_path_factory.mktemp(f"daisy-{board}")
         (out / "board.h").write_text(board_tables(load_board(board)))
         identity = json.dumps(json.dumps({"board": board, "boot": "sram"}))
@@ -61,7 +67,13 @@ def port_library(tmp_path_factory):
         ]
         common += ["-DVAECTROL_BENCH"] if bench else []
         objects = []
-        for source in C_SOURCES:
+        sources = C_SOURCES
+        if instrument:  # in place of the voltmeter
+            made = generate(instrument, board, out, target="host")
+            own = {source.name for source in made.sources} | {"voltmeter.c"}
+            sources = [*made.sources, *(source for source in C_SOURCES if source.name not in own)]
+            common += [word for folder in made.include_dirs for word in ("-I", str(folder))]
+        for source in sources:
             objects.append(out / f"{source.stem}.o")
             command = [
                 *zig,
@@ -94,7 +106,7 @@ def port_library(tmp_path_factory):
             library,
         ]
         subprocess.run(command, check=True)
-        built[board, bench] = library
+        built[board, bench, instrument] = library
         return library
 
     return build
@@ -259,6 +271,38 @@ def test_calibration_is_stored_past_the_cache_and_survives_power_off(port_librar
     again = Module(port_library("patch_sm"), tmp_path, module.flash)
     kept = again.ask(cmd="calibration", input=0)["points"]
     assert np.allclose(sorted(kept), sorted(points), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_model_is_sent_over_usb_into_the_flash_below_all_settings(port_library, tmp_path):
+    """The slots' places lie where the board says, and what lies there plays after power on."""
+    library = port_library("patch_sm", instrument="voice")
+    played = Module(library, tmp_path)
+
+    class Asked:
+        device = "the double"
+
+        def ask(self, cmd, timeout_s=0.0, **members):
+            answer = played.ask(cmd=cmd, **members)
+            assert answer["ok"], answer
+            return answer
+
+    link = Asked()
+    hello, held = Hello.model_validate(played.ask(cmd="hello")), slots_of(link)
+    other = other_model(MODELS_DIR / "voice.int8.onnx", tmp_path / "other.int8.onnx")
+    send(link, 8, make_slot_file({"voice": other}, "voice", hello, held))
+    use(link, 8)
+    for _ in range(12):
+        played.callback()
+        played.serve()
+    assert slots_of(link).playing == 8
+    written = np.flatnonzero(np.frombuffer(bytes(played.flash), np.uint8) != 0xFF)
+    board = load_board("patch_sm")
+    end = board.storage_address + 0x10000
+    assert end - board.storage_bytes <= written.min() < written.max() < STORAGE - 48 * 4096
+    played = Module(library, tmp_path, played.flash)
+    assert [model.name for model in slots_of(link).models] == ["other"]
+    assert slots_of(link).playing == 8
 
 
 def test_a_busy_usb_port_tears_no_line(module):

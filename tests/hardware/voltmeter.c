@@ -159,3 +159,44 @@ const char *instrument_table_write(uint8_t which, uint32_t hash, uint32_t at, co
     (void)which, (void)hash, (void)at, (void)frame, (void)frames;
     return "a voltmeter has no tables";
 }
+
+void instrument_load(const PortStorage *storage) { (void)storage; }
+
+void instrument_models(PortModels *models) { *models = (PortModels){0}; }
+
+bool instrument_model(const PortStorage *storage, uint8_t slot, PortModel *model) {
+    (void)storage, (void)slot, (void)model;
+    return false;
+}
+
+static const char no_models[] = "a voltmeter has no models";
+
+const char *instrument_model_begin(const PortStorage *storage, uint8_t slot, const void *head, size_t bytes) {
+    (void)storage, (void)slot, (void)head, (void)bytes;
+    return no_models;
+}
+
+const char *instrument_model_data(const PortStorage *storage, uint32_t at, const uint8_t *data, size_t count) {
+    (void)storage, (void)at, (void)data, (void)count;
+    return no_models;
+}
+
+const char *instrument_model_commit(const PortStorage *storage) {
+    (void)storage;
+    return no_models;
+}
+
+const char *instrument_model_use(const PortStorage *storage, uint8_t slot) {
+    (void)storage, (void)slot;
+    return no_models;
+}
+
+const char *instrument_model_morph(const PortStorage *storage, uint8_t slot) {
+    (void)storage, (void)slot;
+    return no_models;
+}
+
+const char *instrument_model_erase(const PortStorage *storage, uint8_t slot) {
+    (void)storage, (void)slot;
+    return no_models;
+}

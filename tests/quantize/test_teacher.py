@@ -1,5 +1,6 @@
 """A model without a run shrinks against its own sound, says by how much in ESR, and can go on."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -75,6 +76,39 @@ def test_a_pruned_model_comes_nearer_to_the_whole_one_and_can_go_on(folder, caps
     assert again["float"]["task/esr"] == pytest.approx(tuned, rel=0.02)
     assert (folder / "again.float.onnx").exists()
     assert again["tuned"]["task/esr"] <= again["float"]["task/esr"]
+
+
+@pytest.mark.parametrize("at", [pytest.param(3, marks=pytest.mark.slow), 9])
+def test_an_interrupted_tuning_goes_on_to_the_same_integers(folder, capsys, monkeypatch, at):
+    """Stopped while the float weights are tuned (8 steps of it) or the integers (4)."""
+    for name, value in {"POOL": 2, "BATCH": 1, "SECONDS": 0.06, "LEAD_SECONDS": 0.02, "LESSONS": 5}.items():
+        monkeypatch.setattr(teacher, name, value)
+    words, out = ["--prune", "0.4", "--steps", "12"], f"stopped{at}.int8.onnx"
+    tuning = folder / f"{out}.tuning"
+    quantized(folder, capsys, "amp.onnx", "whole.int8.onnx", *words)
+    learnt, steps = teacher.error_to_signal, []
+
+    def counted(made, wanted):
+        steps.append(made.requires_grad)
+        return learnt(made, wanted)
+
+    def stopped(made, wanted):
+        if sum(steps) + 1 == at and made.requires_grad:
+            raise KeyboardInterrupt
+        return counted(made, wanted)
+
+    monkeypatch.setattr(teacher, "error_to_signal", stopped)
+    with contextlib.suppress(KeyboardInterrupt, AssertionError):
+        quantized(folder, capsys, "amp.onnx", out, *words)
+    assert not (folder / out).exists()
+    assert len(list(tuning.iterdir())) == (1 if at < 8 else 2)
+    steps.clear()
+    monkeypatch.setattr(teacher, "error_to_signal", counted)
+    quantized(folder, capsys, "amp.onnx", out, *words)
+    assert sum(steps) < 12  # those before were not done again
+    assert not tuning.exists()
+    whole, again = (onnx.load(folder / f"{name}.int8.onnx").graph for name in ("whole", f"stopped{at}"))
+    assert whole.initializer == again.initializer and whole.node == again.node
 
 
 @pytest.mark.parametrize(

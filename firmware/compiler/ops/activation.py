@@ -296,13 +296,16 @@ class Activations(Family):
         rest = (out.src(0), x.frame, out.dst(), y.frame, out.frames, lanes(x, y))
         table = node.attributes_as(CurveAttributes).table
         if "table" in node.constants:
-            out.call("vk_table_s8", out.flat("table", y.dtype, node.constants["table"].values), *rest)
+            whole = out.flat("table", y.dtype, node.constants["table"].values)
+            out.check("any", whole)
+            out.call("vk_table_s8", whole, *rest)
         elif table is not None and table.is_plain:
-            out.call("vk_table_s16", out.flat("table", y.dtype, table.knots), *rest)
+            whole = out.flat("table", y.dtype, table.knots)
+            out.check("any", whole)
+            out.call("vk_table_s16", whole, *rest)
         elif table is not None:
-            knots = out.flat("knots", y.dtype, np.append(table.knots, table.knots[-1]))
-            values = f"{{{knots}, {table.first}, {table.span}, {table.shift}}}"
-            out.call("vk_table_fine_s16", f"&{out.table('vk_table', 'table', values)}", *rest)
+            fine = out.knots(table.knots, table.first, table.span, table.shift, y.dtype)
+            out.call("vk_table_fine_s16", f"&{fine}", *rest)
         elif isinstance(node.attrs, ClipAttributes) and node.attrs.limits is not None:
             out.call(f"vk_clip_{suffix}", *node.attrs.limits, *rest)
         elif isinstance(node.attrs, ClipAttributes):

@@ -23,7 +23,7 @@ from firmware.compiler.read.builder import Builder
 from firmware.compiler.read.layout import Layout, broadcast_shape, common_time, lay, lay_constant, seen
 from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue, Dim, Frames
-from firmware.compiler.write.writer import Writer
+from firmware.compiler.write.writer import FULL_RANGE, Writer
 
 
 @dataclass(frozen=True)
@@ -391,6 +391,7 @@ class Pointwise(Family):
         x = graph.tensors[node.inputs[0]]
         if node.op == "Affine":
             row = out.array("row", y.dtype, node.constants["row"].values, y)
+            out.check("any", row)
             other, step, z = row, 0, x
         else:
             z = graph.tensors[node.inputs[1]]
@@ -412,12 +413,12 @@ class Pointwise(Family):
                 y.channels,
             )
             return
+        bounds = x.bound, -FULL_RANGE[y.dtype][0] if node.op == "Affine" else z.bound
         if a.blend is not None:
-            values = f"{{{a.blend.multipliers[0]}, {a.blend.multipliers[1]}, {a.blend.shift}}}"
-            table, kernel = out.table("vk_add", "add", values), "vk_add"
+            table, kernel = out.blend("add", a.blend, bounds), "vk_add"
         else:
             assert a.product is not None
-            table, kernel = out.scale("mul", a.product), "vk_mul"
+            table, kernel = out.scale("mul", a.product, bounds[0] * bounds[1]), "vk_mul"
         out.call(
             f"{kernel}_{suffix}",
             f"&{table}",

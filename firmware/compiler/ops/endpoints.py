@@ -64,7 +64,7 @@ class Endpoints(Family):
             else:
                 out.call(
                     f"vk_quantize_f32_{out.suffix(y)}",
-                    out.real(y.quant.scale),
+                    out.number("scale", y.quant.scale),
                     pointer,
                     1,
                     stride,
@@ -82,7 +82,7 @@ class Endpoints(Family):
         else:
             out.call(
                 f"vk_dequantize_{out.suffix(x)}_f32",
-                out.real(x.quant.scale),
+                out.number("scale", x.quant.scale),
                 out.src(0),
                 x.frame,
                 pointer,

@@ -128,29 +128,33 @@ class JoinedSum(Family):
         places = [out.tap(t.source, t.back, sources[t.source].frame) for t in a.taps]
         weights = self._padded(node, graph)
         bias, multiplier = node.constants["bias"].values, node.constants["multiplier"].values
-        shape = self.shape(node, graph)
+        shape, reach = self.shape(node, graph), max(source.bound for source in sources)
         if out.packing == "quad":
             steps = self._steps(node, graph)
             packed = packing.pack_joined_stream(steps, bias, multiplier, a.shift)
             stream = out.flat("stream", "int16", packed)
+            out.check("stream", stream, size=shape.size, reach=reach)
             curve, first = "0", 0
             if a.curve is not None:
                 laid = packing.joined_curve(a.curve.knots, a.curve.first, a.curve.shift)
                 assert laid is not None
                 curve, first = out.flat("curve", "int32", laid[0].reshape(-1)), laid[1]
-            values = f"{{{stream}, {out.joined(shape)}, {curve}, {-first}, {(len(weights) + 1) // 2}}}"
+                out.check("any", curve)
+            values = f"{{{stream}, {out.joined(shape)}, {curve}, @, {(len(weights) + 1) // 2}}}"
+            layer = out.table("vk_joined", "layer", values, (-first,))
+            out.check("first", layer)
         else:
             lanes = out.flat("weights", "int16", packing.pack_joined_lanes(weights))
             rows = np.stack([bias, multiplier, np.full(len(bias), a.shift)], axis=1)
-            pitches = out.flat("pitches", "uint16", np.array(shape.pitches))
+            pitches = out.flat("pitches", "uint16", np.array(shape.pitches), is_shape=True)
             curve = "0"
             if a.curve is not None:
-                knots = out.flat("knots", "int16", np.append(a.curve.knots, a.curve.knots[-1]))
-                table = f"{{{knots}, {a.curve.first}, {a.curve.span}, {a.curve.shift}}}"
-                curve = f"&{out.table('vk_table', 'table', table)}"
+                fine = out.knots(a.curve.knots, a.curve.first, a.curve.span, a.curve.shift, "int16")
+                curve = f"&{fine}"
             requant = out.flat("requant", "vk_requant", rows)
+            out.check("lanes16", lanes, requant, size=weights.shape[1], reach=reach)
             values = f"{{{lanes}, {requant}, {curve}, {pitches}, {len(a.taps)}, {len(bias)}}}"
-        layer = out.table("vk_joined", "layer", values)
+            layer = out.table("vk_joined", "layer", values)
         out.line(f"const int16_t *const taps[] = {{{', '.join(places)}}};")
         out.call("vk_joined_s16", f"&{layer}", "taps", out.dst(), y.frame, out.frames)
         if a.curve is None:

@@ -192,7 +192,7 @@ class Borders(Family):
             assert y.quant is not None
             out.call(
                 f"vk_quantize_f32_{sy}",
-                out.real(y.quant.scale),
+                out.number("scale", y.quant.scale),
                 out.src(0),
                 x.frame,
                 1,
@@ -206,7 +206,7 @@ class Borders(Family):
             assert x.quant is not None
             out.call(
                 f"vk_dequantize_{sx}_f32",
-                out.real(x.quant.scale if node.op == "Dequantize" else 1.0),
+                out.number("scale", x.quant.scale) if node.op == "Dequantize" else out.real(1.0),
                 out.src(0),
                 x.frame,
                 out.dst(),
@@ -217,7 +217,7 @@ class Borders(Family):
             )
         else:
             kernel = f"vk_rescale_{sx}" if sx == sy else f"vk_rescale_{sx}_{sy}"
-            scale = out.scale("rescale", node.attributes_as(RescaleAttributes).factor)
+            scale = out.scale("rescale", node.attributes_as(RescaleAttributes).factor, x.bound)
             out.call(kernel, f"&{scale}", out.src(0), x.frame, out.dst(), y.frame, out.frames, y.channels)
             out.clip()
 

@@ -194,9 +194,7 @@ class Lerp(Family):
             dst = f"{out.dst()} + {i * y.frame}" if i else out.dst()
             if a.blends is not None:
                 b = a.blends[i]
-                table = out.table(
-                    "vk_add", f"phase{i}", f"{{{b.multipliers[0]}, {b.multipliers[1]}, {b.shift}}}"
-                )
+                table = out.blend(f"phase{i}", b, (x.bound, x.bound))
                 out.call(
                     f"vk_add_{suffix}",
                     f"&{table}",

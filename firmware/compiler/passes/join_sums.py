@@ -36,23 +36,27 @@ def join_sums(graph: Graph) -> Graph:
     """Make one node of every tree of sums that stands between Dequantize and Quantize.
 
     Exact by definition: the numbers are those of docs/design.md#arithmetic for joined sums. What does not
-    fit (weights beyond int16 at the accumulator's scale, sums beyond 2^31) is left to float.
+    fit (weights beyond int16 at the accumulator's scale, sums beyond 2^31) is left to float. Where there are
+    such sums a layer alone is written as one too: the numbers are the same, the code for it is quicker.
     """
     if graph.event:
         return graph
     tensors = dict(graph.tensors)
     producer, consumers = graph.producer(), graph.consumers()
     nodes = {n.name: n for n in graph.nodes}
+    alone: dict[str, Node] = {}
     for node in graph.nodes:
         quant = tensors[node.outputs[0]].quant
         if node.op != "Quantize" or quant is None or quant.dtype != "int16":
             continue
         parts = _operands(node.inputs[0], graph, producer, consumers)
-        if parts is None or not any(part.layer for part in parts) or len(parts) < 2:
+        if parts is None or not any(part.layer for part in parts):
             continue
         joined = _joined(node, parts, quant, graph)
         if joined is not None:
-            nodes[node.name] = joined
+            (nodes if len(parts) > 1 else alone)[node.name] = joined
+    if any(node.op == "Joined" for node in nodes.values()):
+        nodes |= alone
     return remove_dead(graph.with_nodes(nodes.values(), tensors))
 
 

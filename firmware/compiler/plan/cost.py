@@ -3,8 +3,8 @@
 cycles = call·calls + frame·frames + output·outputs + mac·multiply-accumulates
 
 A dense int16 convolution is priced by the register blocks that ``kernels/conv_w8a16_m7.c`` cuts it into:
-(channels × frames) blocks, runs within a block, units of taps within a run (``blocks``); one of few taps by
-the straight-line code of ``kernelgen/m7_short.py`` (``short_blocks``).
+(channels × frames) blocks, turns of their loops, units of taps, copies of windows (``blocks``); one of few
+taps by the straight-line code of ``kernelgen/m7_short.py`` (``short_blocks``).
 
 ``cost_table.json`` beside this file overrides the built-in coefficients: ``bench/fit_costs.py`` writes it
 from the emulated Cortex-M7 (``{"cortex-m7": {"add_s16": {"call": …, "frame": …, "output": …, "mac": …}}}``).
@@ -65,6 +65,7 @@ BUILT_IN: dict[str, tuple[float, float, float]] = {
     "erf_f32": (70.0, 130.0, 0.0),
     "lstm_s16": (60.0, 50.0, 0.54),
     "gru_s16": (60.0, 45.0, 0.46),
+    "gru_before_s16": (60.0, 75.0, 0.46),
     "snake_s16": (30.0, 16.0, 0.0),
     "snake_f32": (30.0, 45.0, 0.0),
     "quantize": (40.0, 20.0, 0.0),
@@ -90,6 +91,11 @@ SPEEDUP = {"cortex-m7": 1.0, "cortex-a72": 6.0, "cortex-a76": 10.0, "host": 16.0
 LAYER_CYCLES, ITEM_CYCLES, RING_CYCLES, SLIDE_CYCLES_PER_BYTE = 20.0, 80.0, 12.0, 0.54
 
 
+COPY_WORDS, TURN_UNITS, FEW = 768, 12, 16
+"""Of ``kernels/conv_w8a16_m7.c``: words of copied windows, units of four taps in a turn of a loop, and
+how many channels are enough for four frames to be three and one."""
+
+
 def blocks(runs: int, run: int, channels: int, frames: int) -> dict[str, int]:
     """Count the register blocks of one call of the M7's int16 convolution.
 
@@ -103,26 +109,42 @@ def blocks(runs: int, run: int, channels: int, frames: int) -> dict[str, int]:
     Returns
     -------
     dict
-        By block (two: 2 channels × 2 frames; one: 4 channels × 1 frame): calls, blocks, runs, runs that loop,
-        and units of four taps.
+        Units of four taps that are copied, for three frames word by word ("weave") or for fewer, and calls
+        and runs of such copies. By block (three: 2 channels × 3 frames; two: 2 × 2; one: 4 channels × 1
+        frame): calls, blocks, blocks that loop, turns of their loops, units.
     """
-    pairs, twos, units = -(-channels // 2), frames // 2, -(-run // 4)
-    left = (channels + 1) // 4 if frames % 2 else 0
-    pair_left = pairs % 2 if frames % 2 else 0
-    plain = pairs * twos
-    return {
+    units = runs * -(-run // 4)
+    threes = frames // 3 if 6 * units <= COPY_WORDS else 0
+    if threes and frames % 3 == 1 and channels < FEW and runs == 1:
+        threes -= 1
+    left = frames - 3 * threes
+    twos = left // 2 if runs == 1 or 4 * units <= COPY_WORDS else 0
+    ones = left - 2 * twos
+    pairs, quads = -(-channels // 2), (channels + 1) // 4
+    joins = 0 if runs == 1 else ones + 2 * twos
+    found = {
         "call": 1,
-        "two_call": (plain > 0) + pair_left,
-        "two_block": plain + pair_left,
-        "two_run": (plain + pair_left) * runs,
-        "two_loop": (plain + pair_left) * runs * (units > 2),
-        "two_unit": (plain + pair_left) * runs * units,
-        "one_call": int(left > 0),
-        "one_block": left,
-        "one_run": left * runs,
-        "one_loop": left * runs * (units > 2),
-        "one_unit": left * runs * units,
+        "single": int(runs == 1 and frames == 1),
+        "weave": threes,
+        "weave_run": threes * runs,
+        "weave_unit": threes * units,
+        "join": joins,
+        "join_run": joins * runs,
+        "join_unit": joins * units,
     }
+    counts = {"three": (threes, threes * pairs), "two": (twos, twos * pairs), "one": (ones, ones * quads)}
+    if pairs % 2 and ones:
+        counts["two"] = (twos + ones, twos * pairs + ones)
+    turns = -(-units // TURN_UNITS)
+    for name, (calls, made) in counts.items():
+        found |= {
+            f"{name}_call": calls if made else 0,
+            f"{name}_block": made,
+            f"{name}_loop": made * (turns > 1),
+            f"{name}_turn": made * turns,
+            f"{name}_unit": made * units,
+        }
+    return found
 
 
 def short_blocks(taps: int, pitch: int, channels: int, frames: int) -> dict[str, int]:

@@ -296,7 +296,8 @@ def _memories(graph: Graph, block: int, clocks: dict[str, Clock]) -> tuple[dict[
         ring = _ring(graph.tensors[name], produce, clock, edges, block)
         chunk = -(-block // clock.period)
         if goes_round and ring.keep > chunk:
-            ring = Ring(name, ring.keep, ring.keep + chunk, mirrored=chunk)
+            # whole chunks: one that begins at the front never runs over the end, where it would be copied too
+            ring = Ring(name, ring.keep, (-(-ring.keep // chunk) + 1) * chunk, mirrored=chunk)
         rings[name] = ring
     return rings, passing
 

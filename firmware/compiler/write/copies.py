@@ -95,7 +95,7 @@ class Copies:
                 "    }",
                 f"    s->in_{region} = {region} != NULL ? {region} : &{region}_image;",
             ]
-        lines += [f"    {s.name} = ({s.ctype}){s.initializer};" for s in self.structs]
+        lines += [f"    {s.name} = ({s.ctype}){s.text};" for s in self.structs]
         return "\n".join([*lines, "}"]) + "\n"
 
     def _listed(self) -> list[tuple[str, Table]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from firmware.compiler.graph import Node
@@ -11,6 +11,7 @@ from firmware.compiler.ops.elementwise import Held, PointwiseAttributes
 from firmware.compiler.plan.memory import liveness_arena
 from firmware.compiler.plan.schedule import Item, Schedule
 from firmware.compiler.plan.stream import Clock, Stream
+from firmware.compiler.slots.part import Part
 from firmware.compiler.write.copies import Copies
 from firmware.compiler.write.text import (
     buffers_struct,
@@ -131,7 +132,7 @@ class StreamEmitter:
         self.stream, self.schedule, self.name = stream, schedule, name
         self.layout = state_layout(stream)
         self.writer = Writer(name, stream.graph, packing, FAMILIES)
-        self.producer = stream.graph.producer()
+        self.producer, self.consumers = stream.graph.producer(), stream.graph.consumers()
         self.layers = {node.name: i for i, node in enumerate(stream.graph.nodes)}
         self.specs = tensor_specs(stream.graph, lambda node: stream.clock(node).period)
         self.body = self._bodies()
@@ -312,11 +313,15 @@ class StreamEmitter:
             lines.append(f"    const uint32_t t{index} = s->done[{index}];")
             lines.append(f"    const uint32_t n{index} = vs_due(&s->wait[{index}], {clock.period}u, ticks);")
         lines += self._rooms()
+        seen: set[str] = set()
         for unit in self.stream.units:
             clock = self.stream.clock(unit[0])
+            seen |= {node.name for node in unit}
+            rooms = [f"    {line}" for line in self._rooms_behind(unit, seen)]
             if clock.sliced:
                 index = self.layout.sliced[clock]
                 lines.append(f"    vs_advance(&s->slices[{index}], &slice_{index}_plan, ticks, s);")
+                lines += rooms
                 continue
             (node,) = unit
             count = f"n{self.layout.eager[clock]}"
@@ -327,6 +332,7 @@ class StreamEmitter:
                 name = next(spec.name for spec in self.specs if spec.node is node)
                 lines.append(f"        at->{name} += {count};")
             lines.append("    }")
+            lines += rooms
         for (clock, repeats), index in self.layout.holds.items():
             count = f"n{self.layout.eager[clock]}"
             lines.append(f"    s->held[{index}] = vs_moved(s->held[{index}], {repeats}u, {count});")
@@ -340,28 +346,43 @@ class StreamEmitter:
         return "\n".join(lines) + "\n"
 
     def _rooms(self) -> list[str]:
-        """Make room in every ring for what this chunk will write."""
+        """Make room in the rings of sliced clocks for what this chunk will write."""
         lines = []
-        for tensor_name, member in self.layout.rings.items():
-            tensor, ring = self.stream.graph.tensors[tensor_name], self.stream.rings[tensor_name]
-            if ring.mirrored:
-                continue
-            writer = self.producer[tensor_name]
+        for name in self.layout.rings:
+            writer = self.producer[name]
             clock, produce = self.stream.clock(writer), FAMILIES[writer.op].produce(writer)
             if clock.sliced:
                 state = f"s->slices[{self.layout.sliced[clock]}]"
-                written, incoming = f"{state}.started", f"vs_count({state}.wait, {clock.period}u, ticks)"
-            else:
-                index = self.layout.eager[clock]
-                written, incoming = f"t{index}", f"n{index}"
-            if produce > 1:
-                written, incoming = f"{written} * {produce}u", f"{incoming} * {produce}u"
-            lines.append(
-                f"    vs_room(s->{member}, &s->base_{member[2:]}, {written}, {incoming}, {ring.keep}u, "
-                f"{ring.capacity}u, "
-                f"{tensor.frame_bytes}u);"
-            )
+                incoming = f"vs_count({state}.wait, {clock.period}u, ticks)"
+                started = _frame_number(f"{state}.started", produce, 0)
+                lines.append(f"    {self._room(name, started, _frame_number(incoming, produce, 0))}")
         return lines
+
+    def _rooms_behind(self, unit: Sequence[Node], seen: set[str]) -> list[str]:
+        """Make room for a whole next chunk in the rings that nobody reads any more in this one.
+
+        What moves was just read, so it is still in the cache; when the next chunk begins it no longer is.
+        """
+        lines = []
+        for name in dict.fromkeys(n for node in unit for n in (*node.inputs, *node.outputs)):
+            readers = {reader.name for reader in self.consumers[name]}
+            clock = self.stream.clock(self.producer[name])
+            if name not in self.layout.rings or self.stream.rings[name].mirrored or clock.sliced:
+                continue
+            if readers <= seen and self.producer[name].name in seen:
+                produce = FAMILIES[self.producer[name].op].produce(self.producer[name])
+                index = self.layout.eager[clock]
+                incoming = produce * -(-self.stream.block // clock.period)
+                written = _frame_number(f"(t{index} + n{index})", produce, 0)
+                lines.append(self._room(name, written, f"{incoming}u"))
+        return lines
+
+    def _room(self, name: str, written: str, incoming: str) -> str:
+        """The call that moves what a ring keeps to its front."""
+        member, ring = self.layout.rings[name], self.stream.rings[name]
+        size = self.stream.graph.tensors[name].frame_bytes
+        place = f"s->{member}, &s->base_{member[2:]}"
+        return f"vs_room({place}, {written}, {incoming}, {ring.keep}u, {ring.capacity}u, {size}u);"
 
     # ---- files -----------------------------------------------------------------------------------------
 
@@ -376,7 +397,7 @@ class StreamEmitter:
         clocks = len(self.layout.sliced) * STRUCT_BYTES["vs_slices"]
         return own + items * STRUCT_BYTES["vs_item"] + clocks
 
-    def header_text(self, facts: list[str], copies: Copies | None = None) -> str:
+    def header_text(self, facts: list[str], copies: Copies | None, part: Part | None) -> str:
         """The model's interface."""
         stream, name = self.stream, self.name
         state = fields_text(self.fields()) + (f"\n{copies.members()}" if copies else "")
@@ -408,7 +429,7 @@ typedef struct {name}_cursor {{
 typedef struct {name}_state {{
 {state}
 }} {name}_state;
-{copy_text(copies)}
+{copy_text(copies, part)}
 size_t {name}_state_bytes(void); /* sizeof, for callers in other languages */
 void {name}_reset({name}_state *s);
 /* Begin the noise at sample n of its endless sequence, so that two hits differ; call it after a reset. */
@@ -419,7 +440,7 @@ size_t {name}_frames_out(const {name}_state *s, size_t ticks, size_t index);
 /* Advance by any number of base ticks; the result does not depend on how they are cut into calls. */
 void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, const {name}_outputs *out);
 """
-        return header(name, facts, body, copies)
+        return header(name, facts, body, copies, part)
 
     def _ring_starts(self) -> list[str]:
         """Where each ring begins.
@@ -437,7 +458,7 @@ void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, cons
                 lines.append(f"    s->base_{member[2:]} = 0u - {ring.keep}u;")
         return lines
 
-    def source_text(self, regions: Mapping[str, str], copies: Copies | None = None) -> str:
+    def source_text(self, regions: Mapping[str, str], copies: Copies | None, part: Part | None) -> str:
         """The source: tables, items, chunk, interface."""
         name, eager = self.name, self.layout.eager
         reset = [f"    s->wait[{i}] = {c.offset}u;" for c, i in eager.items()]
@@ -462,7 +483,7 @@ void {name}_process({name}_state *s, size_t ticks, const {name}_inputs *in, cons
             "\n".join(f"    s->{n.name}_state[0].n = n;" for n in noises) or "    (void)s;\n    (void)n;"
         )
         return f"""{source_head(name)}
-{tables_text(self.writer, regions, copies)}
+{tables_text(self.writer, regions, copies, part)}
 {self.body}
 size_t {name}_state_bytes(void) {{
     return sizeof({name}_state);

@@ -13,6 +13,7 @@ from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.plan.memory import liveness_arena
 from firmware.compiler.plan.schedule import SLICE_CHANNELS, Priced, packed_rows
+from firmware.compiler.slots.part import Part
 from firmware.compiler.write.copies import Copies
 from firmware.compiler.write.text import (
     buffers_struct,
@@ -255,7 +256,7 @@ class EventEmitter:
         """Constant structs of the kernels, and the cycles of the steps."""
         return sum(s.bytes for s in self.writer.structs.values()) + 4 * len(self.items)
 
-    def header_text(self, facts: list[str], copies: Copies | None = None) -> str:
+    def header_text(self, facts: list[str], copies: Copies | None, part: Part | None) -> str:
         """The model's interface."""
         name = self.name
         ins = [s for s in self.specs if s.is_input]
@@ -269,7 +270,7 @@ class EventEmitter:
 {types_text(copies)}typedef struct {name}_state {{
 {state}
 }} {name}_state;
-{copy_text(copies)}
+{copy_text(copies, part)}
 size_t {name}_state_bytes(void); /* sizeof, for callers in other languages */
 void {name}_reset({name}_state *s);
 /* Take the inputs of a new event; one that was under way is dropped. */
@@ -281,16 +282,16 @@ void {name}_event_reach({name}_state *s, uint32_t part, uint32_t whole);
 /* Read the result, which stays until the next event begins; outputs that are NULL are left out. */
 void {name}_event_result(const {name}_state *s, const {name}_outputs *out);
 """
-        return header(name, facts, body, copies)
+        return header(name, facts, body, copies, part)
 
-    def source_text(self, regions: Mapping[str, str], copies: Copies | None = None) -> str:
+    def source_text(self, regions: Mapping[str, str], copies: Copies | None, part: Part | None) -> str:
         """The source."""
         name = self.name
         cleared = f"offsetof({name}_state, {copies.first_member})" if copies else "sizeof *s"
         fields = {f.name for f in self.fields()} - {"next", "spent", "passing"}
         clears = "\n".join(f"    vk_zero(s->{f}, sizeof s->{f});" for f in sorted(fields))
         return f"""{source_head(name)}
-{tables_text(self.writer, regions, copies)}
+{tables_text(self.writer, regions, copies, part)}
 {self.steps}
 size_t {name}_state_bytes(void) {{
     return sizeof({name}_state);

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from firmware.compiler.graph import Graph
 from firmware.compiler.plan.cost import cost_model
 from firmware.compiler.plan.memory import Demand, figures, place
 from firmware.compiler.plan.schedule import price
 from firmware.compiler.program import Options, Program
+from firmware.compiler.slots.part import part_of, shape_of
 from firmware.compiler.write.copies import copies_of
 from firmware.compiler.write.event import ITEM_CYCLES, ITEM_SHARE, EventEmitter, cut_event
 from firmware.compiler.write.facts import event_report, header_lines
@@ -38,12 +40,15 @@ def build_event(
         )
     copies = copies_of(emitter.writer, placement.region_of, options.copied)
     regions = placement.region_of if options.is_placed and copies is None else {}
+    part = part_of(emitter.writer) if options.has_slots else None
+    source = emitter.source_text(regions, copies, part)
     return Program(
         graph.name,
         options.target,
         offline,
-        emitter.header_text(header_lines(report), copies),
-        emitter.source_text(regions, copies),
+        emitter.header_text(header_lines(report), copies, part),
+        source,
         report,
         copies=copies.regions if copies else (),
+        part=replace(part, shape=shape_of(source)) if part else None,
     )

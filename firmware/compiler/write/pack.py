@@ -102,6 +102,7 @@ def convolution_call(
             dilation=layer.dilation,
         )
         stream = out.flat(f"stream{suffix}", "int16", short.stream)
+        out.check("stream", stream, size=packing.short_bytes(*short.shape), reach=x.bound)
         table = out.table("vk_short", f"layer{suffix}", short.initializer(stream, out.code(short.shape)))
         out.call("vk_conv_short", f"&{table}", out.src(0), dst, step, out.frames, first, count)
         return
@@ -119,6 +120,11 @@ def convolution_call(
     else:
         weights = out.flat(f"weights{suffix}", "int8", packed.weights)
         rows = out.flat(f"requant{suffix}", "vk_requant", packed.requant)
+        is_plain = is_depthwise or x.dtype == "int8"
+        order = ("depthwise" if is_depthwise else "byte8") if is_plain else out.packing
+        size = packed.pitch if isinstance(packed, packing.PackedDepthwise) else packed.stored_taps(order)
+        kind = f"{order}_wide" if layer.is_wide else order
+        out.check(kind, weights, rows, size=size, reach=x.bound)
     table = out.table(ctype, f"layer{suffix}", packed.initializer(weights, rows))
     out.call(kernel, f"&{table}", out.src(0), dst, step, out.frames, first, count)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from firmware.compiler.plan.memory import Demand, Placement, figures, place
 from firmware.compiler.plan.schedule import choose_sliced, price, schedule
 from firmware.compiler.plan.stream import Stream, stream
 from firmware.compiler.program import Options, Program
+from firmware.compiler.slots.part import part_of, shape_of
 from firmware.compiler.write.copies import copies_of
 from firmware.compiler.write.emit import StreamEmitter
 from firmware.compiler.write.facts import header_lines, stream_report
@@ -57,15 +59,18 @@ def build_stream(
         dump_to(clock_text(plan))
     copies = copies_of(emitter.writer, placement.region_of, options.copied)
     regions = placement.region_of if options.is_placed and copies is None else {}
+    part = part_of(emitter.writer) if options.has_slots else None
+    source = emitter.source_text(regions, copies, part)
     return Program(
         graph.name,
         options.target,
         offline,
-        emitter.header_text(header_lines(report), copies),
-        emitter.source_text(regions, copies),
+        emitter.header_text(header_lines(report), copies, part),
+        source,
         report,
         plan,
         copies=copies.regions if copies else (),
+        part=replace(part, shape=shape_of(source)) if part else None,
     )
 
 

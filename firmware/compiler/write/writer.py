@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from firmware.compiler.graph import Graph, Node, Tensor, lanes
-from firmware.compiler.judge.arithmetic import Multiplier
+from firmware.compiler.judge.arithmetic import Blend, Multiplier
 from firmware.kernelgen.m7_joined import Shape as JoinedShape
 from firmware.kernelgen.m7_recurrent import Shape as RecurrentShape
 
@@ -57,6 +57,8 @@ class Table:
     ctype: str
     values: np.ndarray
     node: str
+    is_shape: bool = False
+    """Whether it says how the layers lie: what another model of the same shape has, too."""
 
     @property
     def bytes(self) -> int:
@@ -79,18 +81,67 @@ class Table:
         return _aligned(self.bytes + self.is_string)
 
 
+NUMBERS = {
+    "vk_add": ("multiplier_a", "<hhi"),
+    "vk_scale": ("multiplier", "<ii"),
+    "vk_table": ("first", "<iii"),
+    "vk_joined": ("minus_first", "<i"),
+}
+"""Members of the kernels' structs that depend on a model's scales: the first, and how all of them lie."""
+NUMBERS_HERE = "@"
+"""Stands for them in an initializer."""
+
+
 @dataclass
 class Struct:
-    """A constant struct of the generated code."""
+    """A constant struct of the generated code.
+
+    Attributes
+    ----------
+    name, ctype : str
+    initializer : str
+        C, with ``NUMBERS_HERE`` for `numbers`.
+    numbers : tuple of int
+        What depends on the model's scales (``NUMBERS``); () where nothing does.
+    """
 
     name: str
     ctype: str
     initializer: str
+    numbers: tuple[int, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The whole initializer."""
+        return self.initializer.replace(NUMBERS_HERE, ", ".join(map(str, self.numbers)))
 
     @property
     def bytes(self) -> int:
         """Size in memory on a 32-bit processor."""
         return STRUCT_BYTES[self.ctype]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a module proves of a table before it takes another model's (``engine/slots/proof.h``).
+
+    Attributes
+    ----------
+    kind : str
+        Of ``PROOFS``.
+    table : str
+        Name of the table or struct.
+    other : str
+        Name of a second one; "" where there is none.
+    size, reach : int
+        As the kind has them.
+    """
+
+    kind: str
+    table: str
+    other: str = ""
+    size: int = 0
+    reach: int = 0
 
 
 @dataclass
@@ -164,6 +215,7 @@ class Writer:
     shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
     sums: dict[str, JoinedShape] = field(default_factory=dict)
     recurrences: dict[str, RecurrentShape] = field(default_factory=dict)
+    checks: dict[Check, None] = field(default_factory=dict)
     rows: tuple[str, str] | None = None
     single_firing: bool = False
     frames: str = "1"
@@ -272,20 +324,44 @@ class Writer:
             lanes(y),
         )
 
-    def flat(self, hint: str, kind: str, values: np.ndarray) -> str:
-        """Make a constant array; equal ones are shared. Return its name."""
+    def flat(self, hint: str, kind: str, values: np.ndarray, *, is_shape: bool = False, own: str = "") -> str:
+        """Make a constant array; return its name.
+
+        Parameters
+        ----------
+        is_shape : bool
+            It says how things lie, so it belongs to the code and not to the model's numbers.
+        own : str
+            Whose it is alone; equal arrays of nobody's own are shared.
+        """
         assert self._node is not None
         ctype = ARRAYS.get(kind, kind)
         dtype = {"int8_t": np.int8, "int16_t": np.int16, "uint16_t": np.uint16, "float": np.float32}.get(
             ctype, np.int32
         )
         array = np.ascontiguousarray(np.asarray(values).astype(dtype))
-        key = hashlib.sha256(ctype.encode() + array.tobytes()).digest()
+        key = hashlib.sha256(f"{own} {is_shape} {ctype}".encode() + array.tobytes()).digest()
         if key not in self._content:
             name = self._unique(f"{self._node.name}_{hint}")
             self._content[key] = name
-            self.tables[name] = Table(name, ctype, array, self._node.name)
+            self.tables[name] = Table(name, ctype, array, self._node.name, is_shape)
         return self._content[key]
+
+    def number(self, hint: str, value: float) -> str:
+        """Make a constant of a model's scales; return an expression for it.
+
+        It is no literal, so models of one shape are one code. Equal ones of other layers are not shared:
+        which ones are equal is no part of a shape.
+        """
+        assert self._node is not None
+        clipped = float(np.clip(np.float64(value), -FLOAT_MAX, FLOAT_MAX))
+        name = self.flat(hint, "float32", np.array([clipped]), own=self._node.name)
+        self.check("scale", name)
+        return f"{name}[0]"
+
+    def check(self, kind: str, table: str, other: str = "", *, size: int = 0, reach: int = 0) -> None:
+        """Say what must hold for a table of another model, too; reach: of what its sums are multiplied by."""
+        self.checks[Check(kind, table, other, size, reach)] = None
 
     def code(self, shape: tuple[int, int]) -> str:
         """Bring the straight-line convolution of a shape (taps, pitch), for a Cortex-M7; return its name."""
@@ -325,19 +401,43 @@ class Writer:
         offset = (before - back) * pitch
         return f"{self._sources[index]} + {offset}" if offset else self._sources[index]
 
-    def table(self, ctype: str, hint: str, initializer: str) -> str:
-        """Make a constant struct; return its name."""
+    def table(self, ctype: str, hint: str, initializer: str, numbers: tuple[int, ...] = ()) -> str:
+        """Make a constant struct; return its name.
+
+        Parameters
+        ----------
+        initializer : str
+            C, with ``NUMBERS_HERE`` for `numbers`: the members that depend on scales. With those it is not
+            shared between layers.
+        """
         assert self._node is not None
-        key = hashlib.sha256(f"{ctype} {initializer}".encode()).digest()
+        own = self._node.name if numbers else ""
+        key = hashlib.sha256(f"{own} {ctype} {initializer} {numbers}".encode()).digest()
         if key not in self._content:
             name = self._unique(f"{self._node.name}_{hint}")
             self._content[key] = name
-            self.structs[name] = Struct(name, ctype, initializer)
+            self.structs[name] = Struct(name, ctype, initializer, numbers)
         return self._content[key]
 
-    def scale(self, hint: str, factor: Multiplier) -> str:
-        """Make the constant struct of one factor of a requantization; return its name."""
-        return self.table("vk_scale", hint, f"{{{int(factor.multiplier[0])}, {factor.shift}}}")
+    def scale(self, hint: str, factor: Multiplier, bound: int) -> str:
+        """Make the constant struct of one factor of a requantization of at most `bound`; return its name."""
+        name = self.table("vk_scale", hint, "{@}", (int(factor.multiplier[0]), factor.shift))
+        self.check("factor", name, reach=bound)
+        return name
+
+    def blend(self, hint: str, blend: Blend, bounds: tuple[int, int]) -> str:
+        """Make the constant struct of a sum of two signals of at most `bounds`; return its name."""
+        name = self.table("vk_add", hint, "{@}", (*blend.multipliers, blend.shift))
+        self.check("blend", name, size=bounds[0], reach=bounds[1])
+        return name
+
+    def knots(self, knots: np.ndarray, first: int, span: int, shift: int, dtype: str) -> str:
+        """Make a function table with knots where they are wanted; return the name of its struct."""
+        laid = self.flat("knots", dtype, np.append(knots, knots[-1]))
+        name = self.table("vk_table", "table", f"{{{laid}, @}}", (first, span, shift))
+        self.check("any", laid)
+        self.check("knots", name, size=knots.size + 1)
+        return name
 
     def state(self, ctype: str, count: int) -> str:
         """Make a member of the state; return an expression for it."""

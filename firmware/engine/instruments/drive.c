@@ -8,6 +8,7 @@
 #define LEAN_SLOW 1.309e-4f         /* per sample: a high-pass at 1 Hz */
 #define LEAN_FLOOR 1e-9f            /* below it is no lean, so that silence becomes exact */
 #define BENT_STEP (1.0f / 4800.0f)  /* per sample: 100 ms */
+#define LOW_SLOW 0.0876f            /* per sample: the tone control's ends meet at 700 Hz */
 
 void drive_init(Drive *drive, const DriveSpec *spec) {
     drive->spec = spec;
@@ -17,6 +18,9 @@ void drive_init(Drive *drive, const DriveSpec *spec) {
 
 void drive_reset(Drive *drive) {
     drive->spec->model->reset(drive->spec->state);
+    if (drive->spec->second != NULL) {
+        drive->spec->second->reset(drive->spec->second_state);
+    }
     for (size_t i = 0; i < DRIVE_DELAY; ++i) {
         drive->delay[i] = 0.0f;
     }
@@ -28,6 +32,7 @@ void drive_reset(Drive *drive) {
     drive->bypass = 0.0f;
     drive->lean = 0.0f;
     ramp_reset(&drive->bent, 0.0f);
+    drive->low = 0.0f;
 }
 
 static void fill_latents(Drive *drive, size_t ticks) {
@@ -79,6 +84,33 @@ static void straighten(Drive *drive, float per_tick, size_t ticks) {
     drive->lean = magnitude(lean) < LEAN_FLOOR ? 0.0f : lean;
 }
 
+/* Another circuit hears the same, and the sound fades from the first to it. */
+static void blend_in(Drive *drive, const Panel *panel, size_t ticks) {
+    DriveFrames *frames = &drive->frames;
+    for (size_t i = 0; i < ticks; ++i) {
+        drive->first[i] = bound_sound(frames->out[i], 4.0f);
+    }
+    drive->spec->second->process(drive->spec->second_state, ticks, frames);
+    Slope blend = panel_slope(panel, (uint8_t)drive->spec->blend, 0);
+    for (size_t i = 0; i < ticks; ++i) {
+        const float other = bound_sound(frames->out[i], 4.0f);
+        frames->out[i] = drive->first[i] + slope_next(&blend) * (other - drive->first[i]);
+    }
+}
+
+/* Tone: one end rises by up to 6 dB as the other falls by as much; at noon the sound is as it was, to the bit. */
+static void tilt(Drive *drive, const Panel *panel, size_t ticks) {
+    Slope slope = panel_slope(panel, (uint8_t)drive->spec->tilt, 0);
+    float low = drive->low;
+    for (size_t i = 0; i < ticks; ++i) {
+        const float raw = bound_sound(drive->frames.out[i], 4.0f), bright = slope_next(&slope);
+        low += LOW_SLOW * (raw - low);
+        const float more = bright > 0.0f ? bright : 0.5f * bright, less = bright > 0.0f ? 0.5f * bright : bright;
+        drive->frames.out[i] = raw + more * (raw - low) - less * low;
+    }
+    drive->low = magnitude(low) < LEAN_FLOOR ? 0.0f : low;
+}
+
 void drive_render(Drive *drive, const Panel *panel, const PortBlock *block) {
     const DriveSpec *spec = drive->spec;
     const size_t ticks = block->ticks;
@@ -93,6 +125,12 @@ void drive_render(Drive *drive, const Panel *panel, const PortBlock *block) {
     spec->model->process(spec->state, ticks, frames);
     if (spec->bends > 0) {
         straighten(drive, panel->per_tick, ticks);
+    }
+    if (spec->second != NULL) {
+        blend_in(drive, panel, ticks);
+    }
+    if (spec->tilt >= 0) {
+        tilt(drive, panel, ticks);
     }
     match_levels(drive, panel);
 

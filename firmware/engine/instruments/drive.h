@@ -37,7 +37,10 @@ typedef struct DriveSpec {
     const DriveModel *model;
     void *state;
     ToneSpec tone;
+    const DriveModel *second; /* another circuit, of the same latency and without latents; NULL: none */
+    void *second_state;
     int8_t mix, gain, match, level; /* parameters */
+    int8_t blend, tilt;             /* -1: none */
     uint8_t bends;                  /* the last of the tone's knobs: what bends the model */
     OutputSpec outputs;
 } DriveSpec;
@@ -51,9 +54,11 @@ typedef struct Drive {
     uint32_t age_ticks;
     float dry_power, wet_power; /* for the level match */
     Ramp matched;
-    float bypass; /* 0: through the model, 1: past it */
-    float lean;   /* mean of what a model plays that can be bent */
-    Ramp bent;    /* 0: no bend is away from where it rests, 1: the lean is taken away */
+    float bypass;                /* 0: through the model, 1: past it */
+    float lean;                  /* mean of what a model plays that can be bent */
+    Ramp bent;                   /* 0: no bend is away from where it rests, 1: the lean is taken away */
+    float low;                   /* what the tone control takes for low */
+    float first[PORT_MAX_BLOCK]; /* what the first of two circuits plays */
 } Drive;
 
 void drive_init(Drive *drive, const DriveSpec *spec);

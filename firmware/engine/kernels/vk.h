@@ -80,7 +80,7 @@ void vk_conv_w8a8(const vk_conv *layer, const int8_t *window, int8_t *out, size_
 #define VK_MOST_TAPS 32u
 #if defined(__ARM_ARCH_7EM__)
 /* by straight-line code for its very shape, which comes with the model (firmware/kernelgen/m7_joined.py); out_step is
- * the shape's. curve: for each 2^shift inputs a slope and an offset, (slope·u + offset) >> shift */
+ * the shape's. curve: for each 2^shift inputs a slope and an offset, (slope·u + offset) >> 16 */
 typedef void vk_joined_code(const void *stream, const int16_t *const *taps, int16_t *out, uint32_t fours, uint32_t ones,
                             uint32_t pairs, const int32_t *curve, int32_t minus_first);
 typedef struct vk_joined {
@@ -253,6 +253,9 @@ void vk_lstm_s16(const vk_recurrent *layer, int16_t *v, int32_t *wide, const int
                  size_t out_step, size_t frames);
 void vk_gru_s16(const vk_recurrent *layer, int16_t *v, int32_t *wide, const int16_t *in, size_t in_step, int16_t *out,
                 size_t out_step, size_t frames);
+/* The reset gate before the recurrent weights. v: two vectors, the second of states times their gates. */
+void vk_gru_before_s16(const vk_recurrent *layer, int16_t *v, int32_t *wide, const int16_t *in, size_t in_step,
+                       int16_t *out, size_t out_step, size_t frames);
 
 /* ---- float edges ------------------------------------------------------------------------------------------- */
 

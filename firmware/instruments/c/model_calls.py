@@ -9,6 +9,7 @@ from common.model_metadata import TensorSpec
 from common.refusal import Refusal
 from firmware.compiler.ops.hit import HitConstants
 from firmware.compiler.passes.split_sound import Ends
+from firmware.compiler.slots.part import Part
 from firmware.instruments.c.held import Held
 from firmware.models.model_file import ModelFile, knob_channels
 
@@ -43,6 +44,8 @@ class CompiledModel:
         Regions whose tables an instance has copies of, as ``NAME_copy`` takes them.
     states : int
         How many states the instrument keeps of it.
+    part : Part or None
+        What a slot may replace of it; None: nothing.
     """
 
     role: str
@@ -58,6 +61,7 @@ class CompiledModel:
     ends: Ends = field(default_factory=Ends)
     copies: tuple[str, ...] = ()
     states: int = 1
+    part: Part | None = None
 
     @property
     def header(self) -> str:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
+from firmware.compiler.slots.part import marked, number_at, unmarked
 from firmware.instruments import kinds
 from firmware.instruments.assignment import Assignment, Parameter
 from firmware.instruments.c.held import PANEL, Held, KindTables, instance_text, static_text
 from firmware.instruments.c.literals import floats, integers, number, text
 from firmware.instruments.c.model_calls import CompiledModel
+from firmware.instruments.c.slots import CONSTANT, NO_SLOTS, SLOT_CALLS, Slotted, slot_head, with_slots
 from firmware.instruments.kinds.base import InstrumentKind
 from firmware.instruments.latents import layer
 from firmware.instruments.latents.macro import BANK, macro_text
+from firmware.instruments.latents.morph import blend_call
 from firmware.instruments.schema import InstrumentFile
 
 NO_TABLES = '"this instrument has no tables"'
@@ -42,20 +46,25 @@ def instrument_source(
     block: int,
     version: str,
     instances: str | None = None,
-) -> str:
-    """Return the whole ``instrument.c``.
+    target: str = "",
+) -> tuple[str, Slotted | None]:
+    """Return the whole ``instrument.c``, and what a slot may replace.
 
     Parameters
     ----------
     instances : str, optional
         Write it for several side by side (``engine/instance.h``); the region in which each lies, "" where the
         target knows none.
+    target : str
+        Of the compiler.
     """
     kind, board = kinds.named(assignment.kind), assignment.board
     tables = kind.tables(assignment, models)
     if assignment.loaded.spec.macro:
         tables = replace(tables, declared=[*tables.declared, BANK])
     calls = _Calls(assignment.loaded.spec, tables, instances is not None)
+    nets = [model.part for model in models.values() if model.part is not None]
+    has_slots = board.storage_bytes > 0 and instances is None and len(nets) == len(models)
     parts = [
         f"/* {assignment.loaded.spec.title}: {kind.name} for {board.title}. Made by `vaectrol build` from "
         f"{assignment.loaded.located.path.name}; do not edit. */",
@@ -63,6 +72,7 @@ def instrument_source(
         f'#include "instruments/{kind.name}.h"',
         *(f'#include "{model.header}"' for model in models.values()),
         *([] if instances is None else ['#include "instance.h"', '#include "kernels/vk.h"']),
+        slot_head() if has_slots else CONSTANT,
         "",
         *(kind.role(role).source(model) for role, model in models.items()),
         _inputs(assignment),
@@ -75,9 +85,14 @@ def instrument_source(
         if instances is None
         else instance_text(kind.struct, tables, instances, [m for m in models.values() if m.copies]),
         _info(assignment, models, block, version),
-        _verbs(kind.name, calls) if instances is None else _instance_verbs(kind.name, calls),
     ]
-    return "\n".join(parts) + "\n"
+    if instances is not None:
+        return unmarked("\n".join([*parts, _instance_verbs(kind.name, calls)]) + "\n"), None
+    if not has_slots:
+        return unmarked("\n".join([*parts, NO_SLOTS, _verbs(kind.name, calls)]) + "\n"), None
+    parts.append(_verbs(kind.name, calls, has_slots, blend_call(assignment)))
+    blends = assignment.loaded.spec.morph
+    return with_slots("\n".join(parts) + "\n", board, target, nets, _rising(assignment.parameters), blends)
 
 
 # ---- panel -----------------------------------------------------------------------------------------------
@@ -111,16 +126,30 @@ def _parameters(parameters: Sequence[Parameter]) -> str:
         if key not in tables:
             tables[key] = f"table_{len(tables)}"
             lines.append(f"static const float {tables[key]}[] = {floats(key)};")
-    lines.append("static const ParameterSpec parameters[] = {")
-    for p in parameters:
+    lines.append("MODEL_NUMBERS ParameterSpec parameters[] = {")
+    for number_, p in enumerate(parameters):
         key = tuple(float(np.float32(value)) for value in p.table)
+        rest = number_at("float", f"parameters[{number_}].rest", number(p.rest))
         lines.append(
             f"    {{.knob = {p.knob}, .cv = {p.cv}, .depth = {p.depth}, .law = {p.law}, "
             f".attenuverter = {number(p.attenuverter)}, .travel_per_volt = {number(p.travel_per_volt)}, "
-            f".rest = {number(p.rest)},\n     .smoothing = {number(p.smoothing)}, .band = {number(p.band)}, "
+            f".rest = {rest},\n     .smoothing = {number(p.smoothing)}, .band = {number(p.band)}, "
             f".table = {tables[key]}, .points = {len(key)}}}, /* {p.name} */"
         )
     return "\n".join([*lines, *([] if parameters else ["    {0}"]), "};\n"])
+
+
+def _rising(parameters: Sequence[Parameter]) -> dict[str, str]:
+    """What must hold for the numbers of parameters: tables that rise do so in every model."""
+    checks: dict[str, str] = {}
+    tables: dict[tuple[float, ...], str] = {}
+    for number_, parameter in enumerate(parameters):
+        key = tuple(float(np.float32(value)) for value in parameter.table)
+        name = tables.setdefault(key, f"table_{len(tables)}")
+        if all(a <= b for a, b in pairwise(key)):
+            checks[name] = "rising"
+        checks[f"parameters[{number_}].rest"] = "unit"
+    return checks
 
 
 def _gates(assignment: Assignment, kind: InstrumentKind) -> str:
@@ -178,7 +207,7 @@ static const PortInfo info = {{
     .kind = {text(assignment.kind)},
     .board = {text(board.name)},
     .version = {text(version)},
-    .model_hash = "{model_hash(models)}",
+    .model_hash = {marked(text(model_hash(models)))},
     .sample_rate_hz = {number(board.audio.sample_rate_hz)},
     .block = {block},
     .latency_ticks = {latency},
@@ -234,7 +263,8 @@ class _Calls:
         return "\n".join([*lines, f"    return why != NULL ? why : {last};"])
 
 
-def _verbs(kind: str, calls: _Calls) -> str:
+def _verbs(kind: str, calls: _Calls, has_slots: bool = False, blend: str = "") -> str:
+    before, after, start, done = SLOT_CALLS if has_slots else ("", "", "", "")
     return f"""const PortInfo *instrument_info(void)
 {{
     return &info;
@@ -254,10 +284,10 @@ void instrument_reset(void)
 
 void instrument_render(const PortBlock *block)
 {{
-    panel_begin(&panel, block);
+{before}    panel_begin(&panel, block);
 {calls.lines("render")}    {kind}_render(&instrument, &panel, block);
     panel_end(&panel, block);
-}}
+{after}}}
 
 bool instrument_post(PortCommand command)
 {{
@@ -279,9 +309,15 @@ uint8_t instrument_calibration(uint8_t input, float *codes, float *volts)
     return panel_calibration(&panel, input, codes, volts);
 }}
 
-const char *instrument_idle(const PortStorage *storage)
+static const char *store(const PortStorage *storage)
 {{
 {calls.idle("&panel")}
+}}
+
+const char *instrument_idle(const PortStorage *storage)
+{{
+{start}    const char *const why = store(storage);
+{done}{blend}    return why;
 }}
 
 bool instrument_table(uint8_t which, PortTable *table)

@@ -9,7 +9,7 @@ from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import KindTables
 from firmware.instruments.c.model_calls import CompiledModel
-from firmware.instruments.latents import layer, macro, prior
+from firmware.instruments.latents import layer, macro, morph, prior
 from firmware.instruments.schema import InstrumentFile
 from firmware.models.model_file import ModelFile
 from hardware.board import Board
@@ -213,6 +213,8 @@ class InstrumentKind:
             return self.words[parameter]
         if parameter == macro.PARAMETER:
             return macro.WORDS
+        if parameter == morph.PARAMETER:
+            return morph.WORDS
         if layered := layer.words_of(parameter):
             return layered
         *_, name = parameter.rpartition("latent.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from common.refusal import Refusal
+from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import KindTables
 from firmware.instruments.c.model_calls import CompiledModel
@@ -16,7 +18,7 @@ class EffectModel(ModelRole):
     """A compiled effect (``engine/instruments/drive.h``); a capture is one without latents."""
 
     name = "drive"
-    also = ("capture",)
+    also: tuple[str, ...] = ("capture",)
 
     def source(self, model: CompiledModel) -> str:
         """Return the functions of a ``DriveModel``."""
@@ -59,38 +61,65 @@ static const DriveModel {model.table} = {{
 """
 
 
+class SecondCapture(EffectModel):
+    """Another capture that hears the same: the sound fades from the first to it."""
+
+    name = "second"
+    model_kind = "capture"
+    also: tuple[str, ...] = ()
+    required = False
+
+
 class Drive(InstrumentKind):
     """Audio in, audio out."""
 
     gates = ("bypass",)
     cv_sources = ("envelope",)
     audio_sources = ("mix",)
-    roles = (EffectModel(),)
+    roles = (EffectModel(), SecondCapture())
     words: Mapping[str, str] = {
         "mix": "From the dry sound to the distorted one.",
         "gain": "How loud the sound goes into the circuit: more is dirtier.",
         "match": "How closely the distorted sound is held to the loudness of the dry one.",
         "level": "Loudness of everything that leaves the module.",
+        "tone": "From dark to bright; at noon the sound is left as it is.",
+        "blend": "From the first capture to the second.",
         "x": "Place on the map of circuits, from left to right.",
         "y": "Place on the map of circuits, from bottom to top.",
     }
     engine = ("tone",)
-    struct_bytes = 10 * 1024
+    struct_bytes = 11 * 1024
     callback_cycles, sample_cycles = 4_000, 135
 
     def add_parameters(self, assignment: Assignment) -> None:
-        """Latents; mix, gain, level match, level."""
+        """Latents; mix, gain, level match, level; a blend of two captures, and a tone where it is moved."""
         assignment.tones["drive"] = add_tone(assignment, assignment.models["drive"])
         add_layer(assignment, assignment.models["drive"])
         assignment.add("mix", UNIT, 1.0)
         assignment.add("gain", (0.0, 2.0), 0.5)
         assignment.add("match", UNIT, 1.0)
         assignment.add("level", UNIT, 1.0)
+        if "second" in assignment.models:
+            assignment.add("blend", UNIT, 0.0)
+        if "tone" in assignment.moved:
+            assignment.add("tone", (-1.0, 1.0), 0.5)
+
+    def plan(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> None:
+        """Refuse two models that answer at different times: what is faded must be one sound."""
+        late = {role: report["latency_samples"] for role, report in reports.items()}
+        if len(set(late.values())) > 1:
+            told = ", ".join(f"{assignment.models[role].path.name} {ticks}" for role, ticks in late.items())
+            raise Refusal(
+                f"the two models of a drive answer after different times ({told} samples); take two captures."
+            )
 
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``DriveSpec``."""
         declared, tone = tone_tables(assignment, assignment.tones["drive"], "drive", "drive")
         layer, layered = layer_tables(assignment, models["drive"], "drive")
+        second, blend = models.get("second"), assignment.index.get("blend", -1)
+        other = f"&{second.table}, .second_state = &second_state" if second else "NULL"
+        states = [models[role].state for role in models]
         spec = f"""{{
     .model = &{models["drive"].table},
     .state = &drive_state,
@@ -99,10 +128,13 @@ class Drive(InstrumentKind):
     .gain = {assignment.index["gain"]},
     .match = {assignment.index["match"]},
     .level = {assignment.index["level"]},
+    .second = {other},
+    .blend = {blend},
+    .tilt = {assignment.index.get("tone", -1)},
     .bends = {len(assignment.models["drive"].about.bends)},
     .outputs = OUTPUTS,
 }}"""
-        return KindTables([declared, *layer, models["drive"].state], spec)
+        return KindTables([declared, *layer, *states], spec)
 
 
 KIND = Drive()

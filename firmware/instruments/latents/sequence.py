@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 
+from firmware.compiler.slots.part import number_at
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import Held
 from firmware.instruments.latents.tables import latents_hash
@@ -84,11 +85,12 @@ def sequence_tables(assignment: Assignment, model: ModelFile, shape: str, knobs:
         How many numbers beside its latents the model is told.
     """
     at, names = assignment.index, assignment.gate_names
+    hash_ = number_at("uint32_t", f"{SPEC}.hash", f"0x{sequence_hash(model, knobs):08x}u")
     strike = names.index(STRUCK) if STRUCK in names else -1
     text = f"""#include "latents/sequence_store.h"
-static const SequenceSpec {SPEC} = {{
+MODEL_NUMBERS SequenceSpec {SPEC} = {{
     .play = sequence_play,
-    {shape}, .knobs = {knobs}, .hash = 0x{sequence_hash(model, knobs):08x}u,
+    {shape}, .knobs = {knobs}, .hash = {hash_},
     .clocked = {"true" if assignment.is_patched("clock") else "false"},
     .clock = {names.index("clock")}, .reset = {names.index("reset")},
     .record = {names.index("record")}, .clear = {names.index("clear")}, .strike = {strike},

@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 
+from firmware.compiler.slots.part import number_at
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import Held
 from firmware.instruments.c.literals import floats, number
@@ -76,13 +77,14 @@ def tables_text(assignment: Assignment, model: ModelFile) -> str:
     rate_hz = assignment.board.audio.sample_rate_hz
     at, names = assignment.index, assignment.gate_names
     record = ", ".join(str(names.index(gate)) for gate in GATES[:2])
+    hash_ = number_at("uint32_t", f"{SPEC}.hash", f"0x{latents_hash(model):08x}u")
     return f"""#include "latents/table_store.h"
 static const float latent_centres[] = {floats(ends.mean(axis=1))};
 static const float latent_reaches[] = {floats((ends[:, 1] - ends[:, 0]) / (2 * FULL))};
-static const TablesSpec {SPEC} = {{
+MODEL_NUMBERS TablesSpec {SPEC} = {{
     .play = tables_play,
     .latents = {len(ends)}, .sample_rate_hz = {number(rate_hz)},
-    .centre = latent_centres, .reach = latent_reaches, .hash = 0x{latents_hash(model):08x}u,
+    .centre = latent_centres, .reach = latent_reaches, .hash = {hash_},
     .record = {{{record}}}, .start = {names.index(GATES[2])},
     .depth = {at["table.depth"]}, .speed = {at["table.speed"]}, .position = {at["table.position"]},
     .begin = {at["table.begin"]}, .length = {at["table.length"]}, .morph = {at["table.morph"]},

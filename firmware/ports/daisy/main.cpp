@@ -43,6 +43,7 @@ void Start() {
     boot_copy();
     StartCycleCounter();
     protocol_init(&protocol, &port);
+    instrument_load(&storage);
     instrument_init(BOARD_TRUE_RATE_HZ);
     (void)instrument_idle(&storage); // what was saved is there before the first sound
     StartLights();

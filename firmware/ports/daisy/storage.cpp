@@ -9,12 +9,16 @@ namespace {
 
 static_assert(BOARD_STORAGE_OFFSET % PORT_SECTOR_BYTES == 0, "storage starts on a sector");
 
-// Settings lie where they always did, at the end of the flash, and a sequence behind them; tables of latents lie below.
+constexpr uint32_t kModels = PORT_STORAGE_BYTES - PORT_MODELS_BYTES;
+
+// Settings lie where they always did, at the end of the flash, and a sequence behind them; tables of latents lie below,
+// and models below those.
 uint32_t Offset(uint32_t address) {
     if (address < PORT_SETTINGS_BYTES) return BOARD_STORAGE_OFFSET + address;
     if (address < PORT_SETTINGS_BYTES + PORT_TABLES_BYTES)
         return BOARD_STORAGE_OFFSET - PORT_TABLES_BYTES + address - PORT_SETTINGS_BYTES;
-    return BOARD_STORAGE_OFFSET + address - PORT_TABLES_BYTES;
+    if (address < kModels) return BOARD_STORAGE_OFFSET + address - PORT_TABLES_BYTES;
+    return BOARD_STORAGE_OFFSET - PORT_TABLES_BYTES - PORT_MODELS_BYTES + address - kModels;
 }
 
 bool Inside(uint32_t address, size_t bytes) {

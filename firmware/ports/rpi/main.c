@@ -120,6 +120,7 @@ int main(int count, char **words) {
     if (storage == NULL)
         fprintf(stderr, "no storage: cannot write %s (%s); calibration and presets will not be kept.\n", o.storage,
                 strerror(errno));
+    instrument_load(storage);
     instrument_init(BOARD_TRUE_RATE_HZ);
     if (storage != NULL) (void)instrument_idle(storage);
     if (o.adc != NULL && !converters_start(o.adc, o.dac, why, sizeof why)) fprintf(stderr, "%s.\n", why);

@@ -261,6 +261,31 @@ static void put_digits(JsonWriter *w, uint32_t value, size_t least) {
     put(w, text + sizeof text - n, n);
 }
 
+/* 0 … 63; -1: no digit of base64 */
+static int digit64(char c) {
+    if (c >= 'A' && c <= 'Z') return c - 'A';
+    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+    if (c >= '0' && c <= '9') return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+bool json_bytes(JsonText value, uint8_t *out, size_t size, size_t *count) {
+    *count = 0;
+    if (value.length < 2 || value.text[0] != '"' || (value.length - 2) % 4 != 0) return false;
+    for (const char *at = value.text + 1, *end = value.text + value.length - 1; at != end; at += 4) {
+        const size_t pads = at + 4 != end ? 0u : at[3] != '=' ? 0u : at[2] != '=' ? 1u : 2u;
+        uint32_t four = 0;
+        for (size_t i = 0; i < 4; i++) {
+            const int digit = i + pads < 4 ? digit64(at[i]) : 0;
+            if (digit < 0) return false;
+            four = four << 6 | (uint32_t)digit;
+        }
+        if (size - *count < 3 - pads) return false;
+        for (size_t i = 0; i < 3 - pads; i++) out[(*count)++] = (uint8_t)(four >> (16 - 8 * i));
+    }
+    return true;
+}
+
 void json_begin(JsonWriter *w, char *buffer, size_t size) { *w = (JsonWriter){.buffer = buffer, .size = size}; }
 
 void json_open(JsonWriter *w, const char *name, char bracket) {

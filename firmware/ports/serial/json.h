@@ -32,6 +32,8 @@ bool json_is_array(JsonText value);
 bool json_number(JsonText value, float *number);
 /* A string without escapes, shorter than `size`. */
 bool json_string(JsonText value, char *out, size_t size);
+/* A string of base64 (RFC 4648, padded), of at most `size` bytes; `count` of them. */
+bool json_bytes(JsonText value, uint8_t *out, size_t size, size_t *count);
 
 typedef struct JsonWriter {
     char *buffer;

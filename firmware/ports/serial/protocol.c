@@ -9,6 +9,7 @@
 #define MAX_COMMAND_MEMBERS 4u
 #define READ_FRAMES 32u /* of a table in an answer */
 #define WRITE_FRAMES 8u /* in a request, which is shorter */
+#define MODEL_BYTES 540u
 
 /* One request, taken apart: at most MAX_MEMBERS members, none twice. */
 typedef struct Request {
@@ -362,6 +363,82 @@ static const char *run_table_write(Protocol *p, const Request *r, JsonWriter *w)
     return instrument_table_write(which, hash, at, frame, (uint32_t)frames);
 }
 
+/* ---- models beside the one that was built in ---- */
+
+static bool slot(const Request *r, uint32_t from, uint8_t *value) {
+    return whole(r, "slot", PORT_MODEL_SLOTS + 1u, value) && *value >= from;
+}
+
+static void put_model(const PortStorage *storage, uint8_t number, JsonWriter *w) {
+    PortModel model;
+    if (!instrument_model(storage, number, &model)) return;
+    json_open(w, NULL, '{');
+    json_put_uint(w, "slot", number);
+    json_put_string(w, "name", model.name);
+    json_put_string(w, "licence", model.licence);
+    json_put_uint(w, "bytes", model.bytes);
+    put_hash(w, model.hash);
+    json_put_bool(w, "fits", model.fits);
+    json_close(w, '}');
+}
+
+static const char *list_models(const PortStorage *storage, JsonWriter *w) {
+    PortModels models;
+    instrument_models(&models);
+    if (models.target == NULL) return "this image holds no models beside its own";
+    char signature[2u * PORT_SIGNATURE_BYTES + 1u] = "";
+    for (size_t i = 0; i < 2u * PORT_SIGNATURE_BYTES; i++)
+        signature[i] = "0123456789abcdef"[models.signature[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15u];
+    json_put_string(w, "target", models.target);
+    json_put_string(w, "signature", signature);
+    json_put_uint(w, "bytes", models.bytes);
+    json_put_uint(w, "written", models.written);
+    json_put_uint(w, "slots", PORT_MODEL_SLOTS);
+    json_put_uint(w, "slot_bytes", PORT_MODEL_SECTORS * PORT_SECTOR_BYTES);
+    json_put_uint(w, "playing", models.playing);
+    json_put_bool(w, "blends", models.blends);
+    if (models.pair != PORT_NO_MODEL) json_put_uint(w, "pair", models.pair);
+    json_open(w, "models", '[');
+    for (uint8_t i = 1; i <= PORT_MODEL_SLOTS; i++) put_model(storage, i, w);
+    json_close(w, ']');
+    return NULL;
+}
+
+static const char *receive_model(const PortStorage *storage, const Request *r, bool begins) {
+    uint8_t data[MODEL_BYTES], number_ = 0;
+    size_t count;
+    float at = 0.0f;
+    const JsonText *text = member(r, "data");
+    if (text == NULL || !json_bytes(*text, data, sizeof data, &count)) return "model wants data, 540 bytes of base64";
+    if (begins)
+        return slot(r, 1, &number_) ? instrument_model_begin(storage, number_, data, count)
+                                    : "model wants a slot from 1 to 8";
+    if (!number(r, "at", 0.0f, (float)(PORT_MODEL_SECTORS * PORT_SECTOR_BYTES), &at) || (float)(uint32_t)at != at)
+        return "model wants at, a number of bytes";
+    return instrument_model_data(storage, (uint32_t)at, data, count);
+}
+
+static const char *run_model(Protocol *p, const Request *r, JsonWriter *w) {
+    const PortStorage *storage = p->port->storage;
+    char what[8] = "";
+    uint8_t number_;
+    const JsonText *text = member(r, "do");
+    if (text == NULL || !json_string(*text, what, sizeof what)) what[0] = '\0';
+    if (storage == NULL) return "this port has no storage";
+    if (strcmp(what, "list") == 0) return list_models(storage, w);
+    const bool begins = strcmp(what, "begin") == 0, uses = strcmp(what, "use") == 0;
+    if (p->port->storage_note != NULL && !uses) return p->port->storage_note;
+    if (begins || strcmp(what, "data") == 0) return receive_model(storage, r, begins);
+    if (strcmp(what, "commit") == 0) return instrument_model_commit(storage);
+    const bool morphs = strcmp(what, "morph") == 0;
+    if (!uses && !morphs && strcmp(what, "erase") != 0)
+        return "model wants do: list, begin, data, commit, use, morph or erase";
+    if (morphs && member(r, "slot") == NULL) return instrument_model_morph(storage, PORT_NO_MODEL);
+    if (!slot(r, uses || morphs ? 0 : 1, &number_)) return "model wants a slot from 1 to 8";
+    if (morphs) return instrument_model_morph(storage, number_);
+    return uses ? instrument_model_use(storage, number_) : instrument_model_erase(storage, number_);
+}
+
 static const char *run_bench(Protocol *p, const Request *r, JsonWriter *w) {
     (void)r;
     if (p->port->bench == NULL) return "this image does not count cycles; flash its bench image";
@@ -400,6 +477,7 @@ static const Command commands[] = {
     {"hold", {"output", "volts", "raw"}, run_hold},
     {"table", {"table", "at"}, run_table},
     {"table_write", {"table", "at", "hash", "data"}, run_table_write},
+    {"model", {"do", "slot", "at", "data"}, run_model},
     {"bench", {NULL}, run_bench},
     {"reboot", {"to"}, run_reboot},
 };

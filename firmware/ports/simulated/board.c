@@ -120,6 +120,7 @@ void board_start(float rate_hz, uint8_t *flash) {
     board.reboot = -1;
     port.true_rate_hz = rate_hz;
     port.bench = NULL;
+    instrument_load(&storage);
     instrument_init(rate_hz);
     protocol_init(&board.protocol, &port);
     (void)instrument_idle(&storage); /* loads what was saved */

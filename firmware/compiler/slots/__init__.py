@@ -1,0 +1,1 @@
+"""What a slot of a module may replace: the numbers of a model, apart from its code."""
