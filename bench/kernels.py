@@ -110,6 +110,7 @@ def joined_bench() -> Bench:
     return Bench(Machine(elf, board))
 
 
+RECURRENT = "lstm", "gru", "gru_before"
 RECURRENT_UNITS, RECURRENT_SHIFT = (4, 8, 16, 40), 4
 """Recurrent layers of the table."""
 
@@ -126,7 +127,7 @@ def recurrent_bench() -> Bench:
     board = load_board("patch_sm")
     with tempfile.TemporaryDirectory() as folder:
         code = Path(folder) / "recurrent.S"
-        shapes = [_recurrent_shape(kind, units) for kind in ("lstm", "gru") for units in RECURRENT_UNITS]
+        shapes = [_recurrent_shape(kind, units) for kind in RECURRENT for units in RECURRENT_UNITS]
         code.write_text(m7_recurrent.source(shapes))
         needed = [s for s in kernel_sources("m7") if s.stem in ("recurrent_m7", "freestanding")]
         elf = link_for([*needed, code], board, Path(folder) / "recurrent.elf")
@@ -517,7 +518,7 @@ def joined(shape: Shape, frames: int) -> Row:
 
 
 def recurrent(kind: str, units: int, frames: int) -> Row:
-    """An LSTM or GRU of one input with random weights."""
+    """An LSTM or GRU of one input with random weights; ``gru_before``: its reset gate acts before them."""
     from firmware.compiler.judge import recurrent as judge
     from firmware.kernelgen.recurrent import pack_recurrent
 
@@ -534,7 +535,7 @@ def recurrent(kind: str, units: int, frames: int) -> Row:
         packed.inputs | packed.units << 16,
         packed.columns | packed.shift << 16,
     )
-    vector = b.machine.place(np.zeros(packed.columns, np.int16))
+    vector = b.machine.place(np.zeros(2 * packed.columns, np.int16))
     wide = b.machine.place(np.zeros(units, np.int32))
     x = b.machine.place(rng.integers(-9999, 9999, 2 * frames).astype(np.int16))
     out = b.machine.alloc(2 * units * frames)
@@ -662,7 +663,7 @@ def grid() -> Iterator[Callable[[], Row]]:
         yield partial(hit, "vk_bands_frame", count)
     for count in (4, 16, 32, 60):
         yield partial(harmonics, count)
-    for kind in ("lstm", "gru"):
+    for kind in RECURRENT:
         for units in RECURRENT_UNITS:
             for frames in (1, 12):
                 yield partial(recurrent, kind, units, frames)

@@ -147,6 +147,21 @@ def _added(module: Module, level: int) -> Instance:
         return _added(module, level - 1)
 
 
+def _all_added(module: Module, count: int, level: int) -> list[Instance]:
+    """Add instances side by side: where the last has no room, the first have less in fast memory too."""
+    instances: list[Instance] = []
+    try:
+        for _ in range(count):
+            instances.append(_added(module, level))
+    except DoesNotFit:
+        for instance in instances:
+            module.remove(instance)
+        if level == 0:
+            raise
+        return _all_added(module, count, level - 1)
+    return instances
+
+
 class Player:
     """Instances of one plug-in, all played by one script.
 
@@ -164,7 +179,7 @@ class Player:
     def __init__(self, module: Module, built: Built, count: int = 1, level: int = FASTEST):
         self.module, self.built = module, built
         self.patches = patches(built, count)
-        self.instances = [_added(module, level) for _ in range(count)]
+        self.instances = _all_added(module, count, level)
         for patch, instance in zip(self.patches, self.instances, strict=True):
             patch.apply(module, instance)
         self.cycles: list[list[int]] = [[] for _ in self.instances]

@@ -31,7 +31,7 @@ class Shape:
     Attributes
     ----------
     kind : str
-        "lstm" or "gru".
+        "lstm", "gru" or "gru_before".
     states, inputs : int
         Pairs of columns of either.
     shift : int
@@ -62,7 +62,13 @@ class Shape:
         """Sums that a pair of columns counts in: a GRU's n has two parts."""
         if self.kind == "lstm":
             return (0, 1, 2, 3)
+        if self.kind == "gru_before":
+            return (0, 3) if pair < self.states else (0, 2)
         return (0, 1, 3) if pair < self.states else (0, 1, 2)
+
+    def vector_of(self, pair: int, sum_: int) -> int:
+        """Which vector a sum reads a pair from: of states times their reset gates, it is the second."""
+        return int(self.kind == "gru_before" and sum_ == 3)
 
 
 def source(shapes: Iterable[Shape]) -> str:
@@ -82,6 +88,8 @@ def function(name: str, shape: Shape) -> str:
     a.cycle("mla r4, r4, r5, r0")
     a.cycle("mov wp, r0", "mov vp, r1")
     a.cycle(f"str r4, {SLOTS['stop']}")
+    if shape.kind == "gru_before":
+        _all_kept(a, shape)
     a.label("unit", align=True)
     a.lines += [f"    {line}" for line in _unit(shape)]
     a.cycle(f"ldr r0, {SLOTS['stop']}", f"add wp, wp, #{shape.size}")
@@ -94,20 +102,68 @@ def function(name: str, shape: Shape) -> str:
     return a.text()
 
 
+def _all_kept(a: Assembly, shape: Shape) -> None:
+    """States times their reset gates, for all units, behind the vector; the output's pointer waits."""
+    a.cycle(f"add r4, r1, #{4 * shape.pairs}", f"str r3, {SLOTS['stream']}")
+    a.cycle(f"str r4, {SLOTS['out']}")
+    a.label("kept", align=True)
+    a.lines += [f"    {line}" for line in _kept(shape)]
+    a.cycle(f"ldr r0, {SLOTS['stop']}", f"add wp, wp, #{shape.size}")
+    a.cycle("cmp wp, r0")
+    a.cycle("bne kept")
+    a.cycle(f"ldr r4, {SLOTS['units']}", f"movw r5, #{shape.size}")
+    a.cycle(f"ldr r6, {SLOTS['wide']}")
+    a.cycle("mls wp, r4, r5, r0")
+    a.cycle("sub r6, r6, r4, lsl #2", f"ldr r7, {SLOTS['stream']}")
+    a.cycle(f"str r6, {SLOTS['wide']}")
+    a.cycle(f"str r7, {SLOTS['out']}")
+
+
+@cache
+def _kept(shape: Shape) -> list[str]:
+    """A unit's reset gate, and its state as the gate keeps it."""
+    lines = ["ldr {b}, [{wp}, #4]"]
+    for pair in range(shape.pairs):
+        lines += [f"ldr {{x{pair}}}, [{{vp}}, #{4 * pair}]", f"ldr {{w{pair}}}, [{{wp}}, #{20 + 16 * pair}]"]
+        lines.append(f"smlad {{b}}, {{w{pair}}}, {{x{pair}}}, {{b}}")
+    lines.append(f"ldr {{sigmoid}}, {SLOTS['sigmoid']}")
+    lines += _line("b", "sigmoid", SIGMOID_BITS, shape.shift)
+    lines += [f"ldr {{{name}}}, {SLOTS[name]}" for name in ("wide", "out")]
+    lines += ["ldr {state}, [{wide}, #0]", "smmul {state}, {b}, {state}", "add {state}, {state}, #128"]
+    lines += ["ssat {state}, #16, {state}, asr #8", "strh {state}, [{out}]"]
+    return _scheduled([*lines, *_ON])
+
+
+_ON = [
+    *("add {wide}, {wide}, #4", "add {out}, {out}, #2"),
+    *(f"str {{{name}}}, {SLOTS[name]}" for name in ("wide", "out")),
+]
+"""Pointers to the next unit."""
+
+
 @cache
 def _unit(shape: Shape) -> list[str]:
     """All of a unit, in the shortest schedule found."""
-    lines = [f"ldr {{{s}}}, [{{wp}}, #{4 * i}]" for i, s in enumerate(SUMS)]
+    used = [(i, s) for i, s in enumerate(SUMS) if shape.kind != "gru_before" or s != "b"]
+    lines = [f"ldr {{{s}}}, [{{wp}}, #{4 * i}]" for i, s in used]
     for pair in range(shape.pairs):
-        sums = [(SUMS[i], f"{{w{pair}{SUMS[i]}}}", 16 + 16 * pair + 4 * i) for i in shape.sums_of(pair)]
-        lines.append(f"ldr {{x{pair}}}, [{{vp}}, #{4 * pair}]")
-        lines += [f"ldr {weight}, [{{wp}}, #{at}]" for _, weight, at in sums]
-        lines += [f"smlad {{{s}}}, {weight}, {{x{pair}}}, {{{s}}}" for s, weight, _ in sums]
+        sums = [
+            (SUMS[i], f"{{w{pair}{SUMS[i]}}}", 16 + 16 * pair + 4 * i, "xy"[shape.vector_of(pair, i)])
+            for i in shape.sums_of(pair)
+        ]
+        for vector in dict.fromkeys(name for *_, name in sums):
+            at = 4 * (pair + shape.pairs * (vector == "y"))
+            lines.append(f"ldr {{{vector}{pair}}}, [{{vp}}, #{at}]")
+        lines += [f"ldr {weight}, [{{wp}}, #{at}]" for _, weight, at, _ in sums]
+        lines += [f"smlad {{{s}}}, {weight}, {{{v}{pair}}}, {{{s}}}" for s, weight, _, v in sums]
     lines += [f"ldr {{{name}}}, {SLOTS[name]}" for name in ("sigmoid", "tanh")]
     there = [f"ldr {{{name}}}, {SLOTS[name]}" for name in ("wide", "out")]
-    lines += (_lstm if shape.kind == "lstm" else _gru)(shape.shift, there)
-    lines += ["add {wide}, {wide}, #4", "add {out}, {out}, #2"]
-    lines += [f"str {{{name}}}, {SLOTS[name]}" for name in ("wide", "out")]
+    ends = {"lstm": _lstm, "gru": _gru, "gru_before": _gru_before}
+    return _scheduled([*lines, *ends[shape.kind](shape.shift, there), *_ON])
+
+
+def _scheduled(lines: list[str]) -> list[str]:
+    """The shortest schedule found."""
     fixed = {"wp": "lr", "vp": "r12"}
     free = [f"r{i}" for i in range(12)]
     found = [scheduled(_chained(lines), list(free), fixed, 0.0, spare) for spare in (2, 1)]
@@ -149,6 +205,12 @@ def _lstm(shift: int, there: list[str]) -> list[str]:
     ]
 
 
+def _gru_before(shift: int, there: list[str]) -> list[str]:
+    """Both parts of n, gate z, the state."""
+    parts = [f"asr {{{s}}}, {{{s}}}, #{shift}" for s in "cd"] if shift else []
+    return [*parts, "qadd {c}, {c}, {d}", *_gru_state(shift, there)]
+
+
 def _gru(shift: int, there: list[str]) -> list[str]:
     """Gates z and r, both parts of n, the state."""
     return [
@@ -156,6 +218,13 @@ def _gru(shift: int, there: list[str]) -> list[str]:
         *([f"asr {{{s}}}, {{{s}}}, #{shift}" for s in "cd"] if shift else []),
         "smmul {d}, {b}, {d}",
         "qdadd {c}, {c}, {d}",
+        *_gru_state(shift, there),
+    ]
+
+
+def _gru_state(shift: int, there: list[str]) -> list[str]:
+    """Gate z, what n is of its sum, and the state between it and the old one."""
+    return [
         *_line("a", "sigmoid", SIGMOID_BITS, shift),
         *_line("c", "tanh", TANH_BITS, 0),
         *there,

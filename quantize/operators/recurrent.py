@@ -88,7 +88,8 @@ def integer_rows(node: Node, constants: Sequence[np.ndarray | None]) -> Rows:
     both = np.zeros(2 * rows) if bias is None else np.asarray(bias, np.float64)[0]
     if node.op == "LSTM":
         return weight, recurrent, both[:rows] + both[rows:]
-    return judge.gru_rows(weight, recurrent, both[:rows], both[rows:])
+    before = not node.attributes["linear_before_reset"]
+    return judge.gru_rows(weight, recurrent, both[:rows], both[rows:], resets_before=before)
 
 
 def _settled(node: Node, constants: Sequence[np.ndarray | None], scale: float) -> judge.RecurrentIntegers:
@@ -119,7 +120,9 @@ def _integers(call: Call) -> Tensor:
         constants = [None if v is None else v.detach().numpy() for v in call.settings]
         x = call.inputs[0].to(torch.int64).numpy().transpose(0, 2, 1)
         layer = _settled(node, constants, float(scale))
-        run = judge.lstm if node.op == "LSTM" else judge.gru
+        run = judge.lstm
+        if node.op == "GRU":
+            run = judge.gru if node.attributes["linear_before_reset"] else judge.gru_before
         made = run(layer, x).transpose(0, 2, 1)[:, None]
 
     def real() -> Tensor:
@@ -147,8 +150,6 @@ def _obstacle(node: Node, graph: Graph) -> str:
         return "it begins from a state of its own or has peepholes"
     if node.attributes["layout"]:
         return "its batch comes first"
-    if node.op == "GRU" and not node.attributes["linear_before_reset"]:
-        return "its reset gate acts before the recurrent weights"
     if len(node.outputs) > 1:
         return "its last state is read"
     constants = [graph.constants[name] if name else None for name in node.inputs[1:4]]

@@ -60,7 +60,7 @@ RECURRENT_SHIFTS = (0, 5)
 def recurrent_shapes() -> list[m7_recurrent.Shape]:
     """Recurrent layers that are tested: kinds, pairs of states and of inputs, shifts."""
     sizes = ((1, 1), (2, 1), (2, 2), (4, 1))
-    kinds = itertools.product(("lstm", "gru"), sizes, RECURRENT_SHIFTS)
+    kinds = itertools.product(("lstm", "gru", "gru_before"), sizes, RECURRENT_SHIFTS)
     return [m7_recurrent.Shape(kind, *size, shift) for kind, size, shift in kinds]
 
 
@@ -107,7 +107,7 @@ def call_m7(calls, laid_out) -> list[list[np.ndarray]]:
     """Make each call; buffers lie in DTCM, what does not fit in AXI SRAM."""
     results = []
     for call in calls:
-        recurrent = RECURRENT if call.name in ("vk_lstm_s16", "vk_gru_s16") else ""
+        recurrent = RECURRENT if call.name in ("vk_lstm_s16", "vk_gru_s16", "vk_gru_before_s16") else ""
         m, top = machine(JOINED if call.name == JOINED else recurrent)
         arrays, blobs, relocations, arguments = laid_out(call, 4)
         m._heap.update(top)

@@ -87,7 +87,7 @@ def test_every_layer_says_which_tensor_of_the_file_it_makes(model):
     assert layers and all(layer["origin"] in names for layer in layers)
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru"])
+@pytest.mark.parametrize("kind", ["lstm", "gru", "gru_before"])
 def test_recurrent_layers_cost_what_the_emulator_counted(kind):
     model = cost_model("cortex-m7")
     rows = [row for row in read_json(KERNELS)["rows"] if row["kernel"] == f"vk_{kind}_s16"]

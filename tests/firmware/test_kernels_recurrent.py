@@ -12,14 +12,14 @@ from tests.firmware.kernel_runner import Array, Call, Struct, make_calls
 from tests.firmware.m7_runner import recurrent_code, recurrent_shapes
 
 TARGETS = ["host", "host-asan", "m7", "aarch64", "aarch64-dotprod", "wasm"]
-RUN = {"lstm": judge.lstm, "gru": judge.gru}
+RUN = {"lstm": judge.lstm, "gru": judge.gru, "gru_before": judge.gru_before}
 
 
 def layer_of(rng, kind, units, inputs, shift):
     """Random integers of which no sum passes 2^31; at a small shift gates and cells saturate."""
     largest = 65_000 // (units + inputs)
     weight, recurrent = (rng.integers(-largest, largest, (4 * units, n)) for n in (inputs, units))
-    if kind == "gru":  # n's two parts, of the inputs and of the states
+    if kind != "lstm":  # n's two parts, of the inputs and of the states
         recurrent[2 * units : 3 * units], weight[3 * units :] = 0, 0
     bias = rng.integers(-(1 << 20), 1 << 20, 4 * units)
     bound = 32768 * (np.abs(weight).sum(1) + np.abs(recurrent).sum(1)) + np.abs(bias)
@@ -45,7 +45,8 @@ def case(rng, target, kind, units, inputs, frames, shift, plain=""):
     functions = [("P", lines(judge.sigmoid_lines())), ("P", lines(judge.tanh_lines()))]
     numbers = [packed.inputs, packed.units, packed.columns, packed.shift]
     struct = Struct([*first, *functions, *(("H", n) for n in numbers)])
-    vector, wide = np.zeros(packed.columns, np.int16), np.zeros(units, np.int32)
+    vectors = 2 if kind == "gru_before" else 1
+    vector, wide = np.zeros(vectors * packed.columns, np.int16), np.zeros(units, np.int32)
     out = Array(np.full((frames, out_pitch), 77, np.int16), b"")
     arguments = [struct, Array(vector, b""), Array(wide, b""), Array(x), pitch, out, out_pitch, frames]
     wanted = RUN[kind](layer, x[:, :inputs, None].astype(np.int64))[:, :, 0]

@@ -357,6 +357,12 @@ def test_rubbish_of_every_kind_stays_within_its_memory(name, model_files, tmp_pa
 
 
 @needs_cc
+def test_more_than_64_parameters_wait_for_a_full_queue(tmp_path):
+    """Seed 2 is one of those where notes of a choir come faster than its instrument takes them."""
+    fuzzed(fuzzer("choir", None, tmp_path), 150, 2)
+
+
+@needs_cc
 @pytest.mark.slow
 @pytest.mark.parametrize("name", available_instruments())
 def test_ten_thousand_sequences_stay_within_their_memory(name, tmp_path):

@@ -1,11 +1,12 @@
-"""Recurrent layers in integers: the judge of ``vk_lstm_s16`` and ``vk_gru_s16``.
+"""Recurrent layers in integers: the judge of ``vk_lstm_s16``, ``vk_gru_s16`` and ``vk_gru_before_s16``.
 
 An error of a state is heard for as long as the state lasts, so what is remembered is wide: cells and states
 are int32 with 24 fractional bits, gates have 31. Only the state as it is multiplied is int16, in Q15.
 
 Both layers are four sums a unit over one vector, states first and inputs behind, with int16 weights on one
 power of two: the accumulators have q fractional bits, from 24 to 30, as many as fit. An LSTM's sums are its
-gates i, o, f, c; a GRU's are z, r, and the input's and the state's part of n apart.
+gates i, o, f, c; a GRU's are z, r, and the input's and the state's part of n apart. Where the reset gate acts
+before the recurrent weights, the state's part is a sum over states times their gates, which are int16 in Q15.
 """
 
 from __future__ import annotations
@@ -208,11 +209,42 @@ def gru(layer: RecurrentIntegers, x: np.ndarray) -> np.ndarray:
     return made
 
 
+def gru_before(layer: RecurrentIntegers, x: np.ndarray) -> np.ndarray:
+    """Run a GRU from a reset, the reset gate before the recurrent weights: shapes as of ``lstm``.
+
+    k = sat16(((r·s >> 32) + 2^7) >> 8), n = tanh(sat(a + b)) with b summed over k, s' and h' as of ``gru``.
+    """
+    hidden = layer.recurrent.shape[1]
+    driven, total = _sums(layer, x)
+    h = s = np.zeros((hidden, x.shape[2]), np.int64)
+    made = np.zeros((x.shape[0], hidden, x.shape[2]), np.int64)
+    for t in range(len(driven)):
+        p = total(t, h)
+        z, r = sigmoid(p[: 2 * hidden].reshape(2, hidden, -1))
+        kept = np.clip((_high(r, s) + 128) >> 8, -32768, 32767)
+        n = tanh(np.clip(p[2 * hidden : 3 * hidden] + total(t, kept)[3 * hidden :], *INT32))
+        s = n + 2 * _high(z, s - n)
+        h = made[t] = np.clip((s + 256) >> 9, -32768, 32767)
+    return made
+
+
 def gru_rows(
-    weight: np.ndarray, recurrent: np.ndarray, bias: np.ndarray, recurrent_bias: np.ndarray
+    weight: np.ndarray,
+    recurrent: np.ndarray,
+    bias: np.ndarray,
+    recurrent_bias: np.ndarray,
+    *,
+    resets_before: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A GRU's gates z, r, n as four sums a unit: the two parts of n apart."""
+    """A GRU's gates z, r, n as four sums a unit: the two parts of n apart.
+
+    The reset gate acts on the state's part with its bias, or where it ``resets_before`` on the states alone.
+    """
     both = 2 * recurrent.shape[1]
+    if resets_before:
+        bias, recurrent_bias = bias.copy(), recurrent_bias.copy()
+        bias[both:] += recurrent_bias[both:]
+        recurrent_bias[both:] = 0
     weights = np.concatenate([weight, np.zeros_like(weight[both:])])
     back = np.concatenate([recurrent[:both], np.zeros_like(recurrent[both:]), recurrent[both:]])
     offsets = np.concatenate([bias[:both] + recurrent_bias[:both], bias[both:], recurrent_bias[both:]])

@@ -1,7 +1,6 @@
 """LSTM and GRU. In float32 their own memories are the only state; no frame of history is kept.
 
-In integers (``judge/recurrent.py``) one kernel call does all frames. That asks for states at a scale of
-2^-15, and of a GRU that its reset gate acts behind the recurrent weights.
+In integers (``judge/recurrent.py``) one kernel call does all frames. States are then at a scale of 2^-15.
 """
 
 from __future__ import annotations
@@ -36,27 +35,30 @@ class Recurrent(Family):
 
     exact_scale = judge.STATE_SCALE
 
-    def rows(self, node: Node) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """Weights, recurrent weights and biases of four sums a unit, real; None: it can't be written so."""
+    def rows(self, node: Node) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weights, recurrent weights and biases of four sums a unit, real."""
         raise NotImplementedError
+
+    def vectors(self, node: Node) -> int:
+        """Vectors of states and inputs that the kernel reads."""
+        return 1
 
     def integer(self, node: Node, inputs: list[Quant], output: Quant, channels: list[int]) -> Node | None:
         """Round the weights, prove the sums."""
         (x,) = inputs
-        rows = self.rows(node)
-        if rows is None or (x.dtype, output.dtype, output.scale) != ("int16", "int16", judge.STATE_SCALE):
+        if (x.dtype, output.dtype, output.scale) != ("int16", "int16", judge.STATE_SCALE):
             return None
-        found = judge.recurrent_integers(*rows, x.scale, x.bound)
+        found = judge.recurrent_integers(*self.rows(node), x.scale, x.bound)
         if found is None:
             return None
         attrs = replace(node.attributes_as(RecurrentAttributes), integers=found)
         return replace(node, attrs=attrs, constants={})
 
     def integer_state_bytes(self, node: Node, graph: Graph) -> int:
-        """Wide memories, and the vector that is multiplied."""
+        """Wide memories, and the vectors that are multiplied."""
         hidden = node.attributes_as(RecurrentAttributes).hidden
         columns = packing.columns_of(hidden, graph.tensors[node.inputs[0]].frame)
-        return 4 * hidden + 2 * columns
+        return 4 * hidden + 2 * columns * self.vectors(node)
 
     def integer_work(self, kernel: str, node: Node, graph: Graph) -> Work:
         """Four sums a unit over the whole vector."""
@@ -85,7 +87,7 @@ class Recurrent(Family):
         tables += [f"{out.flat(n, 'int32', lines.reshape(-1))} + {judge.CELLS}" for n, lines in functions]
         layer = out.table("vk_recurrent", "layer", packed.initializer(*tables))
         wide = out.state("int32_t", packed.units)
-        values = out.work_array("int16_t", packed.columns, "vector")
+        values = out.work_array("int16_t", packed.columns * self.vectors(node), "vector")
         places = out.src(0), x.frame, out.dst(), y.frame
         out.call(kernel, f"&{layer}", values, wide, *places, out.frames)
 
@@ -187,6 +189,10 @@ class GRUAttributes(RecurrentAttributes):
     is_linear_before_reset: bool = False
 
 
+KERNELS = {1: "gru", 2: "gru_before"}
+"""By the vectors that they read."""
+
+
 @reader("GRU")
 def read_gru(builder: Builder, node: OnnxNode) -> None:
     """One direction, zero initial state, default activations; X is [frames, 1, inputs]."""
@@ -202,13 +208,14 @@ def read_gru(builder: Builder, node: OnnxNode) -> None:
 class GRU(Recurrent):
     """z, r and n gates (ONNX order); h' = n + z·(h − n)."""
 
-    def rows(self, node: Node) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """Gates z, r and the two parts of n, where the reset gate acts on one of these."""
-        constants = node.constants
-        if not node.attributes_as(GRUAttributes).is_linear_before_reset:
-            return None
-        weights = constants["weight"].real, constants["recurrent"].real
-        return judge.gru_rows(*weights, constants["bias"].real, constants["recurrent_bias"].real)
+    def rows(self, node: Node) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Gates z, r and the two parts of n."""
+        parts = (node.constants[name].real for name in ("weight", "recurrent", "bias", "recurrent_bias"))
+        return judge.gru_rows(*parts, resets_before=self.vectors(node) == 2)
+
+    def vectors(self, node: Node) -> int:
+        """Another one of states times their reset gates, where these act before the recurrent weights."""
+        return 1 if node.attributes_as(GRUAttributes).is_linear_before_reset else 2
 
     def state_bytes(self, node: Node, graph: Graph) -> int:
         """The hidden state."""
@@ -221,7 +228,8 @@ class GRU(Recurrent):
         (x,) = inputs
         a = node.attributes_as(GRUAttributes)
         if a.integers is not None:
-            return judge.gru(a.integers, x.T[:, :, None])[:, :, 0].T
+            run = judge.gru if a.is_linear_before_reset else judge.gru_before
+            return run(a.integers, x.T[:, :, None])[:, :, 0].T
         hidden = a.hidden
         recurrent, recurrent_bias = node.constants["recurrent"].real, node.constants["recurrent_bias"].real
         driven = node.constants["weight"].real @ x + node.constants["bias"].real[:, None]
@@ -242,7 +250,7 @@ class GRU(Recurrent):
     def work(self, node: Node, graph: Graph) -> Work:
         """Two dense layers and the gates."""
         if node.attributes_as(GRUAttributes).integers is not None:
-            return self.integer_work("gru_s16", node, graph)
+            return self.integer_work(f"{KERNELS[self.vectors(node)]}_s16", node, graph)
         hidden, inputs = node.attributes_as(GRUAttributes).hidden, graph.tensors[node.inputs[0]].channels
         macs = 3 * hidden * (hidden + inputs)
         return Work(
@@ -259,7 +267,7 @@ class GRU(Recurrent):
         """One call in integers; dense layers and gates from the float kernels, frame by frame."""
         integers = node.attributes_as(GRUAttributes).integers
         if integers is not None:
-            self.emit_integer("vk_gru_s16", integers, node, graph, out)
+            self.emit_integer(f"vk_{KERNELS[self.vectors(node)]}_s16", integers, node, graph, out)
             return
         x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
         a = node.attributes_as(GRUAttributes)

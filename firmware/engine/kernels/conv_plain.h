@@ -13,6 +13,8 @@ void vk_lstm_s16_plain(const vk_recurrent *layer, int16_t *v, int32_t *wide, con
                        int16_t *out, size_t out_step, size_t frames);
 void vk_gru_s16_plain(const vk_recurrent *layer, int16_t *v, int32_t *wide, const int16_t *in, size_t in_step,
                       int16_t *out, size_t out_step, size_t frames);
+void vk_gru_before_s16_plain(const vk_recurrent *layer, int16_t *v, int32_t *wide, const int16_t *in, size_t in_step,
+                             int16_t *out, size_t out_step, size_t frames);
 void vk_joined_s16_plain(const vk_joined *layer, const int16_t *const *taps, int16_t *out, size_t out_step,
                          size_t frames);
 #endif

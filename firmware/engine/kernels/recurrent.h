@@ -62,6 +62,14 @@ static inline int32_t vk_gru_state(const vk_recurrent *layer, const int32_t *sum
     return n + 2 * vk_high(z, state - n);
 }
 static inline int16_t vk_gru_short(int32_t state) { return vk_sat16((state + 256) >> 9); }
+/* The same where the reset gate acts before: a state as it keeps it; and the new state from z and both parts of n. */
+static inline int16_t vk_gru_kept(const vk_recurrent *layer, int32_t r, int32_t state) {
+    return vk_sat16((vk_high(vk_sigmoid_q31(layer->sigmoid, r), state) + 128) >> 8);
+}
+static inline int32_t vk_gru_renewed(const vk_recurrent *layer, int32_t z, int32_t a, int32_t b, int32_t state) {
+    const int32_t n = vk_tanh_q24(layer->tanh, vk_sat32((int64_t)a + b));
+    return n + 2 * vk_high(vk_sigmoid_q31(layer->sigmoid, z), state - n);
+}
 
 /* Both layers over some frames, for a target's way to add: sums(layer, v, unit, sum). */
 typedef void vk_sums(const vk_recurrent *layer, const int16_t *v, size_t unit, int32_t *sum);
@@ -86,6 +94,25 @@ static inline void vk_run_gru(vk_sums *sums, const vk_recurrent *layer, int16_t 
             int32_t sum[VK_SUMS];
             sums(layer, v, u, sum);
             wide[u] = vk_gru_state(layer, sum, wide[u]);
+            out[u] = vk_gru_short(wide[u]);
+        }
+        vk_take_states(layer, v, out);
+    }
+}
+static inline void vk_run_gru_before(vk_sums *sums, const vk_recurrent *layer, int16_t *v, int32_t *wide,
+                                     const int16_t *in, size_t in_step, int16_t *out, size_t out_step, size_t frames) {
+    int16_t *const kept = v + layer->columns;
+    for (size_t t = 0; t < frames; t++, in += in_step, out += out_step) {
+        int32_t sum[VK_SUMS], more[VK_SUMS];
+        vk_take_inputs(layer, v, in);
+        for (size_t u = 0; u < layer->units; u++) {
+            sums(layer, v, u, sum);
+            kept[u] = vk_gru_kept(layer, sum[1], wide[u]);
+        }
+        for (size_t u = 0; u < layer->units; u++) {
+            sums(layer, v, u, sum);
+            sums(layer, kept, u, more);
+            wide[u] = vk_gru_renewed(layer, sum[0], sum[2], more[3], wide[u]);
             out[u] = vk_gru_short(wide[u]);
         }
         vk_take_states(layer, v, out);

@@ -19,3 +19,8 @@ void vk_gru_s16(const vk_recurrent *layer, int16_t *v, int32_t *wide, const int1
                 size_t out_step, size_t frames) {
     run(layer, v, wide, in, in_step, out, out_step, frames);
 }
+
+void vk_gru_before_s16(const vk_recurrent *layer, int16_t *v, int32_t *wide, const int16_t *in, size_t in_step,
+                       int16_t *out, size_t out_step, size_t frames) {
+    run(layer, v, wide, in, in_step, out, out_step, frames);
+}

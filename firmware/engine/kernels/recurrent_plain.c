@@ -23,4 +23,9 @@ void vk_gru_s16_plain(const vk_recurrent *layer, int16_t *v, int32_t *wide, cons
                       int16_t *out, size_t out_step, size_t frames) {
     vk_run_gru(sums, layer, v, wide, in, in_step, out, out_step, frames);
 }
+
+void vk_gru_before_s16_plain(const vk_recurrent *layer, int16_t *v, int32_t *wide, const int16_t *in, size_t in_step,
+                             int16_t *out, size_t out_step, size_t frames) {
+    vk_run_gru_before(sums, layer, v, wide, in, in_step, out, out_step, frames);
+}
 #endif

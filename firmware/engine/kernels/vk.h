@@ -253,6 +253,9 @@ void vk_lstm_s16(const vk_recurrent *layer, int16_t *v, int32_t *wide, const int
                  size_t out_step, size_t frames);
 void vk_gru_s16(const vk_recurrent *layer, int16_t *v, int32_t *wide, const int16_t *in, size_t in_step, int16_t *out,
                 size_t out_step, size_t frames);
+/* The reset gate before the recurrent weights. v: two vectors, the second of states times their gates. */
+void vk_gru_before_s16(const vk_recurrent *layer, int16_t *v, int32_t *wide, const int16_t *in, size_t in_step,
+                       int16_t *out, size_t out_step, size_t frames);
 
 /* ---- float edges ------------------------------------------------------------------------------------------- */
 

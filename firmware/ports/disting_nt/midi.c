@@ -14,7 +14,7 @@ enum { ALL_SOUND_OFF = 120, ALL_NOTES_OFF = 123 };
 static int clamped(int value, int low, int high) { return value < low ? low : value > high ? high : value; }
 
 static void set_position(PluginMidi *midi, uint8_t parameter, float position) {
-    midi->sets |= (uint64_t)1 << parameter;
+    midi->sets[parameter / 32u] |= 1u << parameter % 32u;
     midi->set_to[parameter] = position;
 }
 
@@ -249,17 +249,28 @@ static bool gates_are_told(const PluginMidi *midi) {
     return true;
 }
 
+/* Whether no parameter is left to be set. */
+static bool tell_sets(Plugin *plugin) {
+    PluginMidi *midi = &plugin->midi;
+    bool all = true;
+    for (uint8_t w = 0; w < PLUGIN_SET_WORDS; ++w) {
+        for (uint8_t b = 0; midi->sets[w] != 0 && b < 32u; ++b) {
+            const uint8_t p = (uint8_t)(32u * w + b);
+            if ((midi->sets[w] >> b & 1u) && post(plugin, PORT_SET, p, midi->set_to[p])) {
+                midi->sets[w] &= ~(1u << b);
+            }
+        }
+        all = all && midi->sets[w] == 0;
+    }
+    return all;
+}
+
 void plugin_tell_midi(Plugin *plugin) {
     PluginMidi *midi = &plugin->midi;
     if (!midi->waits) {
         return;
     }
-    for (uint8_t p = 0; midi->sets != 0 && p < PORT_MAX_PARAMETERS; ++p) {
-        const uint64_t bit = (uint64_t)1 << p;
-        if ((midi->sets & bit) && post(plugin, PORT_SET, p, midi->set_to[p])) {
-            midi->sets &= ~bit;
-        }
-    }
+    const bool all_set = tell_sets(plugin);
     tell_gates(plugin);
     if (midi->reset && post(plugin, PORT_RESET_STEP, 0, 0.0f)) {
         midi->reset = false;
@@ -273,5 +284,5 @@ void plugin_tell_midi(Plugin *plugin) {
             midi->strikes &= ~bit;
         }
     }
-    midi->waits = midi->sets != 0 || midi->reset || midi->clocks != 0 || midi->strikes != 0 || !gates_are_told(midi);
+    midi->waits = !all_set || midi->reset || midi->clocks != 0 || midi->strikes != 0 || !gates_are_told(midi);
 }

@@ -85,12 +85,14 @@ extern const PluginSpec plugin_spec;
 #define PLUGIN_COUNTS 0 /* whether it counts its cycles: vaectrol build --counters */
 #endif
 
+#define PLUGIN_SET_WORDS ((PORT_MAX_PARAMETERS + 31u) / 32u)
+
 /* What MIDI asked for and the instrument has not been told yet. */
 typedef struct PluginMidi {
-    uint8_t held[PORT_MAX_GATES]; /* keys that hold a gate function */
-    uint8_t sounding[16][16];     /* bit by channel and key: holds its gates */
-    uint32_t gates_told;          /* held, as the instrument knows it */
-    uint64_t sets;                /* bit p: parameter p goes to set_to[p] */
+    uint8_t held[PORT_MAX_GATES];    /* keys that hold a gate function */
+    uint8_t sounding[16][16];        /* bit by channel and key: holds its gates */
+    uint32_t gates_told;             /* held, as the instrument knows it */
+    uint32_t sets[PLUGIN_SET_WORDS]; /* bit p: parameter p goes to set_to[p] */
     float set_to[PORT_MAX_PARAMETERS];
     uint32_t strikes; /* bit v: part v */
     float accent[PORT_MAX_GATES];
