@@ -249,7 +249,8 @@ def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> 
     }
     spent = trained["spent"]
     size = (folder / f"{name}.int8.onnx").stat().st_size
-    heard = (folder / f"{name}.encoder.onnx").stat().st_size
+    encoder = folder / f"{name}.encoder.onnx"
+    part = "trained decoder" if encoder.is_file() else "trained network"
     lines = [
         f"# {words.title}",
         "",
@@ -258,8 +259,12 @@ def write_card(name: str, words: Words, work: Path, run: Path, folder: Path) -> 
         "| | |",
         "|---|---|",
         f"| file | `{name}.int8.onnx`, {size:,} bytes, {words.licence} |",
-        f"| encoder | `{name}.encoder.onnx`, {heard:,} bytes, to judge and to match sounds with |",
-        f"| trained decoder | {trained['parameters']:,} parameters, before pruning |",
+        *(
+            f"| encoder | `{path.name}`, {path.stat().st_size:,} bytes, to judge and to match sounds with |"
+            for path in [encoder]
+            if path.is_file()
+        ),
+        f"| {part} | {trained['parameters']:,} parameters, before pruning |",
         f"| data | {words.data.what} |",
         f"| data set | `{words.data.prepare}`, hash `{trained['data']['hash'][:16]}` |",
         f"| split | {words.data.split} |",

@@ -124,7 +124,7 @@ def digits(out: Out) -> None:
 
 @toy.command(epilog="Example: vaectrol toy phrase guitar guitar.wav")
 def phrase(
-    name: Annotated[str, typer.Argument(help="guitar.")],
+    name: Annotated[str, typer.Argument(help="drums or guitar.")],
     out: Annotated[Path, typer.Argument(help="WAV to write.")],
 ) -> None:
     """A dry phrase, 32-bit float WAV at 48 kHz: what `vaectrol play drive --demo` sends through a drive."""

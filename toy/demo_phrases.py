@@ -8,8 +8,20 @@ import numpy as np
 
 from common.refusal import Refusal
 from toy.guitar import guitar
+from toy.phrases import drum_loop
 
-PHRASES: dict[str, Callable[[], np.ndarray]] = {"guitar": guitar}
+LOOP_S, LOOPS, FADE = 4.8, 3, 480
+LOUDEST = 0.6
+
+
+def beats() -> np.ndarray:
+    """Three toy rhythms, each on a toy kit of its own: float32 [n], 14.4 s."""
+    audio = np.concatenate([drum_loop(np.random.default_rng([5, n]), LOOP_S)[0] for n in range(LOOPS)])
+    audio[-FADE:] *= np.linspace(1.0, 0.0, FADE)
+    return (LOUDEST * audio / np.abs(audio).max()).astype(np.float32)
+
+
+PHRASES: dict[str, Callable[[], np.ndarray]] = {"drums": beats, "guitar": guitar}
 
 
 def play_phrase(name: str) -> np.ndarray:

@@ -85,7 +85,7 @@ def _attributes(*names: str) -> list[dict]:
 
 @pytest.fixture(scope="session")
 def model_files(tmp_path_factory) -> dict[str, Path]:
-    """Small models of each kind, random but true to the contract; texture and voice are the factory's."""
+    """Small models of each kind, random but true to the contract; some are the factory's."""
     import numpy as np
     from onnx import helper
 
@@ -249,8 +249,8 @@ def model_files(tmp_path_factory) -> dict[str, Path]:
     )
     shipped = Path(__file__).parents[2] / "firmware" / "models"
     halves = {"encoder": shipped / "texture.encoder.onnx", "decoder": shipped / "texture.int8.onnx"}
-    voice = shipped / "voice.int8.onnx"
-    return {"drum": drum, "rhythm": rhythm, "drive": drive, "chords": chords, "voice": voice, **halves}
+    whole = {name: shipped / f"{name}.int8.onnx" for name in ("voice", "ear")}
+    return {"drum": drum, "rhythm": rhythm, "drive": drive, "chords": chords, **whole, **halves}
 
 
 @pytest.fixture(scope="session")

@@ -1,64 +1,62 @@
-"""The tutorial from sensors to latents, done as it is written."""
+"""The tutorials from sensors to latents and from what is heard to an effect, done as they are written."""
 
 from __future__ import annotations
 
-import os
-import re
-import socket
-import subprocess
-import sys
-from pathlib import Path
+import csv
 
 import numpy as np
 import soundfile
 
 from firmware.bridge.mapping import read_mapping
 from firmware.bridge.targets import Targets
-
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "manuals" / "sensors-to-latents.md"
+from tests.tutorials import blocks, done, free_port, started
 
 
-def blocks(kind: str) -> list[str]:
-    return re.findall(rf"```{kind}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-
-
-def test_the_tutorial_runs_and_its_two_files_are_one(tmp_path):
-    hands, phone = blocks("toml")
-    play, sensor, again = (text.strip() for text in blocks("sh"))
+def test_sensors_play_latents_and_the_two_files_are_one(tmp_path):
+    page = "sensors-to-latents.md"
+    hands, phone = blocks(page, "toml")
+    play, sensor, again = blocks(page, "sh")
     (tmp_path / "hands.toml").write_text(hands)
     (tmp_path / "phone.toml").write_text(phone)
     assert len(read_mapping(tmp_path / "phone.toml", Targets(["latent/1"])).rules) == 2
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-
-    def started(command: str) -> subprocess.Popen[str]:
-        words = command.replace("9000", port).split()
-        program = {"vaectrol": ROOT / "vaectrol.py", "python": ROOT / words[1]}[words[0]]
-        rest = words[1:] if words[0] == "vaectrol" else words[2:]
-        return subprocess.Popen(
-            [sys.executable, str(program), *rest],
-            cwd=tmp_path,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    with started(play) as bridge:
+    port = free_port()
+    with started(play, tmp_path, port) as bridge:
         assert bridge.stdout is not None
         assert "listens for OSC" in bridge.stdout.readline()
-        with started(sensor) as sent:
+        with started(sensor, tmp_path, port) as sent:
             assert sent.wait() == 0
         said, wrong = bridge.communicate()
         assert bridge.returncode == 0, wrong
     assert said.strip().splitlines()[-1] == f"the same again: {again.partition(' -o')[0]}"
-    with started(again) as second:
-        _, wrong = second.communicate()
-        assert second.returncode == 0, wrong
+    done(again, tmp_path)
     live, rendered = (soundfile.read(tmp_path / name)[0] for name in ("live.wav", "again.wav"))
     assert np.abs(live).max() > 0.01 and np.array_equal(live, rendered)
     header = (tmp_path / "take.csv").read_text().splitlines()[0]
     assert header == "time,latent/1,latent/2,trigger/1"
+
+
+def test_what_an_ear_hears_turns_the_knobs_of_an_effect(tmp_path):
+    page = "classification-to-effect.md"
+    (loop,) = blocks(page, "toml")
+    (sounds, play, ear, again) = blocks(page, "sh")
+    (tmp_path / "loop.toml").write_text(loop)
+    for command in sounds.splitlines():
+        done(command, tmp_path)
+    port = free_port()
+    with started(play, tmp_path, port) as bridge:
+        assert bridge.stdout is not None
+        assert "listens for OSC" in bridge.stdout.readline()
+        with started(ear, tmp_path, port) as heard:
+            _, wrong = heard.communicate()
+            assert heard.returncode == 0, wrong
+        _, wrong = bridge.communicate()
+        assert bridge.returncode == 0, wrong
+    done(again, tmp_path)
+    live, rendered = (soundfile.read(tmp_path / name)[0] for name in ("live.wav", "again.wav"))
+    assert np.abs(live).max() > 0.01 and np.array_equal(live, rendered)
+    with (tmp_path / "take.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    kinds = {round(float(row["latent/1"]), 1) for row in rows if row["latent/1"]}
+    amounts = [float(row["latent/3"]) for row in rows if row["latent/3"]]
+    assert len(kinds) >= 3 and 0.0 <= min(kinds) <= max(kinds) <= 1.0  # several groups were heard
+    assert 0.2 <= min(amounts) < max(amounts) <= 0.9

@@ -40,7 +40,11 @@ def whole(name: str, folder: Path, more: str = "") -> Path:
     return file
 
 
-WITH_LATENTS = [name for name in available_instruments() if load_instrument(name).spec.models]
+WITH_LATENTS = [
+    name
+    for name in available_instruments()
+    if any(model.about.latents for model in find_models(load_instrument(name), None).values())
+]
 
 
 @pytest.mark.parametrize("name", WITH_LATENTS)

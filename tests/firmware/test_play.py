@@ -319,7 +319,9 @@ def test_a_live_session_renders_again_from_its_recording(tmp_path):
     assert np.abs(live).max() > 1e-3 and np.array_equal(live.T, again.sound)
 
 
-@pytest.mark.parametrize("kind", ["drum", "rhythm", "arpeggio", "voice", "choir", "drive", "groove", "modal"])
+@pytest.mark.parametrize(
+    "kind", ["drum", "rhythm", "arpeggio", "voice", "choir", "drive", "groove", "modal", "ear"]
+)
 def test_everything_going_wrong_stays_bounded(kind, model_files):
     """A short piece of the hour that `python -m firmware.play.fuzz` runs."""
     from firmware.play.fuzz import fuzz

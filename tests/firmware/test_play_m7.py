@@ -35,6 +35,7 @@ def moving_signals(board, ticks, parameters, block):
         ("drive", 48),
         ("groove", 48),
         ("modal", 48),
+        ("ear", 48),
     ],
 )
 def test_play_equals_the_module(kind, block, model_files, tmp_path):

@@ -13,9 +13,10 @@ from torch.nn import functional as F
 
 from common.audio import SAMPLE_RATE_HZ
 from train.export.export import Port
-from train.models.ear.figures import Tally, offsets
+from train.models.ear.figures import Tally, offset
 from train.models.ear.mixture import Material, Mixture, drawn, drums, leveled, told
 from train.models.ear.network import GROUPS, HOP, SCENES, SURE_HOPS, EarModel, EarShape
+from train.models.ear.picking import SLOW
 from train.recipe import Recipe, Section
 from train.training import Batch, Training
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from train.data.store import DataSet
 
 LOUDEST_LOGIT = 12.0
-SLOW = 1.0 / 64.0
-"""Share of a new hop in the mean of scenes: a third of a second, as in engine/instruments/ear.c."""
 VALIDATED_S = 8.0
 COSINE_SCALE = 16.0
 
@@ -54,6 +53,10 @@ class EarRecipe(Recipe):
 
     kind: Literal["ear"]
     window: int = Field(default=448, ge=64, description="hops of a training mixture")
+    speeds: tuple[float, ...] = Field(
+        default=(0.8, 1.25), description="also learn every one-shot played at these speeds"
+    )
+    others: float = Field(default=0.18, ge=0, le=0.8, description="part of the mixtures without a drum")
     decided: int = Field(default=8, ge=1, description="hops after a stroke in which its group is asked for")
     model: EarModelSection = EarModelSection()
     loss: EarLossSection = EarLossSection()
@@ -75,16 +78,21 @@ class EarTraining(Training):
 
     def build(self) -> EarModel:
         """Make the untrained model."""
-        return EarModel(EarShape(**self.recipe.model.model_dump()), int(self.facts.get("instruments", 1)))
+        return EarModel(self.shape, int(self.facts.get("instruments", 1)))
+
+    @property
+    def shape(self) -> EarShape:
+        """Sizes."""
+        return EarShape(**self.recipe.model.model_dump())
 
     # Data -----------------------------------------------------------------------------------------
 
     def prepare(self, data: DataSet[EarItem], splits: Sequence[str] = ("train", "validation")) -> None:
         """Take the sounds into memory; there is an answer for every instrument of the training split."""
         for split in splits:
-            self.material[split] = Material(data, split)
+            self.material[split] = Material(data, split, self.recipe.speeds if split == "train" else ())
         if "train" in splits and "instruments" not in self.facts:
-            self.facts = {**self.facts, "instruments": len(self.material["train"].instruments)}
+            self.facts = {**self.facts, "instruments": self.material["train"].count}
             torch.manual_seed(self.recipe.seed)
             self.model = self.build()
 
@@ -99,7 +107,10 @@ class EarTraining(Training):
         """Mix."""
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, step, self.global_rank if self._trainer else 0])
-        mixtures = [drawn(self.material["train"], rng, recipe.window * HOP) for _ in range(recipe.fit.batch)]
+        mixtures = [
+            drawn(self.material["train"], rng, recipe.window * HOP, recipe.others)
+            for _ in range(recipe.fit.batch)
+        ]
         return self._batch(mixtures)
 
     def validation_batches(self) -> list[Batch]:
@@ -133,7 +144,7 @@ class EarTraining(Training):
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Four answers, each where it is asked for."""
         strokes, scene, embedding = self.model.decoder(batch["audio"])
-        heard = slice(self.model.decoder.shape.memory, None)
+        heard = slice(self.shape.memory, None)
         weights = self.recipe.loss
         missed = torch.tensor(weights.missed)
         onset = F.binary_cross_entropy_with_logits(
@@ -174,8 +185,9 @@ class EarTraining(Training):
     def score(self, batch: Batch) -> dict[str, Tensor]:
         """What is wrong of the strokes of a mixture: missed or invented ones, and wrong groups."""
         tally = Tally()
-        strokes, *_ = self.model.decoder(batch["audio"])
-        tally.add(self.validated[int(batch["which"])], strokes[0].cpu().numpy())
+        strokes, scene, _ = self.model.decoder(batch["audio"])
+        mixture = self.validated[int(batch["which"])]
+        tally.add(mixture, strokes[0].cpu().numpy(), scene[0].cpu().numpy())
         _, terms = self.loss(batch)
         wrong = tally.missed + tally.false + tally.groups_wrong
         asked = ("onset", "groups", "scene")
@@ -191,18 +203,18 @@ class EarTraining(Training):
     # The way out ----------------------------------------------------------------------------------
 
     def know_itself(self) -> None:
-        """Move the logits so that 0 is the best threshold on the validation split, and judge there."""
+        """Move the onset so that 0 is its best threshold on the validation split, and judge there."""
         mixtures = self.judged("validation", self.recipe.fit.validation_items)
         outlet = self.model.decoder.strokes
         assert outlet.bias is not None
         with torch.no_grad():
             said = [self.model.decoder(torch.from_numpy(m.audio)[None, None])[0][0].numpy() for m in mixtures]
-            moved = offsets(list(zip(mixtures, said, strict=True)))
-            outlet.bias += torch.from_numpy(moved)
-        tally = Tally()
+            moved = offset(list(zip(mixtures, said, strict=True)))
+            outlet.bias[0] += moved
+        tally = Tally(threshold=-moved)
         for mixture, strokes in zip(mixtures, said, strict=True):
-            tally.add(mixture, strokes + moved[:, None])
-        self.facts = {**self.facts, "moved": moved.tolist(), "figures": tally.figures()}
+            tally.add(mixture, strokes)
+        self.facts = {**self.facts, "moved": moved, "figures": tally.figures()}
 
     def decoder_ports(self) -> tuple[list[Port], list[Port]]:
         """Audio in; logits and the embedding out."""

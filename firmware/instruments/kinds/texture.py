@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from firmware.instruments.assignment import Assignment, ToneAssignment
 from firmware.instruments.c.held import KindTables
 from firmware.instruments.c.literals import floats, integers
 from firmware.instruments.c.model_calls import CompiledModel
+from firmware.instruments.hops import HEAR_CYCLES, HOP, Step, dues, network_steps, peak
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole, PriorRole
 from firmware.instruments.latents import prior
 from firmware.instruments.latents.layer import add_layer, layer_tables
@@ -25,10 +24,9 @@ from firmware.kernelgen.ear import tables as bin_tables
 from firmware.models.model_file import ModelFile
 from hardware.board import Board
 
-HOP = 256
 STAGES: Mapping[str, tuple[int, ...]] = {
     "track": (6_100, 5_700, 4_000, 4_500, 4_500, 4_500, 4_800, 6_900),
-    "hear": (8_800, 3_400, 6_100, 6_100, 6_100, 8_700, 9_700, 4_300, 4_300, 4_300, 3_900),
+    "hear": HEAR_CYCLES,
     "encode": (),
     "play": (800,),
     "pulses": (5_600, 5_600, 5_600, 5_600, 2_900, 3_500, 3_500, 3_500, 3_500, 8_900),
@@ -47,25 +45,10 @@ NEEDS = {
 """The half without which a stage is left out."""
 BEGIN_CYCLES = 12_400
 """What happens at once when a hop is complete: its loudness, and the frame that sounds at that."""
-CALLS = 16
-"""Parts into which the ticks of a network are called."""
-CALL_CYCLES = 400
-"""Of every such call, beside the layers."""
-GRID = 8
-"""Samples between which nothing falls due."""
 LATENTS = 16
 VOLTS_PER_OCTAVE_SPAN = 2.0
 STRAY = 1.0
 """How far a latent may be beyond the ends of its quantile table, as `play` of the C bounds it."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """A part of a stage: what the engine is told, and what it costs."""
-
-    stage: str
-    part: int
-    cycles: float
 
 
 class Half(ModelRole):
@@ -78,12 +61,6 @@ class Half(ModelRole):
         """A callback's share of a hop; the kind knows the worst (`Texture.load`)."""
         cycles = report["cycles_per_callback"]
         return cycles["mean"], cycles["mean"]
-
-
-def hop_cycles(report: Report) -> float:
-    """Cycles of one hop of a network."""
-    ticks = max(1, int(report["block"] * Fraction(report["ticks_per_sample"])))
-    return report["cycles_per_callback"]["mean"] * TICKS_PER_HOP / ticks
 
 
 class EncoderHalf(Half):
@@ -246,7 +223,7 @@ class Texture(InstrumentKind):
     def plan(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> None:
         """Spread the steps of a hop evenly over it."""
         found = steps(reports)
-        due = dues([step.cycles for step in found])
+        due = dues([step.cycles for step in found], BEGIN_CYCLES)
         assignment.steps = tuple((at, step.stage, step.part) for at, step in zip(due, found, strict=True))
 
     def load(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> tuple[float, float]:
@@ -311,28 +288,8 @@ def steps(reports: Mapping[str, Report]) -> list[Step]:
             found += [Step(stage, part, float(cycles)) for part, cycles in enumerate(pieces)]
         else:
             assert half is not None
-            ticks = TICKS_PER_HOP // CALLS
-            found += [Step(stage, ticks, hop_cycles(reports[half]) / CALLS + CALL_CYCLES)] * CALLS
+            found += network_steps(stage, reports[half])
     return found
-
-
-def dues(cycles: list[float]) -> tuple[int, ...]:
-    """Samples after which each step is due: so that those done by then are as many as the time allows.
-
-    The hop begins with :data:`BEGIN_CYCLES`, for which the steps wait.
-    """
-    total = sum(cycles) + BEGIN_CYCLES
-    before = BEGIN_CYCLES + np.concatenate([[0.0], np.cumsum(cycles)[:-1]])
-    slots = np.floor(HOP / GRID * before / total)
-    return tuple(int(v) for v in GRID * np.minimum(slots, HOP // GRID - 1))
-
-
-def peak(due: tuple[int, ...], cycles: list[float], block: int) -> float:
-    """Most cycles of steps that fall into one callback, wherever in it a hop ends."""
-    worst = 0.0
-    for first in range(0, HOP):
-        worst = max(worst, sum(c for d, c in zip(due, cycles, strict=True) if (d - first) % HOP < block))
-    return worst
 
 
 KIND = Texture()

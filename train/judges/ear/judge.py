@@ -22,15 +22,22 @@ from train.judges.reports import Judged
 from train.models.ear.figures import Tally, few_shot_auc
 from train.models.ear.mixture import Material, drums, leveled, noise
 from train.models.ear.network import HOP, SCENES
-from train.models.ear.picking import found_hops
-from train.tasks.ear import SLOW, EarTraining
+from train.models.ear.picking import found_hops, picked, scenes_of
+from train.tasks.ear import EarTraining
 
 if TYPE_CHECKING:
     from train.data.store import DataSet
 
 DETAILS: tuple[str, ...] = ("opponent", "few_shot_by_instrument", "by_level")
+LINES_DB = (-20.0, -10.0, 0.0)
+"""Strokes further than this below all else are neither asked for nor counted."""
 NOT_ON_CARD: tuple[str, ...] = ("few_shot_by_instrument",)
 MIXTURES, SECONDS, SHOWN, SCENE_TRIALS = 80, 8.0, 4, 12
+GATED = 3
+"""Groups with a gate of their own: kick, snare, hat."""
+CLIPPED = 8.0
+ASKED = ("onset", "family", "group", "loudest")
+"""What the opponent is asked: it has no gates of groups."""
 DEAF_S = 1.0
 """Of what begins all at once, the beginning: a cable that is plugged in is a stroke."""
 
@@ -40,12 +47,15 @@ class EarReport(Judged):
 
     strokes: dict[str, float]
     opponent: dict[str, float]
+    by_line: dict[str, float]
     by_level: dict[str, float]
     scenes_right: float
     scene: dict[str, float]
     other_minutes: float
     false_a_minute: float
     false_a_minute_clipped: float
+    onsets_a_minute: float
+    onsets_a_minute_clipped: float
     few_shot_auc: float
     few_shot_by_instrument: dict[str, float]
     false_in_trouble: dict[str, float]
@@ -61,14 +71,17 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
     own, flux = Tally(), Flux(Material(data, "validation"), min(LEARNT, limit or LEARNT))
     opponent = Tally()
     rings: dict[str, Tally] = {"-30": Tally(), "-12": Tally(), "0": Tally()}
+    lines = {f"{line:g} dB": Tally(line_db=line) for line in LINES_DB}
     groups = []
     samples = round(SECONDS * SAMPLE_RATE_HZ / HOP) * HOP
     count = limit or MIXTURES
     for number in range(count):
         rng = np.random.default_rng([11, number])
         mixture = leveled(drums(material, rng, samples), rng, -18.0, 0.0)
-        said, _, _ = hear(player, mixture.audio)
-        own.add(mixture, said)
+        said, scene_said, _ = hear(player, mixture.audio)
+        own.add(mixture, said, scene_said)
+        for tally in lines.values():
+            tally.add(mixture, said, scene_said)
         opponent.add(mixture, flux.strokes(mixture.audio))
         for level, tally in rings.items():
             if number % 4 == 0:
@@ -80,18 +93,22 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
     others = [sound for sounds in material.others.values() for sound in sounds]
     minutes = sum(len(sound) for sound in others) / SAMPLE_RATE_HZ / 60
     by_instrument = few_shot_auc(material, lambda audio: hear(player, audio))
+    false, clipped = (false_a_minute(player, others, times) for times in (1.0, CLIPPED))
     scene = scenes(player, material, min(SCENE_TRIALS, count))
     report: EarReport = {
         "items": count,
         "split": split,
         "strokes": own.figures(),
-        "opponent": opponent.figures(),
+        "opponent": {name: value for name, value in opponent.figures().items() if name.startswith(ASKED)},
+        "by_line": {line: tally.figures()["onset_f1"] for line, tally in lines.items()},
         "by_level": {f"{level} dBFS": t.figures()["onset_f1"] for level, t in rings.items()},
         "scene": scene,
         "scenes_right": float(np.mean(list(scene.values()))),
         "other_minutes": round(minutes, 2),
-        "false_a_minute": false_a_minute(player, others, 1.0),
-        "false_a_minute_clipped": false_a_minute(player, others, 8.0),
+        "false_a_minute": false[0],
+        "onsets_a_minute": false[1],
+        "false_a_minute_clipped": clipped[0],
+        "onsets_a_minute_clipped": clipped[1],
         "few_shot_auc": float(np.mean(list(by_instrument.values()) or [float("nan")])),
         "few_shot_by_instrument": by_instrument,
         "false_in_trouble": trouble(player, min(60, 4 * count)),
@@ -109,7 +126,7 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
         page.section("Strokes", "Of kits and a drummer that were never heard.").table(
             ["measure", "ear", "spectral flux and nearest picture"],
             [
-                [name.replace("_", " "), f"{value:.3f}", f"{report['opponent'][name]:.3f}"]
+                [name.replace("_", " "), f"{value:.3f}", f"{report['opponent'].get(name, np.nan):.3f}"]
                 for name, value in report["strokes"].items()
             ],
         )
@@ -130,15 +147,21 @@ def hear(player: Player, audio: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     return strokes[0], scene[0], embedding[0]
 
 
-def false_a_minute(player: Player, sounds: list[np.ndarray], times: float) -> float:
-    """Gates a minute on sounds without a stroke, each at a peak of half full scale, then louder."""
-    gates, seconds = 0, 0.0
+def false_a_minute(player: Player, sounds: list[np.ndarray], times: float) -> tuple[float, float]:
+    """Gates of kick, snare or hat, and of any onset, a minute, on sounds without a stroke.
+
+    Each sound is at a peak of half full scale, or louder by so many times.
+    """
+    gates, onsets, seconds = 0, 0, 0.0
     for sound in sounds:
         loud = sound * np.float32(0.5 * times / max(1e-4, float(np.abs(sound).max())))
-        said, _, _ = hear(player, np.clip(loud, -1.0, 1.0))
-        gates += len(found_hops(said[0], 0.0, 6))
+        strokes, scene, _ = hear(player, np.clip(loud, -1.0, 1.0))
+        found = picked(strokes, scene=scene)
+        onsets += len(found)
+        gates += sum(bool(one.raised[:GATED].any()) for one in found)
         seconds += len(sound) / SAMPLE_RATE_HZ
-    return round(60.0 * gates / seconds, 3) if seconds else float("nan")
+    minutes = max(1e-9, seconds / 60.0)
+    return round(gates / minutes, 3), round(onsets / minutes, 3)
 
 
 def scenes(player: Player, material: Material, trials: int) -> dict[str, float]:
@@ -157,8 +180,7 @@ def scenes(player: Player, material: Material, trials: int) -> dict[str, float]:
                 heard["pitched"] = long[int(rng.integers(len(long)))][:samples]
         for name, audio in heard.items():
             _, said, _ = hear(player, audio)
-            weights = SLOW * (1.0 - SLOW) ** np.arange(said.shape[1])[::-1]
-            right[name].append(bool((said @ weights).argmax() == SCENES.index(name)))
+            right[name].append(int(scenes_of(said)[-1]) == SCENES.index(name))
     return {name: round(float(np.mean(told)), 3) for name, told in right.items() if told}
 
 

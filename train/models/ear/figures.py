@@ -30,18 +30,19 @@ class Tally:
     ----------
     threshold, hold, wait : float, int, int
         As :func:`~train.models.ear.picking.picked` takes them.
-    sure : float
-        Logit above which a gate of a group is raised.
+    line_db : float
+        Events all of whose strokes are so far below all else count as covered.
     """
 
     threshold: float = 0.0
     hold: int = 6
     wait: int = SURE_HOPS
-    sure: float = 0.0
+    line_db: float = -100.0
     wanted: int = 0
     found: int = 0
     right: int = 0
     covered: int = 0
+    covered_wanted: int = 0
     named: int = 0
     named_right: int = 0
     loudest_right: int = 0
@@ -50,16 +51,18 @@ class Tally:
     delays: list[float] = field(default_factory=list)
     gates: np.ndarray = field(default_factory=lambda: np.zeros((len(GROUPS), 3), int))
 
-    def add(self, mixture: Mixture, strokes: np.ndarray) -> None:
-        """Compare what is picked of logits ``[6, hops]`` with what is in a mixture."""
-        found = picked(strokes, self.threshold, self.hold, self.wait)
+    def add(self, mixture: Mixture, strokes: np.ndarray, scene: np.ndarray | None = None) -> None:
+        """Compare what is picked of logits ``[6, hops]`` and scenes with what is in a mixture."""
+        found = picked(strokes, self.threshold, self.hold, self.wait, scene)
         times = np.array([one.hop * HOP + USUALLY_AFTER for one in found])
-        events = [event for event in mixture.events if event.hop < strokes.shape[1] - self.wait]
+        last = strokes.shape[1] - self.wait
+        events = [one for one in mixture.events if one.hop < last and one.clear_db >= self.line_db]
         within = WITHIN_S * SAMPLE_RATE_HZ
         pairs = matched(times, np.array([event.at for event in events], float), within)
         taken = {i for i, _ in pairs}
-        hidden = np.array(mixture.covered, float)
-        late = [event.at for event in mixture.events if event.hop >= strokes.shape[1] - self.wait]
+        below = [one.at for one in mixture.events if one.hop < last and one.clear_db < self.line_db]
+        hidden = np.array([*mixture.covered, *below], float)
+        late = [event.at for event in mixture.events if event.hop >= last]
         forgiven = 0
         for i, time in enumerate(times.tolist()):
             if i not in taken and any(abs(time - at) <= within for at in (*hidden.tolist(), *late)):
@@ -67,6 +70,7 @@ class Tally:
         self.wanted += len(events)
         self.found += len(found) - forgiven
         self.covered += forgiven
+        self.covered_wanted += len(hidden)
         self.right += len(pairs)
         self.seconds += len(mixture.audio) / SAMPLE_RATE_HZ
         truth: dict[int, np.ndarray] = {}
@@ -81,7 +85,7 @@ class Tally:
             self.family_right += FAMILIES[one.group] in families
         for i, one in enumerate(found):
             there = truth.get(i, np.zeros(len(GROUPS), bool))
-            raised = one.groups > self.sure
+            raised = one.raised
             self.gates[:, 0] += raised & there
             self.gates[:, 1] += raised & ~there
         for event in events:
@@ -108,6 +112,9 @@ class Tally:
         delays = np.array(self.delays or [nan]) * 1000.0
         found = {
             "onset_f1": 2 * self.right / max(1, self.wanted + self.found),
+            "onset_f1_with_covered": 2
+            * (self.right + self.covered)
+            / max(1, self.wanted + self.covered_wanted + self.found + self.covered),
             "onset_precision": self.right / self.found if self.found else nan,
             "onset_recall": self.right / self.wanted if self.wanted else nan,
             "family_right": self.family_right / self.named if self.named else nan,
@@ -165,32 +172,18 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.maximum(1e-9, np.linalg.norm(rows, axis=1, keepdims=True))
 
 
-def offsets(answers: Sequence[tuple[Mixture, np.ndarray]]) -> np.ndarray:
-    """What to add to logits so that 0 is the best threshold of each, float32 [6].
-
-    The onset's is that of the best F1. A group's is that of the best F½, for which a false gate is twice as
-    bad as a missed one.
+def offset(answers: Sequence[tuple[Mixture, np.ndarray]]) -> float:
+    """What to add to the onset's logit so that 0 is the threshold of the best F1.
 
     Parameters
     ----------
     answers : sequence of (Mixture, ndarray)
         Mixtures, and what the network says of each, ``[6, hops]``.
     """
-    found = np.zeros(1 + len(GROUPS), np.float32)
-    tallies = {}
-    for threshold in THRESHOLDS:
-        tallies[threshold] = Tally(threshold=float(threshold))
-        for mixture, strokes in answers:
-            tallies[threshold].add(mixture, strokes)
-    best = max(THRESHOLDS, key=lambda threshold: tallies[threshold].figures()["onset_f1"])
-    found[0] = -best
-    beta = 0.25
-    scores = np.zeros((len(THRESHOLDS), len(GROUPS)))
-    for row, sure in enumerate(THRESHOLDS):
-        tally = Tally(threshold=float(best), sure=float(sure))
+    scores = []
+    for threshold in THRESHOLDS.tolist():
+        tally = Tally(threshold=threshold)
         for mixture, strokes in answers:
             tally.add(mixture, strokes)
-        right, false, wanted = tally.gates.T
-        scores[row] = (1 + beta) * right / np.maximum(1, beta * wanted + right + false)
-    found[1:] = -THRESHOLDS[scores.argmax(0)]
-    return found
+        scores.append(tally.figures()["onset_f1"])
+    return -float(THRESHOLDS[int(np.argmax(scores))])

@@ -7,6 +7,7 @@ asked for nor held against the ear.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,8 @@ LATE = 64
 """Samples of a stroke that a hop must hold to show it."""
 RINGS_HOPS = SAMPLE_RATE_HZ // HOP
 """A scene is of drums so long after a stroke."""
-QUIETEST = 10 ** (-60 / 20)
+FULL = 32767.0
+COLOUR_BINS = 512
 
 CLASS_OF_PART = {
     "kick": "kick",
@@ -69,13 +71,16 @@ class Event:
     loudest : int
         Group of the one with most energy.
     instrument : int
-        Of that one; -1 where instruments have no numbers.
+        Of that one.
+    clear_db : float
+        How far the clearest of them is above all else in its first 20 ms.
     """
 
     at: int
     groups: np.ndarray
     loudest: int
     instrument: int
+    clear_db: float = 0.0
 
     @property
     def hop(self) -> int:
@@ -105,15 +110,33 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Take:
-    """A one-shot, its peak at 1."""
+    """A one-shot, int16, its peak at full scale."""
 
-    audio: np.ndarray
+    codes: np.ndarray
     label: str
     instrument: int
+
+    @property
+    def audio(self) -> np.ndarray:
+        """Its sound, float32, at a peak of 1."""
+        return self.codes.astype(np.float32) / np.float32(FULL)
+
+    def at_speed(self, speed: float) -> Take:
+        """The same played faster, as of a smaller drum, or slower."""
+        places = np.arange(0.0, len(self.codes) - 1.0, speed)
+        codes = np.interp(places, np.arange(len(self.codes)), self.codes)
+        return Take(np.rint(codes).astype(np.int16), self.label, self.instrument)
 
 
 class Material:
     """One split of a data set of kind ear, in memory.
+
+    Parameters
+    ----------
+    data : DataSet
+    split : str
+    speeds : sequence of float
+        Every one-shot is there at these speeds too, among those of another instrument.
 
     Raises
     ------
@@ -121,7 +144,7 @@ class Material:
         When it lacks one-shots, or performances.
     """
 
-    def __init__(self, data: DataSet[EarItem], split: str):
+    def __init__(self, data: DataSet[EarItem], split: str, speeds: Sequence[float] = ()):
         self.instruments: dict[str, list[Take]] = {}
         self.by_class: dict[str, list[str]] = {label: [] for label in CLASSES}
         self.performances: list[np.ndarray] = []
@@ -132,16 +155,23 @@ class Material:
             if item["sort"] == STROKE:
                 group = f"{item['group']} {item['label']}"
                 number = len(louder) if group not in louder else louder[group][0][1].instrument
-                take = Take(_sound(data, index), item["label"], number)
+                take = Take(_codes(data, index), item["label"], number)
                 louder.setdefault(group, []).append((item["peak_db"], take))
             elif item["sort"] == PATTERN:
                 first, end = data.arrays["stroke_offsets"][index : index + 2]
                 self.performances.append(np.array(data.arrays["strokes"][first:end]))
             elif item["sort"] == OTHER:
-                self.others.setdefault(item["label"], []).append(_sound(data, index))
+                self.others.setdefault(item["label"], []).append(
+                    _codes(data, index).astype(np.float32) / np.float32(FULL)
+                )
         for group, takes in louder.items():
             self.instruments[group] = [take for _, take in sorted(takes, key=lambda pair: pair[0])]
-            self.by_class[takes[0][1].label].append(group)
+        self.count = len(self.instruments)
+        for group, own in list(self.instruments.items()):
+            for speed in speeds:
+                self.instruments[f"{group} at {speed:g}"] = [take.at_speed(speed) for take in own]
+        for group, own in self.instruments.items():
+            self.by_class[own[0].label].append(group)
         if not louder or not self.performances:
             lacks = "performances" if louder else "one-shots"
             raise Refusal(
@@ -166,9 +196,9 @@ class Material:
         return found
 
 
-def _sound(data: DataSet[EarItem], index: int) -> np.ndarray:
+def _codes(data: DataSet[EarItem], index: int) -> np.ndarray:
     first, end = data.arrays["offsets"][index : index + 2]
-    return np.array(data.arrays["audio"][first:end]).astype(np.float32) / 32767.0
+    return np.array(data.arrays["audio"][first:end])
 
 
 def decibels(db: float) -> float:
@@ -216,25 +246,27 @@ def drums(
 
 def _tell(found: Mixture, whole: np.ndarray, lead: int, struck: list[tuple[int, np.ndarray, Take]]) -> None:
     """Write down the events among what was struck."""
-    open_events: list[list[tuple[int, float, Take]]] = []
+    open_events: list[list[tuple[int, float, float, Take]]] = []
     for at, sound, take in sorted(struck, key=lambda one: one[0]):
         head = sound[:HEAD]
         own = float(head @ head)
         rest = whole[at : at + len(head)] - head
+        clear = 10 * np.log10((own + 1e-12) / (float(rest @ rest) + 1e-12))
         if at < lead:
             continue
-        if own < decibels(COVERED_DB) ** 2 * float(rest @ rest) or own < 1e-9:
+        if clear < COVERED_DB or own < 1e-9:
             found.covered.append(at - lead)
         elif open_events and at - open_events[-1][0][0] <= TOGETHER:
-            open_events[-1].append((at, own, take))
+            open_events[-1].append((at, own, clear, take))
         else:
-            open_events.append([(at, own, take)])
+            open_events.append([(at, own, clear, take)])
     for strokes in open_events:
         groups = np.zeros(len(GROUPS), bool)
-        groups[[GROUP_OF[take.label] for _, _, take in strokes]] = True
-        _, _, loudest = max(strokes, key=lambda one: one[1])
-        event = Event(strokes[0][0] - lead, groups, GROUP_OF[loudest.label], loudest.instrument)
-        found.events.append(event)
+        groups[[GROUP_OF[take.label] for *_, take in strokes]] = True
+        *_, loudest = max(strokes, key=lambda one: one[1])
+        clear = max(one[2] for one in strokes)
+        named = GROUP_OF[loudest.label], loudest.instrument
+        found.events.append(Event(strokes[0][0] - lead, groups, *named, float(clear)))
 
 
 def played_by_others(material: Material, rng: np.random.Generator, samples: int) -> np.ndarray:
@@ -246,7 +278,12 @@ def played_by_others(material: Material, rng: np.random.Generator, samples: int)
     while at < samples:
         clip = clips[int(rng.integers(len(clips)))]
         first = int(rng.integers(len(clip))) if rng.random() < 0.5 else 0
-        piece = clip[first : first + samples - at]
+        speed = rng.uniform(0.7, 1.4) if rng.random() < 0.7 else 1.0
+        piece = clip[first : first + int((samples - at) * speed) + 1]
+        if speed != 1.0 and len(piece) > 1:
+            places = np.arange(0.0, len(piece) - 1.0, speed)
+            piece = np.interp(places, np.arange(len(piece)), piece).astype(np.float32)
+        piece = piece[: samples - at]
         if first:
             piece = piece * np.minimum(1.0, np.arange(len(piece), dtype=np.float32) / 480)
         audio[at : at + len(piece)] += piece
@@ -271,8 +308,20 @@ def noise(rng: np.random.Generator, samples: int) -> np.ndarray:
     return (0.3 * audio / max(1e-9, float(np.std(audio)))).astype(np.float32)
 
 
+def colour(rng: np.random.Generator) -> np.ndarray:
+    """Response of another microphone or mixer: a smooth curve of ±8 dB, of minimum phase, [256]."""
+    octaves = np.linspace(0.0, 10.0, 7)
+    places = np.log2(np.maximum(np.arange(COLOUR_BINS + 1), 1.0) * SAMPLE_RATE_HZ / (2 * COLOUR_BINS) / 24.0)
+    curve = np.interp(places, octaves, rng.uniform(-8.0, 8.0, len(octaves))) * (np.log(10) / 20)
+    cepstrum = np.fft.irfft(curve)
+    folded = np.zeros_like(cepstrum)
+    folded[0], folded[COLOUR_BINS] = cepstrum[0], cepstrum[COLOUR_BINS]
+    folded[1:COLOUR_BINS] = 2.0 * cepstrum[1:COLOUR_BINS]
+    return np.fft.irfft(np.exp(np.fft.rfft(folded)))[:256]
+
+
 def in_a_room(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Add a short reverberation, a tilt of the spectrum and a little saturation, each sometimes."""
+    """Add a short reverberation, another colour and a little saturation, each sometimes."""
     if rng.random() < 0.4:
         length = round(rng.uniform(0.05, 0.5) * SAMPLE_RATE_HZ)
         decay = np.exp(-6.9 * np.arange(length) / length)
@@ -280,10 +329,8 @@ def in_a_room(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         tail[: round(rng.uniform(0.001, 0.02) * SAMPLE_RATE_HZ)] = 0.0
         tail *= decibels(rng.uniform(-24.0, -9.0)) / max(1e-9, float(np.sqrt(tail @ tail)))
         audio = audio + fftconvolve(audio, tail)[: len(audio)]
-    if rng.random() < 0.4:
-        pole, share = rng.uniform(0.7, 0.98), rng.uniform(-0.7, 1.5)
-        low = lfilter([1 - pole], [1, -pole], audio)
-        audio = audio + share * low
+    if rng.random() < 0.7:
+        audio = fftconvolve(audio, colour(rng))[: len(audio)]
     if rng.random() < 0.2:
         audio = np.tanh(audio * decibels(rng.uniform(0.0, 12.0)))
     return audio.astype(np.float32)
@@ -299,11 +346,11 @@ def leveled(found: Mixture, rng: np.random.Generator, lowest_db: float, clipped:
     return found
 
 
-def drawn(material: Material, rng: np.random.Generator, samples: int) -> Mixture:
+def drawn(material: Material, rng: np.random.Generator, samples: int, others: float = 0.18) -> Mixture:
     """Any of all: mostly drums, bare or over others, also others alone, noise, and silence."""
     chance = rng.random()
     hiss = noise(rng, samples) * decibels(rng.uniform(-80.0, -30.0)) if rng.random() < 0.5 else 0.0
-    if chance < 0.72:
+    if chance < 0.9 - others:
         bed = None
         if material.others and rng.random() < 0.3:
             bed = played_by_others(material, rng, samples) * np.float32(decibels(rng.uniform(-30.0, -6.0)))

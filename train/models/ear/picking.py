@@ -9,8 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from train.models.ear.network import GROUPS, SURE_HOPS
+from train.models.ear.network import GROUPS, SCENES, SURE_HOPS
 
+SURE = 1.0
+"""Logit above which a group's gate is raised: it is right nearly three times in four, as it sees it."""
+MEAN_HOPS = 3
+"""A group is decided by the mean of so many hops, as far as they are of the stroke."""
+DOUBT = 2.0
+"""Logits more that a gate of a group asks for while pitched sounds or noise are heard, and no drums."""
+SLOW = 1.0 / 64.0
+"""Share of a new hop in the mean of scenes: a third of a second."""
+LEAD = 0.5
+"""Logits by which another scene must lead."""
 RISE = 2.0
 """Logits by which an onset must rise above what it fell to since the last one: one stroke is one gate."""
 
@@ -24,14 +34,22 @@ class Picked:
     hop : int
         In which it was found.
     groups : ndarray, shape (5,)
-        Logits when it was decided.
+        Logits when it was decided: means of the newest hops.
     late : int
         Hops until then.
+    doubted : bool
+        Whether something else than drums was heard then.
     """
 
     hop: int
     groups: np.ndarray
     late: int
+    doubted: bool = False
+
+    @property
+    def raised(self) -> np.ndarray:
+        """Which groups' gates are raised, bool [5]."""
+        return self.groups > SURE + (DOUBT if self.doubted else 0.0)
 
     @property
     def group(self) -> int:
@@ -63,14 +81,40 @@ def found_hops(onset: np.ndarray, threshold: float, hold: int) -> list[int]:
     return found
 
 
-def picked(strokes: np.ndarray, threshold: float = 0.0, hold: int = 6, wait: int = SURE_HOPS) -> list[Picked]:
-    """Find strokes in ``[6, hops]``; a group is decided ``wait`` hops later, or before the next stroke."""
+def scenes_of(said: np.ndarray) -> np.ndarray:
+    """The scene in every hop by what is said of it, ``[4, hops]``, int64 [hops]; at first it is silence."""
+    mean, scene = np.zeros(len(SCENES)), SCENES.index("silence")
+    found = np.zeros(said.shape[1], np.int64)
+    for hop in range(said.shape[1]):
+        mean += SLOW * (said[:, hop] - mean)
+        best = int(mean.argmax())
+        scene = best if mean[best] > mean[scene] + LEAD else scene
+        found[hop] = scene
+    return found
+
+
+def picked(
+    strokes: np.ndarray,
+    threshold: float = 0.0,
+    hold: int = 6,
+    wait: int = SURE_HOPS,
+    scene: np.ndarray | None = None,
+) -> list[Picked]:
+    """Find strokes in ``[6, hops]``; a group is decided ``wait`` hops later, or before the next stroke.
+
+    Where scenes ``[4, hops]`` are given too, gates are doubted while no drums are heard.
+    """
     hops = found_hops(strokes[0], threshold, hold)
     ends = [*hops[1:], strokes.shape[1]][: len(hops)]
+    told = None if scene is None else scenes_of(scene)
+    others = (SCENES.index("pitched"), SCENES.index("noise"))
     found = []
     for hop, end in zip(hops, ends, strict=True):
         late = min(wait, end - 1 - hop)
-        found.append(Picked(hop, strokes[1 : 1 + len(GROUPS), hop + late], late))
+        doubted = told is not None and int(told[hop + late]) in others
+        first = max(hop, hop + late + 1 - MEAN_HOPS)
+        groups = strokes[1 : 1 + len(GROUPS), first : hop + late + 1].mean(1)
+        found.append(Picked(hop, groups, late, doubted))
     return found
 
 
