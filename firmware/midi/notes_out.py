@@ -8,7 +8,7 @@ from pathlib import Path
 from common.files import write_bytes
 from common.refusal import Refusal
 from firmware.instruments import kinds
-from firmware.instruments.spec import load_instrument
+from firmware.instruments.spec import available_instruments, load_instrument
 from firmware.midi.pitched import pitched_notes
 from firmware.play.hits import hits
 from firmware.play.render import Played
@@ -32,7 +32,7 @@ def check_writes_notes(instrument: str | Path) -> None:
     """
     kind = load_instrument(instrument).spec.kind
     if not _writes(kind):
-        able = [name for name in kinds.names() if _writes(name)]
+        able = [name for name in available_instruments() if _writes(load_instrument(name).spec.kind)]
         raise Refusal(f"a {kind} plays no notes that --midi-out could write; these do: {', '.join(able)}.")
 
 

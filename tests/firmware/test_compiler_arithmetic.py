@@ -141,8 +141,8 @@ def test_a_residual_add_never_overflows_and_rounds_once(fa, fb, a, b):
 
 
 def test_a_clamp_behind_a_convolution_that_is_cut_by_frames_holds_every_frame():
-    """An event: 20 filters of one tap over 32 frames, cut in two portions, then a Relu."""
-    channels, frames = 20, 32
+    """An event: 20 filters of one tap over 80 frames, cut in portions, then a Relu."""
+    channels, frames = 20, 80
     weights = [
         ("s", np.array(2.0**-10, np.float32)),
         ("z", np.array(0, np.int16)),

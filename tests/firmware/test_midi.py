@@ -31,7 +31,17 @@ from train.data.patterns import FACTORY_MAP, read_map
 
 ROOT = Path(__file__).resolve().parents[2]
 BEAT = 480
-NAMES = ("latent/1", "latent/2", "latent/3", "mix", "density/kick", "density/snare", "class", "level")
+NAMES = (
+    "latent/1",
+    "latent/2",
+    "latent/3",
+    "mix",
+    "density/kick",
+    "density/snare",
+    "class",
+    "level",
+    "threshold",
+)
 
 
 def written(path: Path, messages: list, tempos: tuple = ((0, 500_000),), length: int = 4 * BEAT) -> Path:
@@ -251,7 +261,7 @@ def test_a_song_without_notes_is_refused(tmp_path, capsys):
     assert not out.exists()
     assert vaectrol.main(["play", "drum", "--midi", str(song), "--demo"]) == 2
     assert vaectrol.main(["play", "drum", "--demo", "--midi-out", str(tmp_path / "o.mid")]) == 2
-    assert "these do: arpeggio, rhythm" in capsys.readouterr().err
+    assert "these do: arpeggio, ear, rhythm" in capsys.readouterr().err
 
 
 def smf_notes(data: bytes) -> list[tuple[Fraction, int, int, int]]:
