@@ -38,6 +38,9 @@ READINGS = 8
 READING_S = 0.08
 HOLD_S = 0.1
 """Until a held output stands still and has been read."""
+HOLD_TRIES = 20
+HOLD_BLOCKS = 50
+"""Blocks that a module has rendered before its output is read: a simulated one may lag behind the clock."""
 
 
 @dataclass(frozen=True)
@@ -319,5 +322,9 @@ def _cents(points: Sequence[Measured]) -> list[float]:
 def _held(link: Link, output: int, index: int, adc: Adc, volts: float, *, raw: bool) -> Measured:
     """Measure what comes when an output is held at `volts`."""
     link.ask("hold", output=output, volts=round(volts, 6), raw=int(raw))
-    time.sleep(HOLD_S)
+    begun = link.report().blocks
+    for _ in range(HOLD_TRIES):
+        time.sleep(HOLD_S)
+        if link.report().blocks - begun >= HOLD_BLOCKS:
+            break
     return measure(link, index, adc, volts)
