@@ -184,7 +184,7 @@ export class Bay {
   }
 
   file() {
-    const {desk} = this, name = desk.tapeName || (desk.page.phrase ? `a ${desk.page.phrase.name}, built in` : "none: drop one on the page");
+    const {desk} = this, name = desk.tapeName || (desk.page.phrase ? `${desk.page.phrase.name}, built in` : "none: drop one on the page");
     const playing = desk.patch.sources.tape.playing;
     return this.card("Sound file", [["tape", ""]], make("p", {class: "said", id: "tape-name"}, name), make("div", {class: "buttons"},
       make("label", {class: "button"}, "Choose", make("input", {
