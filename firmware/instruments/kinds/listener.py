@@ -8,13 +8,12 @@ from common.refusal import Refusal
 from firmware.compiler.passes.split_sound import TICKS_PER_HOP
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
+from firmware.instruments.c.hearing import ear_of, ear_tables
 from firmware.instruments.c.held import KindTables
-from firmware.instruments.c.literals import floats, integers
 from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.hops import HEAR_CYCLES, HOP, Step, dues, network_steps, peak
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
 from firmware.instruments.tone import UNIT
-from firmware.kernelgen.ear import tables as bin_tables
 from hardware.board import Board
 
 GROUPS = ("kick", "snare", "hat", "tom", "perc")
@@ -53,13 +52,9 @@ class EarRole(ModelRole):
                 f"{model.file.name}: its embedding has {embedding} numbers; the engine has room for "
                 f"1 to {MOST_EMBEDDING}."
             )
-        role, name, bins = model.role, model.name, bin_tables(ear.bank)
+        role, name = model.role, model.name
         outputs = "\n".join(f"        .{one} = answer->{one}, .{one}_stride = 1," for one in channels)
-        return f"""static const uint8_t ear_band[] = {integers(int(b) for b in bins.band)};
-static const float ear_lower[] = {floats(bins.lower)};
-static const float ear_upper[] = {floats(bins.upper)};
-static const float ear_weight[] = {floats(ear.weight)};
-
+        return f"""{ear_tables(ear)}
 static void {role}_reset_model(void *state)
 {{
     {name}_reset(state);
@@ -76,7 +71,7 @@ static void {role}_process(void *state, uint8_t ticks, const float *heard, Liste
 
 _Static_assert(LISTENER_TICKS == {TICKS_PER_HOP}u, "of the engine");
 static const ListenerModel {model.table} = {{
-    .ear = {{ear_band, ear_lower, ear_upper, ear_weight, {len(ear.bank)}}},
+    .ear = {ear_of(ear)},
     .embedding = {embedding},
     .reset = {role}_reset_model,
     .process = {role}_process,

@@ -12,6 +12,7 @@ from common.refusal import Refusal
 from firmware.compiler.passes.split_sound import TICKS_PER_HOP
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment, ToneAssignment
+from firmware.instruments.c.hearing import ear_of, ear_tables
 from firmware.instruments.c.held import KindTables
 from firmware.instruments.c.literals import floats, integers
 from firmware.instruments.c.model_calls import CompiledModel
@@ -72,13 +73,8 @@ class EncoderHalf(Half):
         """Return the functions and tables of a ``TextureEncoder``."""
         assert model.ends.ear is not None
         role, name, ear = model.role, model.name, model.ends.ear
-        bins = bin_tables(ear.bank)
         latents = len(model.model.about.latents)
-        return f"""static const uint8_t ear_band[] = {integers(int(b) for b in bins.band)};
-static const float ear_lower[] = {floats(bins.lower)};
-static const float ear_upper[] = {floats(bins.upper)};
-static const float ear_weight[] = {floats(ear.weight)};
-
+        return f"""{ear_tables(ear)}
 static void {role}_reset_model(void *state)
 {{
     {name}_reset(state);
@@ -97,7 +93,7 @@ static void {role}_process(void *state, uint8_t ticks, const float *heard, float
 
 _Static_assert({latents} <= TEXTURE_LATENTS && TEXTURE_TICKS == {TICKS_PER_HOP}u, "of the engine");
 static const TextureEncoder {model.table} = {{
-    .ear = {{ear_band, ear_lower, ear_upper, ear_weight, {len(ear.bank)}}},
+    .ear = {ear_of(ear)},
     .reset = {role}_reset_model,
     .process = {role}_process,
 }};
