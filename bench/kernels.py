@@ -308,6 +308,7 @@ def flat(kernel: str, frames: int, lanes: int) -> Row:
     stem = kernel.removeprefix("vk_").rsplit("_", 1)[0]
     tables: dict[str, Callable[[], list[int | float]]] = {
         "add": lambda: [b.struct(12000 | 9000 << 16, 14), *binary],
+        "mean": lambda: binary,
         "mul": lambda: [b.struct(1 << 20, 0), *binary],
         "rescale": lambda: [b.struct(1 << 30, 0), *unary],
         "table": lambda: [
@@ -559,7 +560,7 @@ FIGURES: dict[str, tuple[Callable[[], Row], float]] = {
 
 FLAT = (
     *("vk_add_s16", "vk_mul_s16", "vk_rescale_s16", "vk_table_s16", "vk_table_fine_s16", "vk_leaky_s16"),
-    "vk_clip_s16",
+    *("vk_clip_s16", "vk_mean_s16"),
     *("vk_bend_s16", "vk_snake_s16", "vk_add_s8", "vk_mul_s8", "vk_leaky_s8", "vk_clip_s8", "vk_table_s8"),
     *("vk_add_f32", "vk_sub_f32", "vk_mul_f32", "vk_scale_f32", "vk_leaky_f32", "vk_clip_f32", "vk_exp_f32"),
     *("vk_tanh_f32", "vk_sigmoid_f32", "vk_softplus_f32", "vk_sin_f32", "vk_snake_f32"),

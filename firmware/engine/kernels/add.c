@@ -32,6 +32,11 @@ void vk_add_s16(const vk_add *q, const int16_t *a, size_t a_step, const int16_t 
     VK_ROWS_2_S16(vk_sat16(sum(&k, x, y)), turned(&k, a_, b_, out_, turns))
 }
 
+void vk_mean_s16(const int16_t *a, size_t a_step, const int16_t *b, size_t b_step, int16_t *out, size_t out_step,
+                 size_t frames, size_t lanes) {
+    VK_ROWS_2_S16((x + y + 1) >> 1, vk_m7_mean(a_, b_, out_, turns))
+}
+
 void vk_add_s8(const vk_add *q, const int8_t *a, size_t a_step, const int8_t *b, size_t b_step, int8_t *out,
                size_t out_step, size_t frames, size_t lanes) {
     const vk_add k = *q;
