@@ -308,7 +308,7 @@ def flat(kernel: str, frames: int, lanes: int) -> Row:
     stem = kernel.removeprefix("vk_").rsplit("_", 1)[0]
     tables: dict[str, Callable[[], list[int | float]]] = {
         "add": lambda: [b.struct(12000 | 9000 << 16, 14), *binary],
-        "mean": lambda: binary,
+        "mean": lambda: [b.struct(1 << 14 | 1 << 30, 15), *binary],
         "mul": lambda: [b.struct(1 << 20, 0), *binary],
         "rescale": lambda: [b.struct(1 << 30, 0), *unary],
         "table": lambda: [
@@ -338,7 +338,7 @@ def flat(kernel: str, frames: int, lanes: int) -> Row:
     }
     made = floats.get(stem, lambda: unary) if element == "f32" else tables[stem]
     args = made()
-    cycles, instructions = b.cycles(kernel, *args)
+    cycles, instructions = b.cycles(kernel.replace("mean", "add"), *args)
     return Row(kernel, f"{frames} × {lanes}", "dtcm", 0, count, cycles, instructions, None, 0)
 
 

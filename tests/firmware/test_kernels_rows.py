@@ -96,7 +96,8 @@ def make_add(element):
 
 
 def make_mean(rng):
-    return "vk_mean_s16", [], lambda a, b: ((a + b + 1) >> 1).astype(np.int16)
+    halves = Struct([("h", 1 << 14), ("h", 1 << 14), ("i", 15)])
+    return "vk_add_s16", [halves], lambda a, b: ((a + b + 1) >> 1).astype(np.int16)
 
 
 def make_mul(element):

@@ -25,6 +25,9 @@ from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue, Dim, Frames
 from firmware.compiler.write.writer import FULL_RANGE, Writer
 
+HALVES = ((1 << 14, 1 << 14), 15)
+"""Multipliers and shift of a mean of two on one scale."""
+
 
 @dataclass(frozen=True)
 class Held:
@@ -424,10 +427,6 @@ class Pointwise(Family):
                 out.call("vk_mul_f32", out.dst(), y.frame, half, 0, *operands[4:], y.channels)
             return
         each = y.channels if 0 in (first_step, step) else lanes(x, z, y)
-        if _is_halving(a, y):
-            out.call("vk_mean_s16", *operands, each)
-            out.clip()
-            return
         bounds = x.bound, -FULL_RANGE[y.dtype][0] if node.op == "Affine" else z.bound
         if a.blend is not None:
             table, kernel = out.blend("add", a.blend, bounds), "vk_add"
@@ -459,10 +458,8 @@ class Pointwise(Family):
 
 
 def _is_halving(a: PointwiseAttributes, y: Tensor) -> bool:
-    """Whether a sum's multipliers are both exactly one half, of integers of 16 bits."""
-    if a.blend is None or y.dtype != "int16":
-        return False
-    return all(2 * int(m) == 1 << a.blend.shift for m in a.blend.multipliers)
+    """Whether a Cortex-M7 has code of its own for a sum: a mean of integers of 16 bits on one scale."""
+    return y.dtype == "int16" and a.blend is not None and (a.blend.multipliers, a.blend.shift) == HALVES
 
 
 def _combined(a: PointwiseAttributes, x: np.ndarray, y: np.ndarray, quant: Quant) -> np.ndarray:

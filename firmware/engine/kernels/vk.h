@@ -159,9 +159,6 @@ typedef struct vk_add {
 } vk_add;
 void vk_add_s16(const vk_add *q, const int16_t *a, size_t a_step, const int16_t *b, size_t b_step, int16_t *out,
                 size_t out_step, size_t frames, size_t lanes);
-/* half the sum of two on one scale, rounded up: (a + b + 1) >> 1 */
-void vk_mean_s16(const int16_t *a, size_t a_step, const int16_t *b, size_t b_step, int16_t *out, size_t out_step,
-                 size_t frames, size_t lanes);
 void vk_add_s8(const vk_add *q, const int8_t *a, size_t a_step, const int8_t *b, size_t b_step, int8_t *out,
                size_t out_step, size_t frames, size_t lanes);
 
