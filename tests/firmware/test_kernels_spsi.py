@@ -22,7 +22,7 @@ from train.models.spectra.spsi import (
 pytestmark = pytest.mark.fast
 
 OTHERS = ["host-asan", "m7", "aarch64", "wasm"]
-PIECES = 14
+PIECES = 18
 WORDS = BINS + 3 + 5 * PARTIALS + 2 * (PARTIALS + 4) + SIZE + 2 * (BINS + 8) + 2 * BINS
 RATE_HZ = 48_000
 

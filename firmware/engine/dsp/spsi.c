@@ -5,7 +5,8 @@
 #include "quick.h"
 
 #define BITS 9u
-#define GROUP 64u          /* partials of a piece */
+#define REFINED 32u        /* partials of a piece */
+#define DRAWN 64u          /* the same */
 #define ADVANCE 0.125f     /* turns a hop, of half the scales' sum */
 #define GAIN (1.0f / 6.0f) /* a window's sum is 512, and squares of four windows add up to 1.5 */
 #define DIAGONAL 0.70710678f
@@ -14,7 +15,7 @@
 #define STEEPEST 1e9f
 #define HOPS 4u
 
-enum { FIND = 0, LOWER, REFINE, REMEMBER = 4, HISS, DRAW, JOIN = 8, PASSES, ADD = 13 };
+enum { FIND = 0, LOWER, REFINE, REMEMBER = 6, LEVEL, HISS, DRAW, JOIN = 11, PASSES, ADD = 17 };
 
 void vk_spsi_reset(vk_spsi *state) { *state = (vk_spsi){0}; }
 
@@ -126,8 +127,8 @@ static void remember(vk_spsi *state) {
     }
 }
 
-/* What lies below the partials, from valley to valley, at one of four phases. */
-static void hiss(const vk_spsi_asked *asked, vk_spsi *state) {
+/* Heights of what lies below the partials, from valley to valley. */
+static void level(const vk_spsi_asked *asked, vk_spsi *state) {
     const float gain = DIAGONAL * natural_exp(asked->noise);
     float *height = &state->work[0].re;
     uint32_t k = 0;
@@ -148,9 +149,14 @@ static void hiss(const vk_spsi_asked *asked, vk_spsi *state) {
     for (; k < VK_SPSI_BINS + 8u; k++) {
         height[k] = 0.0f;
     }
+}
+
+/* The same at one of four phases. */
+static void hiss(vk_spsi *state) {
+    const float *height = &state->work[0].re;
     float *bin = &state->bins[VK_SPSI_MARGIN].re;
     ROLLED
-    for (k = 0; k <= VK_SPSI_BINS; k += 8u) {
+    for (uint32_t k = 0; k <= VK_SPSI_BINS; k += 8u) {
         uint32_t random = hash32(~(state->frame * VK_SPSI_BINS + k));
         ROLLED
         for (uint32_t n = k; n < k + 8u && n <= VK_SPSI_BINS; n += 2u) {
@@ -165,7 +171,7 @@ static void hiss(const vk_spsi_asked *asked, vk_spsi *state) {
 
 /* The lobes of some partials. */
 static void draw(vk_spsi *state, uint32_t first) {
-    const uint32_t end = first + GROUP < state->count ? first + GROUP : state->count;
+    const uint32_t end = first + DRAWN < state->count ? first + DRAWN : state->count;
     ROLLED
     for (uint32_t i = first; i < end; i++) {
         const float place = state->place[i];
@@ -211,25 +217,26 @@ void vk_spsi_piece(const vk_fft_roots *roots, const vk_spsi_asked *asked, const 
     } else if (piece == LOWER) {
         lower(logs, state);
     } else if (piece < REMEMBER) {
-        const uint32_t first = (piece - REFINE) * GROUP;
+        const uint32_t first = (piece - REFINE) * REFINED;
         ROLLED
-        for (uint32_t i = first; i < first + GROUP && i < state->count; i += 4u) {
+        for (uint32_t i = first; i < first + REFINED && i < state->count; i += 4u) {
             refine(logs, asked, state, i);
         }
     } else if (piece == REMEMBER) {
         remember(state);
+    } else if (piece == LEVEL) {
+        level(asked, state);
     } else if (piece == HISS) {
-        hiss(asked, state);
+        hiss(state);
     } else if (piece < JOIN) {
-        draw(state, (piece - DRAW) * GROUP);
+        draw(state, (piece - DRAW) * DRAWN);
     } else if (piece == JOIN) {
         bins[0].im = 0.0f;
         bins[VK_SPSI_BINS].im = 0.0f;
         vk_fft_join(roots, bins, state->work, BITS);
-    } else {
+    } else if (piece < ADD) {
         vk_fft_pass(roots, state->work, BITS, piece - PASSES);
-    }
-    if (piece == ADD) {
+    } else {
         add(roots, state);
         state->before = asked->scale;
         state->frame++;

@@ -43,7 +43,7 @@ typedef struct vk_spsi {
     vk_complex bins[VK_SPSI_BINS + 2u * VK_SPSI_MARGIN], work[VK_SPSI_BINS];
 } vk_spsi;
 
-#define VK_SPSI_PIECES 14u
+#define VK_SPSI_PIECES 18u
 
 void vk_spsi_reset(vk_spsi *state);
 /* Pieces, in order, of a frame. logs: [512], within −60 … 20. */
