@@ -42,6 +42,8 @@ FLOOR_LOG = -7.0
 BRIGHTEST_HZ = 22_000.0
 HOPS = torch.from_numpy(moments())
 NEAR_OCTAVES = 0.6
+ASKED_MOMENTS = 16
+"""Of a note, in a step: the encoder sees all of them."""
 
 
 class SpectraModelSection(Section):
@@ -114,7 +116,7 @@ class SpectraTask(Task):
 
     recipe_type: ClassVar[type[Recipe]] = SpectraRecipe
     data_kinds: ClassVar[tuple[str, ...]] = ("voice",)
-    judge: ClassVar[str] = "train.judges.spectral.judge"
+    judge: ClassVar[str] = "train.judges.spectra.judge"
     recipe: SpectraRecipe
     model: SpectraVAE
 
@@ -187,10 +189,10 @@ class SpectraTask(Task):
 
     # Losses ---------------------------------------------------------------------------------------
 
-    def said(self, batch: Batch, z: Tensor) -> Tensor:
-        """Log magnitudes ``[N, T, 512]`` by latents ``[N, Z]``."""
-        control = control_of(batch["hz"], HOPS)
-        return self.model.decoder(z[..., None].expand(-1, -1, MOMENTS), control).transpose(1, 2)  # type: ignore[no-any-return]
+    def said(self, batch: Batch, z: Tensor, at: Tensor) -> Tensor:
+        """Log magnitudes ``[N, T, 512]`` of some moments by latents ``[N, Z]``."""
+        control = control_of(batch["hz"], HOPS[at])
+        return self.model.decoder(z[..., None].expand(-1, -1, len(at)), control).transpose(1, 2)  # type: ignore[no-any-return]
 
     def terms(self, said: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Distance of logs, and of magnitudes, over the moments and bins that count."""
@@ -210,7 +212,9 @@ class SpectraTask(Task):
         """Both distances and KL."""
         mean, log_variance = self.model.encoder(seen_of(batch["logs"], batch["hz"]))
         z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-        terms = self.terms(self.said(batch, z), batch)
+        at = torch.randperm(MOMENTS)[:ASKED_MOMENTS]
+        asked = {**batch, "logs": batch["logs"][:, at], "held": batch["held"][:, at]}
+        terms = self.terms(self.said(batch, z, at), asked)
         terms["kl"] = kl_loss(mean, log_variance, self.recipe.kl.free_bits)
         total = terms["analysed"] + self.recipe.loss.convergence * terms["convergence"]
         return total + self.beta() * terms["kl"], terms
@@ -218,7 +222,7 @@ class SpectraTask(Task):
     def score(self, batch: Batch) -> dict[str, Tensor]:
         """The distances at the posterior's mean."""
         mean, log_variance = self.model.encoder(seen_of(batch["logs"], batch["hz"]))
-        terms = self.terms(self.said(batch, mean), batch)
+        terms = self.terms(self.said(batch, mean, torch.arange(MOMENTS)), batch)
         kl = kl_per_latent(mean, log_variance)
         return {
             "score": terms["analysed"] + self.recipe.loss.convergence * terms["convergence"],

@@ -75,18 +75,18 @@ class Spsi:
         valleys = np.r_[0, dips[dips > peaks[0]][: len(peaks) - 1], end] if len(peaks) else np.array([0])
         low = np.exp(logs[valleys])
         places, heights, turns = self._partials(logs, np.interp(peaks, valleys, low), peaks, asked)
-        for turn, first in zip(turns, valleys, strict=False):
-            self.phase[first:] = turn
+        if len(peaks):
+            self.phase[:] = np.repeat(turns, np.diff(np.r_[valleys[:-1], BINS]))
         bins = np.zeros(BINS + 8, complex)
         hiss = self._hiss(valleys, low, asked)
         bins[4 : 4 + len(hiss)] = hiss
         jitter = hash32(np.uint32(self.frame * BINS) + peaks.astype(np.uint32)).view(np.int32) / 2**32
         at = heights * np.exp(2j * np.pi * (turns + (1 - asked.tone) * jitter))
-        for place, value in zip(places * asked.scale, at, strict=True):
-            if 0 <= place < HIGHEST:
-                base = int(place)
-                k = np.arange(base - 1, base + 3)
-                bins[k + 4] += value * lobe(k - place) * (-1.0) ** k
+        places = places * asked.scale
+        inside = (places >= 0) & (places < HIGHEST)
+        k = places[inside].astype(int)[:, None] + np.arange(-1, 3)
+        shapes = lobe(k - places[inside, None]) * (1 - 2 * (k % 2))
+        np.add.at(bins, k + 4, at[inside, None] * shapes)
         return bins[4 : 4 + BINS + 1]
 
     def _partials(
@@ -157,3 +157,12 @@ def inverted(wanted: np.ndarray) -> np.ndarray:
 def convergence_db(made: np.ndarray, wanted: np.ndarray) -> float:
     """Distance of two sets of magnitudes over the length of the wanted one."""
     return float(20 * np.log10(np.linalg.norm(made - wanted) / np.linalg.norm(wanted)))
+
+
+def with_phases(wanted: np.ndarray, phases: np.ndarray) -> np.ndarray:
+    """Sound of magnitudes ``[T, 512]`` at given phases."""
+    spectra = np.pad(wanted * np.exp(1j * phases), ((0, 0), (0, 1)))
+    out = np.zeros(HOP * (len(wanted) - 1) + SIZE)
+    for t, row in enumerate(np.fft.irfft(spectra, SIZE, axis=1) * 256 / 1.5 * WINDOW):
+        out[t * HOP : t * HOP + SIZE] += row
+    return out
