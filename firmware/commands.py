@@ -331,6 +331,10 @@ def play(
     preset: Annotated[
         str | None, typer.Option(help="A factory preset by name: alone it is auditioned, or under --cv.")
     ] = None,
+    slot: Annotated[
+        list[str] | None,
+        typer.Option(help="N=FILE.onnx: what model slot N holds, for a preset that names one."),
+    ] = None,
     midi: Annotated[
         Path | None, typer.Option(help="MIDI file: what its notes, controllers and tempo do.")
     ] = None,
@@ -373,7 +377,7 @@ def play(
     from common.outputs import check_file
     from firmware.midi.notes_out import check_writes_notes
     from firmware.midi.song import read_song, song_script
-    from firmware.play.audition import Audition
+    from firmware.play.audition import Audition, named_models
     from firmware.play.live.live import Inputs
     from firmware.tables.put import TableFiles
     from hardware.board import load_board
@@ -409,6 +413,11 @@ def play(
     )
     refuse_together(midi is not None and (demo or cv is not None), "--midi", "--demo or --cv")
     refuse_together(preset is not None and (demo or midi is not None), "--preset", "--demo or --midi")
+    refuse_together(bool(slot) and preset is None, "--slot", "a play without --preset")
+    note = ""
+    if preset is not None:
+        named, note = named_models(instrument, preset, pairs(slot, "--slot"))
+        models |= named
     script, sounds = demonstration(context, instrument, demo, cv, pairs(sound, "--sound"), models)
     given_files = (script, midi, *sounds.values(), *models.values(), *tables.files.values())
     read = [file for file in given_files if isinstance(file, Path)]
@@ -471,6 +480,7 @@ def play(
             "peak_volts": None if played.struck else volts,
             "board": chosen.name,
             "struck": played.struck or None,
+            **({"preset_note": note} if note else {}),
         }
         typer.echo(json.dumps(summary))
         return
@@ -482,6 +492,8 @@ def play(
         f"{played.seconds:.2f} s in {played.took_s:.2f} s ({played.seconds / played.took_s:.0f} times real "
         f"time), block {block or chosen.audio.block}; {level}"
     )
+    if note:
+        typer.echo(f"{note}.")
     typer.echo("wrote " + ", ".join(files))
 
 
