@@ -121,7 +121,7 @@ HIT = (
 """Functions of the sound of a hit, which is the engine's own and no model's layer."""
 TEXTURE = ("vk_ear", "vk_fft", "vk_pitch", "vk_source", "roots_of")
 """Functions that hear and make a texture, the engine's own too."""
-SPECTRA = ("vk_spsi", "refine", "hiss", "draw", "lay_floor", "find", "remember", "drawn_to")
+SPECTRA = ("vk_spsi", "overlap")
 """Functions that make sound of magnitudes."""
 
 

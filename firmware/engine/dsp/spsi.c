@@ -192,7 +192,7 @@ static void draw(vk_spsi *state, uint32_t first) {
 }
 
 /* The frame, windowed, on what is there; its last hop begins anew. */
-static void add(const vk_fft_roots *roots, vk_spsi *state) {
+static void overlap(const vk_fft_roots *roots, vk_spsi *state) {
     for (uint32_t hop = 0; hop < HOPS; hop++) {
         float *sum = state->sum + ((state->frame + hop) % HOPS) * VK_SPSI_HOP;
         const float *re = roots->re + hop * VK_SPSI_HOP;
@@ -237,7 +237,7 @@ void vk_spsi_piece(const vk_fft_roots *roots, const vk_spsi_asked *asked, const 
     } else if (piece < ADD) {
         vk_fft_pass(roots, state->work, BITS, piece - PASSES);
     } else {
-        add(roots, state);
+        overlap(roots, state);
         state->before = asked->scale;
         state->frame++;
     }
