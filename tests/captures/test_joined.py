@@ -16,13 +16,14 @@ from quantize.graph.network import Network
 from quantize.integers.calibrate import activation_tensors, observe, scales_from
 from quantize.integers.network import QuantizedNetwork
 from quantize.integers.plan import make_plan
-from tests.captures import made
-from tests.captures.test_import import noise, played, written
+from tests.captures import made, nam_reference
+from tests.captures.test_import import CLOSE, far, noise, played, written
 
 LONG = made.wavenet(
     made.array(1, 8, 3, [1, 60, 2]), made.array(8, 3, 1, [100, 1, 33], head_bias=True), seed=4
 )
-SHAPES = {"long dilations": LONG, "A1": made.NAM["A1"], "A2": made.NAM["A2"]}
+WIDE = made.wavenet(made.array(1, 12, 8, [1, 40, 2, 1, 5, 3, 2]), made.array(12, 8, 1, [3, 1]), seed=6)
+SHAPES = {"long dilations": LONG, "wide head": WIDE, "A1": made.NAM["A1"], "A2": made.NAM["A2"]}
 BLOCK = 16
 
 
@@ -58,6 +59,20 @@ def test_layer_and_mix_and_residual_are_one_sum_each(name, folder):
     assert "Tanh" not in ops  # it is looked up in the store
 
 
+def test_a_wide_head_reads_means_of_what_layers_give_it(folder):
+    """Of seven signals one of four, one of two and the last; the sums are those of the format."""
+    path, _, file = quantized("wide head", folder)
+
+    def means(model):
+        layers = compile_onnx(model, "m7", "patch_sm", block=BLOCK).report["layers"]
+        return [layer["kernel"] for layer in layers].count("mean_s16")
+
+    assert means(file) == 4
+    assert means(quantized("A1", folder)[2]) == 0
+    x = noise(600, seed=8)
+    assert far(played(path, x), nam_reference.answer(WIDE, x)) < CLOSE
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_quantizer_judge_and_c_agree_to_the_bit_for_any_blocks(name, folder):
     _, network, file = quantized(name, folder)
@@ -85,7 +100,7 @@ def test_long_histories_go_round_and_short_ones_slide(folder):
     assert all(ring.mirrored or ring.keep <= BLOCK for ring in rings)
 
 
-@pytest.mark.parametrize("name", ["long dilations", "A2"])
+@pytest.mark.parametrize("name", ["long dilations", "wide head", "A2"])
 def test_the_emulated_module_plays_the_same_and_no_callback_is_late(name, folder):
     from bench.predict import predict_model
     from hardware.board import load_board

@@ -151,7 +151,7 @@ class StreamEmitter:
         tensor = self.stream.graph.tensors[name]
         if name in self.layout.offsets:
             return f"({C_TYPE[tensor.dtype]} *)(void *)(s->passing + {self.layout.offsets[name]})"
-        window = FAMILIES[node.op].windows(node)[index]
+        window = self.stream.windows(node)[index]
         if self.stream.rings[name].mirrored:
             return self._round(node, name, window.before)
         member = self.layout.rings[name]
@@ -180,7 +180,7 @@ class StreamEmitter:
         member = self.layout.rings[name]
         if self.stream.rings[name].mirrored:
             return f"s->{member} + (size_t)s->at_{member[2:]} * {tensor.frame}u"
-        at = _frame_number(self._count(self.stream.clock(node)), FAMILIES[node.op].produce(node), 0)
+        at = _frame_number(self._count(self.stream.clock(node)), self.stream.written(node), 0)
         return f"s->{member} + (size_t)({at} - s->base_{member[2:]}) * {tensor.frame}u"
 
     def _block(
@@ -276,7 +276,7 @@ class StreamEmitter:
             lines.append(f"    case {number}: {{ /* {describe(node, self.stream.graph)} */")
             lines.append(f"        VAECTROL_MARK({self.layers[name]});")
             rows = ("item->first", "item->count") if name in sliced else None
-            lines += self._block(node, "1", rows, True, "        ")
+            lines += self._block(node, str(clock.firings), rows, clock.firings == 1, "        ")
             lines += ["        break;", "    }"]
         lines += ["    default:", "        break;", "    }", "}"]
         entries = []
@@ -350,7 +350,7 @@ class StreamEmitter:
         lines = []
         for name in self.layout.rings:
             writer = self.producer[name]
-            clock, produce = self.stream.clock(writer), FAMILIES[writer.op].produce(writer)
+            clock, produce = self.stream.clock(writer), self.stream.written(writer)
             if clock.sliced:
                 state = f"s->slices[{self.layout.sliced[clock]}]"
                 incoming = f"vs_count({state}.wait, {clock.period}u, ticks)"
@@ -370,7 +370,7 @@ class StreamEmitter:
             if name not in self.layout.rings or self.stream.rings[name].mirrored or clock.sliced:
                 continue
             if readers <= seen and self.producer[name].name in seen:
-                produce = FAMILIES[self.producer[name].op].produce(self.producer[name])
+                produce = self.stream.written(self.producer[name])
                 index = self.layout.eager[clock]
                 incoming = produce * -(-self.stream.block // clock.period)
                 written = _frame_number(f"(t{index} + n{index})", produce, 0)
