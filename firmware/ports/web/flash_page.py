@@ -16,7 +16,11 @@ def flash_page(image: Image) -> str:
     from markupsafe import Markup
 
     bootloader = needed(image)
-    how = HOW_TO_ENTER[bootloader].replace("run this again", "press the button")
+    how = (
+        HOW_TO_ENTER[bootloader]
+        .replace("run this again", "press the button")
+        .replace("2.5 s", "2.5\N{NO-BREAK SPACE}s")
+    )
     about = {
         "name": image.path.name,
         "board": image.board.title,
