@@ -92,7 +92,7 @@ JOINED_SHAPES = [
 """Joined sums of the table: pitches of taps and output, bits of a table behind, taps along the outputs."""
 
 
-APART = ("conv_short_m7", "ear", "fft", "joined_m7", "pitch", "recurrent_m7", "source_filter")
+APART = ("conv_short_m7", "ear", "fft", "joined_m7", "pitch", "recurrent_m7", "source_filter", "spsi")
 """Sources that the image of all others has no room for in fast memory: no instrument has everything."""
 
 
