@@ -38,6 +38,24 @@ static inline void add_rows(sums *s, const pair *rows, const int16_t *x) {
 }
 #endif
 
+#if defined(__AVX2__)
+/* One member of eight records: 0 the biases, 1 the multipliers, 2 the shifts. */
+static inline __m256i member_of(const vk_requant *q, int member) {
+    const __m256i places = _mm256_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21);
+    return _mm256_i32gather_epi32((const int *)(const void *)q + member, places, 4);
+}
+
+static inline void settle_eight(const sums *acc, const __m256i *by, int16_t *y) {
+    const __m256i half = _mm256_set1_epi64x(INT64_C(0x80000000));
+    const __m256i sum = _mm256_sllv_epi32(_mm256_add_epi32((__m256i)*acc, by[0]), by[2]);
+    const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(sum, by[1]), half);
+    const __m256i odd = _mm256_mul_epi32(_mm256_srli_epi64(sum, 32), _mm256_srli_epi64(by[1], 32));
+    const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), _mm256_add_epi64(odd, half), 0xaa);
+    const __m128i eight = _mm_packs_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1));
+    _mm_storeu_si128((__m128i *)(void *)y, eight);
+}
+#endif
+
 static inline
     __attribute__((always_inline)) void settle(const sums *acc, const vk_requant *q, int16_t *y, size_t count) {
     for (size_t c = 0; c < count; c++) {
@@ -61,13 +79,17 @@ static inline __attribute__((always_inline)) void block(const vk_joined *layer, 
             }
         }
     }
-    for (size_t f = 0; f < frames; f++) {
-        int16_t *y = out + (t + f) * out_step;
-        if (count == LANES) { /* for the vectorizer */
-            settle(&acc[f], q, y, LANES);
-        } else {
-            settle(&acc[f], q, y, count);
+#if defined(__AVX2__)
+    if (count == LANES) {
+        const __m256i by[3] = {member_of(q, 0), member_of(q, 1), member_of(q, 2)};
+        for (size_t f = 0; f < frames; f++) {
+            settle_eight(&acc[f], by, out + (t + f) * out_step);
         }
+        return;
+    }
+#endif
+    for (size_t f = 0; f < frames; f++) {
+        settle(&acc[f], q, out + (t + f) * out_step, count);
     }
 }
 
