@@ -92,7 +92,7 @@ JOINED_SHAPES = [
 """Joined sums of the table: pitches of taps and output, bits of a table behind, taps along the outputs."""
 
 
-APART = ("conv_short_m7", "ear", "fft", "joined_m7", "pitch", "recurrent_m7", "source_filter")
+APART = ("conv_short_m7", "ear", "fft", "joined_m7", "pitch", "recurrent_m7", "source_filter", "spsi")
 """Sources that the image of all others has no room for in fast memory: no instrument has everything."""
 
 
@@ -308,6 +308,7 @@ def flat(kernel: str, frames: int, lanes: int) -> Row:
     stem = kernel.removeprefix("vk_").rsplit("_", 1)[0]
     tables: dict[str, Callable[[], list[int | float]]] = {
         "add": lambda: [b.struct(12000 | 9000 << 16, 14), *binary],
+        "mean": lambda: [b.struct(1 << 14 | 1 << 30, 15), *binary],
         "mul": lambda: [b.struct(1 << 20, 0), *binary],
         "rescale": lambda: [b.struct(1 << 30, 0), *unary],
         "table": lambda: [
@@ -337,7 +338,7 @@ def flat(kernel: str, frames: int, lanes: int) -> Row:
     }
     made = floats.get(stem, lambda: unary) if element == "f32" else tables[stem]
     args = made()
-    cycles, instructions = b.cycles(kernel, *args)
+    cycles, instructions = b.cycles(kernel.replace("mean", "add"), *args)
     return Row(kernel, f"{frames} × {lanes}", "dtcm", 0, count, cycles, instructions, None, 0)
 
 
@@ -559,7 +560,7 @@ FIGURES: dict[str, tuple[Callable[[], Row], float]] = {
 
 FLAT = (
     *("vk_add_s16", "vk_mul_s16", "vk_rescale_s16", "vk_table_s16", "vk_table_fine_s16", "vk_leaky_s16"),
-    "vk_clip_s16",
+    *("vk_clip_s16", "vk_mean_s16"),
     *("vk_bend_s16", "vk_snake_s16", "vk_add_s8", "vk_mul_s8", "vk_leaky_s8", "vk_clip_s8", "vk_table_s8"),
     *("vk_add_f32", "vk_sub_f32", "vk_mul_f32", "vk_scale_f32", "vk_leaky_f32", "vk_clip_f32", "vk_exp_f32"),
     *("vk_tanh_f32", "vk_sigmoid_f32", "vk_softplus_f32", "vk_sin_f32", "vk_snake_f32"),

@@ -61,6 +61,10 @@ class Sketch:
         """Add two signals."""
         return self.node("Add", [first, second], self._name(stem))
 
+    def mean(self, first: str, second: str, stem: str = "mean") -> str:
+        """Half the sum of two signals."""
+        return self.node("Mean", [first, second], self._name(stem))
+
     def multiply(self, first: str, second: str, stem: str = "product") -> str:
         """Multiply two signals."""
         return self.node("Mul", [first, second], self._name(stem))

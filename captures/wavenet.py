@@ -31,6 +31,10 @@ FILMS = (
 )
 """In the order of their weights."""
 GATINGS = ("none", "gated", "blended")
+MEANS_ROWS = 8
+"""Outputs of a head's layer from which on reading one signal less is worth a mean of two.
+
+A mean is taken as soon as there are two signals for it, while they are in the cache."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +112,9 @@ def wavenet(config: Part, weights: Weights, sketch: Sketch, outputs: int | None 
 
 @dataclass(frozen=True, eq=False)
 class _Head:
-    """A head's convolution, not written yet, of the sum of what the layers give."""
+    """A head's convolution, not written yet, of the sum of what the layers give: (a mean of how many, it)."""
 
-    signals: list[str]
+    signals: list[tuple[int, str]]
     dilation: int
     weight: np.ndarray
     bias: np.ndarray | None
@@ -123,17 +127,28 @@ class _Head:
     def written(self, sketch: Sketch) -> str:
         """Write it: of one tap as the sum of a layer for every signal, which is the same number.
 
-        That sum runs in one accumulator on the module, where a chain of sums is rounded each time.
+        That sum runs in one accumulator on the module, where a chain of sums is rounded each time. Means of
+        the fewest signals come first: the first layer has the coarsest weights.
         """
-        first, *rest = self.signals
+        first, *rest = (signal for _, signal in self.signals)
         if self.weight.shape[2] > 1:
             for signal in rest:
                 first = sketch.add(first, signal, "skip")
-            rest = []
-        total = sketch.conv(first, self.weight, self.bias, self.dilation, stem="head")
-        for signal in rest:
-            total = sketch.add(total, sketch.conv(signal, self.weight, stem="head"), "heads")
+            return sketch.conv(first, self.weight, self.bias, self.dilation, stem="head")
+        total = ""
+        for count, signal in sorted(self.signals, key=lambda pair: pair[0]):
+            bias = None if total else self.bias
+            made = sketch.conv(signal, count * self.weight, bias, self.dilation, stem="head")
+            total = sketch.add(total, made, "heads") if total else made
         return total
+
+
+def _averaged(signals: list[tuple[int, str]], sketch: Sketch) -> list[tuple[int, str]]:
+    """The same with means of as many signals each in place of two, while two of them are alike."""
+    while len(signals) > 1 and signals[-1][0] == signals[-2][0]:
+        *before, (count, first), (_, second) = signals
+        signals = [*before, (2 * count, sketch.mean(first, second))]
+    return signals
 
 
 def _check_chain(config: Part, arrays: list[_Array], has_condition: bool) -> None:
@@ -178,11 +193,14 @@ def _array(
 ) -> tuple[str, _Head]:
     """One array; the head of the one before is written here, where its output is added to."""
     x = sketch.dense(x, weights.take(array.channels, array.inputs), stem="rechannel")
-    signals = [] if head is None else [head.written(sketch)]
+    signals = [] if head is None else [(1, head.written(sketch))]
+    has_means = array.head_taps == 1 and array.head_outputs >= MEANS_ROWS
     for index in range(len(array.dilations)):
         unused = is_last and index == len(array.dilations) - 1
         x, skip = _layer(array, index, x, condition, weights, sketch, is_residual_unused=unused)
-        signals.append(skip)
+        signals.append((1, skip))
+        if has_means:
+            signals = _averaged(signals, sketch)
     weight = weights.take(array.head_outputs, array.head_inputs, array.head_taps)
     bias = weights.take(array.head_outputs) if array.has_head_bias else None
     return x, _Head(signals, array.head_dilation, weight, bias)

@@ -54,7 +54,8 @@ def register(app: typer.Typer) -> None:
     app.command("manual", epilog="Example: vaectrol manual drum --board patch_sm -o manual")(manual)
     app.command(
         "web",
-        epilog="Example: vaectrol web drum -o drum.html · vaectrol web -o pages",
+        epilog="Example: vaectrol web drum -o drum.html · vaectrol web -o pages · "
+        "vaectrol web --flash build/drum-patch_sm/drum-patch_sm.bin",
     )(web)
 
 
@@ -331,6 +332,10 @@ def play(
     preset: Annotated[
         str | None, typer.Option(help="A factory preset by name: alone it is auditioned, or under --cv.")
     ] = None,
+    slot: Annotated[
+        list[str] | None,
+        typer.Option(help="N=FILE.onnx: what model slot N holds, for a preset that names one."),
+    ] = None,
     midi: Annotated[
         Path | None, typer.Option(help="MIDI file: what its notes, controllers and tempo do.")
     ] = None,
@@ -373,7 +378,7 @@ def play(
     from common.outputs import check_file
     from firmware.midi.notes_out import check_writes_notes
     from firmware.midi.song import read_song, song_script
-    from firmware.play.audition import Audition
+    from firmware.play.audition import Audition, named_models
     from firmware.play.live.live import Inputs
     from firmware.tables.put import TableFiles
     from hardware.board import load_board
@@ -409,6 +414,11 @@ def play(
     )
     refuse_together(midi is not None and (demo or cv is not None), "--midi", "--demo or --cv")
     refuse_together(preset is not None and (demo or midi is not None), "--preset", "--demo or --midi")
+    refuse_together(bool(slot) and preset is None, "--slot", "a play without --preset")
+    note = ""
+    if preset is not None:
+        named, note = named_models(instrument, preset, pairs(slot, "--slot"))
+        models |= named
     script, sounds = demonstration(context, instrument, demo, cv, pairs(sound, "--sound"), models)
     given_files = (script, midi, *sounds.values(), *models.values(), *tables.files.values())
     read = [file for file in given_files if isinstance(file, Path)]
@@ -471,6 +481,7 @@ def play(
             "peak_volts": None if played.struck else volts,
             "board": chosen.name,
             "struck": played.struck or None,
+            **({"preset_note": note} if note else {}),
         }
         typer.echo(json.dumps(summary))
         return
@@ -482,6 +493,8 @@ def play(
         f"{played.seconds:.2f} s in {played.took_s:.2f} s ({played.seconds / played.took_s:.0f} times real "
         f"time), block {block or chosen.audio.block}; {level}"
     )
+    if note:
+        typer.echo(f"{note}.")
     typer.echo("wrote " + ", ".join(files))
 
 
@@ -573,6 +586,21 @@ def _play_live(
         raise BadRendering(f"{out} is written, but {made['complaint']}; --allow-silence accepts that.")
 
 
+def _write_flash_page(image: Path, out: Path) -> None:
+    from common.files import write_text
+    from common.outputs import check_file
+    from firmware.ports.web.flash_page import flash_page
+    from hardware.image import read_image
+
+    check_file(out, ".html", [image])
+    read = read_image(image)
+    write_text(out, flash_page(read))
+    typer.echo(
+        f"wrote {out}, {out.stat().st_size:,} bytes: open it in Chrome, Edge or Opera to flash "
+        f"{read.identity.instrument} into a {read.board.title}"
+    )
+
+
 def web(
     context: typer.Context,
     instrument: Annotated[
@@ -595,6 +623,10 @@ def web(
         list[Path] | None,
         typer.Option("--beside", help="heard.json of `vaectrol evaluate`: originals to compare by ear."),
     ] = None,
+    flash: Annotated[
+        Path | None,
+        typer.Option(help="Instead: a page that flashes this .bin into a Daisy from the browser."),
+    ] = None,
 ) -> None:
     """Write a page in which an instrument plays: its firmware as WebAssembly, under its own panel."""
     from common.files import write_text
@@ -606,6 +638,12 @@ def web(
     from firmware.ports.web.page import Extras
     from firmware.tables.put import TableFiles
 
+    if flash is not None:
+        refuse_together(
+            instrument is not None or bool(model) or bool(table), "--flash", "an instrument's page"
+        )
+        _write_flash_page(flash, out or flash.with_suffix(".html"))
+        return
     models = pairs(model, "--model")
     tables = TableFiles(pairs(table, "--table"), of_any_model)
     path = out or Path(f"{Path(instrument).stem}.html" if instrument else "pages")

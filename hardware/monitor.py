@@ -132,7 +132,9 @@ def render(module: Module, report: Report, garbage_lines: int = 0) -> Panel:
     hello = module.hello
     foot = Text(f"block {report.blocks}")
     if report.preset != 255:
-        foot.append(f"   preset {report.preset}{' (not saved yet)' if report.unsaved else ''}")
+        foot.append(f"   preset {report.preset + 1}{' (not saved yet)' if report.unsaved else ''}")
+        if report.preset_note:
+            foot.append(f": model slot {report.preset_slot} does not play: {report.preset_note}", "yellow")
     if garbage_lines or report.dropped:
         foot.append(
             f"   noise on the line: {garbage_lines} lines, {report.dropped} answers dropped", "yellow"

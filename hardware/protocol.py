@@ -79,6 +79,8 @@ class Report(BaseModel):
     triggers: list[int]
     preset: int
     unsaved: bool
+    preset_slot: int | None = None
+    preset_note: str = ""
     dropped: int = 0
 
 

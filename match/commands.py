@@ -53,6 +53,10 @@ def match(
         str | None, typer.Option("--port", "-p", help="Serial port of the module; found when omitted.")
     ] = None,
     preset: Annotated[int, typer.Option(min=1, help="Place of the first preset on the module.")] = 1,
+    slot: Annotated[
+        int | None,
+        typer.Option(min=0, max=8, help="Model slot that holds this model, for the presets to name."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Find the knobs that make a sound like a recorded stroke: a preset each, and of drums a groove."""
@@ -78,7 +82,7 @@ def match(
         rows, presets = _match_patches(player, path, targets, steps, data, random, out)
     else:
         rows, presets = _match_drums(player, path, targets, steps, data, drum_class, out)
-    places = _send(presets, port, preset) if send else []
+    places = _send(presets, port, preset, slot) if send else []
     if as_json:
         told = [{**row, "preset": made.model_dump()} for row, made in zip(rows, presets, strict=True)]
         typer.echo(
@@ -240,9 +244,9 @@ def _names(wanted: list[str]) -> list[str]:
     return names
 
 
-def _send(presets: list[Preset], port: str | None, first: int) -> list[int]:
+def _send(presets: list[Preset], port: str | None, first: int, slot: int | None) -> list[int]:
     from hardware.protocol import Link, choose_port
     from match.preset import send
 
     with Link(choose_port(port)) as link:
-        return send(link, presets, first)
+        return send(link, presets, first, slot)

@@ -21,8 +21,8 @@ from match.search import SHORTEST_SAMPLES
 from match.target import Target, padded
 from train.data.kinds.modal import AT_ONCE, rendered
 from train.data.store import DataSet
+from train.judges.distances import mr_stft
 from train.judges.player import Player
-from train.judges.spectra import mr_stft
 from train.losses import SpectralLoss
 from train.models.modal.parameters import NAMES, SIZE, random_patches
 from train.models.modal.picture import VIEWS, pictures

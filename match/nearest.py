@@ -11,7 +11,7 @@ from common.refusal import Refusal
 from match.search import SHORTEST_SAMPLES, Found
 from train.data.store import DataSet
 from train.hearing.pictures import picture, pictures
-from train.judges.spectra import mr_stft
+from train.judges.distances import mr_stft
 
 
 @dataclass(frozen=True)

@@ -88,13 +88,15 @@ def read_preset(path: Path) -> Preset:
         raise Refusal(f"{path} is no preset that `vaectrol match` wrote; match the sound again") from None
 
 
-def send(link: Link, presets: Sequence[Preset], first: int) -> list[int]:
+def send(link: Link, presets: Sequence[Preset], first: int, slot: int | None = None) -> list[int]:
     """Set a module's parameters and let it save them, one preset after the other.
 
     Parameters
     ----------
     first : int
         Number of the first place, from 1.
+    slot : int, optional
+        Model slot that they name.
 
     Returns
     -------
@@ -123,5 +125,5 @@ def send(link: Link, presets: Sequence[Preset], first: int) -> list[int]:
     for place, preset in enumerate(presets, first):
         for name, value in preset.parameters.items():
             link.ask("set", parameter=names.index(name), value=value)
-        link.ask("preset", do="save", index=place - 1)
+        link.ask("preset", do="save", index=place - 1, **({} if slot is None else {"slot": slot}))
     return list(range(first, last + 1))

@@ -21,9 +21,9 @@ from common.refusal import Refusal
 from match.target import Target, padded
 from train.analysis.hit.changes import MAX_SAMPLES
 from train.attributes.sound import SOUND_ATTRIBUTES, measure_sound
+from train.judges.distances import mr_stft
 from train.judges.drum_hits import strike
 from train.judges.player import Player, open_player
-from train.judges.spectra import mr_stft
 from train.losses import loudest_loss
 from train.models.hit.shape import FRAME
 from train.run import codec_of

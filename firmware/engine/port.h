@@ -80,7 +80,7 @@ enum {
     PORT_RESET_STEP,    /* sequence back to its first step */
     PORT_GATE,          /* index: gate function of the instrument (freeze, fill, bypass, choke …); value > 0.5: held */
     PORT_PRESET_RECALL, /* index */
-    PORT_PRESET_SAVE,   /* index; reaches the flash in instrument_idle */
+    PORT_PRESET_SAVE,   /* index; value: 0, or 1 + the model slot that it names; stored by instrument_idle */
     PORT_HOLD,          /* index: CV output that stays at value volts for ten seconds, to be measured */
     PORT_HOLD_RAW,      /* the same, whatever its calibration says */
     PORT_RELEASE        /* it does what the instrument says again */
@@ -89,6 +89,8 @@ typedef struct PortCommand {
     uint8_t kind, index;
     float value;
 } PortCommand;
+
+#define PORT_NO_MODEL 255u /* a slot's number where there is none */
 
 /* What a monitor shows. Each field is written whole by the callback; a reader may see two neighbouring blocks. */
 typedef struct PortReport {
@@ -100,6 +102,8 @@ typedef struct PortReport {
     uint32_t triggers[PORT_MAX_GATES];   /* rising edges seen per gate input since init */
     uint8_t preset;                      /* last one recalled, 255: none */
     bool preset_unsaved;                 /* waits for instrument_idle */
+    uint8_t preset_slot;                 /* model slot that the last one names, PORT_NO_MODEL: none */
+    const char *preset_note;             /* why that model does not play; NULL: it does */
 } PortReport;
 
 /* A table of latents that was recorded, a hundred frames a second. */
@@ -113,7 +117,6 @@ typedef struct PortTable {
 
 /* Models of one shape that a module holds beside the one that was built in (engine/slots/slots.h). */
 #define PORT_SIGNATURE_BYTES 16u
-#define PORT_NO_MODEL 255u
 typedef struct PortModels {
     const char *target; /* how the compiler of this image laid numbers out; NULL: this image takes none */
     uint32_t bytes;     /* of a model's numbers */

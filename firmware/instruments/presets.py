@@ -1,7 +1,8 @@
 """Factory presets: named places of an instrument, one file an instrument (``presets/NAME.toml``).
 
 A preset is a set of positions 0 … 1, by the names that controls use; what it does not name rests. It is what
-`preset save` stores on a module, so it plays the same on every board, with or without a knob for each.
+`preset save` stores on a module, so it plays the same on every board, with or without a knob for each. It may
+name the model slot that plays it (docs/manuals/model-slots.md).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from firmware.instruments.schema import LoadedInstrument, Table
 
 OF_A_MODEL = re.compile(r"(^|\.)(latent\.\d+|attribute\.\w+)$|^[xy]$")
 """What another model may lack: presets leave it out then."""
+MODEL_SLOTS = 8
+"""PORT_MODEL_SLOTS of the engine."""
 
 
 class Preset(Table):
@@ -26,6 +29,8 @@ class Preset(Table):
     name: str = Field(min_length=1, max_length=24)
     words: str
     """What one hears."""
+    slot: int | None = Field(default=None, ge=0, le=MODEL_SLOTS)
+    """Model slot that plays it, 0 for the model that was built in; without one any model does."""
     set: dict[str, float] = Field(min_length=1)
 
     @field_validator("set")

@@ -172,6 +172,8 @@ def _presets(built: Built) -> list[PresetRow]:
             elif moved:
                 more.append(f"{title(name)} {preset.set[name]:.0%}")
         standing = tuple(round(100 * at[knob]) for knob in _knobs(built))
+        if preset.slot is not None:
+            more.append(f"model slot {preset.slot}" if preset.slot else "built-in model")
         made.append(PresetRow(preset.name, preset.words, standing, ", ".join(more)))
     return made
 

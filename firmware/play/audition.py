@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from common.refusal import Refusal
 from firmware.build import Built
 from firmware.instruments import kinds
-from firmware.instruments.presets import find_preset, positions
+from firmware.instruments.presets import MODEL_SLOTS, find_preset, positions
+from firmware.instruments.spec import load_instrument
+from firmware.models.model_file import read_model
 from firmware.script.cv_script import Script, read_script
 
 AUDITION_S = 4.0
@@ -42,6 +45,35 @@ class Audition:
                 if script.path is not None:
                     script.lines[name] = [1]
         return script
+
+
+def named_models(
+    instrument: str | Path, preset: str, slots: Mapping[str, Path]
+) -> tuple[dict[str, Path], str]:
+    """Return the models by role that the slot of a preset holds, and one sentence where it holds none.
+
+    Parameters
+    ----------
+    slots : mapping of slot number to model file
+        What a module's slots hold, for this play.
+
+    Raises
+    ------
+    Refusal
+        There is no such preset or slot, or the instrument takes no such model.
+    """
+    from firmware.slots.make import role_of
+
+    for number in slots:
+        if number not in map(str, range(1, MODEL_SLOTS + 1)):
+            raise Refusal(f"there is no model slot {number}; a module has slots 1 to {MODEL_SLOTS}.")
+    slot = find_preset(load_instrument(instrument), preset).slot
+    if not slot:
+        return {}, ""
+    if str(slot) not in slots:
+        return {}, f"preset {preset!r} names model slot {slot}, which is empty here; the model stays as it is"
+    file = slots[str(slot)]
+    return {role_of(read_model(file), instrument): file}, ""
 
 
 def _pulses(built: Built) -> Script:

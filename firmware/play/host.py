@@ -35,6 +35,8 @@ typedef struct {
     uint32_t triggers[32];
     uint8_t preset;
     bool preset_unsaved;
+    uint8_t preset_slot;
+    const char *preset_note;
 } PortReport;
 typedef struct { uint32_t hash, frames; const int16_t *frame; } PortTable;
 typedef struct { size_t tick; PortCommand command; } HostEvent;

@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     group.command("use")(use)
     group.command("morph")(morph)
     group.command("erase")(erase)
+    group.command("preset")(preset)
     app.add_typer(group, name="models")
 
 
@@ -156,6 +157,42 @@ def erase(
         _known(slot, 1, slots)
         module.erase(link, slot)
     _say(f"slot {slot} is empty.", as_json)
+
+
+def preset(
+    place: Annotated[int, typer.Argument(help="Place on the module, from 1.")],
+    name: Annotated[
+        str | None, typer.Argument(help="A factory preset; where everything stands now when omitted.")
+    ] = None,
+    slot: Annotated[
+        int | None,
+        typer.Option(help="Model slot that it names, 0: built in; the factory preset's own when omitted."),
+    ] = None,
+    instrument: Annotated[
+        str | None, typer.Option(help="Name or .toml file that the module was built from.")
+    ] = None,
+    port: Annotated[str | None, PORT] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Save a preset on the module; recalled, it brings the model of the slot that it names.
+
+    Example: vaectrol models preset 1 "Deep kick" --slot 2
+    """
+    from firmware.slots import module, presets
+    from firmware.slots.make import instrument_of
+    from hardware.protocol import Link, choose_port
+
+    with Link(choose_port(port)) as link:
+        hello = link.hello()
+        at: dict[str, float] = {}
+        if name is not None:
+            at, own = presets.factory_positions(name, instrument or instrument_of(hello), hello)
+            slot = own if slot is None else slot
+        if slot is not None:
+            presets.require_slot(slot, module.slots_of(link))
+        presets.save_preset(link, place, at, slot)
+    named = "" if slot is None else f", and names slot {slot}" if slot else ", and names the built-in model"
+    _say(f"preset {place} is saved{named}.", as_json)
 
 
 def _known(slot: int, first: int, slots: object) -> None:

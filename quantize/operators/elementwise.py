@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from quantize.graph.graph import Node
+from quantize.graph.graph import Graph, Node
 from quantize.integers import arithmetic
-from quantize.operators.record import Call, Channels, Operator, all_inputs, register, two_inputs
+from quantize.operators.record import Call, Channels, Operator, Scale, all_inputs, register, two_inputs
 
 if TYPE_CHECKING:
     from quantize.formats.tflite_writer import Writer
@@ -27,6 +27,12 @@ def add(node: Node, inputs: list[Any]) -> Tensor:
 def subtract(node: Node, inputs: list[Any]) -> Tensor:
     """ONNX Sub."""
     return inputs[0] - inputs[1]
+
+
+def mean(node: Node, inputs: list[Any]) -> Tensor:
+    """ONNX Mean."""
+    total: Tensor = functools.reduce(torch.add, inputs)
+    return total / len(inputs)
 
 
 def multiply(node: Node, inputs: list[Any]) -> Tensor:
@@ -51,20 +57,33 @@ def _of_all(function: Any) -> Any:
     return lambda node, inputs: functools.reduce(function, inputs)
 
 
-def _blend(call: Call, sign: float) -> Tensor:
-    factors = (call.scale(0) / call.made_scale, sign * call.scale(1) / call.made_scale)
+def _blend(call: Call, first_factor: float, second_factor: float) -> Tensor:
+    factors = (
+        first_factor * call.scale(0) / call.made_scale,
+        second_factor * call.scale(1) / call.made_scale,
+    )
     first, second = call.inputs
     return arithmetic.blend((first, second), factors, call.made_bits, (call.bits(0), call.bits(1)))
 
 
 def integer_sum(call: Call) -> Tensor:
     """One rounding for both operands (docs/design.md#arithmetic)."""
-    return _blend(call, 1.0)
+    return _blend(call, 1.0, 1.0)
 
 
 def integer_difference(call: Call) -> Tensor:
     """A sum with the second operand's sign turned."""
-    return _blend(call, -1.0)
+    return _blend(call, 1.0, -1.0)
+
+
+def integer_mean(call: Call) -> Tensor:
+    """Half a sum, rounded once."""
+    return _blend(call, 0.5, 0.5)
+
+
+def _mean_obstacle(node: Node, graph: Graph) -> str:
+    is_of_two = len(node.inputs) == 2 and not any(name in graph.constants for name in node.inputs)
+    return "" if is_of_two else "it is not of two signals"
 
 
 def integer_product(call: Call) -> Tensor:
@@ -114,5 +133,15 @@ register(
     Operator("Pow", power, operands=two_inputs, channels=Channels.UNITED),
     Operator("Min", _of_all(torch.minimum), operands=all_inputs, channels=Channels.UNITED),
     Operator("Max", _of_all(torch.maximum), operands=all_inputs, channels=Channels.UNITED),
+    Operator(
+        "Mean",
+        mean,
+        operands=all_inputs,
+        channels=Channels.UNITED,
+        homogeneous=True,
+        scale=Scale.SAME,
+        integer=integer_mean,
+        obstacle=_mean_obstacle,
+    ),
     Operator("Sum", _of_all(torch.add), operands=all_inputs, channels=Channels.UNITED),
 )

@@ -259,6 +259,7 @@ OBEYED: dict[str, Case] = {
     "gru_activations_written_out": gru("b", activations=["Sigmoid", "Tanh"], constants=(GRU_BIAS,)),
     "gru_activations_in_other_letters": gru(activations=["sigmoid", "TANH"]),
     "sum8": Case(9, (node("Sum", "x", "x"),)),
+    "mean8": Case(9, (node("Relu", "x", outputs=("r",)), node("Mean", "x", "r"))),
     "constant12_floats": Case(
         13, (node("Constant", outputs=("k",), value_floats=[0.5]), node("Mul", "x", "k"))
     ),

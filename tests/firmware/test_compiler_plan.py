@@ -14,6 +14,7 @@ from firmware.compiler.binding import load_host
 from firmware.compiler.judge.reference import run
 from firmware.compiler.pipeline import compile_onnx
 from firmware.compiler.plan.memory import liveness_arena
+from firmware.compiler.write import stream_program
 from tests.firmware.compiler_graphs import decoder, event_model, quantized, random_graph
 
 
@@ -30,6 +31,34 @@ def test_slow_layers_are_spread_so_that_every_callback_costs_about_the_same():
 def test_hops_that_do_not_divide_the_block_stay_flat(block):
     report = compile_onnx(decoder(), "m7", "patch_sm", block, as_if_quantized=True).report
     assert report["cycles_per_callback"]["worst_over_mean"] <= 1.3
+
+
+def test_two_firings_in_one_cost_less_and_come_no_callback_later(monkeypatch):
+    def planned():
+        return compile_onnx(decoder(), "m7", "patch_sm", as_if_quantized=True)
+
+    paired = planned()
+    monkeypatch.setattr(stream_program, "in_pairs", lambda graph, block, sliced: sliced)
+    single = planned()
+    assert {(c.period, c.firings) for c in paired.plan.clocks} > {(64, 2)}
+    assert all(clock.firings == 1 for clock in single.plan.clocks)
+    assert paired.report["cpu_mean"] < 0.97 * single.report["cpu_mean"]
+    assert 0 < paired.report["latency_samples"] - single.report["latency_samples"] <= 48
+
+
+def test_a_look_ahead_that_would_wait_longer_keeps_firings_apart():
+    """Layers that read the next frame would wait for twice as many samples, each of them."""
+
+    def firings(pads):
+        made = decoder(hops=(4, 2), width=64)
+        for node in made.graph.node:
+            if node.op_type == "Conv":
+                node.attribute[0].ints[:] = pads
+        plan = compile_onnx(made, "m7", "patch_sm", as_if_quantized=True).plan
+        return {(clock.period, clock.firings) for clock in plan.clocks if clock.sliced}
+
+    assert firings([2, 0]) == {(128, 1), (64, 2)}
+    assert firings([1, 1]) == {(128, 1), (32, 1)}
 
 
 def test_every_tensor_has_a_region_bytes_traffic_and_a_reason():

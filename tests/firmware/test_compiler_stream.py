@@ -91,6 +91,16 @@ def test_integer_streams_equal_the_judge_bit_for_bit(seed, kind, slow, block):
     check_stream(seed, kind, slow=slow, block=block)
 
 
+@pytest.mark.parametrize(
+    ("seed", "block", "kind"), [(39, 7, "float"), (39, 7, "int8"), (39, 7, "int16"), (12, 13, "int16")]
+)
+def test_two_firings_in_one_are_the_same_stream(seed, block, kind):
+    model, builder = random_graph(seed, 7, True, batch_norm=kind == "float")
+    plan = compile_onnx(model if kind == "float" else quantized(builder, kind), block=block).plan
+    assert any(clock.firings == 2 for clock in plan.clocks)
+    assert check_stream(seed, kind, slow=True, block=block) > 0
+
+
 @pytest.mark.parametrize("kind", ["float", "int16"])
 def test_a_delay_of_a_whole_period_around_a_sliced_clock_does_not_tie_it_to_itself(kind):
     """In this graph a path leaves a sliced clock and comes back a period late."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.drums import PARTS
 from firmware.compiler.ops import hit
-from firmware.instruments import assign, ratios, schema
+from firmware.instruments import assign, presets, ratios, schema
 from firmware.instruments.kinds import base, drum, groove
 from firmware.kernelgen import bands
 from firmware.play.live import osc
@@ -75,6 +75,11 @@ def test_a_clock_has_the_ratios_of_the_header():
 
 def test_a_decode_takes_of_a_callback_what_the_prediction_counts():
     assert define("instruments/decision.c", "SLICE_CYCLES") == base.DECODE_CYCLES
+
+
+def test_there_are_as_many_model_slots_as_the_port_says():
+    slots = define("port.h", "PORT_MODEL_SLOTS")
+    assert slots == presets.MODEL_SLOTS == osc.MODEL_SLOTS
 
 
 def test_commands_have_the_numbers_of_the_port():

@@ -95,6 +95,11 @@ def make_add(element):
     return make
 
 
+def make_mean(rng):
+    halves = Struct([("h", 1 << 14), ("h", 1 << 14), ("i", 15)])
+    return "vk_add_s16", [halves], lambda a, b: ((a + b + 1) >> 1).astype(np.int16)
+
+
 def make_mul(element):
     def make(rng):
         multiplier, shift = int(rng.integers(1 << 8, 1 << 24)), int(rng.integers(0, 2))
@@ -208,6 +213,7 @@ def make_snake(rng):
 KERNELS = {
     "add": ("s16", 2, make_add("s16")),
     "add int8": ("s8", 2, make_add("s8")),
+    "mean": ("s16", 2, make_mean),
     "mul": ("s16", 2, make_mul("s16")),
     "mul int8": ("s8", 2, make_mul("s8")),
     "rescale": ("s16", 1, make_rescale("vk_rescale_s16", "s16", "s16")),

@@ -57,6 +57,7 @@ void instrument_init(float sample_rate_hz) {
     (void)sample_rate_hz;
     memset(&self, 0, sizeof self);
     self.report.preset = 255;
+    self.report.preset_slot = PORT_NO_MODEL;
     for (size_t i = 0; i < INPUTS; i++) calibration_nominal(&self.calibration[i], 5.0f, -5.0f);
     instrument_reset();
 }

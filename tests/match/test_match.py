@@ -25,8 +25,8 @@ from quantize.operators.record import DEQUANTIZE
 from tests.pages import check_page
 from tests.train.small import SMALL_DRUM
 from train.fit import fit
+from train.judges.distances import mr_stft
 from train.judges.drum_hits import strike
-from train.judges.spectra import mr_stft
 from train.kinds import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,8 +16,8 @@ from match.modal import STARTS, RandomPatch, descend, length_of, match_patches
 from match.preset import read_preset
 from match.target import padded, target_of
 from tests.pages import check_page
+from train.judges.distances import mr_stft
 from train.judges.player import open_player
-from train.judges.spectra import mr_stft
 from train.models.modal.parameters import random_patches
 from train.models.modal.sound import FRAME, stroke
 

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from tests.tutorials import blocks, done
-from train.judges.spectra import mr_stft
+from train.judges.distances import mr_stft
 
 
 @pytest.mark.slow

@@ -83,9 +83,9 @@ def test_the_quantizer_refuses_by_name_what_it_does_not_obey(name):
             ),
             (("w", weights(8, 4, 3)),),
         )
-        for kind in ("Max", "Min", "Sum")
+        for kind in ("Max", "Min", "Sum", "Mean")
     ],
-    ids=["max", "min", "sum"],
+    ids=["max", "min", "sum", "mean"],
 )
 def test_all_operands_of_a_maximum_count(case):
     expected = session(case.model()).run(None, case.feed())[0]

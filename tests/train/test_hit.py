@@ -10,7 +10,7 @@ from train.analysis.hit.gliding import find_glide, find_low
 from train.analysis.hit.partials import time_constant
 from train.analysis.hit.static import find_static
 from train.analysis.hit.targets import WEIGHTS, distance, targets_of
-from train.judges.spectra import mr_stft
+from train.judges.distances import mr_stft
 from train.models.hit import shape as meaning
 from train.models.hit.bands import amplitudes, band_filters, centres_hz
 from train.models.hit.control import Hit, HitControl

@@ -23,6 +23,7 @@ from common.figure import COLOURS, new_figure
 from common.files import write_picture
 from common.spectrogram import excerpt, spectrogram_figure
 from common.spectrogram import player as player_of
+from train.judges.distances import mr_stft
 from train.judges.drive_page import (
     AmountFollowed,
     DriveFigures,
@@ -36,7 +37,6 @@ from train.judges.drive_page import (
 )
 from train.judges.judged import Judgement
 from train.judges.player import Player
-from train.judges.spectra import mr_stft
 from train.judges.static_curve import StaticCurve, fit_static_curve
 from train.latents.space import Space, fit_space
 from train.models.drive import HOP

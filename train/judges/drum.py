@@ -24,6 +24,7 @@ from train.attributes.sound import loudness, measure_sound
 from train.hearing.hear import Judgeable, hear
 from train.hearing.hiss import AFTER_S, LENGTH_S, hiss_dbfs
 from train.hearing.hits import Hits
+from train.judges.distances import log_spectral_distance, mr_stft
 from train.judges.drum_hits import made_classes, noon_hits, random_hits, recorded, strike
 from train.judges.drum_page import (
     Distances,
@@ -35,7 +36,6 @@ from train.judges.drum_page import (
 )
 from train.judges.judged import Gallery, Judgement
 from train.judges.player import Player
-from train.judges.spectra import log_spectral_distance, mr_stft
 from train.models.hit.picture import MelPicture
 from train.models.hit.shape import WINDOW_S
 from train.tasks.base import evenly

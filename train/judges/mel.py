@@ -19,10 +19,10 @@ from common.measures import measure
 from common.page import Sound
 from common.spectrogram import excerpt
 from common.spectrogram import player as player_of
+from train.judges.distances import mr_stft
 from train.judges.judged import Judgement
 from train.judges.mel_page import MelReport, MelRow, write_page
 from train.judges.player import Player
-from train.judges.spectra import mr_stft
 from train.tasks.base import evenly
 from train.tasks.mel import MelTask, mel_distance, picture_figure
 

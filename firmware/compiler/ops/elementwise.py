@@ -25,6 +25,9 @@ from firmware.compiler.read.onnx_nodes import OnnxNode
 from firmware.compiler.read.values import ActValue, Dim, Frames
 from firmware.compiler.write.writer import FULL_RANGE, Writer
 
+HALVES = ((1 << 14, 1 << 14), 15)
+"""Multipliers and shift of a mean of two on one scale."""
+
 
 @dataclass(frozen=True)
 class Held:
@@ -60,6 +63,14 @@ class PointwiseAttributes(Attributes):
     product: arithmetic.Multiplier | None = None
     blend: arithmetic.Blend | None = None
     held: Held | None = None
+
+
+@reader("Mean")
+def read_mean(builder: Builder, node: OnnxNode) -> None:
+    """Half the sum of two activations."""
+    if len(node.input) != 2 or not all(isinstance(builder.value(name), ActValue) for name in node.input):
+        raise Refusal("it takes two signals; write the mean of more as a sum times a number.")
+    _two(builder, node)
 
 
 @reader("Add", "Sub", "Mul", "Div", "Sum")
@@ -287,7 +298,13 @@ def _as_depthwise(node: Node, inputs: list[Quant], output: Quant, channels: int)
     return FAMILIES["Conv"].integer(conv, inputs, output, [channels])
 
 
-@family(Add=PointwiseAttributes, Sub=PointwiseAttributes, Mul=PointwiseAttributes, Affine=PointwiseAttributes)
+@family(
+    Add=PointwiseAttributes,
+    Sub=PointwiseAttributes,
+    Mul=PointwiseAttributes,
+    Mean=PointwiseAttributes,
+    Affine=PointwiseAttributes,
+)
 class Pointwise(Family):
     """In place in time; nothing is remembered. In an event graph one frame may be held over all frames."""
 
@@ -323,7 +340,7 @@ class Pointwise(Family):
         )
         a, b = (v if v.shape[1] == 1 else v[:, :frames] for v in (a, b))
         if quant is None:
-            return {"Add": a + b, "Sub": a - b, "Mul": a * b}[node.op]
+            return {"Add": a + b, "Sub": a - b, "Mul": a * b, "Mean": (a + b) / 2}[node.op]
         return _combined(attrs, a, b, quant)
 
     def _affine(self, node: Node, x: np.ndarray, quant: Quant | None) -> np.ndarray:
@@ -365,18 +382,19 @@ class Pointwise(Family):
                 np.array([a.scale * b.scale / output.scale]), a.bound * b.bound, where
             )
             return replace(node, attrs=PointwiseAttributes(product=chosen))
-        sign = -1.0 if node.op == "Sub" else 1.0
-        blend = arithmetic.blend_multipliers(
-            (a.scale / output.scale, sign * b.scale / output.scale), (a.bound, b.bound), where
-        )
+        first, second = {"Add": (1.0, 1.0), "Sub": (1.0, -1.0), "Mean": (0.5, 0.5)}[node.op]
+        factors = (first * a.scale / output.scale, second * b.scale / output.scale)
+        blend = arithmetic.blend_multipliers(factors, (a.bound, b.bound), where)
         return replace(node, attrs=PointwiseAttributes(blend=blend))
 
     def work(self, node: Node, graph: Graph) -> Work:
         """One element after the other."""
         y = graph.tensors[node.outputs[0]]
         suffix = {"int16": "s16", "int8": "s8", "float32": "f32"}[y.dtype]
-        is_product = node.attributes_as(PointwiseAttributes).product is not None
-        name = "mul" if node.op == "Mul" or is_product else "add"
+        a = node.attributes_as(PointwiseAttributes)
+        name = "mul" if node.op == "Mul" or a.product is not None else "add"
+        if _is_halving(a, y):
+            name = "mean"
         reads = sum(graph.tensors[n].channels * WIDTH[graph.tensors[n].dtype] for n in node.inputs)
         constants = sum(c.values.size * WIDTH[y.dtype] for c in node.constants.values())
         return Work(f"{name}_{suffix}", outputs=y.channels, reads=reads, weight_bytes=constants)
@@ -400,37 +418,22 @@ class Pointwise(Family):
         a = node.attributes_as(PointwiseAttributes)
         if a.held is not None:
             first_step, step = (0, step) if a.held.operand == 0 else (first_step, 0)
+        operands = (out.src(0), first_step, other, step, out.dst(), y.frame, out.frames)
         if y.quant is None:
-            out.call(
-                f"vk_{node.op.lower()}_f32",
-                out.src(0),
-                first_step,
-                other,
-                step,
-                out.dst(),
-                y.frame,
-                out.frames,
-                y.channels,
-            )
+            kernel = "add" if node.op == "Mean" else node.op.lower()
+            out.call(f"vk_{kernel}_f32", *operands, y.channels)
+            if node.op == "Mean":
+                half = out.array("half", "float32", np.array([0.5]), y)
+                out.call("vk_mul_f32", out.dst(), y.frame, half, 0, *operands[4:], y.channels)
             return
+        each = y.channels if 0 in (first_step, step) else lanes(x, z, y)
         bounds = x.bound, -FULL_RANGE[y.dtype][0] if node.op == "Affine" else z.bound
         if a.blend is not None:
             table, kernel = out.blend("add", a.blend, bounds), "vk_add"
         else:
             assert a.product is not None
             table, kernel = out.scale("mul", a.product, bounds[0] * bounds[1]), "vk_mul"
-        out.call(
-            f"{kernel}_{suffix}",
-            f"&{table}",
-            out.src(0),
-            first_step,
-            other,
-            step,
-            out.dst(),
-            y.frame,
-            out.frames,
-            y.channels if 0 in (first_step, step) else lanes(x, z, y),
-        )
+        out.call(f"{kernel}_{suffix}", f"&{table}", *operands, each)
         out.clip()
 
     def _emit_float_affine(self, node: Node, graph: Graph, out: Writer) -> None:
@@ -452,6 +455,11 @@ class Pointwise(Family):
             return
         kernel, row = ("vk_mul_f32", rows["gain"]) if gain is not None else ("vk_add_f32", rows["offset"])
         out.call(kernel, out.src(0), x.frame, row, 0, out.dst(), y.frame, out.frames, y.channels)
+
+
+def _is_halving(a: PointwiseAttributes, y: Tensor) -> bool:
+    """Whether a Cortex-M7 has code of its own for a sum: a mean of integers of 16 bits on one scale."""
+    return y.dtype == "int16" and a.blend is not None and (a.blend.multipliers, a.blend.shift) == HALVES
 
 
 def _combined(a: PointwiseAttributes, x: np.ndarray, y: np.ndarray, quant: Quant) -> np.ndarray:

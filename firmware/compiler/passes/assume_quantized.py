@@ -23,6 +23,7 @@ INTEGER_OPS = (
     "Add",
     "Sub",
     "Mul",
+    "Mean",
     "Affine",
     "Leaky",
     "Clip",

@@ -12,7 +12,7 @@ from firmware.compiler.ops import FAMILIES
 from firmware.compiler.ops.elementwise import PointwiseAttributes
 from firmware.compiler.ops.quantization import rescale
 
-CLAMPED = ("Conv", "ConvTranspose", "Add", "Sub", "Mul", "Affine", "Leaky")
+CLAMPED = ("Conv", "ConvTranspose", "Add", "Sub", "Mul", "Mean", "Affine", "Leaky")
 """Operators that may have a clamp between them and their Quantize."""
 
 

@@ -8,7 +8,7 @@ cost. Items run in the order of the layers, so a result never depends on how cal
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,7 +27,7 @@ ITEMS_PER_CALLBACK = 64
 """Items aim at this part of a mean callback: their sum is as even as they are small."""
 MAX_ITEMS = 4096
 SLICE_CHANNELS = 8
-CLAMPS_ITSELF = ("Conv", "Add", "Sub", "Mul", "Affine", "Leaky", "Rescale", "Quantize", "Input")
+CLAMPS_ITSELF = ("Conv", "Add", "Sub", "Mul", "Mean", "Affine", "Leaky", "Rescale", "Quantize", "Input")
 """Operators that clamp what they wrote where its bounds are narrow (``Writer.clip``)."""
 MAX_SIMULATED_CALLBACKS = 4096
 
@@ -96,11 +96,16 @@ def clamp_work(node: Node, graph: Graph) -> Work | None:
     return Work(f"clip_{suffix}", outputs=count)
 
 
-def choose_sliced(graph: Graph, block: int, cycles: Priced) -> frozenset[int]:
+def choose_sliced(graph: Graph, block: int, cycles: Priced) -> dict[int, int]:
     """Find the firing periods whose work is worth spreading.
 
     A period that divides the block costs the same in every callback; any other is sliced when one firing
     would be felt.
+
+    Returns
+    -------
+    dict of period to firings that are one
+        As ``stream`` takes them.
     """
     per_period: dict[int, float] = {}
     for node in graph.nodes:
@@ -108,17 +113,30 @@ def choose_sliced(graph: Graph, block: int, cycles: Priced) -> frozenset[int]:
             period = firing_period(node, graph)
             per_period[period] = per_period.get(period, 0.0) + cycles(node, 1, 1.0)
     mean = sum(c * block / p for p, c in per_period.items())
-    return frozenset(p for p, c in per_period.items() if block % p and c > NEGLIGIBLE * mean)
+    return {p: 1 for p, c in per_period.items() if block % p and c > NEGLIGIBLE * mean}
+
+
+def in_pairs(graph: Graph, block: int, sliced: Mapping[int, int]) -> dict[int, int]:
+    """Make two firings one where both begin within a callback: weights are loaded once for two frames.
+
+    Readers of a frame that is held for several firings stay as they are.
+    """
+    held = {
+        firing_period(node, graph)
+        for node in graph.nodes
+        if any(window.hold > 1 for window in FAMILIES[node.op].windows(node))
+    }
+    return {p: 2 if p <= block and p not in held else n for p, n in sliced.items()}
 
 
 def cut(
-    nodes: tuple[Node, ...], graph: Graph, target: float, cycles: Priced, turn: float = 0.0
+    nodes: tuple[Node, ...], graph: Graph, target: float, cycles: Priced, turn: float = 0.0, firings: int = 1
 ) -> tuple[Item, ...]:
-    """Cut nodes into items of about ``target`` cycles; each costs a ``turn`` on top."""
+    """Cut so many firings of nodes into items of about ``target`` cycles; each costs a ``turn`` on top."""
     items = []
     for node in nodes:
         work = FAMILIES[node.op].work(node, graph)
-        total = cycles(node, 1, 1.0)
+        total = cycles(node, firings, 1.0)
         rows = graph.tensors[node.outputs[0]].frame * FAMILIES[node.op].produce(node) if node.outputs else 1
         pieces = min(max(1, round(total / target)), -(-rows // SLICE_CHANNELS))
         if node.op != "Conv" or work.rows == 1 or pieces == 1:
@@ -129,7 +147,7 @@ def cut(
         size = max(SLICE_CHANNELS, -(-wanted // SLICE_CHANNELS) * SLICE_CHANNELS)
         for first in range(0, rows, size):
             count = min(size, rows - first)
-            items.append(Item(node, (first, count), cycles(node, 1, count / rows) + turn))
+            items.append(Item(node, (first, count), cycles(node, firings, count / rows) + turn))
     return tuple(items)
 
 
@@ -164,16 +182,19 @@ def schedule(stream: Stream, cycles: Priced, model: CostModel, callback: int | N
     """
     callback = callback or stream.block
     mean = sum(
-        cycles(node, 1, 1.0) * callback / stream.clock(node).period for unit in stream.units for node in unit
+        cycles(node, stream.clock(node).firings, 1.0) * callback / stream.clock(node).period
+        for unit in stream.units
+        for node in unit
     )
     items: dict[int, tuple[Item, ...]] = {}
     for unit in stream.units:
         clock = stream.clock(unit[0])
         if clock.sliced:
-            whole = sum(cycles(n, 1, 1.0) for n in unit)
+            whole = sum(cycles(n, clock.firings, 1.0) for n in unit)
             target = max(mean / ITEMS_PER_CALLBACK, whole / MAX_ITEMS, 1.0)
             items[stream.clock_of[unit[0].name]] = spread(
-                cut(unit, stream.graph, target, cycles, model.around * ITEM_CYCLES), clock.period
+                cut(unit, stream.graph, target, cycles, model.around * ITEM_CYCLES, clock.firings),
+                clock.period,
             )
     return Schedule(items, _simulate(stream, items, cycles, callback) + _sliding(stream, model, callback))
 

@@ -16,6 +16,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from types import MappingProxyType
 
 import numpy as np
 
@@ -41,11 +42,14 @@ class Clock:
         Base ticks.
     sliced : bool
         Work spread over the period.
+    firings : int
+        Firings of a node that are one: the frames of so many periods of its own, in one kernel call.
     """
 
     period: int
     offset: int
     sliced: bool = False
+    firings: int = 1
 
     def started(self, ticks: np.ndarray) -> np.ndarray:
         """Firings that have begun before tick ``n``."""
@@ -120,11 +124,33 @@ class Stream:
         """The clock of a node."""
         return self.clocks[self.clock_of[node.name]]
 
+    def written(self, node: Node) -> int:
+        """Frames that a node writes when its clock fires."""
+        return frames_written(node, self.clock(node))
+
+    def windows(self, node: Node) -> tuple[Window, ...]:
+        """What a node reads of each input when its clock fires."""
+        return windows_read(node, self.clock(node))
+
 
 def period_of(tensor: Tensor) -> Fraction:
     """Ticks between two frames."""
     assert tensor.rate is not None
     return 1 / tensor.rate
+
+
+def frames_written(node: Node, clock: Clock) -> int:
+    """Frames that a node writes when its clock fires."""
+    return FAMILIES[node.op].produce(node) * clock.firings
+
+
+def windows_read(node: Node, clock: Clock) -> tuple[Window, ...]:
+    """What a node reads of each input when its clock fires: from the first firing's oldest frame on."""
+    windows = FAMILIES[node.op].windows(node)
+    if clock.firings == 1:
+        return windows
+    count = clock.firings
+    return tuple(replace(w, stride=w.stride * count, after=w.after + (count - 1) * w.stride) for w in windows)
 
 
 def firing_period(node: Node, graph: Graph) -> int:
@@ -152,7 +178,7 @@ def readiness(produce: int, period: int, window: Window) -> int:
     return latest
 
 
-def stream(graph: Graph, block: int, sliced_periods: frozenset[int] = frozenset()) -> Stream:
+def stream(graph: Graph, block: int, sliced: Mapping[int, int] = MappingProxyType({})) -> Stream:
     """Give every node its clock and every tensor its memory.
 
     Parameters
@@ -161,8 +187,8 @@ def stream(graph: Graph, block: int, sliced_periods: frozenset[int] = frozenset(
         A streaming graph with its endpoints.
     block : int
         Longest chunk, in ticks.
-    sliced_periods : set of int
-        Firing periods whose work is spread over the period.
+    sliced : mapping of int to int
+        Firing periods whose work is spread over the period, and how many firings are one.
 
     Raises
     ------
@@ -180,7 +206,7 @@ def stream(graph: Graph, block: int, sliced_periods: frozenset[int] = frozenset(
             clock_of_node[node.name] = Clock(period, 0)
         elif node.op == "Output":
             writer = producer[node.inputs[0]]
-            ready = _offset(node, period, False, [(writer, Window())], clock_of_node)
+            ready = _offset(Clock(period, 0), [(writer, Window())], clock_of_node)
             # by hops, what is sliced is done in the period's last tick, and read in it
             begins = ready - 1 if graph.by_hop and ready == period else 0
             delay = 0 if begins else -(-ready // period)
@@ -189,16 +215,17 @@ def stream(graph: Graph, block: int, sliced_periods: frozenset[int] = frozenset(
             latency[attrs.label] = delay * period
             clock_of_node[node.name] = Clock(period, begins)
         else:
+            firings = sliced.get(period, 1)
+            kind = Clock(period * firings, 0, period in sliced, firings)
             edges = [
                 (producer[name], window)
-                for name, window in zip(node.inputs, FAMILIES[node.op].windows(node), strict=True)
+                for name, window in zip(node.inputs, windows_read(node, kind), strict=True)
             ]
-            sliced = period in sliced_periods
-            clock = Clock(period, _offset(node, period, sliced, edges, clock_of_node), sliced)
+            clock = replace(kind, offset=_offset(kind, edges, clock_of_node))
             sources = {_unit(writer, clock_of_node) for writer, _ in edges}
-            if sliced and _circular(clock, sources, before):
-                apart = _offset(node, period, False, edges, clock_of_node)
-                while _circular(clock := Clock(period, apart, True), sources, before):
+            if clock.sliced and _circular(clock, sources, before):
+                apart = _offset(replace(kind, sliced=False), edges, clock_of_node)
+                while _circular(clock := replace(kind, offset=apart), sources, before):
                     apart += 1
             clock_of_node[node.name] = clock
             unit = _unit(node, clock_of_node)
@@ -239,20 +266,18 @@ def _circular(
     return False
 
 
-def _offset(
-    node: Node, period: int, sliced: bool, edges: list[tuple[Node, Window]], clocks: dict[str, Clock]
-) -> int:
-    """Earliest offset at which all inputs are there.
+def _offset(kind: Clock, edges: list[tuple[Node, Window]], clocks: dict[str, Clock]) -> int:
+    """Earliest offset of a clock of this kind at which all inputs are there.
 
-    A sliced node joins the sliced nodes of its period whose results it may read within the same firing;
+    A sliced node joins the sliced nodes of its kind whose results it may read within the same firing;
     any other sliced result is ready one period after it was begun.
     """
     ready = []
     for writer, window in edges:
         clock = clocks[writer.name]
-        ticks = clock.offset + readiness(FAMILIES[writer.op].produce(writer), clock.period, window)
+        ticks = clock.offset + readiness(frames_written(writer, clock), clock.period, window)
         ready.append((ticks, clock))
-    joined = {i for i, (_, clock) in enumerate(ready) if sliced and clock.sliced and clock.period == period}
+    joined = {i for i, (_, clock) in enumerate(ready) if kind.sliced and replace(clock, offset=0) == kind}
     while True:
         offset = max(
             [0]
@@ -273,11 +298,11 @@ def _memories(graph: Graph, block: int, clocks: dict[str, Clock]) -> tuple[dict[
     passing: dict[str, int] = {}
     consumers = graph.consumers()
     for name, writer in graph.producer().items():
-        family = FAMILIES[writer.op]
-        produce, clock = family.produce(writer), clocks[writer.name]
+        clock = clocks[writer.name]
+        produce = frames_written(writer, clock)
         edges, goes_round = [], produce == 1 and not clock.sliced
         for reader in {r.name: r for r in consumers[name]}.values():
-            windows = FAMILIES[reader.op].windows(reader)
+            windows = windows_read(reader, clocks[reader.name])
             for index, read in enumerate(reader.inputs):
                 if read == name:
                     edges.append((clocks[reader.name], windows[index]))

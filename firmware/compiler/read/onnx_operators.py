@@ -212,6 +212,7 @@ OPERATORS: dict[str, Operator] = {
     "MaxPool": Operator(
         (1, 8, 10, 11, 12, 22), {**_SPATIAL, "ceil_mode": _WHOLE_FRAMES, "storage_order": IDLE}
     ),
+    "Mean": Operator((6, 8, 13)),
     "Min": Operator((6, 8, 12, 13)),
     "Mish": Operator((18, 22)),
     "Mul": Operator((7, 13, 14)),

@@ -204,8 +204,8 @@ def _stream_layers(plan: Stream, priced: Priced, tick_rate_hz: float) -> list[La
     graph, layers = plan.graph, []
     for index, node in enumerate(graph.nodes):
         work, clock = FAMILIES[node.op].work(node, graph), plan.clock(node)
-        rate = tick_rate_hz / clock.period
-        firings = 1.0 if clock.sliced else max(1.0, plan.block / clock.period)
+        rate = clock.firings * tick_rate_hz / clock.period
+        firings = float(clock.firings) if clock.sliced else max(1.0, plan.block / clock.period)
         layers.append(
             LayerReport(
                 index=index,

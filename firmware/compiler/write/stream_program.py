@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,13 +12,13 @@ from common.audio import SAMPLE_RATE_HZ
 from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.plan.cost import CostModel, cost_model
-from firmware.compiler.plan.memory import Demand, Placement, figures, place
-from firmware.compiler.plan.schedule import choose_sliced, price, schedule
+from firmware.compiler.plan.memory import STACK, Demand, Placement, figures, has_fast_stack, place
+from firmware.compiler.plan.schedule import choose_sliced, in_pairs, price, schedule
 from firmware.compiler.plan.stream import Stream, stream
 from firmware.compiler.program import Options, Program
 from firmware.compiler.slots.part import part_of, shape_of
 from firmware.compiler.write.copies import copies_of
-from firmware.compiler.write.emit import StreamEmitter
+from firmware.compiler.write.emit import StreamEmitter, stack_wanted
 from firmware.compiler.write.facts import header_lines, stream_report
 from firmware.compiler.write.writer import PARAMETERS, struct_bytes
 
@@ -36,13 +36,15 @@ def build_stream(
     ticks = max(1, int(options.block * per_sample))
     model = cost_model(options.core)
     plain = price(graph, model)
-    sliced = choose_sliced(graph, ticks, plain) if options.schedule == "flat" else frozenset()
-    if graph.by_hop:
-        sliced = frozenset({graph.by_hop})
-    plan = stream(graph, ticks, sliced)
+    plan = _plan(graph, ticks, choose_sliced(graph, ticks, plain) if options.schedule == "flat" else {})
     first = schedule(plan, plain, model)
     emitter = StreamEmitter(plan, first, graph.name, options.packing)
     tick_rate = SAMPLE_RATE_HZ * float(per_sample)
+    uses_stack = options.is_placed and has_fast_stack(
+        board, place(_demands(emitter, plan, tick_rate, ticks), board), stack_wanted(plan)
+    )
+    if uses_stack:
+        emitter = StreamEmitter(plan, first, graph.name, options.packing, uses_stack=True)
     for _ in range(PLANNINGS):  # where tables lie decides how long items take, and so how many there are
         placement = place(_demands(emitter, plan, tick_rate, ticks), board)
         fetched = _fetch_cycles(emitter, placement, model, _line_bytes(board))
@@ -50,7 +52,7 @@ def build_stream(
         final = schedule(plan, priced, model)
         if final.items == emitter.schedule.items:
             break
-        emitter = StreamEmitter(plan, final, graph.name, options.packing)
+        emitter = StreamEmitter(plan, final, graph.name, options.packing, uses_stack=uses_stack)
     demands = _demands(emitter, plan, tick_rate, ticks)
     placement = place(demands, board)
     memory = figures(placement, demands)
@@ -74,12 +76,26 @@ def build_stream(
     )
 
 
+def _plan(graph: Graph, ticks: int, sliced: Mapping[int, int]) -> Stream:
+    """Firings in pairs, unless what they wait for makes the stream later by more than a callback."""
+    if graph.by_hop:
+        return stream(graph, ticks, {graph.by_hop: 1})
+    plan = stream(graph, ticks, sliced)
+    pairs = in_pairs(graph, ticks, sliced)
+    if pairs == sliced:
+        return plan
+    paired = stream(graph, ticks, pairs)
+    late = max(paired.latency[label] - plan.latency[label] for label in plan.latency)
+    return paired if late <= ticks else plan
+
+
 def clock_text(plan: Stream) -> str:
     """Print the clocks and rings."""
     lines = ["==== clocks"]
     for unit in plan.units:
         clock = plan.clock(unit[0])
         how = "sliced" if clock.sliced else "at once"
+        how += f", {clock.firings} firings" if clock.firings > 1 else ""
         lines.append(
             f"  every {clock.period} ticks from {clock.offset}, {how}: {', '.join(n.name for n in unit)}"
         )
@@ -95,20 +111,22 @@ def _demands(emitter: StreamEmitter, plan: Stream, tick_rate: float, ticks: int)
     calls = {}
     for node in graph.nodes:
         clock = plan.clock(node)
-        firings = tick_rate / clock.period
-        calls[node.name] = min(firings, tick_rate / ticks) if not clock.sliced else firings
+        starts = tick_rate / clock.period
+        calls[node.name] = min(starts, tick_rate / ticks) if not clock.sliced else starts
         work = FAMILIES[node.op].work(node, graph)
         width = (
             4
             if not node.outputs
             else graph.tensors[node.outputs[0]].frame_bytes / graph.tensors[node.outputs[0]].frame
         )
-        traffic += firings * (work.reads + work.outputs * width)
+        traffic += starts * clock.firings * (work.reads + work.outputs * width)
     state, structs = struct_bytes(emitter.fields()), emitter.parameter_bytes()
     demands = [
         Demand("state", state, traffic, "rings and passing tensors"),
         Demand(PARAMETERS, structs, structs * float(np.mean(list(calls.values()))), "all layers"),
     ]
+    if emitter.layout.stack:
+        demands.append(Demand(STACK, emitter.layout.stack, traffic, "passing tensors", is_stack=True))
     for table in emitter.writer.tables.values():
         traffic = table.placed_bytes * calls[table.node]
         demands.append(Demand(table.name, table.placed_bytes, traffic, table.node))

@@ -11,6 +11,9 @@
 #define TICKS_PER_RUN 48u  /* the smoother runs once per millisecond */
 #define STORED_VERSION 1u
 
+static const char model_waits[] = "it is on its way";
+static const char not_recalled[] = "the preset was saved, and not recalled yet";
+
 static const StorePlace calibration_place = {.address = 0, .sectors = 1, .kind = 1, .version = STORED_VERSION};
 static const StorePlace preset_place = {
     .address = 2u * PORT_SECTOR_BYTES, .sectors = 1, .kind = 2, .version = STORED_VERSION};
@@ -25,7 +28,8 @@ typedef struct StoredCalibration {
 typedef struct StoredPresets {
     uint32_t instrument_hash;
     PresetBank bank;
-    MacroBank macro; /* left out where there is none */
+    MacroBank macro;              /* zero where there is none */
+    uint8_t model[PANEL_PRESETS]; /* programs before knew of no models */
 } StoredPresets;
 
 /* On the main loop's stack while it reads or writes. */
@@ -91,7 +95,22 @@ void panel_macro(Panel *panel, MacroBank *bank) {
     panel->macro.bank = bank;
 }
 
-static void preset_save(Panel *panel, uint8_t index) {
+/* Models that presets name: seldom, so apart from what runs in every block. `named`: 0, or 1 + a slot. */
+__attribute__((noinline)) static void name_model(Panel *panel, uint8_t index, float named) {
+    const bool names = named >= 1.0f && named <= (float)(PORT_MODEL_SLOTS + 1u);
+    panel->preset_model[index] = names ? (uint8_t)named : 0;
+    panel->model_note = names ? not_recalled : NULL;
+}
+
+__attribute__((noinline)) static void ask_model(Panel *panel, uint8_t named) {
+    panel->model_note = named != 0 ? model_waits : NULL;
+    if (named != 0) {
+        __atomic_store_n(&panel->asked_model, named, __ATOMIC_RELEASE);
+    }
+}
+
+static void preset_save(Panel *panel, uint8_t index, float named) {
+    name_model(panel, index, named);
     write_down(panel, panel->presets.position[index]);
     panel->presets.used |= 1u << index;
     panel->presets_unsaved = true;
@@ -110,6 +129,7 @@ static void preset_recall(Panel *panel, uint8_t index) {
         }
     }
     panel->preset = index;
+    ask_model(panel, panel->preset_model[index]);
 }
 
 /* While its gate is high, knobs say what they say; when it falls that is learnt. Else all parameters follow the knob, whenever that is moved. */
@@ -169,7 +189,7 @@ static void obey(Panel *panel, PortCommand command) {
         break;
     case PORT_PRESET_SAVE:
         if (command.index < PANEL_PRESETS) {
-            preset_save(panel, command.index);
+            preset_save(panel, command.index, command.value);
         }
         break;
     case PORT_HOLD:
@@ -354,7 +374,13 @@ void panel_report(const Panel *panel, PortReport *report) {
         .gates_out = panel->gates_out,
         .preset = panel->preset,
         .preset_unsaved = panel->presets_unsaved,
+        .preset_slot = PORT_NO_MODEL,
     };
+    const uint8_t named = panel->preset < PANEL_PRESETS ? panel->preset_model[panel->preset] : 0;
+    if (named != 0) {
+        report->preset_slot = (uint8_t)(named - 1u);
+        report->preset_note = panel->model_note;
+    }
     for (uint8_t i = 0; i < panel->spec->inputs; ++i) {
         report->volts[i] = panel->volts[i];
     }
@@ -417,10 +443,6 @@ uint8_t panel_calibration(const Panel *panel, uint8_t jack, float *codes, float 
     return calibration->points;
 }
 
-static size_t preset_bytes(const Panel *panel) {
-    return panel->macro.bank != NULL ? sizeof(StoredPresets) : offsetof(StoredPresets, macro);
-}
-
 /* Of every jack that the board has. */
 static void believe(Panel *panel, uint8_t jack, Calibration *into, const Calibration *one) {
     float at_zero, at_one;
@@ -450,9 +472,12 @@ static void load(Panel *panel, const PortStorage *storage) {
     Stored stored;
     load_calibration(panel, storage, &stored.calibration);
     StoredPresets *presets = &stored.presets;
-    if (store_load(storage, &preset_place, presets, preset_bytes(panel)) &&
+    if (store_load(storage, &preset_place, presets, sizeof *presets) &&
         presets->instrument_hash == panel->spec->instrument_hash) {
         panel->presets = presets->bank;
+        for (uint8_t i = 0; i < PANEL_PRESETS; ++i) {
+            panel->preset_model[i] = presets->model[i] <= PORT_MODEL_SLOTS + 1u ? presets->model[i] : 0;
+        }
         if (panel->macro.bank != NULL) {
             *panel->macro.bank = presets->macro;
         }
@@ -475,7 +500,8 @@ static bool save_presets(Panel *panel, const PortStorage *storage) {
     if (panel->macro.bank != NULL) {
         stored.macro = *panel->macro.bank;
     }
-    return store_save(storage, &preset_place, &stored, preset_bytes(panel));
+    __builtin_memcpy(stored.model, panel->preset_model, sizeof stored.model);
+    return store_save(storage, &preset_place, &stored, sizeof stored);
 }
 
 const char *panel_idle(Panel *panel, const PortStorage *storage) {

@@ -106,6 +106,12 @@ typedef struct Panel {
     uint8_t staged_jack;
     bool staged_full, loaded;
     bool calibration_unsaved, presets_unsaved;
+
+    /* Models that presets name: 0, or 1 + a slot. */
+    uint8_t preset_model[PANEL_PRESETS];
+    uint8_t asked_model;    /* of a preset that was recalled, until the main loop has seen to it */
+    const char *model_note; /* why the model that the last preset names does not play; NULL: it does */
+    uint8_t spare[20];      /* what lies behind keeps its place in lines of 32 bytes, and its cycles */
 } Panel;
 
 void panel_init(Panel *panel, const PanelSpec *spec);

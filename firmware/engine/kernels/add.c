@@ -12,11 +12,13 @@ static inline uint32_t multipliers_of(const vk_add *q) {
     return (uint32_t)(uint16_t)q->multiplier_a | (uint32_t)(uint16_t)q->multiplier_b << 16;
 }
 
-/* the usual shifts have code of their own */
+/* a mean and the usual shifts have code of their own */
 static void turned(const vk_add *k, const int16_t *a, const int16_t *b, int16_t *out, uint32_t turns) {
     const uint32_t multipliers = multipliers_of(k);
     const int32_t rounding = 1 << (k->shift - 1);
-    if (k->shift == 15) {
+    if (multipliers == VK_HALVES && k->shift == 15) {
+        vk_m7_mean(a, b, out, turns);
+    } else if (k->shift == 15) {
         vk_m7_add_15(a, b, out, turns, multipliers, rounding);
     } else if (k->shift == 14) {
         vk_m7_add_14(a, b, out, turns, multipliers, rounding);

@@ -501,3 +501,31 @@ vk_m7_table:
     bne 1b
     pop {r4-r11, pc}
     .size vk_m7_table, . - vk_m7_table
+
+    .section .text.vk_m7_mean, "ax", %progbits
+    .balign 8
+    .global vk_m7_mean
+    .type vk_m7_mean, %function
+    .thumb_func
+/* a r0, b r1, out r2, n r3, x0 r4, x1 r5, x2 r6, x3 r7, y0 r8, y1 r9, y2 r10, y3 r11 */
+vk_m7_mean:
+    push {r4-r11, lr}
+    ldr r4, [r0, #0]; ldr r5, [r0, #4]
+    ldr r6, [r0, #8]; ldr r7, [r0, #12]
+    ldr r8, [r1, #0]; ldr r9, [r1, #4]
+    ldr r10, [r1, #8]; ldr r11, [r1, #12]
+    .balign 8
+.Lloop_vk_m7_mean:
+    shsub16 r8, r4, r8; subs r3, r3, #1
+    qsub16 r4, r4, r8; ldr r8, [r1, #16]!
+    shsub16 r9, r5, r9; str r4, [r2], #16
+    qsub16 r5, r5, r9; ldr r9, [r1, #4]
+    shsub16 r10, r6, r10; str r5, [r2, #-12]
+    qsub16 r6, r6, r10; ldr r10, [r1, #8]
+    shsub16 r11, r7, r11; str r6, [r2, #-8]
+    qsub16 r7, r7, r11; ldr r11, [r1, #12]
+    str r7, [r2, #-4]; ldr r4, [r0, #16]!
+    ldr r5, [r0, #4]; ldr r6, [r0, #8]
+    ldr r7, [r0, #12]; bne .Lloop_vk_m7_mean
+    pop {r4-r11, pc}
+    .size vk_m7_mean, . - vk_m7_mean

@@ -13,6 +13,9 @@ void vk_m7_add_14(const int16_t *a, const int16_t *b, int16_t *out, uint32_t tur
                   int32_t rounding);
 void vk_m7_add_15(const int16_t *a, const int16_t *b, int16_t *out, uint32_t turns, uint32_t multipliers,
                   int32_t rounding);
+/* (a + b + 1) >> 1: multipliers of one half at a shift of 15 */
+#define VK_HALVES 0x40004000u
+void vk_m7_mean(const int16_t *a, const int16_t *b, int16_t *out, uint32_t turns);
 /* eight lanes of `frames` frames, `step` bytes apart, times eight that stay; no shift */
 void vk_m7_mul_held(const int16_t *a, int16_t *out, uint32_t frames, const int16_t *row, uint32_t step,
                     int32_t multiplier);

@@ -69,6 +69,7 @@ static void put(ModelSlots *slots, uint8_t slot) {
     const ModelSlotsSpec *spec = slots->spec;
     model_put(spec->part, spec->parts, slot == 0 ? spec->built_in : spec->staged);
     slots->playing = slot;
+    slots->stale = false;
     slots->pair = PORT_NO_MODEL;
 }
 
@@ -156,6 +157,8 @@ void model_slots_fade(ModelSlots *slots, const PortBlock *block) {
         __atomic_store_n(&slots->moving, 0u, __ATOMIC_RELAXED);
     }
 }
+
+bool model_slots_still(const ModelSlots *slots) { return phase_of(slots) == MODEL_PLAYS; }
 
 bool model_slots_swap(ModelSlots *slots) {
     if (phase_of(slots) != MODEL_PARKED) {
@@ -263,10 +266,12 @@ const char *model_slots_commit(ModelSlots *slots, const PortStorage *storage) {
         slots->write.open = false;
         return "the model's sums could overflow";
     }
+    slots->stale = slots->stale || slots->write.slot == slots->playing;
     return slot_write_end(&slots->write, storage) ? NULL : not_written;
 }
 
-const char *model_slots_use(ModelSlots *slots, const PortStorage *storage, uint8_t slot) {
+/* Reads the slot and proves it, so that it may play next. */
+static const char *make_ready(ModelSlots *slots, const PortStorage *storage, uint8_t slot) {
     if (slot > PORT_MODEL_SLOTS) {
         return "there is no such slot";
     }
@@ -274,17 +279,36 @@ const char *model_slots_use(ModelSlots *slots, const PortStorage *storage, uint8
         return not_free;
     }
     take_built_in(slots);
-    const char *why = slot == 0 ? NULL : stage(slots, storage, slot);
-    if (why != NULL) {
-        return why;
-    }
-    if (!slot_choose(storage, slot, PORT_NO_MODEL)) {
-        return not_chosen;
-    }
+    return slot == 0 ? NULL : stage(slots, storage, slot);
+}
+
+static void fade_to(ModelSlots *slots, uint8_t slot, bool brought) {
     slots->next = slot;
+    slots->brought = brought;
     go_to(slots, MODEL_FADES);
     __atomic_store_n(&slots->moving, 1u, __ATOMIC_RELEASE);
-    return NULL;
+}
+
+const char *model_slots_use(ModelSlots *slots, const PortStorage *storage, uint8_t slot) {
+    const char *why = make_ready(slots, storage, slot);
+    if (why == NULL && !slot_choose(storage, slot, PORT_NO_MODEL)) {
+        why = not_chosen;
+    }
+    if (why == NULL) {
+        fade_to(slots, slot, false);
+    }
+    return why;
+}
+
+const char *model_slots_bring(ModelSlots *slots, const PortStorage *storage, uint8_t slot) {
+    if (slot == slots->playing && !slots->stale && phase_of(slots) == MODEL_PLAYS) {
+        return NULL;
+    }
+    const char *why = make_ready(slots, storage, slot);
+    if (why == NULL) {
+        fade_to(slots, slot, true);
+    }
+    return why;
 }
 
 const char *model_slots_morph(ModelSlots *slots, const PortStorage *storage, uint8_t slot) {
@@ -316,5 +340,6 @@ const char *model_slots_erase(ModelSlots *slots, const PortStorage *storage, uin
         return "there is no such slot";
     }
     slots->write.open = false; /* what is on its way may be newer */
+    slots->stale = slots->stale || slot == slots->playing;
     return slot_erase(storage, slot) ? NULL : "the flash did not erase the slot";
 }

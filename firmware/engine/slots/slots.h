@@ -41,6 +41,8 @@ typedef struct ModelSlots {
     int32_t share;   /* of it that is in place, 0 … MODEL_WHOLE */
     float cv[PORT_MAX_CV_OUTS];
     SlotWrite write;
+    bool stale;   /* the flash no longer holds what plays in the slot that plays */
+    bool brought; /* the model that comes is one that a preset names */
 } ModelSlots;
 
 /* At power on, before the instrument is initialised: the numbers of the slot that was chosen. */
@@ -53,6 +55,8 @@ static inline bool model_slots_move(const ModelSlots *slots) {
     return __atomic_load_n(&slots->moving, __ATOMIC_RELAXED) != 0;
 }
 
+/* No model is about to go. */
+bool model_slots_still(const ModelSlots *slots);
 /* In the main loop. true: the numbers are in place; start the instrument anew, then return. */
 bool model_slots_swap(ModelSlots *slots);
 void model_slots_return(ModelSlots *slots, const PortStorage *storage);
@@ -68,6 +72,8 @@ const char *model_slots_data(ModelSlots *slots, const PortStorage *storage, uint
                              size_t count);
 const char *model_slots_commit(ModelSlots *slots, const PortStorage *storage);
 const char *model_slots_use(ModelSlots *slots, const PortStorage *storage, uint8_t slot);
+/* The same until power off: the flash keeps the choice before. It does nothing where the slot plays already. */
+const char *model_slots_bring(ModelSlots *slots, const PortStorage *storage, uint8_t slot);
 const char *model_slots_morph(ModelSlots *slots, const PortStorage *storage, uint8_t slot);
 const char *model_slots_erase(ModelSlots *slots, const PortStorage *storage, uint8_t slot);
 

@@ -20,9 +20,12 @@ SLOT_CALLS = (
     "    const bool moves = model_slots_move(&model_slots);\n"
     "    if (moves && !model_slots_play(&model_slots, block)) {\n        return;\n    }\n",
     "    if (moves) {\n        model_slots_fade(&model_slots, block);\n    }\n",
+    "    if (!model_slots_still(&model_slots)) {\n"
+    "        (void)store(storage); /* what the panel would forget */\n    }\n"
     "    const bool swapped = model_slots_swap(&model_slots);\n"
     "    if (swapped) {\n        start_again();\n    }\n",
-    "    if (swapped) {\n        model_slots_return(&model_slots, storage);\n    }\n",
+    "    if (swapped) {\n        model_slots_return(&model_slots, storage);\n    }\n"
+    "    model_preset_idle(&model_slots, &panel, storage);\n",
 )
 """Before and behind what is rendered; before and behind what is stored."""
 NO_MODELS = '"this image holds no models beside its own"'
@@ -83,8 +86,10 @@ const char *instrument_model_erase(const PortStorage *storage, uint8_t slot)
 """
 VERBS = """static void start_again(void)
 {
+    const ModelPreset kept = model_preset_before(&model_slots, &panel);
     instrument_init(info.sample_rate_hz);
     instrument_reset();
+    model_preset_again(kept, &panel);
 }
 
 void instrument_load(const PortStorage *storage)
@@ -157,7 +162,8 @@ class Slotted:
 
 def slot_head() -> str:
     """What stands before all numbers."""
-    return """#include "slots/slots.h"
+    return """#include "slots/preset.h"
+#include "slots/slots.h"
 
 /* What a slot may replace: on a module it lies where constants lie, in memory that can be written. */
 #if defined(__arm__)

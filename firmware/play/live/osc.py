@@ -4,7 +4,7 @@
     /attribute/density 0.2
     /trigger [part] [accent]
     /clock · /reset
-    /preset 2 · /preset/save 2
+    /preset 2 · /preset/save 2 [model slot]
     /latent/3                without a value: the answer /latent/3 position comes back
     /report                  all parameters come back, one message each
     /info                    title, kind, board, version come back as /info
@@ -49,6 +49,8 @@ CROWDED = f"found {MOST_WAITING} others waiting for their time and were left out
 DROPPED = "found the queue full and were dropped"
 UNFINISHED = "were still waiting for their time at the end"
 SET, TRIGGER, CLOCK, RESET_STEP, GATE, PRESET_RECALL, PRESET_SAVE = range(1, 8)  # engine/port.h
+MODEL_SLOTS = 8
+"""PORT_MODEL_SLOTS of the engine."""
 
 
 class Playable(Protocol):
@@ -156,7 +158,8 @@ class OscControl:
             number = int(_number(arguments[0])) if arguments else 0
             if not 1 <= number <= self.instrument.info.presets:
                 raise ValueError(f"presets are numbered 1 to {self.instrument.info.presets}")
-            self._post(PRESET_RECALL if name == "preset" else PRESET_SAVE, number - 1)
+            named = self._named_slot(arguments[1]) if name == "preset/save" and len(arguments) > 1 else 0.0
+            self._post(PRESET_RECALL if name == "preset" else PRESET_SAVE, number - 1, named)
             self._record("preset" if name == "preset" else "save", number)
         elif name == "report":
             return [(f"/{each}", [self.instrument.position(each)]) for each in self.instrument.parameters]
@@ -171,6 +174,14 @@ class OscControl:
                 "/preset/save, /report, /info"
             )
         return []
+
+    @staticmethod
+    def _named_slot(value: Any) -> float:
+        """Value of the command that saves a preset which names a model slot."""
+        slot = _number(value)
+        if slot not in range(MODEL_SLOTS + 1):
+            raise ValueError(f"model slots are numbered 0 to {MODEL_SLOTS}, not {slot:g}")
+        return 1.0 + slot
 
     def _post(self, kind: int, index: int = 0, value: float = 0.0) -> None:
         if not self.instrument.post(kind, index, value):

@@ -137,6 +137,8 @@ static void put_report(const Protocol *p, JsonWriter *w) {
     json_close(w, ']');
     json_put_uint(w, "preset", report.preset);
     json_put_bool(w, "unsaved", report.preset_unsaved);
+    if (report.preset_slot != PORT_NO_MODEL) json_put_uint(w, "preset_slot", report.preset_slot);
+    if (report.preset_note != NULL) json_put_string(w, "preset_note", report.preset_note);
     json_put_uint(w, "dropped", p->dropped);
 }
 
@@ -200,6 +202,21 @@ static const char *run_gate(Protocol *p, const Request *r, JsonWriter *w) {
     return post(PORT_GATE, index, value);
 }
 
+static bool slot(const Request *r, uint32_t from, uint8_t *value) {
+    return whole(r, "slot", PORT_MODEL_SLOTS + 1u, value) && *value >= from;
+}
+
+/* With the model slot that it names, where it names one. */
+static const char *save_preset(const Request *r, uint8_t index) {
+    uint8_t named;
+    PortModels models;
+    if (member(r, "slot") == NULL) return post(PORT_PRESET_SAVE, index, 0.0f);
+    if (!slot(r, 0, &named)) return "preset wants a slot from 0 to 8";
+    instrument_models(&models);
+    if (models.target == NULL) return "this image holds no models beside its own";
+    return post(PORT_PRESET_SAVE, index, 1.0f + (float)named);
+}
+
 static const char *run_preset(Protocol *p, const Request *r, JsonWriter *w) {
     (void)p;
     (void)w;
@@ -209,7 +226,8 @@ static const char *run_preset(Protocol *p, const Request *r, JsonWriter *w) {
     const bool recall = text != NULL && json_string(*text, what, sizeof what) && strcmp(what, "recall") == 0;
     if (!recall && strcmp(what, "save") != 0) return "preset wants do: recall or save";
     if (!whole(r, "index", instrument_info()->presets, &index)) return "preset wants an index that this instrument has";
-    return post(recall ? PORT_PRESET_RECALL : PORT_PRESET_SAVE, index, 0.0f);
+    if (recall) return member(r, "slot") == NULL ? post(PORT_PRESET_RECALL, index, 0.0f) : "a slot is named when saved";
+    return save_preset(r, index);
 }
 
 /* The jack of an input or of an output. */
@@ -365,10 +383,6 @@ static const char *run_table_write(Protocol *p, const Request *r, JsonWriter *w)
 
 /* ---- models beside the one that was built in ---- */
 
-static bool slot(const Request *r, uint32_t from, uint8_t *value) {
-    return whole(r, "slot", PORT_MODEL_SLOTS + 1u, value) && *value >= from;
-}
-
 static void put_model(const PortStorage *storage, uint8_t number, JsonWriter *w) {
     PortModel model;
     if (!instrument_model(storage, number, &model)) return;
@@ -471,7 +485,7 @@ static const Command commands[] = {
     {"clock", {NULL}, run_clock},
     {"reset", {NULL}, run_reset},
     {"gate", {"index", "value"}, run_gate},
-    {"preset", {"do", "index"}, run_preset},
+    {"preset", {"do", "index", "slot"}, run_preset},
     {"calibration", {"input", "output"}, run_calibration},
     {"calibrate", {"input", "output", "points"}, run_calibrate},
     {"hold", {"output", "volts", "raw"}, run_hold},

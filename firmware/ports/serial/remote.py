@@ -38,6 +38,8 @@ class RemoteInstrument:
             PRESET_RECALL: {"cmd": "preset", "do": "recall", "index": index},
             PRESET_SAVE: {"cmd": "preset", "do": "save", "index": index},
         }
+        if kind == PRESET_SAVE and value:
+            requests[kind]["slot"] = int(value) - 1
         self._ask(**requests[kind])
         return True
 

@@ -59,9 +59,10 @@ class ParameterAbout(TypedDict):
 
 
 class PresetAbout(TypedDict):
-    """A factory preset: positions by the parameter's name."""
+    """A factory preset: positions by the parameter's name; model slot that it names, which a page has not."""
 
     name: str
+    slot: int | None
     words: str
     set: dict[str, float]
 
@@ -173,7 +174,7 @@ def describe(built: Built, block: int) -> About:
             for one in assignment.parameters
         ],
         presets=[
-            PresetAbout(name=one.name, words=one.words, set=positions(one, assignment))
+            PresetAbout(name=one.name, slot=one.slot, words=one.words, set=positions(one, assignment))
             for one in load_presets(assignment.loaded)
         ],
         listens=[],

@@ -3,6 +3,9 @@
 import {make} from "./bay.js";
 import {readPatch, toAddress} from "./patch.js";
 
+// A page has the model that it was made with, and no slots.
+const named = ({slot}) => slot === null ? "" : ` It was made for ${slot ? `the model in slot ${slot}` : "the built-in model"}; this page plays its own.`;
+
 export class Presets {
   constructor(root, desk, warn) {
     this.root = root;
@@ -73,7 +76,7 @@ export class Presets {
         make("ul", {class: "kept", id: "factory"}, ...desk.about.presets.map((preset) => make("li", {},
           make("button", {type: "button", title: preset.words, "aria-label": `${preset.name}. ${preset.words}`, onclick: () => {
             desk.recall(preset);
-            said.textContent = `${preset.name}. ${preset.words}`;
+            said.textContent = `${preset.name}. ${preset.words}${named(preset)}`;
           }}, preset.name)))),
         make("h3", {}, "My patches")] : []),
       make("ul", {class: "kept"}, ...Object.entries(patches).map(([title, patch]) => make("li", {},

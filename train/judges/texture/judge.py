@@ -21,9 +21,9 @@ from common.spectrogram import player as player_of
 from train.hearing.envelope_line import envelope_line_db
 from train.hearing.pictures import pictures
 from train.hearing.told_apart import told_apart
+from train.judges.distances import mr_stft
 from train.judges.judged import Judgement
 from train.judges.player import Player
-from train.judges.spectra import mr_stft
 from train.judges.texture import figures
 from train.judges.texture.page import TextureFigures, TextureReport, TextureRow, write_page
 from train.models.source_filter.ear import HOP, Ear

@@ -1,0 +1,1 @@
+"""The spectral network, and sound of its magnitudes."""
