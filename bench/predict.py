@@ -30,6 +30,7 @@ from common import model_metadata
 from common.refusal import Refusal
 from firmware.compiler.ops.hit import EVALUATION_TICKS, RESTING_TICKS
 from firmware.compiler.pipeline import compile_onnx
+from firmware.compiler.plan.memory import STACK
 from firmware.compiler.report import Report
 from firmware.instruments.kinds.base import DECODE_CYCLES
 from hardware.board import Board
@@ -290,6 +291,8 @@ def _memory(model: EmulatedModel, report: Report, board: Board) -> list[Memory]:
         if name in used:
             used[name] += section.size
     used[model.state_region] += report["state_bytes"]
+    for tensor in report["tensors"]:
+        used[tensor["region"]] += tensor["bytes"] if tensor["name"] == STACK else 0
     return [
         {
             "region": r.name,

@@ -19,7 +19,7 @@ from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.c.slots import Slotted
 from firmware.instruments.c.source import instrument_source, model_hash
-from firmware.instruments.kinds.base import InstrumentKind, state_region
+from firmware.instruments.kinds.base import InstrumentKind, stack_bytes, state_region
 from firmware.instruments.latents import layer
 from firmware.instruments.schema import InstrumentFile
 from firmware.instruments.spec import find_models, load_instrument
@@ -65,6 +65,8 @@ class Built:
     image_missing: str = ""
     slotted: Slotted | None = None
     """What a slot may replace; None: nothing."""
+    model_stack: int = 0
+    """Bytes of the stack that the models take for what passes within a chunk, one after the other."""
     counters: bool = False
     """Whether a plug-in counts its cycles."""
 
@@ -177,6 +179,7 @@ def generate(
         assignment=assignment,
         report=predict(assignment, reports, block),
         slotted=slotted,
+        model_stack=max((stack_bytes(report) for report in reports.values()), default=0),
     )
     built.include_dirs = [*toolchain.include_dirs(), out]
     built.sources = [

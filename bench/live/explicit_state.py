@@ -13,7 +13,7 @@ import numpy as np
 
 from common.refusal import Refusal
 
-POINTWISE = {"LeakyRelu", "Tanh", "Sigmoid", "Add", "Mul", "Sub", "Identity", "Relu", "Split", "Clip"}
+POINTWISE = {"LeakyRelu", "Tanh", "Sigmoid", "Add", "Mul", "Sub", "Identity", "Relu", "Split", "Clip", "Mean"}
 
 
 def with_states(path: Path) -> tuple[Any, list[tuple[str, str, tuple[int, ...]]]]:
@@ -148,6 +148,7 @@ def torch_module(model: Any, states: list[tuple[str, str, tuple[int, ...]]]) -> 
                         "Add": lambda a: a[0] + a[1],
                         "Sub": lambda a: a[0] - a[1],
                         "Mul": lambda a: a[0] * a[1],
+                        "Mean": lambda a: (a[0] + a[1]) / 2,
                         "Identity": lambda a: a[0],
                     }[op](x)
                 v[outs[0]] = y

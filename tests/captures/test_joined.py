@@ -23,6 +23,7 @@ LONG = made.wavenet(
     made.array(1, 8, 3, [1, 60, 2]), made.array(8, 3, 1, [100, 1, 33], head_bias=True), seed=4
 )
 WIDE = made.wavenet(made.array(1, 12, 8, [1, 40, 2, 1, 5, 3, 2]), made.array(12, 8, 1, [3, 1]), seed=6)
+FAR = made.wavenet(made.array(1, 16, 1, [1, 1500, 2]), seed=7)  # more history than fast memory holds
 SHAPES = {"long dilations": LONG, "wide head": WIDE, "A1": made.NAM["A1"], "A2": made.NAM["A2"]}
 BLOCK = 16
 
@@ -30,7 +31,7 @@ BLOCK = 16
 @cache
 def quantized(name, folder):
     """The float file, the quantized network and its file."""
-    path = written(folder, SHAPES[name], f"{name.replace(' ', '_')}.nam")
+    path = written(folder, FAR if name == "far" else SHAPES[name], f"{name.replace(' ', '_')}.nam")
     model = model_of(read_capture(path), "capture")
     float_file = path.with_suffix(".onnx")
     onnx.save(model, str(float_file))
@@ -108,6 +109,22 @@ def test_the_emulated_module_plays_the_same_and_no_callback_is_late(name, folder
     found = predict_model(quantized(name, folder)[2], load_board("patch_sm"), callbacks=24)
     assert found["bit_exact"]["compared"] > 0 and found["bit_exact"]["differing"] == 0
     assert found["cpu"]["worst_over_mean"] < 1.1
+
+
+def test_what_passes_within_a_chunk_lies_on_the_stack_where_the_state_waits_for_a_cache(folder):
+    from bench.predict import predict_model
+    from firmware.compiler.plan.footprint import footprint
+    from hardware.board import load_board
+
+    program = compile_onnx(quantized("far", folder)[2], "m7", "patch_sm")
+    placed = {t["name"]: t for t in program.report["tensors"]}
+    assert placed["state"]["region"] == "axi" and placed["stack"]["region"] == "dtcm"
+    taken = footprint(program.name, program.header, program.source).stack_bytes
+    assert placed["stack"]["bytes"] < taken < placed["stack"]["bytes"] + 1024
+    near = compile_onnx(quantized("A1", folder)[2], "m7", "patch_sm").report["tensors"]
+    assert "stack" not in {tensor["name"] for tensor in near}
+    found = predict_model(quantized("far", folder)[2], load_board("patch_sm"), callbacks=4)
+    assert found["bit_exact"]["compared"] > 0 and found["bit_exact"]["differing"] == 0
 
 
 def test_eight_bits_are_near_the_capture(folder):

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 KINDS_FOR_DATA = ("tcm", "cached", "uncached")
 NOT_FOR_DATA = ("itcm",)
 """ITCM is left to code: a load from it is slower than from DTCM."""
+STACK = "stack"
+"""What a plan calls the room that is left to the stack of a chunk."""
+MOST_STACK = 10_240
+"""Bytes that a chunk may take from the stack for what passes within it."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,15 @@ class Demand:
         Traffic.
     layer : str
         Node it belongs to.
+    is_stack : bool
+        What a chunk takes from the stack: room for it is left beside the stack, in memory without a cache.
     """
 
     name: str
     bytes: int
     bytes_per_second: float
     layer: str
+    is_stack: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,8 @@ def place(demands: Sequence[Demand], board: Board | None) -> Placement:
         )
     regions = [r for r in board.memory if r.kind in KINDS_FOR_DATA and r.name not in NOT_FOR_DATA]
     left = {r.name: r.left_bytes for r in regions}
-    state, tables = demands[0], sorted(demands[1:], key=lambda d: -d.bytes_per_second / max(1, d.bytes))
+    state = demands[0]
+    tables = sorted(demands[1:], key=lambda d: (not d.is_stack, -d.bytes_per_second / max(1, d.bytes)))
     region_of: dict[str, str] = {}
     reasons: dict[str, str] = {}
     for demand in (state, *tables):
@@ -156,6 +164,8 @@ def place(demands: Sequence[Demand], board: Board | None) -> Placement:
 def _takes(region: Region, table: Demand) -> bool:
     """Whether a table may go there; what events read now and then leaves shared, fast memory to others."""
     is_scarce = region.copies and region.kind == "tcm"
+    if table.is_stack:
+        return region.kind == "tcm"
     return region.constants and not (is_scarce and not table.bytes_per_second)
 
 
@@ -163,6 +173,14 @@ def _fill(board: Board, name: str) -> float:
     """Cycles to fill a cache line from a region; 0 where there is no cache in between."""
     region = board.region(name)
     return 0.0 if region.kind == "tcm" else float(region.line_fill_cycles or 0)
+
+
+def has_fast_stack(board: Board | None, state: Placement, wanted: int) -> bool:
+    """Whether a chunk should take so many bytes from the stack: the state lies behind a cache."""
+    if board is None or board.for_instances or not 0 < wanted <= MOST_STACK:
+        return False
+    fast = next((r for r in board.memory if r.kind == "tcm" and r.name not in NOT_FOR_DATA), None)
+    return fast is not None and wanted <= fast.left_bytes and _fill(board, state.region_of["state"]) > 0
 
 
 def figures(placement: Placement, demands: Sequence[Demand]) -> MemoryReport:

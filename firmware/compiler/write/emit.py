@@ -26,7 +26,7 @@ from firmware.compiler.write.text import (
     tensor_specs,
     types_text,
 )
-from firmware.compiler.write.writer import C_TYPE, STRUCT_BYTES, Field, Writer
+from firmware.compiler.write.writer import ALIGNED, C_TYPE, STRUCT_BYTES, Field, Writer
 
 GOLDEN = 0.618
 """Part of its length that a ring starts behind the one before."""
@@ -41,24 +41,26 @@ class StateLayout:
     Attributes
     ----------
     rings : mapping of tensor to C member
-    offsets : mapping of passing tensor to offset in the arena
-    arena : int
-        Bytes of the arena of passing tensors.
+    places : mapping of passing tensor to its place in an arena
+        A C expression.
+    arena, stack : int
+        Bytes of the arenas of passing tensors: in the state, and on the stack of a chunk.
     eager, sliced : mapping of clock to its index in the state
     holds : mapping of (clock, repeats) to its index in the state
         Readers for whose firings frames of a slower tensor are held.
     """
 
     rings: Mapping[str, str]
-    offsets: Mapping[str, int]
+    places: Mapping[str, str]
     arena: int
+    stack: int
     eager: Mapping[Clock, int]
     sliced: Mapping[Clock, int]
     holds: Mapping[tuple[Clock, int], int]
 
 
-def state_layout(stream: Stream) -> StateLayout:
-    """Name the rings and pack the passing tensors."""
+def state_layout(stream: Stream, *, uses_stack: bool = False) -> StateLayout:
+    """Name the rings and pack the passing tensors; those that no chunk leaves behind may lie on the stack."""
     names = identifiers(list(stream.graph.tensors))
     position, order = {}, 0
     for unit in stream.units:
@@ -67,7 +69,7 @@ def state_layout(stream: Stream) -> StateLayout:
             order += 1
     producer, consumers = stream.graph.producer(), stream.graph.consumers()
     shared: list[tuple[str, int, int, int]] = []
-    offsets: dict[str, int] = {}
+    places: dict[str, str] = {}
     arena = 0
     private: dict[Clock, list[tuple[str, int, int, int]]] = {}
     for name, frames in stream.passing.items():
@@ -80,9 +82,13 @@ def state_layout(stream: Stream) -> StateLayout:
             private.setdefault(clock, []).append((name, first, last, size))
         else:
             shared.append((name, first, last, size))
+    on_stack, stack = liveness_arena(shared)
+    if uses_stack:
+        places = {name: f"passing + {offset}" for name, offset in on_stack.items()}
+        shared = []
     for group in (shared, *private.values()):
         placed, size = liveness_arena(group)
-        offsets |= {name: arena + offset for name, offset in placed.items()}
+        places |= {name: f"s->passing + {arena + offset}" for name, offset in placed.items()}
         arena += size
     eager = {c: i for i, c in enumerate(c for c in stream.clocks if not c.sliced)}
     sliced = {c: i for i, c in enumerate(c for c in stream.clocks if c.sliced)}
@@ -90,7 +96,13 @@ def state_layout(stream: Stream) -> StateLayout:
     for node in stream.graph.nodes:
         if (repeats := held_repeats(node)) > 1:
             holds.setdefault((stream.clock(node), repeats), len(holds))
-    return StateLayout({n: f"r_{names[n]}" for n in stream.rings}, offsets, arena, eager, sliced, holds)
+    rings = {n: f"r_{names[n]}" for n in stream.rings}
+    return StateLayout(rings, places, arena, stack if uses_stack else 0, eager, sliced, holds)
+
+
+def stack_wanted(stream: Stream) -> int:
+    """Bytes that a chunk would take from the stack for what none leaves behind."""
+    return state_layout(stream, uses_stack=True).stack
 
 
 def held_repeats(node: Node) -> int:
@@ -128,9 +140,11 @@ def state_fields(stream: Stream, layout: StateLayout, writer: Writer) -> list[Fi
 class StreamEmitter:
     """Writes the chunk function, the sliced items and the interface of one streamed model."""
 
-    def __init__(self, stream: Stream, schedule: Schedule, name: str, packing: str):
+    def __init__(
+        self, stream: Stream, schedule: Schedule, name: str, packing: str, *, uses_stack: bool = False
+    ):
         self.stream, self.schedule, self.name = stream, schedule, name
-        self.layout = state_layout(stream)
+        self.layout = state_layout(stream, uses_stack=uses_stack)
         self.writer = Writer(name, stream.graph, packing, FAMILIES)
         self.producer, self.consumers = stream.graph.producer(), stream.graph.consumers()
         self.layers = {node.name: i for i, node in enumerate(stream.graph.nodes)}
@@ -149,8 +163,8 @@ class StreamEmitter:
         """First frame of a window."""
         name = node.inputs[index]
         tensor = self.stream.graph.tensors[name]
-        if name in self.layout.offsets:
-            return f"({C_TYPE[tensor.dtype]} *)(void *)(s->passing + {self.layout.offsets[name]})"
+        if name in self.layout.places:
+            return f"({C_TYPE[tensor.dtype]} *)(void *)({self.layout.places[name]})"
         window = self.stream.windows(node)[index]
         if self.stream.rings[name].mirrored:
             return self._round(node, name, window.before)
@@ -175,8 +189,8 @@ class StreamEmitter:
         """First frame written."""
         name = node.outputs[0]
         tensor = self.stream.graph.tensors[name]
-        if name in self.layout.offsets:
-            return f"({C_TYPE[tensor.dtype]} *)(void *)(s->passing + {self.layout.offsets[name]})"
+        if name in self.layout.places:
+            return f"({C_TYPE[tensor.dtype]} *)(void *)({self.layout.places[name]})"
         member = self.layout.rings[name]
         if self.stream.rings[name].mirrored:
             return f"s->{member} + (size_t)s->at_{member[2:]} * {tensor.frame}u"
@@ -307,6 +321,8 @@ class StreamEmitter:
             f"{name}_outputs *out,",
             f"                  {name}_cursor *at) {{",
         ]
+        if self.layout.stack:
+            lines.append(f"    _Alignas({ALIGNED}) uint8_t passing[{self.layout.stack}];")
         if not inputs:
             lines.append("    (void)in;")
         for clock, index in self.layout.eager.items():

@@ -12,13 +12,13 @@ from common.audio import SAMPLE_RATE_HZ
 from firmware.compiler.graph import Graph, Node
 from firmware.compiler.ops import FAMILIES
 from firmware.compiler.plan.cost import CostModel, cost_model
-from firmware.compiler.plan.memory import Demand, Placement, figures, place
+from firmware.compiler.plan.memory import STACK, Demand, Placement, figures, has_fast_stack, place
 from firmware.compiler.plan.schedule import choose_sliced, in_pairs, price, schedule
 from firmware.compiler.plan.stream import Stream, stream
 from firmware.compiler.program import Options, Program
 from firmware.compiler.slots.part import part_of, shape_of
 from firmware.compiler.write.copies import copies_of
-from firmware.compiler.write.emit import StreamEmitter
+from firmware.compiler.write.emit import StreamEmitter, stack_wanted
 from firmware.compiler.write.facts import header_lines, stream_report
 from firmware.compiler.write.writer import PARAMETERS, struct_bytes
 
@@ -40,6 +40,11 @@ def build_stream(
     first = schedule(plan, plain, model)
     emitter = StreamEmitter(plan, first, graph.name, options.packing)
     tick_rate = SAMPLE_RATE_HZ * float(per_sample)
+    uses_stack = options.is_placed and has_fast_stack(
+        board, place(_demands(emitter, plan, tick_rate, ticks), board), stack_wanted(plan)
+    )
+    if uses_stack:
+        emitter = StreamEmitter(plan, first, graph.name, options.packing, uses_stack=True)
     for _ in range(PLANNINGS):  # where tables lie decides how long items take, and so how many there are
         placement = place(_demands(emitter, plan, tick_rate, ticks), board)
         fetched = _fetch_cycles(emitter, placement, model, _line_bytes(board))
@@ -47,7 +52,7 @@ def build_stream(
         final = schedule(plan, priced, model)
         if final.items == emitter.schedule.items:
             break
-        emitter = StreamEmitter(plan, final, graph.name, options.packing)
+        emitter = StreamEmitter(plan, final, graph.name, options.packing, uses_stack=uses_stack)
     demands = _demands(emitter, plan, tick_rate, ticks)
     placement = place(demands, board)
     memory = figures(placement, demands)
@@ -120,6 +125,8 @@ def _demands(emitter: StreamEmitter, plan: Stream, tick_rate: float, ticks: int)
         Demand("state", state, traffic, "rings and passing tensors"),
         Demand(PARAMETERS, structs, structs * float(np.mean(list(calls.values()))), "all layers"),
     ]
+    if emitter.layout.stack:
+        demands.append(Demand(STACK, emitter.layout.stack, traffic, "passing tensors", is_stack=True))
     for table in emitter.writer.tables.values():
         traffic = table.placed_bytes * calls[table.node]
         demands.append(Demand(table.name, table.placed_bytes, traffic, table.node))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from firmware.compiler.plan.memory import STACK
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.held import KindTables
@@ -19,6 +20,11 @@ DECODE_CYCLES = 7_000
 
 A pattern of 500,000 cycles takes 80 ms; the very first, before anything sounds, 6 ms.
 """
+
+
+def stack_bytes(report: Report) -> int:
+    """Bytes of the stack that a chunk of a model takes for what passes within it."""
+    return sum(t["bytes"] for t in report["tensors"] if t["name"] == STACK)
 
 
 def state_region(report: Report) -> str:

@@ -247,6 +247,7 @@ def link_image(
     name: str,
     boot_name: str,
     bench: bool = False,
+    model_stack: int = 0,
 ) -> DaisyImage:
     """Link one image.
 
@@ -259,6 +260,7 @@ def link_image(
     out, name : folder and file name (without suffix) of the result.
     boot_name : `sram`, `qspi` or `none`.
     bench : count cycles per layer.
+    model_stack : bytes of the stack that a model takes for what passes within a chunk.
 
     Raises
     ------
@@ -318,10 +320,10 @@ def link_image(
     )
     _run([_tool("objcopy"), "-O", "binary", "-S", elf, binary], "Writing the image")
     regions, stack = _measure(elf, board, boot)
-    if stack < STACK_BYTES:
+    if stack < STACK_BYTES + model_stack:
         raise Refusal(
             f"{name} leaves {stack:,} bytes of DTCM for the stack on {board.name}, and it needs "
-            f"{STACK_BYTES:,}; use a smaller model or move state to another region."
+            f"{STACK_BYTES + model_stack:,}; use a smaller model or move state to another region."
         )
     return DaisyImage(
         path=binary,
@@ -379,7 +381,7 @@ def link_built(
     refusal: Refusal = Refusal(f"{built.board.name} starts no Daisy image.")
     for boot_name in boots:
         try:
-            return link_image(objects, built.board, identity, out, name, boot_name, bench)
+            return link_image(objects, built.board, identity, out, name, boot_name, bench, built.model_stack)
         except DoesNotFit as why:
             refusal = why
     raise refusal
