@@ -35,6 +35,8 @@ EVERYDAY = {
     "trigger",
 }
 ALIASES = {"daisy-patch-sm-daisy-seed": ["Patch SM"], "mel": ["log-mel"], "fader-training": ["Fader-style"]}
+ELSEWHERE = {"f1": "docs/manuals/build-"}
+"""Terms that mean something else on pages whose path begins so: F1 is a fuse there."""
 PROTECTED = re.compile(
     r"^```.*?^```[^\n]*$"  # fenced code
     r"|^(?:    |\t)[^\n]*$"  # indented code
@@ -96,7 +98,7 @@ def linked(page: Path, text: str) -> str:
     to_glossary = os.path.relpath(GLOSSARY, page.parent)
     done = set(re.findall(r"glossary\.md#([\w-]+)\)", text))
     for word, anchor in terms():
-        if anchor in done:
+        if anchor in done or str(page.relative_to(ROOT)).startswith(ELSEWHERE.get(anchor, "-")):
             continue
         for begin, end in prose_spans(text):
             if found := pattern(word).search(text, begin, end):

@@ -54,7 +54,8 @@ def register(app: typer.Typer) -> None:
     app.command("manual", epilog="Example: vaectrol manual drum --board patch_sm -o manual")(manual)
     app.command(
         "web",
-        epilog="Example: vaectrol web drum -o drum.html · vaectrol web -o pages",
+        epilog="Example: vaectrol web drum -o drum.html · vaectrol web -o pages · "
+        "vaectrol web --flash build/drum-patch_sm/drum-patch_sm.bin",
     )(web)
 
 
@@ -585,6 +586,21 @@ def _play_live(
         raise BadRendering(f"{out} is written, but {made['complaint']}; --allow-silence accepts that.")
 
 
+def _write_flash_page(image: Path, out: Path) -> None:
+    from common.files import write_text
+    from common.outputs import check_file
+    from firmware.ports.web.flash_page import flash_page
+    from hardware.image import read_image
+
+    check_file(out, ".html", [image])
+    read = read_image(image)
+    write_text(out, flash_page(read))
+    typer.echo(
+        f"wrote {out}, {out.stat().st_size:,} bytes: open it in Chrome, Edge or Opera to flash "
+        f"{read.identity.instrument} into a {read.board.title}"
+    )
+
+
 def web(
     context: typer.Context,
     instrument: Annotated[
@@ -607,6 +623,10 @@ def web(
         list[Path] | None,
         typer.Option("--beside", help="heard.json of `vaectrol evaluate`: originals to compare by ear."),
     ] = None,
+    flash: Annotated[
+        Path | None,
+        typer.Option(help="Instead: a page that flashes this .bin into a Daisy from the browser."),
+    ] = None,
 ) -> None:
     """Write a page in which an instrument plays: its firmware as WebAssembly, under its own panel."""
     from common.files import write_text
@@ -618,6 +638,12 @@ def web(
     from firmware.ports.web.page import Extras
     from firmware.tables.put import TableFiles
 
+    if flash is not None:
+        refuse_together(
+            instrument is not None or bool(model) or bool(table), "--flash", "an instrument's page"
+        )
+        _write_flash_page(flash, out or flash.with_suffix(".html"))
+        return
     models = pairs(model, "--model")
     tables = TableFiles(pairs(table, "--table"), of_any_model)
     path = out or Path(f"{Path(instrument).stem}.html" if instrument else "pages")

@@ -47,6 +47,8 @@ class Bootloader(Enum):
     DAISY = "the Daisy bootloader"
 
 
+NAMES = {Bootloader.ST: "@Internal Flash", Bootloader.DAISY: "@Flash"}
+"""How their DfuSe names begin."""
 HOW_TO_ENTER = {
     Bootloader.DAISY: "tap RESET and, while the LED pulses, run this again (the window is 2 to 2.5 s)",
     Bootloader.ST: "hold BOOT, tap RESET, let go of BOOT, and run this again",
@@ -63,11 +65,7 @@ class Device:
     @property
     def bootloader(self) -> Bootloader | None:
         """Which one it is by its DfuSe name; None for neither."""
-        if self.name.startswith("@Internal Flash"):
-            return Bootloader.ST
-        if self.name.startswith("@Flash"):
-            return Bootloader.DAISY
-        return None
+        return next((one for one, name in NAMES.items() if self.name.startswith(name)), None)
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,8 @@ class Flashed:
     hello: Hello | None
 
 
-def _needed(image: Image) -> Bootloader:
+def needed(image: Image) -> Bootloader:
+    """Which of the two writes an image."""
     return Bootloader.ST if image.boot.name == "none" else Bootloader.DAISY
 
 
@@ -154,17 +153,17 @@ def choose_device(devices: list[Device], image: Image, path: str | None = None) 
     """Return the one module to write to; refuse none, several, and the wrong bootloader."""
     if path is not None:
         devices = [device for device in devices if device.path == path]
-    needed = _needed(image)
+    wanted = needed(image)
     if not devices:
         where = f" at USB path {path}" if path is not None else ""
-        raise Refusal(f"no bootloader found{where}: {HOW_TO_ENTER[needed]}.")
+        raise Refusal(f"no bootloader found{where}: {HOW_TO_ENTER[wanted]}.")
     if len(devices) > 1:
         places = ", ".join(f"{device.path} ({device.name.split('/')[0].strip()})" for device in devices)
         raise Refusal(
             f"{len(devices)} modules wait in a bootloader: {places}; choose one with --path or unplug one."
         )
     device = devices[0]
-    if device.bootloader is needed:
+    if device.bootloader is wanted:
         return device
     if device.bootloader is Bootloader.ST:
         raise Refusal(
@@ -238,16 +237,16 @@ def explain(lines: list[str], status: int, image: Image) -> None:
     text = "\n".join(lines)
     if SUCCESS_LINE in text:
         return  # what follows is the reset that :leave asked for, whatever the exit status (74, as a rule)
-    again = f"the bootloader itself is untouched: {HOW_TO_ENTER[_needed(image)]}"
+    again = f"the bootloader itself is untouched: {HOW_TO_ENTER[needed(image)]}"
     if "is not writeable" in text:
         raise Refusal(
             f"dfu-util says {_last(lines, 'is not writeable')!r}: the bootloader that answered cannot write "
             f"0x{image.boot.address:08X}, so it is the wrong one for {image.path.name}; nothing was written; "
-            f"{HOW_TO_ENTER[_needed(image)]}."
+            f"{HOW_TO_ENTER[needed(image)]}."
         )
     _refuse_when_closed(text)
     if "No DFU capable USB device available" in text:
-        raise Refusal(f"the bootloader left before dfu-util reached it; {HOW_TO_ENTER[_needed(image)]}.")
+        raise Refusal(f"the bootloader left before dfu-util reached it; {HOW_TO_ENTER[needed(image)]}.")
     if "More than one DFU capable USB device" in text:
         raise Refusal(
             "more than one module waits in a bootloader; choose one with --path or unplug the others."
@@ -341,7 +340,7 @@ def _restart_running_module(image: Image, port: str | None) -> bool:
                 f"the module at {ports[0]} is a {hello.board}, and {image.path.name} is built for "
                 f"{image.identity.board}; nothing was written."
             )
-        link.ask("reboot", to="rom" if _needed(image) is Bootloader.ST else "bootloader")
+        link.ask("reboot", to="rom" if needed(image) is Bootloader.ST else "bootloader")
     return True
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from quantize.budget import Limits, Row
     from quantize.data.calibration_set import CalibrationSet
     from quantize.data.kept import Kept
+    from quantize.data.lender import Lender
     from quantize.procedure import Outcome, Settings, Stage, Width
     from quantize.progress import Progress
     from quantize.report.curves import CurveRow
@@ -92,6 +93,10 @@ def quantize(
     report: Annotated[
         Path | None, typer.Option(help="Folder of the report; OUT.report when omitted.")
     ] = None,
+    scales_of: Annotated[
+        Path | None,
+        typer.Option(help="Take the scales of this .int8.onnx of the same shape: both can be blended then."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
@@ -103,6 +108,7 @@ def quantize(
     from common.refusal import Refusal
     from quantize.budget import Limits, check_board, parse_bytes, parse_share
     from quantize.data.kept import Kept, key_of
+    from quantize.data.lender import check_shape, read_lender
     from quantize.data.tune import Effort
     from quantize.integers.ranges import ESTIMATORS
     from quantize.procedure import Settings
@@ -110,11 +116,13 @@ def quantize(
 
     if ranges is not None and ranges not in ESTIMATORS:
         raise Refusal(f"--ranges {ranges} is none of {', '.join(ESTIMATORS)}.")
+    if scales_of is not None and ptq is not None:
+        raise Refusal("--scales-of does not go with --ptq, which asks onnxruntime; leave one of them out.")
     place = report or out.with_name(out.name + ".report")
     if curve is not None:
         check_file(curve, ".json")
     else:
-        check_file(out, ".onnx", [one for one in (source, ptq, against) if one is not None])
+        check_file(out, ".onnx", [one for one in (source, ptq, against, scales_of) if one is not None])
         if against is not None:
             check_file(_float_beside(out), ".onnx", [source, against] if source else [against])
         check_folder(place)
@@ -125,6 +133,14 @@ def quantize(
         raise Refusal(
             "give a run folder, or --ptq FILE.onnx with --calibration DIR; see vaectrol quantize --help."
         )
+    lender = None
+    if scales_of is not None:
+        others = {"--prune": prune > 0.0, "--board": board is not None, "--curve": curve is not None}
+        others |= {"--activations": activations is not None, "--equalise": equalise}
+        if given := [name for name, is_given in others.items() if is_given]:
+            raise Refusal(f"--scales-of takes shape and widths from its model; leave out {given[0]}.")
+        lender = read_lender(scales_of)
+        activations = lender.activations
     effort = Effort(steps=steps) if steps is not None else Effort(QUICK_S if quick else 60.0 * minutes)
     settings = Settings(
         keep=1.0 - prune,
@@ -156,6 +172,8 @@ def quantize(
         else:
             calibration_set = _calibration_set(source, calibration, data, seed, batch)
         progress.ended(f"read {calibration_set.source}")
+        if lender is not None:
+            check_shape(calibration_set.graph, lender)
         if curve is not None:
             rows = _curve(calibration_set, settings, curve, source.stem, progress)
         else:
@@ -163,11 +181,12 @@ def quantize(
             kept = None
             if against is not None and calibration is not None:
                 inputs = [source, against, *sorted(files_below(calibration))]
+                inputs += [scales_of] if scales_of is not None else []
                 decides = [settings, limits, widths, seed, *(file.read_bytes() for file in inputs)]
                 kept = Kept(out.with_name(f"{out.name}.tuning"), key_of(decides))
                 if kept.is_begun:
                     progress.ended(f"going on with what {kept.folder} holds of this command")
-            made = _made(calibration_set, settings, limits, widths, progress, kept)
+            made = _made(calibration_set, settings, limits, widths, progress, kept, lender)
             page = _written(made, calibration_set, Files(source, out, place), progress)
             if against is not None:
                 write_bytes(_float_beside(out), made.outcome.graph.to_model().SerializeToString())
@@ -270,6 +289,7 @@ def _made(
     widths: list[Width],
     progress: Progress,
     kept: Kept | None,
+    lender: Lender | None,
 ) -> Made:
     from quantize import budget, cost
     from quantize.procedure import run_procedure
@@ -277,7 +297,7 @@ def _made(
     tried: list[Row] = []
     if limits is not None:
         settings, tried = budget.choose(calibration_set, settings, limits, progress, widths)
-    outcome = run_procedure(calibration_set, settings, progress, kept)
+    outcome = run_procedure(calibration_set, settings, progress, kept, lender)
     progress.at("predicting what it costs")
     return Made(outcome, cost.sizes(calibration_set.graph, outcome.model, settings.board), tried)
 

@@ -17,6 +17,7 @@ from quantize.cost import layer_cycles
 from quantize.data.calibration_set import CalibrationSet
 from quantize.data.examples import teach
 from quantize.data.kept import Kept
+from quantize.data.lender import Lender, balanced_as, borrowed, clipped, plan_as
 from quantize.data.quality import lost_percent, measure_that_counts
 from quantize.data.tune import Effort, fine_tune
 from quantize.formats.qdq import to_qdq
@@ -225,6 +226,7 @@ def run_procedure(
     settings: Settings,
     progress: Progress | None = None,
     kept: Kept | None = None,
+    lender: Lender | None = None,
 ) -> Outcome:
     """Prune, tune, quantize, refine and tune again.
 
@@ -238,6 +240,8 @@ def run_procedure(
         Hears which stage is at work, and what each came to.
     kept : Kept, optional
         Where tunings keep their states, to go on with when they were interrupted.
+    lender : Lender, optional
+        Model of the same shape whose scales and widths are taken.
 
     Raises
     ------
@@ -279,7 +283,10 @@ def run_procedure(
         graph = student.to_graph()
         measured("pruned, tuned" if settings.keep < 1.0 else "tuned", Network(graph))
     graph_before = graph
-    outcome = _quantized(graph, calibration_set, settings, progress)
+    alone = settings if lender is None or settings.activations == "8" else replace(settings, activations="16")
+    outcome = _quantized(graph, calibration_set, alone, progress)
+    if lender is not None:
+        outcome = _lent(outcome, graph, lender, calibration_set, settings, progress)
     measured(f"int8, {_width_name(settings)}", outcome.network)
     if settings.effort:
         tell = partial(progress.at, TUNING_INTEGERS)
@@ -412,6 +419,36 @@ def _quantized(
         network, note = _narrowed(network, rounded, seen, goal, estimators, progress)
         notes.append(note)
     return Outcome(graph, graph, network, network.to_quantized(), onnx.ModelProto(), [], seen, {}, notes)
+
+
+def _lent(
+    own: Outcome,
+    graph: Graph,
+    lender: Lender,
+    calibration_set: CalibrationSet,
+    settings: Settings,
+    progress: Progress,
+) -> Outcome:
+    """Round `graph` anew to a lender's scales; a note says what they cost beside its own."""
+    progress.at("rounding to the scales of another model")
+    balanced = balanced_as(graph, lender)
+    plan = plan_as(balanced, lender)
+    seen = observe(Network(balanced), activation_tensors(plan), calibration_set.feeds)
+    network = borrowed(plan, lender)
+    over, total = clipped(network)
+    refine(
+        network,
+        Network(balanced),
+        calibration_set.feeds[:REFINING_FEEDS],
+        adapt=settings.adapt,
+        correct=settings.correct,
+    )
+    snr = [calibration_set.compare(one)["snr_db"] for one in (own.network, network)]
+    note = (
+        f"with the scales of {lender.name} {snr[1]:.1f} dB of signal to noise, with its own {snr[0]:.1f} dB, "
+        f"both before tuning: they cost {snr[0] - snr[1]:.1f} dB; {over:,} of {total:,} weights are clipped"
+    )
+    return replace(own, graph=balanced, network=network, seen=seen, notes=[*own.notes, note])
 
 
 def _narrowed(

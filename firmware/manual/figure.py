@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from html import escape
@@ -40,11 +41,11 @@ def numbered(manual: Manual) -> str:
 
 
 def _badge(part: Part, number: int, width_mm: float) -> str:
-    """Draw a number to the right of its part, or to its left where the panel ends."""
+    """Draw a number to the right of its part; where the panel ends, lower and as far right as it goes."""
     right, down = BADGE_AT.get(part.kind, BADGE_AT["jack"])
     x, y = part.x_mm + right, part.y_mm + down
-    if x + BADGE_MM > width_mm:
-        x = part.x_mm - right
+    if (over := x + BADGE_MM + 0.2 - width_mm) > 0:
+        x, y = x - over, part.y_mm + math.sqrt(right**2 - (right - over) ** 2)
     return (
         f'<g class="callout"><circle cx="{x:g}" cy="{y:g}" r="{BADGE_MM}" fill="#fff" stroke="#b3341f" '
         f'stroke-width="0.3"/><text x="{x:g}" y="{y + 0.75:g}" font-size="2.1" font-weight="bold" '

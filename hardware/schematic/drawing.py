@@ -12,6 +12,9 @@ from hardware.schematic.layout import GRID_MM, PIN_MM, Sheet, Spot, section_shee
 
 INK, NET, FAINT = "#1d2b36", "#8a2b1a", "#5c6670"
 TEXT_MM = 1.6
+TITLE_AT_MM = 12.0
+BOLD_WIDTH = 0.62
+"""Of a letter of the title, as a share of its size, wide ones among them."""
 BESIDE = {"knob": (9.6, 1.9, NET), "jack": (0.5, 1.35, "#fff"), "small": (5.8, 1.9, NET)}
 """Where a reference stands by its part, how large and in which ink: of a jack in its bore."""
 
@@ -59,13 +62,19 @@ def _drawing(circuit: Circuit, sheet: Sheet, title: str) -> str:
         f'font-size="{TEXT_MM}" role="img" aria-label="{escape(title, quote=True)}">',
         f"<title>{escape(title)}</title>",
         f'<rect width="{sheet.width_mm:g}" height="{sheet.height_mm:g}" fill="#fff"/>',
-        f'<text x="12" y="12" font-size="5" font-weight="bold" fill="{INK}">{escape(title)}</text>',
+        f'<text x="{TITLE_AT_MM:g}" y="12" font-size="{_title_mm(title, sheet):g}" font-weight="bold" '
+        f'fill="{INK}">{escape(title)}</text>',
     ]
     for text, x, y in sheet.titles:
         lines.append(f'<text x="{x:g}" y="{y:g}" font-size="3" font-weight="bold" fill="{INK}">{text}</text>')
     for spot in sheet.spots:
         lines += _drawn(circuit, spot)
     return "\n".join([*lines, "</svg>", ""])
+
+
+def _title_mm(title: str, sheet: Sheet) -> float:
+    """Size of a title that ends on the sheet."""
+    return round(min(5.0, (sheet.width_mm - 2 * TITLE_AT_MM) / (len(title) * BOLD_WIDTH)), 2)
 
 
 def _drawn(circuit: Circuit, spot: Spot) -> Iterator[str]:

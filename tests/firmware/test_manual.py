@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from firmware.build import generate
 from firmware.instruments.presets import load_presets
 from firmware.instruments.spec import available_instruments, load_instrument
 from firmware.manual.facts import manual_of
-from firmware.manual.figure import card
+from firmware.manual.figure import card, numbered
 from firmware.manual.write import POINTS, manual_html, write_manual
 from hardware.board import available_boards, load_board
 from hardware.panel import HEIGHT_MM
@@ -120,6 +121,19 @@ def test_the_page_says_every_control_gate_output_and_preset(name, board):
     assert sorted(set(map(int, numbers))) == [row.number for row in manual.rows]
     for where in (name for row in manual.rows for name in row.where.replace("\u00a0", " ").split(", ")):
         assert where == "button" or f">{where}</text>" in page
+
+
+@pytest.mark.parametrize(("name", "board"), [*SHORT, ("ear", "patch_sm"), ("modal", "patch_sm")])
+def test_the_numbers_of_a_figure_lie_apart_and_on_the_panel(name, board):
+    manual = facts(name, board)
+    text = numbered(manual)
+    found = re.findall(r'callout"><circle cx="([\d.]+)" cy="([\d.]+)" r="([\d.]+)"', text)
+    badges = [tuple(map(float, one)) for one in found]
+    assert len(badges) == sum(len(row.parts) for row in manual.rows)
+    for at, (x, y, radius) in enumerate(badges):
+        assert radius <= x <= manual.panel.width_mm - radius
+        for other_x, other_y, _ in badges[:at]:
+            assert math.hypot(x - other_x, y - other_y) >= 2 * radius, (x, y)
 
 
 def test_the_card_has_the_panels_holes_at_true_size():

@@ -251,6 +251,29 @@ def test_a_page_of_any_board_shows_its_parts(board, chromium, tmp_path):
 
 
 @needs_chromium
+@pytest.mark.parametrize("name", ["drum", "rhythm", "voice"])
+def test_what_an_output_carries_stands_in_its_field_and_clear_of_its_name(name, chromium, tmp_path):
+    """Boxes of ink, in millimetres of the panel; letters have half a millimetre of air above and below."""
+    page = tmp_path / f"{name}.html"
+    page.write_text(instrument_page(name, BOARD), encoding="utf-8")
+    chromium.open(page.as_uri())
+    rows = chromium.run("""[...document.querySelectorAll('#panel g.output')].map((one) => {
+      const does = one.querySelector('.does'); if (!does) return null;
+      const box = (of) => { const b = of.getBBox(); return [b.x, b.y, b.x + b.width, b.y + b.height]; };
+      const [x, y] = [...'xy'].map((axis) => Number(one.querySelector('.cap').getAttribute('c' + axis)));
+      const fields = [...document.querySelectorAll('#panel rect')].map(box).filter(
+        ([l, t, r, b]) => r - l < 30 && l < x && x < r && t < y && y < b);
+      return [does.textContent, box(does), box(one.querySelector('text:not(.does)')), fields]; })""")
+    shown = [row for row in rows if row is not None]
+    assert shown
+    for words, does, printed, (field,) in shown:
+        assert field[0] <= does[0] and does[2] <= field[2], words
+        assert field[1] <= does[1], f"{words} stands over the edge of its field"
+        assert does[3] - 0.25 <= printed[1] + 0.55, f"{words} touches the name of its jack"
+    assert chromium.console == []
+
+
+@needs_chromium
 def test_a_factory_preset_turns_the_knobs_and_sets_what_has_none(chromium, tmp_path):
     page = tmp_path / "drum.html"
     page.write_text(instrument_page("drum", BOARD), encoding="utf-8")

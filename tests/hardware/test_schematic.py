@@ -226,6 +226,20 @@ def test_no_words_of_a_schematic_lie_over_others(tmp_path):
                     assert not (deep and min(right, x1) - max(left, x0) > 0.5), (name, text, other)
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not here: apt install chromium")
+def test_all_words_of_the_guides_figures_stand_on_their_sheet(tmp_path):
+    script = """(() => { const b = document.documentElement.getBoundingClientRect();
+      return [...document.querySelectorAll('text')].filter((one) => { const t = one.getBoundingClientRect();
+        return t.left < b.left || t.right > b.right || t.top < b.top || t.bottom > b.bottom; })
+        .map((one) => one.textContent); })()"""
+    with browser() as chromium:
+        for name, (figure, text) in [(n, one) for n in NAMES for one in figures(circuit_of(n)).items()]:
+            (tmp_path / f"{figure}.svg").write_text(text, encoding="utf-8")
+            chromium.size(1600, 1200)
+            chromium.open((tmp_path / f"{figure}.svg").as_uri())
+            assert chromium.run(script) == [], (name, figure)
+
+
 def test_the_command_writes_three_files(tmp_path, capsys):
     assert vaectrol.main(["board", "schematic", "rpi", "-o", str(tmp_path)]) == 0
     names = {file.name for file in tmp_path.iterdir()}

@@ -191,7 +191,7 @@ export class Panel {
     if (isOutput) part.classList.add("output");
     else part.setAttribute("aria-haspopup", "dialog");
     if (!does) part.classList.add("idle");
-    this.caption(part, does, isOutput || jack.takes === "audio" ? -8.1 : 6.35);
+    this.caption(part, does, isOutput || jack.takes === "audio" ? -7.8 : 6.35); // an output's field ends 9.4 above
     if (jack.takes === "cv") {
       const parameter = this.parameterOf("cv", name);
       if (parameter >= 0) this.ring(part, parameter, 4.7);
