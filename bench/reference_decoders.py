@@ -278,6 +278,21 @@ def nano(form: str = "w8a16", seed: int = 2) -> Any:
     return b.finish(f"nano_{form}", {"in": {"audio": 1}, "out": {"audio_out": 1}}, metadata, [])
 
 
+def tcn(form: str, channels: int, curve: str = "", seed: int = 4) -> Any:
+    """Return nine convolutions of three taps, dilated up to 32, at audio rate; `curve`: "" is leaky."""
+    b = Builder(form, seed)
+    x = b.quantize("audio", 0.5 * b.rng.standard_normal((1, 4096)))
+    x = b.conv(x, channels, 3)
+    for layer in range(8):
+        x = b.conv(x, channels, 3, dilation=2 ** (layer % 6))
+        x = b.curve(curve, x) if curve else b.leaky(x)
+    x = b.conv(x, 1, 1)
+    b.node("Identity", [x.name])
+    b.nodes[-1].output[0] = "audio_out"
+    metadata = _metadata("tcn", form, [("audio", "audio", "1", 1)], [("audio_out", 1)])
+    return b.finish(f"tcn_{channels}_{form}", {"in": {"audio": 1}, "out": {"audio_out": 1}}, metadata, [])
+
+
 def anomaly(form: str = "w8a16", seed: int = 3) -> Any:
     """Return a network of the shape of MLPerf Tiny's AD: ten dense layers on 640 numbers, 264,192 MAC.
 

@@ -14,6 +14,7 @@ import numpy as np
 from common.refusal import Refusal
 
 POINTWISE = {"LeakyRelu", "Tanh", "Sigmoid", "Add", "Mul", "Sub", "Identity", "Relu", "Split", "Clip", "Mean"}
+ROUNDS = {"QuantizeLinear", "DequantizeLinear"}
 
 
 def with_states(path: Path) -> tuple[Any, list[tuple[str, str, tuple[int, ...]]]]:
@@ -34,6 +35,7 @@ def with_states(path: Path) -> tuple[Any, list[tuple[str, str, tuple[int, ...]]]
     model = inliner.inline_local_functions(onnx.load(str(path)))
     graph = model.graph
     sizes = {t.name: tuple(t.dims) for t in graph.initializer}
+    sizes |= {n.output[0]: sizes[n.input[0]] for n in graph.node if n.input[0] in sizes}
     nodes: list[Any] = []
     states: list[tuple[str, str, tuple[int, ...]]] = []
     constants: list[Any] = []
@@ -53,7 +55,7 @@ def with_states(path: Path) -> tuple[Any, list[tuple[str, str, tuple[int, ...]]]
             taps = sizes[node.input[1]][2]
             keep, channels = -(-(taps - stride) // stride), sizes[node.input[1]][0]
             trim = keep * stride
-        elif node.op_type in POINTWISE:
+        elif node.op_type in POINTWISE | ROUNDS:
             nodes.append(node)
             continue
         else:

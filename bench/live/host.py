@@ -51,18 +51,18 @@ def live(
     """
     from bench.live.peers import measure_peers
 
-    host, report = _streamed(path, block)
+    host, report = streamed(path, block)
     rate = report["sample_rate_hz"]
     slowest = max(int(spec["period_ticks"]) for spec in report["ports"])
     common = -(-block // slowest) * slowest
     with pinned() as core:
-        ours = timed(_callback(host, block), callbacks, block / rate)
+        ours = timed(callback(host, block), callbacks, block / rate)
         turns = max(20, callbacks * block // common)
         name = "vaectrol" if float_path is None or float_path == path else "vaectrol, integers"
-        rows = {name: timed(_callback(host, common), turns, common / rate)}
+        rows = {name: timed(callback(host, common), turns, common / rate)}
         if name != "vaectrol" and float_path is not None:
-            plain, _ = _streamed(float_path, block)
-            rows["vaectrol, float"] = timed(_callback(plain, common), turns, common / rate)
+            plain, _ = streamed(float_path, block)
+            rows["vaectrol, float"] = timed(callback(plain, common), turns, common / rate)
         found, absent = measure_peers(float_path or path, common, turns, rate, to_tflite)
     return {
         "machine": machine(),
@@ -73,7 +73,7 @@ def live(
     }
 
 
-def _streamed(path: Path, block: int) -> tuple[StreamModel, Report]:
+def streamed(path: Path, block: int) -> tuple[StreamModel, Report]:
     """Compile and load a streaming model for this machine; the compiler's report beside it."""
     from firmware.compiler.binding import StreamModel, load_host
     from firmware.compiler.pipeline import compile_onnx
@@ -86,7 +86,7 @@ def _streamed(path: Path, block: int) -> tuple[StreamModel, Report]:
     return model, program.report
 
 
-def _callback(host: StreamModel, ticks: int) -> Callable[[], object]:
+def callback(host: StreamModel, ticks: int) -> Callable[[], object]:
     """Return one callback of `ticks` samples on noise that was made before, as the peers' is."""
     rng = np.random.default_rng(1)
     channels = {p["label"]: p["channels"] for p in host.inputs}

@@ -227,16 +227,17 @@ def model_files(tmp_path_factory) -> dict[str, Path]:
             helper.make_node("LeakyRelu", ["h"], ["a"], alpha=0.125),
             helper.make_node("Conv", ["a", "w2", "b2"], ["scores"], pads=[1, 1], kernel_shape=[3]),
         ],
-        {"z": [1, 4, 1], "attributes": [1, 3, 1]},
+        {"z": [1, 8, 1], "attributes": [1, 3, 1]},
         {"scores": [1, 23, 16]},
-        {"w1": weights(7, 12, 16) * 4, "w2": weights(23, 12, 3) * 3, "b2": np.zeros(23)},
+        {"w1": weights(11, 12, 16) * 4, "w2": weights(23, 12, 3) * 3, "b2": np.zeros(23)},
         {
             "kind": "chords",
             "name": "tiny chords",
-            "latents": _latents(4),
+            "latents": _latents(8),
+            "map": {"size": 3, "grid": (2 * weights(3, 3, 8)).tolist()},
             "attributes": _attributes("tension", "motion", "minor"),
             "inputs": [
-                {"name": "z", "role": "latent", "rate": "event", "channels": ["z1", "z2", "z3", "z4"]},
+                {"name": "z", "role": "latent", "rate": "event", "channels": [f"z{n}" for n in range(1, 9)]},
                 {
                     "name": "attributes",
                     "role": "attribute",

@@ -13,6 +13,8 @@ from firmware.build import generate, host_library
 from firmware.play.host import HostInstrument
 from tests.firmware import test_instrument_oscillator as plain
 from tests.firmware.test_instrument_oscillator import LATENTS, PATCH, RATE_HZ, pulses
+from train.models.expression.network import noise_of
+from train.models.expression.shape import NOISES
 
 CODEC = "0123456789abcdef"
 KNOBS = {"life": 0.0, "decay": 0.5, "release": 0.5, "velocity": 0.75}
@@ -206,10 +208,25 @@ def test_chance_moves_notes_and_without_it_they_are_alike(voice, tmp_path):
     assert np.ptp(first) == 0
     first, second = notes(0.5)
     assert abs(20 * np.log10(first.mean() / second.mean())) > 0.1  # of the note
-    decibels = 20 * np.log10(first[96::HOP])
-    assert np.std(decibels) == pytest.approx(40 * 0.05 / np.sqrt(3), rel=0.3)  # of the frames
     again, _ = notes(0.5)
     np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize("channel", range(NOISES))
+def test_noise_is_as_strong_and_as_smooth_as_the_one_that_was_learnt(voice, tmp_path, channel):
+    """Beside the training's filter, which scipy runs."""
+    says = {(f"noise_{channel + 1}", 0): 0.05}
+    module = Module(tmp_path, voice, expression(tmp_path / "c.onnx", says, rest=(0.3, 0, 0)))
+    begins = [100 + int(1.8 * RATE_HZ) * number for number in range(12)]
+    ticks = begins[-1] + int(1.8 * RATE_HZ)
+    gate = pulses(ticks, *((begin, begin + int(1.7 * RATE_HZ)) for begin in begins))
+    volts = module.play(ticks, gate=gate, knobs={"life": 0.5}).cv[0]
+    notes = np.stack([volts[begin + 4800 : begin + int(1.6 * RATE_HZ) : HOP] for begin in begins])
+    found = 20 * np.log10(notes) / (40 * 0.05)
+    found -= found.mean()
+    learnt = noise_of(1, 64, 5000)[:, channel].numpy()
+    assert np.std(found) == pytest.approx(learnt.std(), rel=(0.1, 0.2, 0.4)[channel])
+    assert np.std(np.diff(found)) == pytest.approx(np.diff(learnt).std(), rel=0.1)
 
 
 def test_a_note_sounds_within_six_milliseconds_of_its_gate(voice, tmp_path):

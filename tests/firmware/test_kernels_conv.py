@@ -177,6 +177,23 @@ def test_every_remainder_of_run_and_channels_once(target):
     check(target, cases)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_blocks_of_sixteen_channels_and_eight_frames_and_what_is_left(target):
+    rng = np.random.default_rng(12)
+    cases = [
+        conv_case(
+            rng, target, "vk_conv_w8a16", out=out, channels=5, taps=3, frames=frames, wild=True, **sizes
+        )
+        for out in (9, 15, 16, 17, 24, 33)
+        for frames in (8, 11, 16)
+        for sizes in ({"dilation": 3}, {"stride": 2})
+    ]
+    grouped = {"out": 36, "channels": 8, "taps": 2, "groups": 2, "frames": 9}
+    cases.append(conv_case(rng, target, "vk_conv_w8a16", **grouped))
+    cases.append(conv_case(rng, target, "vk_conv_w8a16", out=40, channels=6, taps=1, frames=9, part=(8, 24)))
+    check(target, cases)
+
+
 def test_windows_up_to_and_beyond_the_room_for_their_copies():
     """The M7 copies windows of three frames, and of several runs: what is too long goes another way."""
     rng = np.random.default_rng(14)
@@ -414,6 +431,8 @@ def test_float_convolutions_round_alike_everywhere(target):
         (16, 8, 2, 2, 1, 1),
         (9, 1, 7, 1, 3, 1),
         (6, 4, 3, 1, 2, 2),
+        (17, 3, 2, 2, 19, 1),
+        (20, 4, 1, 1, 9, 2),
     ):
         weights = rng.normal(size=(out, channels // groups, taps)).astype(np.float32)
         bias = rng.normal(size=out).astype(np.float32)

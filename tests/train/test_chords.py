@@ -235,6 +235,6 @@ def test_expected_attributes_are_those_of_what_is_read():
 
 
 def test_both_forms_of_the_decoder_agree():
-    decoder = ChordsDecoder(ChordsShape(hidden=16, planes=8, channels=8))
+    decoder = ChordsDecoder(ChordsShape(width=16, depth=2))
     z, attributes = torch.randn(4, 8, 1), torch.randn(4, 3, 1)
     assert torch.allclose(decoder(z, attributes), decoder.logits(z, attributes).clamp(-12, 12), atol=1e-5)

@@ -1,8 +1,9 @@
-"""The chord VAE: 16 slots × (12 roots, 10 qualities, hold), eight latents.
+"""The chord VAE: 16 slots × (12 roots, 10 qualities, hold), one latent for each of eight bars.
 
 The decoder is an event graph: one evaluation per progression, ``z [1, 8, 1]`` and ``attributes [1, 3, 1]`` to
-``scores [1, 23, 16]``. Two layers mix the inputs, a transposed convolution lays gated planes of all 16 slots
-out at once, and two convolutions over the slots, beside a plain mix of the planes, write the scores.
+``scores [1, 23, 16]``. A transposed convolution lays the latents out along the bars, each at its own, and the
+attributes over all of them. Convolutions over bars read each beside its neighbours, and another transposed
+one draws the two slots of every bar.
 
 A slot holds the chord before it with the probability that the sigmoid of its last score says; else its root
 and quality are drawn by the softmax of theirs. So a chord that stays costs a fraction of a nat, and a
@@ -17,40 +18,34 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from common.chords import QUALITIES, ROOTS, SLOTS
+from common.chords import BARS, QUALITIES, ROOTS, SLOTS, SLOTS_PER_BAR
 from train.attributes.chords import measure
 from train.models.blocks import SLOPE
 
 Q = len(QUALITIES)
 SCORES = ROOTS + Q + 1
 LARGEST_SCORE = 12.0
-PHRASE = 4  # slots that the encoder reads at once: two bars
-FIRST_LOG_VARIANCE = -3.0
+FIRST_LOG_VARIANCE = -4.0
+FIRST_REACH = 3.0  # of the first layer's weights on a latent, and of its bends, before training
 
 
 @dataclass(frozen=True)
 class ChordsShape:
-    """Sizes of a chord VAE; channels in multiples of 4.
+    """Sizes of a chord VAE; widths in multiples of 4.
 
     Attributes
     ----------
-    latents, attributes : int
-        Sizes of the two inputs.
-    hidden : int
-        Width of the layers that mix the inputs.
-    planes : int
-        Channels laid out over the slots, each with a gate.
-    channels : int
-        Width of the convolution over them.
-    encoder : int
-        Width of the encoder's convolutions.
+    attributes : int
+        Size of the second input; the first has a latent for every bar.
+    width, encoder : int
+        Channels of the decoder's and the encoder's convolutions.
+    depth : int
+        Of those over three bars, how many each has.
     """
 
-    latents: int = 8
     attributes: int = 3
-    hidden: int = 128
-    planes: int = 24
-    channels: int = 48
+    width: int = 128
+    depth: int = 3
     encoder: int = 128
 
 
@@ -59,63 +54,63 @@ class ChordsDecoder(nn.Module):
 
     def __init__(self, shape: ChordsShape):
         super().__init__()
-        self.planes = shape.planes
-        self.inlet = nn.Conv1d(shape.latents + shape.attributes, shape.hidden, 1)
-        self.mix = nn.Conv1d(shape.hidden, shape.hidden, 1)
+        width = shape.width
         self.bend = nn.LeakyReLU(SLOPE)
-        self.lay = nn.ConvTranspose1d(shape.hidden, 2 * shape.planes, SLOTS, stride=SLOTS)
-        self.near = nn.Conv1d(shape.planes, shape.channels, 3, padding=1)
-        self.outlet = nn.Conv1d(shape.channels, SCORES, 3, padding=1)
-        self.direct = nn.Conv1d(shape.planes, SCORES, 1, bias=False)
+        self.lay = nn.ConvTranspose1d(BARS + shape.attributes, width, BARS, stride=BARS)
+        self.alone = nn.Conv1d(width, width, 1)
+        self.near = nn.ModuleList(nn.Conv1d(width, width, 3, padding=1) for _ in range(shape.depth))
+        self.outlet = nn.ConvTranspose1d(width, SCORES, SLOTS_PER_BAR, stride=SLOTS_PER_BAR)
+        assert self.lay.bias is not None
+        with torch.no_grad():  # each latent begins as its own bar's, read alike in all of them
+            reach = torch.empty(width).uniform_(-FIRST_REACH, FIRST_REACH)
+            self.lay.weight[:BARS] = torch.eye(BARS)[:, None, :] * reach[:, None]
+            self.lay.weight[BARS:] = 0.5 * torch.randn(shape.attributes, width, 1)
+            self.lay.bias.uniform_(-FIRST_REACH, FIRST_REACH)
 
     def logits(self, z: Tensor, attributes: Tensor) -> Tensor:
         """The scores before they are bounded.
 
-        What happens before the slots are laid out is written as products of matrices: the same numbers as the
-        layers give, in less time.
+        The bars are laid out by a product of matrices: the same numbers as the layer gives, in less time.
         """
         x = torch.cat([z, attributes], 1)[:, :, 0]
-        x = self.bend(F.linear(x, self.inlet.weight[:, :, 0], self.inlet.bias))
-        x = x + self.bend(F.linear(x, self.mix.weight[:, :, 0], self.mix.bias))
         assert self.lay.bias is not None
-        laid = (x @ self.lay.weight.flatten(1)).reshape(len(x), -1, SLOTS) + self.lay.bias[:, None]
-        return self._drawn(laid)
+        laid = (x @ self.lay.weight.flatten(1)).reshape(len(x), -1, BARS)
+        return self._drawn(laid + self.lay.bias[:, None])
 
     def _drawn(self, laid: Tensor) -> Tensor:
-        """The slots as laid out, gated and drawn together."""
-        planes, gates = laid.split(self.planes, 1)
-        planes = planes * torch.sigmoid(gates)
-        return self.direct(planes) + self.outlet(self.bend(self.near(planes)))
+        """The bars as laid out, read together and drawn."""
+        x = self.bend(laid)
+        x = x + self.bend(self.alone(x))
+        for layer in self.near:
+            x = x + self.bend(layer(x))
+        return self.outlet(x)  # type: ignore[no-any-return]
 
     def forward(self, z: Tensor, attributes: Tensor) -> Tensor:
         """The scores, layer by layer, as they are exported."""
-        x = self.bend(self.inlet(torch.cat([z, attributes], 1)))
-        x = x + self.bend(self.mix(x))
-        return self._drawn(self.lay(x)).clamp(-LARGEST_SCORE, LARGEST_SCORE)
+        laid = self.lay(torch.cat([z, attributes], 1))
+        return self._drawn(laid).clamp(-LARGEST_SCORE, LARGEST_SCORE)
 
 
 class ChordsEncoder(nn.Module):
-    """``progression [N, 23, 16]`` to ``(mean, log-variance)``, each ``[N, 8]``."""
+    """``progression [N, 23, 16]`` to ``(mean, log-variance)``, each ``[N, 8]``: one of every bar."""
 
     def __init__(self, shape: ChordsShape):
         super().__init__()
         width = shape.encoder
-        self.latents = shape.latents
-        self.inlet = nn.Conv1d(SCORES, width, PHRASE, stride=PHRASE)
-        self.near = nn.Conv1d(width, width, 3, padding=1)
-        self.flat = nn.Linear(width * SLOTS // PHRASE, 2 * width)
-        self.deep = nn.Linear(2 * width, 2 * width)
-        self.outlet = nn.Linear(2 * width, 2 * shape.latents)
+        self.inlet = nn.Conv1d(SCORES, width, SLOTS_PER_BAR, stride=SLOTS_PER_BAR)
+        self.alone = nn.ModuleList(nn.Conv1d(width, width, 1) for _ in range(2))
+        self.near = nn.ModuleList(nn.Conv1d(width, width, 3, padding=1) for _ in range(shape.depth))
+        self.outlet = nn.Conv1d(width, 2, 1)
+        assert self.outlet.bias is not None
         with torch.no_grad():  # little noise at first, or the means grow to drown it and never come back
-            self.outlet.bias[shape.latents :] = FIRST_LOG_VARIANCE
+            self.outlet.bias[1] = FIRST_LOG_VARIANCE
 
     def forward(self, progression: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior of each progression."""
         x = F.leaky_relu(self.inlet(progression), SLOPE)
-        x = x + F.leaky_relu(self.near(x), SLOPE)
-        x = F.leaky_relu(self.flat(x.flatten(1)), SLOPE)
-        x = x + F.leaky_relu(self.deep(x), SLOPE)
-        mean, log_variance = self.outlet(x).split(self.latents, 1)
+        for layer in [*self.alone, *self.near]:
+            x = x + F.leaky_relu(layer(x), SLOPE)
+        mean, log_variance = self.outlet(x).unbind(1)
         return mean, log_variance.clamp(-10.0, 4.0)
 
 

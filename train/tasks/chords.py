@@ -12,12 +12,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from common.chords import CHORDS, QUALITIES, ROOTS, SLOTS, SLOTS_PER_BAR
+from common.chords import BARS, CHORDS, QUALITIES, ROOTS, SLOTS, SLOTS_PER_BAR
 from common.model_metadata import ModelMetadata
 from common.refusal import Refusal
 from train.attributes.chords import DEFINITIONS
 from train.attributes.scale import AttributeScale, described, scales_of
 from train.export.export import Port
+from train.latents.table import Block
 from train.losses import kl_loss, kl_per_latent, ramp
 from train.models.chords import (
     LARGEST_SCORE,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from train.data.store import DataSet
 
 A = len(DEFINITIONS)
+# Scores beyond are held back in training: exported ones are cut at LARGEST_SCORE, and what is cut is alike
+HELD_BACK = 0.9 * LARGEST_SCORE
 # Part of the training windows beyond either end of an attribute's knob
 EDGE = 0.02
 # Part of the training windows, those with the most ordinary attributes, from which the one at rest is taken
@@ -49,11 +52,9 @@ NEAR_MIDDLE = 0.1
 class ChordsModelSection(Section):
     """Sizes; see ``ChordsShape``."""
 
-    latents: int = Field(default=8, ge=1, le=32)
-    hidden: int = Field(default=128, ge=4, multiple_of=4)
-    planes: int = Field(default=24, ge=4, multiple_of=4)
-    channels: int = Field(default=48, ge=4, multiple_of=4)
-    encoder: int = Field(default=128, ge=4, multiple_of=4)
+    width: int = Field(default=128, ge=4, multiple_of=4, description="channels of the decoder")
+    depth: int = Field(default=3, ge=1, le=7, description="convolutions over three bars, in each half")
+    encoder: int = Field(default=128, ge=4, multiple_of=4, description="channels of the encoder")
 
 
 class ChordsLossSection(Section):
@@ -62,6 +63,7 @@ class ChordsLossSection(Section):
     chords: float = Field(default=1.0, ge=0)
     even: float = Field(default=0.2, ge=0, description="weight of root and quality where the chord is held")
     control: float = Field(default=3.0, ge=0, description="weight of the moved attributes")
+    loud: float = Field(default=10.0, ge=0, description="weight of scores that are too large to be exported")
     blur: float = Field(default=0.2, gt=0, description="spread of the noise on the knobs in training")
 
 
@@ -248,8 +250,10 @@ class ChordsTask(Task):
             "even": F.cross_entropy(logits[:, :ROOTS], chords // size) * SLOTS
             + F.cross_entropy(logits[:, ROOTS:-1], chords % size) * SLOTS,
             "kl": kl_loss(mean, log_variance, recipe.kl.free_bits),
+            "loud": F.relu(logits.abs() - HELD_BACK).square().mean(),
         }
         total = loss.chords * terms["chords"] + loss.even * terms["even"] + self.beta() * terms["kl"]
+        total = total + loss.loud * terms["loud"]
         if self.opponent is not None:
             chance = math.log(recipe.fader.bins)  # beyond it nothing more is hidden
             terms["hidden"] = self.opponent.loss(z, batch["knobs"]).clamp(max=chance)  # type: ignore[operator]
@@ -308,10 +312,9 @@ class ChordsTask(Task):
         missed = missed_nats(self.scores(z, knobs), batch["chords"]).mean()
         kl = kl_per_latent(mean, log_variance)
         read = read_chords(self.model.decoder(mean[:, :, None], batch["knobs"][:, :, None]))
-        bars = SLOTS // SLOTS_PER_BAR
         control = self.follow(mean, batch["knobs"])
         accuracy = (read == batch["chords"]).float().mean()
-        nats = (missed + kl.sum() + self.told_nats()) / bars
+        nats = (missed + kl.sum() + self.told_nats()) / BARS
         return {
             "score": nats + 2.0 * (1 - accuracy) + 0.2 * control,
             "nats_per_bar": nats,
@@ -363,7 +366,16 @@ class ChordsTask(Task):
 
     def latent_layer(self) -> tuple[nn.Module, slice]:
         """The first layer reads z first."""
-        return self.model.decoder.inlet, slice(0, self.latents)
+        return self.model.decoder.lay, slice(0, self.latents)
+
+    def latent_blocks(self) -> list[Block]:
+        """Each latent is a bar's: none is turned into another, and more of it means the same in all bars."""
+        return [Block((bar,), f"bar {bar + 1}", signed=True) for bar in range(BARS)]
+
+    @property
+    def latents(self) -> int:
+        """One for every bar."""
+        return BARS
 
     def encoder_inputs(self, split: str) -> Iterator[Tensor]:
         """Progressions in batches."""

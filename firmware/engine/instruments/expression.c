@@ -21,9 +21,10 @@
 static const float AGE_S[NOTE_AGES] = NOTE_AGE_S;
 static const float SINCE_S[EXPRESSION_SINCES] = {0.03f, 0.1f, 0.3f};
 
-/* Of noise from frame to frame: exp(-NOTE_FRAME_S / time constant), white and after 50 and 250 ms; what keeps its strength */
-static const float KEPT[EXPRESSION_NOISES] = {0.0f, 0.923116346f, 0.984127320f};
-static const float TAKEN[EXPRESSION_NOISES] = {1.0f, 0.384520755f, 0.177463850f};
+/* Of noise from frame to frame: exp(-NOTE_FRAME_S / time constant) of 30, 100 and 400 ms, taken twice, for nothing that
+ * plays a note jumps; what keeps its strength */
+static const float KEPT[EXPRESSION_NOISES] = {0.875173319f, 0.960789439f, 0.990049834f};
+static const float TAKEN[EXPRESSION_NOISES] = {0.085219056f, 0.015372632f, 0.001980100f};
 
 /* -1 … 1, by two counts and a seed. */
 static float by_chance(uint32_t seed, uint32_t count, uint32_t lane) {
@@ -86,7 +87,8 @@ void expression_begin(Expression *expression, const ExpressionModel *model, cons
     }
     for (uint32_t n = 0; n < EXPRESSION_NOISES; ++n) {
         const float drawn = by_chance(seed, expression->frames, n);
-        expression->noise[n] = KEPT[n] * expression->noise[n] + TAKEN[n] * drawn;
+        expression->drawn[n] = KEPT[n] * expression->drawn[n] + drawn;
+        expression->noise[n] = KEPT[n] * expression->noise[n] + TAKEN[n] * expression->drawn[n];
         *told++ = bound(hands->life * expression->noise[n], -2.0f, 2.0f);
     }
     ++expression->frames;

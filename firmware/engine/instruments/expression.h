@@ -52,8 +52,8 @@ typedef struct Expression {
     float interval, octaves;    /* from the last note; of this one */
     float fading, fallen, last; /* dB a second by itself; dB beyond what is learnt; dB of the last frame */
     uint8_t event;
-    float chance[EXPRESSION_LATENTS]; /* of the note */
-    float noise[EXPRESSION_NOISES];
+    float chance[EXPRESSION_LATENTS];                         /* of the note */
+    float drawn[EXPRESSION_NOISES], noise[EXPRESSION_NOISES]; /* once smoothed; twice, as it is told */
     float latent[EXPRESSION_LATENTS], told[EXPRESSION_TOLD], curve[EXPRESSION_CURVES];
     float loudness, octaves_beside, breath; /* dB; of the frame; log gain */
 } Expression;

@@ -3,20 +3,21 @@
 #include "rows.h"
 #include "rows_m7.h"
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 static inline int32_t interpolated(const int16_t *table, uint32_t index, int32_t fraction) {
     const int32_t left = table[index], right = table[index + 1u];
     return left + (((right - left) * fraction + 64) >> 7);
 }
 
+#if !defined(__AVX2__)
 static inline int16_t looked_up(const int16_t *table, int32_t x) {
     const uint32_t u = (uint32_t)(x + 32768);
     return (int16_t)interpolated(table, u >> 7, (int32_t)(u & 127u));
 }
-
-void vk_table_s16(const int16_t *table, const int16_t *a, size_t a_step, int16_t *out, size_t out_step, size_t frames,
-                  size_t lanes) {
-    VK_ROWS_1_S16(looked_up(table, x), vk_m7_table(a_, out_, turns, table, table + 1, 64))
-}
+#endif
 
 static inline int16_t looked_up_finely(const vk_table *k, int32_t x) {
     const int32_t d = x - k->first, u = d < 0 ? 0 : d > k->span ? k->span : d;
@@ -25,10 +26,54 @@ static inline int16_t looked_up_finely(const vk_table *k, int32_t x) {
     return (int16_t)(left + (((right - left) * fraction + ((1 << k->shift) >> 1)) >> k->shift));
 }
 
+#if defined(__AVX2__)
+/* Eight lanes of a row as long as there are eight: both knots of a lane are one word, and one gather brings all. */
+static inline size_t eights(const vk_table *k, const int16_t *a, int16_t *out, size_t lanes) {
+    const __m256i first = _mm256_set1_epi32(k->first), span = _mm256_set1_epi32(k->span);
+    const __m256i below = _mm256_set1_epi32((1 << k->shift) - 1), half = _mm256_set1_epi32((1 << k->shift) >> 1);
+    const __m128i shift = _mm_cvtsi32_si128(k->shift);
+    size_t c = 0;
+    for (; c + 8u <= lanes; c += 8u) {
+        const __m256i x = _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(a + c)));
+        const __m256i above = _mm256_max_epi32(_mm256_sub_epi32(x, first), _mm256_setzero_si256());
+        const __m256i u = _mm256_min_epi32(above, span);
+        const __m256i knots = _mm256_i32gather_epi32((const int *)(const void *)k->knots, _mm256_srl_epi32(u, shift),
+                                                     2);
+        const __m256i left = _mm256_srai_epi32(_mm256_slli_epi32(knots, 16), 16), right = _mm256_srai_epi32(knots, 16);
+        const __m256i rise = _mm256_mullo_epi32(_mm256_sub_epi32(right, left), _mm256_and_si256(u, below));
+        const __m256i y = _mm256_add_epi32(left, _mm256_sra_epi32(_mm256_add_epi32(rise, half), shift));
+        const __m128i low = _mm256_castsi256_si128(y), high = _mm256_extracti128_si256(y, 1);
+        _mm_storeu_si128((__m128i *)(void *)(out + c), _mm_packs_epi32(low, high));
+    }
+    return c;
+}
+
+void vk_table_fine_s16(const vk_table *table, const int16_t *a, size_t a_step, int16_t *out, size_t out_step,
+                       size_t frames, size_t lanes) {
+    VK_FLAT(a_step == n_ && out_step == n_)
+    for (size_t t = 0; t < rows_; t++, a += a_step, out += out_step) {
+        for (size_t c = eights(table, a, out, n_); c < n_; c++) {
+            out[c] = looked_up_finely(table, a[c]);
+        }
+    }
+}
+
+void vk_table_s16(const int16_t *table, const int16_t *a, size_t a_step, int16_t *out, size_t out_step, size_t frames,
+                  size_t lanes) {
+    const vk_table whole = {table, -32768, 65535, 7};
+    vk_table_fine_s16(&whole, a, a_step, out, out_step, frames, lanes);
+}
+#else
 void vk_table_fine_s16(const vk_table *table, const int16_t *a, size_t a_step, int16_t *out, size_t out_step,
                        size_t frames, size_t lanes) {
     VK_ROWS_1(int16_t, int16_t, looked_up_finely(table, x))
 }
+
+void vk_table_s16(const int16_t *table, const int16_t *a, size_t a_step, int16_t *out, size_t out_step, size_t frames,
+                  size_t lanes) {
+    VK_ROWS_1_S16(looked_up(table, x), vk_m7_table(a_, out_, turns, table, table + 1, 64))
+}
+#endif
 
 void vk_table_s8(const int8_t *table, const int8_t *a, size_t a_step, int8_t *out, size_t out_step, size_t frames,
                  size_t lanes) {

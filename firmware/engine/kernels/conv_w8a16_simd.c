@@ -60,7 +60,6 @@ static inline sums two_taps(sums s, widened w, const int16_t *x) {
 #include <immintrin.h>
 typedef __m256i sums;
 static inline sums sums_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
-static inline void sums_store(int32_t *p, sums s) { _mm256_storeu_si256((__m256i *)(void *)p, s); }
 typedef __m256i widened;
 static inline widened weights_load(const int8_t *w) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)w));
@@ -68,7 +67,11 @@ static inline widened weights_load(const int8_t *w) {
 static inline sums sums_add(sums a, sums b) { return _mm256_add_epi32(a, b); }
 static inline sums two_taps(sums s, widened w, const int16_t *x) {
     const int32_t pair = (int32_t)vk_load_word(x);
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
+    return _mm256_dpwssd_epi32(s, w, _mm256_set1_epi32(pair));
+#else
     return _mm256_add_epi32(s, _mm256_madd_epi16(w, _mm256_set1_epi32(pair)));
+#endif
 }
 #elif defined(__SSE2__)
 #include <emmintrin.h>
@@ -141,12 +144,22 @@ typedef struct block {
 } block;
 
 static inline void finish(const block *b, sums s, int16_t *y) {
-    int32_t acc[8];
     int16_t full[8];
+#if defined(__AVX2__)
+    const __m256i half = _mm256_set1_epi64x(INT64_C(0x80000000)), m = sums_load(b->multiplier);
+    const __m256i acc = _mm256_sllv_epi32(s, sums_load(b->shift));
+    const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(acc, m), half);
+    const __m256i odd = _mm256_mul_epi32(_mm256_srli_epi64(acc, 32), _mm256_srli_epi64(m, 32));
+    const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), _mm256_add_epi64(odd, half), 0xaa);
+    const __m128i eight = _mm_packs_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1));
+    _mm_storeu_si128((__m128i *)(void *)full, eight);
+#else
+    int32_t acc[8];
     sums_store(acc, s);
     for (size_t j = 0; j < 8u; j++) {
         full[j] = vk_sat16(vk_smmulr(vk_shifted(acc[j], b->shift[j]), b->multiplier[j]));
     }
+#endif
     if (b->n == 8u) {
         __builtin_memcpy(y, full, sizeof full);
     } else {
@@ -177,6 +190,40 @@ static inline void four_frames(const vk_conv *layer, const block *b, const int16
         finish(b, s[f], y + f * out_step);
     }
 }
+
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__)
+#define WIDE_FRAMES 8u
+
+/* two blocks of channels × eight frames: a multiply-accumulate of two taps of sixteen channels is one instruction */
+static inline void eight_frames(const vk_conv *layer, const block b[2], const int16_t *x, int16_t *y, size_t out_step) {
+    __m512i s[WIDE_FRAMES];
+    for (size_t f = 0; f < WIDE_FRAMES; f++) {
+        s[f] = _mm512_inserti64x4(_mm512_castsi256_si512(sums_load(b[0].bias)), sums_load(b[1].bias), 1);
+    }
+    const int8_t *first = b[0].weights, *second = b[1].weights;
+    const size_t frame_step = layer->frame_step, run = layer->run;
+    for (size_t r = 0; r < layer->runs; r++) {
+        const int16_t *xr = x + r * layer->run_step;
+        for (size_t i = 0; i < run; i += 2u, first += 16, second += 16) {
+            const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)first);
+            const __m128i high = _mm_loadu_si128((const __m128i *)(const void *)second);
+            const __m512i w = _mm512_cvtepi8_epi16(_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1));
+            for (size_t f = 0; f < WIDE_FRAMES; f++) {
+                const int32_t pair = (int32_t)vk_load_word(xr + f * frame_step + i);
+                s[f] = _mm512_dpwssd_epi32(s[f], w, _mm512_set1_epi32(pair));
+            }
+        }
+    }
+    int32_t acc[WIDE_FRAMES][2u * VK_BLOCK]; /* the loop above keeps its registers */
+    for (size_t f = 0; f < WIDE_FRAMES; f++) {
+        _mm512_storeu_si512(acc[f], s[f]);
+    }
+    for (size_t f = 0; f < WIDE_FRAMES; f++, y += out_step) {
+        finish(&b[0], sums_load(acc[f]), y);
+        finish(&b[1], sums_load(acc[f] + VK_BLOCK), y + VK_BLOCK);
+    }
+}
+#endif
 
 #if defined(__AVX512BW__)
 /* Four taps of eight channels in one register, two in each half; `run` taps, a multiple of 16. */
@@ -224,30 +271,57 @@ static inline void one_frame(const vk_conv *layer, const block *b, const int16_t
     finish(b, sums_add(sums_add(s[0], s[1]), sums_add(s[2], s[3])), y);
 }
 
+/* Block c of a group, which ends at channel `end`. */
+static inline block block_of(const vk_conv *layer, size_t taps, size_t padded, size_t group, size_t c, size_t end) {
+    const size_t left = end - c;
+    const vk_requant *q = &layer->requant[group * padded + c];
+    block b = {.weights = (const int8_t *)layer->weights + (group * padded + c) * taps,
+               .n = left < VK_BLOCK ? left : VK_BLOCK};
+    for (size_t j = 0; j < VK_BLOCK; j++) {
+        b.bias[j] = q[j].bias;
+        b.multiplier[j] = q[j].multiplier;
+        b.shift[j] = q[j].shift;
+    }
+    return b;
+}
+
+/* One block of channels over some frames. */
+static inline void blocks_frames(const vk_conv *layer, const block *b, const int16_t *x, int16_t *y, size_t out_step,
+                                 size_t frames) {
+    size_t t = 0;
+    for (; t + 4u <= frames; t += 4u, x += 4u * layer->frame_step, y += 4u * out_step) {
+        four_frames(layer, b, x, y, out_step);
+    }
+    for (; t < frames; t++, x += layer->frame_step, y += out_step) {
+        one_frame(layer, b, x, y);
+    }
+}
+
 void vk_conv_w8a16(const vk_conv *layer, const int16_t *window, int16_t *out, size_t out_step, size_t frames,
                    size_t first, size_t count) {
     const vk_slice s = vk_slice_of(layer->groups, layer->channels, first, count);
     const size_t padded = vk_round_up(layer->channels, VK_BLOCK), taps = vk_stored_taps(layer, VK_RUN_TAPS);
     for (size_t g = s.group; g < s.group_end; g++) {
-        for (size_t c = s.channel; c < s.channel_end; c += VK_BLOCK) {
-            const size_t left = s.channel_end - c;
-            const vk_requant *q = &layer->requant[g * padded + c];
-            block b = {.weights = (const int8_t *)layer->weights + (g * padded + c) * taps,
-                       .n = left < VK_BLOCK ? left : VK_BLOCK};
-            for (size_t j = 0; j < VK_BLOCK; j++) {
-                b.bias[j] = q[j].bias;
-                b.multiplier[j] = q[j].multiplier;
-                b.shift[j] = q[j].shift;
-            }
+        size_t c = s.channel;
+#if defined(WIDE_FRAMES)
+        const size_t wide = frames - frames % WIDE_FRAMES;
+        for (; wide && c + VK_BLOCK < s.channel_end; c += 2u * VK_BLOCK) {
+            const block b[2] = {block_of(layer, taps, padded, g, c, s.channel_end),
+                                block_of(layer, taps, padded, g, c + VK_BLOCK, s.channel_end)};
             const int16_t *x = window + g * layer->group_in;
             int16_t *y = out + g * layer->channels + c;
-            size_t t = 0;
-            for (; t + 4u <= frames; t += 4u, x += 4u * layer->frame_step, y += 4u * out_step) {
-                four_frames(layer, &b, x, y, out_step);
+            for (size_t t = 0; t < wide;
+                 t += WIDE_FRAMES, x += WIDE_FRAMES * layer->frame_step, y += WIDE_FRAMES * out_step) {
+                eight_frames(layer, b, x, y, out_step);
             }
-            for (; t < frames; t++, x += layer->frame_step, y += out_step) {
-                one_frame(layer, &b, x, y);
+            for (size_t half = 0; half < 2u; half++) {
+                blocks_frames(layer, &b[half], x, y + half * VK_BLOCK, out_step, frames - wide);
             }
+        }
+#endif
+        for (; c < s.channel_end; c += VK_BLOCK) {
+            const block b = block_of(layer, taps, padded, g, c, s.channel_end);
+            blocks_frames(layer, &b, window + g * layer->group_in, out + g * layer->channels + c, out_step, frames);
         }
     }
 }

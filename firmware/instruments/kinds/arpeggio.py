@@ -64,6 +64,8 @@ class Arpeggio(InstrumentKind):
         "voicing": "Left: every chord from its root up; right: the inversion with the least way to go.",
         "transpose": "Moves everything, by whole semitones.",
         "input": "A voltage to be quantized, one volt per octave.",
+        "x": "Place on the map of progressions, from left to right.",
+        "y": "Place on the map of progressions, from bottom to top.",
         "snap": "What the quantizer lets through: left the chord's notes, right a scale that holds them.",
     }
     engine = ("decision", "step_clock", "tone")

@@ -26,7 +26,7 @@ from train.models.expression.shape import (
 )
 from train.models.voice.shape import FRAMES_PER_S
 
-SETTLES = 200
+SETTLES = 600
 """Frames after which slow noise has forgotten that it began."""
 
 
@@ -55,8 +55,9 @@ def noise_of(seed: int, count: int, frames: int) -> Tensor:
     drawn = np.random.default_rng(seed).uniform(-1, 1, (count, len(NOISE_S), SETTLES + frames))
     rows = []
     for channel, constant_s in enumerate(NOISE_S):
-        kept = float(np.exp(-1 / (constant_s * FRAMES_PER_S))) if constant_s else 0.0
-        rows.append(lfilter([np.sqrt(1 - kept**2)], [1, -kept], drawn[:, channel]))
+        kept = float(np.exp(-1 / (constant_s * FRAMES_PER_S)))
+        taken = np.sqrt((1 - kept**2) ** 3 / (1 + kept**2))
+        rows.append(lfilter([taken], [1, -2 * kept, kept**2], drawn[:, channel]))
     return torch.from_numpy(np.stack(rows, 1)[..., SETTLES:].astype(np.float32))
 
 

@@ -3,8 +3,7 @@
 frame    192 samples, as of a voice
 told     latents of the voice; octaves above 220 Hz; octaves from the last note to this one; velocity, −1 … 1;
          gate; exp(−age / a) for six ages a since the gate rose; exp(−time / s) for three since it fell, 0
-         before; one of four events, none of them where nobody says; noise: white, −1 … 1, and two
-         that are slower and as strong
+         before; one of four events, none of them where nobody says; three noises, smooth and each slower
 answers  loudness, (dB + 40) / 40, as a voice is told it; pitch beside the note's, in 50 cents; breath, the
          log gain of the noise beside what the voice says of it
 """
@@ -18,8 +17,8 @@ from train.models.voice.shape import AGES_S, HOP
 EVENTS = ("pluck", "bow", "blow", "strike")
 SINCE_S = (0.03, 0.1, 0.3)
 CURVES = ("loudness", "cents", "breath")
-NOISE_S = (0.0, 0.05, 0.25)
-"""Time constants of the channels of noise; 0: white."""
+NOISE_S = (0.03, 0.1, 0.4)
+"""Time constants of the channels of noise, each smoothed twice: nothing that plays a note jumps."""
 NOISES = len(NOISE_S)
 CENTS = 50.0
 CLOCKS = ("gate", *(f"age_{age:g}" for age in AGES_S), *(f"since_{since:g}" for since in SINCE_S))

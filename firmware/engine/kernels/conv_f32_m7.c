@@ -1,4 +1,4 @@
-/* Convolution in float32, for the edges and for --float builds.
+/* Convolution in float32 on a Cortex-M7, for the edges and for --float builds.
  *
  * Sums run in ascending order of the window, one channel in one lane, so every target rounds alike; weights lie
  * [block of 8 channels][tap][8] so that a compiler vectorises over channels without reordering a sum.
