@@ -299,20 +299,20 @@ def anomaly(form: str = "w8a16", seed: int = 3) -> Any:
     It runs once a millisecond here, so that it can be compared by cycles a multiply-accumulate.
     """
     b = Builder(form, seed)
-    x = b.quantize("spectra", b.rng.standard_normal((640, 64)))
+    x = b.quantize("spectrum", b.rng.standard_normal((640, 64)))
     for units in (*[128] * 4, 8, *[128] * 4):
         x = b.conv(x, units, 1)
         x = b.quantize(b.node("Relu", [x.name]), np.maximum(x.values, 0))
     x = b.conv(x, 640, 1)
     b.node("Identity", [x.name])
     b.nodes[-1].output[0] = "again"
-    metadata = _metadata("anomaly", form, [("spectra", "control", "1/48", 640)], [("again", 640)])
+    metadata = _metadata("anomaly", form, [("spectrum", "control", "1/48", 640)], [("again", 640)])
     metadata["outputs"][0] |= {
         "role": "control",
         "rate": "1/48",
         "channels": [f"again{k}" for k in range(640)],
     }
-    return b.finish(f"anomaly_{form}", {"in": {"spectra": 640}, "out": {"again": 640}}, metadata, [])
+    return b.finish(f"anomaly_{form}", {"in": {"spectrum": 640}, "out": {"again": 640}}, metadata, [])
 
 
 def _metadata(

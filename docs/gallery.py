@@ -29,6 +29,8 @@ MATERIAL = (
     "drive_wandering",
 )
 """Examples in which latents are material."""
+EXAMPLES = (*MATERIAL, "voice_expressive")
+"""All that are heard in the gallery."""
 BENDS = ("cat_for_conv1d", "conv1d_2", "conv1d_4", "conv1d_5")
 """Sites of the drum that `vaectrol dissect` proposes, and the model that has them as parameters."""
 BENT = "bent.onnx"
@@ -87,7 +89,7 @@ def named(name: str, root: Path, folder: Path) -> list[str]:
 
     The model that ``drum_bent`` plays lies in `folder`.
     """
-    if name not in MATERIAL:
+    if name not in EXAMPLES:
         return [name]
     bent = ["--model", f"drum={folder / BENT}"] if name == "drum_bent" else []
     return [str(root / "examples" / f"{name}.toml"), *bent]
@@ -97,7 +99,7 @@ def play_all() -> list[Heard]:
     """Play every factory instrument, in the order of their names, then the examples."""
     with TemporaryDirectory(prefix="vaectrol-gallery-") as folder:
         bend_drum(Path(folder))
-        return [play_one(name, Path(folder)) for name in (*available_instruments(), *MATERIAL)]
+        return [play_one(name, Path(folder)) for name in (*available_instruments(), *EXAMPLES)]
 
 
 def bend_drum(folder: Path) -> None:
@@ -134,7 +136,7 @@ def write_pages(folder: Path) -> None:
     run(["web", "-o", str(folder)])
     with TemporaryDirectory(prefix="vaectrol-gallery-") as made:
         bend_drum(Path(made))
-        for name in MATERIAL:
+        for name in EXAMPLES:
             run(["web", *named(name, ROOT, Path(made)), "-o", str(folder / f"{name}.html")])
 
 
@@ -147,7 +149,7 @@ def write_pictures(sounds: list[Heard], folder: Path = PICTURES) -> None:
     shown = [
         (
             heard.name.replace("_", " "),
-            heard.audio[: None if heard.name in MATERIAL else round(SHOWN_S * heard.rate_hz)].mean(axis=1),
+            heard.audio[: None if heard.name in EXAMPLES else round(SHOWN_S * heard.rate_hz)].mean(axis=1),
         )
         for heard in sounds
     ]
@@ -156,7 +158,7 @@ def write_pictures(sounds: list[Heard], folder: Path = PICTURES) -> None:
         figure, axes = new_figure(1, 1, 3.1, 1.75)
         draw_spectrogram(axes[0, 0], audio, rate_hz, top_db=None)
         write_small(figure, folder / f"{heard.name}.png")
-    strip = [one for heard, one in zip(sounds, shown, strict=True) if heard.name not in MATERIAL]
+    strip = [one for heard, one in zip(sounds, shown, strict=True) if heard.name not in EXAMPLES]
     write_small(
         spectrogram_figure(strip, rate_hz, columns=len(strip), top_db=None), folder / "instruments.png"
     )

@@ -22,10 +22,10 @@ def test_every_page_is_in_the_sites_contents() -> None:
     assert sorted(named) == sorted(str(page.relative_to(ROOT)) for page in pages())
 
 
-def test_the_gallery_plays_every_factory_instrument_and_what_latents_are_material_for() -> None:
-    played = [*available_instruments(), *gallery.MATERIAL]
+def test_the_gallery_plays_every_factory_instrument_and_its_examples() -> None:
+    played = [*available_instruments(), *gallery.EXAMPLES]
     assert sorted(gallery.PLAYER.findall(GALLERY)) == sorted(played)
-    for name in gallery.MATERIAL:
+    for name in gallery.EXAMPLES:
         demo = load_instrument(ROOT / "examples" / f"{name}.toml").spec.demo
         assert demo is not None and (ROOT / "examples" / demo.script).is_file()
         assert (gallery.PICTURES / f"{name}.png").is_file()

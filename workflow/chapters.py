@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from workflow.plan import Plan
+from workflow.plan import Plan, data_kind
 from workflow.stages import Stage
 
 EMULATED_S = 2.5
@@ -36,7 +36,7 @@ def model_stages(plan: Plan, role: str, folder: Path, model: Path, prefix: str) 
         Stage(
             f"{prefix}prepare",
             "read the sounds, say what is wrong with them, split them",
-            ("data", "prepare", role, str(source), str(data)),
+            ("data", "prepare", data_kind(role), str(source), str(data)),
             (source,),
             (data / "manifest.json", data / "report.html"),
             tolerates=(0, 1),

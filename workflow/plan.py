@@ -181,11 +181,18 @@ def holds(folder: Path, role: str) -> bool:
     return any(path.suffix.lower().lstrip(".") in endings for path in files_below(folder))
 
 
+def data_kind(role: str) -> str:
+    """Kind of data set that a role's training learns from."""
+    from train.kinds import task_class
+
+    return next(iter(task_class(role).data_kinds), role)
+
+
 def preparation(role: str) -> type[Preparation[Any, Any]]:
     """How a data set of this kind is made."""
     from train.data.kinds import preparation as of
 
-    return of(role)
+    return of(data_kind(role))
 
 
 def recipe_of(role: ModelRole, alone: bool, quick: bool) -> str:

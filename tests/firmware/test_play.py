@@ -320,7 +320,7 @@ def test_a_live_session_renders_again_from_its_recording(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "kind", ["drum", "rhythm", "arpeggio", "voice", "choir", "drive", "groove", "modal", "ear"]
+    "kind", ["drum", "rhythm", "arpeggio", "voice", "choir", "drive", "groove", "modal", "ear", "spectra"]
 )
 def test_everything_going_wrong_stays_bounded(kind, model_files):
     """A short piece of the hour that `python -m firmware.play.fuzz` runs."""

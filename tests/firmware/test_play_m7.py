@@ -36,6 +36,7 @@ def moving_signals(board, ticks, parameters, block):
         ("groove", 48),
         ("modal", 48),
         ("ear", 48),
+        ("spectra", 48),
     ],
 )
 def test_play_equals_the_module(kind, block, model_files, tmp_path):
