@@ -449,7 +449,10 @@ DRUM = ("drums", "--kind", "drum")
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["drums"], "say what to make, with --kind: arpeggio, drive, drum, ear, groove, rhythm, spectra, voice."),
+        (
+            ["drums"],
+            "say what to make, with --kind: arpeggio, drive, drum, ear, groove, rhythm, spectra, voice.",
+        ),
         (["nowhere", "--kind", "drum"], "there is no folder nowhere"),
         (["drums", "--kind", "pianos"], "there is no kind 'pianos'"),
         (["drums", "--kind", "drums"], "the kind is called drum"),
