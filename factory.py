@@ -534,7 +534,7 @@ def factory(
         stages = [stage for stage in stages if stage.name != "evaluate"]
     before = [stage for stage in stages if not stage.name.startswith(("evaluate-", "bench-"))]
     run_stages(before, out)
-    if model is not None:
+    if model is not None and model.resolve() != (out / f"{name}.int8.onnx").resolve():
         shutil.copyfile(model, out / f"{name}.int8.onnx")
     if "encoder" in words.stages:
         write_encoder(trained, out / f"{name}.int8.onnx")

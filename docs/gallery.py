@@ -177,4 +177,7 @@ def write_small(figure: object, path: Path) -> None:
 
 
 if __name__ == "__main__":
+    import argparse
+
+    argparse.ArgumentParser(prog="python -m docs.gallery", description=__doc__.splitlines()[0]).parse_args()
     write_pictures(play_all())

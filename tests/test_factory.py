@@ -103,6 +103,29 @@ def test_bad_words_are_refused_in_a_sentence(models, change, says):
         factory.read_words("click", models)
 
 
+def test_a_model_that_lies_where_it_would_be_copied_to_stays(models, tmp_path, monkeypatch):
+    """It was a traceback."""
+    words = factory.read_words("click", models)
+    ran: list[int] = []
+
+    def run_stages(stages, out):
+        ran.append(len(stages))
+        if len(ran) > 1:
+            raise WorkflowStopped("far enough")
+
+    monkeypatch.setattr(factory, "read_words", lambda name: words)
+    monkeypatch.setattr(factory, "run_stages", run_stages)
+    monkeypatch.setattr("quantize.formats.encoder.write_encoder", lambda run, path: None)
+    out = tmp_path / "out"
+    out.mkdir()
+    tiny_model(out / "click.int8.onnx")
+    (tmp_path / "manifest.json").write_text("{}")
+    kept = (out / "click.int8.onnx").read_bytes()
+    with pytest.raises(WorkflowStopped, match="far enough"):
+        factory.factory("click", out, tmp_path, tmp_path, out / "click.int8.onnx", models)
+    assert (out / "click.int8.onnx").read_bytes() == kept
+
+
 def test_unknown_models_are_refused_with_those_there_are(models):
     with pytest.raises(WorkflowStopped, match="the factory models are click"):
         factory.read_words("clack", models)

@@ -195,6 +195,8 @@ def test_a_file_in_the_folder_of_kinds_is_a_kind_with_a_command_and_options(tmp_
     assert "Letters, as they are written." in said and "--often" in said
     assert vaectrol.main(["data", "prepare", "letter", str(tmp_path / "kinds"), str(tmp_path / "o")]) == 2
     assert "holds no letters" in capsys.readouterr().err
+    assert vaectrol.main(["data", "prepare", "notes", "--help"]) == 0  # the voice's kind by its other name
+    assert "vaectrol data prepare notes ~/" in capsys.readouterr().out
 
 
 def test_kits_and_instruments_are_never_cut(tmp_path):

@@ -44,7 +44,7 @@ class OneCommandAKind(TyperGroup):
         kind = cmd_name if cmd_name in known else next(also, cmd_name)
         check_kind(kind, known)
         alone = typer.Typer(add_completion=False)
-        example = f"Example: vaectrol data prepare {kind} ~/Samples/{kind} /tmp/{kind}_data"
+        example = f"Example: vaectrol data prepare {cmd_name} ~/Samples/{cmd_name} /tmp/{cmd_name}_data"
         alone.command(kind, epilog=f"{EPILOG}\n\n{example}")(_command(kind, preparation(kind)))
         return typer.main.get_command(alone)
 
