@@ -327,6 +327,16 @@ def _tile_png(audio: np.ndarray, rate_hz: float, top_db: float | None) -> str:
     return base64.b64encode(stream.getvalue()).decode()
 
 
+def players(
+    groups: Sequence[Sequence[tuple[str, np.ndarray, str]]], rate_hz: int, seconds: float
+) -> list[list[Sound]]:
+    """Players of the beginnings of sounds, group by group, each told by its title, audio and note."""
+    return [
+        [player(title, excerpt(audio, rate_hz, seconds), rate_hz, note) for title, audio, note in group]
+        for group in groups
+    ]
+
+
 def excerpt(audio: np.ndarray, rate_hz: int, seconds: float) -> np.ndarray:
     """Cut the beginning of a sound; an abrupt end would click, and be seen, so it fades."""
     cut = np.array(audio[: round(seconds * rate_hz)], np.float32)

@@ -42,6 +42,21 @@ def network_steps(stage: str, report: Report) -> list[Step]:
     return [Step(stage, TICKS_PER_HOP // CALLS, hop_cycles(report) / CALLS + CALL_CYCLES)] * CALLS
 
 
+def placed(found: Sequence[Step], begin_cycles: float) -> tuple[tuple[int, str, int], ...]:
+    """Spread the steps of a hop evenly over it: when each is due, its stage and its part."""
+    due = dues([step.cycles for step in found], begin_cycles)
+    return tuple((at, step.stage, step.part) for at, step in zip(due, found, strict=True))
+
+
+def load_of(
+    found: Sequence[Step], begin_cycles: float, steps: Sequence[tuple[int, str, int]], block: int
+) -> tuple[float, float]:
+    """Mean and most cycles of a callback, by steps that were :func:`placed`."""
+    cycles = [begin_cycles, *(step.cycles for step in found)]
+    due = (0, *(at for at, _, _ in steps))
+    return sum(cycles) * block / HOP, peak(due, cycles, block)
+
+
 def dues(cycles: Sequence[float], begin_cycles: float) -> tuple[int, ...]:
     """Samples after which each step is due: so that those done by then are as many as the time allows.
 

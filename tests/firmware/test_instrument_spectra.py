@@ -9,66 +9,17 @@ import torch
 from common.refusal import Refusal
 from firmware.build import generate, host_library
 from firmware.play.host import HostInstrument
-from firmware.play.render import resting_knobs
-from firmware.script.cv_script import Script, signals
-from tests.firmware.test_instrument_oscillator import code, pulses
+from tests.firmware import test_instrument_oscillator as plain
+from tests.firmware.test_instrument_oscillator import pulses
 
 RATE_HZ, HOP = 48_000, 256
 C2_HZ = 440 * 2 ** ((36 - 69) / 12)
 LATENTS = 4
-PATCH = """
-title = "Test"
-kind = "spectra"
-
-[models]
-spectra = "spectra"
-
-[[control]]
-to = "latent.1"
-knob = "knob_1"
-
-[[control]]
-to = "tonality"
-knob = "knob_2"
-
-[[control]]
-to = "life"
-knob = "knob_3"
-
-[[control]]
-to = "release"
-knob = "knob_4"
-
-[[control]]
-to = "pitch"
-cv = "cv_5"
-smoothing = 0.0
-dead_band = 0.0
-
-[[gate]]
-to = "gate"
-jack = "gate_in_1"
-
-[[gate]]
-to = "accent"
-jack = "gate_in_2"
-
-[[output]]
-jack = "audio_out_1"
-from = "mix"
-
-[[output]]
-jack = "cv_out_1"
-from = "envelope"
-
-[[output]]
-jack = "cv_out_2"
-from = "pitch"
-
-[[output]]
-jack = "gate_out_1"
-from = "note"
-"""
+PATCH = plain.PATCH.replace('kind = "oscillator"', 'kind = "spectra"').replace(
+    'voice = "v.onnx"', 'spectra = "spectra"'
+)
+for _of_voices, _of_spectra in (("vibrato", "tonality"), ("breath", "life"), ("glide", "release")):
+    PATCH = PATCH.replace(f'to = "{_of_voices}"', f'to = "{_of_spectra}"')
 KNOBS = {"knob_1": 0.5, "knob_2": 1.0, "knob_3": 0.5, "knob_4": 0.1}
 
 
@@ -103,8 +54,8 @@ def model(tmp_path_factory):
     return written(tmp_path_factory.mktemp("spectra") / "s.onnx")
 
 
-class Module:
-    """An instrument of the test's own file, for this machine."""
+class Module(plain.Module):
+    """The same with spectra."""
 
     def __init__(self, folder, model, block=48):
         folder.mkdir(parents=True, exist_ok=True)
@@ -116,16 +67,8 @@ class Module:
         self.host = HostInstrument(host_library(self.built))
         self.block = block
 
-    def play(self, ticks, volts=2.0, knobs=None, gate=None, accent=None):
-        self.host.reset()
-        resting = {**resting_knobs(self.built), **KNOBS, **(knobs or {})}
-        made = signals(Script(), self.built.board, ticks, {}, {}, resting)
-        cv = next(i for i, one in enumerate(self.built.board.adcs) if one.name == "cv_5")
-        made.inputs[cv] = code(self.built.board.adcs[cv], np.broadcast_to(volts, ticks))
-        made.gates[0] = pulses(ticks, (48, ticks)) if gate is None else gate
-        if accent is not None:
-            made.gates[1] = accent
-        return self.host.render(made, self.block)
+    def signals(self, ticks, knobs=None, **told):
+        return super().signals(ticks, knobs=KNOBS | (knobs or {}), **told)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +86,7 @@ def test_a_note_has_the_pitch_that_volts_ask_for(module, volts):
     from librosa import yin
 
     hz = C2_HZ * 2**volts
-    sound = module.play(RATE_HZ // 2, volts).audio[0][RATE_HZ // 8 :]
+    sound = module.play(RATE_HZ // 2, volts=volts).audio[0][RATE_HZ // 8 :]
     found = yin(sound.astype(float), fmin=hz / 1.8, fmax=hz * 1.8, sr=RATE_HZ, frame_length=4096)
     assert abs(1200 * np.log2(np.median(found) / hz)) < 10
 

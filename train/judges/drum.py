@@ -17,8 +17,7 @@ import torch
 from common.audio import SAMPLE_RATE_HZ
 from common.drums import CLASSES
 from common.files import write_picture
-from common.spectrogram import excerpt, mosaic_figure, spectrogram_figure
-from common.spectrogram import player as player_of
+from common.spectrogram import excerpt, mosaic_figure, players, spectrogram_figure
 from train.analysis.hit.changes import MAX_SAMPLES
 from train.attributes.sound import loudness, measure_sound
 from train.hearing.hear import Judgeable, hear
@@ -132,13 +131,7 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
         hiss_dbfs=np.array(hiss),
     )
     _write_sounds([(title, sound) for group in shown for title, sound, _ in group], folder)
-    groups = [
-        [
-            player_of(title, excerpt(sound, SAMPLE_RATE_HZ, 1.0), SAMPLE_RATE_HZ, note)
-            for title, sound, note in group
-        ]
-        for group in shown
-    ]
+    groups = players(shown, SAMPLE_RATE_HZ, 1.0)
     figures: dict[str, DrumSummary] = {who: _summary(rows, who) for who in WHO}
     report: DrumReport = {
         "items": len(rows),

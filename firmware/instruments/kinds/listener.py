@@ -11,7 +11,7 @@ from firmware.instruments.assignment import Assignment
 from firmware.instruments.c.hearing import ear_of, ear_tables
 from firmware.instruments.c.held import KindTables
 from firmware.instruments.c.model_calls import CompiledModel
-from firmware.instruments.hops import HEAR_CYCLES, HOP, Step, dues, network_steps, peak
+from firmware.instruments.hops import HEAR_CYCLES, Step, load_of, network_steps, placed
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
 from firmware.instruments.tone import UNIT
 from hardware.board import Board
@@ -117,15 +117,11 @@ class Listener(InstrumentKind):
 
     def plan(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> None:
         """Spread the steps of a hop evenly over it."""
-        found = steps(reports)
-        due = dues([step.cycles for step in found], BEGIN_CYCLES)
-        assignment.steps = tuple((at, step.stage, step.part) for at, step in zip(due, found, strict=True))
+        assignment.steps = placed(steps(reports), BEGIN_CYCLES)
 
     def load(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> tuple[float, float]:
         """Of a hop's steps, as they are due."""
-        cycles = [BEGIN_CYCLES, *(step.cycles for step in steps(reports))]
-        due = (0, *(at for at, _, _ in assignment.steps))
-        return sum(cycles) * block / HOP, peak(due, cycles, block)
+        return load_of(steps(reports), BEGIN_CYCLES, assignment.steps, block)
 
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``ListenerSpec``."""

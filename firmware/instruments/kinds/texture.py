@@ -16,7 +16,7 @@ from firmware.instruments.c.hearing import ear_of, ear_tables
 from firmware.instruments.c.held import KindTables
 from firmware.instruments.c.literals import floats, integers
 from firmware.instruments.c.model_calls import CompiledModel
-from firmware.instruments.hops import HEAR_CYCLES, HOP, Step, dues, network_steps, peak
+from firmware.instruments.hops import HEAR_CYCLES, HOP, Step, load_of, network_steps, placed
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole, PriorRole
 from firmware.instruments.latents import prior
 from firmware.instruments.latents.layer import add_layer, layer_tables
@@ -218,15 +218,11 @@ class Texture(InstrumentKind):
 
     def plan(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> None:
         """Spread the steps of a hop evenly over it."""
-        found = steps(reports)
-        due = dues([step.cycles for step in found], BEGIN_CYCLES)
-        assignment.steps = tuple((at, step.stage, step.part) for at, step in zip(due, found, strict=True))
+        assignment.steps = placed(steps(reports), BEGIN_CYCLES)
 
     def load(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> tuple[float, float]:
         """Of a hop's steps, as they are due."""
-        cycles = [step.cycles for step in steps(reports)]
-        due = (0, *(at for at, _, _ in assignment.steps))
-        mean, worst = (BEGIN_CYCLES + sum(cycles)) * block / HOP, peak(due, [BEGIN_CYCLES, *cycles], block)
+        mean, worst = load_of(steps(reports), BEGIN_CYCLES, assignment.steps, block)
         if prior.ROLE in reports:
             more = prior.load(assignment, reports[prior.ROLE], block)
             mean, worst = mean + more[0], worst + more[1]

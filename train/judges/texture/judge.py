@@ -16,8 +16,7 @@ import torch
 from common import pitch
 from common.audio import SAMPLE_RATE_HZ
 from common.files import write_picture
-from common.spectrogram import excerpt, spectrogram_figure
-from common.spectrogram import player as player_of
+from common.spectrogram import players, spectrogram_figure
 from train.hearing.envelope_line import envelope_line_db
 from train.hearing.pictures import pictures
 from train.hearing.told_apart import told_apart
@@ -110,13 +109,7 @@ def judge(
         "rows": rows,
     }
     _write_sounds(shown, folder)
-    groups = [
-        [
-            player_of(title, excerpt(sound, SAMPLE_RATE_HZ, 1.5), SAMPLE_RATE_HZ, note)
-            for title, sound, note in group
-        ]
-        for group in shown
-    ]
+    groups = players(shown, SAMPLE_RATE_HZ, 1.5)
     return Judgement(report, write_page, groups)
 
 

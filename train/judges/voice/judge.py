@@ -16,8 +16,7 @@ from torch import Tensor
 
 from common.audio import SAMPLE_RATE_HZ
 from common.files import write_picture
-from common.spectrogram import excerpt, spectrogram_figure
-from common.spectrogram import player as player_of
+from common.spectrogram import players, spectrogram_figure
 from train.analysis.note.loudness import loudness_db
 from train.judges.judged import Judgement
 from train.judges.player import Player
@@ -105,13 +104,7 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
         "rows": rows,
     }
     _write_sounds(shown, folder)
-    groups = [
-        [
-            player_of(title, excerpt(sound, SAMPLE_RATE_HZ, 1.5), SAMPLE_RATE_HZ, words)
-            for title, sound, words in group
-        ]
-        for group in shown
-    ]
+    groups = players(shown, SAMPLE_RATE_HZ, 1.5)
     return Judgement(report, write_page, groups)
 
 
