@@ -20,6 +20,7 @@
 #define PULSE_AT 484u /* sample of a piece at which a pulse is loudest */
 #define SAMPLE (1.0f / (float)VK_GRAIN_ONE)
 #define ONE_TURN 4294967296.0f
+#define INTERVAL 2147483648.0f /* of the clock, between grains in the mean */
 #define SHARE (1.0f / 4294967296.0f)
 #define HOPS (VK_GRAIN_SIZE / VK_HOP)
 #define OLD_DRAW 1e6f /* distance of what belongs to an older draw */
@@ -121,6 +122,19 @@ static float place_of(const Grains *self, const Panel *panel, int8_t hand, uint3
     return bound(middle + side * strays, 0.0f, side - 0.001f);
 }
 
+/* All grains up to a sample of the block: before one begins or a piece is taken, and at the end. */
+static void draw_to(Grains *self, size_t end) {
+    if (end == self->drawn) {
+        return;
+    }
+    for (uint32_t g = 0; g < GRAINS_AT_ONCE; ++g) {
+        if (self->grain[g].piece != NULL) {
+            vk_grain_add(&self->grain[g], self->left + self->drawn, self->right + self->drawn, end - self->drawn);
+        }
+    }
+    self->drawn = end;
+}
+
 static bool sounds(const Grains *self, uint32_t piece) {
     for (uint32_t g = 0; g < GRAINS_AT_ONCE; ++g) {
         if (self->grain[g].piece != NULL && self->of[g] == piece) {
@@ -137,6 +151,7 @@ static void begin_piece(Grains *self, const Panel *panel) {
     const GrainsSpec *spec = self->spec;
     const GrainsCodes *codes = spec->codes;
     uint32_t oldest = GRAINS_PIECES;
+    draw_to(self, self->now);
     for (uint32_t p = 0; p < GRAINS_PIECES; ++p) {
         if ((oldest == GRAINS_PIECES || self->piece[p].number < self->piece[oldest].number) && !sounds(self, p)) {
             oldest = p;
@@ -307,6 +322,7 @@ static void begin_grain(Grains *self, const Panel *panel) {
     const GrainsCodes *codes = spec->codes;
     const uint32_t number = ++self->begun, mask = codes->side - 1u;
     uint32_t g = 0;
+    draw_to(self, self->now);
     while (g < GRAINS_AT_ONCE && self->grain[g].piece != NULL) {
         ++g;
     }
@@ -349,13 +365,13 @@ static void begin_grain(Grains *self, const Panel *panel) {
 
 /* What the clock of grains moves on by in a sample. */
 static uint32_t clock_speed(const Grains *self, const Panel *panel) {
-    return (uint32_t)(bound(value(self, panel, self->spec->density), 0.0f, 1000.0f) * TURNS_PER_HZ);
+    return (uint32_t)(bound(value(self, panel, self->spec->density), 0.0f, 1000.0f) * (0.5f * TURNS_PER_HZ));
 }
 
 static void begin_due_grain(Grains *self, const Panel *panel) {
     const float strays = bound_unit(value(self, panel, self->spec->jitter)) * (chance(self->begun, OF_CLOCK) - 0.5f);
     self->clock -= self->due;
-    self->due = (uint64_t)(ONE_TURN * (1.0f + strays));
+    self->due = (uint32_t)(INTERVAL * (1.0f + strays));
     begin_grain(self, panel);
 }
 
@@ -419,8 +435,12 @@ void grains_render(Grains *self, const Panel *panel, const PortBlock *block) {
     Slope gain = panel_slope(panel, (uint8_t)spec->gain, 0), level = panel_slope(panel, (uint8_t)spec->level, 0);
     const uint32_t jack = output_gates(&spec->outputs, 1u << GRAINS_OUT_GRAIN);
     float left[PORT_MAX_BLOCK] = {0}, right[PORT_MAX_BLOCK] = {0};
+    self->left = left;
+    self->right = right;
+    self->drawn = 0;
     for (size_t done = 0; done < ticks;) {
         self->share = (float)done * panel->per_tick;
+        self->now = done;
         take_gates(self, panel, done);
         size_t count = work(self, panel);
         const uint32_t speed = clock_speed(self, panel), turn = turns_of(octaves_now(self, panel));
@@ -428,25 +448,21 @@ void grains_render(Grains *self, const Panel *panel, const PortBlock *block) {
             begin_due_grain(self, panel);
         }
         if (speed > 0 && self->due > self->clock) {
-            const uint64_t wait = (self->due - self->clock + speed - 1u) / speed;
-            count = wait < count ? (size_t)wait : count;
+            const uint32_t wait = (self->due - self->clock + speed - 1u) / speed;
+            count = wait < count ? wait : count;
         }
         count = count < ticks - done ? count : ticks - done;
         count = until_rise(panel, done, count);
-        for (uint32_t g = 0; g < GRAINS_AT_ONCE; ++g) {
-            if (self->grain[g].piece != NULL) {
-                vk_grain_add(&self->grain[g], left + done, right + done, count);
-            }
-        }
         for (size_t i = done; i < done + count; ++i) {
             const float raw = block->audio_in != NULL ? block->audio_in[0][i] : 0.0f;
             self->arriving[self->at++] = audible(raw * slope_next(&gain));
             block->gates_out[i] = pulse_next(&self->pulse) ? jack : 0u;
         }
-        self->clock += (uint64_t)speed * count;
+        self->clock += speed * (uint32_t)count;
         self->turn += turn * (uint32_t)count;
         done += count;
     }
+    draw_to(self, ticks);
     for (size_t i = 0; i < ticks; ++i) {
         const float now = slope_next(&level);
         left[i] = audible(left[i] * now);

@@ -99,9 +99,11 @@ typedef struct Grains {
     uint16_t gesture;           /* its code */
     bool keeps;                 /* what is being made is kept */
     uint32_t made_pieces, begun, draw;
-    uint64_t clock, due; /* of the next grain, 2^32 a mean interval */
+    uint32_t clock, due; /* of the next grain; 2^31 is a mean interval */
     uint32_t turn;       /* of the pitch, 2^32 a period */
     float x, y;          /* of the newest grain, 0 … 1 */
+    float *left, *right; /* of the block */
+    size_t now, drawn;   /* samples of the block that have passed, and that have their grains */
     float share;         /* of the block that has passed where something is done */
     uint16_t at, step;   /* samples into the hop; the next step */
     uint16_t pulse;      /* ticks left */

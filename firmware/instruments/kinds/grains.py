@@ -20,16 +20,19 @@ from firmware.instruments.tone import UNIT
 from firmware.models.model_file import ModelFile
 
 STAGES: Mapping[str, tuple[int, ...]] = {
-    "keep": (4_000, 5_000),
+    "keep": (2_000, 7_000),
     "hear": HEAR_CYCLES,
     "encode": (),
-    "seek": (6_000, 6_000, 6_000, 6_000),
-    "aim": (4_000,),
+    "seek": (5_500, 5_500, 5_500, 5_500),
+    "aim": (3_000,),
     **{stage: texture.STAGES[stage] for stage in ("pulses", "decode", "gains", "frame")},
 }
 """Stages of a hop, GRAINS_STAGE_… of engine/instruments/grains.h; what their parts take on a Cortex-M7."""
 NEEDS = {**dict.fromkeys(("hear", "encode", "seek"), "encoder"), "decode": "decoder"}
-BEGIN_CYCLES = 4_000
+BEGIN_CYCLES = 8_500
+"""What happens at once when a hop begins: its loudness is told."""
+GRAIN_CYCLES = 32
+"""Of a sample of a grain, counted by `vaectrol emulate`."""
 AT_ONCE, PIECES, KEPT_HOPS, MOST_BOOKS = 16, 24, 16, 4
 """GRAINS_AT_ONCE, GRAINS_PIECES, VK_GRAIN_SIZE in hops and GRAINS_BOOKS of the engine."""
 PIECE_BYTES = 2 * (KEPT_HOPS * HOP + 8)
@@ -88,7 +91,7 @@ class Grains(InstrumentKind):
         "level": "Loudness of everything that leaves the module.",
     }
     struct_bytes = 36 * 1024
-    callback_cycles, sample_cycles = 4_000, 150
+    callback_cycles, sample_cycles = 4_000, 120
 
     def memory_bytes(self, assignment: Assignment) -> dict[str, int]:
         """The bank beside the struct."""
@@ -140,7 +143,8 @@ class Grains(InstrumentKind):
         )
         region = _bank_region(assignment) if models["decoder"].is_placed else ""
         bank = Held("GrainsSound", "grains_bank", PIECES, region)
-        constants = f"""_Static_assert(GRAINS_PIECES == {PIECES}u && GRAINS_AT_ONCE == {AT_ONCE}u, "as counted");
+        constants = f"""_Static_assert(GRAINS_PIECES == {PIECES}u, "as counted");
+_Static_assert(GRAINS_AT_ONCE == {AT_ONCE}u, "as counted");
 _Static_assert(sizeof(GrainsSound) == {PIECE_BYTES}u, "as counted");
 static const float codes_book[] = {floats(books.ravel())};
 static const uint16_t codes_gesture[] = {integers(np.array(codes.gestures).ravel())};
@@ -156,7 +160,9 @@ static const GrainsStep grains_steps[] = {{
 {steps_text}
 }};"""
         used = {
-            role: (f"&{models[role].table}", f"&{models[role].state.name}") if role in models else ("NULL", "NULL")
+            role: (f"&{models[role].table}", f"&{models[role].state.name}")
+            if role in models
+            else ("NULL", "NULL")
             for role in ("encoder", "decoder")
         }
         spec = f"""{{
@@ -174,17 +180,13 @@ static const GrainsStep grains_steps[] = {{
         return KindTables([constants, *(model.state for model in models.values()), bank], spec)
 
 
-GRAIN_CYCLES = 36
-"""Of a sample of a grain on a Cortex-M7, counted by `vaectrol emulate`."""
-
-
 def _bank_region(assignment: Assignment) -> str:
     there = {region.name for region in assignment.board.memory}
     return next((region for region in BANK_REGIONS if region in there), "dtcm")
 
 
 def _codes(model: ModelFile) -> CodeTables:
-    """The tables of a file of codes; a `Refusal` where it is something else, or more than the engine holds."""
+    """The tables of a file of codes; a `Refusal` where it is something else, or too large."""
     codes = model.about.codes
     if model.about.part != CODES or codes is None:
         raise Refusal(
