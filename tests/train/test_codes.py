@@ -20,7 +20,7 @@ from train.data.prepare import prepare
 from train.data.store import DataSet
 from train.fit import fit
 from train.kinds import load_recipe, task_class
-from train.models.codes import Codes
+from train.latents.codes import Codes
 from train.tasks.codes import CodesTraining, used
 
 CODEC = str(MODELS_DIR / "texture.int8.onnx")

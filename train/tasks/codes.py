@@ -15,7 +15,7 @@ from common import pitch
 from common.refusal import Refusal
 from train.export.export import Port
 from train.latents.codec import Codec, one_core
-from train.models.codes import Codes
+from train.latents.codes import Codes
 from train.models.source_filter.ear import HOP, Ear
 from train.models.texture import LATE
 from train.recipe import Recipe, Section

@@ -73,6 +73,7 @@ class Grains(InstrumentKind):
     cv_sources = ("x", "y", "crowd")
     audio_sources = ("left", "right")
     roles = (GrainsEncoder(), GrainsDecoder(), CodesRole())
+    audition: Mapping[str, float] = {"trigger": 4.0}
     words: Mapping[str, str] = {
         "x": "Place on the map of sounds, from left to right.",
         "y": "Place on the map of sounds, from its lower edge to its upper one.",
