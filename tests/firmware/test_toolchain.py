@@ -130,9 +130,9 @@ SPECTRA = ("vk_spsi", "overlap")
 def test_engine_text_of_all_kernels_stays_below_its_limit():
     """Issue 4: engine code ≤ 32 KB of M7 text.
 
-    Beside it a hit has 12, a texture 16, magnitudes 7, a voice and a body 3, grains 1.25, and since December 2026 the
-    loops of convolutions, each for weights near and far, 9: twelve units of four taps a turn are what makes
-    them fast.
+    Beside it a hit has 12, a texture 16, magnitudes 7, a voice and a body 3, grains 1.25, and since
+    December 2026 the loops of convolutions, each for weights near and far, 9: twelve units of four taps a
+    turn are what makes them fast.
     """
     from bench.kernels import text_bytes
 
