@@ -192,7 +192,7 @@ def _costs(built: Built) -> list[tuple[str, str]]:
             ("processor", f"{report['cpu_mean']:.0%} on average, {report['cpu_worst']:.0%} at worst")
         )
     voices, asked = report["voices"], report["voices_asked"]
-    if voices is not None and asked > 1:
+    if voices is not None and asked is not None and asked > 1:
         costs.append(("sounds at once", f"{voices}" if voices == asked else f"{voices} of {asked}"))
     ms = 1000 * (report["latency_samples"] + report["block"]) / board.audio.sample_rate_hz
     costs.append(("control to sound", f"{ms:.1f} ms"))
