@@ -23,6 +23,7 @@ void vk_ear_reset(vk_ear_state *state) {
  * pass of a transform makes of them, where the next one wants it. */
 static void window(const vk_fft_roots *roots, vk_ear_state *state) {
     const float *x = state->past, *later = state->past + VK_EAR_SIZE / 2u;
+    ROLLED
     for (uint32_t n = 0; n < RISE; n += 2u) { /* the window is 0 in the first half */
         const float even = 0.5f - 0.5f * roots->re[n + RISE], odd = 0.5f - 0.5f * roots->re[n + 1u + RISE];
         const float re = later[n] * even, im = later[n + 1u] * odd;
@@ -30,6 +31,7 @@ static void window(const vk_fft_roots *roots, vk_ear_state *state) {
         z[0] = (vk_complex){re, im};
         z[1] = (vk_complex){-re, -im};
     }
+    ROLLED
     for (uint32_t n = RISE; n < VK_EAR_SIZE / 2u; n += 2u) {
         const float rise_even = 0.5f - 0.5f * roots->re[n - RISE], rise_odd = 0.5f - 0.5f * roots->re[n + 1u - RISE];
         const float fall_even = 0.5f + 0.5f * roots->re[2u * (n - RISE)];
@@ -59,6 +61,7 @@ void vk_ear_take(const vk_ear *ear, vk_ear_state *state, const float *audio, flo
     for (uint32_t n = 0; n < VK_EAR_SIZE - VK_HOP; n++) {
         past[n] = past[n + VK_HOP];
     }
+    ROLLED
     for (uint32_t n = 0; n < VK_HOP; n++) {
         past[VK_EAR_SIZE - VK_HOP + n] = audio[n];
     }
@@ -80,6 +83,7 @@ static void add_powers(const vk_ear *ear, const vk_fft_roots *roots, vk_ear_stat
     const vk_complex *bins = state->bins;
     const uint8_t *band = ear->band;
     const float *lower = ear->lower, *upper = ear->upper;
+    ROLLED
     for (uint32_t k = first; k < end; k++) {
         const uint32_t l = half - k;
         const vk_complex a = bins[k], b = bins[l];
@@ -104,6 +108,7 @@ static void add_powers(const vk_ear *ear, const vk_fft_roots *roots, vk_ear_stat
 static void begin_powers(const vk_ear *ear, vk_ear_state *state) {
     const uint32_t half = VK_EAR_SIZE / 2u;
     const vk_complex ends = state->bins[0], middle = state->bins[half / 2u];
+    ROLLED
     for (uint32_t b = 0; b <= VK_EAR_BANDS; b++) {
         state->power[0][b] = 0.0f;
         state->power[1][b] = 0.0f;
