@@ -12,6 +12,7 @@ from common import model_metadata
 from common.refusal import Refusal
 from firmware.build import generate, host_library
 from firmware.instruments.kinds.grains import PIECES
+from firmware.instruments.spec import load_instrument
 from firmware.models.model_file import MODELS_DIR
 from firmware.play.host import HostInstrument
 from firmware.play.render import resting_knobs
@@ -224,3 +225,21 @@ def test_a_part_that_stands_for_another_is_refused(tmp_path):
     for role, (name, says) in files.items():
         with pytest.raises(Refusal, match=says):
             generate("grains", "patch_sm", tmp_path / role, models={role: MODELS_DIR / name})
+
+
+@pytest.mark.parametrize("left_out", ["decoder", "codes"])
+def test_grains_without_a_decoder_or_codes_are_refused(tmp_path, left_out):
+    text = load_instrument("grains").located.path.read_text()
+    mine = tmp_path / "mine.toml"
+    mine.write_text("\n".join(line for line in text.splitlines() if not line.startswith(f"{left_out} = ")))
+    with pytest.raises(Refusal, match="mine: grains need a decoder and codes of its latents"):
+        generate(mine, "patch_sm", tmp_path / "out")
+
+
+def test_without_an_encoder_hands_say_all(tmp_path):
+    text = load_instrument("grains").located.path.read_text()
+    mine = tmp_path / "mine.toml"
+    mine.write_text("\n".join(line for line in text.splitlines() if not line.startswith("encoder = ")))
+    built = generate(mine, "patch_sm", tmp_path / "out", target="host")
+    whole = generate("grains", "patch_sm", tmp_path / "whole", target="host")
+    assert built.report["cpu_worst"] < whole.report["cpu_worst"] - 0.03

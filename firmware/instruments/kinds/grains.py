@@ -48,21 +48,12 @@ FILES = {"encoder": "encoder", "decoder": "decoder", CODES: CODES}
 
 
 class CodesRole(ModelRole):
-    """Which latents lie where on the map: a table that is read, not a network that runs."""
+    """Which latents lie where on the map: a table that is read, not a network that runs; grains need one."""
 
     name = CODES
     model_kind = "texture"
+    required = False
     runs = False
-
-
-class GrainsEncoder(texture.EncoderHalf):
-    """Hears what the grains shall be like; it may be absent."""
-
-
-class GrainsDecoder(texture.DecoderHalf):
-    """Makes the pieces."""
-
-    required = True
 
 
 class Grains(InstrumentKind):
@@ -72,7 +63,7 @@ class Grains(InstrumentKind):
     gate_sources = ("grain",)
     cv_sources = ("x", "y", "crowd")
     audio_sources = ("left", "right")
-    roles = (GrainsEncoder(), GrainsDecoder(), CodesRole())
+    roles = (texture.EncoderHalf(), texture.DecoderHalf(), CodesRole())
     audition: Mapping[str, float] = {"trigger": 4.0}
     words: Mapping[str, str] = {
         "x": "Place on the map of sounds, from left to right.",
@@ -221,7 +212,9 @@ def _codes(model: ModelFile) -> CodeTables:
 
 
 def _check(assignment: Assignment) -> None:
-    """Refuse halves that stand for each other, and parts of different runs."""
+    """Refuse halves that are not there or stand for each other, and parts of different runs."""
+    if not {"decoder", CODES} <= assignment.models.keys():
+        raise Refusal(f"{assignment.loaded.name}: grains need a decoder and codes of its latents.")
     for role, part in FILES.items():
         model = assignment.models.get(role)
         if model is not None and role != CODES and model.about.part != part:
