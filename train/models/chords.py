@@ -161,7 +161,7 @@ def measured(chords: Tensor) -> Tensor:
 
 
 def likely(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """How likely roots ``[N, 12, 16]``, qualities ``[N, 10, 16]`` and changes ``[N, 15]`` are by the scores."""
+    """How likely roots ``[N, 12, 16]``, qualities ``[N, 10, 16]``, changes ``[N, 15]`` are by the scores."""
     root, quality = logits[:, :ROOTS].softmax(1), logits[:, ROOTS : ROOTS + Q].softmax(1)
     change = torch.sigmoid(-logits[:, -1])
     roots, qualities, changes = [root[:, :, 0]], [quality[:, :, 0]], []
