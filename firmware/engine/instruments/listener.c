@@ -253,7 +253,8 @@ static void do_step(Listener *self, const Panel *panel, const ListenerStep *step
     }
 }
 
-/* Samples until something falls due or the hop is complete, once all that is due is done. */
+/* Does what is due. Samples until it is decided what happened or the hop is complete: what comes between shows in
+ * nothing, so a callback does it at its beginning. */
 static size_t work(Listener *self, const Panel *panel) {
     const ListenerSpec *spec = self->spec;
     if (self->at == VK_HOP) {
@@ -265,7 +266,7 @@ static size_t work(Listener *self, const Panel *panel) {
         do_step(self, panel, spec->steps + self->step);
         ++self->step;
     }
-    const uint16_t next = self->step < spec->count ? spec->steps[self->step].due : VK_HOP;
+    const uint16_t next = self->step < spec->count ? spec->steps[spec->count - 1u].due : VK_HOP;
     return (size_t)(next - self->at);
 }
 
@@ -285,11 +286,17 @@ static void take_in(Listener *self, const float *in, Slope *gain, float *out, si
     self->at = (uint16_t)(self->at + count);
 }
 
-/* What is heard of it: itself, or the beep of the newest stroke. */
+/* What is heard of it: itself, or the beep of the newest stroke, which is not begun where none of it is heard. */
 static void mix(Listener *self, Slope *monitor, Slope *level, float *out, size_t count) {
     const float c = pip_cosine[self->pip], s = pip_sine[self->pip];
     float sine = self->pip_sine, cosine = self->pip_cosine;
-    if (magnitude(sine) + magnitude(cosine) < PIP_FLOOR) {
+    if (monitor->now == 0.0f && monitor->step == 0.0f) {
+        sine = 0.0f;
+        cosine = 0.0f;
+        for (size_t i = 0; i < count; ++i) {
+            out[i] *= slope_next(level);
+        }
+    } else if (magnitude(sine) + magnitude(cosine) < PIP_FLOOR) {
         sine = 0.0f;
         cosine = 0.0f;
         for (size_t i = 0; i < count; ++i) {
