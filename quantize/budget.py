@@ -134,8 +134,8 @@ def choose(
             rows.append(row)
             if row.fits:
                 for _ in range(HALVINGS if keep < 1.0 else 0):
-                    over = min(one.keep for one in rows if one.keep > row.keep and one.activations == width)
-                    between = replace(way, keep=(row.keep + over) / 2)
+                    above = min(one.keep for one in rows if one.keep > row.keep and one.activations == width)
+                    between = replace(way, keep=(row.keep + above) / 2)
                     progress.at(f"trying {between.keep:.1%} of the cost, {width}-bit activations")
                     rows.append(_try(calibration_set, between, limits))
                     if rows[-1].fits:
