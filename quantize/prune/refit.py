@@ -8,7 +8,7 @@ It is least squares: no step, no rate, and nothing to tune.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,6 @@ from quantize.graph.network import Network, Values
 from quantize.operators import form_of, known, layer_of
 from quantize.operators.convolution import Convolution
 from quantize.operators.record import Channels
-from quantize.prune.surgery import Kept
 
 MOST = 4096
 """Frames that are looked at of a feed, spread over it: neighbours say much the same."""
@@ -31,6 +30,10 @@ LEAD = 0.25
 """Part of a stream that is left out, while the memory fills."""
 RIDGE = 1e-6
 """Pull towards the weights as they were, beside a mean square of 1."""
+
+
+Kept = Mapping[str, Sequence[np.ndarray | None]]
+"""Constant → surviving indices per axis, as `surgery.py` says them."""
 
 
 @dataclass
