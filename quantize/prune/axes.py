@@ -18,6 +18,8 @@ from quantize.graph.graph import Graph, Node
 from quantize.graph.layers import layers
 from quantize.graph.network import Network
 from quantize.operators import Layer, groups_of, layer_of
+from quantize.operators.convolution import Convolution
+from quantize.operators.elementwise import MEAN, SUM
 
 
 def eased(graph: Graph, pool: Sequence[Example]) -> Graph:
@@ -50,8 +52,10 @@ def _mean_to_open(graph: Graph) -> Node | None:
     consumers = graph.consumers()
     for node in reversed(graph.nodes):
         readers = consumers.get(node.outputs[0], [])
-        is_inner = node.op == "Mean" and readers and node.outputs[0] not in graph.output_names
-        if is_inner and all(r.op == "Conv" and r.inputs[1] in graph.constants for r in readers):
+        is_inner = node.op == MEAN and readers and node.outputs[0] not in graph.output_names
+        if is_inner and all(
+            isinstance(layer_of(r), Convolution) and r.inputs[1] in graph.constants for r in readers
+        ):
             return node
     return None
 
@@ -68,7 +72,7 @@ def _of_each(graph: Graph, reader: Node, signals: Sequence[str]) -> Iterable[Nod
         yield replace(reader, name=name, inputs=[signal, f"{name}_weight", *bias], outputs=[name])
         if total:
             joined = result if is_last else f"{name}_sum"
-            yield Node("Add", [total, name], [joined], name=f"{name}_sum")
+            yield Node(SUM, [total, name], [joined], name=f"{name}_sum")
             total = joined
         else:
             total = name
@@ -109,7 +113,7 @@ def _free_signals(channels: Channels, order: list[int]) -> list[str]:
             continue
         if not all(plain(name) for name in (*read, *made)):
             return []
-        if node.op == "Add":
+        if node.op == SUM:
             if len(read) != 2 or not made:
                 return []
         elif not _is_plain(layer_of(node), node, graph) or (read and made):
@@ -125,8 +129,7 @@ def _is_plain(layer: Layer | None, node: Node, graph: Graph) -> bool:
     weights = node.inputs[1:]
     shared = sum(name in other.inputs for other in graph.nodes for name in weights if name)
     return (
-        layer is not None
-        and node.op == "Conv"
+        isinstance(layer, Convolution)
         and groups_of(node) == 1
         and all(name in graph.constants for name in weights if name)
         and shared == len([name for name in weights if name])

@@ -20,6 +20,7 @@ from quantize.graph.graph import Graph, Node
 from quantize.graph.network import Network, Values
 from quantize.operators import form_of, known, layer_of
 from quantize.operators.convolution import Convolution
+from quantize.operators.elementwise import SUM
 from quantize.operators.record import Channels
 
 MOST = 4096
@@ -95,23 +96,23 @@ def _sums(graph: Graph) -> list[_Sum]:
 
     def inner(name: str) -> bool:
         readers = consumers.get(name, [])
-        return name not in outputs and len(readers) == 1 and readers[0].op == "Add"
+        return name not in outputs and len(readers) == 1 and readers[0].op == SUM
 
     found = []
     for node in graph.nodes:
-        if inner(node.outputs[0]) or not (node.op == "Add" or _is_fitted(node, graph)):
+        if inner(node.outputs[0]) or not (node.op == SUM or _is_fitted(node, graph)):
             continue
         one, open_nodes = _Sum(places[id(node)]), [node]
         while open_nodes:
             current = open_nodes.pop()
-            if current.op != "Add":
+            if current.op != SUM:
                 one.layers.append(places[id(current)])
                 continue
             one.sums.append(places[id(current)])
             for name in current.inputs:
                 maker = producers.get(name)
                 is_part = maker is not None and inner(name)
-                if maker is not None and is_part and (maker.op == "Add" or _is_fitted(maker, graph)):
+                if maker is not None and is_part and (maker.op == SUM or _is_fitted(maker, graph)):
                     open_nodes.append(maker)
                 else:
                     one.others.append(name)
