@@ -335,8 +335,8 @@ def _print_json(made: Made, calibration_set: CalibrationSet) -> None:
 
 
 def _print_stages(made: Made, out: Path, page: Path, console: Console) -> None:
+    from common.outputs import encoder_beside
     from quantize.budget import table
-    from train.export.pack import encoder_beside
 
     if made.tried:
         console.print(table(made.tried))
