@@ -367,7 +367,7 @@ def ship(name: str, words: Words, source: Path, folder: Path, encoder: bool = Fa
     """
     import onnx
 
-    from train.export.pack import encoder_beside
+    from common.outputs import encoder_beside
 
     model = onnx.load(str(source))
     model_metadata.write(

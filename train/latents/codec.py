@@ -11,8 +11,8 @@ import numpy as np
 
 from common import model_metadata
 from common.model_metadata import ModelMetadata
+from common.outputs import encoder_beside
 from common.refusal import Refusal
-from train.export.pack import encoder_beside
 from train.kinds import task_class, training_kinds
 from train.tasks.base import Task
 
