@@ -28,8 +28,8 @@ TIGHT = {"x": 0.03, "y": 0.72, "spread": 0.0, "jitter": 0.0, "density": 0.8, "le
 class Module:
     """The shipped instrument, for this machine."""
 
-    def __init__(self, folder, block=48, **models):
-        self.built = generate("grains", "patch_sm", folder, target="host", block=block, models=models)
+    def __init__(self, folder, block=48, instrument="grains"):
+        self.built = generate(instrument, "patch_sm", folder, target="host", block=block)
         self.host = HostInstrument(host_library(self.built))
         self.block = block
 
@@ -243,3 +243,18 @@ def test_without_an_encoder_hands_say_all(tmp_path):
     built = generate(mine, "patch_sm", tmp_path / "out", target="host")
     whole = generate("grains", "patch_sm", tmp_path / "whole", target="host")
     assert built.report["cpu_worst"] < whole.report["cpu_worst"] - 0.03
+
+
+def test_the_latent_layer_lies_between_codes_and_decoder(tmp_path):
+    """At rest it changes no bit; scaled to nothing, all codes sound as the mean."""
+    mine = tmp_path / "mine.toml"
+    mine.write_text(load_instrument("grains").located.path.read_text() + "\n[latents]\nshape = true\n")
+    layered = Module(tmp_path / "out", instrument=mine)
+    plain = Module(tmp_path / "plain").play(24_000)
+    np.testing.assert_array_equal(layered.play(24_000).audio, plain.audio)
+    here, there = (
+        layered.play(48_000, **TIGHT | {"x": x, "latents/scale": 0.0, "density": 0.8}).audio[0][24_000:]
+        for x in (0.03, 0.9)
+    )
+    colours = [np.abs(np.fft.rfft(sound * np.hanning(len(sound)))) for sound in (here, there)]
+    assert np.corrcoef(colours)[0, 1] > 0.9

@@ -54,7 +54,7 @@ class Codec:
             path = found.with_name(found.name.replace(".encoder", ""))
         about = model_metadata.read_file(path)
         if about.part != "decoder" or not about.latents or not about.codec:
-            raise Refusal(f"{path} is no decoder with latents; start a prior from a run or its decoder")
+            raise Refusal(f"{path} is no decoder with latents; start from a run or its decoder")
         encoder = encoder_beside(path)
         theirs = model_metadata.read_file(encoder).codec
         if theirs != about.codec:
@@ -88,8 +88,10 @@ class Codec:
         """
         kind = task_class(self.about.kind) if self.about.kind in training_kinds() else None
         if kind is None or not issubclass(kind, Task):
-            raise Refusal(f"{self.encoder} is of kind {self.about.kind!r}, which no prior can learn from")
-        kind.check_data(data, f"a prior of {self.encoder.name} needs")
+            raise Refusal(
+                f"{self.encoder} is of kind {self.about.kind!r}, whose latents nothing can learn from here"
+            )
+        kind.check_data(data, f"who learns from the latents of {self.encoder.name} needs")
         session = one_core(self.encoder)
         name, empty = session.get_inputs()[0].name, True
         for item, given in kind.heard_in_turn(data, split):

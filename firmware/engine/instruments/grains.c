@@ -196,6 +196,10 @@ static void aim(Grains *self, const Panel *panel) {
         }
         self->latent[i] = codes->book[(uint32_t)gesture[0] * codes->latents + i] + detail * rest;
     }
+    if (self->spec->layer != NULL) {
+        float no_knobs[1] = {0.0f};
+        (void)self->spec->layer->process(&self->spec->memory, self->spec->layer, panel, VK_HOP, self->latent, no_knobs);
+    }
     const float voicing = (float)codes->voicing[at] * PER_VOICING;
     self->control[0] = piece->octaves;
     self->control[1] = voicing;

@@ -69,6 +69,8 @@ typedef struct GrainsSpec {
     const GrainsStep *steps;                                    /* of a hop, in order */
     uint16_t count;                                             /* of them */
     OutputSpec outputs;
+    const LatentSpec *layer; /* what happens to latents before the decoder has them; NULL: nothing */
+    LatentMemory memory;
 } GrainsSpec;
 
 typedef struct GrainsPiece {

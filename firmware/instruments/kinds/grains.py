@@ -9,13 +9,14 @@ import numpy as np
 from common.model_metadata import CodeTables
 from common.refusal import Refusal
 from firmware.compiler.report import Report
-from firmware.instruments.assignment import Assignment
+from firmware.instruments.assignment import Assignment, ToneAssignment
 from firmware.instruments.c.held import Held, KindTables
 from firmware.instruments.c.literals import floats, integers
 from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.hops import HEAR_CYCLES, HOP, Step, load_of, network_steps, placed
 from firmware.instruments.kinds import texture
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole
+from firmware.instruments.latents.layer import add_layer, layer_tables
 from firmware.instruments.tone import UNIT
 from firmware.models.model_file import ModelFile
 
@@ -92,6 +93,8 @@ class Grains(InstrumentKind):
     def add_parameters(self, assignment: Assignment) -> None:
         """Where on the map; how grains are; at which pitch; what is heard."""
         _check(assignment)
+        assignment.tones[self.name] = ToneAssignment()
+        add_layer(assignment, assignment.models["decoder"])
         assignment.add("x", UNIT, 0.5)
         assignment.add("y", UNIT, 0.5)
         assignment.add("spread", UNIT, 0.1)
@@ -133,6 +136,7 @@ class Grains(InstrumentKind):
         steps_text = "\n".join(
             f"    {{{due}, GRAINS_STAGE_{stage.upper()}, {part}}}," for due, stage, part in assignment.steps
         )
+        layer, layered = layer_tables(assignment, models["decoder"], self.name, texture.STRAY)
         region = _bank_region(assignment) if models["decoder"].is_placed else ""
         bank = Held("GrainsSound", "grains_bank", PIECES, region)
         constants = f"""_Static_assert(GRAINS_PIECES == {PIECES}u, "as counted");
@@ -167,9 +171,9 @@ static const GrainsStep grains_steps[] = {{
 {parameters}
     .steps = grains_steps,
     .count = {len(assignment.steps)},
-    .outputs = OUTPUTS,
+    .outputs = OUTPUTS{layered},
 }}"""
-        return KindTables([constants, *(model.state for model in models.values()), bank], spec)
+        return KindTables([constants, *layer, *(model.state for model in models.values()), bank], spec)
 
 
 def _bank_region(assignment: Assignment) -> str:
