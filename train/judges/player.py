@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from common import model_metadata
+from common.outputs import encoder_beside
 from common.refusal import Refusal
 from train.export.export import as_tuple
-from train.export.pack import encoder_beside
 from train.latents.table import LatentRow
 from train.tasks.base import Task
 from train.training import Training
