@@ -35,7 +35,7 @@ EXAMPLES = (*MATERIAL, "voice_expressive", "atelier")
 
 @dataclass(frozen=True)
 class Bent:
-    """A factory model with parameters at sites that `vaectrol dissect` proposes, and its role in an example."""
+    """A factory model with parameters at sites that `vaectrol dissect` proposes, and its role."""
 
     model: str
     role: str
