@@ -251,8 +251,8 @@ def run_procedure(
         When pruning can't reach its goal, a tensor is not finite, or the loss is not.
     """
     progress = progress or Progress()
-    if calibration_set.learns:
-        settings = replace(settings, learns=True)
+    if calibration_set.learns and calibration_set.judge(Network(calibration_set.graph)) > 0.0:
+        settings = replace(settings, learns=True)  # else it is its own teacher: only integers can learn
     progress.plan(budgets(settings))
     stages: list[Stage] = []
     begin = time.monotonic(), time.process_time()
