@@ -18,12 +18,6 @@ if TYPE_CHECKING:
 
 BENT_SITES = 4
 BUDGET = 0.02
-PLAYED = {
-    "texture": ("texture", "decoder"),
-    "chords": ("arpeggio", "chords"),
-    "expression": ("voice", "control"),
-}
-"""Instrument and role of a kind of model that are not called as it is."""
 """Share of the processor that the proposed sites may cost together."""
 EVENTS, STREAMS = 3, 2
 """Feeds that every poke of every site is heard with."""
@@ -185,5 +179,5 @@ def bend(
     write_bytes(out, made.SerializeToString())
     for number, site in enumerate(chosen, 1):
         typer.echo(f"bend.{number}: {site.name} ({site.operator}, {site.channels} channels)")
-    instrument, role = PLAYED.get(opened.about.kind, (opened.about.kind, opened.about.kind))
+    instrument, role = opened.about.played_as
     typer.echo(f"wrote {out}; try vaectrol play {instrument} --model {role}={out}")
