@@ -60,6 +60,8 @@ MEASURES = {
     "onset_error_ms": Measure("onset error, median", "ms", "lower"),
     "onset_within_1ms": Measure("onsets within 1 ms", "%", "higher"),
     "loudness_db_median": Measure("loudness error, median", "dB", "lower"),
+    "noise_over_db": Measure("noise louder than the note's, median", "dB", "lower"),
+    "noise_within_3db": Measure("notes with noise at most 3 dB louder", "%", "higher"),
     "peak_difference": Measure("largest difference", "", "lower"),
     "onset_f1": Measure("F1 of onsets", "", "higher"),
     "onsets_alike": Measure("same onsets", "%", "higher"),

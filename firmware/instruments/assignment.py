@@ -74,6 +74,8 @@ class Assignment:
         Hits that may sound at once: what the file asks for, and fewer where the board has no time for them.
     steps : tuple of (int, str, int)
         Of a kind whose work is spread over samples: when each is due, what it does, and which part of that.
+    ear_steps : tuple of (int, str, int)
+        The same of an ear that listens beside it.
     absent : list of str
         Jacks the instrument names and the board lacks, in words.
     """
@@ -93,6 +95,7 @@ class Assignment:
     voices: int = 1
     voices_asked: int = 1
     steps: tuple[tuple[int, str, int], ...] = ()
+    ear_steps: tuple[tuple[int, str, int], ...] = ()
     absent: list[str] = field(default_factory=list)
 
     @property

@@ -16,7 +16,7 @@ CALLS = 16
 """Parts into which the ticks of a network are called."""
 CALL_CYCLES = 400
 """Of every such call, beside the layers."""
-HEAR_CYCLES = (8_800, 3_400, 6_100, 6_100, 6_100, 8_700, 9_700, 4_300, 4_300, 4_300, 3_900)
+HEAR_CYCLES = (6_500, 6_100, 6_100, 6_100, 8_700, 4_300, 4_200, 4_200, 3_900)
 """Of the pieces of hearing (``engine/dsp/ear.h``) on a Cortex-M7, counted by `vaectrol emulate`."""
 GRID = 8
 """Samples between which nothing falls due."""

@@ -191,11 +191,14 @@ def _costs(built: Built) -> list[tuple[str, str]]:
         costs.append(
             ("processor", f"{report['cpu_mean']:.0%} on average, {report['cpu_worst']:.0%} at worst")
         )
-    if report["voices"] is not None:
-        costs.append(("sounds at once", f"{report['voices']} of {report['voices_asked']}"))
+    voices, asked = report["voices"], report["voices_asked"]
+    if voices is not None and asked is not None and asked > 1:
+        costs.append(("sounds at once", f"{voices}" if voices == asked else f"{voices} of {asked}"))
     ms = 1000 * (report["latency_samples"] + report["block"]) / board.audio.sample_rate_hz
     costs.append(("control to sound", f"{ms:.1f} ms"))
     used = ", ".join(
-        f"{name} {use['used'] / 1024:,.0f} K" for name, use in report["regions"].items() if use["used"] >= 512
+        f"{name.upper()} {use['used'] / 1024:,.0f} KB"
+        for name, use in report["regions"].items()
+        if use["used"] >= 512
     )
     return [*costs, ("memory", used)] if used else costs

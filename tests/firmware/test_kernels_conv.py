@@ -194,6 +194,30 @@ def test_blocks_of_sixteen_channels_and_eight_frames_and_what_is_left(target):
     check(target, cases)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_layers_of_few_channels_over_many_frames(target):
+    """Frames lie beside channels in a wide register; what its one load does not hold goes another way."""
+    rng = np.random.default_rng(19)
+    cases = [
+        conv_case(
+            rng,
+            target,
+            "vk_conv_w8a16",
+            out=out,
+            channels=channels,
+            taps=taps,
+            frames=frames,
+            wild=True,
+            **sizes,
+        )
+        for out in (1, 2, 3, 4)
+        for channels in (1, 2, 3, 4, 5, 8, 10)
+        for taps, sizes in ((1, {}), (3, {}), (3, {"dilation": 5}), (2, {"stride": 2}), (9, {"dilation": 2}))
+        for frames in (5, 16, 19)
+    ]
+    check(target, cases)
+
+
 def test_windows_up_to_and_beyond_the_room_for_their_copies():
     """The M7 copies windows of three frames, and of several runs: what is too long goes another way."""
     rng = np.random.default_rng(14)

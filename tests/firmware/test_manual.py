@@ -14,11 +14,11 @@ import vaectrol
 from firmware.build import generate
 from firmware.instruments.presets import load_presets
 from firmware.instruments.spec import available_instruments, load_instrument
-from firmware.manual.facts import manual_of
+from firmware.manual.facts import JACK, manual_of
 from firmware.manual.figure import card, numbered
 from firmware.manual.write import POINTS, manual_html, write_manual
 from hardware.board import available_boards, load_board
-from hardware.panel import HEIGHT_MM
+from hardware.panel import HEIGHT_MM, panel_of
 from tests.browser import CHROMIUM, browser
 
 SHORT = [("drum", "patch_sm"), ("groove", "rpi4"), ("rhythm", "host"), ("drive", "patch_init")]
@@ -42,6 +42,12 @@ BOXES = """
   }
   return found;
 })()
+"""
+
+# How far the page, or a part of it that can be pushed aside, is wider than its place.
+WIDER = """
+Math.max(...[document.documentElement, ...document.querySelectorAll('.scroll')]
+  .map((one) => one.scrollWidth - one.clientWidth))
 """
 
 
@@ -80,8 +86,7 @@ def looked_at(cases, tmp_path):
                     assert len(boxes) > 10
                     assert overlaps(boxes) == [], (name, board, what, width)
                     if what == "page":
-                        wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-                        assert chromium.run(wide) <= 0, (name, board, width)
+                        assert chromium.run(WIDER) <= 0, (name, board, width)
 
 
 @needs_chromium
@@ -121,6 +126,14 @@ def test_the_page_says_every_control_gate_output_and_preset(name, board):
     assert sorted(set(map(int, numbers))) == [row.number for row in manual.rows]
     for where in (name for row in manual.rows for name in row.where.replace("\u00a0", " ").split(", ")):
         assert where == "button" or f">{where}</text>" in page
+
+
+@pytest.mark.parametrize("name", available_instruments())
+def test_every_instrument_has_ideas_for_a_patch(name):
+    """Of jacks that a Patch SM has, so that its manual names three at least."""
+    labels = {part.name: part.label for part in panel_of(load_board("patch_sm")).parts}
+    ideas = load_instrument(name).spec.ideas
+    assert sum(all(jack in labels for jack in JACK.findall(idea)) for idea in ideas) >= 3
 
 
 @pytest.mark.parametrize(("name", "board"), [*SHORT, ("ear", "patch_sm"), ("modal", "patch_sm")])

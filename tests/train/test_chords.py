@@ -24,6 +24,7 @@ from train.models.chords import (
     missed_nats,
     planes_of,
     read_chords,
+    still_missing,
 )
 
 BILLBOARD = """\
@@ -232,6 +233,21 @@ def test_expected_attributes_are_those_of_what_is_read():
     assert torch.allclose(made, measured(read_chords(logits)), atol=1e-6)
     made.sum().backward()
     assert float(logits.grad.abs().sum()) > 0
+
+
+def test_only_the_likeliest_slots_are_asked_to_turn_minor():
+    """Five of sixteen major chords have to turn: the five whose minor quality is nearest, and no other."""
+    major, minor = (list(QUALITIES).index(quality) for quality in ("maj", "min"))
+    logits = torch.full((1, 23, SLOTS), -9.0)
+    logits[:, 0] = 9.0
+    logits[:, 12 + major] = 4.0
+    logits[:, 12 + minor] = torch.linspace(0, 3, SLOTS)
+    logits.requires_grad_()
+    lacking = still_missing(logits, torch.tensor([[0.0, 0.0, 5 / SLOTS]]))
+    lacking.sum().backward()
+    pushed = logits.grad[0, 12 + minor] < -1e-4
+    assert pushed.tolist() == [slot >= SLOTS - 5 for slot in range(SLOTS)]
+    assert float(still_missing(logits, torch.zeros(1, 3)).detach()) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_both_forms_of_the_decoder_agree():

@@ -11,18 +11,20 @@ import torch
 from common.model_metadata import read_file
 from firmware.compiler.ops.hop_ends import harmonic_bank
 from toy.make import make_notes
+from train.analysis.note.harmonics import analysed
 from train.analysis.note.loudness import loudness_db
 from train.data.prepare import prepare
 from train.data.store import DataSet
 from train.export.export import export_module
 from train.fit import fit
+from train.judges.voice.judge import noise_over_db
 from train.kinds import load_recipe
 from train.latents.table import RotatedEncoder
 from train.models.hit.bands import band_filters
 from train.models.voice.bank import HarmonicBank, log_loudness
 from train.models.voice.network import PART_SCALE, VoiceDecoder, control_of, seen_of
 from train.models.voice.shape import BANDS, CONTROLS, HARMONICS, HOP, TAPS, VoiceShape
-from train.tasks.voice import VoiceTask
+from train.tasks.voice import Note, VoiceTask
 
 
 def told(hops, seed=0):
@@ -191,3 +193,18 @@ def test_another_body_or_half_another_note_is_as_loud_and_seen_as_it_is_said(toy
     read = other["seen"][row, :HARMONICS, :25] / PART_SCALE
     heard = (read > -11) & (read < 5.9) & (said < 5.9)
     assert heard.sum() > 100 and (said - read)[heard].abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("louder_db", [0.0, 6.0])
+def test_noise_that_is_too_loud_is_found(louder_db):
+    """A sine and white noise, analysed; the same with louder noise, as a voice might make it."""
+    hops = 120
+    at = np.arange(hops * HOP) / 48_000
+    tone, noise = 0.2 * np.sin(2 * np.pi * 440 * at), np.random.default_rng(0).normal(0, 0.01, (2, len(at)))
+    f0 = np.full(hops, 440.0)
+    levels = analysed(tone + noise[0], f0)
+    told_of_it = (torch.from_numpy(np.array(part, np.float32)) for part in levels)
+    heard = torch.full((hops,), -15.0)
+    note = Note("", "", 0, True, torch.zeros(0), torch.from_numpy(f0), heard, *told_of_it, torch.zeros(0))
+    made = tone + noise[1] * 10 ** (louder_db / 20)
+    assert noise_over_db(made, note) == pytest.approx(louder_db, abs=1.0)

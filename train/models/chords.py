@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.chords import BARS, QUALITIES, ROOTS, SLOTS, SLOTS_PER_BAR
-from train.attributes.chords import measure
+from train.attributes.chords import MINOR, measure
 from train.models.blocks import SLOPE
 
 Q = len(QUALITIES)
@@ -160,12 +160,8 @@ def measured(chords: Tensor) -> Tensor:
     return measure(planes[:, :ROOTS], planes[:, ROOTS : ROOTS + Q], changes)
 
 
-def expected(logits: Tensor) -> Tensor:
-    """Attributes ``[N, 3]`` of what is read off the scores, with a gradient.
-
-    Forward, those of the chords that are read; backward, of their probabilities, slot by slot (the
-    straight-through estimator, Bengio et al. 2013).
-    """
+def likely(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How likely roots ``[N, 12, 16]``, qualities ``[N, 10, 16]``, changes ``[N, 15]`` are by the scores."""
     root, quality = logits[:, :ROOTS].softmax(1), logits[:, ROOTS : ROOTS + Q].softmax(1)
     change = torch.sigmoid(-logits[:, -1])
     roots, qualities, changes = [root[:, :, 0]], [quality[:, :, 0]], []
@@ -175,5 +171,40 @@ def expected(logits: Tensor) -> Tensor:
         changes.append(change[:, slot] * (1 - same))
         roots.append(torch.lerp(roots[-1], root[:, :, slot], moved))
         qualities.append(torch.lerp(qualities[-1], quality[:, :, slot], moved))
-    soft = measure(torch.stack(roots, 2), torch.stack(qualities, 2), torch.stack(changes, 1))
+    return torch.stack(roots, 2), torch.stack(qualities, 2), torch.stack(changes, 1)
+
+
+def expected(logits: Tensor) -> Tensor:
+    """Attributes ``[N, 3]`` of what is read off the scores, with a gradient.
+
+    Forward, those of the chords that are read; backward, of their probabilities, slot by slot (the
+    straight-through estimator, Bengio et al. 2013).
+    """
+    soft = measure(*likely(logits))
     return soft + (measured(read_chords(logits)) - soft).detach()
+
+
+def still_missing(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Nats a slot that slots miss which have to turn minor, or bring another chord, or no longer do, ``[N]``.
+
+    Of the slots that could turn, only the likeliest are asked to, as many as the attributes ``wanted [N, 3]``
+    lack: slots that are alike would else all turn at the same place of a knob.
+    """
+    _, qualities, changes = likely(logits)
+    chords = read_chords(logits)
+    minor = MINOR[chords % Q] > 0.5
+    moved = chords[:, 1:] != chords[:, :-1]
+    soft = torch.einsum("nqt,q->nt", qualities, MINOR)
+    return _missing(soft, minor, wanted[:, 2]) + _missing(changes, moved, wanted[:, 1])
+
+
+def _missing(soft: Tensor, now: Tensor, share: Tensor) -> Tensor:
+    """The same for one property that slots have ``now`` or not, likely by ``soft``, both ``[N, slots]``."""
+    slots = soft.shape[1]
+    lacking = torch.round(share * slots).long() - now.sum(1)
+    more = (lacking > 0)[:, None]
+    likelihood = torch.where(more, soft, 1 - soft)
+    open_to_it = now != more
+    order = likelihood.detach().masked_fill(~open_to_it, -1.0).argsort(dim=1, descending=True, stable=True)
+    asked = (order.argsort(1) < lacking.abs()[:, None]) & open_to_it
+    return -(likelihood.clamp(min=1e-6).log() * asked).sum(1) / slots

@@ -31,6 +31,7 @@ from train.models.chords import (
     missed_nats,
     planes_of,
     read_chords,
+    still_missing,
 )
 from train.models.fader import LatentAdversary
 from train.recipe import FaderSection, Recipe, Section
@@ -63,6 +64,7 @@ class ChordsLossSection(Section):
     chords: float = Field(default=1.0, ge=0)
     even: float = Field(default=0.2, ge=0, description="weight of root and quality where the chord is held")
     control: float = Field(default=3.0, ge=0, description="weight of the moved attributes")
+    missing: float = Field(default=0.0, ge=0, description="weight in it of the slots that still have to turn")
     loud: float = Field(default=10.0, ge=0, description="weight of scores that are too large to be exported")
     blur: float = Field(default=0.2, gt=0, description="spread of the noise on the knobs in training")
 
@@ -291,10 +293,12 @@ class ChordsTask(Task):
         both = torch.cat([knobs.scatter(1, number, place), knobs.scatter(1, number, -place)])
         logits = self.scores(z.repeat(2, 1), both)
         scale = self.attribute_spread.to(z.device)
-        made, wanted = expected(logits) / scale, self.from_knobs(both) / scale
+        asked_for = self.from_knobs(both)
+        made, wanted = expected(logits) / scale, asked_for / scale
         far = F.smooth_l1_loss(made, wanted, reduction="none")
         moved, asked = ((one[:count] - one[count:]).gather(1, number) for one in (made, wanted))
-        return far.sum(1).mean() + F.smooth_l1_loss(moved, asked)
+        missing = self.recipe.loss.missing * still_missing(logits, asked_for).mean()
+        return far.sum(1).mean() + F.smooth_l1_loss(moved, asked) + missing
 
     def opponent_loss(self, batch: Batch) -> Tensor | None:
         """What the adversary descends."""

@@ -33,10 +33,10 @@ typedef struct vk_ear {
 typedef struct vk_ear_state {
     float past[VK_EAR_SIZE]; /* the newest hop last */
     vk_complex bins[VK_EAR_SIZE / 2u + 1u];
-    float power[VK_EAR_BANDS + 1u];
+    float power[2][VK_EAR_BANDS + 1u]; /* of the lower half of the bins, and of the upper one */
 } vk_ear_state;
 
-#define VK_EAR_PIECES 11u
+#define VK_EAR_PIECES 9u
 
 void vk_ear_reset(vk_ear_state *state);
 /* Take a hop [256] in and tell its loudness. */

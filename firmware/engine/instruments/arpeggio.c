@@ -326,17 +326,23 @@ static void advance(Arpeggio *arpeggio, const Panel *panel, size_t ticks) {
     }
 }
 
+static void hold_volts(float *to, float volts, size_t ticks) {
+    for (size_t i = 0; i < ticks; ++i) {
+        to[i] = volts;
+    }
+}
+
 void arpeggio_render(Arpeggio *arpeggio, const Panel *panel, const PortBlock *block) {
     const OutputSpec *outputs = &arpeggio->spec->outputs;
     advance(arpeggio, panel, block->ticks);
     output_gate_block(outputs, arpeggio->gate_sources, block);
     for (uint8_t c = 0; c < outputs->cvs; ++c) {
-        const int8_t source = outputs->cv[c];
-        for (size_t i = 0; i < block->ticks; ++i) {
-            block->cv_out[c][i] = source == ARPEGGIO_OUT_MELODY      ? arpeggio->melody[i]
-                                  : source == ARPEGGIO_OUT_BASS      ? arpeggio->bass[i]
-                                  : source == ARPEGGIO_OUT_QUANTIZED ? arpeggio->snapped_volts
-                                                                     : 0.0f;
+        float *to = block->cv_out[c];
+        switch (outputs->cv[c]) {
+        case ARPEGGIO_OUT_MELODY: __builtin_memcpy(to, arpeggio->melody, block->ticks * sizeof *to); break;
+        case ARPEGGIO_OUT_BASS: __builtin_memcpy(to, arpeggio->bass, block->ticks * sizeof *to); break;
+        case ARPEGGIO_OUT_QUANTIZED: hold_volts(to, arpeggio->snapped_volts, block->ticks); break;
+        default: hold_volts(to, 0.0f, block->ticks); break;
         }
     }
     output_silence(outputs, block);

@@ -19,6 +19,9 @@ void texture_init(Texture *texture, const TextureSpec *spec) {
     texture->spec = spec;
     texture->tone.started = false;
     vk_fft_begin(&texture->roots);
+    if (spec->ear != NULL) {
+        listening_init(spec->listening, spec->ear, &texture->roots);
+    }
     texture_reset(texture);
 }
 
@@ -35,6 +38,9 @@ void texture_reset(Texture *texture) {
     }
     if (spec->decoder != NULL) {
         spec->decoder->reset(spec->decoder_memory);
+    }
+    if (spec->ear != NULL) {
+        listening_reset(spec->listening);
     }
     vk_ear_reset(&texture->ear);
     vk_pitch_reset(&texture->tracker);
@@ -53,6 +59,7 @@ void texture_reset(Texture *texture) {
     texture->step = spec->count;
     texture->frozen = false;
     texture->holds = false;
+    texture->caught = 0;
     texture->slow_loudness = SILENT;
     texture->onset = 0;
     texture->deaf = 0;
@@ -114,7 +121,8 @@ static void begin_hop(Texture *texture, const Panel *panel) {
     const TextureSpec *spec = texture->spec;
     const float blend = spec->encoder != NULL ? value(texture, panel, spec->blend) : 1.0f;
     const float hand = SILENT + value(texture, panel, spec->loudness) * (LOUDEST - SILENT);
-    texture->holds = texture->frozen;
+    texture->holds = texture->frozen || texture->caught > 0;
+    texture->caught = texture->caught > 0 ? (uint16_t)(texture->caught - 1u) : 0u;
     if (spec->encoder != NULL) {
         float *loudness = texture->heard + spec->encoder->ear.bands;
         vk_ear_take(&spec->encoder->ear, &texture->ear, texture->arriving, loudness);
@@ -212,6 +220,19 @@ static float volts_of(const Texture *texture, int8_t source) {
     return 5.0f * place(spec->quantiles + (size_t)i * spec->points, spec->points, latent);
 }
 
+/* Samples until an ear beside it decides something; what it decided may freeze the texture. */
+static size_t listen(Texture *texture, const Panel *panel) {
+    const TextureSpec *spec = texture->spec;
+    Listening *listening = spec->listening;
+    const size_t due = listening_work(listening, panel, texture->share);
+    const uint32_t wanted = (uint32_t)(bound(value(texture, panel, spec->catch), 0.0f, 31.0f) + 0.5f);
+    if (listening->raised >> wanted & 1u) {
+        texture->caught = (uint16_t)(bound(value(texture, panel, spec->caught), 1.0f, 1000.0f) + 0.5f);
+    }
+    listening->raised = 0;
+    return due;
+}
+
 void texture_render(Texture *texture, const Panel *panel, const PortBlock *block) {
     const TextureSpec *spec = texture->spec;
     const size_t ticks = block->ticks;
@@ -219,7 +240,7 @@ void texture_render(Texture *texture, const Panel *panel, const PortBlock *block
     Slope gain = panel_slope(panel, (uint8_t)spec->gain, 0), mix = panel_slope(panel, (uint8_t)spec->mix, 0);
     Slope level = panel_slope(panel, (uint8_t)spec->level, 0);
     const uint32_t onset = output_gates(&spec->outputs, 1u << TEXTURE_OUT_ONSET);
-    float out[PORT_MAX_BLOCK];
+    float out[PORT_MAX_BLOCK], still[PORT_MAX_BLOCK];
     for (size_t done = 0; done < ticks;) {
         texture->share = (float)done * panel->per_tick;
         texture->frozen = panel->level[done] >> TEXTURE_FREEZE & 1u;
@@ -227,7 +248,13 @@ void texture_render(Texture *texture, const Panel *panel, const PortBlock *block
             begin_hop(texture, panel);
         }
         work(texture, panel);
-        const size_t due = until_due(texture), left = ticks - done, count = due < left ? due : left;
+        size_t count = until_due(texture);
+        count = count < ticks - done ? count : ticks - done;
+        if (spec->ear != NULL) {
+            const size_t due = listen(texture, panel);
+            count = count < due ? count : due;
+        }
+        const float *arrived = texture->arriving + texture->at;
         for (size_t i = done; i < done + count; ++i) {
             const float raw = block->audio_in != NULL ? block->audio_in[0][i] : 0.0f;
             const float in = audible(raw * slope_next(&gain));
@@ -239,6 +266,9 @@ void texture_render(Texture *texture, const Panel *panel, const PortBlock *block
             ++texture->at;
             out[i] = (dry + slope_next(&mix) * (wet - dry)) * slope_next(&level);
             block->gates_out[i] = pulse_next(&texture->onset) ? onset : 0u;
+        }
+        if (spec->ear != NULL) {
+            listening_take(spec->listening, arrived, still, count);
         }
         done += count;
     }

@@ -2,6 +2,7 @@
  *
  * When a hop is complete, its loudness is told, and at it sounds the frame that was made of the hop before. Then the
  * next frame is made, in steps of about the same price, each due so many samples after: every callback does its share.
+ * An ear may listen beside it: then a stroke of a chosen group freezes it for a while, as the gate does.
  * The steps and their dues are the same whatever the block, so that blocks change nothing but when controls are read.
  */
 #ifndef VAECTROL_INSTRUMENTS_TEXTURE_H
@@ -11,6 +12,7 @@
 #include "../dsp/ear.h"
 #include "../dsp/pitch.h"
 #include "../dsp/source_filter.h"
+#include "listening.h"
 #include "outputs.h"
 #include "tone.h"
 
@@ -69,7 +71,10 @@ typedef struct TextureSpec {
     ToneSpec tone;
     const LatentSpec *layer; /* what happens to latents before the decoder has them; NULL: nothing */
     LatentMemory memory;
-    const float *quantiles; /* [latents][points] of the latents, to tell their place in 0 … 5 V */
+    const ListeningSpec *ear; /* what listens for strokes beside it; NULL: nothing */
+    Listening *listening;     /* and what that keeps */
+    int8_t catch, caught;     /* parameters: which strokes freeze it, for how many hops */
+    const float *quantiles;   /* [latents][points] of the latents, to tell their place in 0 … 5 V */
     uint8_t points;
     int8_t blend, scale, pitch, transpose, quantize, loudness, gain, mix, level; /* parameters */
     const TextureStep *steps;                                                    /* of a hop, in order */
@@ -102,6 +107,7 @@ typedef struct Texture {
     uint16_t at;      /* samples into the hop that arrives */
     uint16_t step;    /* next one */
     bool frozen, holds;
+    uint16_t caught; /* hops left for which a stroke freezes it */
     float slow_loudness;
     uint16_t onset; /* ticks left of the pulse */
     uint8_t deaf;   /* hops left in which no sound begins */

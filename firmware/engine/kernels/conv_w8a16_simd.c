@@ -5,6 +5,7 @@
  */
 #include "arith.h"
 #include "memory.h"
+#include "narrow_simd.h"
 #include "slice.h"
 
 #if defined(__aarch64__)
@@ -285,10 +286,45 @@ static inline block block_of(const vk_conv *layer, size_t taps, size_t padded, s
     return b;
 }
 
+#if defined(VK_NARROW)
+/* All frames of a layer of few channels but the last ones; how many they are. */
+static inline size_t narrow_frames(const vk_conv *layer, const block *b, const int16_t *x, int16_t *y, size_t out_step,
+                                   size_t frames) {
+    const size_t wide = narrow_width(b->n, out_step), words = (layer->run + 1u) / 2u;
+    if (!wide || !narrow_holds(wide, layer->frame_step, words) || layer->runs * words > VK_NARROW) {
+        return 0;
+    }
+    narrow n;
+    narrow_init(&n, wide, b->n, layer->requant);
+    for (size_t k = 0; k < layer->runs * words; k++) {
+        n.weights[k] = narrow_each(
+            wide, _mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)(b->weights + 16u * k))));
+    }
+    const __m512i places = narrow_places(&n, layer->frame_step);
+    const __mmask16 mask = narrow_mask(&n, layer->frame_step, words);
+    size_t t = 0;
+    for (; t + n.frames <= frames; t += n.frames) {
+        __m512i sum = n.bias;
+        for (size_t r = 0; r < layer->runs; r++) {
+            sum = narrow_add(sum, n.weights + r * words, x + t * layer->frame_step + r * layer->run_step, mask, places,
+                             words);
+        }
+        narrow_settle(&n, sum, y + t * out_step);
+    }
+    return t;
+}
+#endif
+
 /* One block of channels over some frames. */
 static inline void blocks_frames(const vk_conv *layer, const block *b, const int16_t *x, int16_t *y, size_t out_step,
                                  size_t frames) {
     size_t t = 0;
+#if defined(VK_NARROW)
+    if (layer->groups == 1u && frames >= 4u && (t = narrow_frames(layer, b, x, y, out_step, frames)) > 0u) {
+        x += t * layer->frame_step;
+        y += t * out_step;
+    }
+#endif
     for (; t + 4u <= frames; t += 4u, x += 4u * layer->frame_step, y += 4u * out_step) {
         four_frames(layer, b, x, y, out_step);
     }

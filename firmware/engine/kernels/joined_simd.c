@@ -2,6 +2,7 @@
  * so that a weight is loaded and widened once for all of them. */
 #include "joined.h"
 #include "memory.h"
+#include "narrow_simd.h"
 
 #if !defined(__ARM_ARCH_7EM__)
 typedef int32_t sums __attribute__((vector_size(32)));
@@ -93,6 +94,43 @@ static inline __attribute__((always_inline)) void block(const vk_joined *layer, 
     }
 }
 
+#if defined(VK_NARROW)
+/* All frames of a layer of few channels but the last ones; how many they are. */
+static size_t narrow_frames(const vk_joined *layer, size_t elements, const int16_t *const *taps, int16_t *out,
+                            size_t out_step, size_t frames) {
+    const size_t wide = narrow_width(layer->channels, out_step);
+    if (!wide || elements > 2u * VK_NARROW) {
+        return 0;
+    }
+    for (size_t k = 0; k < layer->taps; k++) {
+        if (!narrow_holds(wide, layer->pitches[k], layer->pitches[k] / 2u)) {
+            return 0;
+        }
+    }
+    narrow n;
+    narrow_init(&n, wide, layer->channels, layer->requant);
+    for (size_t k = 0; k < elements / 2u; k++) {
+        const int16_t *w = layer->weights + 2u * k * LANES;
+        n.weights[k] = narrow_each(wide,
+                                   _mm_unpacklo_epi16(_mm_loadl_epi64((const __m128i *)(const void *)w),
+                                                      _mm_loadl_epi64((const __m128i *)(const void *)(w + LANES))));
+    }
+    size_t t = 0;
+    for (; t + n.frames <= frames; t += n.frames) {
+        __m512i sum = n.bias;
+        const __m512i *weights = n.weights;
+        for (size_t k = 0; k < layer->taps; k++) {
+            const size_t pitch = layer->pitches[k], words = pitch / 2u;
+            sum = narrow_add(sum, weights, taps[k] + t * pitch, narrow_mask(&n, pitch, words), narrow_places(&n, pitch),
+                             words);
+            weights += words;
+        }
+        narrow_settle(&n, sum, out + t * out_step);
+    }
+    return t;
+}
+#endif
+
 void vk_joined_s16(const vk_joined *layer, const int16_t *const *taps, int16_t *out, size_t out_step, size_t frames) {
     const size_t channels = layer->channels;
     size_t elements = 0;
@@ -104,6 +142,9 @@ void vk_joined_s16(const vk_joined *layer, const int16_t *const *taps, int16_t *
         const vk_requant *q = layer->requant + first;
         const size_t count = channels - first < LANES ? channels - first : LANES;
         size_t t = 0;
+#if defined(VK_NARROW)
+        t = narrow_frames(layer, elements, taps, out, out_step, frames);
+#endif
         for (; t + TOGETHER <= frames; t += TOGETHER) {
             block(layer, w, q, taps, t, out + first, out_step, count, TOGETHER);
         }

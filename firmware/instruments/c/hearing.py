@@ -7,16 +7,16 @@ from firmware.instruments.c.literals import floats, integers
 from firmware.kernelgen.ear import tables
 
 
-def ear_tables(ear: EarConstants) -> str:
-    """Return the definitions that `ear_of` names."""
+def ear_tables(ear: EarConstants, role: str) -> str:
+    """Return the definitions that `ear_of` names; `role` is the model's, as there may be two ears."""
     bins = tables(ear.bank)
-    return f"""static const uint8_t ear_band[] = {integers(int(b) for b in bins.band)};
-static const float ear_lower[] = {floats(bins.lower)};
-static const float ear_upper[] = {floats(bins.upper)};
-static const float ear_weight[] = {floats(ear.weight)};
+    return f"""static const uint8_t {role}_band[] = {integers(int(b) for b in bins.band)};
+static const float {role}_lower[] = {floats(bins.lower)};
+static const float {role}_upper[] = {floats(bins.upper)};
+static const float {role}_weight[] = {floats(ear.weight)};
 """
 
 
-def ear_of(ear: EarConstants) -> str:
+def ear_of(ear: EarConstants, role: str) -> str:
     """Return the initializer of a ``vk_ear`` over them."""
-    return f"{{ear_band, ear_lower, ear_upper, ear_weight, {len(ear.bank)}}}"
+    return f"{{{role}_band, {role}_lower, {role}_upper, {role}_weight, {len(ear.bank)}}}"

@@ -13,13 +13,14 @@ from firmware.compiler.passes.split_sound import TICKS_PER_HOP
 from firmware.compiler.report import Report
 from firmware.instruments.assignment import Assignment, ToneAssignment
 from firmware.instruments.c.hearing import ear_of, ear_tables
-from firmware.instruments.c.held import KindTables
+from firmware.instruments.c.held import Held, KindTables
 from firmware.instruments.c.literals import floats, integers
 from firmware.instruments.c.model_calls import CompiledModel
 from firmware.instruments.hops import HEAR_CYCLES, HOP, Step, load_of, network_steps, placed
 from firmware.instruments.kinds.base import InstrumentKind, ModelRole, PriorRole
 from firmware.instruments.latents import prior
 from firmware.instruments.latents.layer import add_layer, layer_tables
+from firmware.instruments.roles import ear
 from firmware.instruments.tone import UNIT, add_bends, position_of, tone_tables
 from firmware.kernelgen.ear import tables as bin_tables
 from firmware.models.model_file import ModelFile
@@ -46,6 +47,13 @@ NEEDS = {
 """The half without which a stage is left out."""
 BEGIN_CYCLES = 12_400
 """What happens at once when a hop is complete: its loudness, and the frame that sounds at that."""
+EAR = "ear."
+"""Prefix of the parameters of what listens beside a texture."""
+CATCHES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
+"""LISTENER_OUT_… of engine/instruments/listening.h."""
+CAUGHT_HOPS = (1.0, 375.0)
+LISTENING_BYTES, LISTENING_REGION = 16 * 1024, "axi"
+"""What it keeps, and where: it would take the place of weights in fast memory."""
 LATENTS = 16
 VOLTS_PER_OCTAVE_SPAN = 2.0
 STRAY = 1.0
@@ -72,9 +80,9 @@ class EncoderHalf(Half):
     def source(self, model: CompiledModel) -> str:
         """Return the functions and tables of a ``TextureEncoder``."""
         assert model.ends.ear is not None
-        role, name, ear = model.role, model.name, model.ends.ear
+        role, name, bank = model.role, model.name, model.ends.ear
         latents = len(model.model.about.latents)
-        return f"""{ear_tables(ear)}
+        return f"""{ear_tables(bank, role)}
 static void {role}_reset_model(void *state)
 {{
     {name}_reset(state);
@@ -93,7 +101,7 @@ static void {role}_process(void *state, uint8_t ticks, const float *heard, float
 
 _Static_assert({latents} <= TEXTURE_LATENTS && TEXTURE_TICKS == {TICKS_PER_HOP}u, "of the engine");
 static const TextureEncoder {model.table} = {{
-    .ear = {ear_of(ear)},
+    .ear = {ear_of(bank, role)},
     .reset = {role}_reset_model,
     .process = {role}_process,
 }};
@@ -153,7 +161,7 @@ class Texture(InstrumentKind):
         "loudness",
     )
     audio_sources = ("mix",)
-    roles = (EncoderHalf(), DecoderHalf(), PriorRole("texture"))
+    roles = (EncoderHalf(), DecoderHalf(), PriorRole("texture"), ear.EarRole(required=False))
     words: Mapping[str, str] = {
         "blend": "From what the encoder hears to what the hands say.",
         "scale": "How far the latents are from the mean: none, as heard, twice.",
@@ -164,8 +172,11 @@ class Texture(InstrumentKind):
         "gain": "How loud the sound goes in.",
         "mix": "From the dry sound, as late as the made one, to the made one.",
         "level": "Loudness of everything that leaves the module.",
+        "catch": "Which strokes are caught: any, kicks, snares, hats, toms, percussion.",
+        "caught": "How long the sound of a stroke that was caught goes on, up to two seconds.",
+        **{f"{EAR}{name}": words for name, words in ear.WORDS.items()},
     }
-    engine = ("tone",)
+    engine = ("tone", "listening")
     struct_bytes = 44 * 1024
     callback_cycles, sample_cycles = 4_000, 165
 
@@ -173,13 +184,14 @@ class Texture(InstrumentKind):
         """Latents; what is done to them and to the pitch; levels."""
         if not {"encoder", "decoder"} & assignment.models.keys():
             raise Refusal(f"{assignment.loaded.name}: a texture needs an encoder, a decoder or both.")
-        codecs = {role: model.about.codec for role, model in assignment.models.items()}
+        halves = {role: model for role, model in assignment.models.items() if role != "ear"}
+        codecs = {role: model.about.codec for role, model in halves.items()}
         if len(set(codecs.values())) > 1:
             raise Refusal(
                 f"{assignment.loaded.name}: its {' and '.join(codecs)} are of different runs "
                 f"({', '.join(f'{role} {codec[:8]}' for role, codec in codecs.items())}); take those of one."
             )
-        for role, model in assignment.models.items():
+        for role, model in halves.items():
             if model.about.part != role:
                 raise Refusal(
                     f"{assignment.loaded.name}: {model.path.name} is the {model.about.part or 'whole'} of a "
@@ -206,23 +218,38 @@ class Texture(InstrumentKind):
         assignment.add("gain", (0.0, 2.0), 0.5)
         assignment.add("mix", UNIT, 1.0)
         assignment.add("level", UNIT, 1.0)
+        if "ear" in assignment.models:
+            assignment.add("catch", CATCHES, 1 / (len(CATCHES) - 1))
+            assignment.add("caught", CAUGHT_HOPS, 0.25)
+            ear.add_parameters(assignment, EAR, learns=False)
 
     def model_behind(self, assignment: Assignment, parameter: str) -> ModelFile:
         """Either half knows the latents."""
-        return next(iter(assignment.models.values()))
+        return next(model for role, model in assignment.models.items() if role != "ear")
 
     def wait_ticks(self, assignment: Assignment) -> int:
         """A hop is collected, and the model itself is late."""
-        late = max((int(model.about.latency_samples) for model in assignment.models.values()), default=0)
+        halves = [model for role, model in assignment.models.items() if role != "ear"]
+        late = max((int(model.about.latency_samples) for model in halves), default=0)
         return HOP + late
+
+    def memory_bytes(self, assignment: Assignment) -> dict[str, int]:
+        """Beside the struct, what an ear keeps."""
+        more = {LISTENING_REGION: LISTENING_BYTES} if "ear" in assignment.models else {}
+        return {"dtcm": self.struct_bytes, **more}
 
     def plan(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> None:
         """Spread the steps of a hop evenly over it."""
         assignment.steps = placed(steps(reports), BEGIN_CYCLES)
+        if "ear" in reports:
+            assignment.ear_steps = placed(ear.steps(reports["ear"]), ear.BEGIN_CYCLES)
 
     def load(self, assignment: Assignment, reports: Mapping[str, Report], block: int) -> tuple[float, float]:
         """Of a hop's steps, as they are due."""
         mean, worst = load_of(steps(reports), BEGIN_CYCLES, assignment.steps, block)
+        if "ear" in reports:
+            more = load_of(ear.steps(reports["ear"]), ear.BEGIN_CYCLES, assignment.ear_steps, block)
+            mean, worst = mean + more[0], worst + more[1]
         if prior.ROLE in reports:
             more = prior.load(assignment, reports[prior.ROLE], block)
             mean, worst = mean + more[0], worst + more[1]
@@ -230,7 +257,7 @@ class Texture(InstrumentKind):
 
     def tables(self, assignment: Assignment, models: Mapping[str, CompiledModel]) -> KindTables:
         """Return a ``TextureSpec``."""
-        some = next(iter(models))
+        some = next(role for role in models if role != "ear")
         declared, tone = tone_tables(assignment, assignment.tones["texture"], "texture", some)
         latents = models[some].model.about.latents
         points = len(latents[0].quantiles)
@@ -244,6 +271,7 @@ class Texture(InstrumentKind):
         steps_text = "\n".join(
             f"    {{{due}, TEXTURE_STAGE_{stage.upper()}, {part}}}," for due, stage, part in assignment.steps
         )
+        listening, listened = _listening_tables(assignment, models)
         layer, layered = layer_tables(assignment, models[some], "texture", STRAY)
         constants = f"""{declared}
 static const float texture_quantiles[] = {table};
@@ -257,7 +285,7 @@ static const TextureStep texture_steps[] = {{
     .encoder_memory = {used["encoder"][1]},
     .decoder_memory = {used["decoder"][1]},
     .pitch_taps = pitch_taps,
-    .tone = {tone}{layered},
+    .tone = {tone}{layered},{listened}
     .quantiles = texture_quantiles,
     .points = {points},
 {parameters}
@@ -266,7 +294,27 @@ static const TextureStep texture_steps[] = {{
     .behind = {self.wait_ticks(assignment)},
     .outputs = OUTPUTS,
 }}"""
-        return KindTables([constants, *layer, *(model.state for model in models.values())], spec)
+        held = [*layer, *(model.state for model in models.values())]
+        return KindTables([constants, *held, *listening], spec)
+
+
+def _listening_tables(
+    assignment: Assignment, models: Mapping[str, CompiledModel]
+) -> tuple[list[str | Held], str]:
+    """What a texture with an ear has beside, and its members of a ``TextureSpec``."""
+    if "ear" not in models:
+        return [], ""
+    model = models["ear"]
+    count = len(assignment.ear_steps)
+    about = ear.spec_text(assignment, model, "listening_steps", count, EAR)
+    state = model.held("Listening", "listening", region=LISTENING_REGION)
+    spec = f"static const ListeningSpec listening_spec = {about};"
+    members = f"""
+    .ear = &listening_spec,
+    .listening = {state.addresses[0]},
+    .catch = {assignment.index["catch"]},
+    .caught = {assignment.index["caught"]},"""
+    return [ear.steps_text("listening_steps", assignment.ear_steps), state, spec], members
 
 
 def steps(reports: Mapping[str, Report]) -> list[Step]:

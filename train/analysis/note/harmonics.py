@@ -31,7 +31,7 @@ class Frames(NamedTuple):
     noise: np.ndarray
 
 
-def analysed(x: np.ndarray, f0: np.ndarray) -> Frames:
+def analysed(x: np.ndarray, f0: np.ndarray, picked: np.ndarray | None = None) -> Frames:
     """Read the levels of a note.
 
     Parameters
@@ -40,6 +40,8 @@ def analysed(x: np.ndarray, f0: np.ndarray) -> Frames:
         The note.
     f0 : ndarray, shape (frames,)
         Its frequency, Hz.
+    picked : ndarray of int, optional
+        Frames to read; all.
     """
     from scipy.ndimage import map_coordinates, spline_filter1d
 
@@ -55,11 +57,13 @@ def analysed(x: np.ndarray, f0: np.ndarray) -> Frames:
     window = np.hanning(size + 1)[:-1]
     k, bins = np.arange(1, HARMONICS + 1), np.arange(size // 2 + 1)
     between = (bins % p == p // 2) | (bins > HARMONICS * p + p // 2)
-    harmonics = np.full((len(f0), HARMONICS), LOWEST_LOG, np.float16)
-    noise = np.zeros((len(f0), BANDS), np.float16)
+    frames = np.arange(len(f0)) if picked is None else picked
+    harmonics = np.full((len(frames), HARMONICS), LOWEST_LOG, np.float16)
+    noise = np.zeros((len(frames), BANDS), np.float16)
     places = np.arange(len(cycles))
-    for i, hz in enumerate(f0):
-        middle = cycles[pad + min(at[i], len(x) - 1)]
+    for i, frame in enumerate(frames):
+        hz = f0[frame]
+        middle = cycles[pad + min(at[frame], len(x) - 1)]
         where = np.interp(middle + (np.arange(size) / size - 0.5) * p, cycles, places)
         heard = np.abs(np.fft.rfft(map_coordinates(spline, [where], order=3, prefilter=False) * window))
         good = (k * p < len(bins)) & (k * hz < HIGHEST * SAMPLE_RATE_HZ)

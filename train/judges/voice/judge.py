@@ -17,13 +17,15 @@ from torch import Tensor
 from common.audio import SAMPLE_RATE_HZ
 from common.files import write_picture
 from common.spectrogram import players, spectrogram_figure
+from train.analysis.note.harmonics import analysed
 from train.analysis.note.loudness import loudness_db
 from train.judges.judged import Judgement
 from train.judges.player import Player
 from train.judges.voice.page import VoiceFigures, VoiceReport, VoiceRow, write_page
 from train.losses import SpectralLoss
+from train.models.hit.bands import triangles
 from train.models.voice.bank import HarmonicBank
-from train.models.voice.shape import FRAMES_PER_S, HARMONICS, HOP, LOG_PER_DB
+from train.models.voice.shape import BANDS, FRAMES_PER_S, HARMONICS, HOP, LOG_PER_DB
 from train.tasks.base import evenly
 from train.tasks.voice import JUDGED_SIZES, Note, VoiceTask
 
@@ -36,6 +38,9 @@ SOUGHT_NOTES, SEEKING_STEPS, SEEKING_RATE, SEEKING_FRAMES = 10, 25, 0.1, 150
 SHOWN = 6
 LOUD_DB = 40.0
 """Frames this far below a note's loudest one say nothing of its loudness."""
+NOISE_FRAMES = 60
+"""About so many of a note's frames are analysed again."""
+NOISE_OVER_DB = 3.0
 DETAILS = ("rows", "by_label")
 NOT_ON_CARD = ("by_label",)
 
@@ -78,6 +83,7 @@ def judge(player: Player, data: DataSet, split: str, folder: Path, limit: int = 
             "oracle": min(losses),
             "floor": far(bank(own_levels(note, note), control), note),
             "loudness_db": loudness_error_db(made.flatten().numpy(), note),
+            "noise_over_db": noise_over_db(made.flatten().numpy(), note),
         }
         rows.append(row)
         if order % step == 0 and len(shown) < SHOWN:
@@ -165,6 +171,17 @@ def loudness_error_db(made: np.ndarray, note: Note) -> float:
     return float(np.abs(found - wanted)[loud].mean())
 
 
+def noise_over_db(made: np.ndarray, note: Note) -> float:
+    """How much louder the noise is than the real note's, median over the frames that sound, both analysed."""
+    loud = note.loudness.numpy()
+    heard = np.flatnonzero(loud > loud.max() - LOUD_DB)
+    heard = heard[:: max(1, len(heard) // NOISE_FRAMES)]
+    bands = triangles(BANDS, np.linspace(0, SAMPLE_RATE_HZ / 2, 2049))
+    theirs, own = note.noise.numpy()[heard], analysed(made.astype(float), note.f0.numpy(), heard).noise
+    powers = [np.exp(2 * levels.astype(float)) @ bands.sum(1) for levels in (own, theirs)]
+    return float(np.median(10 * np.log10(powers[0] / powers[1])))
+
+
 def silence(player: Player) -> float:
     """Loudest sample, dBFS, of what is made of the mean timbre at −90 dB with the gate down."""
     frames = FRAMES_PER_S // 2
@@ -192,6 +209,8 @@ def summary(rows: list[VoiceRow]) -> VoiceFigures:
         "spectral_loss_oracle": mean("oracle"),
         "spectral_loss_floor": mean("floor"),
         "loudness_db_median": float(np.median([row["loudness_db"] for row in rows])),
+        "noise_over_db": float(np.median([row["noise_over_db"] for row in rows])),
+        "noise_within_3db": float(np.mean([row["noise_over_db"] <= NOISE_OVER_DB for row in rows])),
     }
 
 

@@ -23,6 +23,7 @@ class VoiceRow(TypedDict):
     oracle: float
     floor: float
     loudness_db: float
+    noise_over_db: float
 
 
 class VoiceFigures(TypedDict):
@@ -35,6 +36,8 @@ class VoiceFigures(TypedDict):
     spectral_loss_oracle: float
     spectral_loss_floor: float
     loudness_db_median: float
+    noise_over_db: float
+    noise_within_3db: float
 
 
 class VoiceReport(Judged):
@@ -85,6 +88,8 @@ def write_page(page: Page, judged: Judgement[VoiceReport]) -> None:
             ["oracle of five", _told(found["spectral_loss_oracle"])],
             ["floor: analysed and made again", _told(found["spectral_loss_floor"])],
             ["loudness error, median, dB", f"{found['loudness_db_median']:.2f}"],
+            ["noise louder than the note's, median, dB", f"{found['noise_over_db']:.1f}"],
+            ["notes whose noise is at most 3 dB louder", share(found["noise_within_3db"])],
         ],
     )
     page.section("By instrument").table(
