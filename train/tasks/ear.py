@@ -64,7 +64,7 @@ class EarRecipe(Recipe):
     )
     others: float = Field(default=0.18, ge=0, le=0.8, description="part of the mixtures without a drum")
     varied: bool = Field(default=True, description="instruments that fade sooner or are made of two")
-    pool: int = Field(default=3000, ge=1, description="mixtures that are drawn, and met again and again")
+    pool: int = Field(default=6000, ge=1, description="mixtures that are drawn, and met again and again")
     decided: int = Field(default=8, ge=1, description="hops after a stroke in which its group is asked for")
     model: EarModelSection = EarModelSection()
     loss: EarLossSection = EarLossSection()
