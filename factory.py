@@ -367,7 +367,7 @@ def ship(name: str, words: Words, source: Path, folder: Path, encoder: bool = Fa
     """
     import onnx
 
-    from train.export.pack import encoder_beside
+    from common.outputs import encoder_beside
 
     model = onnx.load(str(source))
     model_metadata.write(
@@ -422,19 +422,9 @@ OPPONENTS = {
 
 def write_card_of_training(name: str, words: Words, run: Path, shipped: Path, folder: Path) -> Path:
     """Write ``NAME.md`` from the words and from what a training measured that is its model's judge."""
-    from firmware.compiler import budget
-    from hardware.board import load_board
-
     trained = json.loads((run / "card.json").read_text())
     found = trained["facts"]["figures"]
-    cost = budget(shipped, board=words.boards[0], block=48)
-    ticks = trained["facts"]["ticks"]
-    board = load_board(words.boards[0])
-    cycles = sum(layer["cycles_per_event"] for layer in cost.layers)
-    share = 100 * cycles / ticks / board.cycles_per_frame
     spent = spent_in_words(trained["spent"]).removeprefix("the last stage ")
-    temperatures = [key.rpartition(" ")[2] for key in found if key.startswith("distance at")]
-    columns = " | ".join(temperatures)
     ((_, command),) = recipe_commands(words)
     lines = [
         f"# {words.title}",
@@ -450,12 +440,42 @@ def write_card_of_training(name: str, words: Words, run: Path, shipped: Path, fo
         f"| split | {words.data.split} |",
         f"| licence of the data | {words.data.licence} |",
         f"| recipe | `{command}`, seed {trained_seed(run)} |",
-        f"| quantization | `vaectrol quantize RUN {' '.join(words.quantize)}` |",
+        *(
+            [f"| quantization | `vaectrol quantize RUN {' '.join(words.quantize)}` |"]
+            if words.quantize
+            else []
+        ),
         f"| trained on | {words.machine}; {spent} |",
         f"| all of it | `vaectrol factory {name} --data DATA -o WORK` |",
         "",
         "**Credits.** " + " ".join(f"{credit.rstrip('.')}." for credit in words.data.credits),
         "",
+        *(forecast_lines(found, trained["facts"]["ticks"], shipped, words) if "surprise" in found else []),
+        *(["## What its training measured", "", "| | |", "|---|---|"] if "surprise" not in found else []),
+        *(f"| {key} | {value:.3g} |" for key, value in found.items() if "surprise" not in found),
+        "",
+        "## Known weaknesses",
+        "",
+        *(f"- {text}" for text in words.weaknesses),
+        "",
+    ]
+    path = folder / f"{name}.md"
+    write_text(path, "\n".join(lines))
+    return path
+
+
+def forecast_lines(found: Mapping[str, float], ticks: int, shipped: Path, words: Words) -> list[str]:
+    """What a card says of a model that tells what comes next, up to its weaknesses."""
+    from firmware.compiler import budget
+    from hardware.board import load_board
+
+    cost = budget(shipped, board=words.boards[0], block=48)
+    board = load_board(words.boards[0])
+    cycles = sum(layer["cycles_per_event"] for layer in cost.layers)
+    share = 100 * cycles / ticks / board.cycles_per_frame
+    temperatures = [key.rpartition(" ")[2] for key in found if key.startswith("distance at")]
+    columns = " | ".join(temperatures)
+    return [
         "## What comes next, on the test split",
         "",
         "| forecast | surprise, nats a frame (lower is better) |",
@@ -472,15 +492,7 @@ def write_card_of_training(name: str, words: Words, run: Path, shipped: Path, fo
         "| as played |" + "".join(f" {found[f'distance at {t}']:.2f} |" for t in temperatures),
         "",
         f"It takes {cycles:,.0f} cycles a frame and {share:.2f} % of a {board.title}, predicted.",
-        "",
-        "## Known weaknesses",
-        "",
-        *(f"- {text}" for text in words.weaknesses),
-        "",
     ]
-    path = folder / f"{name}.md"
-    write_text(path, "\n".join(lines))
-    return path
 
 
 def register(app: typer.Typer) -> None:
@@ -539,7 +551,8 @@ def factory(
     if "encoder" in words.stages:
         write_encoder(trained, out / f"{name}.int8.onnx")
     run_stages(stages[len(before) :], out)
-    shipped = ship(name, words, out / f"{name}.int8.onnx", into)
+    made = out / f"{name}.int8.onnx" if "quantize" in words.stages else trained / f"{words.recipe}.onnx"
+    shipped = ship(name, words, made, into)
     if "encoder" in words.stages:
         ship(name, words, out / f"{name}.encoder.onnx", into, encoder=True)
     if "evaluate-int8" in words.stages:

@@ -15,7 +15,10 @@ def register(app: typer.Typer) -> None:
 
 def import_capture(
     source: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A .nam, or JSON of RTNeural, AIDA-X or Proteus.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A .nam, JSON of RTNeural, AIDA-X or Proteus, or a .ts that RAVE exported."
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Model to write; FILE.onnx here when omitted.")
@@ -34,13 +37,18 @@ def import_capture(
             help="Quantized model of another capture, beside the --instrument, that the sound fades to."
         ),
     ] = None,
+    latents: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of a RAVE: keep so many, the first ones; as many as its export has."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was read as JSON.")] = False,
 ) -> None:
-    """Read an amplifier or pedal capture from elsewhere into a float model file."""
+    """Read a capture of an amplifier or pedal, or a model of RAVE, from elsewhere into float model files."""
     import json
 
     from captures.capture import ASSUMED_RATE_HZ
     from captures.instrument import instrument_text
+    from captures.rave.archive import is_archive
     from captures.read import model_of, read_capture
     from common.files import write_bytes, write_text
     from common.outputs import check_file
@@ -48,6 +56,15 @@ def import_capture(
 
     place = out or Path(f"{source.stem}.onnx")
     check_file(place, ".onnx", [source])
+    if is_archive(source):
+        if size is not None or instrument is not None or second is not None:
+            raise Refusal(
+                "--size, --instrument and --second are for captures, and this is an archive of torch."
+            )
+        _import_rave(source, place, latents, as_json)
+        return
+    if latents is not None:
+        raise Refusal(f"--latents is for models of RAVE, and {source.name} is no archive of torch.")
     if instrument is not None:
         check_file(instrument, ".toml", [source])
     if second is not None and instrument is None:
@@ -77,3 +94,46 @@ def import_capture(
     for key, value in capture.facts.items():
         typer.echo(f"{key}: {value:g}" if isinstance(value, float) else f"{key}: {value}")
     typer.echo(f"wrote {place}; next: vaectrol quantize {place} --calibration DIR -o {place.stem}.int8.onnx")
+
+
+def _import_rave(source: Path, place: Path, latents: int | None, as_json: bool) -> None:
+    """Write the decoder, and the encoder beside it."""
+    import json
+
+    from captures.rave.graph import decoder_of, encoder_of
+    from captures.rave.weights import read_rave
+    from common.files import write_bytes
+    from common.outputs import check_file, encoder_beside
+
+    encoder = encoder_beside(place)
+    check_file(encoder, ".onnx", [source])
+    rave = read_rave(source, latents)
+    name = place.stem
+    decoder, hearing = decoder_of(rave, name), encoder_of(rave, name)
+    write_bytes(place, decoder.SerializeToString())
+    write_bytes(encoder, hearing.SerializeToString())
+    if as_json:
+        found = {
+            "file": str(place),
+            "encoder": str(encoder),
+            "format": "RAVE v1",
+            "weights": rave.numbers,
+            "latents": len(rave.axes),
+            "hop_samples": rave.hop,
+            "sample_rate_hz": rave.rate_hz,
+            "is_causal": rave.is_causal,
+            "noise_left_out": rave.has_noise,
+        }
+        typer.echo(json.dumps(found))
+        return
+    typer.echo(
+        f"{source.name}: RAVE v1, {len(rave.axes)} of {len(rave.middle)} latents, a frame each "
+        f"{rave.hop:,} samples, {rave.numbers:,} weights, at {rave.rate_hz:,} Hz"
+    )
+    if rave.has_noise:
+        typer.echo("its noise branch is left out: what that adds to the sound is not heard")
+    if not rave.is_causal:
+        typer.echo("it looks ahead, which becomes delay on a module; RAVE's config causal has less of it")
+    typer.echo(
+        f"wrote {place} and {encoder}; next: vaectrol quantize {place} -o {place.stem}.int8.onnx --board rpi4"
+    )

@@ -53,6 +53,30 @@ class Sketch:
         attributes = {"pads": [(taps - 1) * dilation, 0], "dilations": [dilation], "group": groups}
         return self.node("Conv", inputs, name, kernel_shape=[taps], **attributes)
 
+    def strided(
+        self,
+        x: str,
+        weight: np.ndarray,
+        bias: np.ndarray | None = None,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        pads: tuple[int, int] = (0, 0),
+        is_up: bool = False,
+        stem: str = "conv",
+    ) -> str:
+        """Convolve with any zeros around, at another rate: ``is_up`` raises it, and ``pads`` are cut.
+
+        ``weight`` [outputs, inputs, taps], where ``is_up`` [inputs, outputs, taps].
+        """
+        name = self._name(stem)
+        inputs = [x, self.constant(weight, f"{name}_weight")]
+        if bias is not None:
+            inputs.append(self.constant(bias, f"{name}_bias"))
+        attributes = {"strides": [stride], "dilations": [dilation], "pads": list(pads)}
+        op = "ConvTranspose" if is_up else "Conv"
+        return self.node(op, inputs, name, kernel_shape=[weight.shape[2]], **attributes)
+
     def dense(self, x: str, weight: np.ndarray, bias: np.ndarray | None = None, stem: str = "dense") -> str:
         """Mix channels: ``weight`` [outputs, inputs]."""
         return self.conv(x, weight[:, :, None], bias, stem=stem)
@@ -149,28 +173,34 @@ class Sketch:
         one = self.node("Squeeze", [cells, axis], f"{name}_states")
         return self.node("Transpose", [one], name, perm=[1, 2, 0])
 
-    def model(self, result: str) -> onnx.ModelProto:
-        """Close the graph: what ``result`` names is its output."""
+    def model(
+        self,
+        result: str,
+        given: tuple[str, int, str] = (INPUT, 1, "samples"),
+        made: tuple[str, int, str] = (OUTPUT, 1, "samples"),
+        name: str = "capture",
+    ) -> onnx.ModelProto:
+        """Close the graph: what ``result`` names is its output. Ports are (name, channels, length)."""
         import onnx
         from onnx import helper, numpy_helper
 
-        self.node("Identity", [result], OUTPUT)
+        self.node("Identity", [result], made[0])
         ports = [
-            helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 1, "samples"])
-            for name in (INPUT, OUTPUT)
+            helper.make_tensor_value_info(port, onnx.TensorProto.FLOAT, [1, channels, length])
+            for port, channels, length in (given, made)
         ]
         graph = helper.make_graph(
             self.nodes,
-            "capture",
+            name,
             ports[:1],
             ports[1:],
-            [numpy_helper.from_array(values, name) for name, values in self.constants.items()],
+            [numpy_helper.from_array(values, key) for key, values in self.constants.items()],
         )
         opsets = [helper.make_opsetid("", OPSET)]
-        made = helper.make_model(graph, opset_imports=opsets, producer_name="vaectrol")
-        made.ir_version = IR_VERSION
-        onnx.checker.check_model(made, full_check=True)
-        return made
+        model = helper.make_model(graph, opset_imports=opsets, producer_name="vaectrol")
+        model.ir_version = IR_VERSION
+        onnx.checker.check_model(model, full_check=True)
+        return model
 
 
 def _gates(hidden: int, order: tuple[int, ...]) -> np.ndarray:

@@ -227,6 +227,36 @@ class PriorTables(_Part):
     data: list[Quantiles]
 
 
+class CodeTables(_Part):
+    """Nested codes of latents, and what each of the first book was cut from.
+
+    Attributes
+    ----------
+    ticks : int
+        Samples of a frame of the latents.
+    side : int
+        Codes along an edge of the map on which those of the first book lie.
+    books : list
+        ``[book][code][latent]``: a frame of latents is the sum of a code of each.
+    lead : int
+        Frames of a gesture before it is heard.
+    gestures : list
+        ``[code][frame][book]``: a moment of a recording at which the first code was the nearest.
+    loudness : list
+        ``[code][frame]``, its fall below its loudest frame, in sixteenths of a factor of e.
+    voicing : list
+        ``[code][frame]``, 0 … 255.
+    """
+
+    ticks: int = Field(ge=1)
+    side: int = Field(ge=2, le=32)
+    books: Annotated[list[list[list[FiniteFloat]]], Field(min_length=1)]
+    lead: int = Field(ge=0)
+    gestures: list[list[list[int]]]
+    loudness: list[list[int]]
+    voicing: list[list[int]]
+
+
 class ModelMetadata(_Part):
     """All of it; empty where the file does not say.
 
@@ -242,6 +272,8 @@ class ModelMetadata(_Part):
         Channels of the input whose role is ``bend``, in their order.
     prior : PriorTables or None
         Of a prior.
+    codes : CodeTables or None
+        Of codes.
     habits : list of list of float
         Of a voice: how the loudness of its notes moves, a row each for peak, depth and time of the attack,
         decay, release; columns are the latents, octaves above 220 Hz, their square, and 1.
@@ -267,6 +299,7 @@ class ModelMetadata(_Part):
     bends: list[Bend] = []
     plane: Plane | None = Field(None, alias="map")
     prior: PriorTables | None = None
+    codes: CodeTables | None = None
     habits: list[list[FiniteFloat]] = []
     voice_codec: str = ""
     latency_samples: float = 0.0

@@ -70,3 +70,8 @@ def _check_parents(path: Path) -> None:
         raise Refusal(f"{there} is a file, so there can be no {path}; choose another place.")
     if not path.exists() and not os.access(there, os.W_OK):
         raise Refusal(f"you may not write into {there}; choose a folder of your own.")
+
+
+def encoder_beside(path: Path) -> Path:
+    """Say where the encoder of a decoder's file lies: ``NAME.encoder.onnx`` beside ``NAME.int8.onnx``."""
+    return path.with_name(path.name.split(".")[0] + ".encoder.onnx")

@@ -29,11 +29,24 @@ MATERIAL = (
     "drive_wandering",
 )
 """Examples in which latents are material."""
-EXAMPLES = (*MATERIAL, "voice_expressive")
+EXAMPLES = (*MATERIAL, "voice_expressive", "atelier")
 """All that are heard in the gallery."""
-BENDS = ("cat_for_conv1d", "conv1d_2", "conv1d_4", "conv1d_5")
-"""Sites of the drum that `vaectrol dissect` proposes, and the model that has them as parameters."""
-BENT = "bent.onnx"
+
+
+@dataclass(frozen=True)
+class Bent:
+    """A factory model with parameters at sites that `vaectrol dissect` proposes, and its role."""
+
+    model: str
+    role: str
+    sites: tuple[str, ...]
+
+
+BENT = {
+    "drum_bent": Bent("drum", "drum", ("cat_for_conv1d", "conv1d_2", "conv1d_4", "conv1d_5")),
+    "atelier": Bent("texture", "decoder", ("conv1d_3:6", "conv1d_4:4", "conv1d_4:5", "conv1d_4:6")),
+}
+"""By the example that plays it."""
 PLAYER = re.compile(r"<!-- player: (\w+) -->")
 COLOURS_OF_A_PICTURE = 64
 SHOWN_S = 6.0
@@ -87,25 +100,31 @@ def run(words: list[str]) -> None:
 def named(name: str, root: Path, folder: Path) -> list[str]:
     """Words by which a command is told an instrument or an example of the repository at `root`.
 
-    The model that ``drum_bent`` plays lies in `folder`.
+    Bent models lie in `folder`.
     """
     if name not in EXAMPLES:
         return [name]
-    bent = ["--model", f"drum={folder / BENT}"] if name == "drum_bent" else []
+    model = BENT.get(name)
+    bent = ["--model", f"{model.role}={folder / _file(name)}"] if model else []
     return [str(root / "examples" / f"{name}.toml"), *bent]
 
 
 def play_all() -> list[Heard]:
     """Play every factory instrument, in the order of their names, then the examples."""
     with TemporaryDirectory(prefix="vaectrol-gallery-") as folder:
-        bend_drum(Path(folder))
+        bend_models(Path(folder))
         return [play_one(name, Path(folder)) for name in (*available_instruments(), *EXAMPLES)]
 
 
-def bend_drum(folder: Path) -> None:
-    """Make the model that ``drum_bent`` plays."""
-    drum = ROOT / "firmware" / "models" / "drum.int8.onnx"
-    run(["bend", str(drum), "--sites", "|".join(BENDS), "-o", str(folder / BENT)])
+def _file(name: str) -> str:
+    return f"{name}.onnx"
+
+
+def bend_models(folder: Path) -> None:
+    """Make the models that bent examples play."""
+    for name, bent in BENT.items():
+        model = ROOT / "firmware" / "models" / f"{bent.model}.int8.onnx"
+        run(["bend", str(model), "--sites", "|".join(bent.sites), "-o", str(folder / _file(name))])
 
 
 def write_player(heard: Heard, folder: Path) -> str:
@@ -135,7 +154,7 @@ def write_pages(folder: Path) -> None:
     """
     run(["web", "-o", str(folder)])
     with TemporaryDirectory(prefix="vaectrol-gallery-") as made:
-        bend_drum(Path(made))
+        bend_models(Path(made))
         for name in EXAMPLES:
             run(["web", *named(name, ROOT, Path(made)), "-o", str(folder / f"{name}.html")])
 

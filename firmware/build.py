@@ -136,6 +136,8 @@ def generate(
     busy = 0.0
     for role_name, model in files.items():
         role, name = kind.role(role_name), f"{role_name}_net"
+        if not role.runs:
+            continue
         program = compile_onnx(model.path, target=compiler_target, board=room, block=block, name=name)
         while (
             assignment.voices > 1
@@ -175,7 +177,7 @@ def generate(
         target=target,
         folder=out,
         version=version(),
-        model_hash=model_hash(compiled),
+        model_hash=model_hash(files),
         assignment=assignment,
         report=predict(assignment, reports, block),
         slotted=slotted,

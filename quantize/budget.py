@@ -23,6 +23,8 @@ from quantize.procedure import Settings, Width, prune_once
 from quantize.progress import Progress
 
 KEEPS = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)
+HALVINGS = 2
+"""Of the step between what does not fit and what does, to leave no more unused than needed."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,13 @@ def choose(
                 break  # below the smallest network
             rows.append(row)
             if row.fits:
+                for _ in range(HALVINGS if keep < 1.0 else 0):
+                    above = min(one.keep for one in rows if one.keep > row.keep and one.activations == width)
+                    between = replace(way, keep=(row.keep + above) / 2)
+                    progress.at(f"trying {between.keep:.1%} of the cost, {width}-bit activations")
+                    rows.append(_try(calibration_set, between, limits))
+                    if rows[-1].fits:
+                        row, way = rows[-1], between
                 progress.ended(_told(row, limits))
                 return way, rows
     least = min(rows, key=lambda row: (row.cpu_worst, row.weight_bytes))
@@ -157,7 +166,7 @@ def _told(row: Row, limits: Limits) -> str:
 def _try(calibration_set: CalibrationSet, settings: Settings, limits: Limits) -> Row:
     graph = calibration_set.graph
     if settings.keep < 1.0:
-        graph = prune_once(calibration_set, settings).graph
+        graph = prune_once(calibration_set, settings, fits=False).graph
     found = predict(to_qdq(quick_integers(graph, calibration_set, settings)), limits.board)
     flash_ok = limits.flash is None or found.weight_bytes <= limits.flash
     fits = bool(found.fits) and found.cpu_worst <= limits.cpu and flash_ok
@@ -178,7 +187,7 @@ def table(rows: list[Row]) -> Any:
 
     keys = list(dict.fromkeys(k for r in rows for k in r.measures))
     heads = ("kept", "bits", "worst CPU", "weight bytes", "fits", *(measure(k).title for k in keys))
-    out = Table(*heads, title="What was tried (CPU predicted, measures before any tuning)")
+    out = Table(*heads, title="What was tried (CPU predicted, measures before any fitting or tuning)")
     for r in rows:
         cells = [measure(k).write(r.measures[k]) if k in r.measures else "" for k in keys]
         fits = "yes" if r.fits else "no"

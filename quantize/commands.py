@@ -46,7 +46,13 @@ def quantize(
     source: Source = None,
     out: Target = Path("model.int8.onnx"),
     prune: Annotated[float, typer.Option(min=0.0, max=0.99, help="Share of the cost to remove.")] = 0.0,
-    criterion: Annotated[str, typer.Option(help="magnitude, activation or taylor.")] = "taylor",
+    criterion: Annotated[
+        str | None,
+        typer.Option(
+            help="magnitude, activation, taylor, or regression, which fits the weights anew and is taken "
+            "with --against; taylor otherwise."
+        ),
+    ] = None,
     per_cycle: Annotated[bool, typer.Option(help="Weigh a channel's worth by the cycles it costs.")] = True,
     scope: Annotated[
         Literal["global", "local"], typer.Option(help="One ranking, or each layer alike.")
@@ -144,7 +150,7 @@ def quantize(
     effort = Effort(steps=steps) if steps is not None else Effort(QUICK_S if quick else 60.0 * minutes)
     settings = Settings(
         keep=1.0 - prune,
-        criterion=criterion,
+        criterion=criterion or ("taylor" if against is None else "regression"),
         per_cycle=per_cycle,
         scope=scope,
         rounds=rounds,
@@ -329,8 +335,8 @@ def _print_json(made: Made, calibration_set: CalibrationSet) -> None:
 
 
 def _print_stages(made: Made, out: Path, page: Path, console: Console) -> None:
+    from common.outputs import encoder_beside
     from quantize.budget import table
-    from train.export.pack import encoder_beside
 
     if made.tried:
         console.print(table(made.tried))

@@ -33,7 +33,9 @@ from quantize.integers.network import QuantizedNetwork
 from quantize.integers.plan import Plan, Quantized, make_plan
 from quantize.integers.rounding import refine
 from quantize.progress import Progress
-from quantize.prune.select import Ranking, Step, prune, prune_iteratively
+from quantize.prune.axes import eased
+from quantize.prune.refit import refitted
+from quantize.prune.select import REGRESSION, Ranking, Step, prune, prune_iteratively
 from quantize.prune.surgery import layer_macs
 
 Width = Literal["16", "8", "mixed"]
@@ -249,8 +251,8 @@ def run_procedure(
         When pruning can't reach its goal, a tensor is not finite, or the loss is not.
     """
     progress = progress or Progress()
-    if calibration_set.learns:
-        settings = replace(settings, learns=True)
+    if calibration_set.learns and calibration_set.judge(Network(calibration_set.graph)) > 0.0:
+        settings = replace(settings, learns=True)  # else it is its own teacher: only integers can learn
     progress.plan(budgets(settings))
     stages: list[Stage] = []
     begin = time.monotonic(), time.process_time()
@@ -349,10 +351,14 @@ def ranking_of(settings: Settings, graph: Graph) -> Ranking:
     )
 
 
-def prune_once(calibration_set: CalibrationSet, settings: Settings) -> Step:
-    """Prune in one shot, without tuning."""
+def prune_once(calibration_set: CalibrationSet, settings: Settings, *, fits: bool = True) -> Step:
+    """Prune in one shot, without tuning; `fits`: fit the weights anew where the criterion counts on it."""
     graph, pool = calibration_set.graph, calibration_set.pool[:REFINING_FEEDS]
-    return prune(graph, pool, settings.keep, ranking_of(settings, graph))
+    if settings.criterion != REGRESSION:
+        return prune(graph, pool, settings.keep, ranking_of(settings, graph))
+    whole = eased(graph, pool)
+    step = prune(whole, pool, settings.keep, ranking_of(settings, whole))
+    return replace(step, graph=refitted(step.graph, whole, step.kept, calibration_set.pool)) if fits else step
 
 
 def _pruned(

@@ -23,6 +23,8 @@ SECONDS, LEAD_SECONDS = 0.35, 0.1
 """Of a cut, and of its beginning that does not count: a model's memory is empty there."""
 HELD_OUT = 0.25
 """Part of the recordings, one at least, that nothing is learnt from."""
+FITTED = 3
+"""Feeds that pruned weights are fitted to, for each that ranges are taken from: few are fitted too well."""
 LESSONS = 256
 """Batches of cuts; each is made and answered when it is first wanted, and comes again after the last one."""
 QUIET = 1e-4
@@ -64,7 +66,7 @@ def from_teacher(graph: Graph, against: Graph, folder: Path, seed: int = 0) -> C
         )
     held = max(1, round(HELD_OUT * len(audio)))
     learnt, judged = FeedMaker(graph, audio[:-held], seed), FeedMaker(graph, audio[-held:], seed)
-    pool = teach(against, [learnt.make(SECONDS, BATCH) for _ in range(POOL)])
+    pool = teach(against, [learnt.make(SECONDS, BATCH) for _ in range(FITTED * POOL)])
     test = teach(against, [judged.make(SECONDS, BATCH) for _ in range(POOL // 2)])
     (output,) = graph.output_names[:1]
 
@@ -97,7 +99,7 @@ def from_teacher(graph: Graph, against: Graph, folder: Path, seed: int = 0) -> C
 
     return CalibrationSet(
         graph,
-        [e.feed for e in pool] + extremes(graph, learnt),
+        [e.feed for e in pool[:POOL]] + extremes(graph, learnt),
         test,
         lessons,
         judge,

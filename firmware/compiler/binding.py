@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +158,44 @@ class StreamModel(_Library):
         if ticks is None:
             fastest = min(self.inputs, key=lambda s: s["period_ticks"])
             ticks = arrays[fastest["name"]].shape[1] * fastest["period_ticks"]
+        results = self._results(arrays, ticks)
+        self._function("process")(
+            self.state, ticks, self._hand_over("inputs", arrays), self._hand_over("outputs", results)
+        )
+        return {s["label"]: results[s["name"]] for s in self.outputs}
+
+    def bound(
+        self, inputs: Mapping[str, np.ndarray], ticks: int
+    ) -> tuple[Callable[[], None], dict[str, np.ndarray]]:
+        """Hand buffers over once, as an audio callback does.
+
+        Parameters
+        ----------
+        inputs : mapping of name to float32 ndarray [channels, frames], contiguous
+            Read anew at each call.
+        ticks : int
+            Base ticks of a call; whole frames of every port.
+
+        Returns
+        -------
+        (callable, dict of output name to float32 ndarray [channels, frames])
+            Advances the stream by `ticks`, and what it writes each time.
+        """
+        periods = [int(s["period_ticks"]) for s in (*self.inputs, *self.outputs)]
+        if any(ticks % period for period in periods):
+            raise Refusal(f"{ticks} ticks are no whole frames of ports that have one in {max(periods)}.")
+        arrays = self._checked(inputs)
+        results = self._results(arrays, ticks)
+        given, made = self._hand_over("inputs", arrays), self._hand_over("outputs", results)
+        process, state = self._function("process"), self.state
+
+        def call(_held: tuple[object, ...] = (arrays, results)) -> None:
+            process(state, ticks, given, made)
+
+        return call, {s["label"]: results[s["name"]] for s in self.outputs}
+
+    def _results(self, arrays: Mapping[str, np.ndarray], ticks: int) -> dict[str, np.ndarray]:
+        """Room for the outputs, under the C names, once the inputs have the frames that are due."""
         for index, spec in enumerate(self.inputs):
             due = self._function("frames_due")(self.state, ticks, index)
             have = arrays[spec["name"]].shape[1]
@@ -165,14 +203,11 @@ class StreamModel(_Library):
                 raise Refusal(
                     f"input {spec['label']!r} has {have} frames, but {due} are due in {ticks} ticks."
                 )
-        results = {}
-        for index, spec in enumerate(self.outputs):
-            count = int(self._function("frames_out")(self.state, ticks, index))
-            results[spec["name"]] = np.zeros((spec["channels"], count), np.float32)
-        self._function("process")(
-            self.state, ticks, self._hand_over("inputs", arrays), self._hand_over("outputs", results)
-        )
-        return {s["label"]: results[s["name"]] for s in self.outputs}
+        counts = {
+            s["name"]: int(self._function("frames_out")(self.state, ticks, i))
+            for i, s in enumerate(self.outputs)
+        }
+        return {s["name"]: np.zeros((s["channels"], counts[s["name"]]), np.float32) for s in self.outputs}
 
 
 class EventModel(_Library):

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 BENT_SITES = 4
 BUDGET = 0.02
+PLAYED = {
+    "texture": ("texture", "decoder"),
+    "chords": ("arpeggio", "chords"),
+    "expression": ("voice", "control"),
+}
+"""Instrument and role of a kind of model that are not called as it is."""
 """Share of the processor that the proposed sites may cost together."""
 EVENTS, STREAMS = 3, 2
 """Feeds that every poke of every site is heard with."""
@@ -179,4 +185,5 @@ def bend(
     write_bytes(out, made.SerializeToString())
     for number, site in enumerate(chosen, 1):
         typer.echo(f"bend.{number}: {site.name} ({site.operator}, {site.channels} channels)")
-    typer.echo(f"wrote {out}; try vaectrol play {opened.about.kind} --model {opened.about.kind}={out}")
+    instrument, role = PLAYED.get(opened.about.kind, (opened.about.kind, opened.about.kind))
+    typer.echo(f"wrote {out}; try vaectrol play {instrument} --model {role}={out}")

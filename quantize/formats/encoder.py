@@ -12,7 +12,8 @@ from pathlib import Path
 import onnx
 
 from common.files import write_bytes
-from train.export.pack import encoder_beside, packed
+from common.outputs import encoder_beside
+from train.export.pack import packed
 
 HEARD = 8
 """Batches that the ranges of an encoder's numbers are measured on."""

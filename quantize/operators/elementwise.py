@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from quantize.formats.tflite_writer import Writer
 
 Tensor = torch.Tensor
-PRODUCT, SUM = "Mul", "Add"
+PRODUCT, SUM, MEAN = "Mul", "Add", "Mean"
 """What other parts of the room add to a graph."""
 
 
@@ -134,7 +134,7 @@ register(
     Operator("Min", _of_all(torch.minimum), operands=all_inputs, channels=Channels.UNITED),
     Operator("Max", _of_all(torch.maximum), operands=all_inputs, channels=Channels.UNITED),
     Operator(
-        "Mean",
+        MEAN,
         mean,
         operands=all_inputs,
         channels=Channels.UNITED,

@@ -8,6 +8,8 @@ taylor      first-order change of the output when it goes: E[(Σ w·∂⟨v, out
 loss's own
             gradient (Molchanov et al., arXiv 1906.10771) vanishes when the teacher is the model itself;
             this does not.
+regression  the same of what the channels that stay can't say in its place: for weights that are fitted anew
+(`refit.py`). The least worth goes first, and the others are asked again.
 
 With ``per_cycle`` the score is divided by the predicted cycles that the channel's removal saves.
 """
@@ -30,7 +32,8 @@ from quantize.integers.calibrate import observe
 from quantize.operators import Layer
 from quantize.prune.surgery import Costs, Kept, compose, layer_costs, remove, take
 
-CRITERIA = ("magnitude", "activation", "taylor")
+REGRESSION = "regression"
+CRITERIA = ("magnitude", "activation", "taylor", REGRESSION)
 MULTIPLE = 4  # the kernels' register block counts channels by fours
 GLOBAL_LIMIT = 0.9  # a family loses no more than this share while ranking is global
 PROBES = 8  # random output directions of the Taylor criterion, per example
@@ -92,6 +95,8 @@ def element_scores(
     network = network or Network(channels.graph)
     families = channels.families()
     scores = dict.fromkeys(families, 0.0)
+    if criterion == REGRESSION:
+        return _unexplained(channels, network, pool)
     if criterion == "taylor":
         parts = _taylor(channels, network, pool)
     elif criterion == "activation":
@@ -172,6 +177,77 @@ def _taylor(
                     change = change.reshape(change.shape[0], -1) if change.ndim > 1 else change[None]
                     totals[id(node)] += (change**2).mean(0)
     return [(born[id(node)], totals[id(node)]) for node in trained]
+
+
+def _unexplained(channels: Channels, network: Network, pool: Sequence[Example]) -> dict[int, float]:
+    """Estimate what a channel moves the outputs by beyond what the others of its family explain of it.
+
+    Of every signal that layers read: covariance of the channels, and mean square of the gradient.
+    """
+    random = torch.Generator().manual_seed(0)
+    signals: dict[str, np.ndarray] = {}
+    for node, layer in _traced_layers(channels):
+        labels = channels.labels[node.inputs[0]]
+        signals[node.inputs[0]] = channels.roots(channels.along(labels, layer.channel_axis(labels.ndim)))
+    moments = {name: np.zeros((roots.size, roots.size)) for name, roots in signals.items()}
+    pulls = {name: np.zeros(roots.size) for name, roots in signals.items()}
+    inner = [name for name in signals if name not in channels.graph.input_names]
+    for example in pool:
+        values = network(tensors(example.feed), keep=inner)
+        read = [values[name] for name in inner]
+        target = sum(
+            (o * torch.randn(o.shape, generator=random, dtype=o.dtype)).sum()
+            for o in (values[name] for name in channels.graph.output_names)
+        )
+        gradients = torch.autograd.grad(target, read, allow_unused=True)
+        for name, value, gradient in zip(inner, read, gradients, strict=True):
+            axis = 1 if value.ndim == 3 else value.ndim - 1
+            rows = value.detach().double().movedim(axis, 0).reshape(value.shape[axis], -1)
+            rows = rows - rows.mean(1, keepdim=True)
+            moments[name] += (rows @ rows.T / rows.shape[1]).numpy()
+            if gradient is not None:
+                pulls[name] += gradient.double().movedim(axis, 0).flatten(1).pow(2).sum(1).numpy()
+    families: dict[int, list[int]] = {}
+    for root, family in channels.families().items():
+        families.setdefault(family, []).append(root)
+    scores: dict[int, float] = {}
+    for roots in families.values():
+        touched = {n: s for n, s in signals.items() if n in inner and set(s.tolist()) & set(roots)}
+        scores |= _eliminated(roots, touched, moments, pulls)
+    return scores
+
+
+def _eliminated(
+    roots: list[int],
+    signals: dict[str, np.ndarray],
+    moments: dict[str, np.ndarray],
+    pulls: dict[str, np.ndarray],
+) -> dict[int, float]:
+    """Score of a family's channels, by leaving out the one that the others explain best, again and again."""
+    left, scores, worst = list(roots), {}, 0.0
+    precision = {}
+    for name, moment in moments.items():
+        if name in signals:
+            floor = 1e-6 * max(float(np.trace(moment)) / len(moment), 1e-30)
+            precision[name] = np.linalg.inv(moment + floor * np.eye(len(moment)))
+    while left:
+        found = dict.fromkeys(left, 0.0)
+        for name, own in signals.items():
+            parts = pulls[name] / np.diag(precision[name])
+            for place, root in enumerate(own.tolist()):
+                if root in found:
+                    found[root] += float(parts[place])
+        least = min(left, key=lambda root: found[root])
+        worst = max(worst, found[least])
+        scores[least] = worst
+        left.remove(least)
+        for name, own in signals.items():
+            for place in np.flatnonzero(own == least).tolist():
+                p = precision[name]
+                p = p - np.outer(p[:, place], p[place]) / p[place, place]
+                p[place, place] = 1.0
+                precision[name] = p
+    return scores
 
 
 def savings(channels: Channels, costs: Costs) -> dict[int, float]:

@@ -250,6 +250,7 @@ def model_files(tmp_path_factory) -> dict[str, Path]:
     )
     shipped = Path(__file__).parents[2] / "firmware" / "models"
     halves = {"encoder": shipped / "texture.encoder.onnx", "decoder": shipped / "texture.int8.onnx"}
+    halves["codes"] = shipped / "texture.codes.onnx"
     whole = {name: shipped / f"{name}.int8.onnx" for name in ("voice", "ear", "spectra")}
     return {"drum": drum, "rhythm": rhythm, "drive": drive, "chords": chords, **whole, **halves}
 

@@ -32,6 +32,7 @@ HEADERS = (
         "dsp/pitch.h",
         "dsp/resonators.h",
         "dsp/source_filter.h",
+        "dsp/grains.h",
         "dsp/spsi.h",
     ),
     *("dsp/vk_dsp.h", "kernels/conv_plain.h", "kernels/vk.h"),

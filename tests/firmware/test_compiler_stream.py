@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from bench.reference_decoders import anomaly, tcn
+from common.refusal import Refusal
 from firmware.compiler.binding import load_host
 from firmware.compiler.judge.reference import run
 from firmware.compiler.pipeline import compile_onnx
@@ -166,3 +168,25 @@ def test_a_causal_model_has_no_latency_and_look_ahead_is_reported():
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
         assert isinstance(model, onnx.ModelProto)
         assert compile_onnx(model).report["latency_samples"] == expected
+
+
+def test_buffers_that_are_bound_once_are_read_anew_at_each_call():
+    """The callback of the bench: the same samples as call by call, and no block that cuts a frame."""
+    model = tcn("w8a16", 4)
+    sound = np.random.default_rng(3).standard_normal((1, 4 * 48)).astype(np.float32)
+    stream = load_host(compile_onnx(model, block=48))
+    whole = stream.process({"audio": sound})["audio_out"]
+    stream.reset()
+    block = np.zeros((1, 48), np.float32)
+    call, made = stream.bound({"audio": block}, 48)
+    heard = []
+    for at in range(0, sound.shape[1], 48):
+        block[:] = sound[:, at : at + 48]
+        call()
+        heard.append(made["audio_out"].copy())
+    np.testing.assert_array_equal(np.concatenate(heard, axis=1), whole)
+    with pytest.raises(Refusal, match="7 frames, but 48 are due"):
+        stream.bound({"audio": block[:, :7]}, 48)
+    slow = load_host(compile_onnx(anomaly(), block=48))
+    with pytest.raises(Refusal, match="7 ticks are no whole frames of ports that have one in 48"):
+        slow.bound({"spectrum": np.zeros((640, 1), np.float32)}, 7)

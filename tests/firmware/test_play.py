@@ -320,14 +320,15 @@ def test_a_live_session_renders_again_from_its_recording(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "kind", ["drum", "rhythm", "arpeggio", "voice", "choir", "drive", "groove", "modal", "ear", "spectra"]
+    "kind",
+    ["drum", "rhythm", "arpeggio", "voice", "choir", "drive", "groove", "modal", "ear", "spectra", "grains"],
 )
 def test_everything_going_wrong_stays_bounded(kind, model_files):
     """A short piece of the hour that `python -m firmware.play.fuzz` runs."""
     from firmware.play.fuzz import fuzz
 
     roles = {"groove": ("rhythm", "drum"), "arpeggio": ("chords",), "choir": ("voice",), "modal": ()}
-    roles = roles.get(kind, (kind,))
+    roles = (roles | {"grains": ("encoder", "decoder", "codes")}).get(kind, (kind,))
     status, text = fuzz(kind, 8.0, 5, {role: model_files[role] for role in roles})
     assert status == 0, text
     assert "all bounded" in text

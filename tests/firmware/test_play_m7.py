@@ -37,6 +37,7 @@ def moving_signals(board, ticks, parameters, block):
         ("modal", 48),
         ("ear", 48),
         ("spectra", 48),
+        ("grains", 48),
     ],
 )
 def test_play_equals_the_module(kind, block, model_files, tmp_path):
@@ -45,12 +46,12 @@ def test_play_equals_the_module(kind, block, model_files, tmp_path):
     from firmware.play.host import HostInstrument
 
     roles = {"groove": ("rhythm", "drum"), "arpeggio": ("chords",), "choir": ("voice",), "modal": ()}
-    roles = roles.get(kind, (kind,))
+    roles = (roles | {"grains": ("encoder", "decoder", "codes")}).get(kind, (kind,))
     models = {role: model_files[role] for role in roles}
     on_m7 = generate(kind, "patch_sm", tmp_path / "m7", models=models, block=block)
     here = generate(kind, "patch_sm", tmp_path / "host", models=models, block=block, target="host")
     host = HostInstrument(host_library(here))
-    ticks = 48 * 80
+    ticks = 48 * (240 if kind == "grains" else 80)  # its first piece takes 107 ms
     signals = moving_signals(on_m7.board, ticks, host.parameters, block)
     expected = host.render(signals, block)
     rendered, _ = EmulatedInstrument(on_m7, tmp_path).render(signals, block)

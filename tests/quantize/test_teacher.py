@@ -78,6 +78,16 @@ def test_a_pruned_model_comes_nearer_to_the_whole_one_and_can_go_on(folder, caps
     assert again["tuned"]["task/esr"] <= again["float"]["task/esr"]
 
 
+def test_a_model_that_is_its_own_teacher_tunes_its_integers_alone(folder, capsys, monkeypatch):
+    """Its float weights can't come nearer to themselves, so no step is spent on them."""
+    for name, value in {"POOL": 2, "BATCH": 1, "SECONDS": 0.06, "LEAD_SECONDS": 0.02}.items():
+        monkeypatch.setattr(teacher, name, value)
+    stages = quantized(folder, capsys, "amp.onnx", "own.int8.onnx", "--steps", "6")
+    assert list(stages) == ["float", "int8, W8A16", "int8, W8A16, tuned"]
+    assert stages["int8, W8A16, tuned"]["task/esr"] <= stages["int8, W8A16"]["task/esr"]
+    assert (folder / "own.float.onnx").exists()
+
+
 @pytest.mark.parametrize("at", [pytest.param(3, marks=pytest.mark.slow), 9])
 def test_an_interrupted_tuning_goes_on_to_the_same_integers(folder, capsys, monkeypatch, at):
     """Stopped while the float weights are tuned (8 steps of it) or the integers (4)."""

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from common import model_metadata
+from common.outputs import encoder_beside
 from common.refusal import Refusal
 from quantize.formats.encoder import write_encoder
 from tests.pages import check_page
 from tests.train.small import SMALL_DRUM, SMALL_RHYTHM
-from train.export.pack import encoder_beside
 from train.fit import export_run, fit
 from train.judges.drum import log_spectral_distance, mr_stft, onset_ms, silence
 from train.judges.evaluate import evaluate, headline

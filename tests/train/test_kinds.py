@@ -64,7 +64,8 @@ def test_a_data_kind_is_one_file_and_its_report(kind):
 
 def test_a_recipe_of_no_kind_is_refused():
     with pytest.raises(
-        Refusal, match=r'mine: kind = "noise" is not one of chords, digits, drive, drum, ear, expression, mel'
+        Refusal,
+        match=r'mine: kind = "noise" is not one of chords, codes, digits, drive, drum, ear, expression',
     ):
         parse_recipe({"kind": "noise", "name": "mine"}, "mine")
     with pytest.raises(Refusal, match='mine: kind = "drums": the kind is called drum'):

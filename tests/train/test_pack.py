@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from common import model_metadata
+from common.outputs import encoder_beside
 from quantize.formats.encoder import write_encoder
 from train.export.export import Port, export_module
-from train.export.pack import basis, encoder_beside, packed
+from train.export.pack import basis, packed
 from train.kinds import load_recipe, task_class
 
 

@@ -204,7 +204,7 @@ def test_without_a_model_to_start_from_it_is_refused(data, tmp_path):
 
 
 def test_an_encoder_is_not_where_a_prior_starts():
-    with pytest.raises(Refusal, match="is no decoder with latents; start a prior from a run or its decoder"):
+    with pytest.raises(Refusal, match="is no decoder with latents; start from a run or its decoder"):
         Codec.open(str(MODELS_DIR / "texture.encoder.onnx"))
 
 
@@ -221,5 +221,5 @@ def test_windows_longer_than_all_items_are_refused(data, tmp_path):
 def test_where_an_encoder_and_a_decoder_are_needed_a_prior_is_refused(run, data, tmp_path):
     with pytest.raises(Refusal, match="is a run of kind prior, which has no encoder and decoder"):
         load_run(run)
-    with pytest.raises(Refusal, match="is a prior, judged when it was trained"):
+    with pytest.raises(Refusal, match="is of kind prior, judged when it was trained"):
         evaluate(run / "prior.onnx", data, tmp_path / "report")

@@ -7,7 +7,6 @@ The packed file opens in any onnxruntime: casts and a few sines make its tensors
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,6 @@ Pack = Callable[[str, np.ndarray], "tuple[list[onnx.NodeProto], list[onnx.Tensor
 LEAST_VALUES = 256  # smaller tensors stay as they are
 BASIS_ERROR = 2e-6
 LARGEST_FLOAT16 = 65_504.0
-
-
-def encoder_beside(path: Path) -> Path:
-    """Say where the encoder of a decoder's file lies: ``NAME.encoder.onnx`` beside ``NAME.int8.onnx``."""
-    return path.with_name(path.name.split(".")[0] + ".encoder.onnx")
 
 
 def packed(model: onnx.ModelProto, most_bytes: int = MOST_BYTES) -> onnx.ModelProto:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from common import model_metadata
+from common.outputs import encoder_beside
 from common.refusal import Refusal
 from train.export.export import as_tuple
-from train.export.pack import encoder_beside
 from train.latents.table import LatentRow
 from train.tasks.base import Task
 from train.training import Training
@@ -125,7 +125,9 @@ def _from_files(path: Path) -> Player:
     kind = task_class(recipe.kind)
     encode = _encoder_beside(path, about.codec) if issubclass(kind, Task) else _hears_nothing
     if not issubclass(kind, Task) and not kind.judge:
-        raise Refusal(f"{path} is a {recipe.kind}, judged when it was trained: its metadata hold the figures")
+        raise Refusal(
+            f"{path} is of kind {recipe.kind}, judged when it was trained: its metadata hold the figures"
+        )
     task = kind(recipe, kind.facts_of_file(about))
     task.eval()
     decoder = _session(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,14 @@ import numpy as np
 
 from common import model_metadata
 from common.model_metadata import ModelMetadata
+from common.outputs import encoder_beside
 from common.refusal import Refusal
-from train.export.pack import encoder_beside
 from train.kinds import task_class, training_kinds
 from train.tasks.base import Task
 
 if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
     from train.data.store import DataSet
 
 
@@ -25,11 +28,12 @@ class Codec:
 
     Attributes
     ----------
-    encoder : Path
+    decoder, encoder : Path
     about : ModelMetadata
         Of the decoder's file: kind, codec, latents.
     """
 
+    decoder: Path
     encoder: Path
     about: ModelMetadata
 
@@ -50,7 +54,7 @@ class Codec:
             path = found.with_name(found.name.replace(".encoder", ""))
         about = model_metadata.read_file(path)
         if about.part != "decoder" or not about.latents or not about.codec:
-            raise Refusal(f"{path} is no decoder with latents; start a prior from a run or its decoder")
+            raise Refusal(f"{path} is no decoder with latents; start from a run or its decoder")
         encoder = encoder_beside(path)
         theirs = model_metadata.read_file(encoder).codec
         if theirs != about.codec:
@@ -58,7 +62,7 @@ class Codec:
                 f"{encoder} is of another training than {path.name} ({theirs[:8]} beside {about.codec[:8]}); "
                 "put the encoder of the same run there"
             )
-        return cls(encoder, about)
+        return cls(path, encoder, about)
 
     def sequences(self, data: DataSet, split: str) -> list[tuple[str, np.ndarray]]:
         """Latents of every item of a split that moves: its name and ``[T, Z]``.
@@ -68,21 +72,39 @@ class Codec:
         Refusal
             When latents of this kind do not move, or the data are of another.
         """
-        import onnxruntime
-
-        kind = task_class(self.about.kind) if self.about.kind in training_kinds() else None
-        if kind is None or not issubclass(kind, Task):
-            raise Refusal(f"{self.encoder} is of kind {self.about.kind!r}, which no prior can learn from")
-        kind.check_data(data, f"a prior of {self.encoder.name} needs")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(str(self.encoder), options, providers=["CPUExecutionProvider"])
-        name, (latent, *_) = session.get_inputs()[0].name, [o.name for o in session.get_outputs()]
         found = []
-        for item, heard in kind.heard_in_turn(data, split):
-            (told,) = session.run([latent], {name: heard})
+        for item, _, (told, *_) in self.heard(data, split):
             rows = told if told.ndim == 2 else told.transpose(0, 2, 1).reshape(-1, told.shape[1])
             found.append((item, np.ascontiguousarray(rows, np.float32)))
-        if not found:
-            raise Refusal(f"{data.directory} has nothing in its {split} split; prepare the data again")
         return found
+
+    def heard(self, data: DataSet, split: str) -> Iterator[tuple[str, np.ndarray, list[np.ndarray]]]:
+        """Every item of a split that moves: its name, what the encoder is given, and all that it tells.
+
+        Raises
+        ------
+        Refusal
+            When latents of this kind do not move, or the data are of another.
+        """
+        kind = task_class(self.about.kind) if self.about.kind in training_kinds() else None
+        if kind is None or not issubclass(kind, Task):
+            raise Refusal(
+                f"{self.encoder} is of kind {self.about.kind!r}, whose latents nothing can learn from here"
+            )
+        kind.check_data(data, f"who learns from the latents of {self.encoder.name} needs")
+        session = one_core(self.encoder)
+        name, empty = session.get_inputs()[0].name, True
+        for item, given in kind.heard_in_turn(data, split):
+            empty = False
+            yield item, given, session.run(None, {name: given})
+        if empty:
+            raise Refusal(f"{data.directory} has nothing in its {split} split; prepare the data again")
+
+
+def one_core(path: Path) -> InferenceSession:
+    """Open a model file for onnxruntime, on one core."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

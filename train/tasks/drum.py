@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from common.audio import SAMPLE_RATE_HZ
 from common.drums import CLASSES
 from common.model_metadata import ModelMetadata
+from common.outputs import encoder_beside
 from common.refusal import Refusal
 from train.analysis.hit.changes import MAX_SAMPLES
 from train.analysis.hit.homes import homes_of
@@ -22,7 +23,6 @@ from train.analysis.hit.variants import Changes, Version, versions
 from train.attributes.scale import GroupedScale, grouped_description, grouped_scales_of
 from train.attributes.sound import SOUND_ATTRIBUTES, measure_sound
 from train.export.export import Port
-from train.export.pack import encoder_beside
 from train.export.unpack import Packed
 from train.latents.centre import ClassCentres
 from train.latents.table import RotatedEncoder

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from common import pitch
 from common.audio import SAMPLE_RATE_HZ
+from common.outputs import encoder_beside
 from common.refusal import Refusal
 from train.data.clips import Clip
 from train.export.export import Port
-from train.export.pack import encoder_beside
 from train.export.unpack import Packed
 from train.latents.table import RotatedEncoder
 from train.losses import SpectralLoss, kl_loss, kl_per_latent, level_loss

@@ -23,6 +23,7 @@ def instead(op: str, known: str, event: bool = False) -> str:
         "LayerNormalization": "; use BatchNormalization, which folds into a Conv",
         "GroupNormalization": "; use BatchNormalization, which folds into a Conv",
         "RMSNormalization": "; use BatchNormalization, which folds into a Conv",
+        "ArgMax": "; leave the choice to the caller. Codes are read by an instrument, and never compiled",
         "Softmax": "; use Sigmoid, or leave the choice to the caller",
         "Max": "; max(a, b) is a + relu(b - a)",
         "Min": "; min(a, b) is a - relu(a - b)",

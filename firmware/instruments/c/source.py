@@ -21,6 +21,7 @@ from firmware.instruments.latents import layer
 from firmware.instruments.latents.macro import BANK, macro_text
 from firmware.instruments.latents.morph import blend_call
 from firmware.instruments.schema import InstrumentFile
+from firmware.models.model_file import ModelFile
 
 NO_TABLES = '"this instrument has no tables"'
 
@@ -35,9 +36,9 @@ def board_hash(assignment: Assignment) -> int:
     return zlib.crc32("\n".join([assignment.board.name, *(a.name for a in assignment.board.adcs)]).encode())
 
 
-def model_hash(models: Mapping[str, CompiledModel]) -> str:
+def model_hash(models: Mapping[str, ModelFile]) -> str:
     """Hash of the model files an image was made of."""
-    return f"{zlib.crc32(b''.join(model.file.read_bytes() for model in models.values())):08x}"
+    return f"{zlib.crc32(b''.join(model.path.read_bytes() for model in models.values())):08x}"
 
 
 def instrument_source(
@@ -207,7 +208,7 @@ static const PortInfo info = {{
     .kind = {text(assignment.kind)},
     .board = {text(board.name)},
     .version = {text(version)},
-    .model_hash = {marked(text(model_hash(models)))},
+    .model_hash = {marked(text(model_hash(assignment.models)))},
     .sample_rate_hz = {number(board.audio.sample_rate_hz)},
     .block = {block},
     .latency_ticks = {latency},

@@ -59,6 +59,8 @@ class ModelRole:
         The kind that the model file must say it is; the role's name where it is empty.
     required : bool
         Whether an instrument file must name one; a role that is not may be absent.
+    runs : bool
+        Whether it is a network to compile; else the kind reads what its file says.
     also : tuple of str
         Further kinds of model files that can play it.
     shared_recipe : str
@@ -69,6 +71,7 @@ class ModelRole:
     name: str
     model_kind = ""
     required = True
+    runs = True
     also: tuple[str, ...] = ()
     shared_recipe = ""
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from common import model_metadata
+from common.outputs import encoder_beside
 from common.refusal import Refusal
-from train.export.pack import encoder_beside
 
 SOUND = "HarmonicBank"
 FACTORY = Path(__file__).parents[3] / "firmware" / "models"
