@@ -71,6 +71,8 @@ EARLY_FRAMES, LATE_FRAMES = 30, 60
 """After the begin of a note, and after it is let go, where much happens."""
 WHOLE_FRAMES = 375
 """Of a note that a critic sees."""
+WHOLE_SHARE = 8
+"""Of a batch so many times fewer notes, while they are whole."""
 LOWEST, HIGHEST = -4.5, 4.5
 """Of what is told: latents of a voice, octaves."""
 
@@ -81,7 +83,7 @@ class ExpressionModelSection(Section):
     latents: int = Field(default=2, ge=1, le=8)
     voice_latents: int = Field(default=8, ge=1, le=16)
     width: int = Field(default=32, ge=8, multiple_of=4)
-    kernels: tuple[int, ...] = (1, 3, 1)
+    kernels: tuple[int, ...] = (1, 1, 1)
     encoder: int = Field(default=24, ge=8, multiple_of=4)
 
 
@@ -310,7 +312,7 @@ class ExpressionTask(Task):
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, step, self.global_rank if self._trainer else 0])
         late = recipe.loss.critic > 0 and self._progress_at(step) >= recipe.loss.critic_from
-        count = max(1, recipe.fit.batch // 4) if late else recipe.fit.batch
+        count = max(1, recipe.fit.batch // WHOLE_SHARE) if late else recipe.fit.batch
         notes = self.notes["train"]
         picked = rng.integers(0, len(notes), count).tolist()
         others = [int(rng.choice(self.alike[index])) for index in picked]

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from common.figure import COLOURS, new_figure
 from common.files import write_picture
 from train.analysis.note import habits
+from train.analysis.note.trained_voice import TrainedVoice
 from train.judges.expression.page import CurveFigures, ExpressionReport, ExpressionRow, write_page
 from train.judges.judged import Judgement
 from train.judges.player import Player
@@ -54,11 +55,13 @@ def judge(
     """Measure how near the curves of a split come, and whether a critic tells them from real."""
     task = player.task
     assert isinstance(task, ExpressionTask)
-    task.prepare(data, ("train", "validation", split))
+    task.prepare(data, ("train", split))
     folder.mkdir(parents=True, exist_ok=True)
     learnt = task.notes["train"]
     judged = _some(task.notes[split], limit or len(task.notes[split]))
-    validating = _some(task.notes["validation"], limit or len(task.notes["validation"]))
+    voice = TrainedVoice.open(task.recipe.voice)
+    every = data.split("validation")  # the training watched some of them, to know when it was best
+    validating = [PlayedNote.of(data, int(i), voice) for i in evenly(every, limit or len(every))]
     by_habit = Habits.fitted(learnt)
     chance = np.random.default_rng(task.recipe.seed)
     shown, known = whole(judged), whole(validating)

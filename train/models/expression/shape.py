@@ -60,7 +60,7 @@ class ExpressionShape:
     latents: int = 2
     voice_latents: int = 8
     width: int = 32
-    kernels: tuple[int, ...] = (1, 3, 1)
+    kernels: tuple[int, ...] = (1, 1, 1)
     encoder: int = 24
 
     @property
