@@ -257,14 +257,6 @@ class CodeTables(_Part):
     voicing: list[list[int]]
 
 
-PLAYED = {
-    "texture": ("texture", "decoder"),
-    "chords": ("arpeggio", "chords"),
-    "expression": ("voice", "control"),
-}
-"""Instrument and role of a kind of model that are not called as it is."""
-
-
 class ModelMetadata(_Part):
     """All of it; empty where the file does not say.
 
@@ -321,11 +313,6 @@ class ModelMetadata(_Part):
     def input(self, name: str) -> TensorSpec | None:
         """Return the input of this name."""
         return next((tensor for tensor in self.inputs if tensor.name == name), None)
-
-    @property
-    def played_as(self) -> tuple[str, str]:
-        """A factory instrument that plays a model of this kind, and the model's role in it."""
-        return PLAYED.get(self.kind, (self.kind, self.kind))
 
     def input_with(self, *roles: str) -> TensorSpec | None:
         """Return the first input whose role is one of `roles`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from quantize.bend.material import Feed
     from quantize.bend.sites import Inside, Site
 
+PLAYED = Path(__file__).with_name("played.toml")
+"""Instrument and role of kinds of models that are not called as they are."""
 BENT_SITES = 4
 BUDGET = 0.02
 """Share of the processor that the proposed sites may cost together."""
@@ -179,5 +182,6 @@ def bend(
     write_bytes(out, made.SerializeToString())
     for number, site in enumerate(chosen, 1):
         typer.echo(f"bend.{number}: {site.name} ({site.operator}, {site.channels} channels)")
-    instrument, role = opened.about.played_as
+    kind = opened.about.kind
+    instrument, role = tomllib.loads(PLAYED.read_text(encoding="utf-8")).get(kind, (kind, kind))
     typer.echo(f"wrote {out}; try vaectrol play {instrument} --model {role}={out}")
