@@ -1,8 +1,8 @@
 """Networks of many sizes at many blocks, ours beside the peers, in one run: ``python -m bench.live.rows``.
 
-``--capture FLOAT.onnx INT8.onnx`` adds a row of a capture's. Measured, on this machine: the time of a block
-that one in ten beats, the better of two turns, so that what else the machine does counts little. What differs
-from the peers' is our integers, W8A16; onnxruntime has a W8A8 network of the same shape too.
+``--capture FLOAT.onnx INT8.onnx [W8A8.onnx]`` adds a row of a capture. Measured, on this machine: the time of
+a block that one in ten beats, the better of two turns, so that what else the machine does counts little. What
+differs from the peers' is our integers, W8A16; onnxruntime has a W8A8 network of the same shape too.
 """
 
 from __future__ import annotations
@@ -75,8 +75,16 @@ def main() -> None:
 
     options = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     options.add_argument("-o", "--out", type=Path, default=Path("rows.json"))
-    options.add_argument("--capture", nargs=2, type=Path, metavar=("FLOAT.onnx", "INT8.onnx"))
+    options.add_argument(
+        "--capture",
+        nargs="+",
+        type=Path,
+        metavar="MODEL.onnx",
+        help="in float, W8A16 and, for onnxruntime, W8A8",
+    )
     asked = options.parse_args()
+    if asked.capture and len(asked.capture) not in (2, 3):
+        options.error("--capture takes two models, float and W8A16, or three, W8A8 last.")
     rows: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as kept, pinned():
         for name, build in NETWORKS.items():
@@ -85,7 +93,7 @@ def main() -> None:
                 onnx.save(build(form), str(path))
             _measure(name, files, rows, BETWEEN_ROOMS["float_tflite"])
         if asked.capture:
-            files = dict(zip(("float", "w8a16"), asked.capture, strict=True))
+            files = dict(zip(FORMATS, asked.capture, strict=False))
             _measure("capture", files, rows, BETWEEN_ROOMS["float_tflite"])
     write_json(asked.out, {"machine": machine(), "microseconds": rows})
 

@@ -188,8 +188,9 @@ class StreamModel(_Library):
         results = self._results(arrays, ticks)
         given, made = self._hand_over("inputs", arrays), self._hand_over("outputs", results)
         process, state = self._function("process"), self.state
+        kept = (self.library, arrays, results)  # a library that nobody holds is closed, and its code gone
 
-        def call(_held: tuple[object, ...] = (arrays, results)) -> None:
+        def call(_kept: object = kept) -> None:
             process(state, ticks, given, made)
 
         return call, {s["label"]: results[s["name"]] for s in self.outputs}
