@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from common.audio import SAMPLE_RATE_HZ
 from common.drums import CLASSES
@@ -22,9 +24,10 @@ from train.judges.evaluate import evaluate
 from train.judges.player import open_player
 from train.kinds import load_recipe
 from train.models.ear.figures import Tally, offset
-from train.models.ear.mixture import Event, Material, Mixture, drawn, drums, told
-from train.models.ear.network import GROUPS, HOP, EarNetwork, EarShape
+from train.models.ear.mixture import Event, Material, Mixture, Take, drawn, drums, told
+from train.models.ear.network import GROUPS, HOP, SCENES, EarNetwork, EarShape, Rises
 from train.models.ear.picking import matched, picked
+from train.tasks.ear import EarTraining
 
 SMALL = ["window=64", "fit.steps=4", "fit.interval=2", "fit.batch=4", "fit.validation_items=2"]
 SMALL += ["model.channels=8", "model.bands=16", "model.dilations=[1,2]", "model.embedding=4"]
@@ -181,6 +184,85 @@ def test_a_take_at_another_speed_is_another_drum(data):
     assert len(slower.codes) == pytest.approx(1.25 * len(take.codes), abs=3)
     assert len(faster.codes) == pytest.approx(0.8 * len(take.codes), abs=3)
     assert faster.instrument == take.instrument and np.abs(slower.audio).max() == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_take_that_fades_or_lies_on_another_is_an_instrument_that_is_not_in_the_data(data):
+    take = Take(np.full(4800, 16384, np.int16), "snare", 3)
+    faded = replace(take, fade=480.0).audio
+    assert faded[0] == take.audio[0] and faded[480] == pytest.approx(take.audio[0] / np.e, rel=1e-3)
+    both = replace(take, instrument=-1, beneath=Take(np.full(100, 32767, np.int16), "snare", 4)).audio
+    assert len(both) == 4800 and both[99] == pytest.approx(1.2, abs=1e-3) and both[100] == take.audio[100]
+    plain = drums(Material(data, "train"), np.random.default_rng(3), 64 * HOP)
+    varied = [
+        drums(Material(data, "train", varied=True), np.random.default_rng(s), 64 * HOP) for s in range(6)
+    ]
+    assert all(event.instrument >= 0 for event in plain.events)
+    assert any(event.instrument < 0 for one in varied for event in one.events)
+
+
+def test_a_band_that_rises_is_not_hidden_by_one_that_falls():
+    bands = torch.zeros(1, 8, 12)
+    bands[0, 2, 6:], bands[0, 5, :6] = 0.5, 0.5  # what one gains the other loses
+    with torch.no_grad():
+        heard = Rises(8, 2)(bands)[0, 1::2]  # the second filter of each band
+    assert heard.sum(0)[3] == heard.sum(0)[9] == 0  # (ends of the sound aside)
+    assert heard[2, 6] > 0.9 and heard.sum(0)[6] > 0.8
+
+
+def answered(task, onset, batch):
+    """The loss's terms where the network says `onset`, and of every group the same."""
+    strokes = torch.cat([onset[:, None], torch.zeros(1, 5, onset.shape[1])], 1)
+    said = strokes, torch.zeros(1, 4, onset.shape[1]), torch.zeros(1, 4, onset.shape[1])
+    task.model.decoder.answers = lambda bands: said
+    return {name: float(value.detach()) for name, value in task.loss(batch)[1].items()}
+
+
+def test_a_stroke_may_be_found_a_hop_late_and_no_later():
+    task = EarTraining(load_recipe("ear_quick", SMALL), {"instruments": 3})
+    kick = np.array([True, False, False, False, False])
+    batch = task._batch([Mixture(np.zeros(64 * HOP, np.float32), [Event(40 * HOP, kick, 0, 1)])])
+    costs = []
+    for hop in (38, 40, 41, 42):
+        onset = torch.full((1, 64), -9.0)
+        onset[0, hop] = 9.0
+        costs.append(answered(task, onset, batch)["onset"])
+    early, own, late, later = costs
+    assert own < late < 1e-2 * min(early, later)
+
+
+def test_groups_are_asked_to_be_calm_where_something_else_is_taken_for_a_stroke():
+    task = EarTraining(load_recipe("ear_quick", SMALL), {"instruments": 3})
+    quiet, struck = torch.full((1, 64), -9.0), torch.full((1, 64), -9.0)
+    struck[0, 50] = 9.0
+    for scene, asked in (("pitched", True), ("noise", True), ("silence", False)):
+        batch = task._batch([Mixture(np.zeros(64 * HOP, np.float32), scene=SCENES.index(scene))])
+        found = answered(task, struck, batch)["calm"]
+        assert (found > 0.5) is asked
+        assert found > answered(task, quiet, batch)["calm"] or not asked
+
+
+def test_a_mixture_is_met_again_as_it_was(data):
+    task = EarTraining(load_recipe("ear_quick", [*SMALL, "pool=3"]), {"instruments": 3})
+    task.prepare(data, ("train",))
+    first = task.draw(0)
+    again = EarTraining(load_recipe("ear_quick", [*SMALL, "pool=3"]), {"instruments": 3})
+    again.prepare(data, ("train",))
+    again.draw(5)  # a resumed training begins elsewhere
+    for name, value in again.draw(0).items():
+        assert value == first[name] if name == "names" else torch.equal(value, first[name])
+    assert len(task.met) <= 3 and first["bands"].shape == (4, 16, 64)
+
+
+def test_a_network_in_the_decoders_place_hears_for_itself(data):
+    """As quantize puts one there: it takes sound, as the model's file does."""
+    losses = []
+    for stands in (False, True):
+        task = EarTraining(load_recipe("ear_quick", SMALL), {"instruments": 3})
+        task.prepare(data, ("train",))
+        if stands:
+            task.take_network(nn.Sequential(task.model.decoder))
+        losses.append(float(task.loss(task.draw(0))[0].detach()))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 def test_the_network_hears_nothing_of_the_future():

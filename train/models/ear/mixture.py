@@ -8,7 +8,7 @@ asked for nor held against the ear.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,6 +55,9 @@ STAND_INS = {
     "hat_closed": ("perc", 0.1),
 }
 """What a class's part is struck on instead, and how often: performances know no claps and no percussion."""
+SOONER, DOUBLED, HURRIED = 0.4, 0.3, 0.25
+"""How often an instrument fades sooner or is made of two, and how often a performance is hurried."""
+FADES_S, HURRIES = (0.04, 0.5), (1.25, 1.8)
 LEVELS_DB = {"kick": 0.0, "snare": -2.0, "hat_closed": -10.0, "hat_open": -10.0, "tom": -3.0, "clap": -4.0}
 OTHER_LEVEL_DB = -8.0
 
@@ -110,16 +113,36 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Take:
-    """A one-shot, int16, its peak at full scale."""
+    """A one-shot, int16, its peak at full scale.
+
+    Attributes
+    ----------
+    codes : int16 ndarray
+    label : str
+    instrument : int
+        Number of its instrument; -1 of one that is made of two.
+    fade : float
+        Samples over which it falls to 1/e beside its own decay; 0 leaves it as it is.
+    beneath : Take or None
+        What is struck with it, as one instrument.
+    """
 
     codes: np.ndarray
     label: str
     instrument: int
+    fade: float = 0.0
+    beneath: Take | None = None
 
     @property
     def audio(self) -> np.ndarray:
-        """Its sound, float32, at a peak of 1."""
-        return self.codes.astype(np.float32) / np.float32(FULL)
+        """Its sound, float32, at a peak of about 1."""
+        sound = self.codes.astype(np.float32) / np.float32(FULL)
+        if self.beneath is not None:
+            other = np.float32(0.7) * self.beneath.audio[: len(sound)]
+            sound[: len(other)] += other
+        if self.fade:
+            sound *= np.exp(np.arange(len(sound), dtype=np.float32) * np.float32(-1.0 / self.fade))
+        return sound
 
     def at_speed(self, speed: float) -> Take:
         """The same played faster, as of a smaller drum, or slower."""
@@ -137,6 +160,9 @@ class Material:
     split : str
     speeds : sequence of float
         Every one-shot is there at these speeds too, among those of another instrument.
+    varied : bool
+        Whether kits also have instruments that fade sooner, and such as are made of two of a class, and
+        performances are also played much faster.
 
     Raises
     ------
@@ -144,7 +170,10 @@ class Material:
         When it lacks one-shots, or performances.
     """
 
-    def __init__(self, data: DataSet[EarItem], split: str, speeds: Sequence[float] = ()):
+    def __init__(
+        self, data: DataSet[EarItem], split: str, speeds: Sequence[float] = (), varied: bool = False
+    ):
+        self.varied = varied
         self.instruments: dict[str, list[Take]] = {}
         self.by_class: dict[str, list[str]] = {label: [] for label in CLASSES}
         self.performances: list[np.ndarray] = []
@@ -193,7 +222,21 @@ class Material:
             names = self.by_class[label] or self.by_class[CLASS_OF_PART[part]]
             if names:
                 found[part] = self.instruments[names[int(rng.integers(len(names)))]]
+                if self.varied:
+                    found[part] = self._variant(found[part], names, rng)
         return found
+
+    def _variant(self, takes: list[Take], names: list[str], rng: np.random.Generator) -> list[Take]:
+        """An instrument that is not in the data, made of those that are."""
+        if rng.random() < SOONER:
+            fade = float(np.exp(rng.uniform(*np.log(FADES_S)))) * SAMPLE_RATE_HZ
+            takes = [replace(take, fade=fade) for take in takes]
+        if rng.random() < DOUBLED:
+            others = self.instruments[names[int(rng.integers(len(names)))]]
+            places = np.linspace(0, len(others) - 1, len(takes)).round().astype(int).tolist()
+            pairs = zip(takes, places, strict=True)
+            takes = [replace(take, instrument=-1, beneath=others[place]) for take, place in pairs]
+        return takes
 
 
 def _codes(data: DataSet[EarItem], index: int) -> np.ndarray:
@@ -212,6 +255,8 @@ def drums(
     """A performance on a kit drawn anew, at a tempo near its own, perhaps over something else."""
     played = material.performances[int(rng.integers(len(material.performances)))]
     speed = rng.uniform(0.8, 1.25)
+    if material.varied and rng.random() < HURRIED:
+        speed = rng.uniform(*HURRIES)
     length_s = samples / SAMPLE_RATE_HZ
     last = max(0.0, float(played[-1, 0]) / speed - length_s)
     begin = rng.uniform(0.0, last) if last else 0.0
