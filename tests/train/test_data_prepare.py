@@ -396,7 +396,11 @@ def test_a_hopeless_source_is_refused_in_one_sentence(tmp_path, what, source, sa
     with pytest.raises(Refusal) as refusal:
         prepare("drum", source(tmp_path), tmp_path / "out")
     assert says in str(refusal.value) and "\n" not in str(refusal.value)
-    assert not (tmp_path / "out/manifest.json").exists()
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(Refusal):
+        prepare("drum", source(tmp_path), tmp_path / "mine")
+    assert (tmp_path / "mine").is_dir() and not any((tmp_path / "mine").iterdir())
 
 
 def test_refusals_reach_the_command_line_as_status_2(tmp_path):

@@ -87,10 +87,12 @@ class Workshop:
         self.source = Path(source)
         self.fingerprint = hashlib.sha256(canonical_json(identity).encode()).hexdigest()
         self.work = self.out / ".work"
+        self._made = False
         self._lock: Any = None
 
     def __enter__(self) -> Workshop:
         self._check_place()
+        self._made = not self.out.exists()
         try:
             self.work.mkdir(parents=True, exist_ok=True)
             self._lock = open(self.work / "lock", "w")  # held for the whole run
@@ -212,5 +214,7 @@ class Workshop:
         return manifest
 
     def clear(self) -> None:
-        """Remove the building site; the lock goes with it."""
+        """Remove the building site, and a folder made for it in which nothing came to lie; the lock goes with it."""
         shutil.rmtree(self.work, ignore_errors=True)
+        if self._made and not any(self.out.iterdir()):
+            self.out.rmdir()
