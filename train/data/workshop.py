@@ -214,7 +214,7 @@ class Workshop:
         return manifest
 
     def clear(self) -> None:
-        """Remove the building site, and a folder made for it in which nothing came to lie; the lock goes with it."""
+        """Remove the building site with its lock, and the folder if it was made for it and is empty."""
         shutil.rmtree(self.work, ignore_errors=True)
         if self._made and not any(self.out.iterdir()):
             self.out.rmdir()
