@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import shutil
 import subprocess
 
 import pytest
@@ -65,6 +67,30 @@ def test_a_warning_is_an_error_told_in_one_sentence(source):
     with pytest.raises(Refusal, match=r"Compiling add.c failed: .*conversion"):
         toolchain.compile_source(source, "m7")
     assert not list((toolchain.cache_dir() / "objects").glob("*"))
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="GCC is not here: apt install gcc")
+def test_gcc_warns_of_nothing_in_the_engine_either():
+    """It finds what clang doesn't, and the sanitizers' builds are its own."""
+    sources = [p for p in toolchain.ENGINE.rglob("*.c") if not p.stem.endswith("_m7")]
+    words = [
+        "-std=c11",
+        "-Wall",
+        "-Wextra",
+        "-Wconversion",
+        "-Wdouble-promotion",
+        "-Wno-attributes",
+        "-Werror",
+    ]
+    native = ["-march=native"] if platform.machine() == "x86_64" else []
+    done = subprocess.run(
+        ["gcc", *words, *native, "-fsyntax-only", *map(str, sources)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert len(sources) > 50
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_unknown_target_names_the_known_ones(source):

@@ -34,26 +34,29 @@ static inline __m512i narrow_each(size_t wide, __m128i four) {
     return wide == 4u ? _mm512_broadcast_i32x4(four) : _mm512_broadcastq_epi64(four);
 }
 
-static inline __m512i narrow_lanes(void) {
-    return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+/* A member of the channels' records, three of each, in the lanes of every frame. */
+static inline __m512i narrow_member(const int *members, __m256i places) {
+    return _mm512_broadcast_i64x4(_mm256_i32gather_epi32(members, places, 4));
 }
 
 static inline void narrow_init(narrow *n, size_t wide, size_t channels, const vk_requant *q) {
-    const __m512i lane = _mm512_and_si512(narrow_lanes(), _mm512_set1_epi32((int32_t)wide - 1));
-    const __m512i last = _mm512_set1_epi32((int32_t)channels - 1);
-    const __m512i place = _mm512_mullo_epi32(_mm512_min_epi32(lane, last), _mm512_set1_epi32(3));
-    const int *members = (const int *)(const void *)q; /* three of each channel */
-    n->bias = _mm512_i32gather_epi32(place, members, 4);
-    n->multiplier = _mm512_maskz_mov_epi32(_mm512_cmple_epi32_mask(lane, last), /* a pad lane is 0 */
-                                           _mm512_i32gather_epi32(place, members + 1, 4));
-    n->shift = _mm512_i32gather_epi32(place, members + 2, 4);
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i lane = _mm256_and_si256(lanes, _mm256_set1_epi32((int32_t)wide - 1));
+    const __m256i last = _mm256_set1_epi32((int32_t)channels - 1);
+    const __m256i place = _mm256_mullo_epi32(_mm256_min_epi32(lane, last), _mm256_set1_epi32(3));
+    const __m256i pad = _mm256_cmpgt_epi32(lane, last); /* a pad lane is 0 */
+    const int *members = (const int *)(const void *)q;
+    n->bias = narrow_member(members, place);
+    n->multiplier = _mm512_andnot_si512(_mm512_broadcast_i64x4(pad), narrow_member(members + 1, place));
+    n->shift = narrow_member(members + 2, place);
     n->wide = wide;
     n->frames = VK_NARROW / wide;
 }
 
 /* Where each lane finds its frame's first word. */
 static inline __m512i narrow_places(const narrow *n, size_t step) {
-    const __m512i frame = _mm512_srli_epi32(narrow_lanes(), n->wide == 4u ? 2 : 1);
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i frame = _mm512_srli_epi32(lanes, n->wide == 4u ? 2 : 1);
     return _mm512_mullo_epi32(frame, _mm512_set1_epi32((int32_t)(step / 2u)));
 }
 

@@ -95,7 +95,7 @@ void prior_advance(Prior *prior, const PriorSpec *spec, const Panel *panel) {
 /* Place of x among rising quantiles, 0 … 1. */
 static float place(const float *table, uint16_t points, float x) {
     uint16_t low = 0, high = (uint16_t)(points - 1u);
-    while (high - low > 1u) {
+    while (low + 1 < high) {
         const uint16_t middle = (uint16_t)((low + high) / 2u);
         if (x < table[middle]) {
             high = middle;
