@@ -30,8 +30,8 @@ ONE = 92
 
 @pytest.fixture(autouse=True)
 def quicker(monkeypatch):
-    monkeypatch.setattr(calibration, "READINGS", 10)
-    monkeypatch.setattr(calibration, "READING_S", 0.02)
+    monkeypatch.setattr(calibration, "READINGS", 20)
+    monkeypatch.setattr(calibration, "READING_S", 0.01)
 
 
 @pytest.fixture(scope="module")
