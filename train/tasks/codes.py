@@ -14,20 +14,19 @@ from torch import Tensor
 from common import pitch
 from common.refusal import Refusal
 from train.export.export import Port
-from train.latents.codec import Codec, one_core
+from train.latents.codec import one_core
 from train.latents.codes import Codes
+from train.latents.training import LatentTraining
 from train.models.source_filter.ear import HOP, Ear
 from train.models.texture import LATE
 from train.recipe import Recipe, Section
-from train.training import Batch, Training
+from train.training import Batch
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
     from train.data.store import DataSet
 
-UNNAMED_LATENTS = 8
-"""Of a recipe that names no codec, to predict what it would cost."""
 FLOOR = -1.0
 """Loudness as an ear tells it, -43 dBFS: quieter frames say nothing of timbre."""
 FIRST_REACH, SETTLED = 0.25, 0.7
@@ -81,39 +80,22 @@ class Heard:
         return np.asarray(self.loudness > FLOOR)
 
 
-class CodesTraining(Training):
+class CodesTraining(LatentTraining):
     """See :class:`train.training.Training`. Nothing descends: codes follow the means of their frames."""
 
     recipe_type: ClassVar[type[Recipe]] = CodesRecipe
     on_board: ClassVar[bool] = False
-    start_setting: ClassVar[str] = "codec"
     recipe: CodesRecipe
     model: Codes
 
     def __init__(self, recipe: CodesRecipe, facts: dict[str, Any] | None = None):
-        self.codec = Codec.open(recipe.codec) if recipe.codec and not facts else None
-        self.told = facts or {}
         super().__init__(recipe, facts)
         self.heard: dict[str, list[Heard]] = {}
         self.frames: dict[str, Tensor] = {}
-        self.data: DataSet | None = None
-
-    @property
-    def latents(self) -> int:
-        """Size of z."""
-        if self.codec is not None:
-            return len(self.codec.about.latents)
-        return len(self.told["latents"]) if self.told else UNNAMED_LATENTS
 
     def build(self) -> Codes:
         """Make the untrained books."""
         return Codes(self.latents, self.recipe.model.side, self.recipe.model.books)
-
-    @classmethod
-    def check_data(cls, data: DataSet | None, words: str) -> None:
-        """Any will do that the codec hears; the codec says which."""
-        if data is None:
-            raise Refusal(f"{words} the data of the model that it starts from; name them with --data")
 
     # Data -----------------------------------------------------------------------------------------
 
@@ -131,14 +113,7 @@ class CodesTraining(Training):
             if not len(self.frames[split]):
                 raise Refusal(f"nothing in the {split} split of {data.directory} is louder than -43 dBFS")
         if "train" in splits:
-            about = self.codec.about
-            self.facts = {
-                **self.facts,
-                "codec": about.codec,
-                "of": about.kind,
-                "latents": [row.model_dump() for row in about.latents],
-                "ticks": HOP,
-            }
+            self.facts = self.facts_of(self.codec, HOP)
 
     def _hear(self, name: str, given: np.ndarray, told: list[np.ndarray]) -> Heard:
         if len(told) < 2 or told[0].shape[2] * HOP != given.shape[2]:

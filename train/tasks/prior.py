@@ -15,15 +15,14 @@ from common.refusal import Refusal
 from train.export.export import Port
 from train.latents import coupling, forecasts
 from train.latents.codec import Codec
+from train.latents.training import LatentTraining
 from train.models.prior import NARROWEST, WIDEST, Prior, mixed_in
 from train.recipe import Recipe, Section
-from train.training import Batch, Training
+from train.training import Batch
 
 if TYPE_CHECKING:
     from train.data.store import DataSet
 
-UNNAMED_LATENTS = 8
-"""Of a recipe that names no codec, to predict what it would cost."""
 STEADY = 8
 """Frames of a window before the network has heard enough to be judged."""
 MOST_VALIDATED = 1024
@@ -52,37 +51,20 @@ class PriorRecipe(Recipe):
     model: PriorModelSection = PriorModelSection()
 
 
-class PriorTraining(Training):
+class PriorTraining(LatentTraining):
     """See :class:`train.training.Training`."""
 
     recipe_type: ClassVar[type[Recipe]] = PriorRecipe
-    start_setting: ClassVar[str] = "codec"
     recipe: PriorRecipe
     model: Prior
 
     def __init__(self, recipe: PriorRecipe, facts: dict[str, Any] | None = None):
-        self.codec = Codec.open(recipe.codec) if recipe.codec and not facts else None
-        self.told = facts or {}
         super().__init__(recipe, facts)
         self.sequences: dict[str, list[tuple[str, np.ndarray]]] = {}
-        self.data: DataSet | None = None
-
-    @property
-    def latents(self) -> int:
-        """Size of z."""
-        if self.codec is not None:
-            return len(self.codec.about.latents)
-        return len(self.told["latents"]) if self.told else UNNAMED_LATENTS
 
     def build(self) -> Prior:
         """Make the untrained model."""
         return Prior(self.latents, self.recipe.model.hidden)
-
-    @classmethod
-    def check_data(cls, data: DataSet | None, words: str) -> None:
-        """Any will do that the codec hears; the codec says which."""
-        if data is None:
-            raise Refusal(f"{words} the data of the model that it starts from; name them with --data")
 
     # Data -----------------------------------------------------------------------------------------
 
@@ -108,14 +90,9 @@ class PriorTraining(Training):
         lengths = np.array([max(0, len(z) - shortest) for _, z in self.sequences["train"]], float)
         self.up_to = np.cumsum(lengths / lengths.sum())
         frames = np.concatenate([z for _, z in self.sequences["train"]])
-        about = self.codec.about
         self.spread = torch.tensor(frames.std(0) + 1e-6)
         self.facts = {
-            **self.facts,
-            "codec": about.codec,
-            "of": about.kind,
-            "latents": [row.model_dump() for row in about.latents],
-            "ticks": self.recipe.every * self.frame_ticks,
+            **self.facts_of(self.codec, self.recipe.every * self.frame_ticks),
             "data": coupling.quantiles(frames).round(6).tolist(),
         }
 
